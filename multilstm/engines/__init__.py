@@ -1,0 +1,1 @@
+"""Engines: the ways to execute a spec. Importing this package imports no framework."""

@@ -1,0 +1,207 @@
+"""The contract of an engine, and the driver that executes a job on any of them.
+
+An engine prepares programs; a program holds weights and optimizer slots and computes one step at a time. States are
+values: they go in and come out with every step, and `execute` alone carries, resets and overrides them, so that
+`stateful=True` means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from multilstm.errors import InputError, UnsupportedError
+from multilstm.job import Answer, Array, Batch, Job, Result, Step
+from multilstm.spec import Dropout, Graph
+from multilstm.state import State
+
+
+class AbstractProgram(abc.ABC):
+    """One model made ready on one engine. Arrays go in and out as NumPy arrays of the job's dtype."""
+
+    @abc.abstractmethod
+    def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        """Sets all weights (`layer/weight`), all optimizer slots (`layer/weight/slot`) and the update counter."""
+
+    @abc.abstractmethod
+    def weights(self) -> dict[str, Array]:
+        """All weights by `layer/weight`, in Keras's layout."""
+
+    @abc.abstractmethod
+    def slots(self) -> dict[str, Array]:
+        """All optimizer slots by `layer/weight/slot`."""
+
+    @abc.abstractmethod
+    def parameter_counts(self) -> dict[str, int]:
+        """The number of parameters of every layer, as the framework itself counts them."""
+
+    @abc.abstractmethod
+    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+        """Computes one step.
+
+        Args:
+            kind: `forward`, `evaluate`, `gradient` or `update`, as in `Step`.
+            batch: its arrays, checked and in the job's dtype; its own `states` are to be ignored.
+            states: initial states by LSTM for every stateful or given one; an LSTM that is absent starts at zero, or
+                at what the graph itself passes to it.
+
+        Returns:
+            An answer with loss (but for `forward`), outputs, sequences, states of every LSTM, and gradients (for
+            `gradient`).
+        """
+
+    @property
+    @abc.abstractmethod
+    def implementation(self) -> str:
+        """What computes the LSTMs, as it was seen to run: for example `lax.scan`, or `python loop`."""
+
+
+class AbstractEngine(abc.ABC):
+    """One way to execute a spec. Built inside a worker process; imports its framework when it is built."""
+
+    @abc.abstractmethod
+    def prepare(self, job: Job) -> AbstractProgram:
+        """A program for the job's spec, dtype, layers, loss and optimizer (weights are loaded afterwards).
+
+        Raises:
+            UnsupportedError: where this engine cannot execute the spec; the message names what.
+        """
+
+    @abc.abstractmethod
+    def versions(self) -> dict[str, str]:
+        """The versions of the packages that compute."""
+
+
+def signature(job: Job) -> tuple[Any, ...]:
+    """Two jobs of equal signature can share a prepared program."""
+    given = frozenset(name for step in job.steps for name in step.batch.states)
+    return (job.spec, job.dtype, job.layers, job.device, job.loss, job.optimizer, given)
+
+
+@final
+class Executor:
+    """Executes jobs on one engine, and keeps the programs last prepared, since preparing means compiling."""
+
+    kept_programs = 8
+
+    def __init__(self, engine: AbstractEngine) -> None:
+        self.engine = engine
+        self._programs: dict[tuple[Any, ...], AbstractProgram] = {}
+
+    def execute(self, job: Job) -> Result:
+        """Runs all steps of the job, wiring the states of stateful layers from step to step.
+
+        Raises:
+            UnsupportedError: where the engine cannot execute the job.
+        """
+        start = time.perf_counter()
+        key = signature(job)
+        program = self._programs.pop(key, None) or self.engine.prepare(job)
+        program.load(
+            {name: _cast(value, job.dtype) for name, value in job.weights.items()}, _slots(job), job.iteration
+        )
+        stateful = [name for name, lstm in job.spec.lstms.items() if lstm.stateful]
+        carried = dict(job.carried)
+        answers = []
+        for step in job.steps:
+            if step.reset:
+                carried = {}
+            batch = _batch(job, step)
+            states = {name: carried.get(name) or _zeros(job.spec, name, batch.size) for name in stateful}
+            states = {
+                name: State(*(_cast(array, job.dtype) for array in state))
+                for name, state in {**states, **batch.states}.items()
+            }
+            answer = program.step(step.kind, batch, states)
+            carried.update({name: answer.states[name] for name in stateful})
+            answers.append(_kept(job, step, batch, answer))
+        # Only now: a program that raised may be broken (Keras on JAX loses its weights), and is prepared anew.
+        self._programs[key] = program
+        while len(self._programs) > self.kept_programs:
+            del self._programs[next(iter(self._programs))]
+        return Result(
+            answers=tuple(answers),
+            weights=program.weights(),
+            slots=program.slots(),
+            carried=carried,
+            parameter_counts=program.parameter_counts(),
+            implementation=program.implementation,
+            seconds=time.perf_counter() - start,
+        )
+
+
+def _cast(array: Array, dtype: str) -> Array:
+    array = np.asarray(array)
+    return array if array.dtype.kind in "iub" else array.astype(dtype, copy=False)
+
+
+def _zeros(spec: Graph, name: str, batch: int) -> State:
+    shape = (batch, spec.lstms[name].units)
+    return State(np.zeros(shape), np.zeros(shape))
+
+
+def _slots(job: Job) -> dict[str, Array]:
+    if job.optimizer is None:
+        return {}
+    if job.slots is not None:
+        return {name: _cast(value, job.dtype) for name, value in job.slots.items()}
+    return {
+        f"{name}/{slot}": np.zeros(shape, job.dtype)
+        for name, shape in job.spec.weight_shapes.items()
+        for slot in job.optimizer.slots
+    }
+
+
+def _batch(job: Job, step: Step) -> Batch:
+    """The step's batch in the job's dtype, dropout masks only where they act."""
+    batch = step.batch
+    training = step.kind in ("gradient", "update")
+    if step.kind != "forward" and job.loss is None:
+        raise InputError(f"a {step.kind} step needs a loss; given None, expected one of multilstm.training.LOSSES")
+    if step.kind == "update" and job.optimizer is None:
+        raise InputError("an update step needs an optimizer; given None")
+    for layer in job.spec.layers if training else ():
+        if isinstance(layer, Dropout) and layer.rate and layer.name not in batch.dropout:
+            raise InputError(
+                f"Dropout {layer.name!r} needs its mask in a {step.kind} step; given masks for "
+                f"{sorted(batch.dropout) or 'none'}; add Batch(dropout={{{layer.name!r}: ...}})"
+            )
+    for name, lstm in job.spec.lstms.items() if training else ():
+        if lstm.dropout or lstm.recurrent_dropout:
+            raise UnsupportedError(
+                f"LSTM {name!r}: dropout and recurrent_dropout are not executed in training yet; given "
+                f"{lstm.dropout} and {lstm.recurrent_dropout}; put a Dropout layer below it, or set them to 0"
+            )
+    return Batch(
+        inputs={
+            name: np.asarray(batch.inputs[name]).astype(layer.dtype if layer.dtype == "int32" else job.dtype)
+            for name, layer in job.spec.inputs.items()
+        },
+        targets=tuple(_cast(array, job.dtype) for array in batch.targets),
+        masks={name: np.asarray(mask, bool) for name, mask in batch.masks.items()},
+        states=batch.states,
+        dropout={name: _cast(mask, job.dtype) for name, mask in batch.dropout.items()} if training else {},
+    )
+
+
+def _kept(job: Job, step: Step, batch: Batch, answer: Answer) -> Answer:
+    accuracy = None
+    if step.kind in ("update", "evaluate") and job.loss == "categorical_crossentropy":
+        # Masked timesteps are counted: the share is a report beside the loss, which leaves them out.
+        equal = [
+            (output.argmax(-1) == target.argmax(-1)).ravel()
+            for output, target in zip(answer.outputs, batch.targets, strict=True)
+        ]
+        accuracy = float(np.concatenate(equal).mean())
+    return Answer(
+        loss=answer.loss,
+        accuracy=accuracy,
+        outputs=answer.outputs if "outputs" in step.keep else (),
+        sequences=answer.sequences if "sequences" in step.keep else {},
+        states=answer.states if "states" in step.keep else {},
+        gradients=answer.gradients if "gradients" in step.keep else {},
+    )

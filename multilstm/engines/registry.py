@@ -1,0 +1,99 @@
+"""One row an engine: where its class is, what it needs, and what its process must know before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from multilstm.errors import EngineUnavailableError, UsageError, choice
+
+if TYPE_CHECKING:
+    from multilstm.engines.base import AbstractEngine
+
+_JAX = {"JAX_ENABLE_X64": "1"}
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineRow:
+    """What is known of an engine without importing it.
+
+    Attributes:
+        name: as in `--engine`.
+        target: `module:Class`.
+        needs: the modules that must be installed.
+        extra: the extra of multilstm that installs them.
+        environment: variables that its process must have before it starts.
+        witness: True for an engine that is compared like the others, and that not every model allows.
+    """
+
+    name: str
+    target: str
+    needs: tuple[str, ...]
+    extra: str | None
+    environment: Mapping[str, str]
+    witness: bool = False
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The modules that are needed and not installed."""
+        return tuple(module for module in self.needs if importlib.util.find_spec(module) is None)
+
+    def load(self) -> AbstractEngine:
+        """The engine; to be called inside its own process.
+
+        Raises:
+            EngineUnavailableError: where a module that it needs is not installed.
+        """
+        if self.missing:
+            raise EngineUnavailableError(
+                f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
+                f"install it with: pip install 'multilstm[{self.extra}]'"
+            )
+        module, name = self.target.split(":")
+        engine: AbstractEngine = getattr(importlib.import_module(module), name)()
+        return engine
+
+
+ENGINES: dict[str, EngineRow] = {
+    row.name: row
+    for row in (
+        EngineRow("reference", "multilstm.engines.reference:ReferenceEngine", ("numpy",), None, {}),
+        EngineRow(
+            "keras-tensorflow",
+            "multilstm.engines.keras_tensorflow:KerasTensorflowEngine",
+            ("keras", "tensorflow"),
+            "tensorflow",
+            {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        ),
+        EngineRow(
+            "keras-jax",
+            "multilstm.engines.keras_jax:KerasJaxEngine",
+            ("keras", "jax"),
+            "jax",
+            {"KERAS_BACKEND": "jax", **_JAX},
+        ),
+        EngineRow(
+            "keras-torch",
+            "multilstm.engines.keras_torch:KerasTorchEngine",
+            ("keras", "torch"),
+            "torch",
+            {"KERAS_BACKEND": "torch"},
+        ),
+        EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX),
+        EngineRow("torch-lstm", "multilstm.engines.torch_lstm:TorchLSTMEngine", ("torch",), "torch", {}, witness=True),
+    )
+}
+
+
+def engine_row(name: str) -> EngineRow:
+    """The row of that name.
+
+    Raises:
+        UsageError: for an unknown engine.
+    """
+    if name not in ENGINES:
+        raise UsageError(choice("engine", name, ENGINES))
+    return ENGINES[name]
