@@ -1,5 +1,7 @@
 """Specs: models as plain data, with Keras 3's names and no framework.
 
+For example:
+
     >>> from multilstm.spec import LSTM, Dense, Sequential
     >>> spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))
     >>> spec.parameter_count

@@ -24,7 +24,24 @@ INITIALIZERS = (
     "zeros", "ones", "uniform", "random_uniform", "random_normal", "glorot_uniform", "glorot_normal", "he_uniform",
     "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
 )  # fmt: skip
+BIAS_INITIALIZERS = tuple(name for name in INITIALIZERS if name != "orthogonal")  # which needs two axes
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether `value` is an integer, NumPy's included; True and False are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether `value` is a finite real number, NumPy's included; True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_name(what: str, name: object) -> None:
+    """Raises SpecError for the name of a layer or a model that could not be a key, or could not be written."""
+    if not isinstance(name, str) or not name or "/" in name or any("\ud800" <= char <= "\udfff" for char in name):
+        raise SpecError(f"{what}: name must be a non-empty string of Unicode characters without '/', got {name!r}")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,8 +64,8 @@ class Layer:
     name: str | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not isinstance(self.name, str) or not self.name or "/" in self.name):
-            raise SpecError(f"{self._class}: name must be a non-empty string without '/', got {self.name!r}")
+        if self.name is not None:
+            check_name(self._class, self.name)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in self.refused and value is not field.default and value != field.default:
@@ -93,7 +110,7 @@ class Layer:
     def _positive(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+            if not is_integer(value) or value < 1:
                 raise SpecError(f"{self._class}: {name} must be a positive integer, got {value!r}")
             if value > 2**31 - 1:
                 raise SpecError(f"{self._class}: {name} must be below 2**31, got {value!r}")
@@ -107,7 +124,7 @@ class Layer:
     def _rate(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            if not is_real(value) or not 0 <= value < 1:
                 raise SpecError(f"{self._class}: {name} must be a number with 0 <= {name} < 1, got {value!r}")
             object.__setattr__(self, name, float(value))
 
@@ -118,9 +135,16 @@ class Layer:
                 value = value.lower() if value.lower() in known else value
             elif callable(value):
                 value = getattr(value, "__name__", repr(value))
-            if value not in known:
+            if not isinstance(value, (str, type(None))) or value not in known:
                 raise SpecError(f"{self._class}: {choice(name, value, known)}")
             object.__setattr__(self, name, value)
+
+    def _seed(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not is_integer(value):
+                raise SpecError(f"{self._class}: {name} must be an integer or None, got {value!r}")
+            object.__setattr__(self, name, None if value is None else int(value))
 
     def _activation(self, *names: str) -> None:
         for name in names:
@@ -144,12 +168,13 @@ class InputLayer(Layer):
         except TypeError:
             raise SpecError(f"Input: shape must be a tuple such as (None, 5), got {self.shape!r}") from None
         for size in (*shape, self.batch_size):
-            if size is not None and (isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1):
+            if size is not None and not (is_integer(size) and 1 <= size < 2**31):
                 raise SpecError(
-                    f"Input: shape and batch_size must be positive integers, or None where the size may vary; "
-                    f"got shape={self.shape!r}, batch_size={self.batch_size!r}"
+                    f"Input: shape and batch_size must be positive integers below 2**31, or None where the size may "
+                    f"vary; got shape={self.shape!r}, batch_size={self.batch_size!r}"
                 )
-        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "shape", tuple(None if size is None else int(size) for size in shape))
+        object.__setattr__(self, "batch_size", None if self.batch_size is None else int(self.batch_size))
         self._named(("float32", "int32"), "dtype")
 
 
@@ -178,11 +203,14 @@ def Input(  # noqa: N802 - Keras's name
     if batch_shape is not None:
         if shape is not None or batch_size is not None:
             raise SpecError("Input: batch_shape stands for shape and batch_size; give either, not both")
+        if not isinstance(batch_shape, (list, tuple)) or not batch_shape:
+            raise SpecError(f"Input: batch_shape must be a tuple such as (200, None, 5), got {batch_shape!r}")
         batch_size, *rest = batch_shape
         shape = tuple(rest)
     if shape is None:
         raise SpecError("Input: shape is missing; expected for example shape=(None, 5)")
-    return InputLayer(shape, batch_size, dtype, name=name)(())
+    tensor: Tensor = InputLayer(shape, batch_size, dtype, name=name)(())  # type: ignore[arg-type]
+    return tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,10 +244,9 @@ class Masking(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.mask_value, bool) or not isinstance(self.mask_value, numbers.Real):
-            raise SpecError(f"Masking: mask_value must be a number, got {self.mask_value!r}")
-        if math.isnan(self.mask_value):
-            raise SpecError("Masking: mask_value is NaN, which equals nothing; expected a number")
+        if not is_real(self.mask_value):  # NaN equals nothing, and JSON, in which specs travel, has no infinity
+            raise SpecError(f"Masking: mask_value must be a finite number, got {self.mask_value!r}")
+        object.__setattr__(self, "mask_value", float(self.mask_value))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,29 +297,35 @@ class LSTM(Layer):
         super().__post_init__()
         self._positive("units")
         self._activation("activation", "recurrent_activation")
-        self._named(INITIALIZERS, "kernel_initializer", "recurrent_initializer", "bias_initializer")
+        self._named(INITIALIZERS, "kernel_initializer", "recurrent_initializer")
+        self._named(BIAS_INITIALIZERS, "bias_initializer")
+        self._seed("seed")
         self._rate("dropout", "recurrent_dropout")
         self._boolean(
             "use_bias", "unit_forget_bias", "return_sequences", "return_state", "go_backwards", "stateful",
             "unroll", "zero_output_for_mask",
         )  # fmt: skip
-        if self.use_cudnn not in ("auto", True, False):
+        if not isinstance(self.use_cudnn, bool) and not (isinstance(self.use_cudnn, str) and self.use_cudnn == "auto"):
             raise SpecError(f"LSTM: use_cudnn must be 'auto', True or False, got {self.use_cudnn!r}")
-        if self.implementation not in (1, 2):
+        if not is_integer(self.implementation) or self.implementation not in (1, 2):
             raise SpecError(f"LSTM: implementation must be 1 or 2, got {self.implementation!r}")
 
     @property
-    def state_count(self) -> int:
+    def state_count(self) -> int:  # noqa: D102 - as in Layer
         return 2
 
     @property
-    def output_count(self) -> int:
+    def output_count(self) -> int:  # noqa: D102 - as in Layer
         return 3 if self.return_state else 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Bidirectional(Layer):
-    """One LSTM forward and its copy backward over the same sequence, merged by `merge_mode` (None: a list of two)."""
+    """One LSTM forward and its copy backward over the same sequence, merged by `merge_mode` (None: a list of two).
+
+    As in Keras, both directions put zeros where a timestep is masked, if they return sequences, and the backward
+    sequence is turned round again before it is merged.
+    """
 
     refused: ClassVar = ("weights", "backward_layer")
 
@@ -305,20 +338,23 @@ class Bidirectional(Layer):
         super().__post_init__()
         if not isinstance(self.layer, LSTM):
             raise SpecError(f"Bidirectional: layer must be an LSTM, got {self.layer!r}")
+        if self.layer.go_backwards:
+            raise SpecError("Bidirectional: the layer must run forward; given go_backwards=True; leave it out")
         self._named(MERGE_MODES, "merge_mode")
+        forward = dataclasses.replace(self.layer, zero_output_for_mask=self.layer.return_sequences)
+        object.__setattr__(self, "layer", forward)
 
     @property
     def directions(self) -> dict[str, LSTM]:
         """The forward and the backward LSTM by name."""
-        reverse = dataclasses.replace(self.layer, go_backwards=not self.layer.go_backwards)
-        return {"forward": self.layer, "backward": reverse}
+        return {"forward": self.layer, "backward": dataclasses.replace(self.layer, go_backwards=True)}
 
     @property
-    def state_count(self) -> int:
+    def state_count(self) -> int:  # noqa: D102 - as in Layer
         return 4
 
     @property
-    def output_count(self) -> int:
+    def output_count(self) -> int:  # noqa: D102 - as in Layer
         return (2 if self.merge_mode is None else 1) + (4 if self.layer.return_state else 0)
 
 
@@ -350,7 +386,8 @@ class Dense(Layer):
         self._positive("units")
         self._boolean("use_bias")
         self._activation("activation")
-        self._named(INITIALIZERS, "kernel_initializer", "bias_initializer")
+        self._named(INITIALIZERS, "kernel_initializer")
+        self._named(BIAS_INITIALIZERS, "bias_initializer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -378,6 +415,7 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._rate("rate")
+        self._seed("seed")
 
 
 @dataclasses.dataclass(frozen=True)

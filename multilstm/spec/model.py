@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 from multilstm.errors import SpecError
 from multilstm.spec import shapes
-from multilstm.spec.layers import LSTM, Bidirectional, Input, InputLayer, Layer, Tensor
+from multilstm.spec.layers import LSTM, Bidirectional, Input, InputLayer, Layer, Tensor, check_name
 from multilstm.spec.shapes import Shape
 
 
@@ -55,10 +56,12 @@ class Graph:
     input_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [layer.name for layer in self.layers]
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
+        check_name("model", self.name)
+        counts = Counter(str(layer.name) for layer in self.layers)
+        twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:
-            raise SpecError(f"model {self.name!r}: layer names must be unique; given more than once: {', '.join(twice)}")
+            given = ", ".join(map(repr, twice))
+            raise SpecError(f"model {self.name!r}: layer names must be unique; given more than once: {given}")
         if not self.outputs:
             raise SpecError(f"model {self.name!r}: it has no outputs")
         _ = self.tensor_shapes, self.weight_shapes  # raises SpecError where they do not fit
@@ -105,10 +108,11 @@ class Graph:
                 f"{shapes.describe(layer)}: initial_state has {len(given)} tensors, expected {layer.state_count}"
             )
         for name, shape in zip(("hidden", "cell") * 2, given, strict=False):
-            if len(shape) != 2 or shape[1] != lstm.units:
-                expected = shapes.show((inputs[0][0], lstm.units))
+            batch = inputs[0][0]
+            if len(shape) != 2 or shape[1] != lstm.units or (None not in (shape[0], batch) and shape[0] != batch):
                 raise SpecError(
-                    f"{shapes.describe(layer)}: initial {name} state has shape {shapes.show(shape)}, expected {expected}"
+                    f"{shapes.describe(layer)}: initial {name} state has shape {shapes.show(shape)}, "
+                    f"expected {shapes.show((batch, lstm.units))}"
                 )
 
     @cached_property
@@ -145,9 +149,7 @@ class Graph:
     @cached_property
     def parameter_counts(self) -> dict[str, int]:
         """The parameter count of every layer, by name; it does not depend on batch or timesteps."""
-        return {
-            name: shapes.parameter_count(self._by_name[name], inputs) for name, inputs in self.layer_inputs.items()
-        }
+        return {name: shapes.parameter_count(self._by_name[name], inputs) for name, inputs in self.layer_inputs.items()}
 
     @property
     def parameter_count(self) -> int:
@@ -231,11 +233,18 @@ def Sequential(  # noqa: N802 - Keras's name
     if not stack:
         raise SpecError("Sequential: it has no layers")
     source = tensor
+    used: set[int] = set()
     for layer in stack:
         if not isinstance(layer, Layer) or isinstance(layer, InputLayer):
             raise SpecError(f"Sequential: expected layers of multilstm, given {layer!r}")
         if not isinstance(tensor, Tensor):
             raise SpecError("Sequential: a layer below the last returns several tensors; use Model for such a graph")
+        if id(layer) in used:
+            raise SpecError(
+                f"Sequential: {shapes.describe(layer)} stands in it twice, which would share its weights; make a "
+                f"second layer, or use Model to share"
+            )
+        used.add(id(layer))
         tensor = layer(tensor)
     return _graph([source], _tensors(tensor), name, sequential=True)
 
@@ -265,7 +274,11 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential
     known = {id(tensor.call) for tensor in inputs}
     for tensor in order:
         if isinstance(tensor.layer, InputLayer) and id(tensor.call) not in known:
-            raise SpecError(f"model {name!r}: an output depends on an Input {tensor.layer.name!r} that is not in inputs")
+            raise SpecError(
+                f"model {name!r}: an output depends on an Input {tensor.layer.name!r} that is not in inputs; add it"
+            )
+    if len(known) < len(inputs):
+        raise SpecError(f"model {name!r}: an Input was given twice; expected every Input once")
     for tensor in inputs:
         if not isinstance(tensor.layer, InputLayer):
             raise SpecError(f"model {name!r}: inputs must be what Input() returned, given a tensor of {tensor.layer!r}")
@@ -274,7 +287,8 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential
     def refs(tensors: Iterable[Tensor]) -> tuple[Ref, ...]:
         return tuple(Ref(index[id(tensor.call)], tensor.index) for tensor in tensors)
 
-    layers = {named[id(t.layer)]: dataclasses.replace(t.layer, name=named[id(t.layer)]) for t in order}
+    # By identity: two layers of one name must both arrive, for Graph to refuse them.
+    layers = {id(t.layer): dataclasses.replace(t.layer, name=named[id(t.layer)]) for t in order}
     calls = tuple(Call(named[id(t.layer)], refs(t.inputs), refs(t.initial_state)) for t in order)
     return Graph(
         name, tuple(layers.values()), calls, refs(outputs), sequential, tuple(named[id(t.layer)] for t in inputs)

@@ -29,7 +29,8 @@ Shape = tuple[int | None, ...]
 
 def show(shape: Shape) -> str:
     """A shape as text, `any` for None: `(any, any, 5)`."""
-    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"
+    sizes = ", ".join("any" if size is None else str(size) for size in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
 
 
 def _rank(layer: Layer, shape: Shape, rank: int, meaning: str) -> None:
@@ -178,7 +179,7 @@ def _(layer: Bidirectional, inputs: Shape) -> dict[str, tuple[int, ...]]:
 
 @weight_shapes.register
 def _(layer: Dense, inputs: Shape) -> dict[str, tuple[int, ...]]:
-    kernel = {"kernel": (_features(layer, inputs), layer.units)}
+    kernel: dict[str, tuple[int, ...]] = {"kernel": (_features(layer, inputs), layer.units)}
     return {**kernel, "bias": (layer.units,)} if layer.use_bias else kernel
 
 

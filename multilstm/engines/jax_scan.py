@@ -1,0 +1,118 @@
+"""The engine `jax-scan`: `multilstm.scan` behind the contract of an engine, compiled once per kind of step."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, final
+
+import jax
+import numpy as np
+
+from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.errors import EngineUnavailableError
+from multilstm.job import Answer, Array, Batch, Job
+from multilstm.scan import model
+from multilstm.spec import InputLayer
+from multilstm.state import State
+
+
+@final
+class JaxScanEngine(AbstractEngine):
+    """`lax.scan` with the gradient derived by hand."""
+
+    def prepare(self, job: Job) -> AbstractProgram:
+        """A program for the job.
+
+        Raises:
+            EngineUnavailableError: without the job's device, or for float64 where JAX's x64 mode is off.
+        """
+        if job.dtype == "float64" and not jax.config.jax_enable_x64:
+            raise EngineUnavailableError(
+                "jax-scan: float64 needs JAX's x64 mode, which is off in this process; "
+                "set JAX_ENABLE_X64=1 before it starts"
+            )
+        return _Program(job, _device(job.device))
+
+    def versions(self) -> dict[str, str]:
+        """The versions of jax and jaxlib."""
+        return {"jax": jax.__version__, "jaxlib": importlib.metadata.version("jaxlib")}
+
+
+@final
+class _Program(AbstractProgram):
+    def __init__(self, job: Job, device: Any) -> None:
+        self._job, self._device = job, device
+        functions: Any = model(job.spec)  # the driver refuses steps that need a loss or an optimizer that is None
+        self._forward = jax.jit(functions.apply)
+        self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
+        self._gradient = jax.jit(partial(functions.gradient, loss=job.loss))
+        self._update = jax.jit(partial(functions.train_step, optimizer=job.optimizer, loss=job.loss))
+        self._weights: dict[str, Any] = {}
+        self._slots: dict[str, Any] = {}
+        self._iteration = 0
+
+    @property
+    def implementation(self) -> str:
+        return "lax.scan, custom gradient"
+
+    def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
+        self._iteration = iteration
+
+    def weights(self) -> dict[str, Array]:
+        return _numpy(self._weights)  # type: ignore[no-any-return]
+
+    def slots(self) -> dict[str, Array]:
+        return _numpy(self._slots)  # type: ignore[no-any-return]
+
+    def parameter_counts(self) -> dict[str, int]:
+        counts = {str(layer.name): 0 for layer in self._job.spec.layers if not isinstance(layer, InputLayer)}
+        for name, array in self._weights.items():
+            counts[name.split("/")[0]] += array.size
+        return counts
+
+    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+        inputs, masks = dict(batch.inputs), dict(batch.masks)
+        given = (inputs, batch.targets, masks, dict(states), dict(batch.dropout))
+        loss, gradients = None, {}
+        with jax.default_device(self._device):
+            if kind == "forward":
+                evaluation = self._forward(self._weights, inputs, masks, dict(states))
+            elif kind == "evaluate":
+                loss, evaluation = self._evaluate(self._weights, *given)
+            elif kind == "gradient":
+                loss, evaluation, gradients = self._gradient(self._weights, *given)
+            else:
+                assert self._job.optimizer is not None
+                coefficients = {
+                    name: np.asarray(number, self._job.dtype)
+                    for name, number in self._job.optimizer.coefficients(self._iteration).items()
+                }
+                self._weights, self._slots, loss, evaluation = self._update(
+                    self._weights, self._slots, coefficients, *given
+                )
+                self._iteration += 1
+        return Answer(
+            loss=None if loss is None else float(loss),
+            outputs=_numpy(evaluation.outputs),
+            sequences=_numpy(evaluation.sequences),
+            states=_numpy(evaluation.states),
+            gradients=_numpy(gradients),
+        )
+
+
+def _device(name: str) -> Any:
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError as error:
+        raise EngineUnavailableError(
+            f"jax-scan: JAX has no {name} here ({error}); it has {', '.join(str(each) for each in jax.devices())}; "
+            f"use device='cpu', or install JAX for this device"
+        ) from None
+
+
+def _numpy(tree: Any) -> Any:
+    """The same tree of NumPy arrays, which own their memory and may be written."""
+    return jax.tree.map(np.array, tree)

@@ -1,0 +1,337 @@
+"""The Keras engines: a spec becomes a functional Keras model, driven in one way on every backend.
+
+The backend decides three things, each in a file of its own: how a step is compiled, how gradients are taken, and what
+its devices and precision switches are. Everything else is here: the layers (`plain` Keras's own, or `portable`, from
+multilstm.keras_layers), states in and out, weights, optimizer slots, and which of Keras's loops ran.
+
+The driver compiles and runs what Keras's own trainer does: tf.function with the model's symbolic shapes, jax.jit over
+`stateless_call`, eager PyTorch.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src import backend as keras_backend
+from keras.src.backend.common import dtypes as keras_dtypes
+
+from multilstm import keras_layers
+from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.errors import EngineUnavailableError
+from multilstm.job import Answer, Array, Batch, Job
+from multilstm.spec import LSTM, Bidirectional, Dropout, InputLayer, Layer, Ref, TimeDistributed
+from multilstm.state import State
+from multilstm.training import Optimizer
+
+# Keras takes float64 for float32 in result_type, so that its float64 layers compute partly in float32 and still say
+# float64 (keras#23704). A comparison in float64 needs true float64 on every backend.
+keras_dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+
+_SLOTS = {"momentum": ("_momentums", "momentums"), "velocity": ("_velocities",), "average_gradient": ("_average_gradients",)}
+_LOSSES = {"categorical_crossentropy": "CategoricalCrossentropy", "mean_squared_error": "MeanSquaredError"}
+
+
+class AbstractKerasEngine(AbstractEngine):
+    """What the three Keras engines share; the backend is the one that KERAS_BACKEND named."""
+
+    backend: str
+
+    def __init__(self) -> None:
+        if keras.backend.backend() != self.backend:
+            raise EngineUnavailableError(
+                f"engine keras-{self.backend} needs KERAS_BACKEND={self.backend} before Keras is imported; "
+                f"Keras runs on {keras.backend.backend()!r} here"
+            )
+
+    def versions(self) -> dict[str, str]:
+        """The versions of Keras and of the backend's packages."""
+        return {"keras": keras.__version__, **self.backend_versions()}
+
+    @abc.abstractmethod
+    def backend_versions(self) -> dict[str, str]:
+        """The versions of the backend's packages."""
+
+
+@keras.saving.register_keras_serializable(package="multilstm")
+class GivenDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Dropout whose mask is an input: multiplies by it in training, does nothing otherwise."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """`[values, mask]`, both of one shape, to that shape."""
+        values, mask = inputs
+        return values * mask if training else values
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the values."""
+        return mask[0] if mask is not None else None
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the values."""
+        return input_shape[0]
+
+
+class AbstractKerasProgram(AbstractProgram):
+    """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
+
+    def __init__(self, job: Job) -> None:
+        self.spec, self.dtype, self.portable = job.spec, job.dtype, job.layers == "portable"
+        self._ran: set[str] = set()
+        self._given = tuple(
+            name for name in job.spec.lstms if any(name in step.batch.states for step in job.steps)
+            and not job.spec.lstms[name].stateful
+        )  # fmt: skip
+        with self._context():
+            self._build()
+            self.loss = self._make_loss(job.loss)
+            self.optimizer = self._make_optimizer(job.optimizer)
+
+    # --- the model ---
+
+    def _build(self) -> None:
+        spec = self.spec
+        self.layers = {str(layer.name): self._layer(layer) for layer in spec.layers if not isinstance(layer, InputLayer)}
+        inputs: dict[str, Any] = {}
+        sequences: dict[str, Any] = {}
+        states: dict[str, Any] = {}
+        tensors: dict[Ref, Any] = {}
+        for name in self._given:
+            batch, units = spec.state_shape(name)
+            for part in State._fields:
+                key = f"{name.replace('/', '.')}.{part}"
+                inputs[key] = keras.Input(batch_shape=(batch, units), dtype=self.dtype, name=key)
+        for index, call in enumerate(spec.calls):
+            layer = spec.layer(call.layer)
+            if isinstance(layer, InputLayer):
+                dtype = "int32" if layer.dtype == "int32" else self.dtype
+                tensors[Ref(index)] = inputs[call.layer] = keras.Input(
+                    batch_shape=(layer.batch_size, *layer.shape), dtype=dtype, name=call.layer
+                )
+                continue
+            given = [tensors[ref] for ref in call.inputs]
+            if isinstance(layer, Dropout) and layer.rate:
+                key = f"{call.layer}.mask"
+                inputs[key] = keras.Input(batch_shape=(None,) * len(given[0].shape), dtype=self.dtype, name=key)
+                given.append(inputs[key])
+            arguments = {}
+            initial = [tensors[ref] for ref in call.initial_state] or self._given_states(call.layer, inputs)
+            if initial:
+                arguments["initial_state"] = initial
+            outputs = self.layers[call.layer](given if len(given) > 1 else given[0], **arguments)
+            outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+            if isinstance(layer, (LSTM, Bidirectional)):
+                self._probe(layer, outputs, sequences, states)
+            tensors.update({Ref(index, number): output for number, output in enumerate(outputs)})
+        self._inputs, self._sequences, self._states = list(inputs), list(sequences), list(states)
+        self.outputs_count = len(spec.outputs)
+        self.model = keras.Model(
+            list(inputs.values()),
+            [*(tensors[ref] for ref in spec.outputs), *sequences.values(), *(t for pair in states.values() for t in pair)],
+        )
+        self.variables = {}
+        for name, shapes in _weights_by_layer(spec.weight_shapes).items():
+            for (key, shape), variable in zip(shapes.items(), self.layers[name].weights, strict=True):
+                if tuple(variable.shape) != shape:
+                    raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
+                self.variables[key] = variable
+
+    def _layer(self, layer: Layer) -> Any:
+        """The Keras layer of a spec's layer, returning its states too where it can."""
+        if isinstance(layer, Dropout):
+            return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
+        unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
+        fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
+        arguments = {key: getattr(layer, key) for key in fields}
+        if isinstance(layer, (Bidirectional, TimeDistributed)):
+            arguments["layer"] = self._layer(layer.layer)
+        if isinstance(layer, LSTM):
+            arguments["return_state"] = layer.return_state or not layer.stateful
+        name = type(layer).__name__
+        source = keras_layers if self.portable and hasattr(keras_layers, name) else keras.layers
+        return getattr(source, name)(**arguments, **({"name": layer.name} if layer.name else {}))
+
+    def _given_states(self, layer: str, inputs: Mapping[str, Any]) -> list[Any]:
+        names = [name for name in self._given if name.split("/")[0] == layer]
+        return [inputs[f"{name.replace('/', '.')}.{part}"] for name in names for part in State._fields]
+
+    def _probe(self, layer: LSTM | Bidirectional, outputs: list[Any], sequences: dict[str, Any], states: dict[str, Any]) -> None:
+        name = str(layer.name)
+        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
+        plain = layer.output_count - (layer.state_count if lstm.return_state else 0)
+        if lstm.return_sequences and isinstance(layer, LSTM):
+            sequences[name] = outputs[0]
+        if not lstm.stateful:
+            names = [key for key in self.spec.lstms if key.split("/")[0] == name]
+            states.update(
+                {key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)}
+            )
+
+    def _stateful_layers(self) -> dict[str, Any]:
+        found = {}
+        for name, lstm in self.spec.lstms.items():
+            if lstm.stateful:
+                base, _, direction = name.partition("/")
+                layer = self.layers[base]
+                found[name] = getattr(layer, f"{direction}_layer") if direction else layer
+        return found
+
+    # --- the contract ---
+
+    def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        with self._context():
+            for name, variable in self.variables.items():
+                variable.assign(weights[name])
+            if self.optimizer is not None:
+                self.optimizer.iterations.assign(iteration)
+                for name, variable in self._slot_variables().items():
+                    variable.assign(slots[name])
+
+    def weights(self) -> dict[str, Array]:
+        return {name: _numpy(variable) for name, variable in self.variables.items()}
+
+    def slots(self) -> dict[str, Array]:
+        return {name: _numpy(variable) for name, variable in self._slot_variables().items()}
+
+    def parameter_counts(self) -> dict[str, int]:
+        return {name: int(layer.count_params()) for name, layer in self.layers.items()}
+
+    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+        stateful = self._stateful_layers()
+        with self._context(), self._spies():
+            for name, layer in stateful.items():
+                for variable, value in zip(layer.states, states[name], strict=True):
+                    variable.assign(value)
+            values = {**batch.inputs, **{f"{name}.mask": mask for name, mask in batch.dropout.items()}}
+            for name in self._given:
+                given = states.get(name)
+                for part in State._fields:
+                    value = np.zeros((batch.size, self.spec.lstms[name].units), self.dtype) if given is None else getattr(given, part)
+                    values[f"{name.replace('/', '.')}.{part}"] = value
+            for name, tensor in zip(self._inputs, self.model.inputs, strict=True):
+                if name not in values:  # a dropout mask outside of training, where it is not used
+                    values[name] = np.ones((1,) * len(tensor.shape), self.dtype)
+            inputs = [values[name] for name in self._inputs]
+            masks = [batch.masks.get(name) for name in self._inputs]
+            loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
+            arrays = [_numpy(output) for output in outputs]
+            found = {
+                name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()
+            }
+            dense = [_numpy(gradient) for gradient in gradients]
+        first, last = self.outputs_count, self.outputs_count + len(self._sequences)
+        pairs = arrays[last:]
+        found.update({name: State(*pairs[2 * i : 2 * i + 2]) for i, name in enumerate(self._states)})
+        names = {id(variable): name for name, variable in self.variables.items()}
+        return Answer(
+            loss=None if loss is None else float(_numpy(loss)),
+            outputs=tuple(arrays[:first]),
+            sequences=dict(zip(self._sequences, arrays[first:last], strict=True)),
+            states={name: found[name] for name in self.spec.lstms},
+            gradients={
+                names[id(variable)]: gradient
+                for variable, gradient in zip(self.model.trainable_variables, dense, strict=False)
+            },
+        )
+
+    @property
+    def implementation(self) -> str:
+        return ", ".join(sorted(self._ran)) or "no LSTM ran"
+
+    # --- what the backend decides ---
+
+    @abc.abstractmethod
+    def run(
+        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """Computes one step: the loss (or None), the model's outputs, and for `gradient` the gradients."""
+
+    loop: str  # what this backend's generic recurrent loop is
+
+    def total_loss(self, targets: list[Any], outputs: list[Any]) -> Any:
+        """The sum of the losses of the model's own outputs; each takes the output's Keras mask into account."""
+        total = None
+        for target, output in zip(targets, outputs[: self.outputs_count], strict=True):
+            loss = self.loss(target, output)
+            total = loss if total is None else total + loss
+        return total
+
+    # --- parts ---
+
+    def _make_loss(self, name: str | None) -> Any:
+        if name is None:
+            return None
+        source = keras_layers if self.portable and hasattr(keras_layers, _LOSSES[name]) else keras.losses
+        return getattr(source, _LOSSES[name])()
+
+    def _make_optimizer(self, optimizer: Optimizer | None) -> Any:
+        if optimizer is None:
+            return None
+        arguments = dataclasses.asdict(optimizer)
+        source = keras_layers if self.portable else keras.optimizers
+        made = getattr(source, type(optimizer).__name__)(**arguments)
+        made.build(self.model.trainable_variables)
+        self._slot_names = optimizer.slots
+        return made
+
+    def _slot_variables(self) -> dict[str, Any]:
+        if self.optimizer is None:
+            return {}
+        found = {}
+        names = {id(variable): name for name, variable in self.variables.items()}
+        for slot in self._slot_names:
+            variables = next(getattr(self.optimizer, key) for key in _SLOTS[slot] if hasattr(self.optimizer, key))
+            for variable, weight in zip(variables, self.model.trainable_variables, strict=True):
+                found[f"{names[id(weight)]}/{slot}"] = variable
+        return found
+
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[None]:
+        """Keras's process-wide default dtype, while this program builds or runs."""
+        before = keras.config.floatx()
+        keras.config.set_floatx(self.dtype)
+        try:
+            yield
+        finally:
+            keras.config.set_floatx(before)
+
+    @contextlib.contextmanager
+    def _spies(self) -> Iterator[None]:
+        """Records which of Keras's recurrent loops are entered: the fused one, or the generic one."""
+        fused, generic = keras_backend.lstm, keras_backend.rnn
+
+        def spy_fused(*arguments: Any, **options: Any) -> Any:
+            result = fused(*arguments, **options)
+            self._ran.add(self.fused)
+            return result
+
+        def spy_generic(*arguments: Any, **options: Any) -> Any:
+            self._ran.add("unrolled" if options.get("unroll") else self.loop)
+            return generic(*arguments, **options)
+
+        keras_backend.lstm, keras_backend.rnn = spy_fused, spy_generic
+        try:
+            yield
+        finally:
+            keras_backend.lstm, keras_backend.rnn = fused, generic
+
+    fused: str = "fused"
+
+
+def _weights_by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for key, shape in shapes.items():
+        found.setdefault(key.split("/")[0], {})[key] = shape
+    return found
+
+
+def _numpy(value: Any) -> Array:
+    return np.asarray(keras.ops.convert_to_numpy(value))

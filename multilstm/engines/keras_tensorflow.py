@@ -1,0 +1,88 @@
+"""Keras on TensorFlow: one tf.function a model, with the model's symbolic shapes, as Keras's own trainer runs it."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import tensorflow as tf
+
+from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
+from multilstm.job import Array, Job
+
+
+@final
+class KerasTensorflowEngine(AbstractKerasEngine):
+    """Keras's TensorFlow backend, without TF32 and without XLA (Keras's choice for an LSTM on CPU)."""
+
+    backend = "tensorflow"
+
+    def __init__(self) -> None:
+        super().__init__()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+    def prepare(self, job: Job) -> KerasTensorflowProgram:
+        """See `AbstractEngine.prepare`."""
+        return KerasTensorflowProgram(job)
+
+    def backend_versions(self) -> dict[str, str]:
+        """TensorFlow."""
+        return {"tensorflow": tf.__version__}
+
+
+@final
+class KerasTensorflowProgram(AbstractKerasProgram):
+    """Dimensions that the spec leaves open stay open in the graph, so that a new length is no new trace."""
+
+    loop = "tf.while_loop (Keras)"
+    fused = "cuDNN"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._functions: dict[tuple[Any, ...], Any] = {}
+
+    def run(
+        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """See `AbstractKerasProgram.run`."""
+        masked = tuple(mask is not None for mask in masks)
+        if (kind, masked) not in self._functions:
+            self._functions[kind, masked] = self._trace(kind, masks)
+        given = [tf.constant(mask) for mask in masks if mask is not None]
+        if kind == "forward":
+            targets = []
+        loss, outputs, gradients = self._functions[kind, masked](
+            [tf.constant(array) for array in inputs], given, [tf.constant(array) for array in targets]
+        )
+        return (None if kind == "forward" else loss), outputs, gradients
+
+    def _trace(self, kind: str, masks: list[Array | None]) -> Any:
+        training = kind in ("gradient", "update")
+        shapes = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.model.inputs]
+        outputs = self.model.outputs[: self.outputs_count] if kind != "forward" else []
+        where = [index for index, mask in enumerate(masks) if mask is not None]
+        signature = (
+            shapes,
+            [tf.TensorSpec((None, None), tf.bool) for _ in where],
+            [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in outputs],
+        )
+
+        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+        def compute(inputs: Any, given: Any, targets: Any) -> Any:
+            placed: list[Any] = [None] * len(inputs)
+            for index, mask in zip(where, given, strict=True):
+                placed[index] = mask
+            if not training:
+                outputs = self.model(inputs, training=False, mask=placed)
+                loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs)
+                return loss, outputs, []
+            variables = self.model.trainable_variables
+            with tf.GradientTape() as tape:
+                outputs = self.model(inputs, training=True, mask=placed)
+                loss = self.total_loss(targets, outputs)
+            gradients = tape.gradient(loss, [variable.value for variable in variables])
+            if kind == "update":
+                self.optimizer.apply(gradients, variables)
+                gradients = []
+            return loss, outputs, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+        return compute

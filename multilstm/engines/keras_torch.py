@@ -1,0 +1,63 @@
+"""Keras on PyTorch: eager execution and autograd, as Keras's own trainer runs it."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+
+from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
+from multilstm.job import Array, Job
+
+
+@final
+class KerasTorchEngine(AbstractKerasEngine):
+    """Keras's PyTorch backend, without TF32."""
+
+    backend = "torch"
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+
+    def prepare(self, job: Job) -> KerasTorchProgram:
+        """See `AbstractEngine.prepare`."""
+        return KerasTorchProgram(job)
+
+    def backend_versions(self) -> dict[str, str]:
+        """PyTorch."""
+        return {"torch": torch.__version__}
+
+
+@final
+class KerasTorchProgram(AbstractKerasProgram):
+    """Nothing is compiled; Keras's fused path is cuDNN on a GPU and a Python loop on a CPU."""
+
+    loop = "python loop (Keras)"
+    fused = "python loop (Keras, fused cell)"
+
+    def run(
+        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
+    ) -> tuple[Any, list[Any], list[Any]]:
+        """See `AbstractKerasProgram.run`."""
+        import keras
+
+        tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
+        given = [None if mask is None else keras.ops.convert_to_tensor(mask) for mask in masks]
+        wanted = [keras.ops.convert_to_tensor(array) for array in targets]
+        if kind in ("forward", "evaluate"):
+            with torch.no_grad():
+                outputs = self.model(tensors, training=False, mask=given)
+                return (None if kind == "forward" else self.total_loss(wanted, outputs)), outputs, []
+        variables = self.model.trainable_variables
+        self.model.zero_grad()
+        outputs = self.model(tensors, training=True, mask=given)
+        loss = self.total_loss(wanted, outputs)
+        loss.backward()
+        gradients = [variable.value.grad for variable in variables]
+        if kind == "update":
+            with torch.no_grad():
+                self.optimizer.apply(gradients, variables)
+            gradients = []
+        return loss, outputs, gradients

@@ -1,0 +1,287 @@
+"""An independent witness: the same models by `torch.nn.LSTM`, with gradients by autograd.
+
+The gates of torch stand in the same slots as Keras's (i, f, g, o against i, f, c, o), its matrices are transposed, and
+it adds two biases, of which the second is held at zero here. It knows tanh and sigmoid only, and no masks; what else a
+spec asks of an LSTM is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's custom
+
+from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.errors import EngineUnavailableError, UnsupportedError
+from multilstm.job import Answer, Array, Batch, Job
+from multilstm.spec import (
+    LSTM,
+    Activation,
+    Bidirectional,
+    Call,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    Masking,
+    RepeatVector,
+    TimeDistributed,
+)
+from multilstm.spec.walk import walk
+from multilstm.state import State
+from multilstm.training import EPSILON
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "linear": lambda z: z,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "softmax": lambda z: torch.softmax(z, dim=-1),
+    "hard_sigmoid": F.hardsigmoid,
+    "elu": F.elu,
+    "selu": F.selu,
+    "softplus": lambda z: torch.logaddexp(z, torch.zeros_like(z)),  # F.softplus is the identity above 20
+    "softsign": F.softsign,
+    "exponential": torch.exp,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "leaky_relu": lambda z: F.leaky_relu(z, 0.2),
+    "relu6": F.relu6,
+}
+
+
+@final
+class TorchLSTMEngine(AbstractEngine):
+    """Executes specs whose LSTMs `torch.nn.LSTM` can express."""
+
+    def prepare(self, job: Job) -> TorchLSTMProgram:
+        """A program on the CPU, or on a CUDA device with TF32 off."""
+        for name, lstm in job.spec.lstms.items():
+            for argument, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
+                if getattr(lstm, argument) != expected:
+                    raise UnsupportedError(
+                        f"torch-lstm: LSTM {name!r} has {argument}={getattr(lstm, argument)!r}; torch.nn.LSTM knows "
+                        f"only {expected!r}; leave the engine torch-lstm out for this model"
+                    )
+        if job.device == "gpu":
+            if not torch.cuda.is_available():
+                raise EngineUnavailableError(
+                    "torch-lstm: given device 'gpu', but torch sees no CUDA device; expected one, or device 'cpu'"
+                )
+            torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.allow_tf32 = False
+        return TorchLSTMProgram(job)
+
+    def versions(self) -> dict[str, str]:
+        """The version of torch."""
+        return {"torch": torch.__version__}
+
+
+@final
+class TorchLSTMProgram(AbstractProgram):
+    """One model in torch; weights are kept in Keras's layout and transposed on their way into `torch.nn.LSTM`."""
+
+    def __init__(self, job: Job) -> None:
+        self._spec, self._loss, self._optimizer = job.spec, job.loss, job.optimizer
+        self._dtype = getattr(torch, job.dtype)
+        self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
+        self._weights: dict[str, Any] = {}
+        self._slots: dict[str, Any] = {}
+        self._iteration = 0
+        self._modules = {
+            name: torch.nn.LSTM(
+                self._spec.weight_shapes[f"{name}/kernel"][0], lstm.units, bias=lstm.use_bias, batch_first=True
+            ).to(self._device, self._dtype)
+            for name, lstm in self._spec.lstms.items()
+        }
+
+    @property
+    def implementation(self) -> str:
+        """The kernel: cuDNN on a GPU; on a CPU, oneDNN (mkldnn) for float32, and ATen's loop otherwise."""
+        if self._device.type == "cuda":
+            return "torch.nn.LSTM (cuDNN)" if torch.backends.cudnn.is_available() else "torch.nn.LSTM (ATen CUDA)"
+        fused = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+        return f"torch.nn.LSTM ({'mkldnn' if fused and self._dtype == torch.float32 else 'ATen'})"
+
+    def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        """Sets weights and optimizer slots, and the update counter."""
+        self._weights = {name: self._tensor(weights[name]).requires_grad_() for name in self._spec.weight_shapes}
+        self._slots = {name: self._tensor(slot) for name, slot in slots.items()}
+        self._iteration = iteration
+
+    def weights(self) -> dict[str, Array]:
+        """All weights, in Keras's layout."""
+        return {name: _numpy(weight) for name, weight in self._weights.items()}
+
+    def slots(self) -> dict[str, Array]:
+        """All optimizer slots."""
+        return {name: _numpy(slot) for name, slot in self._slots.items()}
+
+    def parameter_counts(self) -> dict[str, int]:
+        """What torch counts, less one bias.
+
+        `torch.nn.LSTM` keeps a second bias vector of 4 * units, which is left out of the count, being zero and not
+        trained.
+        """
+        counts = dict.fromkeys(self._spec.layer_inputs, 0)
+        for name, module in self._modules.items():
+            counts[name.split("/")[0]] += sum(
+                weight.numel() for key, weight in module.named_parameters() if not key.startswith("bias_hh")
+            )
+        for name, weight in self._weights.items():
+            if name.rsplit("/", 1)[0] not in self._modules:
+                counts[name.split("/")[0]] += weight.numel()
+        return counts
+
+    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+        """One step; see `AbstractProgram.step`."""
+        gradients: dict[str, Any] = {}
+        sequences: dict[str, Any] = {}
+        last: dict[str, State] = {}
+        loss = None
+        with torch.set_grad_enabled(kind in ("gradient", "update")):
+            outputs, masks = self._forward(batch, states, sequences, last)
+            if kind != "forward":
+                targets = [self._tensor(target) for target in batch.targets]
+                loss = sum(
+                    _loss(str(self._loss), output, target, mask)
+                    for output, target, mask in zip(outputs, targets, masks, strict=True)
+                )
+        if kind in ("gradient", "update"):
+            wanted = list(self._weights.values())
+            found = torch.autograd.grad(loss, wanted, materialize_grads=True) if wanted else ()
+            gradients = dict(zip(self._weights, found, strict=True))
+        if kind == "update":
+            self._update(gradients)
+        return Answer(
+            loss=None if loss is None else float(loss),
+            outputs=tuple(_numpy(output) for output in outputs),
+            sequences={name: _numpy(sequence) for name, sequence in sequences.items()},
+            states={name: State(*map(_numpy, state)) for name, state in last.items()},
+            gradients={name: _numpy(value) for name, value in gradients.items()} if kind == "gradient" else {},
+        )
+
+    def _tensor(self, array: Array) -> Any:
+        """A new tensor: integers as tokens, all else in the job's dtype."""
+        array = np.asarray(array)
+        dtype = torch.int64 if array.dtype.kind in "iu" else torch.bool if array.dtype.kind == "b" else self._dtype
+        return torch.tensor(array, dtype=dtype, device=self._device)
+
+    def _forward(
+        self, batch: Batch, states: Mapping[str, State], sequences: dict[str, Any], last: dict[str, State]
+    ) -> tuple[list[Any], list[Any]]:
+        """The model's outputs and their masks; puts what every LSTM returned and kept into `sequences` and `last`."""
+        current = {name: State(*map(self._tensor, state)) for name, state in states.items()}
+
+        def lstm(name: str, inputs: Any, passed: State | None) -> list[Any]:
+            layer, module = self._spec.lstms[name], self._modules[name]
+            # The second bias is new and zero in every call, so that nothing can train it.
+            own = {
+                "weight_ih_l0": self._weights[f"{name}/kernel"].T,
+                "weight_hh_l0": self._weights[f"{name}/recurrent_kernel"].T,
+            }
+            if layer.use_bias:
+                bias = self._weights[f"{name}/bias"]
+                own |= {"bias_ih_l0": bias, "bias_hh_l0": torch.zeros_like(bias)}
+            start = current.get(name, passed)
+            if start is None:
+                zeros = inputs.new_zeros(len(inputs), layer.units)
+                start = State(zeros, zeros)
+            given = inputs.flip(1) if layer.go_backwards else inputs
+            hidden_and_cell = tuple(state[None].contiguous() for state in start)
+            sequence, final_state = torch.func.functional_call(module, own, (given.contiguous(), hidden_and_cell))
+            last[name] = State(*(state[0] for state in final_state))
+            if layer.stateful:
+                current[name] = State(*(state.detach() for state in last[name]))
+            if layer.return_sequences:
+                sequences[name] = sequence
+            return [sequence if layer.return_sequences else sequence[:, -1], *last[name]]
+
+        def apply(call: Call, layer: Layer, inputs: list[Any], mask: Any, passed: list[Any]) -> Sequence[Any]:
+            if isinstance(layer, Embedding):
+                return [self._weights[f"{call.layer}/embeddings"][inputs[0].long()]]
+            inputs = [tensor.to(self._dtype) for tensor in inputs]
+            if isinstance(layer, (LSTM, Bidirectional)):
+                if mask is not None:
+                    raise UnsupportedError(
+                        f"torch-lstm: {type(layer).__name__} {call.layer!r} is given a mask, which torch.nn.LSTM does "
+                        f"not know; leave the engine torch-lstm out for this model, or the mask out of the inputs"
+                    )
+                if isinstance(layer, LSTM):
+                    return lstm(call.layer, inputs[0], State(*passed) if passed else None)[: layer.output_count]
+                first = lstm(f"{call.layer}/forward", inputs[0], State(*passed[:2]) if passed else None)
+                second = lstm(f"{call.layer}/backward", inputs[0], State(*passed[2:]) if passed else None)
+                turned = second[0].flip(1) if layer.layer.return_sequences else second[0]
+                merged = _merge(layer.merge_mode, first[0], turned)
+                return [*merged, *first[1:], *second[1:]][: layer.output_count]
+            if isinstance(layer, (Dense, TimeDistributed)):
+                dense = layer.layer if isinstance(layer, TimeDistributed) else layer
+                z = inputs[0] @ self._weights[f"{call.layer}/kernel"]
+                if dense.use_bias:
+                    z = z + self._weights[f"{call.layer}/bias"]
+                return [ACTIVATIONS[str(dense.activation)](z)]
+            if isinstance(layer, Masking):
+                keep = (inputs[0] != layer.mask_value).any(-1, keepdim=True)
+                return [torch.where(keep, inputs[0], 0.0)]
+            if isinstance(layer, Dropout):
+                factor = batch.dropout.get(call.layer)
+                return inputs if factor is None else [inputs[0] * self._tensor(factor)]
+            if isinstance(layer, Activation):
+                return [ACTIVATIONS[layer.activation](inputs[0])]
+            if isinstance(layer, RepeatVector):
+                return [inputs[0][:, None].expand(-1, layer.n, -1)]
+            if isinstance(layer, Concatenate):
+                return [torch.cat(inputs, dim=-1)]
+            raise UnsupportedError(f"torch-lstm: it does not execute {type(layer).__name__} ({call.layer!r})")
+
+        tensors, masks = walk(
+            self._spec,
+            {name: self._tensor(array) for name, array in batch.inputs.items()},
+            {name: self._tensor(mask) for name, mask in batch.masks.items()},
+            apply,
+        )
+        return [tensors[ref] for ref in self._spec.outputs], [masks[ref] for ref in self._spec.outputs]
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _update(self, gradients: Mapping[str, Any]) -> None:
+        assert self._optimizer is not None
+        coefficients = self._optimizer.coefficients(self._iteration)
+        for name, gradient in gradients.items():
+            slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
+            weight, slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
+            self._weights[name] = weight.requires_grad_()
+            self._slots.update({f"{name}/{slot}": tensor for slot, tensor in slots.items()})
+        self._iteration += 1
+
+
+def _merge(mode: str | None, first: Any, second: Any) -> list[Any]:
+    if mode is None:
+        return [first, second]
+    if mode == "concat":
+        return [torch.cat([first, second], dim=-1)]
+    if mode == "mul":
+        return [first * second]
+    return [first + second if mode == "sum" else (first + second) / 2]
+
+
+def _loss(loss: str, output: Any, target: Any, mask: Any) -> Any:
+    """Keras's losses (`reference.loss_and_gradient` has the equations)."""
+    masked = mask is not None and mask.ndim == output.ndim - 1
+    if masked:
+        output = torch.where(mask[..., None], output, 1.0)
+        target = torch.where(mask[..., None], target, 1.0)
+    if loss == "mean_squared_error":
+        values = ((output - target) ** 2).mean(-1)
+    else:
+        p = (output / output.sum(-1, keepdim=True)).clip(EPSILON, 1.0 - EPSILON)
+        values = -(target * p.log()).sum(-1)
+    return (values * mask).sum() / mask.sum().clip(1) if masked else values.mean()
+
+
+def _numpy(tensor: Any) -> Array:
+    array: Array = tensor.detach().cpu().numpy()
+    return array

@@ -1,0 +1,21 @@
+"""A pure-JAX LSTM with Keras's semantics and weight layout, for people who use JAX and want no Keras.
+
+    >>> from multilstm.scan import init, lstm
+    >>> params = init(features=125, units=320, seed=0)
+    >>> sequence, state = lstm(params, x)       # x [batch, timesteps, 125] -> [batch, timesteps, 320], State
+
+Importing it imports JAX and NumPy, and neither Keras nor another framework.
+"""
+
+from multilstm.scan.activations import ACTIVATIONS, activate
+from multilstm.scan.cell import LSTMParams
+from multilstm.scan.init import init
+from multilstm.scan.layer import bidirectional, lstm, merge
+from multilstm.scan.losses import loss_value
+from multilstm.scan.model import Evaluation, ScanModel, model
+from multilstm.state import State
+
+__all__ = [
+    "ACTIVATIONS", "Evaluation", "LSTMParams", "ScanModel", "State", "activate", "bidirectional", "init",
+    "loss_value", "lstm", "merge", "model",
+]  # fmt: skip

@@ -1,0 +1,95 @@
+"""The activations of Keras 3 as JAX functions, and the derivatives of those that an LSTM uses most.
+
+Every function keeps the dtype that it is given. Definitions: keras/src/activations/activations.py of Keras 3.15.1;
+`gelu` is the exact one (erf), `leaky_relu` has slope 0.2, `hard_sigmoid` is `relu6(x + 3) / 6`, and `softmax` goes
+over the last axis, so that inside an LSTM it goes over the units of one gate.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from multilstm.errors import InputError, choice
+
+Function = Callable[[jax.Array], jax.Array]
+
+
+def _linear(x: jax.Array) -> jax.Array:
+    return x
+
+
+ACTIVATIONS: dict[str, Function] = {
+    "linear": _linear,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "relu": jax.nn.relu,
+    "softmax": jax.nn.softmax,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "elu": jax.nn.elu,
+    "selu": jax.nn.selu,
+    "softplus": jax.nn.softplus,
+    "softsign": jax.nn.soft_sign,
+    "exponential": jnp.exp,
+    "silu": jax.nn.silu,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "leaky_relu": functools.partial(jax.nn.leaky_relu, negative_slope=0.2),
+    "relu6": jax.nn.relu6,
+}
+
+# The slope written with the activation's own output: nothing but the output need be kept for the gradient.
+_SLOPES: dict[str, Function] = {
+    "linear": jnp.ones_like,
+    "tanh": lambda y: 1 - y * y,
+    "sigmoid": lambda y: y * (1 - y),
+}
+
+
+def activate(name: str, x: jax.Array) -> jax.Array:
+    """The activation of that name, of Keras, at `x`.
+
+    Args:
+        name: one of `ACTIVATIONS`.
+        x: an array of any shape; `softmax` goes over its last axis.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    return check_activation("activation", name)(x)
+
+
+def check_activation(argument: str, name: str) -> Function:
+    """The function of that name; `argument` names what was given, in the error.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    if name not in ACTIVATIONS:
+        raise InputError(choice(argument, name, ACTIVATIONS))
+    return ACTIVATIONS[name]
+
+
+def activate_and_keep(name: str, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The activation at `x`, and what `pullback` needs of it: its output where the slope follows from it, else `x`."""
+    y = ACTIVATIONS[name](x)
+    return y, (y if name in _SLOPES else x)
+
+
+def pullback(name: str, kept: jax.Array) -> tuple[jax.Array, Function]:
+    """The activation's output again, and the product of a cotangent with its derivative.
+
+    Args:
+        name: one of `ACTIVATIONS`.
+        kept: what `activate_and_keep` returned second.
+
+    Returns:
+        The output `y`, and the function from `dL/dy` to `dL/dx`.
+    """
+    if name in _SLOPES:
+        slope = _SLOPES[name](kept)
+        return kept, lambda cotangent: cotangent * slope
+    y, pull = jax.vjp(ACTIVATIONS[name], kept)
+    return y, lambda cotangent: pull(cotangent)[0]

@@ -1,0 +1,109 @@
+"""One timestep of an LSTM, and its derivative written by hand.
+
+With gates in Keras's order i, f, c, o along the last axis, `a` the activation and `r` the recurrent activation:
+
+    z = x @ kernel + hidden_before @ recurrent_kernel + bias        [batch, 4 * units]
+    i = r(z_i);  f = r(z_f);  g = a(z_c);  o = r(z_o)               [batch, units]
+    cell = f * cell_before + i * g                                  [batch, units]
+    hidden = o * a(cell)                                            [batch, units]
+
+(Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the forget gate of Gers,
+Schmidhuber and Cummins 2000, https://doi.org/10.1162/089976600300015015, and no peepholes.)
+
+Backwards, `d` is the derivative of the loss, and `dhidden`, `dcell` come in from the next step and from the output
+(Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", section 4.6, without peepholes):
+
+    do = dhidden * a(cell)
+    dcell = dcell + dhidden * o * a'(cell)
+    di = dcell * g;  df = dcell * cell_before;  dg = dcell * i
+    dz = [r'(z_i) di, r'(z_f) df, a'(z_c) dg, r'(z_o) do]           [batch, 4 * units]
+    dcell_before = dcell * f;  dhidden_before = dz @ recurrent_kernel.T
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from multilstm.scan.activations import ACTIVATIONS, activate_and_keep, pullback
+from multilstm.state import State
+
+Gates = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+
+
+class LSTMParams(NamedTuple):
+    """The weights of one LSTM in Keras's layout: gates i, f, c, o along the last axis.
+
+    Attributes:
+        kernel: `[features, 4 * units]`.
+        recurrent_kernel: `[units, 4 * units]`.
+        bias: `[4 * units]`, or None.
+    """
+
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any = None
+
+
+class Names(NamedTuple):
+    """The activations of an LSTM by name."""
+
+    activation: str
+    recurrent_activation: str
+
+    @property
+    def gates(self) -> tuple[str, str, str, str]:
+        """The activation of each gate, in the order i, f, c, o."""
+        return (self.recurrent_activation, self.recurrent_activation, self.activation, self.recurrent_activation)
+
+
+def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
+    """A matrix product in the full precision of its dtype on every device."""
+    return jnp.matmul(left, right, precision="highest")
+
+
+def cell_forward(names: Names, params: LSTMParams, x: jax.Array, before: State) -> tuple[State, Gates]:
+    """One timestep.
+
+    Args:
+        names: the activations.
+        params: the weights.
+        x: `[batch, features]`.
+        before: the state before the step, each `[batch, units]`.
+
+    Returns:
+        The state after the step, and what `cell_backward` needs of each gate, `[batch, units]`.
+    """
+    z = matmul(x, params.kernel) + matmul(before.hidden, params.recurrent_kernel)
+    if params.bias is not None:
+        z = z + params.bias
+    both = [activate_and_keep(name, part) for name, part in zip(names.gates, jnp.split(z, 4, -1), strict=True)]
+    (i, keep_i), (f, keep_f), (g, keep_g), (o, keep_o) = both
+    cell = f * before.cell + i * g
+    hidden = o * ACTIVATIONS[names.activation](cell)
+    return State(hidden, cell), (keep_i, keep_f, keep_g, keep_o)
+
+
+def cell_backward(
+    names: Names, kept: Gates, cell_before: jax.Array, cell: jax.Array, after: State
+) -> tuple[jax.Array, jax.Array]:
+    """The derivative of one timestep.
+
+    Args:
+        names: the activations.
+        kept: what `cell_forward` kept of the gates.
+        cell_before: the cell state before the step, `[batch, units]`.
+        cell: the cell state after the step, `[batch, units]`.
+        after: the loss's derivatives by the state after the step, each `[batch, units]`.
+
+    Returns:
+        `dz [batch, 4 * units]` and `dcell_before [batch, units]`.
+    """
+    pulled = [pullback(name, part) for name, part in zip(names.gates, kept, strict=True)]
+    (i, pull_i), (f, pull_f), (g, pull_g), (o, pull_o) = pulled
+    squashed, pull_cell = pullback(names.activation, activate_and_keep(names.activation, cell)[1])
+    dcell = after.cell + pull_cell(after.hidden * o)
+    dz = [pull_i(dcell * g), pull_f(dcell * cell_before), pull_g(dcell * i), pull_o(after.hidden * squashed)]
+    return jnp.concatenate(dz, -1), dcell * f

@@ -1,0 +1,267 @@
+"""A spec as pure JAX functions: outputs, loss, gradient and training step, over dicts of arrays.
+
+Weights are a dict `layer/weight` in Keras's layout, optimizer slots a dict `layer/weight/slot`, states a dict of
+`State` by LSTM (`lstm`, or `bidirectional/forward`). Everything goes in and comes out; nothing is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from multilstm.scan.cell import LSTMParams
+from multilstm.scan.dense import dense
+from multilstm.scan.layer import last_output, lstm, merge
+from multilstm.scan.losses import loss_value
+from multilstm.spec import (
+    LSTM,
+    Activation,
+    Bidirectional,
+    Call,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Graph,
+    Layer,
+    Masking,
+    RepeatVector,
+    TimeDistributed,
+)
+from multilstm.spec.walk import walk
+from multilstm.state import State
+from multilstm.training import Optimizer
+
+Arrays = Mapping[str, jax.Array]
+
+
+class Evaluation(NamedTuple):
+    """What a model gives.
+
+    Attributes:
+        outputs: the model's outputs, in order.
+        output_masks: boolean `[batch, timesteps]` of each output, or None.
+        sequences: for every LSTM with return_sequences, what it returned, `[batch, timesteps, units]`, in the order
+            in which it went through the timesteps.
+        states: for every LSTM, its state after the last processed timestep, each `[batch, units]`.
+    """
+
+    outputs: tuple[jax.Array, ...]
+    output_masks: tuple[jax.Array | None, ...]
+    sequences: dict[str, jax.Array]
+    states: dict[str, State]
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanModel:
+    """The pure functions of one spec; hashable, so that it may be a static argument of `jax.jit`.
+
+    Attributes:
+        spec: the model.
+        custom_gradient: as in `multilstm.scan.lstm`.
+    """
+
+    spec: Graph
+    custom_gradient: bool = True
+
+    def apply(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+    ) -> Evaluation:
+        """The model's outputs.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            inputs: an array for every input layer, by name, `[batch, ...]`.
+            masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
+            states: initial states by LSTM; they win over what the graph passes to it; absent ones are zero.
+            dropout: for Dropout layers by name, what their input is multiplied by; without it they do nothing.
+        """
+        walker = _Walker(self, weights, states or {}, dropout or {})
+        tensors, kept = walk(self.spec, inputs, masks or {}, walker)
+        outputs = self.spec.outputs
+        return Evaluation(
+            tuple(tensors[ref] for ref in outputs),
+            tuple(kept[ref] for ref in outputs),
+            walker.sequences,
+            walker.last_states,
+        )
+
+    def loss(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        *,
+        loss: str,
+    ) -> tuple[jax.Array, Evaluation]:
+        """The loss, summed over all outputs, and what `apply` gives; `targets` has an array for every output."""
+        evaluation = self.apply(weights, inputs, masks, states, dropout)
+        return loss_value(loss, evaluation.outputs, targets, evaluation.output_masks), evaluation
+
+    def gradient(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        *,
+        loss: str,
+    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
+        """What `loss` gives, and the gradient of the loss by every weight."""
+
+        def differentiated(given: Arrays) -> tuple[jax.Array, Evaluation]:
+            return self.loss(given, inputs, targets, masks, states, dropout, loss=loss)
+
+        (value, evaluation), gradients = jax.value_and_grad(differentiated, has_aux=True)(dict(weights))
+        return value, evaluation, gradients
+
+    def train_step(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        *,
+        optimizer: Optimizer,
+        loss: str,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]:
+        """One update of all weights.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            slots: every optimizer slot by `layer/weight/slot`, zeros at first.
+            coefficients: `optimizer.coefficients(iteration)`. Under `jax.jit` they are arguments, so that a new
+                iteration compiles nothing; they are converted to each weight's dtype.
+            inputs: as in `apply`; so are `masks`, `states` and `dropout`.
+            targets: an array for every output.
+            masks: see `apply`.
+            states: see `apply`.
+            dropout: see `apply`.
+            optimizer: its update rule.
+            loss: one of `multilstm.training.LOSSES`.
+
+        Returns:
+            The new weights, the new slots, the loss before the update, and what `apply` gave.
+        """
+        value, evaluation, gradients = self.gradient(weights, inputs, targets, masks, states, dropout, loss=loss)
+        new_weights, new_slots = {}, {}
+        for name, weight in weights.items():
+            own = {slot: slots[f"{name}/{slot}"] for slot in optimizer.slots}
+            scalars = {key: jnp.asarray(number, weight.dtype) for key, number in coefficients.items()}
+            new_weights[name], after = optimizer.step(weight, gradients[name], own, scalars)
+            new_slots.update({f"{name}/{slot}": array for slot, array in after.items()})
+        return new_weights, new_slots, value, evaluation
+
+
+def model(spec: Graph, custom_gradient: bool = True) -> ScanModel:
+    """The pure functions of a spec.
+
+    Args:
+        spec: what `multilstm.Sequential` or `multilstm.Model` returned.
+        custom_gradient: as in `multilstm.scan.lstm`; False allows forward-mode derivatives too.
+    """
+    return ScanModel(spec, custom_gradient)
+
+
+class _Walker:
+    """Applies the layers of one walk through the graph, and collects sequences and states on the way."""
+
+    def __init__(self, model: ScanModel, weights: Arrays, states: Mapping[str, State], dropout: Arrays) -> None:
+        self.model, self.weights, self.states, self.dropout = model, weights, dict(states), dropout
+        self.sequences: dict[str, jax.Array] = {}
+        self.last_states: dict[str, State] = {}
+
+    def __call__(
+        self, call: Call, layer: Layer, inputs: list[jax.Array], mask: jax.Array | None, initial: list[jax.Array]
+    ) -> Sequence[jax.Array]:
+        x, name = inputs[0], call.layer
+        if isinstance(layer, LSTM):
+            output, state = self._lstm(name, layer, x, mask, initial)
+            return [output, *state] if layer.return_state else [output]
+        if isinstance(layer, Bidirectional):
+            return self._bidirectional(name, layer, x, mask, initial)
+        return [self._stateless(name, layer, x, inputs)]
+
+    def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
+        match layer:
+            case Embedding():
+                return jnp.take(self.weights[f"{name}/embeddings"], x.astype("int32"), axis=0)
+            case Masking():
+                return jnp.where((x != layer.mask_value).any(-1, keepdims=True), x, 0)
+            case Dense():
+                return self._dense(name, layer, x)
+            case TimeDistributed():
+                return self._dense(name, layer.layer, x)
+            case Dropout():
+                return x * self.dropout[name] if name in self.dropout else x
+            case Activation():
+                return dense(None, None, x, layer.activation, self.model.custom_gradient)
+            case RepeatVector():
+                return jnp.repeat(x[:, None], layer.n, axis=1)
+            case Concatenate():
+                return jnp.concatenate(inputs, -1)
+            case _:
+                raise NotImplementedError(type(layer))
+
+    def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
+        bias = self.weights[f"{name}/bias"] if layer.use_bias else None
+        return dense(self.weights[f"{name}/kernel"], bias, x, str(layer.activation), self.model.custom_gradient)
+
+    def _lstm(
+        self, name: str, layer: LSTM, x: jax.Array, mask: jax.Array | None, initial: Sequence[jax.Array]
+    ) -> tuple[jax.Array, State]:
+        params = LSTMParams(
+            self.weights[f"{name}/kernel"],
+            self.weights[f"{name}/recurrent_kernel"],
+            self.weights[f"{name}/bias"] if layer.use_bias else None,
+        )
+        state = self.states.get(name) or (State(*initial) if initial else None)
+        sequence, last = lstm(
+            params,
+            x,
+            state,
+            mask,
+            layer.go_backwards,
+            layer.activation,
+            layer.recurrent_activation,
+            layer.zero_output_for_mask,
+            self.model.custom_gradient,
+        )
+        self.last_states[name] = last
+        if layer.stateful:  # where a second call of a shared layer goes on; no gradient goes back, as between batches
+            self.states[name] = jax.lax.stop_gradient(last)
+        if not layer.return_sequences:
+            return last_output(sequence, last, mask, layer.go_backwards, layer.zero_output_for_mask), last
+        self.sequences[name] = sequence
+        return sequence, last
+
+    def _bidirectional(
+        self, name: str, layer: Bidirectional, x: jax.Array, mask: jax.Array | None, initial: list[jax.Array]
+    ) -> Sequence[jax.Array]:
+        outputs: list[jax.Array] = []
+        states: list[jax.Array] = []
+        for index, (direction, each) in enumerate(layer.directions.items()):
+            output, state = self._lstm(f"{name}/{direction}", each, x, mask, initial[2 * index : 2 * index + 2])
+            # The backward run ends at the first timestep: turned back, so that both tell of the same timesteps.
+            outputs.append(jnp.flip(output, 1) if direction == "backward" and each.return_sequences else output)
+            states += state
+        merged = merge(layer.merge_mode, *outputs)
+        return [*(merged if layer.merge_mode is None else [merged]), *(states if layer.layer.return_state else [])]

@@ -1,0 +1,5 @@
+"""Workers: one process per engine, so that frameworks never meet and a crash loses one job."""
+
+from multilstm.workers.launcher import WorkerPool
+
+__all__ = ["WorkerPool"]

@@ -1,0 +1,216 @@
+"""The launcher: starts one worker process per engine and device, keeps it, and survives its death.
+
+A job that raises, crashes its worker (exit, signal, out of memory) or outlives its time-out raises in the caller and
+loses nothing else: the next job starts a new worker. No process outlives the pool, and a worker whose launcher is
+killed ends by itself, since its standard input closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO, Any
+
+from multilstm import errors
+from multilstm.engines.registry import EngineRow, engine_row
+from multilstm.errors import MultilstmError, WorkerError
+from multilstm.job import Job, Result, job_to_tree, result_from_tree
+from multilstm.workers import protocol
+
+TIMEOUT_S = 600.0
+JOBS_PER_WORKER = 100  # a JAX process that had compiled about a thousand models crashed
+_STDERR_BYTES = 4000
+_DEVICE_ENVIRONMENT = {
+    "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
+    "gpu": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+}
+
+
+class WorkerPool:
+    """Workers by engine and device; a context manager. Threads may share a pool: each worker does one job at a time.
+
+    Args:
+        timeout_s: seconds after which a job is given up and its worker killed.
+    """
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+        self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
+        self._workers: dict[tuple[str, str], _Worker] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def execute(self, engine: str, job: Job) -> Result:
+        """Executes a job on an engine, in its own process.
+
+        Raises:
+            UsageError: for an unknown engine.
+            EngineUnavailableError: where it cannot run here.
+            UnsupportedError: where it does not execute this job.
+            WorkerError: for an exception, a crash or a time-out; with the worker's stderr.
+        """
+        return result_from_tree(self._call(engine, job.device, {"call": "execute", "job": job_to_tree(job)}))
+
+    def doctor(self, engine: str, device: str = "cpu") -> dict[str, Any]:
+        """Versions, devices, switches and self-tests of an engine, as it sees them in its own process."""
+        return self._call(engine, device, {"call": "doctor"})
+
+    def close(self) -> None:
+        """Ends all workers and removes their private files."""
+        with self._lock:
+            for worker in self._workers.values():
+                worker.kill()
+            self._workers.clear()
+            self._home.cleanup()
+
+    def _call(self, engine: str, device: str, message: dict[str, Any]) -> dict[str, Any]:
+        row = engine_row(engine)
+        if row.missing:
+            row.load()  # raises, saying what to install
+        with self._lock:
+            worker = self._workers.setdefault((engine, device), _Worker(row, device, pathlib.Path(self._home.name)))
+        return worker.call(message, self.timeout_s)
+
+
+class _Worker:
+    """One process, started when it is first called, and again after its end."""
+
+    def __init__(self, row: EngineRow, device: str, home: pathlib.Path) -> None:
+        self._row = row
+        self._device = device
+        self._home = home
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._jobs = 0
+
+    def call(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        with self._lock:
+            if self._jobs >= JOBS_PER_WORKER:
+                self.kill()
+            process = self._process or self._start()
+            self._jobs += 1
+            expired = threading.Event()
+
+            def expire() -> None:
+                expired.set()
+                _kill(process)
+
+            timer = threading.Timer(timeout_s, expire)
+            timer.daemon = True
+            timer.start()
+            try:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                protocol.write(process.stdin, message)  # type: ignore[arg-type]
+                answer = protocol.read(process.stdout)  # type: ignore[arg-type]
+            except (EOFError, OSError, ValueError):
+                raise self._lost(process, timeout_s if expired.is_set() else None) from None
+            except BaseException:
+                self.kill()  # interrupted between the two: what the worker says next is the answer to nothing
+                raise
+            finally:
+                timer.cancel()
+            if "error" in answer:
+                raise self._raised(answer["error"])
+            result: dict[str, Any] = answer["result"]
+            return result
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        import multilstm
+
+        root = str(pathlib.Path(multilstm.__file__).parent.parent)
+        path = os.environ.get("PYTHONPATH")
+        home = self._home / self._row.name
+        home.mkdir(exist_ok=True)
+        self._stderr = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "multilstm.workers.worker", self._row.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,  # the terminal's Ctrl-C reaches the launcher alone, which ends the workers
+            env={
+                **os.environ,
+                "PYTHONPATH": root if path is None else os.pathsep.join((root, path)),
+                "KERAS_HOME": str(home),  # nobody's keras.json changes an answer
+                **_DEVICE_ENVIRONMENT[self._device],
+                **self._row.environment,
+            },
+        )
+        return self._process
+
+    def kill(self) -> None:
+        process, self._process, self._jobs = self._process, None, 0
+        if process is None:
+            return
+        _kill(process)
+        process.wait()
+        for stream in (process.stdin, process.stdout, self._stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was left in the buffer has no reader any more
+                    stream.close()
+
+    def _lost(self, process: subprocess.Popen[bytes], expired_s: float | None) -> WorkerError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+        stderr = self._stderr_tail()
+        code = process.returncode
+        self.kill()
+        if expired_s is not None:
+            return WorkerError(
+                f"engine {self._row.name!r}: no answer after {expired_s:g} s, its worker was ended; "
+                f"give it longer with --timeout, or a smaller case",
+                kind="timeout",
+                stderr=stderr,
+            )
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            end = f"was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        else:
+            end = f"ended with exit code {code}"
+        last = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+        return WorkerError(
+            f"engine {self._row.name!r}: its worker {end}; last words: {last[0]}", kind="crash", stderr=stderr
+        )
+
+    def _raised(self, error: dict[str, Any]) -> MultilstmError:
+        known = getattr(errors, error["type"], None) if error["ours"] else None
+        if known is not None and known is not WorkerError:
+            raised: MultilstmError = known(error["message"])
+            return raised
+        first = error["message"].strip().splitlines()[:1] or [""]
+        return WorkerError(
+            f"engine {self._row.name!r}: {error['type']}: {first[0]}",
+            kind="memory" if error["memory"] else "exception",
+            stderr=error["traceback"] + self._stderr_tail(),
+        )
+
+    def _stderr_tail(self) -> str:
+        if self._stderr is None:
+            return ""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _STDERR_BYTES))
+        tail = self._stderr.read().decode(errors="replace")
+        return tail
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+

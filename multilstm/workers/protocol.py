@@ -1,0 +1,72 @@
+"""Messages between launcher and worker: one JSON text and the arrays beside it, as safetensors. No pickle.
+
+A message is a tree of dicts, lists, strings, numbers, booleans, None and NumPy arrays. On the wire it is two blocks,
+each behind its length as 8 bytes: the tree as JSON, in which every array is replaced by None and listed by its path,
+and the arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import safetensors.numpy
+
+_LENGTH = struct.Struct("<Q")
+
+
+def write(stream: BinaryIO, tree: Mapping[str, Any]) -> None:
+    """Writes one message and flushes it."""
+    paths: list[list[str | int]] = []
+    arrays: dict[str, np.ndarray] = {}
+    plain = _strip(tree, [], paths, arrays)
+    for block in (json.dumps({"tree": plain, "arrays": paths}).encode(), safetensors.numpy.save(arrays)):
+        stream.write(_LENGTH.pack(len(block)))
+        stream.write(block)
+    stream.flush()
+
+
+def read(stream: BinaryIO) -> dict[str, Any]:
+    """Reads one message.
+
+    Raises:
+        EOFError: where the other side has closed the stream.
+    """
+    head = json.loads(_block(stream))
+    arrays = safetensors.numpy.load(_block(stream))
+    tree: dict[str, Any] = head["tree"]
+    for number, path in enumerate(head["arrays"]):
+        place: Any = tree
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = arrays[str(number)]
+    return tree
+
+
+def _block(stream: BinaryIO) -> bytes:
+    size = _LENGTH.unpack(_exactly(stream, _LENGTH.size))[0]
+    return _exactly(stream, size)
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError(f"the stream ended after {len(data)} of {size} bytes")
+    return data
+
+
+def _strip(value: Any, path: list[str | int], paths: list[list[str | int]], arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, np.ndarray):
+        arrays[str(len(paths))] = np.require(value, requirements="C")
+        paths.append(path)
+        return None
+    if isinstance(value, Mapping):
+        return {key: _strip(item, [*path, key], paths, arrays) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_strip(item, [*path, index], paths, arrays) for index, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
