@@ -1,3 +1,41 @@
-"""multilstm: does my LSTM give the same answers on every framework, and which one is fastest?"""
+"""multilstm: does my LSTM give the same answers on every framework, and which one is fastest?
+
+    >>> from multilstm import LSTM, Dense, Sequential, parity, run
+    >>> spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))
+    >>> print(spec.summary())                                # shapes, parameters, states
+    >>> result = run(spec, engine="jax-scan", inputs=x)      # outputs, and State(hidden, cell) of every LSTM
+    >>> parity(spec, inputs=x).check()                       # every engine against the float64 reference
+
+Importing this package imports no deep-learning framework; engines run in processes of their own.
+"""
 
 __version__ = "0.1.0"
+
+from multilstm.api import RunResult, parity, run
+from multilstm.errors import MultilstmError
+from multilstm.spec import (
+    LSTM,
+    Activation,
+    Bidirectional,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Graph,
+    Input,
+    Masking,
+    Model,
+    RepeatVector,
+    Sequential,
+    TimeDistributed,
+)
+from multilstm.state import State
+from multilstm.training import SGD, Adam, RMSprop
+from multilstm.weights import discriminating_weights, gates, initial_weights, load_weights, save_weights
+
+__all__ = [
+    "LSTM", "SGD", "Activation", "Adam", "Bidirectional", "Concatenate", "Dense", "Dropout", "Embedding", "Graph",
+    "Input", "Masking", "Model", "MultilstmError", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State",
+    "TimeDistributed", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity", "run",
+    "save_weights",
+]  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from multilstm.job import Batch, Step
+from multilstm.job import Array, Batch, Step
 from multilstm.spec import Graph
 from multilstm.training import Optimizer
 
@@ -51,7 +51,10 @@ class Case:
         optimizer: the program's own; None for a case without training.
         training: the program: what is fitted and evaluated, in order.
         shortened: how the program was shortened, for a reader; empty where it is whole.
-        seed: of the weights.
+        seed: of the weights, where none are given.
+        weights: every weight by `layer/weight`; None: made from the seed, none of them constant or symmetric.
+        exact_in_float32: whether all arrays hold values that float32 holds exactly, so that one reference serves both
+            dtypes.
     """
 
     name: str
@@ -63,6 +66,8 @@ class Case:
     training: tuple[Fit | Evaluate, ...] = ()
     shortened: str = ""
     seed: int = 0
+    weights: Mapping[str, Array] | None = None
+    exact_in_float32: bool = True
 
     def forward_steps(self) -> Iterator[Step]:
         """Inference over all forward batches, states carried from one to the next; then over the first, reset."""

@@ -116,7 +116,7 @@ class Answer:
         loss: the scalar loss, or None for `forward`.
         accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
         outputs: the model's outputs, in order.
-        sequences: for every LSTM with return_sequences, what it returned, `[batch, timesteps, units]`.
+        sequences: for every LSTM layer with return_sequences, what it returned, `[batch, timesteps, units]`.
         states: for every LSTM, its state after the last timestep, each `[batch, units]`.
         gradients: for every weight, the gradient of the loss, of the weight's shape.
     """

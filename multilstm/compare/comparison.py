@@ -90,7 +90,7 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         inside = bool((np.abs(actual - desired) <= row.atol + row.rtol * np.abs(desired)).all())
     counted = Rounding()
     if row.dtype == "float64" and kind in FORWARD:
-        counted = rounding(actual, desired, row.atol + row.rtol * float(np.abs(desired).max()))
+        counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
     if not inside:
         verdict = "diverges"
     elif same_bits(actual, desired, row.dtype):

@@ -64,8 +64,8 @@ def same_bits(actual: Array, desired: Array, dtype: str) -> bool:
     return bool((first == second).all())
 
 
-def rounding(actual: Array, desired: Array, tolerance: float) -> Rounding:
-    """Compares float64 arrays after rounding to float32; see `Rounding`."""
+def rounding(actual: Array, desired: Array, tolerance: Array) -> Rounding:
+    """Compares float64 arrays after rounding to float32, with a tolerance for each value; see `Rounding`."""
     desired = desired.astype(np.float64)
     near = (desired - tolerance).astype(np.float32) != (desired + tolerance).astype(np.float32)
     differ = actual.astype(np.float32).view(np.int32) != desired.astype(np.float32).view(np.int32)

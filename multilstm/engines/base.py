@@ -104,7 +104,8 @@ class Executor:
         program.load(
             {name: _cast(value, job.dtype) for name, value in job.weights.items()}, _slots(job), job.iteration
         )
-        stateful = [name for name, lstm in job.spec.lstms.items() if lstm.stateful]
+        passed = {call.layer for call in job.spec.calls if call.initial_state}  # the graph's own states win
+        stateful = [n for n, lstm in job.spec.lstms.items() if lstm.stateful and n.split("/")[0] not in passed]
         carried = dict(job.carried)
         answers = []
         for step in job.steps:
@@ -201,7 +202,10 @@ def _kept(job: Job, step: Step, batch: Batch, answer: Answer) -> Answer:
         loss=answer.loss,
         accuracy=accuracy,
         outputs=answer.outputs if "outputs" in step.keep else (),
-        sequences=answer.sequences if "sequences" in step.keep else {},
+        # Keras shows the sequence of an LSTM, and of a Bidirectional only the merged one, which is not compared twice.
+        sequences={name: array for name, array in answer.sequences.items() if "/" not in name}
+        if "sequences" in step.keep
+        else {},
         states=answer.states if "states" in step.keep else {},
         gradients=answer.gradients if "gradients" in step.keep else {},
     )

@@ -295,13 +295,15 @@ class AbstractKerasProgram(AbstractProgram):
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
-        """Keras's process-wide default dtype, while this program builds or runs."""
-        before = keras.config.floatx()
+        """Keras's process-wide default dtypes, while this program builds or runs."""
+        floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         keras.config.set_floatx(self.dtype)
+        keras.config.set_dtype_policy(self.dtype)
         try:
             yield
         finally:
-            keras.config.set_floatx(before)
+            keras.config.set_floatx(floatx)
+            keras.config.set_dtype_policy(policy)
 
     @contextlib.contextmanager
     def _spies(self) -> Iterator[None]:

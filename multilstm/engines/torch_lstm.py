@@ -41,7 +41,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
     "softmax": lambda z: torch.softmax(z, dim=-1),
-    "hard_sigmoid": F.hardsigmoid,
+    "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,  # the gradient of F.hardsigmoid takes 1 / 6 from float32
     "elu": F.elu,
     "selu": F.selu,
     "softplus": lambda z: torch.logaddexp(z, torch.zeros_like(z)),  # F.softplus is the identity above 20
@@ -158,7 +158,7 @@ class TorchLSTMProgram(AbstractProgram):
         if kind == "update":
             self._update(gradients)
         return Answer(
-            loss=None if loss is None else float(loss),
+            loss=None if loss is None else loss.item(),
             outputs=tuple(_numpy(output) for output in outputs),
             sequences={name: _numpy(sequence) for name, sequence in sequences.items()},
             states={name: State(*map(_numpy, state)) for name, state in last.items()},

@@ -8,7 +8,8 @@ Each is a drop-in for the Keras class of the same name, with the same arguments,
 |---|---|
 | `LSTM` | stateful: JAX never carries the state through predict, fit and train_on_batch; PyTorch raises in training |
 | `TimeDistributed` | TensorFlow takes the batch size for the number of timesteps where both may vary |
-| `CategoricalCrossentropy` | TensorFlow takes the gradient of labels that sum to one, whatever they sum to |
+| `CategoricalCrossentropy` | TensorFlow takes the logits behind a softmax, or a sigmoid: wrong gradient for labels that \
+do not sum to one, wrong loss for a sigmoid |
 | `SGD`, `RMSprop`, `Adam` | TensorFlow updates an Embedding wrongly where a token stands twice in a batch |
 | `Adam` | TensorFlow's float64 step is off by 7e-6, since its betas are rounded to float32 |
 """

@@ -13,9 +13,10 @@ from keras import ops
 class CategoricalCrossentropy(keras.losses.Loss):
     """Categorical cross-entropy of probabilities, `-sum(y_true * log(y_pred / sum(y_pred)))` over the last axis.
 
-    Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one. Keras's own takes the logits behind a
-    softmax on TensorFlow instead, with `tf.nn.softmax_cross_entropy_with_logits`, whose gradient is right only for
-    labels that sum to one (as its documentation says).
+    Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one. On TensorFlow Keras's own takes the
+    logits behind the last activation instead, if that is a softmax or a sigmoid, with
+    `tf.nn.softmax_cross_entropy_with_logits`: its gradient is right only for labels that sum to one (as its
+    documentation says), and for a sigmoid it is another loss.
 
     Args:
         reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"` or None, as in Keras.

@@ -35,7 +35,10 @@ def is_integer(value: Any) -> bool:
 
 def is_real(value: Any) -> bool:
     """Whether `value` is a finite real number, NumPy's included; True and False are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def check_name(what: str, name: object) -> None:
@@ -76,7 +79,7 @@ class Layer:
 
     def __call__(self, inputs: Tensor | Sequence[Tensor], initial_state: Sequence[Tensor] | None = None) -> Any:
         """Adds this layer to the graph behind `inputs`; returns one `Tensor`, or a list with `return_state`."""
-        given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        given = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
         states = tuple(initial_state) if initial_state is not None else ()
         for tensor in (*given, *states):
             if not isinstance(tensor, Tensor):
@@ -84,6 +87,8 @@ class Layer:
                     f"{self._class}: called on {type(tensor).__name__}; expected what Input() or a layer returns "
                     f"(to compute with arrays, use multilstm.run)"
                 )
+        if states and not self.state_count:
+            raise SpecError(f"{self._class}: it has no state, so that initial_state means nothing; leave it out")
         if states and len(states) != self.state_count:
             raise SpecError(
                 f"{self._class}: initial_state has {len(states)} tensors, expected {self.state_count} (hidden, cell"

@@ -250,7 +250,7 @@ def Sequential(  # noqa: N802 - Keras's name
 
 
 def _tensors(value: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    tensors = [value] if isinstance(value, Tensor) else list(value)
+    tensors: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
             raise SpecError(f"Model: expected what Input() or a layer returns, given {tensor!r}")

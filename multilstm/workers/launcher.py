@@ -37,10 +37,12 @@ class WorkerPool:
 
     Args:
         timeout_s: seconds after which a job is given up and its worker killed.
+        threads: threads of each worker; None: as many as its framework takes.
     """
 
-    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S, threads: int | None = None) -> None:
         self.timeout_s = timeout_s
+        self._threads = _threads(threads)
         self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
         self._workers: dict[tuple[str, str], _Worker] = {}
         self._lock = threading.Lock()
@@ -79,16 +81,17 @@ class WorkerPool:
         if row.missing:
             row.load()  # raises, saying what to install
         with self._lock:
-            worker = self._workers.setdefault((engine, device), _Worker(row, device, pathlib.Path(self._home.name)))
+            worker = self._workers.setdefault((engine, device), _Worker(row, device, self._threads, pathlib.Path(self._home.name)))
         return worker.call(message, self.timeout_s)
 
 
 class _Worker:
     """One process, started when it is first called, and again after its end."""
 
-    def __init__(self, row: EngineRow, device: str, home: pathlib.Path) -> None:
+    def __init__(self, row: EngineRow, device: str, threads: dict[str, str], home: pathlib.Path) -> None:
         self._row = row
         self._device = device
+        self._threads = threads
         self._home = home
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -145,6 +148,7 @@ class _Worker:
                 **os.environ,
                 "PYTHONPATH": root if path is None else os.pathsep.join((root, path)),
                 "KERAS_HOME": str(home),  # nobody's keras.json changes an answer
+                **self._threads,
                 **_DEVICE_ENVIRONMENT[self._device],
                 **self._row.environment,
             },
@@ -204,6 +208,14 @@ class _Worker:
         self._stderr.seek(max(0, size - _STDERR_BYTES))
         tail = self._stderr.read().decode(errors="replace")
         return tail
+
+
+def _threads(count: int | None) -> dict[str, str]:
+    """The variables that limit a framework's threads, before it starts."""
+    if count is None:
+        return {}
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+    return {**dict.fromkeys(names, str(count)), "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

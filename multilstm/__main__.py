@@ -1,0 +1,5 @@
+"""`python -m multilstm` is `multilstm`."""
+
+from multilstm.cli import main
+
+main()

@@ -1,0 +1,231 @@
+"""The library's two calls: `run` executes a spec on one engine, `parity` compares engines with the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multilstm.case import Case, Fit
+from multilstm.checks import check_batch
+from multilstm.engines.registry import ENGINES, engine_row
+from multilstm.environment import environment
+from multilstm.errors import UsageError
+from multilstm.job import Array, Batch, Job, Step
+from multilstm.report.data import Report
+from multilstm.spec import Graph
+from multilstm.state import State
+from multilstm.suite import Options, run_suite
+from multilstm.training import Optimizer
+from multilstm.weights import check_weights, discriminating_weights
+from multilstm.workers import WorkerPool
+
+Inputs = Array | Mapping[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """What a model gave on one engine.
+
+    Attributes:
+        outputs: the model's outputs, in order.
+        sequences: for every LSTM with return_sequences, `[batch, timesteps, units]`.
+        states: for every LSTM, its state after the last timestep, `[batch, units]` each.
+        parameter_counts: by layer, as the framework counts them itself.
+        implementation: what really computed the LSTMs.
+    """
+
+    outputs: tuple[Array, ...]
+    sequences: Mapping[str, Array]
+    states: Mapping[str, State]
+    parameter_counts: Mapping[str, int]
+    implementation: str
+
+    @property
+    def output(self) -> Array:
+        """The first output."""
+        return self.outputs[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Given:
+    """A user's own batch, as a recipe."""
+
+    batch: Batch
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        yield self.batch
+
+
+def run(
+    spec: Graph,
+    engine: str,
+    inputs: Inputs,
+    *,
+    weights: Mapping[str, Array] | None = None,
+    states: Mapping[str, State] | None = None,
+    mask: Inputs | None = None,
+    dtype: str = "float32",
+    layers: str = "portable",
+    device: str = "cpu",
+) -> RunResult:
+    """Executes a spec on one engine, in inference, in a process of its own.
+
+    Args:
+        spec: the model.
+        engine: `keras-tensorflow`, `keras-jax`, `keras-torch`, `jax-scan`, `torch-lstm` or `reference`.
+        inputs: `[batch, ...]`, or one array by name for every input of the model.
+        weights: every weight by `layer/weight` in Keras's layout; None: `discriminating_weights(spec)`.
+        states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
+        mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
+        dtype: `float32` or `float64`.
+        layers: for Keras engines, `portable` or `plain`.
+        device: `cpu` or `gpu`.
+
+    Returns:
+        Outputs, sequences and states as NumPy arrays.
+
+    Raises:
+        InputError: for arrays that do not fit the spec.
+        UsageError: for an unknown name.
+        EngineUnavailableError: where the engine cannot run here.
+        UnsupportedError: where it does not execute this spec.
+        WorkerError: where it raised or crashed.
+    """
+    engine_row(engine)
+    batch = check_batch(spec, _batch(spec, inputs, states, mask))
+    job = Job(
+        spec,
+        _weights(spec, weights),
+        (Step("forward", batch, keep=("outputs", "sequences", "states")),),
+        dtype=dtype,
+        layers=layers,
+        device=device,
+    )
+    with WorkerPool() as pool:
+        result = pool.execute(engine, job)
+    answer = result.answers[0]
+    return RunResult(answer.outputs, answer.sequences, answer.states, result.parameter_counts, result.implementation)
+
+
+def parity(
+    spec: Graph,
+    inputs: Inputs,
+    *,
+    targets: Array | Sequence[Array] | None = None,
+    loss: str | None = None,
+    optimizer: Optimizer | None = None,
+    weights: Mapping[str, Array] | None = None,
+    states: Mapping[str, State] | None = None,
+    mask: Inputs | None = None,
+    dropout: Mapping[str, Array] | None = None,
+    engines: Sequence[str] | None = None,
+    dtypes: Sequence[str] = ("float32", "float64"),
+    layers: str = "portable",
+    device: str = "cpu",
+    atol: float | None = None,
+    rtol: float | None = None,
+) -> Report:
+    """Compares engines with the float64 reference on a user's own model and data.
+
+    Outputs, sequences, states and parameter counts always; gradients with `targets` and `loss`; 100 updates with an
+    `optimizer` too.
+
+    Args:
+        spec: the model.
+        inputs: see `run`.
+        targets: an array for every output of the model.
+        loss: `categorical_crossentropy` or `mean_squared_error`.
+        optimizer: from `multilstm.training`.
+        weights: see `run`.
+        states: see `run`.
+        mask: see `run`.
+        dropout: for every Dropout layer by name, its mask in training: 0 or 1 / (1 - rate), of its input's shape.
+        engines: their names; None: all that are installed.
+        dtypes: what to compute in.
+        layers: `portable` or `plain`.
+        device: `cpu` or `gpu`.
+        atol: replaces the table of tolerances, together with `rtol`.
+        rtol: relative to each desired value.
+
+    Returns:
+        The report; `report.check()` raises where something does not agree.
+
+    Raises:
+        InputError: for arrays that do not fit the spec.
+        UsageError: for an unknown name.
+        EngineUnavailableError: where an engine that was asked for by name cannot run here.
+    """
+    if (targets is None) != (loss is None):
+        raise UsageError(f"targets and loss belong together; given targets={targets is not None}, loss={loss!r}")
+    if optimizer is not None and loss is None:
+        raise UsageError("an optimizer needs targets and a loss; given neither")
+    wanted = () if targets is None else (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
+    batch = dataclasses.replace(_batch(spec, inputs, states, mask), targets=wanted, dropout=dropout or {})
+    batch = check_batch(spec, batch)
+    made = _weights(spec, weights)
+    arrays = [*batch.inputs.values(), *batch.targets, *made.values(), *batch.dropout.values()]
+    arrays += [array for state in batch.states.values() for array in state]
+    case = Case(
+        spec.name,
+        "given",
+        spec,
+        _Given(batch),
+        loss=loss,
+        optimizer=optimizer,
+        training=(Fit(_Given(batch)),) if optimizer is not None else (),
+        weights=made,
+        exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
+    )
+    names, skipped = available(engines)
+    options = Options(names, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    start = time.perf_counter()
+    cells = run_suite((case,), options) if names else ()
+    return Report(cells, environment(options), skipped, seconds=time.perf_counter() - start)
+
+
+def available(engines: Sequence[str] | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The engines to judge, and those left out with the reason.
+
+    Args:
+        engines: names asked for; None or empty: all that are installed.
+
+    Raises:
+        UsageError: for an unknown name.
+        EngineUnavailableError: where one that was asked for by name is not installed.
+    """
+    if engines:
+        for name in engines:
+            row = engine_row(name)
+            if row.missing:
+                row.load()  # raises, saying what to install
+        return tuple(dict.fromkeys(engines)), {}
+    names = [name for name in ENGINES if name != "reference"]
+    skipped = {
+        name: f"{', '.join(ENGINES[name].missing)} is not installed; pip install 'multilstm[{ENGINES[name].extra}]'"
+        for name in names
+        if ENGINES[name].missing
+    }
+    return tuple(name for name in names if name not in skipped), skipped
+
+
+def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:
+    return Batch(_by_name(spec, inputs), masks={} if mask is None else _by_name(spec, mask), states=states or {})
+
+
+def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
+    if isinstance(arrays, Mapping):
+        return dict(arrays)
+    if len(spec.inputs) != 1:
+        raise UsageError(f"the model has the inputs {', '.join(spec.inputs)}; give a dict with an array for each")
+    return {next(iter(spec.inputs)): np.asarray(arrays)}
+
+
+def _weights(spec: Graph, weights: Mapping[str, Array] | None) -> Mapping[str, Array]:
+    if weights is None:
+        return discriminating_weights(spec)
+    check_weights(spec, weights)
+    return {name: np.asarray(array) for name, array in weights.items()}

@@ -1,0 +1,110 @@
+"""Checks what comes from outside before any engine sees it: names, ranks, shapes, dtypes, finiteness.
+
+Every refusal names the array, what was given, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from multilstm.errors import InputError
+from multilstm.job import Array, Batch
+from multilstm.spec import Dropout, Graph
+from multilstm.spec.shapes import Shape, show
+from multilstm.state import State
+
+
+def check_batch(spec: Graph, batch: Batch) -> Batch:
+    """The batch with all its arrays checked against the spec.
+
+    Raises:
+        InputError: for a missing or unknown name, a wrong shape or dtype, values that are not finite, or no sequences.
+    """
+    inputs = _named("input", batch.inputs, spec.inputs)
+    for name, array in inputs.items():
+        _array(f"input {name!r}", array, (spec.inputs[name].batch_size, *spec.inputs[name].shape))
+        if spec.inputs[name].dtype == "int32" and array.dtype.kind not in "iu" and (array != np.floor(array)).any():
+            raise InputError(f"input {name!r}: it holds tokens, so that whole numbers are expected; given {array.dtype}")
+    sizes = {name: len(array) for name, array in inputs.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
+    size = next(iter(sizes.values()))
+    masks = _named("mask", batch.masks, inputs, partial=True)
+    for name, mask in masks.items():
+        expected = inputs[name].shape[:2]
+        if mask.shape != expected:
+            raise InputError(
+                f"mask of input {name!r}: shape is {mask.shape}, expected {expected}: [batch, timesteps], as the input; "
+                f"True marks a timestep that counts"
+            )
+        if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
+            raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
+    states = {name: check_state(spec, name, state, size) for name, state in batch.states.items()}
+    dropout = _named("dropout mask", batch.dropout, {str(x.name) for x in spec.layers if isinstance(x, Dropout)}, partial=True)
+    return Batch(inputs, _targets(spec, batch, size), masks, states, dropout)
+
+
+def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
+    """The initial state of one LSTM, as arrays `[batch, units]`.
+
+    Raises:
+        InputError: naming the layer, the state, the given and the expected shape.
+    """
+    if name not in spec.lstms:
+        known = ", ".join(spec.lstms) or "none: the model has no LSTM"
+        raise InputError(f"states are given for {name!r}: expected the name of an LSTM of the model ({known})")
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise InputError(f"LSTM {name!r}: its state is State(hidden, cell); given {type(state).__name__}")
+    checked = []
+    for field, value in zip(State._fields, state, strict=True):
+        array = np.asarray(value)
+        expected = (batch, spec.lstms[name].units)
+        if array.shape != expected:
+            raise InputError(
+                f"LSTM {name!r}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]"
+            )
+        _finite(f"LSTM {name!r}: its {field} state", array)
+        checked.append(array)
+    return State(*checked)
+
+
+def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:
+    if not batch.targets:
+        return ()
+    if len(batch.targets) != len(spec.outputs):
+        raise InputError(f"{len(batch.targets)} targets are given, expected one for each of {len(spec.outputs)} outputs")
+    targets = tuple(np.asarray(target) for target in batch.targets)
+    for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=True)):
+        _array(f"target {index}", target, (size, *shape[1:]))
+    return targets
+
+
+def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = False) -> dict[str, Array]:
+    unknown = [name for name in given if name not in known]
+    missing = [name for name in known if name not in given and not partial]
+    if unknown or missing:
+        wrong = f"unknown {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
+        raise InputError(f"{what}: {wrong}; expected {', '.join(map(repr, known)) or 'none'}")
+    return {name: np.asarray(given[name]) for name in known if name in given}
+
+
+def _array(what: str, array: Array, expected: Shape) -> None:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{what}: dtype is {array.dtype}, expected numbers")
+    fits = array.ndim == len(expected) and all(
+        size in (None, given) for given, size in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        raise InputError(f"{what}: shape is {array.shape}, expected {show(expected)}")
+    if array.size == 0:
+        raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
+    _finite(what, array)
+
+
+def _finite(what: str, array: Array) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{what}: value {array[place]} at {place}; expected finite numbers")

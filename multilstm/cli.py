@@ -1,0 +1,227 @@
+"""The command line: parses, calls, prints, exits.
+
+Exit codes: 0 everything that was compared agrees; 1 something diverges or is an error (with --strict, skipped,
+unsupported and known cells too); 2 usage, unknown names included; 3 nothing could run; 4 bad input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from multilstm import __version__
+from multilstm.errors import EngineUnavailableError, MultilstmError
+
+app = App(
+    name="multilstm",
+    version=__version__,
+    help="Does my LSTM give the same answers on every framework?\n\n"
+    "Start with `multilstm doctor`, then `multilstm parity`.",
+    help_format="markdown",
+)
+
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+
+
+@app.command
+def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: str | None = None) -> int:
+    """Show which engines can run here, with which switches, and test their arithmetic.
+
+    Parameters
+    ----------
+    engine
+        Examine only these engines, for example `--engine jax-scan keras-torch`.
+    device
+        Where they are to run.
+    json
+        Write the diagnosis to this file; `-` is standard output.
+    """
+    from multilstm.api import available
+    from multilstm.doctor import examine, render
+    from multilstm.report.data import json_text, write_text
+
+    if engine:
+        available(engine)
+    diagnosis = examine(engine or None, device)
+    if json is not None:
+        write_text(json, json_text(diagnosis.to_dict()))
+    if json != "-":
+        render(diagnosis, _console())
+    return diagnosis.exit_code
+
+
+@app.command
+def summary(model: str, /) -> int:
+    """Show a model's shapes, parameters with their formula, and states.
+
+    Parameters
+    ----------
+    model
+        Keras 3's JSON (`model.to_json()`), as `FILE.json`; or `module:function`, which returns a model spec.
+    """
+    from multilstm.load import load_model
+
+    sys.stdout.write(load_model(model).summary() + "\n")
+    return 0
+
+
+@app.command
+def parity(
+    model: str | None = None,
+    /,
+    *,
+    engine: Names = (),
+    case: Names = (),
+    dtype: Annotated[tuple[Literal["float32", "float64"], ...], Parameter(consume_multiple=True, negative=())] = (
+        "float32",
+        "float64",
+    ),
+    layers: Literal["portable", "plain"] = "portable",
+    quantity: Names = (),
+    device: Literal["cpu", "gpu"] = "cpu",
+    atol: float | None = None,
+    rtol: float | None = None,
+    full: bool = False,
+    strict: bool = False,
+    batch: int = 3,
+    timesteps: int = 7,
+    timeout: float = 600.0,
+    verbose: bool = False,
+    json: str | None = None,
+) -> int:
+    """Run cases on every engine and compare each answer with the float64 reference.
+
+    Without a model: the catalogue, which is the five seed programs with their variants.
+
+    Parameters
+    ----------
+    model
+        `FILE.json` (Keras 3's `model.to_json()`), or `module:function`; compared on random inputs and weights.
+    engine
+        Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
+    case
+        Cases of the catalogue by name or glob, for example `--case 'seed1*' seed5`.
+    dtype
+        What to compute in.
+    layers
+        `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
+    quantity
+        Kinds of quantities: parameter_count, output, sequence, hidden, cell, loss, accuracy, gradient, weights.
+    device
+        Where the engines run; the reference stays on the CPU.
+    atol
+        Absolute tolerance instead of the table's.
+    rtol
+        Relative tolerance instead of the table's.
+    full
+        Run long programs whole.
+    strict
+        Exit with 1 for known, unsupported and skipped cells too.
+    batch
+        For a model: sequences in the random batch, where the model leaves it open.
+    timesteps
+        For a model: the length of the sequences, where the model leaves it open.
+    timeout
+        Seconds after which a job is given up.
+    verbose
+        One row a case instead of one row a program.
+    json
+        Write the report to this file; `-` is standard output.
+    """
+    from multilstm.api import available
+    from multilstm.catalogue import select
+    from multilstm.environment import environment
+    from multilstm.load import load_model, random_case
+    from multilstm.report.data import Report, write_text
+    from multilstm.report.terminal import show
+    from multilstm.suite import Options, parts, run_suite
+
+    engines, skipped = available(engine)
+    options = Options(engines, dtype, layers, device, quantity, atol, rtol, timeout)
+    cases = select(case, full) if model is None else (random_case(load_model(model), batch, timesteps),)
+    console = _console(json)
+    start = time.perf_counter()
+    jobs = len(engines) * len(dtype) * sum(1 for one in cases for _ in parts(one, options))
+    with _Following(console, jobs) as following:
+        cells = run_suite(cases, options, following) if engines else ()
+    report = Report(
+        cells,
+        environment(options),
+        skipped,
+        {one.name: one.shortened for one in cases if one.shortened and one.training},
+        time.perf_counter() - start,
+    )
+    if json is not None:
+        write_text(json, report.to_json())
+    show(report, console, verbose)
+    if not report.cells:
+        return EngineUnavailableError.exit_code
+    weak = report.counts["known"] + report.counts["unsupported"] + len(skipped)
+    return 1 if report.failures or not report.agrees or (strict and weak) else 0
+
+
+class _Following:
+    """Progress: a bar on a terminal, a plain line a job elsewhere; always on stderr, beside the result."""
+
+    def __init__(self, console: Console, jobs: int) -> None:
+        self._jobs, self._done, self._start = jobs, 0, time.perf_counter()
+        self._errors = Console(stderr=True, highlight=False)
+        self._bar: Progress | None = None
+        if self._errors.is_terminal and console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=self._errors, transient=True)
+            self._task = self._bar.add_task("starting engines", total=jobs)
+
+    def __enter__(self) -> _Following:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, engine: str, case: str, dtype: str, part: str, cells: Sequence[Any]) -> None:
+        from multilstm.report.data import weakest
+
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, description=escape(f"{engine} {case}"))
+            return
+        verdict = weakest(cells).verdict if cells else "nothing"
+        elapsed = time.perf_counter() - self._start
+        line = f"[{self._done}/{self._jobs}] {elapsed:5.0f} s  {engine} {case} {dtype} {part}: {verdict}"
+        self._errors.print(line, markup=False, soft_wrap=True)
+
+
+def _console(json: str | None = None) -> Console:
+    """Standard output, or stderr where standard output is taken by JSON; never narrower than a table needs."""
+    return Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80)
+
+
+def _fail(error: MultilstmError) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"multilstm: {error}", markup=False, soft_wrap=True)
+    sys.exit(error.exit_code)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(2)
+    except MultilstmError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("multilstm: interrupted; all workers were ended")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(code or 0)

@@ -1,0 +1,144 @@
+"""The report on a terminal: one table a dtype, programs by engines, that fits 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from multilstm.compare.comparison import AGREES, VERDICTS
+from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, TRAINED
+from multilstm.report.data import Cell, Report, weakest
+
+ASPECTS = {
+    "counts": EXACT,
+    "forward": FORWARD,
+    "gradient": ("gradient",),
+    "training": tuple(kind for kind in (*CURVES, *TRAINED) if kind != "gradient"),
+}
+FAILURES_SHOWN = 12
+STYLES = {
+    "equal": "green", "bitwise": "green", "rounded": "green", "within": "green", "known": "yellow",
+    "unsupported": "dim", "diverges": "bold red", "error": "bold red",
+}  # fmt: skip
+MEANING = {
+    "equal": "the same number",
+    "bitwise": "the same bits as the reference",
+    "rounded": "float64: the same bits once rounded to float32",
+    "within": "inside the tolerance for rounding",
+    "known": "outside, for a reason in the ledger",
+    "unsupported": "the engine does not execute the case",
+    "diverges": "not the same answer",
+    "error": "it raised, crashed or timed out",
+}
+
+
+def show(report: Report, console: Console, verbose: bool = False) -> None:
+    """Prints the report: a table a dtype, what diverges, what was skipped, and the sum.
+
+    Args:
+        report: what to show.
+        console: where to.
+        verbose: one row a case instead of one row a program.
+    """
+    engines = list(dict.fromkeys(cell.engine for cell in report.cells))
+    for dtype in dict.fromkeys(cell.dtype for cell in report.cells):
+        cells = [cell for cell in report.cells if cell.dtype == dtype]
+        console.print(_table(dtype, cells, engines, verbose))
+    _legend(report, console)
+    _failures(report, console)
+    for engine, reason in report.skipped.items():
+        console.print(f"[yellow]skipped[/] {engine}: {escape(reason)}", highlight=False)
+    for case, how in report.shortened.items():
+        console.print(f"[dim]shortened[/] {escape(case)}: {escape(how)} (--full runs it whole)", highlight=False)
+    _sum(report, engines, console)
+
+
+def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: bool) -> Table:
+    table = Table(title=dtype, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("case" if verbose else "program", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for engine in engines:
+        table.add_column(engine.replace("-", "-\n", 1), no_wrap=True)
+    table.add_column("largest\ndistance", justify="right", no_wrap=True)
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.case if verbose else cell.case.split("-")[0], []).append(cell)
+    for name, group in groups.items():
+        label = escape(name)
+        for aspect, kinds in ASPECTS.items():
+            found = [cell for cell in group if cell.kind in kinds]
+            if not found:
+                continue
+            verdicts = [_verdict([cell for cell in found if cell.engine == engine]) for engine in engines]
+            distances = [cell.comparison.max_abs for cell in found if cell.comparison.max_abs is not None]
+            largest = "" if aspect == "counts" or not distances else f"{max(distances):.0e}"
+            table.add_row(label, aspect, *verdicts, largest)
+            label = ""
+    return table
+
+
+def _verdict(cells: Sequence[Cell]) -> str:
+    if not cells:
+        return ""
+    supported = [cell for cell in cells if cell.verdict != "unsupported"]
+    verdict = weakest(supported or cells).verdict
+    return f"[{STYLES[verdict]}]{verdict}[/]" + ("*" if supported and len(supported) < len(cells) else "")
+
+
+def _legend(report: Report, console: Console) -> None:
+    console.print()
+    for verdict in VERDICTS:
+        if report.counts[verdict]:
+            console.print(
+                f"[{STYLES[verdict]}]{verdict:<11}[/] {report.counts[verdict]:>6} quantities: {MEANING[verdict]}",
+                highlight=False,
+            )
+    by_engine: dict[str, set[bool]] = {}
+    for cell in report.cells:
+        by_engine.setdefault(cell.engine, set()).add(cell.verdict == "unsupported")
+    mixed = [engine for engine, found in by_engine.items() if found == {True, False}]
+    if mixed:
+        console.print(f"[dim]* without the cases that {', '.join(mixed)} does not execute[/]", highlight=False)
+
+
+def _failures(report: Report, console: Console) -> None:
+    """Each failing job or quantity once: what a part's quantities share is said once."""
+    lines: dict[tuple[str, str, str, str], list[str]] = {}
+    for cell in report.failures:
+        where = (cell.engine, cell.case, cell.dtype)
+        if cell.verdict == "error":
+            lines.setdefault((*where, cell.comparison.message), []).append(cell.comparison.quantity)
+        else:
+            lines.setdefault((*where, cell.kind), []).append(cell.comparison.message)
+    if lines:
+        console.print()
+    if len(lines) > FAILURES_SHOWN:
+        console.print(f"the first {FAILURES_SHOWN} of {len(lines)} differences (all of them with --json):")
+    for (engine, case, dtype, what), found in list(lines.items())[:FAILURES_SHOWN]:
+        count = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        text = what if what not in FORWARD and " " in what else found[0]
+        console.print(f"[bold red]x[/] {engine} {escape(case)} {dtype}: {escape(text)}{count}", highlight=False)
+
+
+def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
+    console.print()
+    rounding = report.rounding
+    if rounding.values:
+        console.print(
+            f"{rounding.values:,} outputs and states in float64: {rounding.differing:,} differ in a float32 bit "
+            f"({rounding.near:,} lie too near a rounding boundary to tell)",
+            highlight=False,
+        )
+    cases = len({cell.case for cell in report.cells})
+    agreed = sum(report.counts[verdict] for verdict in AGREES)
+    verdict = "[bold green]all agree[/]" if report.agrees else "[bold red]they do not agree[/]"
+    if not report.cells:
+        verdict = "[bold red]nothing was compared[/]"
+    console.print(
+        f"{cases} cases on {len(engines)} engines in {report.seconds:.0f} s: {agreed:,} of {len(report.cells):,} "
+        f"quantities agree: {verdict}",
+        highlight=False,
+    )

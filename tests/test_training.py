@@ -1,0 +1,296 @@
+"""The update rules: against numbers worked out by hand, and against Keras's own optimizers in a process of theirs."""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from multilstm.errors import UsageError
+from multilstm.training import (
+    EPSILON,
+    LOSSES,
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Optimizer,
+    RMSprop,
+    optimizer_from_dict,
+    optimizer_to_dict,
+)
+
+CASES = {
+    "sgd": SGD(),
+    "sgd-rate": SGD(0.3),
+    "sgd-momentum": SGD(0.1, 0.9),
+    "sgd-nesterov": SGD(0.1, 0.9, True),
+    "sgd-nesterov-without-momentum": SGD(0.1, nesterov=True),
+    "rmsprop": RMSprop(),
+    "rmsprop-momentum": RMSprop(0.01, 0.8, 0.5),
+    "rmsprop-centered": RMSprop(0.01, centered=True),
+    "rmsprop-all": RMSprop(0.01, 0.7, 0.5, 1e-3, True),
+    "adam": Adam(),
+    "adam-all": Adam(0.01, 0.7, 0.8, 1e-3),
+    "adam-no-memory": Adam(0.01, 0.0, 0.0),
+}
+UPDATES = 20
+WEIGHT = np.random.default_rng(1).normal(size=(3, 4))
+GRADIENTS = np.random.default_rng(2).normal(size=(UPDATES, 3, 4)) * np.logspace(-6, 2, 12).reshape(3, 4)
+
+
+def run(optimizer, weight, gradients, kind=np.asarray):
+    """The weight after every update, from slots of zeros."""
+    weight = kind(weight)
+    slots = {name: weight * 0 for name in optimizer.slots}
+    found = []
+    for iteration, gradient in enumerate(gradients):
+        weight, slots = optimizer.step(weight, kind(gradient), slots, optimizer.coefficients(iteration))
+        assert tuple(slots) == optimizer.slots
+        found.append(np.asarray(weight))
+    return found
+
+
+# By hand ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "gradients", "weights"),
+    [
+        # 1 - 0.1 * 2; then 0.8 - 0.1 * (-3)
+        (SGD(0.1), [2.0, -3.0], [0.8, 1.1]),
+        # v = -0.2, then 0.9 * (-0.2) - 0.1 * (-3) = 0.12
+        (SGD(0.1, 0.9), [2.0, -3.0], [0.8, 0.92]),
+        # v as above; moves 0.9 * (-0.2) - 0.2 = -0.38, then 0.9 * 0.12 + 0.3 = 0.408
+        (SGD(0.1, 0.9, True), [2.0, -3.0], [0.62, 1.028]),
+        # v = 0.25 * 4 = 1, then 0.75 * 1 + 0.25 * 9 = 3; epsilon 1 and 6 make the roots sqrt(2), then 2 and 3
+        (RMSprop(0.1, 0.75, epsilon=1.0), [2.0, -3.0], [1 - 0.2 / math.sqrt(2), 1 - 0.2 / math.sqrt(2) + 0.15]),
+        (RMSprop(0.1, 0.75, epsilon=6.0), [2.0, -3.0], [1 - 0.2 / math.sqrt(7), 1 - 0.2 / math.sqrt(7) + 0.1]),
+        # v = 1, average 0.25 * 2 = 0.5; 1 + 0.25 - 0.25 = 1
+        (RMSprop(0.1, 0.75, epsilon=0.25, centered=True), [2.0], [0.8]),
+        # moves 0.2 / sqrt(4) = 0.1, then 0.5 * 0.1 - 0.3 / 3 (v = 3, epsilon 6) with epsilon 6: first 0.2 / sqrt(7)
+        (RMSprop(0.1, 0.75, 0.5, 6.0), [2.0, -3.0],
+         [1 - 0.2 / math.sqrt(7), 1 - 0.2 / math.sqrt(7) - (0.1 / math.sqrt(7) - 0.1)]),
+        # m = 0.5 * 2 = 1, v = 0.5 * 4 = 2; the rate is 0.1 * sqrt(0.5) / 0.5; epsilon stands outside of the root
+        (Adam(0.1, 0.5, 0.5, 1.0), [2.0], [1 - 0.1 * math.sqrt(0.5) / 0.5 * 1 / (math.sqrt(2) + 1)]),
+    ],
+    ids=["sgd", "momentum", "nesterov", "rmsprop", "rmsprop-epsilon", "centered", "rmsprop-momentum", "adam"],
+)  # fmt: skip
+def test_by_hand(optimizer, gradients, weights):
+    np.testing.assert_allclose(run(optimizer, 1.0, gradients), weights, rtol=1e-14)
+
+
+@pytest.mark.parametrize("gradient", [1e-3, -5.0, 1e4])
+def test_the_first_step_of_adam_is_its_rate(gradient):
+    (weight,) = run(Adam(0.01, epsilon=0.0), 1.0, [gradient])
+    np.testing.assert_allclose(weight, 1 - math.copysign(0.01, gradient), rtol=1e-12)
+
+
+@pytest.mark.parametrize("gradient", [1e-3, -5.0, 1e4])
+def test_the_first_step_of_rmsprop_is_its_rate_over_the_root_of_what_rho_leaves(gradient):
+    (weight,) = run(RMSprop(0.01, 0.9, epsilon=0.0), 1.0, [gradient])
+    np.testing.assert_allclose(weight, 1 - math.copysign(0.01, gradient) / math.sqrt(0.1), rtol=1e-12)
+
+
+def test_where_epsilon_stands_shows_at_small_gradients():
+    small, epsilon = 1e-9, 1e-7
+    (rmsprop,) = run(RMSprop(1.0), 0.0, [small])
+    (adam,) = run(Adam(1.0), 0.0, [small])
+    np.testing.assert_allclose(rmsprop, -small / math.sqrt(0.1 * small**2 + epsilon), rtol=1e-12)
+    np.testing.assert_allclose(adam, -small / (small + epsilon / math.sqrt(0.001)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("iteration", [0, 1, 10, 10_000])
+def test_the_coefficient_of_adam(iteration):
+    steps = iteration + 1
+    expected = 0.001 * math.sqrt(1 - 0.999**steps) / (1 - 0.9**steps)
+    assert Adam().coefficients(iteration) == {"rate": expected}
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.5), RMSprop(0.5)], ids=["sgd", "rmsprop"])
+@pytest.mark.parametrize("iteration", [0, 7])
+def test_the_coefficient_of_the_others_is_their_rate(optimizer, iteration):
+    assert optimizer.coefficients(iteration) == {"rate": 0.5}
+
+
+# What every rule keeps -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_a_step_changes_nothing_in_place(optimizer):
+    weight, gradient = WEIGHT.copy(), GRADIENTS[0].copy()
+    slots = {name: np.full_like(weight, 9.0) for name in optimizer.slots}
+    optimizer.step(weight, gradient, slots, optimizer.coefficients(0))
+    np.testing.assert_array_equal(weight, WEIGHT)
+    np.testing.assert_array_equal(gradient, GRADIENTS[0])
+    assert all((values == 9.0).all() for values in slots.values())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_a_step_keeps_the_dtype(optimizer, dtype):
+    weight = WEIGHT.astype(dtype)
+    slots = {name: np.zeros_like(weight) for name in optimizer.slots}
+    after, slots = optimizer.step(weight, GRADIENTS[0].astype(dtype), slots, optimizer.coefficients(0))
+    assert {after.dtype, *(values.dtype for values in slots.values())} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_a_training_may_be_cut_in_two(optimizer):
+    weight, slots = WEIGHT, {name: WEIGHT * 0 for name in optimizer.slots}
+    for iteration in range(UPDATES):
+        saved = {name: values.tolist() for name, values in slots.items()}
+        slots = {name: np.array(values) for name, values in saved.items()}
+        weight, slots = optimizer.step(weight, GRADIENTS[iteration], slots, optimizer.coefficients(iteration))
+    np.testing.assert_array_equal(weight, run(optimizer, WEIGHT, GRADIENTS)[-1])
+
+
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_every_element_is_updated_alone(optimizer):
+    together = run(optimizer, WEIGHT, GRADIENTS)[-1]
+    alone = [run(optimizer, WEIGHT[index], GRADIENTS[:, *index])[-1] for index in np.ndindex(WEIGHT.shape)]
+    np.testing.assert_array_equal(together.ravel(), alone)
+
+
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_a_gradient_of_zero_moves_nothing_from_the_start(optimizer):
+    np.testing.assert_array_equal(run(optimizer, WEIGHT, np.zeros((2, 3, 4)))[-1], WEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "slots"),
+    [
+        (SGD(), ()),
+        (SGD(momentum=0.5), ("momentum",)),
+        (RMSprop(), ("velocity",)),
+        (RMSprop(momentum=0.5), ("velocity", "momentum")),
+        (RMSprop(centered=True), ("velocity", "average_gradient")),
+        (RMSprop(momentum=0.5, centered=True), ("velocity", "momentum", "average_gradient")),
+        (Adam(), ("momentum", "velocity")),
+    ],
+    ids=str,
+)
+def test_slots(optimizer, slots):
+    assert sorted(optimizer.slots) == sorted(slots)
+
+
+# Keras -----------------------------------------------------------------------------------------------------------
+
+KERAS = """
+import json, sys
+import numpy as np
+import keras
+keras.config.set_floatx("float64")
+ask = json.load(open(sys.argv[1]))
+answer = {"defaults": {}, "weights": {}}
+classes = {"sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}
+for name, make in classes.items():
+    config = make().get_config()
+    answer["defaults"][name] = {key: config[key] for key in ask["defaults"][name]}
+for name, arguments in ask["cases"].items():
+    optimizer = classes[arguments.pop("name")](**arguments)
+    variable = keras.Variable(np.array(ask["weight"]), dtype="float64")
+    found = []
+    for gradient in ask["gradients"]:
+        optimizer.apply([keras.ops.convert_to_tensor(np.array(gradient), dtype="float64")], [variable])
+        found.append(keras.ops.convert_to_numpy(variable.value).tolist())
+    answer["weights"][name] = found
+answer["epsilon"] = keras.config.epsilon()
+json.dump(answer, open(sys.argv[2], "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    # TensorFlow's float64 Adam is partly float32, so that it cannot be the judge here.
+    backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
+    if not importlib.util.find_spec("keras") or not backends:
+        pytest.skip("keras is not installed, or neither torch nor jax")
+    folder = tmp_path_factory.mktemp("keras")
+    ask, answer, script = folder / "ask.json", folder / "answer.json", folder / "script.py"
+    defaults = {name: dataclasses.asdict(make()) for name, make in OPTIMIZERS.items()}
+    cases = {name: optimizer_to_dict(optimizer) for name, optimizer in CASES.items()}
+    data = {"cases": cases, "defaults": defaults, "weight": WEIGHT.tolist(), "gradients": GRADIENTS.tolist()}
+    ask.write_text(json.dumps(data))
+    script.write_text(KERAS)
+    environment = {**os.environ, "KERAS_BACKEND": backends[0], "KERAS_HOME": str(folder), "JAX_ENABLE_X64": "1"}
+    environment["CUDA_VISIBLE_DEVICES"] = ""
+    command = [sys.executable, str(script), str(ask), str(answer)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(answer.read_text())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_rule_is_keras_own(keras, name):
+    np.testing.assert_allclose(run(CASES[name], WEIGHT, GRADIENTS), keras["weights"][name], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_defaults_are_keras_own(keras, name):
+    found = dataclasses.asdict(OPTIMIZERS[name]())
+    assert keras["defaults"][name] == pytest.approx(found, rel=1e-7)
+
+
+def test_epsilon_is_keras_own(keras):
+    assert keras["epsilon"] == EPSILON
+
+
+# As data ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
+def test_optimizers_travel_as_json(optimizer):
+    assert optimizer_from_dict(json.loads(json.dumps(optimizer_to_dict(optimizer)))) == optimizer
+
+
+def test_names_of_optimizers_and_losses():
+    assert list(OPTIMIZERS) == ["sgd", "rmsprop", "adam"]
+    assert LOSSES == ("categorical_crossentropy", "mean_squared_error")
+    assert all(issubclass(make, Optimizer) for make in OPTIMIZERS.values())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "adagrad"}, "unknown optimizer 'adagrad': expected one of sgd, rmsprop, adam"),
+        ({}, "unknown optimizer None: expected one of sgd, rmsprop, adam"),
+        ({"name": "sgd", "rho": 0.5}, "optimizer 'sgd': .*unexpected keyword argument 'rho'"),
+        ({"name": "adam", "amsgrad": True}, "optimizer 'adam': .*unexpected keyword argument 'amsgrad'"),
+    ],
+    ids=str,
+)
+def test_refuses_data(data, message):
+    with pytest.raises(UsageError, match=message):
+        optimizer_from_dict(data)
+
+
+NUMBERS = [
+    (make, field.name) for make in OPTIMIZERS.values() for field in dataclasses.fields(make)
+    if not isinstance(field.default, bool)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, None, "0.1", [0.1]], ids=repr)
+@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_refuses_a_number(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like .*, got "):
+        make(**{argument: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
+@pytest.mark.parametrize(("make", "argument"), [(SGD, "nesterov"), (RMSprop, "centered")])
+def test_refuses_what_is_not_a_boolean(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like False, got {value!r}"):
+        make(**{argument: value})
+
+
+def test_the_base_has_no_rule():
+    with pytest.raises(NotImplementedError):
+        Optimizer().coefficients(0)
+    with pytest.raises(NotImplementedError):
+        Optimizer().step(0.0, 0.0, {}, {})
