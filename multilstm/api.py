@@ -199,9 +199,7 @@ def available(engines: Sequence[str] | None) -> tuple[tuple[str, ...], dict[str,
     """
     if engines:
         for name in engines:
-            row = engine_row(name)
-            if row.missing:
-                row.load()  # raises, saying what to install
+            engine_row(name).require()
         return tuple(dict.fromkeys(engines)), {}
     names = [name for name in ENGINES if name != "reference"]
     skipped = {

@@ -8,12 +8,14 @@ values: they go in and come out with every step, and `execute` alone carries, re
 from __future__ import annotations
 
 import abc
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 
+from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import InputError, UnsupportedError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step
 from multilstm.spec import Dropout, Graph
@@ -74,6 +76,32 @@ class AbstractEngine(abc.ABC):
     @abc.abstractmethod
     def versions(self) -> dict[str, str]:
         """The versions of the packages that compute."""
+
+    @abc.abstractmethod
+    def devices(self) -> list[str]:
+        """What this process can compute on, the default first: `gpu:0 NVIDIA H200`, `cpu`."""
+
+    @abc.abstractmethod
+    def switches(self) -> dict[str, str]:
+        """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
+
+    @abc.abstractmethod
+    def operations(self) -> Operations:
+        """What the self-test computes with: the functions of this engine's programs, compiled as these are."""
+
+    def self_test(self) -> list[dict[str, Any]]:
+        """The numerical self-test, as `{"name", "ok", "detail"}`."""
+        return [dataclasses.asdict(test) for test in self_test(self.operations())]
+
+    @final
+    def doctor(self) -> dict[str, Any]:
+        """All of the above, as JSON data."""
+        return {
+            "versions": self.versions(),
+            "devices": self.devices(),
+            "switches": {**self.switches(), "denormals": denormals(self.operations())},
+            "self_test": self.self_test(),
+        }
 
 
 def signature(job: Job) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, final
@@ -10,7 +9,9 @@ from typing import Any, final
 import jax
 import numpy as np
 
+from multilstm.engines import jax_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Answer, Array, Batch, Job
 from multilstm.scan import model
@@ -37,7 +38,19 @@ class JaxScanEngine(AbstractEngine):
 
     def versions(self) -> dict[str, str]:
         """The versions of jax and jaxlib."""
-        return {"jax": jax.__version__, "jaxlib": importlib.metadata.version("jaxlib")}
+        return jax_platform.versions()
+
+    def devices(self) -> list[str]:
+        """JAX's."""
+        return jax_platform.devices()
+
+    def switches(self) -> dict[str, str]:
+        """JAX's; `multilstm.scan` asks for precision `highest` in every product."""
+        return jax_platform.switches(matmul="highest")
+
+    def operations(self) -> Operations:
+        """Jitted `jax.numpy`."""
+        return jax_platform.operations()
 
 
 @final

@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -23,6 +23,7 @@ from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Answer, Array, Batch, Job
 from multilstm.spec import LSTM, Bidirectional, Dropout, InputLayer, Layer, Ref, TimeDistributed
@@ -56,6 +57,24 @@ class AbstractKerasEngine(AbstractEngine):
     @abc.abstractmethod
     def backend_versions(self) -> dict[str, str]:
         """The versions of the backend's packages."""
+
+    @abc.abstractmethod
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of tensors, compiled as this backend's programs are."""
+
+    def operations(self) -> Operations:
+        """Keras's own, which may promote a dtype where the backend's would not."""
+        ops = keras.ops
+        return Operations(
+            tensor=lambda values: ops.convert_to_tensor(values, dtype=str(values.dtype)),
+            array=_numpy,
+            compiled=self.compiled,
+            sum=ops.sum,
+            matmul=ops.matmul,
+            transpose=ops.transpose,
+            tanh=ops.tanh,
+            sigmoid=ops.sigmoid,
+        )
 
 
 @keras.saving.register_keras_serializable(package="multilstm")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 import jax
-import jaxlib
 import keras
 
+from multilstm.engines import jax_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Array, Job
@@ -31,7 +32,19 @@ class KerasJaxEngine(AbstractKerasEngine):
 
     def backend_versions(self) -> dict[str, str]:
         """JAX and jaxlib."""
-        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+        return jax_platform.versions()
+
+    def devices(self) -> list[str]:
+        """JAX's."""
+        return jax_platform.devices()
+
+    def switches(self) -> dict[str, str]:
+        """JAX's, with the precision set above."""
+        return jax_platform.switches(matmul=str(jax.config.jax_default_matmul_precision))
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Jitted."""
+        return jax.jit(function)  # type: ignore[no-any-return]
 
 
 @final

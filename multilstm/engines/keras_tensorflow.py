@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any, final
 
 import tensorflow as tf
@@ -27,6 +29,26 @@ class KerasTensorflowEngine(AbstractKerasEngine):
     def backend_versions(self) -> dict[str, str]:
         """TensorFlow."""
         return {"tensorflow": tf.__version__}
+
+    def devices(self) -> list[str]:
+        """GPUs first, by TensorFlow's index."""
+        gpus = tf.config.list_physical_devices("GPU")
+        names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
+        return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
+
+    def switches(self) -> dict[str, str]:
+        """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        return {
+            "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+            "threads": str(threads or "all"),
+            "deterministic": "on" if os.environ.get("TF_DETERMINISTIC_OPS", "0") in ("1", "true") else "not asked for",
+            "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
+        }
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A tf.function, without XLA."""
+        return tf.function(function)  # type: ignore[no-any-return]
 
 
 @final

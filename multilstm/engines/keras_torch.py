@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 import torch
 
+from multilstm.engines import torch_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -27,7 +29,19 @@ class KerasTorchEngine(AbstractKerasEngine):
 
     def backend_versions(self) -> dict[str, str]:
         """PyTorch."""
-        return {"torch": torch.__version__}
+        return torch_platform.versions()
+
+    def devices(self) -> list[str]:
+        """PyTorch's."""
+        return torch_platform.devices()
+
+    def switches(self) -> dict[str, str]:
+        """PyTorch's."""
+        return torch_platform.switches()
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Nothing is compiled."""
+        return function
 
 
 @final

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.reference_activations import sigmoid
 from multilstm.engines.reference_layers import Applied, Given, Maybe, apply
 from multilstm.engines.reference_lstm import LSTMRecord
+from multilstm.engines.self_test import Operations
 from multilstm.job import Answer, Array, Batch, Job
 from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
 from multilstm.spec.walk import walk
@@ -40,6 +42,18 @@ class ReferenceEngine(AbstractEngine):
     def versions(self) -> dict[str, str]:
         """NumPy's version."""
         return {"numpy": np.__version__}
+
+    def devices(self) -> list[str]:
+        """The CPU, whatever the job's device."""
+        return ["cpu"]
+
+    def switches(self) -> dict[str, str]:
+        """It computes in float64, whatever the job's dtype."""
+        return {"dtype": "float64"}
+
+    def operations(self) -> Operations:
+        """NumPy's."""
+        return Operations(np.asarray, np.asarray, lambda f: f, np.sum, np.matmul, np.transpose, np.tanh, sigmoid)
 
 
 class _Taped(NamedTuple):

@@ -41,20 +41,24 @@ class EngineRow:
         """The modules that are needed and not installed."""
         return tuple(module for module in self.needs if importlib.util.find_spec(module) is None)
 
-    def load(self) -> AbstractEngine:
-        """The engine; to be called inside its own process.
+    def require(self) -> None:
+        """Returns if all that the engine needs is installed.
 
         Raises:
-            EngineUnavailableError: where a module that it needs is not installed.
+            EngineUnavailableError: naming what is missing, and the command that installs it.
         """
         if self.missing:
             raise EngineUnavailableError(
                 f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
                 f"install it with: pip install 'multilstm[{self.extra}]'"
             )
-        module, name = self.target.split(":")
-        engine: AbstractEngine = getattr(importlib.import_module(module), name)()
-        return engine
+
+
+def load(target: str) -> AbstractEngine:
+    """The engine of a target `module:Class`; to be called inside its own process."""
+    module, name = target.split(":")
+    engine: AbstractEngine = getattr(importlib.import_module(module), name)()
+    return engine
 
 
 ENGINES: dict[str, EngineRow] = {

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
+from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError, UnsupportedError
 from multilstm.job import Answer, Array, Batch, Job
 from multilstm.spec import (
@@ -78,7 +80,19 @@ class TorchLSTMEngine(AbstractEngine):
 
     def versions(self) -> dict[str, str]:
         """The version of torch."""
-        return {"torch": torch.__version__}
+        return torch_platform.versions()
+
+    def devices(self) -> list[str]:
+        """PyTorch's."""
+        return torch_platform.devices()
+
+    def switches(self) -> dict[str, str]:
+        """PyTorch's."""
+        return torch_platform.switches()
+
+    def operations(self) -> Operations:
+        """Eager PyTorch."""
+        return torch_platform.operations()
 
 
 @final

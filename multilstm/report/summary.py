@@ -195,8 +195,8 @@ def _safe(name: str) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns a terminal gives `text`."""
-    return sum(0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
+    """How many columns a terminal gives `text`, at most: some characters join the one before them."""
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
 
 
 def _fit(text: str, width: int) -> str:

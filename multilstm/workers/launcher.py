@@ -78,8 +78,7 @@ class WorkerPool:
 
     def _call(self, engine: str, device: str, message: dict[str, Any]) -> dict[str, Any]:
         row = engine_row(engine)
-        if row.missing:
-            row.load()  # raises, saying what to install
+        row.require()
         with self._lock:
             worker = self._workers.setdefault((engine, device), _Worker(row, device, self._threads, pathlib.Path(self._home.name)))
         return worker.call(message, self.timeout_s)
@@ -139,7 +138,7 @@ class _Worker:
         home.mkdir(exist_ok=True)
         self._stderr = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "multilstm.workers.worker", self._row.name],
+            [sys.executable, "-P", "-m", "multilstm.workers.worker", self._row.target],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

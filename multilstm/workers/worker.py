@@ -1,7 +1,7 @@
 """The worker: a process that holds one engine and answers one message at a time until its launcher goes away.
 
 Whatever a framework prints goes to stderr, never between the messages. Start: `python -m multilstm.workers.worker
-ENGINE`; messages are read from standard input and written to what was standard output.
+MODULE:CLASS`, an engine's target; messages are read from standard input and written to what was standard output.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import traceback
 from typing import Any, BinaryIO
 
 from multilstm.engines.base import Executor
-from multilstm.engines.registry import engine_row
+from multilstm.engines.registry import load
 from multilstm.errors import MultilstmError
 from multilstm.job import job_from_tree, result_to_tree
 from multilstm.workers import protocol
 
 
-def main(engine_name: str) -> None:
-    """Serves messages for one engine: `{"call": "execute", "job": ...}`, or `{"call": "doctor"}`."""
+def main(target: str) -> None:
+    """Serves messages for the engine `module:Class`: `{"call": "execute", "job": ...}`, or `{"call": "doctor"}`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair
     source, sink = _private_streams()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -32,7 +32,7 @@ def main(engine_name: str) -> None:
         message = inbox.get()
         try:
             if executor is None:
-                executor = Executor(engine_row(engine_name).load())
+                executor = Executor(load(target))
             answer = {"result": _answer(executor, message)}
         except Exception as error:  # everything goes back to the launcher, with its cause
             answer = {"error": _describe(error)}

@@ -19,7 +19,9 @@ MASKS = {
     "all_true": np.ones((BATCH, TIMESTEPS), bool),
     "right": np.arange(TIMESTEPS) < np.array([[7], [4], [1], [6]]),
     "left": np.arange(TIMESTEPS) >= np.array([[0], [3], [6], [1]]),
-    "holes": np.array([[1, 0, 1, 1, 0, 0, 1], [0, 1, 0, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1], [0, 0, 1, 1, 1, 0, 0]], bool),
+    "holes": np.array(
+        [[1, 0, 1, 1, 0, 0, 1], [0, 1, 0, 1, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1], [0, 0, 1, 1, 1, 0, 0]], bool
+    ),
     "one_empty_sequence": np.array([[1] * 7, [0] * 7, [1] * 5 + [0] * 2, [0] * 2 + [1] * 5], bool),
 }
 
@@ -54,9 +56,7 @@ def make_problem(use_bias=True, batch=BATCH, timesteps=TIMESTEPS, scale=0.6, see
     def draw(*shape):
         return rng.normal(0.0, scale, shape)
 
-    params = LSTMParams(
-        draw(FEATURES, 4 * UNITS), draw(UNITS, 4 * UNITS), draw(4 * UNITS) if use_bias else None
-    )
+    params = LSTMParams(draw(FEATURES, 4 * UNITS), draw(UNITS, 4 * UNITS), draw(4 * UNITS) if use_bias else None)
     state = State(draw(batch, UNITS), draw(batch, UNITS))
     return Problem(
         params,

@@ -23,8 +23,14 @@ REFUSED = {
     "mask_dtype": ({"mask": np.ones((4, 7))}, "mask has dtype float64, expected bool"),
     "mask_shape": ({"mask": np.ones((4, 7, 1), bool)}, "mask has shape (4, 7, 1), expected (4, 7)"),
     "mask_would_broadcast": ({"mask": np.ones((1, 7), bool)}, "mask has shape (1, 7), expected (4, 7)"),
-    "params_tuple": ({"params": tuple(PARAMS)}, "params must be LSTMParams(kernel, recurrent_kernel, bias), given tuple"),
-    "kernel": ({"params": PARAMS._replace(kernel=np.ones((3, 15)))}, "kernel has shape (3, 15), expected (features, 20)"),
+    "params_tuple": (
+        {"params": tuple(PARAMS)},
+        "params must be LSTMParams(kernel, recurrent_kernel, bias), given tuple",
+    ),
+    "kernel": (
+        {"params": PARAMS._replace(kernel=np.ones((3, 15)))},
+        "kernel has shape (3, 15), expected (features, 20)",
+    ),
     "recurrent_kernel": (
         {"params": PARAMS._replace(recurrent_kernel=np.ones((5, 15)))},
         "recurrent_kernel has shape (5, 15), expected (units, 4 * units)",

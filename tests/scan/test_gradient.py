@@ -15,7 +15,7 @@ TOLERANCE = 1e-12
 def gradients(problem, custom_gradient, **options):
     run = functools.partial(lstm, custom_gradient=custom_gradient, **options)
     objective = problem.objective(lambda params, x, state: run(params, x, state))
-    return jax.grad(objective, argnums=(0, 1, 2))(problem.params, problem.x, problem.state)
+    return jax.jit(jax.grad(objective, argnums=(0, 1, 2)))(problem.params, problem.x, problem.state)
 
 
 @pytest.mark.parametrize("zero_output_for_mask", [False, True], ids=["repeat_output", "zero_output"])
@@ -35,7 +35,7 @@ def test_custom_gradient_equals_plain_from_either_start(problem, distance, holes
                 lambda params, x, state: lstm(params, x, state, holes, custom_gradient=custom_gradient)
             )(params, problem.x, state)
 
-        return jax.grad(objective)(problem.params)
+        return jax.jit(jax.grad(objective))(problem.params)
 
     assert distance(of(True), of(False)) <= TOLERANCE
 
@@ -49,8 +49,8 @@ def test_custom_gradient_equals_plain_without_bias(make_problem, distance, holes
 @pytest.mark.parametrize("role", ["activation", "recurrent_activation"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_custom_gradient_equals_plain_with_activation(make_problem, distance, holes, name, role):
-    problem = make_problem(scale=0.3)  # so that unbounded activations stay in bounds
-    options = {"mask": holes, role: name}
+    problem = make_problem(scale=0.3, timesteps=3)  # so that unbounded activations stay in bounds
+    options = {"mask": holes[:, :3], role: name}
     assert distance(gradients(problem, True, **options), gradients(problem, False, **options)) <= TOLERANCE
 
 
@@ -63,7 +63,8 @@ def test_custom_gradient_equals_plain_with_activation(make_problem, distance, ho
 def test_gradient_equals_finite_differences(problem, holes, custom_gradient, option):
     objective = problem.objective(functools.partial(_masked, holes, {"custom_gradient": custom_gradient, **option}))
     arguments = (problem.params, problem.x, problem.state)
-    gradient = jax.grad(objective, argnums=(0, 1, 2))(*arguments)
+    objective = jax.jit(objective)
+    gradient = jax.jit(jax.grad(objective, argnums=(0, 1, 2)))(*arguments)
     leaves, structure = jax.tree.flatten(arguments)
     rng = np.random.default_rng(1)
     step = 1e-4
@@ -91,7 +92,7 @@ def test_masked_values_do_not_reach_gradients(problem, distance, holes, custom_g
     clean = gradients(problem, custom_gradient, mask=holes)
     x = np.where(holes[..., None], problem.x, poison)
     objective = problem.objective(functools.partial(_masked, holes, {"custom_gradient": custom_gradient}))
-    poisoned = jax.grad(objective, argnums=(0, 1, 2))(problem.params, x, problem.state)
+    poisoned = jax.jit(jax.grad(objective, argnums=(0, 1, 2)))(problem.params, x, problem.state)
     assert distance(poisoned, clean) <= TOLERANCE
     np.testing.assert_array_equal(np.asarray(poisoned[1])[~holes], 0.0)
 

@@ -21,7 +21,9 @@ def test_importing_scan_imports_no_other_framework():
 
 
 def test_the_import_test_can_fail():
-    assert imported("import types\nsys.modules['keras'] = types.ModuleType('keras')\nimport multilstm.scan") == "['keras']"
+    assert (
+        imported("import types\nsys.modules['keras'] = types.ModuleType('keras')\nimport multilstm.scan") == "['keras']"
+    )
 
 
 def test_shapes_and_layout():

@@ -28,7 +28,7 @@ def test_vmap_over_models_equals_a_loop(make_problem, distance, holes, masked, c
     arguments = [(each.params, each.x, each.state) for each in problems]
     run = functools.partial(lstm, mask=holes if masked else None, custom_gradient=custom_gradient)
     objective = problems[0].objective(run)
-    each = jax.value_and_grad(objective, argnums=(0, 1, 2))
+    each = jax.jit(jax.value_and_grad(objective, argnums=(0, 1, 2)))
     actual = jax.jit(jax.vmap(each))(*stack(arguments))
     assert distance(actual, stack([each(*one) for one in arguments])) <= TOLERANCE
 
@@ -36,10 +36,10 @@ def test_vmap_over_models_equals_a_loop(make_problem, distance, holes, masked, c
 def test_vmap_over_masks_equals_a_loop(problem, distance, holes):
     masks = jnp.stack([holes, ~holes, jnp.ones_like(holes)])
 
+    @jax.jit
     def gradient(mask):
-        return jax.grad(problem.objective(lambda *arguments: lstm(*arguments, mask)))(
-            problem.params, problem.x, problem.state
-        )
+        objective = problem.objective(lambda *arguments: lstm(*arguments, mask))
+        return jax.grad(objective)(problem.params, problem.x, problem.state)
 
     assert distance(jax.vmap(gradient)(masks), stack([gradient(mask) for mask in masks])) <= TOLERANCE
 
@@ -50,14 +50,14 @@ def test_gradient_of_a_gradient_equals_plain(problem, distance, holes):
         dx = jax.grad(problem.objective(run), argnums=1)(params, problem.x, problem.state)
         return (dx**2).sum()
 
-    actual = jax.jit(jax.grad(penalty), static_argnums=1)(problem.params, True)
-    assert distance(actual, jax.grad(penalty)(problem.params, False)) <= TOLERANCE
+    gradient = jax.jit(jax.grad(penalty), static_argnums=1)
+    assert distance(gradient(problem.params, True), gradient(problem.params, False)) <= TOLERANCE
 
 
 def test_checkpoint_changes_no_gradient(problem, distance):
     run = problem.objective(lstm)
     arguments = (problem.params, problem.x, problem.state)
-    assert distance(jax.grad(jax.checkpoint(run))(*arguments), jax.grad(run)(*arguments)) <= TOLERANCE
+    assert distance(jax.jit(jax.grad(jax.checkpoint(run)))(*arguments), jax.grad(run)(*arguments)) <= TOLERANCE
 
 
 def test_gradient_inside_a_scan_over_batches(problem, distance):
@@ -77,12 +77,13 @@ def test_gradient_inside_a_scan_over_batches(problem, distance):
             total = total + sequence.sum()
         return total
 
-    assert distance(jax.jit(jax.grad(value))(problem.params), jax.grad(loop)(problem.params)) <= TOLERANCE
+    assert distance(jax.jit(jax.grad(value))(problem.params), jax.jit(jax.grad(loop))(problem.params)) <= TOLERANCE
 
 
 def test_jvp_of_plain_path_equals_vjp_of_custom(problem, holes):
     objective = {
-        custom: problem.objective(functools.partial(lstm, mask=holes, custom_gradient=custom)) for custom in (True, False)
+        custom: problem.objective(functools.partial(lstm, mask=holes, custom_gradient=custom))
+        for custom in (True, False)
     }
     arguments = (problem.params, problem.x, problem.state)
     rng = np.random.default_rng(3)
@@ -98,8 +99,8 @@ def test_hessian_of_plain_path_equals_two_reverse_passes_of_custom(problem, dist
         run = functools.partial(lstm, custom_gradient=custom_gradient)
         return lambda bias: problem.objective(run)(problem.params._replace(bias=bias), problem.x, problem.state)
 
-    plain = jax.hessian(of(False))(problem.params.bias)
-    twice = jax.jacrev(jax.jacrev(of(True)))(problem.params.bias)
+    plain = jax.jit(jax.hessian(of(False)))(problem.params.bias)
+    twice = jax.jit(jax.jacrev(jax.jacrev(of(True))))(problem.params.bias)
     assert distance(twice, plain) <= TOLERANCE
 
 

@@ -236,9 +236,7 @@ def test_model_refuses_initial_states_of_another_batch_size():
 
 def test_model_refuses_weights_shared_by_other_features():
     x, layer = Input((None, 3)), LSTM(2, return_sequences=True)
-    with pytest.raises(
-        SpecError, match=r"shared by inputs of different features; its kernel would be \(3, 8\) and"
-    ):
+    with pytest.raises(SpecError, match=r"shared by inputs of different features; its kernel would be \(3, 8\) and"):
         Model(x, layer(layer(x)))
 
 

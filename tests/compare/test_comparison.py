@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from multilstm.compare import TABLE, Tolerance, compare, tolerance
+from multilstm.compare.distances import max_abs, max_relative, max_ulp, rounding
+from multilstm.errors import UsageError
+
+VALUE = Tolerance("float64", "cpu", ("hidden",), 1e-12, 0.0, "value", "test")
+SINGLE = Tolerance("float32", "cpu", ("hidden",), 1e-6, 0.0, "value", "test")
+TENSOR = Tolerance("float64", "cpu", ("weights",), 0.0, 1e-9, "tensor", "test")
+DESIRED = np.array([[0.1, -0.7, 0.33], [0.25, 0.9, -0.05]])
+
+
+@pytest.mark.parametrize(
+    ("actual", "row", "verdict"),
+    [
+        pytest.param(DESIRED.copy(), VALUE, "bitwise", id="float64-same_bits"),
+        pytest.param(DESIRED.astype("f4"), SINGLE, "bitwise", id="float32-same_bits_after_rounding"),
+        pytest.param(DESIRED * (1 + 1e-15), VALUE, "rounded", id="float64-same_float32_bits"),
+        pytest.param((DESIRED + 5e-7).astype("f4"), SINGLE, "within", id="float32-inside"),
+        pytest.param(DESIRED + 2e-12, VALUE, "diverges", id="float64-outside"),
+        pytest.param((DESIRED + 2e-6).astype("f4"), SINGLE, "diverges", id="float32-outside"),
+        pytest.param(DESIRED[:1], VALUE, "diverges", id="shape-shorter"),
+        pytest.param(DESIRED.T, VALUE, "diverges", id="shape-transposed"),
+        pytest.param(DESIRED.astype("f4"), VALUE, "diverges", id="dtype-float32_for_float64"),
+        pytest.param(DESIRED + [0, np.nan, 0], VALUE, "diverges", id="nan"),
+        pytest.param(DESIRED + [0, np.inf, 0], VALUE, "diverges", id="infinity"),
+        pytest.param(None, VALUE, "diverges", id="missing"),
+    ],
+)
+def test_verdict(actual, row, verdict):
+    assert compare("hidden:lstm", actual, DESIRED, row).verdict == verdict
+
+
+def test_missing_reference_diverges():
+    assert compare("hidden:lstm", DESIRED, None, VALUE).verdict == "diverges"
+
+
+def test_nothing_to_compare_diverges():
+    empty = np.zeros((0, 3))
+    assert "nothing was compared" in compare("hidden:lstm", empty, empty, VALUE).message
+
+
+def test_reference_that_is_not_finite_diverges():
+    assert compare("hidden:lstm", DESIRED, DESIRED + np.inf, VALUE).verdict == "diverges"
+
+
+def test_message_names_place_and_both_values():
+    actual = DESIRED.copy()
+    actual[1, 2] = 0.5
+    message = compare("cell:lstm_1", actual, DESIRED, VALUE).message
+    assert message.startswith("cell:lstm_1: 1 of 6 values differ by more than 1e-12; worst at [1, 2]")
+    assert "actual 0.5" in message
+    assert "desired -0.05" in message
+
+
+def test_trained_weights_are_judged_by_the_largest_of_the_tensor():
+    desired = np.array([1.0, 1e-6])
+    assert compare("weights:updates/lstm/bias", desired + [0, 5e-10], desired, TENSOR).verdict == "within"
+    assert compare("weights:updates/lstm/bias", desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
+
+
+@pytest.mark.parametrize(("actual", "verdict"), [(12, "equal"), (13, "diverges")])
+def test_counts_are_equal_or_not(actual, verdict):
+    row = tolerance("float32", "cpu", "parameter_count", atol=5.0)
+    assert compare("parameter_count", np.array(actual), np.array(12), row).verdict == verdict
+
+
+def test_a_row_for_every_quantity_is_unique():
+    rows = [(row.dtype, row.device, kind) for row in TABLE for kind in row.quantities]
+    assert len(rows) == len(set(rows))
+
+
+def test_every_row_has_its_reason():
+    assert all("measured" in row.reason and "to be" not in row.reason for row in TABLE)
+
+
+def test_own_tolerance_replaces_the_row():
+    row = tolerance("float32", "cpu", "hidden:lstm", rtol=0.5)
+    assert (row.atol, row.rtol, row.measure) == (0.0, 0.5, "value")
+
+
+def test_zero_is_a_tolerance():
+    assert tolerance("float32", "cpu", "hidden:lstm", atol=0.0).atol == 0.0
+
+
+def test_quantity_without_a_row_is_refused():
+    with pytest.raises(UsageError, match="no tolerance for quantity 'colour'"):
+        tolerance("float32", "cpu", "colour")
+
+
+def test_distances_on_numbers_worked_out_by_hand():
+    one, next_one = np.float32(1.0), np.nextafter(np.float32(1.0), np.float32(2.0))
+    assert max_ulp(np.array([next_one]), np.array([one]), "float32") == 1
+    assert max_ulp(np.array([np.float32(-0.0)]), np.array([np.float32(0.0)]), "float32") == 0
+    smallest = np.float32(1.4e-45)
+    assert max_ulp(np.array([smallest]), np.array([-smallest]), "float32") == 2
+    assert max_abs(np.array([1.0, -2.0]), np.array([1.5, -2.0])) == 0.5
+    assert max_abs(np.array([np.nan]), np.array([1.0])) == np.inf
+    assert max_relative(np.array([4.0, 0.1]), np.array([4.0, 0.0])) == pytest.approx(0.025)
+
+
+def test_values_near_a_rounding_boundary_are_counted_apart():
+    boundary = (np.float64(np.float32(1.0)) + np.float64(np.nextafter(np.float32(1), np.float32(2)))) / 2
+    desired = np.array([boundary + 1e-16, 0.3, 1e-30])
+    actual = np.array([boundary - 2e-16, 0.3, 2e-30])
+    counted = rounding(actual, desired, np.full(3, 1e-15))
+    assert (counted.values, counted.near, counted.differing) == (3, 2, 0)
+
+
+def test_a_differing_bit_away_from_a_boundary_is_counted():
+    desired = np.array([0.3, 0.7])
+    assert rounding(desired + [1e-6, 0], desired, np.full(2, 1e-15)).differing == 1

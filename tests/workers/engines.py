@@ -1,0 +1,61 @@
+"""Engines that misbehave on purpose, for the tests of the workers."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+
+from multilstm.engines.reference import ReferenceEngine
+
+
+class Raises(ReferenceEngine):
+    def prepare(self, job):
+        print("printed to standard output")
+        raise ZeroDivisionError("on purpose")
+
+
+class Exits(Raises):
+    def prepare(self, job):
+        print("last words", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(7)
+
+
+class Killed(Raises):
+    def prepare(self, job):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hangs(Raises):
+    def prepare(self, job):
+        time.sleep(600)
+
+
+class OutOfMemory(Raises):
+    def prepare(self, job):
+        np.ones(1 << 45)
+
+
+class Noisy(Raises):
+    def prepare(self, job):
+        print("noise " * 10000)
+        os.write(1, b"noise at the file descriptor\n")
+        return ReferenceEngine().prepare(job)
+
+
+class Environment(Raises):
+    def prepare(self, job):
+        raise RuntimeError(repr({key: os.environ.get(key) for key in ("KERAS_HOME", "CUDA_VISIBLE_DEVICES")}))
+
+
+class CrashesOnce(Raises):
+    """Crashes where a file is missing that it then makes."""
+
+    def prepare(self, job):
+        marker = os.environ["MULTILSTM_TEST_MARKER"]
+        if not os.path.exists(marker):
+            open(marker, "w").close()
+            os._exit(1)
+        return ReferenceEngine().prepare(job)
