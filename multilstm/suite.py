@@ -233,6 +233,7 @@ def _compare_all(quantity: str, actual: list[Array], desired: list[Array], row: 
     return dataclasses.replace(
         each[worst],
         max_abs=max((one.max_abs for one in each if one.max_abs is not None), default=None),
+        share=max((one.share for one in each if one.share is not None), default=None),
         max_ulp=max((one.max_ulp for one in each if one.max_ulp is not None), default=None),
         rounding=total,
         message=f"batch {worst}: {message}" if message and count > 1 else message,

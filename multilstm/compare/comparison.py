@@ -18,7 +18,7 @@ import dataclasses
 
 import numpy as np
 
-from multilstm.compare.distances import Array, Rounding, max_abs, max_relative, max_ulp, rounding, same_bits
+from multilstm.compare.distances import Array, Rounding, max_abs, max_ulp, rounding, same_bits
 from multilstm.compare.tolerances import EXACT, FORWARD, Tolerance
 
 VERDICTS = ("equal", "bitwise", "rounded", "within", "known", "unsupported", "diverges", "error")
@@ -34,6 +34,7 @@ class Comparison:
         quantity: `kind` or `kind:where`, for example `hidden:lstm_1`.
         verdict: one of `VERDICTS`.
         max_abs: the largest absolute distance; None where there are no two arrays of one shape.
+        share: the largest share of what the row allows; more than 1 is outside.
         max_ulp: the largest distance in units in the last place of the dtype; None likewise.
         tolerance: the row applied, as text.
         rounding: float32 bits, for forward quantities in float64.
@@ -43,6 +44,7 @@ class Comparison:
     quantity: str
     verdict: str
     max_abs: float | None = None
+    share: float | None = None
     max_ulp: int | None = None
     tolerance: str = ""
     rounding: Rounding = Rounding()
@@ -73,7 +75,7 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
     kind = quantity.split(":")[0]
     if kind in EXACT:
         if (actual == desired).all():
-            return Comparison(quantity, "equal", 0.0, 0, str(row))
+            return Comparison(quantity, "equal", 0.0, 0.0, 0, str(row))
         return diverges(f"is {actual.tolist()}, expected {desired.tolist()}")
     if actual.dtype != row.dtype:
         return diverges(f"dtype is {actual.dtype}, expected {row.dtype}")
@@ -83,11 +85,12 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         return diverges(f"{int((~finite).sum())} of {actual.size} values are not finite, the first at {place}")
     if not np.isfinite(desired).all():
         return diverges("the reference itself is not finite; the case's numbers overflow")
-    distance, ulp = max_abs(actual, desired), max_ulp(actual, desired, row.dtype)
-    if row.measure == "tensor":
-        inside = max_relative(actual, desired) <= row.rtol or distance <= row.atol
-    else:
-        inside = bool((np.abs(actual - desired) <= row.atol + row.rtol * np.abs(desired)).all())
+    differences = np.abs(actual - desired)
+    scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
+    allowed = row.atol + row.rtol * scale
+    inside = bool((differences <= allowed).all())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = float(np.max(np.where(differences > 0, differences / allowed, 0.0)))
     counted = Rounding()
     if row.dtype == "float64" and kind in FORWARD:
         counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
@@ -99,19 +102,16 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         verdict = "rounded"
     else:
         verdict = "within"
-    message = "" if inside else _worst(quantity, actual, desired, row)
-    return Comparison(quantity, verdict, distance, ulp, str(row), counted, message)
+    message = "" if inside else _worst(quantity, differences, allowed, actual, desired, row)
+    distances = max_abs(actual, desired), share, max_ulp(actual, desired, row.dtype)
+    return Comparison(quantity, verdict, *distances, str(row), counted, message)
 
 
-def _worst(quantity: str, actual: Array, desired: Array, row: Tolerance) -> str:
-    distance = np.abs(actual - desired)
-    if row.measure == "value":
-        distance = distance - row.rtol * np.abs(desired)
-    place = np.unravel_index(int(distance.argmax()), actual.shape)
+def _worst(quantity: str, differences: Array, allowed: Array, actual: Array, desired: Array, row: Tolerance) -> str:
+    excess = differences - allowed
+    place = np.unravel_index(int(excess.argmax()), actual.shape)
     index = ", ".join(str(int(i)) for i in place)
-    outside = int((distance > row.atol).sum()) if row.measure == "value" else actual.size
-    share = f"{outside} of {actual.size} values differ" if row.measure == "value" else "as a whole it differs"
     return (
-        f"{quantity}: {share} by more than {row}; worst at [{index}]: actual {actual[place]:.9g}, "
-        f"desired {desired[place]:.9g}"
+        f"{quantity}: {int((excess > 0).sum())} of {actual.size} values differ by more than {row}; "
+        f"worst at [{index}]: actual {actual[place]:.9g}, desired {desired[place]:.9g}"
     )

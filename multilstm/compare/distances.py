@@ -40,15 +40,6 @@ def max_abs(actual: Array, desired: Array) -> float:
     return float(np.where(np.isnan(distance), np.inf, distance).max())
 
 
-def max_relative(actual: Array, desired: Array) -> float:
-    """`max |actual - desired| / max |desired|`, one figure a tensor; infinity where only the desired one is zero."""
-    distance = max_abs(actual, desired)
-    if distance == 0:
-        return 0.0
-    scale = float(np.abs(desired).max())
-    return distance / scale if scale else float("inf")
-
-
 def max_ulp(actual: Array, desired: Array, dtype: str) -> int:
     """The largest number of representable values of `dtype` from desired to actual (0: the same bits, or 0 and -0)."""
     if actual.size == 0:

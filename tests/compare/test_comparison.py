@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from multilstm.compare import TABLE, Tolerance, compare, tolerance
-from multilstm.compare.distances import max_abs, max_relative, max_ulp, rounding
+from multilstm.compare.distances import max_abs, max_ulp, rounding
 from multilstm.errors import UsageError
 
 VALUE = Tolerance("float64", "cpu", ("hidden",), 1e-12, 0.0, "value", "test")
@@ -60,6 +60,11 @@ def test_trained_weights_are_judged_by_the_largest_of_the_tensor():
     assert compare("weights:updates/lstm/bias", desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
 
 
+def test_share_is_of_what_the_row_allows():
+    assert compare("hidden:lstm", DESIRED + 2.5e-13, DESIRED, VALUE).share == pytest.approx(0.25, rel=1e-3)
+    assert compare("weights:lstm/bias", np.array([4.0, 1e-9]), np.array([4.0, 0.0]), TENSOR).share == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize(("actual", "verdict"), [(12, "equal"), (13, "diverges")])
 def test_counts_are_equal_or_not(actual, verdict):
     row = tolerance("float32", "cpu", "parameter_count", atol=5.0)
@@ -97,7 +102,6 @@ def test_distances_on_numbers_worked_out_by_hand():
     assert max_ulp(np.array([smallest]), np.array([-smallest]), "float32") == 2
     assert max_abs(np.array([1.0, -2.0]), np.array([1.5, -2.0])) == 0.5
     assert max_abs(np.array([np.nan]), np.array([1.0])) == np.inf
-    assert max_relative(np.array([4.0, 0.1]), np.array([4.0, 0.0])) == pytest.approx(0.025)
 
 
 def test_values_near_a_rounding_boundary_are_counted_apart():
