@@ -148,7 +148,7 @@ def parity(
     cases = select(case, full) if model is None else (random_case(load_model(model), batch, timesteps),)
     console = _console(json)
     start = time.perf_counter()
-    jobs = len(engines) * len(dtype) * sum(1 for one in cases for _ in parts(one, options))
+    jobs = len(engines) * sum(1 for one in cases for each in dtype for _ in parts(one, each, options))
     with _Following(console, jobs) as following:
         cells = run_suite(cases, options, following) if engines else ()
     report = Report(

@@ -129,9 +129,7 @@ class Executor:
         start = time.perf_counter()
         key = signature(job)
         program = self._programs.pop(key, None) or self.engine.prepare(job)
-        program.load(
-            {name: _cast(value, job.dtype) for name, value in job.weights.items()}, _slots(job), job.iteration
-        )
+        program.load({name: _cast(value, job.dtype) for name, value in job.weights.items()}, _slots(job), job.iteration)
         passed = {call.layer for call in job.spec.calls if call.initial_state}  # the graph's own states win
         stateful = [n for n, lstm in job.spec.lstms.items() if lstm.stateful and n.split("/")[0] not in passed]
         carried = dict(job.carried)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 
 from multilstm.engines.self_test import Operations
@@ -15,17 +15,14 @@ from multilstm.engines.self_test import Operations
 
 def versions() -> dict[str, str]:
     """JAX and jaxlib."""
-    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+    return {"jax": jax.__version__, "jaxlib": importlib.metadata.version("jaxlib")}
 
 
 def devices() -> list[str]:
-    """Every device of every platform, the default first, as `gpu:0 NVIDIA H200` or `cpu:0`."""
-    found = jax.devices()
-    if found[0].platform != "cpu":
-        found = [*found, *jax.devices("cpu")]
+    """The devices of the default platform, and the CPU, as `gpu:0 NVIDIA H200` or `cpu`."""
     return [
-        f"{device.platform}:{device.id}" + ("" if device.platform == "cpu" else f" {device.device_kind}")
-        for device in found
+        *(f"{each.platform}:{each.id} {each.device_kind}" for each in jax.devices() if each.platform != "cpu"),
+        "cpu",
     ]
 
 
@@ -39,7 +36,7 @@ def switches(matmul: str) -> dict[str, str]:
     return {
         "x64": "on" if jax.config.jax_enable_x64 else "off",
         "matmul": matmul,
-        "deterministic": "on" if "xla_gpu_deterministic_ops=true" in flags else "not asked for",
+        "deterministic": "on" if "xla_gpu_deterministic_ops=true" in flags else "off",
         **({"XLA_FLAGS": flags} if flags else {}),
     }
 

@@ -63,11 +63,12 @@ class KerasJaxProgram(AbstractKerasProgram):
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
         model, optimizer = self.model, self.optimizer
-        slots = [variable.value for variable in optimizer.variables] if kind == "update" else []
+        training = kind in ("gradient", "update")
+        slots = [variable.value for variable in optimizer.variables] if training and optimizer is not None else []
         trainable = [variable.value for variable in model.trainable_variables]
         other = [variable.value for variable in model.non_trainable_variables]
         loss, outputs, gradients, trainable, other, slots = self._jitted(
-            trainable, other, slots, inputs, masks, targets, kind=kind
+            trainable, other, slots, inputs, masks, targets, kind="train" if training else kind
         )
         for variable, value in zip(model.non_trainable_variables, other, strict=True):
             variable.assign(value)
@@ -76,12 +77,13 @@ class KerasJaxProgram(AbstractKerasProgram):
                 variable.assign(value)
             for variable, value in zip(optimizer.variables, slots, strict=True):
                 variable.assign(value)
-        return loss, outputs, gradients
+        return loss, outputs, gradients if kind == "gradient" else []
 
     def _compute(
         self, trainable: Any, other: Any, slots: Any, inputs: Any, masks: Any, targets: Any, kind: str
     ) -> tuple[Any, Any, Any, Any, Any, Any]:
-        training = kind in ("gradient", "update")
+        """`train` gives gradients and updates together: a gradient step drops the updates, and compiles nothing new."""
+        training = kind == "train"
 
         def forward(weights: Any) -> tuple[Any, Any]:
             with keras.StatelessScope():
@@ -93,6 +95,6 @@ class KerasJaxProgram(AbstractKerasProgram):
             loss, (outputs, after) = forward(trainable)
             return loss, outputs, [], trainable, after, slots
         (loss, (outputs, after)), gradients = jax.value_and_grad(forward, has_aux=True)(trainable)
-        if kind == "update":
+        if self.optimizer is not None:
             trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
-        return loss, outputs, gradients if kind == "gradient" else [], trainable, after, slots
+        return loss, outputs, gradients, trainable, after, slots

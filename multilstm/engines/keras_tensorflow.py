@@ -42,7 +42,7 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         return {
             "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "threads": str(threads or "all"),
-            "deterministic": "on" if os.environ.get("TF_DETERMINISTIC_OPS", "0") in ("1", "true") else "not asked for",
+            "deterministic": "on" if os.environ.get("TF_DETERMINISTIC_OPS", "0") in ("1", "true") else "off",
             "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
         }
 

@@ -57,7 +57,7 @@ class SelfTest:
     detail: str
 
 
-class Wrong(Exception):
+class MismatchError(Exception):
     """A result that does not agree; the message is the detail."""
 
 
@@ -91,7 +91,7 @@ def self_test(operations: Operations) -> list[SelfTest]:
         for dtype in DTYPES:
             try:
                 ok, detail = True, test(operations, dtype)
-            except Wrong as error:
+            except MismatchError as error:
                 ok, detail = False, str(error)
             except Exception as error:  # a framework may raise anything, and the other tests are still worth having
                 ok, detail = False, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
@@ -175,24 +175,26 @@ def _lstm_step(operations: Operations, dtype: str) -> str:
     i, f, c, o = np.split(x @ kernel + hidden @ recurrent + bias, 4, axis=1)
     after = _sigmoid(f) * cell + _sigmoid(i) * np.tanh(c)
     desired = _sigmoid(o) * np.tanh(after)
-    return f"off by at most {_close('it is off', _computed(operations, step, *arrays), desired, ELEMENTWISE[dtype]):.0e}"
+    return (
+        f"off by at most {_close('it is off', _computed(operations, step, *arrays), desired, ELEMENTWISE[dtype]):.0e}"
+    )
 
 
 def _computed(operations: Operations, function: Callable[..., Any], *arrays: Array) -> Array:
     """The function, compiled, of the arrays, as an array of their own dtype."""
     result = operations.array(operations.compiled(function)(*map(operations.tensor, arrays)))
     if result.dtype != arrays[0].dtype:
-        raise Wrong(f"came back as {result.dtype}, expected {arrays[0].dtype}")
+        raise MismatchError(f"came back as {result.dtype}, expected {arrays[0].dtype}")
     return result
 
 
 def _same(what: str, actual: Array, desired: Array) -> None:
     if actual.shape != desired.shape:
-        raise Wrong(f"{what}: shape {actual.shape}, expected {desired.shape}")
+        raise MismatchError(f"{what}: shape {actual.shape}, expected {desired.shape}")
     wrong = np.atleast_1d(actual != desired)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
-        raise Wrong(
+        raise MismatchError(
             f"{what}: {int(wrong.sum())} of {wrong.size} wrong, the first {float(np.ravel(actual)[first]):g}, "
             f"expected {float(np.ravel(desired)[first]):g}"
         )
@@ -201,7 +203,7 @@ def _same(what: str, actual: Array, desired: Array) -> None:
 def _close(what: str, actual: Array, desired: Array, allowed: float) -> float:
     error = float(np.abs(actual.astype(np.float64) - desired).max())
     if not error <= allowed:  # not >: NaN is wrong too
-        raise Wrong(f"{what} by {error:.1e}, allowed {allowed:.0e}")
+        raise MismatchError(f"{what} by {error:.1e}, allowed {allowed:.0e}")
     return error
 
 

@@ -24,7 +24,7 @@ def switches() -> dict[str, str]:
     """Precision, determinism and threads."""
     found = {
         "threads": str(torch.get_num_threads()),
-        "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "not asked for",
+        "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "off",
     }
     if torch.cuda.is_available():
         tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32

@@ -15,8 +15,13 @@ class LSTM(keras.layers.LSTM):
 
     Its state variables are part of `variables`, as a Dropout's seed is, so that `predict`, `fit`, `evaluate` and
     `train_on_batch` carry them on JAX too; they are not part of `weights`, so that counts and files are unchanged.
-    A batch starts from a copy of the carried states, so that PyTorch can differentiate through what it then
-    overwrites. Gradients do not flow from one batch into the one before, as on every backend of Keras.
+    They keep `variable_dtype` under mixed precision. A batch starts from a copy of the carried states, so that PyTorch
+    can differentiate through what it then overwrites. Gradients do not flow from one batch into the one before, as on
+    every backend of Keras. A batch of another size than the first is an error, on TensorFlow in `predict` and `fit`
+    too.
+
+    Before the first timestep that its mask keeps, a sequence's output is zero, whatever the initial state; with
+    `zero_output_for_mask` it is zero in every timestep that is masked.
 
     Args, call arguments, weights: those of `keras.layers.LSTM`.
     """
@@ -26,11 +31,58 @@ class LSTM(keras.layers.LSTM):
         """All variables of the layer, its carried states included."""
         return [*super().variables, *(self.states or [])]
 
+    def _create_state_variables(self, batch_size: int) -> None:
+        """As in Keras, but with a name each, as `get_state_tree` wants, and never cast to the compute dtype.
+
+        Under autocast Keras's PyTorch variables give a copy, and an assignment to it is lost.
+        """
+        # Keras's own leaves the states untracked; only their values and places are replaced here.
+        super()._create_state_variables(batch_size)
+        with keras.name_scope(self.name, caller=self):
+            for index, name in enumerate(("hidden_state", "cell_state")):
+                self.states[index] = keras.Variable(
+                    ops.zeros((batch_size, self.units), dtype=self.variable_dtype),
+                    trainable=False,
+                    autocast=False,
+                    dtype=self.variable_dtype,
+                    name=name,
+                )
+
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As `keras.layers.LSTM.call`: `[batch, timesteps, features]` to `[batch, (timesteps,) units]`."""
-        if self.stateful and initial_state is None:
-            initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
+        if self.stateful:
+            sequences = _of_batch_size(sequences, self._expected_batch_size)
+            if initial_state is None:
+                initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """As `keras.layers.LSTM.inner_loop`, with zeros where the mask asks for them.
+
+        Keras on JAX puts out the initial hidden state until the mask keeps a timestep, and forgets
+        `zero_output_for_mask` where it unrolls.
+        """
+        last, outputs, states = super().inner_loop(sequences, initial_state, mask=mask, training=training)
+        if mask is None:
+            return last, outputs, states
+        keep = ops.cast(mask[0] if isinstance(mask, (list, tuple)) else mask, "bool")
+        keep = ops.reshape(keep, ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
+        if self.go_backwards:
+            keep = ops.flip(keep, axis=1)
+        shown = keep if self.zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
+        last = ops.where(shown[:, -1:], last, ops.zeros_like(last))
+        if self.return_sequences:
+            outputs = ops.where(shown[..., None], outputs, ops.zeros_like(outputs))
+        return last, outputs, states
+
+
+def _of_batch_size(sequences: Any, batch_size: int | None) -> Any:
+    """The sequences, whose number TensorFlow may not know before it runs: then it is asserted, and known from here."""
+    if keras.backend.backend() == "tensorflow" and batch_size is not None and sequences.shape[0] is None:
+        import tensorflow as tf
+
+        return tf.ensure_shape(sequences, (batch_size, *sequences.shape[1:]))
+    return sequences
 
 
 @final
@@ -39,19 +91,30 @@ class TimeDistributed(keras.layers.TimeDistributed):
     """Keras's TimeDistributed for layers that treat samples alike, with any number of sequences and timesteps.
 
     Timesteps are folded into the batch, `[batch, timesteps, ...]` to `[batch * timesteps, ...]`, the layer is applied
-    once, and its output is unfolded.
+    once, and its output is unfolded. A Dropout inside draws anew for every timestep.
 
     Args:
         layer: a layer without state or batch statistics, such as Dense.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """As `keras.layers.TimeDistributed.call`."""
+        """As `keras.layers.TimeDistributed.call`.
+
+        Raises:
+            ValueError: for a mask that is known not to begin with `[batch, timesteps]` of the inputs.
+        """
         shape = ops.shape(inputs)
         arguments: dict[str, Any] = {}
-        if self.layer._call_has_mask_arg and mask is not None:
-            arguments["mask"] = ops.reshape(mask, (-1, *mask.shape[2:]))
+        if mask is not None:
+            pairs = zip(mask.shape[:2], inputs.shape[:2], strict=False)
+            if len(mask.shape) < 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+                raise ValueError(
+                    f"TimeDistributed: the mask's shape {tuple(mask.shape)} must begin with the input's batch size and "
+                    f"timesteps; the input's shape is {tuple(inputs.shape)}"
+                )
+            if self.layer._call_has_mask_arg:
+                arguments["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
         if self.layer._call_has_training_arg:
             arguments["training"] = training
-        folded = self.layer.call(ops.reshape(inputs, (-1, *inputs.shape[2:])), **arguments)
-        return ops.reshape(folded, (shape[0], shape[1], *folded.shape[1:]))
+        folded = self.layer.call(ops.reshape(inputs, (-1, *shape[2:])), **arguments)
+        return ops.reshape(folded, (shape[0], shape[1], *ops.shape(folded)[1:]))

@@ -11,7 +11,7 @@ from keras import ops
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
 class CategoricalCrossentropy(keras.losses.Loss):
-    """Categorical cross-entropy of probabilities, `-sum(y_true * log(y_pred / sum(y_pred)))` over the last axis.
+    """Categorical cross-entropy of probabilities, `-sum(y_true * log(y_pred / sum(y_pred)))` over the classes.
 
     Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one. On TensorFlow Keras's own takes the
     logits behind the last activation instead, if that is a softmax or a sigmoid, with
@@ -19,18 +19,51 @@ class CategoricalCrossentropy(keras.losses.Loss):
     documentation says), and for a sigmoid it is another loss.
 
     Args:
-        reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"` or None, as in Keras.
+        from_logits: whether `y_pred` is logits: `-sum(y_true * log_softmax(y_pred))`, without clipping.
+        label_smoothing: s, by which labels become `(1 - s) * y_true + s / classes`.
+        axis: the axis of the classes.
+        reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"` or None, as in Keras.
         name: the loss's name.
         dtype: the loss's dtype; Keras's floatx where None.
     """
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "categorical_crossentropy", dtype: Any = None
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """`[..., classes]` twice to `[...]`."""
+        """Arrays of one shape to that shape without the classes' axis.
+
+        Raises:
+            ValueError: for two arrays that are known to differ in shape.
+        """
+        pairs = list(zip(y_true.shape, y_pred.shape, strict=False))
+        if len(y_true.shape) != len(y_pred.shape) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            raise ValueError(
+                f"CategoricalCrossentropy: labels and predictions must be of one shape; given labels "
+                f"{tuple(y_true.shape)} and predictions {tuple(y_pred.shape)}"
+            )
+        if self.label_smoothing:
+            y_true = y_true * (1.0 - self.label_smoothing) + self.label_smoothing / y_true.shape[self.axis]
+        if self.from_logits:
+            return -ops.sum(y_true * ops.log_softmax(y_pred, axis=self.axis), axis=self.axis)
         epsilon = keras.config.epsilon()
-        probabilities = y_pred / ops.sum(y_pred, axis=-1, keepdims=True)
-        return -ops.sum(y_true * ops.log(ops.clip(probabilities, epsilon, 1.0 - epsilon)), axis=-1)
+        probabilities = y_pred / ops.sum(y_pred, axis=self.axis, keepdims=True)
+        return -ops.sum(y_true * ops.log(ops.clip(probabilities, epsilon, 1.0 - epsilon)), axis=self.axis)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal loss."""
+        return {
+            **super().get_config(),
+            "from_logits": self.from_logits,
+            "label_smoothing": self.label_smoothing,
+            "axis": self.axis,
+        }

@@ -5,7 +5,25 @@ from __future__ import annotations
 from typing import Any, final
 
 import keras
+import numpy as np
 from keras import ops
+
+
+class _Portable:
+    """What the optimizers share: dense gradients, and no number rounded to float32 on its way to float64."""
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+        """As `keras.optimizers.Optimizer.apply`."""
+        return super().apply([_dense(gradient) for gradient in grads], trainable_variables)  # type: ignore[misc]
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        given = self.weight_decay
+        if given is not None and keras.backend.backend() == "tensorflow":
+            self.weight_decay = np.float64(given)  # tf.cast takes a Python float for float32
+        try:
+            super()._apply_weight_decay(variables)  # type: ignore[misc]
+        finally:
+            self.weight_decay = given
 
 
 def _dense(gradient: Any) -> Any:
@@ -18,36 +36,36 @@ def _dense(gradient: Any) -> Any:
     return gradient
 
 
-class _DenseGradients:
-    """Makes all gradients dense before anything is done with them."""
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class SGD(_Portable, keras.optimizers.SGD):
+    """Keras's SGD, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
-    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        """As `keras.optimizers.Optimizer.apply`."""
-        return super().apply([_dense(gradient) for gradient in grads], trainable_variables)  # type: ignore[misc]
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """As `keras.optimizers.SGD.update_step`, with the momentum in the variable's own dtype."""
+        descent = ops.cast(gradient, variable.dtype) * ops.cast(learning_rate, variable.dtype)
+        if not self.momentum:
+            self.assign_sub(variable, descent)
+            return
+        momentum = ops.convert_to_tensor(self.momentum, dtype=variable.dtype)
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * momentum - descent)
+        self.assign_add(variable, velocity * momentum - descent if self.nesterov else velocity)
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class SGD(_DenseGradients, keras.optimizers.SGD):
-    """Keras's SGD, right for repeated tokens of an Embedding on TensorFlow too."""
-
-
-@final
-@keras.saving.register_keras_serializable(package="multilstm")
-class RMSprop(_DenseGradients, keras.optimizers.RMSprop):
+class RMSprop(_Portable, keras.optimizers.RMSprop):
     """Keras's RMSprop, right for repeated tokens of an Embedding on TensorFlow too."""
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class Adam(_DenseGradients, keras.optimizers.Adam):
+class Adam(_Portable, keras.optimizers.Adam):
     """Keras's Adam, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """As `keras.optimizers.Adam.update_step`, with betas in the variable's own dtype."""
-        if self.amsgrad:
-            super().update_step(gradient, variable, learning_rate)
-            return
         dtype = variable.dtype
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
         iteration = ops.cast(self.iterations + 1, dtype)
@@ -57,4 +75,8 @@ class Adam(_DenseGradients, keras.optimizers.Adam):
         alpha = rate * ops.sqrt(1 - ops.power(beta_2, iteration)) / (1 - ops.power(beta_1, iteration))
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
+        if self.amsgrad:
+            largest = self._velocity_hats[index]
+            self.assign(largest, ops.maximum(largest, velocity))
+            velocity = largest
         self.assign_sub(variable, momentum * alpha / (ops.sqrt(velocity) + self.epsilon))

@@ -38,11 +38,13 @@ class WorkerPool:
     Args:
         timeout_s: seconds after which a job is given up and its worker killed.
         threads: threads of each worker; None: as many as its framework takes.
+        parallel: how many workers may compute at the same time; the others wait.
     """
 
-    def __init__(self, timeout_s: float = TIMEOUT_S, threads: int | None = None) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S, threads: int | None = None, parallel: int = 1) -> None:
         self.timeout_s = timeout_s
         self._threads = _threads(threads)
+        self._turn = threading.BoundedSemaphore(parallel)
         self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
         self._workers: dict[tuple[str, str], _Worker] = {}
         self._lock = threading.Lock()
@@ -81,7 +83,8 @@ class WorkerPool:
         row.require()
         with self._lock:
             worker = self._workers.setdefault((engine, device), _Worker(row, device, self._threads, pathlib.Path(self._home.name)))
-        return worker.call(message, self.timeout_s)
+        with self._turn:
+            return worker.call(message, self.timeout_s)
 
 
 class _Worker:

@@ -1,0 +1,18 @@
+"""`multilstm doctor`: what can run here and why not, whether it computes correctly, and what is known to be wrong.
+
+    >>> from multilstm.doctor import examine, render
+    >>> diagnosis = examine()
+    >>> render(diagnosis, rich.console.Console())
+    >>> sys.exit(diagnosis.exit_code)
+
+No framework is imported: every engine is examined in a worker of its own.
+"""
+
+from multilstm.doctor.examination import Diagnosis, EngineDiagnosis, KerasBackend, examine, keras_backend
+from multilstm.doctor.known_issues import KNOWN_ISSUES, KnownIssue, known_issues
+from multilstm.doctor.rendering import render
+
+__all__ = [
+    "KNOWN_ISSUES", "Diagnosis", "EngineDiagnosis", "KerasBackend", "KnownIssue", "examine", "keras_backend",
+    "known_issues", "render",
+]  # fmt: skip

@@ -1,0 +1,41 @@
+"""Runs every scenario of this directory on the backend that KERAS_BACKEND names, and writes what came out.
+
+    python scenarios.py FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE ...]
+
+A scenario is a function that gives arrays by name. They go to FOLDER/results.npz as `scenario/name`; where it raised,
+its traceback is there as `scenario/raised`. Scenarios named `plain_...` run plain Keras's classes into the faults that
+ours are there for.
+"""
+
+import importlib
+import pathlib
+import sys
+import traceback
+
+import keras
+import numpy as np
+from harness import SCENARIOS
+from keras.src.backend.common import dtypes
+
+# Keras takes float64 for float32 in result_type on every backend but TensorFlow (keras#23704).
+dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+
+
+def main(folder, *others):
+    for part in ("lstm", "time_distributed", "losses", "optimizers"):
+        importlib.import_module(f"scenarios_{part}")
+    folders = [pathlib.Path(path) for path in (folder, *others)]
+    results = {}
+    for name, (function, floatx) in SCENARIOS.items():
+        keras.backend.clear_session()
+        keras.config.set_floatx(floatx)
+        keras.utils.set_random_seed(0)
+        try:
+            found = function(*folders) if function.__code__.co_varnames[:1] == ("folder",) else function()
+        except Exception:
+            found = {"raised": traceback.format_exc()}
+        results.update({f"{name}/{key}": np.asarray(value) for key, value in found.items()})
+    np.savez(folders[0] / "results.npz", **results)
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,151 @@
+"""multilstm.keras_layers.SGD, RMSprop and Adam as a Keras user uses them."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+from harness import BACKEND, compiled, fill, normal, numpy, scenario, uniform, weights
+
+from multilstm.keras_layers import SGD, Adam, RMSprop
+
+STEPS = 20
+# What the tests know the rule of: class and arguments by name.
+CASES = {
+    "sgd": (SGD, {"learning_rate": 0.1}),
+    "sgd_momentum": (SGD, {"learning_rate": 0.1, "momentum": 0.9}),
+    "sgd_nesterov": (SGD, {"learning_rate": 0.1, "momentum": 0.7, "nesterov": True}),
+    "sgd_clipnorm": (SGD, {"learning_rate": 0.1, "clipnorm": 0.01}),
+    "sgd_decay": (SGD, {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.04}),
+    "rmsprop": (RMSprop, {"learning_rate": 0.01}),
+    "rmsprop_centered": (RMSprop, {"learning_rate": 0.01, "rho": 0.7, "momentum": 0.3, "centered": True}),
+    "adam": (Adam, {"learning_rate": 0.01}),
+    "adam_betas": (Adam, {"learning_rate": 0.01, "beta_1": 0.7, "beta_2": 0.97, "epsilon": 1e-5}),
+    "adam_amsgrad": (Adam, {"learning_rate": 0.01, "amsgrad": True}),
+    "adam_clipnorm": (Adam, {"learning_rate": 0.01, "clipnorm": 0.01}),
+    "adam_decay": (Adam, {"learning_rate": 0.01, "weight_decay": 0.04}),
+}
+
+
+def embedding_model(optimizer, seed=0):
+    layers = [keras.layers.Embedding(5, 2, name="embedding"), keras.layers.LSTM(3, name="lstm")]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), *layers, keras.layers.Dense(1, name="dense")])
+    return compiled(fill(model, seed), optimizer)
+
+
+def tokens():
+    return np.array([[1, 1, 1, 2], [2, 1, 0, 0], [3, 3, 3, 3]], "int32"), uniform(3, 1)
+
+
+@scenario("float64")
+def optimizer_rules():
+    """Twenty steps over given gradients, eagerly, in float64."""
+    gradients = normal(STEPS, 3, 2)
+    found = {"gradients": gradients, "start": normal(3, 2)}
+    for name, (optimizer, arguments) in CASES.items():
+        found[f"{name}_arguments"] = json.dumps({"class": optimizer.__name__, **arguments})
+        variable = keras.Variable(found["start"], dtype="float64")
+        made = optimizer(**arguments)
+        for gradient in gradients:
+            made.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        found[name] = numpy(variable)
+    return found
+
+
+@scenario("float64")
+def optimizer_embedding():
+    """Three steps of fit on tokens that stand several times in a batch."""
+    x, y = tokens()
+    found = {"x": x, "y": y}
+    for name in ("sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm"):
+        optimizer, arguments = CASES[name]
+        model = embedding_model(optimizer(**arguments))
+        found |= weights(model)
+        model.fit(x, y, epochs=3, verbose=0)
+        found |= weights(model, f"{name}_after")
+    return found
+
+
+@scenario()
+def optimizer_schedule():
+    """A learning-rate schedule, in fit: every step has its own rate."""
+    found = {"x": normal(2, 3), "y": uniform(2, 1)}
+    for optimizer in (SGD, RMSprop, Adam):
+        rate = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.5)
+        model = compiled(fill(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])), optimizer(rate))
+        found |= weights(model)
+        model.fit(found["x"], found["y"], epochs=5, verbose=0)
+        found |= weights(model, f"{optimizer.__name__}_after")
+    return found
+
+
+@scenario()
+def optimizer_options():
+    """The options of every Keras optimizer still do what they do in Keras's own (on JAX and PyTorch, to the bit)."""
+    found = {}
+    for name, options in {
+        "accumulation": {"gradient_accumulation_steps": 2},
+        "average": {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 2},
+        "clipvalue": {"clipvalue": 0.05},
+        "global_clipnorm": {"global_clipnorm": 0.1},
+        "loss_scale": {"loss_scale_factor": 4.0},
+    }.items():
+        for which, optimizer in (("ours", Adam), ("plain", keras.optimizers.Adam)):
+            variables = [keras.Variable(normal(3, 2, seed=i)) for i in range(2)]
+            made = optimizer(0.01, **options)
+            for step in range(4):
+                made.apply([keras.ops.convert_to_tensor(normal(3, 2, seed=10 * step + i)) for i in range(2)], variables)
+            found |= {f"{name}_{which}{i}": numpy(variable) for i, variable in enumerate(variables)}
+    return found
+
+
+@scenario("float64")
+def optimizer_save_and_load(folder, *others):
+    """A compiled model saved after two steps, here or on a backend before, goes on training here."""
+    x, y = tokens()
+    found = {"x": x, "y": y}
+    for optimizer in (SGD, RMSprop, Adam):
+        name = optimizer.__name__
+        model = embedding_model(optimizer(0.01, momentum=0.5) if optimizer is not Adam else optimizer(0.01))
+        found |= weights(model)
+        model.fit(x, y, epochs=2, verbose=0)
+        model.jit_compile = False  # Keras saves what "auto" came to be, and torch.compile would take it at its word
+        model.save(folder / f"{name}.keras")
+        found[f"{name}_class"] = _saved_optimizer(folder / f"{name}.keras")
+        for place in (folder, *others):
+            loaded = keras.models.load_model(place / f"{name}.keras")
+            assert type(loaded.optimizer) is optimizer
+            loaded.fit(x, y, verbose=0)
+            found |= weights(loaded, f"{name}_{place.name}_after")
+    return found
+
+
+def _saved_optimizer(path):
+    with zipfile.ZipFile(path) as file:
+        entry = json.loads(file.read("config.json"))["compile_config"]["optimizer"]
+    return entry["registered_name"] or f"{entry['module']}.{entry['class_name']}"
+
+
+@scenario("float64")
+def plain_optimizers(folder):
+    """Plain Keras's optimizers in the cases above that they are known to fail."""
+    x, y = tokens()
+    found = {"x": x, "y": y}
+    for name, optimizer in (("adam", keras.optimizers.Adam), ("rmsprop_centered", keras.optimizers.RMSprop)):
+        model = embedding_model(optimizer(**CASES[name][1]))
+        found |= weights(model)
+        model.fit(x, y, epochs=3, verbose=0)
+        found |= weights(model, f"{name}_after")
+    model.save(folder / "plain_optimizer.keras")
+    found["class"] = _saved_optimizer(folder / "plain_optimizer.keras")
+    gradients = normal(STEPS, 3, 2)
+    found |= {"gradients": gradients, "start": normal(3, 2)}
+    for name in ("sgd_momentum", "sgd_decay", "adam", "adam_amsgrad"):
+        optimizer, arguments = CASES[name]
+        variable = keras.Variable(found["start"], dtype="float64")
+        made = getattr(keras.optimizers, optimizer.__name__)(**arguments)
+        for gradient in gradients:
+            made.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        found |= {f"{name}": numpy(variable), f"{name}_arguments": json.dumps({"class": optimizer.__name__, **arguments})}
+    found["backend"] = BACKEND
+    return found
