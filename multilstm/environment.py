@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from multilstm import __version__
+from multilstm.engines.registry import ENGINES
 
 if TYPE_CHECKING:
     from multilstm.suite import Options
@@ -26,7 +27,7 @@ def environment(options: Options | None = None) -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "versions": versions(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "xla_flags": ENGINES["jax-scan"].environment.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", "")),
     }
     if options is not None:
         found["options"] = dataclasses.asdict(options)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,25 @@ from multilstm.errors import EngineUnavailableError, UsageError, choice
 if TYPE_CHECKING:
     from multilstm.engines.base import AbstractEngine
 
-_JAX = {"JAX_ENABLE_X64": "1"}
+# jaxlib from 0.9.1 to 0.10.2 miscomputes some sums of products on CPU (jax#39103), unless this is set; older ones do not
+# know it and refuse to start, and newer ones are left to `multilstm doctor`, which tests for the fault.
+_JAX_FAULT = (("0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2"), "--xla_cpu_experimental_ynn_fusion_type=")
+
+
+def _jax_environment() -> dict[str, str]:
+    """What a JAX process must know before it starts: float64, and the flag against the fault of some versions."""
+    try:
+        version = importlib.metadata.version("jaxlib")
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    affected, flag = _JAX_FAULT
+    given = os.environ.get("XLA_FLAGS", "")
+    if version in affected and flag.rstrip("=") not in given:
+        return {"JAX_ENABLE_X64": "1", "XLA_FLAGS": f"{given} {flag}".strip()}
+    return {"JAX_ENABLE_X64": "1"}
+
+
+_JAX = _jax_environment()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ ours are there for.
 import importlib
 import pathlib
 import sys
+import time
 import traceback
 
 import keras
@@ -30,10 +31,12 @@ def main(folder, *others):
         keras.backend.clear_session()
         keras.config.set_floatx(floatx)
         keras.utils.set_random_seed(0)
+        start = time.perf_counter()
         try:
             found = function(*folders) if function.__code__.co_varnames[:1] == ("folder",) else function()
         except Exception:
             found = {"raised": traceback.format_exc()}
+        print(f"{time.perf_counter() - start:6.2f} s  {name}")
         results.update({f"{name}/{key}": np.asarray(value) for key, value in found.items()})
     np.savez(folders[0] / "results.npz", **results)
 

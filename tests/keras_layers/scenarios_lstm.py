@@ -216,9 +216,13 @@ def bookkeeping():
         "trainable": len(ours.trainable_variables),
         "non_trainable": [v.path for v in ours.non_trainable_variables],
         "non_trainable_weights": len(ours.non_trainable_weights),
-        "tree": sorted(tree["non_trainable_variables"]["lstm"]),
+        "tree": sorted(_leaves(tree["non_trainable_variables"])),
         "frozen": frozen,
     }
+
+
+def _leaves(tree):
+    return [name for key, value in tree.items() for name in (_leaves(value) if isinstance(value, dict) else [key])]
 
 
 @scenario()

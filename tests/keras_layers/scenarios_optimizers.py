@@ -127,7 +127,7 @@ def _saved_optimizer(path):
 
 
 @scenario("float64")
-def plain_optimizers(folder):
+def plain_optimizers(folder, *others):
     """Plain Keras's optimizers in the cases above that they are known to fail."""
     x, y = tokens()
     found = {"x": x, "y": y}
