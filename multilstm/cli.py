@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from multilstm import __version__
-from multilstm.errors import EngineUnavailableError, MultilstmError
+from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError
 
 app = App(
     name="multilstm",
@@ -27,11 +27,13 @@ app = App(
     help_format="markdown",
 )
 
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())]
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Path = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
 
 @app.command
-def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: str | None = None) -> int:
+def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: Path = None) -> int:
     """Show which engines can run here, with which switches, and test their arithmetic.
 
     Parameters
@@ -45,10 +47,12 @@ def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: s
     """
     from multilstm.api import available
     from multilstm.doctor import examine, render
-    from multilstm.report.data import json_text, write_text
+    from multilstm.report.data import check_writable, json_text, write_text
 
     if engine:
         available(engine)
+    if json is not None:
+        check_writable(json)
     diagnosis = examine(engine or None, device)
     if json is not None:
         write_text(json, json_text(diagnosis.to_dict()))
@@ -88,13 +92,13 @@ def parity(
     device: Literal["cpu", "gpu"] = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
-    full: bool = False,
-    strict: bool = False,
+    full: Flag = False,
+    strict: Flag = False,
     batch: int = 3,
     timesteps: int = 7,
     timeout: float = 600.0,
-    verbose: bool = False,
-    json: str | None = None,
+    verbose: Flag = False,
+    json: Path = None,
 ) -> int:
     """Run cases on every engine and compare each answer with the float64 reference.
 
@@ -139,16 +143,20 @@ def parity(
     from multilstm.catalogue import select
     from multilstm.environment import environment
     from multilstm.load import load_model, random_case
-    from multilstm.report.data import Report, write_text
+    from multilstm.report.data import Report, check_writable, write_text
     from multilstm.report.terminal import show
     from multilstm.suite import Options, parts, run_suite
 
+    if model is not None and case:
+        raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
+    if json is not None:
+        check_writable(json)
     engines, skipped = available(engine)
     options = Options(engines, dtype, layers, device, quantity, atol, rtol, timeout)
     cases = select(case, full) if model is None else (random_case(load_model(model), batch, timesteps),)
     console = _console(json)
     start = time.perf_counter()
-    jobs = len(engines) * sum(1 for one in cases for each in dtype for _ in parts(one, each, options))
+    jobs = sum(1 for name in engines for one in cases for each in dtype for _ in parts(one, each, options, name))
     with _Following(console, jobs) as following:
         cells = run_suite(cases, options, following) if engines else ()
     report = Report(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import math
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -20,8 +20,9 @@ import numpy as np
 from multilstm.case import Case
 from multilstm.compare import VERDICTS, Comparison, Rounding, compare, tolerance
 from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
+from multilstm.engines.registry import engine_row
 from multilstm.errors import MultilstmError, UnsupportedError, UsageError, WorkerError, choice
-from multilstm.job import Array, Batch, Job, Result, Step
+from multilstm.job import DTYPES, Array, Batch, Job, Result, Step
 from multilstm.report.data import Cell
 from multilstm.state import State
 from multilstm.weights import discriminating_weights
@@ -64,6 +65,14 @@ class Options:
         for quantity in self.quantities:
             if quantity not in QUANTITIES:
                 raise UsageError(choice("quantity", quantity, QUANTITIES))
+        for dtype in self.dtypes:
+            if dtype not in DTYPES:
+                raise UsageError(choice("dtype", dtype, DTYPES))
+        for name, value in (("atol", self.atol), ("rtol", self.rtol)):
+            if value is not None and not 0 <= value < math.inf:
+                raise UsageError(f"{name} must be a finite number that is not negative, got {value}")
+        if not 0 < self.timeout_s < math.inf:
+            raise UsageError(f"the timeout must be a positive number of seconds, got {self.timeout_s}")
 
     def wants(self, quantity: str) -> bool:
         """Whether a quantity `kind:where` is to be compared."""
@@ -178,7 +187,7 @@ def _run_engine(
     cells: list[Cell] = []
     for case in cases:
         for dtype in options.dtypes:
-            for part in parts(case, dtype, options):
+            for part in parts(case, dtype, options, engine):
                 if stop.is_set():
                     return cells
                 made = _run_part(pool, engine, case, part, dtype, options, reference)
@@ -190,7 +199,6 @@ def _run_engine(
 def _run_part(
     pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, options: Options, reference: _Reference
 ) -> list[Cell]:
-    start = time.perf_counter()
     error: MultilstmError | None = None
     actual: Desired = {}
     implementation = ""
@@ -199,7 +207,7 @@ def _run_part(
         result = execute(pool, engine, case, part, dtype, options)
         actual, implementation, seconds = collect(part, case, result), result.implementation, result.seconds
     except (WorkerError, UnsupportedError) as raised:
-        error, seconds = raised, time.perf_counter() - start
+        error = raised
     desired = reference.desired(case, dtype, part)
     cells = []
     for quantity in dict.fromkeys((*desired, *actual)):
@@ -242,13 +250,16 @@ def _compare_all(quantity: str, actual: list[Array], desired: list[Array], row: 
     )
 
 
-def parts(case: Case, dtype: str, options: Options) -> Iterator[str]:
+def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -> Iterator[str]:
     """The parts of a case that give something that is wanted.
 
     The 100 updates are made in float64 alone: they show that the rule of the optimizer is the same. In float32 they
-    would show how training amplifies rounding, which is seen in the program's own losses.
+    would show how training amplifies rounding, which is seen in the program's own losses. A witness does not train: it
+    would repeat the optimizer's rule, and not show it.
     """
     for part, kinds in PARTS.items():
+        if part in ("program", "updates") and engine_row(engine).witness:
+            continue
         possible = part == "forward" or (case.loss if part == "gradient" else case.training)
         if possible and (part != "updates" or dtype == "float64") and any(options.wants(kind) for kind in kinds):
             yield part

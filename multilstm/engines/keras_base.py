@@ -241,11 +241,13 @@ class AbstractKerasProgram(AbstractProgram):
             inputs = [values[name] for name in self._inputs]
             masks = [batch.masks.get(name) for name in self._inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
+            if kind == "update":
+                self.apply(gradients)
             arrays = [_numpy(output) for output in outputs]
             found = {
                 name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()
             }
-            dense = [_numpy(gradient) for gradient in gradients]
+            dense = [_numpy(self.dense(gradient)) for gradient in gradients] if kind == "gradient" else []
         first, last = self.outputs_count, self.outputs_count + len(self._sequences)
         pairs = arrays[last:]
         found.update({name: State(*pairs[2 * i : 2 * i + 2]) for i, name in enumerate(self._states)})
@@ -271,7 +273,15 @@ class AbstractKerasProgram(AbstractProgram):
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
-        """Computes one step: the loss (or None), the model's outputs, and for `gradient` the gradients."""
+        """Computes one step: the loss (or None), the model's outputs, and in training the gradients."""
+
+    @abc.abstractmethod
+    def apply(self, gradients: list[Any]) -> None:
+        """One step of the optimizer with the gradients that `run` gave."""
+
+    def dense(self, gradient: Any) -> Any:
+        """A gradient as one array of the weight's shape."""
+        return gradient
 
     loop: str  # what this backend's generic recurrent loop is
 

@@ -56,45 +56,47 @@ class KerasJaxProgram(AbstractKerasProgram):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._jitted = jax.jit(self._compute, static_argnames="kind")
+        self._compute = jax.jit(self._traced, static_argnames="kind")
+        # Apart from the gradient, so that an update of a new length compiles no more than its gradient.
+        self._apply = jax.jit(self.optimizer.stateless_apply) if self.optimizer is not None else None
 
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
-        model, optimizer = self.model, self.optimizer
-        training = kind in ("gradient", "update")
-        slots = [variable.value for variable in optimizer.variables] if training and optimizer is not None else []
-        trainable = [variable.value for variable in model.trainable_variables]
+        model = self.model
+        weights = [variable.value for variable in model.trainable_variables]
         other = [variable.value for variable in model.non_trainable_variables]
-        loss, outputs, gradients, trainable, other, slots = self._jitted(
-            trainable, other, slots, inputs, masks, targets, kind="train" if training else kind
-        )
-        for variable, value in zip(model.non_trainable_variables, other, strict=True):
-            variable.assign(value)
-        if kind == "update":
-            for variable, value in zip(model.trainable_variables, trainable, strict=True):
-                variable.assign(value)
-            for variable, value in zip(optimizer.variables, slots, strict=True):
-                variable.assign(value)
-        return loss, outputs, gradients if kind == "gradient" else []
+        step = "gradient" if kind == "update" else kind
+        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=step)
+        _assign(model.non_trainable_variables, other)
+        return loss, outputs, gradients
 
-    def _compute(
-        self, trainable: Any, other: Any, slots: Any, inputs: Any, masks: Any, targets: Any, kind: str
-    ) -> tuple[Any, Any, Any, Any, Any, Any]:
-        """`train` gives gradients and updates together: a gradient step drops the updates, and compiles nothing new."""
-        training = kind == "train"
+    def apply(self, gradients: list[Any]) -> None:
+        """See `AbstractKerasProgram.apply`."""
+        assert self._apply is not None
+        weights, slots = self.model.trainable_variables, self.optimizer.variables
+        after = self._apply([slot.value for slot in slots], gradients, [weight.value for weight in weights])
+        _assign(weights, after[0])
+        _assign(slots, after[1])
 
+    def _traced(
+        self, weights: Any, other: Any, inputs: Any, masks: Any, targets: Any, kind: str
+    ) -> tuple[Any, Any, Any, Any]:
         def forward(weights: Any) -> tuple[Any, Any]:
+            training = kind == "gradient"
             with keras.StatelessScope():
                 outputs, after = self.model.stateless_call(weights, other, inputs, training=training, mask=masks)
             loss = None if kind == "forward" else self.total_loss(targets, outputs)
             return loss, (outputs, after)
 
-        if not training:
-            loss, (outputs, after) = forward(trainable)
-            return loss, outputs, [], trainable, after, slots
-        (loss, (outputs, after)), gradients = jax.value_and_grad(forward, has_aux=True)(trainable)
-        if self.optimizer is not None:
-            trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
-        return loss, outputs, gradients, trainable, after, slots
+        if kind == "gradient":
+            (loss, (outputs, after)), gradients = jax.value_and_grad(forward, has_aux=True)(weights)
+        else:
+            (loss, (outputs, after)), gradients = forward(weights), []
+        return loss, outputs, after, gradients
+
+
+def _assign(variables: list[Any], values: list[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -61,27 +61,30 @@ class KerasTensorflowProgram(AbstractKerasProgram):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
 
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
-        masked = tuple(mask is not None for mask in masks)
-        if (kind, masked) not in self._functions:
-            self._functions[kind, masked] = self._trace(kind, masks)
-        given = [tf.constant(mask) for mask in masks if mask is not None]
-        if kind == "forward":
-            targets = []
-        loss, outputs, gradients = self._functions[kind, masked](
-            [tf.constant(array) for array in inputs], given, [tf.constant(array) for array in targets]
+        step = "gradient" if kind == "update" else kind
+        where = tuple(index for index, mask in enumerate(masks) if mask is not None)
+        if (step, where) not in self._functions:
+            self._functions[step, where] = self._trace(step, where)
+        loss, outputs, gradients = self._functions[step, where](
+            [tf.constant(array) for array in inputs],
+            [tf.constant(masks[index]) for index in where],
+            [tf.constant(array) for array in targets] if kind != "forward" else [],
         )
         return (None if kind == "forward" else loss), outputs, gradients
 
-    def _trace(self, kind: str, masks: list[Array | None]) -> Any:
-        training = kind in ("gradient", "update")
+    def apply(self, gradients: list[Any]) -> None:
+        """See `AbstractKerasProgram.apply`; an Embedding's gradient comes sparse, as in Keras's own trainer."""
+        self._apply(gradients)
+
+    def _trace(self, kind: str, where: tuple[int, ...]) -> Any:
         shapes = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.model.inputs]
         outputs = self.model.outputs[: self.outputs_count] if kind != "forward" else []
-        where = [index for index, mask in enumerate(masks) if mask is not None]
         signature = (
             shapes,
             [tf.TensorSpec((None, None), tf.bool) for _ in where],
@@ -90,21 +93,20 @@ class KerasTensorflowProgram(AbstractKerasProgram):
 
         @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
         def compute(inputs: Any, given: Any, targets: Any) -> Any:
-            placed: list[Any] = [None] * len(inputs)
+            masks: list[Any] = [None] * len(inputs)
             for index, mask in zip(where, given, strict=True):
-                placed[index] = mask
-            if not training:
-                outputs = self.model(inputs, training=False, mask=placed)
+                masks[index] = mask
+            if kind != "gradient":
+                outputs = self.model(inputs, training=False, mask=masks)
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs)
                 return loss, outputs, []
-            variables = self.model.trainable_variables
             with tf.GradientTape() as tape:
-                outputs = self.model(inputs, training=True, mask=placed)
+                outputs = self.model(inputs, training=True, mask=masks)
                 loss = self.total_loss(targets, outputs)
-            gradients = tape.gradient(loss, [variable.value for variable in variables])
-            if kind == "update":
-                self.optimizer.apply(gradients, variables)
-                gradients = []
-            return loss, outputs, [tf.convert_to_tensor(gradient) for gradient in gradients]
+            return loss, outputs, tape.gradient(loss, [weight.value for weight in self.model.trainable_variables])
 
         return compute
+
+    def dense(self, gradient: Any) -> Any:
+        """See `AbstractKerasProgram.dense`; adds up what a sparse gradient says of one token several times."""
+        return tf.convert_to_tensor(gradient)

@@ -64,14 +64,13 @@ class KerasTorchProgram(AbstractKerasProgram):
             with torch.no_grad():
                 outputs = self.model(tensors, training=False, mask=given)
                 return (None if kind == "forward" else self.total_loss(wanted, outputs)), outputs, []
-        variables = self.model.trainable_variables
         self.model.zero_grad()
         outputs = self.model(tensors, training=True, mask=given)
         loss = self.total_loss(wanted, outputs)
         loss.backward()
-        gradients = [variable.value.grad for variable in variables]
-        if kind == "update":
-            with torch.no_grad():
-                self.optimizer.apply(gradients, variables)
-            gradients = []
-        return loss, outputs, gradients
+        return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables]
+
+    def apply(self, gradients: list[Any]) -> None:
+        """See `AbstractKerasProgram.apply`."""
+        with torch.no_grad():
+            self.optimizer.apply(gradients, self.model.trainable_variables)

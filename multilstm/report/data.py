@@ -166,9 +166,27 @@ def write_text(path: str, text: str) -> None:
     except OSError as error:
         if temporary is not None:
             pathlib.Path(temporary).unlink(missing_ok=True)
-        raise InputError(
-            f"cannot write {path!r}: {error.strerror or error}; nothing was left there; give another path"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def check_writable(path: str) -> None:
+    """Returns if a file can be made there, so that a long run does not end in vain.
+
+    Raises:
+        InputError: where it cannot.
+    """
+    if path != "-":
+        try:
+            with tempfile.TemporaryFile(dir=pathlib.Path(path).parent):
+                pass
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        if pathlib.Path(path).is_dir():
+            raise InputError(f"cannot write {path!r}: it is a folder; give the path of a file")
+
+
+def _unwritable(path: str, error: OSError) -> InputError:
+    return InputError(f"cannot write {path!r}: {error.strerror or error}; nothing was left there; give another path")
 
 
 def _finite(value: Any) -> Any:

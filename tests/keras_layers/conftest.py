@@ -9,23 +9,37 @@ import sys
 import numpy as np
 import pytest
 
+from multilstm.engines.base import Executor
+from multilstm.engines.reference import ReferenceEngine
+from multilstm.job import Batch, Job, Step
+from multilstm.training import SGD
+
 HERE = pathlib.Path(__file__).parent
-BACKENDS = ("torch", "tensorflow", "jax")  # in this order each loads what those before it have saved
+FIRST = "torch"  # runs alone; the others load the files that it saved
+BACKENDS = (FIRST, "tensorflow", "jax")
+
+
+def installed(backend):
+    return importlib.util.find_spec(backend) is not None
 
 
 class Runs:
-    def __init__(self, folder):
-        self.folder, self.results = folder, {}
+    """The processes of the backends; those that the session needs run side by side."""
+
+    def __init__(self, folder, needed):
+        self.folder, self.needed, self.processes, self.results = folder, needed, {}, {}
 
     def of(self, backend):
-        before = [other for other in BACKENDS[: BACKENDS.index(backend)] if importlib.util.find_spec(other)]
-        for other in before:
-            self.of(other)
         if backend not in self.results:
-            self.results[backend] = self.run(backend, [self.folder / other for other in before])
+            if backend != FIRST and installed(FIRST):
+                self.of(FIRST)
+            for other in [backend] if backend == FIRST else [*self.needed - {FIRST}]:
+                if other not in self.processes:
+                    self.start(other)
+            self.results[backend] = self.finish(backend)
         return self.results[backend]
 
-    def run(self, backend, others):
+    def start(self, backend):
         folder = self.folder / backend
         folder.mkdir()
         environment = {
@@ -34,25 +48,44 @@ class Runs:
             "KERAS_HOME": str(folder / "keras_home"),
             "JAX_ENABLE_X64": "1",
             "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # of the compiler: a third of the time went there
             "CUDA_VISIBLE_DEVICES": "",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, str(HERE / "scenarios.py"), str(folder), *map(str, others)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, f"the scenarios on {backend} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+        command = [sys.executable, str(HERE / "scenarios.py"), str(folder)]
+        if backend != FIRST and installed(FIRST):
+            command.append(str(self.folder / FIRST))
+        with (folder / "log").open("w") as log:
+            self.processes[backend] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def finish(self, backend):
+        code = self.processes[backend].wait(600)
+        folder = self.folder / backend
+        assert code == 0, f"the scenarios on {backend} ended with {code}:\n{(folder / 'log').read_text()[-4000:]}"
         with np.load(folder / "results.npz") as file:
             return dict(file)
 
+    def close(self):
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
-    return Runs(tmp_path_factory.mktemp("keras_layers"))
+def runs(request, tmp_path_factory):
+    asked = {item.callspec.params.get("backend") for item in request.session.items if hasattr(item, "callspec")}
+    runs = Runs(
+        tmp_path_factory.mktemp("keras_layers"), {name for name in BACKENDS if name in asked and installed(name)}
+    )
+    yield runs
+    runs.close()
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
-    if importlib.util.find_spec(request.param) is None:
+    if not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     return request.param
 
@@ -68,3 +101,56 @@ def ran(runs, backend):
         return found
 
     return ran
+
+
+def arrays(found, prefix="weight"):
+    """`prefix0`, `prefix1`, ... of what a scenario gave."""
+    listed = [found[f"{prefix}{i}"] for i in range(len(found)) if f"{prefix}{i}" in found]
+    assert listed, f"no {prefix}0 in {sorted(found)}"
+    return listed
+
+
+class Reference:
+    """A Keras user's model, step by step, in the float64 NumPy reference, with states carried throughout."""
+
+    def __init__(self, spec, weights, rate=0.1):
+        self.spec, self.optimizer, self.loss = spec, SGD(rate), "mean_squared_error"
+        self.weights = dict(zip(spec.weight_shapes, weights, strict=True))
+        self.carried, self.iteration = {}, 0
+
+    def reset(self):
+        self.carried = {}
+
+    def step(self, kind, x, y=None, states=None, keep=("outputs",)):
+        batch = Batch({next(iter(self.spec.inputs)): x}, () if y is None else (y,), states=states or {})
+        job = Job(
+            self.spec, self.weights, (Step(kind, batch, keep=keep),), "float64", carried=self.carried, loss=self.loss,
+            optimizer=self.optimizer, iteration=self.iteration,
+        )  # fmt: skip
+        result = Executor(ReferenceEngine()).execute(job)
+        self.weights, self.carried = result.weights, result.carried
+        self.iteration += kind == "update"
+        return result.answers[0]
+
+    def predict(self, x):
+        return self.step("forward", x).outputs[0]
+
+    def fit(self, x, y, size):
+        """The mean loss of an epoch in batches of `size`."""
+        return np.mean([self.step("update", x[i : i + size], y[i : i + size]).loss for i in range(0, len(x), size)])
+
+    def evaluate(self, x, y, size):
+        return np.mean([self.step("evaluate", x[i : i + size], y[i : i + size]).loss for i in range(0, len(x), size)])
+
+    def states(self, name):
+        return list(self.carried[name])
+
+
+@pytest.fixture(scope="session")
+def reference():
+    return Reference
+
+
+@pytest.fixture(scope="session", name="arrays")
+def arrays_fixture():
+    return arrays

@@ -1,6 +1,6 @@
 """Runs every scenario of this directory on the backend that KERAS_BACKEND names, and writes what came out.
 
-    python scenarios.py FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE ...]
+    python scenarios.py FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE]
 
 A scenario is a function that gives arrays by name. They go to FOLDER/results.npz as `scenario/name`; where it raised,
 its traceback is there as `scenario/raised`. Scenarios named `plain_...` run plain Keras's classes into the faults that
@@ -10,7 +10,6 @@ ours are there for.
 import importlib
 import pathlib
 import sys
-import time
 import traceback
 
 import keras
@@ -31,12 +30,10 @@ def main(folder, *others):
         keras.backend.clear_session()
         keras.config.set_floatx(floatx)
         keras.utils.set_random_seed(0)
-        start = time.perf_counter()
         try:
             found = function(*folders) if function.__code__.co_varnames[:1] == ("folder",) else function()
         except Exception:
             found = {"raised": traceback.format_exc()}
-        print(f"{time.perf_counter() - start:6.2f} s  {name}")
         results.update({f"{name}/{key}": np.asarray(value) for key, value in found.items()})
     np.savez(folders[0] / "results.npz", **results)
 

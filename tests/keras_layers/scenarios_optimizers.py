@@ -27,10 +27,9 @@ CASES = {
 }
 
 
-def embedding_model(optimizer, seed=0):
-    layers = [keras.layers.Embedding(5, 2, name="embedding"), keras.layers.LSTM(3, name="lstm")]
-    model = keras.Sequential([keras.Input((4,), dtype="int32"), *layers, keras.layers.Dense(1, name="dense")])
-    return compiled(fill(model, seed), optimizer)
+def embedding_model(optimizer):
+    layers = [keras.layers.Embedding(5, 2), keras.layers.Flatten(), keras.layers.Dense(1)]
+    return compiled(fill(keras.Sequential([keras.Input((4,), dtype="int32"), *layers])), optimizer)
 
 
 def tokens():
@@ -104,9 +103,9 @@ def optimizer_save_and_load(folder, *others):
     """A compiled model saved after two steps, here or on a backend before, goes on training here."""
     x, y = tokens()
     found = {"x": x, "y": y}
-    for optimizer in (SGD, RMSprop, Adam):
-        name = optimizer.__name__
-        model = embedding_model(optimizer(0.01, momentum=0.5) if optimizer is not Adam else optimizer(0.01))
+    for name in ("sgd_momentum", "rmsprop_centered", "adam"):
+        optimizer, arguments = CASES[name]
+        model = embedding_model(optimizer(**arguments))
         found |= weights(model)
         model.fit(x, y, epochs=2, verbose=0)
         model.jit_compile = False  # Keras saves what "auto" came to be, and torch.compile would take it at its word
@@ -123,7 +122,7 @@ def optimizer_save_and_load(folder, *others):
 def _saved_optimizer(path):
     with zipfile.ZipFile(path) as file:
         entry = json.loads(file.read("config.json"))["compile_config"]["optimizer"]
-    return entry["registered_name"] or f"{entry['module']}.{entry['class_name']}"
+    return entry["module"], entry["class_name"], str(entry["registered_name"])
 
 
 @scenario("float64")
@@ -131,7 +130,7 @@ def plain_optimizers(folder, *others):
     """Plain Keras's optimizers in the cases above that they are known to fail."""
     x, y = tokens()
     found = {"x": x, "y": y}
-    for name, optimizer in (("adam", keras.optimizers.Adam), ("rmsprop_centered", keras.optimizers.RMSprop)):
+    for name, optimizer in (("adam", keras.optimizers.Adam), ("rmsprop", keras.optimizers.RMSprop)):
         model = embedding_model(optimizer(**CASES[name][1]))
         found |= weights(model)
         model.fit(x, y, epochs=3, verbose=0)
@@ -146,6 +145,9 @@ def plain_optimizers(folder, *others):
         made = getattr(keras.optimizers, optimizer.__name__)(**arguments)
         for gradient in gradients:
             made.apply([keras.ops.convert_to_tensor(gradient)], [variable])
-        found |= {f"{name}": numpy(variable), f"{name}_arguments": json.dumps({"class": optimizer.__name__, **arguments})}
+        found |= {
+            f"{name}": numpy(variable),
+            f"{name}_arguments": json.dumps({"class": optimizer.__name__, **arguments}),
+        }
     found["backend"] = BACKEND
     return found

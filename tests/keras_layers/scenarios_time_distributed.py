@@ -122,5 +122,6 @@ def time_distributed_save_and_load(folder, *others):
 @scenario()
 def plain_time_distributed():
     model = dense_model(keras.layers.TimeDistributed)
+    model.predict(normal(2, 3, FEATURES), verbose=0)  # the first length is compiled for itself, the second for all
     x = normal(2, 5, FEATURES)
     return {"x": x, "y": model.predict(x, verbose=0), **weights(model)}
