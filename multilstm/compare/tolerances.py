@@ -14,7 +14,8 @@ from multilstm.errors import UsageError
 FORWARD = ("output", "sequence", "hidden", "cell")
 EXACT = ("parameter_count",)
 TRAINED = ("gradient", "weights")
-CURVES = ("loss", "accuracy", "trained_hidden", "trained_cell")
+CURVES_BUT_ACCURACY = ("loss", "trained_hidden", "trained_cell")
+CURVES = (*CURVES_BUT_ACCURACY, "accuracy")
 QUANTITIES = (*EXACT, *FORWARD, *CURVES, *TRAINED)
 
 
@@ -41,16 +42,48 @@ class Tolerance:
 
 
 TABLE: tuple[Tolerance, ...] = (
-    Tolerance("float64", "cpu", FORWARD, 4e-15, 4e-15, "value", "to be measured"),
-    Tolerance("float64", "cpu", ("loss", "trained_hidden", "trained_cell"), 1e-9, 0.0, "value", "to be measured"),
-    Tolerance("float64", "cpu", TRAINED, 0.0, 1e-9, "tensor", "to be measured"),
-    Tolerance("float64", "cpu", ("accuracy",), 0.0, 0.0, "value", "to be measured"),
-    Tolerance("float32", "cpu", FORWARD, 1e-6, 1e-6, "value", "to be measured"),
-    Tolerance("float32", "cpu", ("loss", "trained_hidden", "trained_cell"), 1e-4, 0.0, "value", "to be measured"),
-    Tolerance("float32", "cpu", ("gradient",), 0.0, 1e-4, "tensor", "to be measured"),
-    Tolerance("float32", "cpu", ("weights",), 0.0, 1e-2, "tensor", "to be measured"),
-    Tolerance("float32", "cpu", ("accuracy",), 0.02, 0.0, "value", "to be measured"),
-)
+    Tolerance(
+        "float64", "cpu", FORWARD, 4e-15, 4e-15, "value",
+        "18 eps, absolute where |values| are below 1, as states are, and relative above: gates squash the error of the "
+        "step before, so that it does not grow with timesteps. Measured: 16% of the row (7e-15 on cells of about 10)",
+    ),
+    Tolerance(
+        "float64", "cpu", ("gradient",), 0.0, 1e-12, "tensor",
+        "4500 eps: a weight's gradient is a sum over batch times timesteps (up to 10,000 terms here) in another order "
+        "on every engine. Measured: 1% of the row (1e-14)",
+    ),
+    Tolerance(
+        "float64", "cpu", CURVES_BUT_ACCURACY, 1e-9, 0.0, "value",
+        "what this project promises of a loss curve. Training amplifies rounding: RMSprop divides a gradient by its "
+        "own size, however small. Measured after 100 updates: 0.3% of the row (3e-12)",
+    ),
+    Tolerance(
+        "float64", "cpu", ("weights",), 0.0, 1e-9, "tensor",
+        "what this project promises of trained weights. Measured after 100 updates: 0.3% of the row (3e-12)",
+    ),
+    Tolerance("float64", "cpu", ("accuracy",), 0.0, 0.0, "value", "the same answers; measured: no sample differs"),
+    Tolerance(
+        "float32", "cpu", FORWARD, 1e-6, 1e-6, "value",
+        "8 eps, absolute below 1 and relative above, as for float64. Measured: 33% of the row (2.4e-6 on cells of 10)",
+    ),
+    Tolerance(
+        "float32", "cpu", ("gradient",), 0.0, 2e-5, "tensor",
+        "170 eps, for sums of up to 10,000 terms in another order. Measured: 14% of the row (2.8e-6)",
+    ),
+    Tolerance(
+        "float32", "cpu", CURVES_BUT_ACCURACY, 1e-4, 0.0, "value",
+        "training amplifies rounding, see float64. Measured over the programs: 8% of the row (8e-6 on losses of 11)",
+    ),
+    Tolerance(
+        "float32", "cpu", ("weights",), 0.0, 1e-2, "tensor",
+        "as the curves; where a gradient is as small as its rounding error, an adaptive optimizer's step has the size "
+        "of the learning rate whatever its sign. Measured over the programs: below 1% of the row",
+    ),
+    Tolerance(
+        "float32", "cpu", ("accuracy",), 0.02, 0.0, "value",
+        "a share of samples, of which those at a tie may fall either way. Measured: no sample differs",
+    ),
+)  # fmt: skip
 
 
 def tolerance(dtype: str, device: str, quantity: str, atol: float | None = None, rtol: float | None = None) -> Tolerance:

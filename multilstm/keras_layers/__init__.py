@@ -1,17 +1,23 @@
 """Keras layers, losses and optimizers that mean the same on every Keras backend, where plain Keras's do not.
 
-Each is a drop-in for the Keras class of the same name, with the same arguments, weights and saved form:
+Each is a drop-in for the Keras class of the same name, with the same arguments and weights, and is saved with the model
+under its own registered name, such as `multilstm>LSTM`:
 
     from multilstm.keras_layers import LSTM, TimeDistributed, Adam
 
-| class | what plain Keras 3.15.1 does, and this does not |
-|---|---|
-| `LSTM` | stateful: JAX never carries the state through predict, fit and train_on_batch; PyTorch raises in training |
-| `TimeDistributed` | TensorFlow takes the batch size for the number of timesteps where both may vary |
-| `CategoricalCrossentropy` | TensorFlow takes the logits behind a softmax, or a sigmoid: wrong gradient for labels that \
-do not sum to one, wrong loss for a sigmoid |
-| `SGD`, `RMSprop`, `Adam` | TensorFlow updates an Embedding wrongly where a token stands twice in a batch |
-| `Adam` | TensorFlow's float64 step is off by 7e-6, since its betas are rounded to float32 |
+What plain Keras 3.15.1 does, and these do not:
+
+`LSTM`, stateful: JAX never carries the state through predict, fit and train_on_batch; PyTorch raises in training, and
+    under mixed precision keeps a state of zero; TensorFlow takes a batch of another size, and refuses a batch of one.
+`LSTM`, masked: where the mask has not begun, JAX puts out the initial state, the other backends zero; JAX ignores
+    `zero_output_for_mask` with `unroll`.
+`TimeDistributed`: TensorFlow takes the batch size for the number of timesteps where both may vary.
+`CategoricalCrossentropy`: TensorFlow takes the logits behind a softmax, or a sigmoid: wrong gradient for labels that do
+    not sum to one, wrong loss for a sigmoid.
+`SGD` with clipping, `RMSprop`, `Adam`: TensorFlow updates an Embedding wrongly, or fails, where a token stands twice in
+    a batch.
+`SGD` with momentum, `Adam`, any with weight decay: TensorFlow rounds the number to float32 for float64 weights.
+All optimizers: PyTorch saves them as classes of its own, with which no other backend can train.
 """
 
 from multilstm.keras_layers.layers import LSTM, TimeDistributed

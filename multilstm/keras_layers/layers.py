@@ -10,7 +10,7 @@ from keras import ops
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class LSTM(keras.layers.LSTM):
+class LSTM(keras.layers.LSTM):  # type: ignore[misc]
     """Keras's LSTM, whose `stateful=True` carries its states, and trains, on every backend.
 
     Its state variables are part of `variables`, as a Dropout's seed is, so that `predict`, `fit`, `evaluate` and
@@ -87,7 +87,7 @@ def _of_batch_size(sequences: Any, batch_size: int | None) -> Any:
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class TimeDistributed(keras.layers.TimeDistributed):
+class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
     """Keras's TimeDistributed for layers that treat samples alike, with any number of sequences and timesteps.
 
     Timesteps are folded into the batch, `[batch, timesteps, ...]` to `[batch * timesteps, ...]`, the layer is applied

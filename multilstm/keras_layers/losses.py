@@ -10,7 +10,7 @@ from keras import ops
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class CategoricalCrossentropy(keras.losses.Loss):
+class CategoricalCrossentropy(keras.losses.Loss):  # type: ignore[misc]
     """Categorical cross-entropy of probabilities, `-sum(y_true * log(y_pred / sum(y_pred)))` over the classes.
 
     Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one. On TensorFlow Keras's own takes the

@@ -1,4 +1,7 @@
-"""Optimizers for Keras users whose updates are the same on every backend."""
+"""Optimizers for Keras users whose updates are the same on every backend.
+
+One thing is not in their hands: on TensorFlow a learning-rate schedule gives its rate in float32, whatever the floatx.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from keras import ops
 
 class _Portable:
     """What the optimizers share: dense gradients, and no number rounded to float32 on its way to float64."""
+
+    weight_decay: float | None
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         """As `keras.optimizers.Optimizer.apply`."""
@@ -38,7 +43,7 @@ def _dense(gradient: Any) -> Any:
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class SGD(_Portable, keras.optimizers.SGD):
+class SGD(_Portable, keras.optimizers.SGD):  # type: ignore[misc]
     """Keras's SGD, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -55,13 +60,13 @@ class SGD(_Portable, keras.optimizers.SGD):
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class RMSprop(_Portable, keras.optimizers.RMSprop):
+class RMSprop(_Portable, keras.optimizers.RMSprop):  # type: ignore[misc]
     """Keras's RMSprop, right for repeated tokens of an Embedding on TensorFlow too."""
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class Adam(_Portable, keras.optimizers.Adam):
+class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

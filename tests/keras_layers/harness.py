@@ -8,7 +8,7 @@ SCENARIOS = {}
 
 
 def scenario(*floatxs):
-    """Registers a function of no argument, or of `folder, *others`, once for every floatx (float32 if none is given)."""
+    """Registers a function of no argument, or of `folder, *others`, for every floatx (float32 if none is given)."""
 
     def register(function):
         for floatx in floatxs or ("float32",):
