@@ -56,6 +56,9 @@ class _Given:
 
     batch: Batch
 
+    def __len__(self) -> int:
+        return 1
+
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         yield self.batch
 

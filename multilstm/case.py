@@ -21,6 +21,10 @@ class Recipe(Protocol):
         """The batches of one epoch, in order; all arrays hold values that float32 holds exactly."""
         ...
 
+    def __len__(self) -> int:
+        """The number of batches in an epoch."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
@@ -68,6 +72,11 @@ class Case:
     seed: int = 0
     weights: Mapping[str, Array] | None = None
     exact_in_float32: bool = True
+
+    @property
+    def updates(self) -> int:
+        """How many updates the program makes."""
+        return sum(part.epochs * len(part.data) for part in self.training if isinstance(part, Fit))
 
     def forward_steps(self) -> Iterator[Step]:
         """Inference over all forward batches, states carried from one to the next; then over the first, reset."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from multilstm.errors import InputError
 from multilstm.job import Array, Batch
-from multilstm.spec import Dropout, Graph
+from multilstm.spec import Dropout, Embedding, Graph
 from multilstm.spec.shapes import Shape, show
 from multilstm.state import State
 
@@ -27,7 +27,8 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
     for name, array in inputs.items():
         _array(f"input {name!r}", array, (spec.inputs[name].batch_size, *spec.inputs[name].shape))
         if spec.inputs[name].dtype == "int32" and array.dtype.kind not in "iu" and (array != np.floor(array)).any():
-            raise InputError(f"input {name!r}: it holds tokens, so that whole numbers are expected; given {array.dtype}")
+            raise InputError(f"input {name!r}: it holds tokens: whole numbers are expected, given {array.dtype}")
+    _tokens(spec, inputs)
     sizes = {name: len(array) for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
@@ -37,13 +38,14 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
         expected = inputs[name].shape[:2]
         if mask.shape != expected:
             raise InputError(
-                f"mask of input {name!r}: shape is {mask.shape}, expected {expected}: [batch, timesteps], as the input; "
-                f"True marks a timestep that counts"
+                f"mask of input {name!r}: shape is {mask.shape}, expected {expected}: [batch, timesteps], as the "
+                f"input; True marks a timestep that counts"
             )
         if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
             raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
     states = {name: check_state(spec, name, state, size) for name, state in batch.states.items()}
-    dropout = _named("dropout mask", batch.dropout, {str(x.name) for x in spec.layers if isinstance(x, Dropout)}, partial=True)
+    droppers = [str(layer.name) for layer in spec.layers if isinstance(layer, Dropout)]
+    dropout = _named("dropout mask", batch.dropout, droppers, partial=True)
     return Batch(inputs, _targets(spec, batch, size), masks, states, dropout)
 
 
@@ -71,11 +73,25 @@ def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
     return State(*checked)
 
 
+def _tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
+    """Frameworks differ in what they do with a token that an Embedding does not have."""
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        source = spec.calls[call.inputs[0].call].layer if call.inputs else ""
+        if isinstance(layer, Embedding) and source in inputs:
+            wrong = inputs[source][(inputs[source] < 0) | (inputs[source] >= layer.input_dim)]
+            if wrong.size:
+                raise InputError(
+                    f"Embedding {layer.name!r}: token {wrong[0]} in input {source!r}, expected 0 to "
+                    f"{layer.input_dim - 1}; raise input_dim or mend the input"
+                )
+
+
 def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:
     if not batch.targets:
         return ()
     if len(batch.targets) != len(spec.outputs):
-        raise InputError(f"{len(batch.targets)} targets are given, expected one for each of {len(spec.outputs)} outputs")
+        raise InputError(f"{len(batch.targets)} targets given, expected one for each of {len(spec.outputs)} outputs")
     targets = tuple(np.asarray(target) for target in batch.targets)
     for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=True)):
         _array(f"target {index}", target, (size, *shape[1:]))

@@ -25,6 +25,7 @@ app = App(
     help="Does my LSTM give the same answers on every framework?\n\n"
     "Start with `multilstm doctor`, then `multilstm parity`.",
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
 Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]

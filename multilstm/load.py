@@ -48,7 +48,7 @@ def load_model(source: str) -> Graph:
     finally:
         sys.path.remove("")
     if not isinstance(made, Graph):
-        raise InputError(f"model {source!r}: it returned {type(made).__name__}, expected multilstm's Model or Sequential")
+        raise InputError(f"model {source!r}: it returned {type(made).__name__}, expected a Model or Sequential")
     return made
 
 
@@ -60,6 +60,9 @@ class RandomBatch:
     batch: int
     timesteps: int
     seed: int = 0
+
+    def __len__(self) -> int:
+        return 1
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """The batch, the same one in every epoch."""

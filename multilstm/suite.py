@@ -14,10 +14,11 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from multilstm.case import Case
+from multilstm.case import UPDATES, Case
 from multilstm.compare import VERDICTS, Comparison, Rounding, compare, tolerance
 from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
 from multilstm.engines.registry import engine_row
@@ -104,13 +105,13 @@ def run_suite(cases: Sequence[Case], options: Options, progress: Progress = lamb
     with WorkerPool(options.timeout_s, threads=max(1, cores // parallel), parallel=parallel) as pool:
         reference = _Reference(pool, options)
         with concurrent.futures.ThreadPoolExecutor(everyone) as threads:
-            judged = [threads.submit(reference.compute, cases, stop)]
-            judged += [
+            desired: concurrent.futures.Future[Any] = threads.submit(reference.compute, cases, stop)
+            judged: list[concurrent.futures.Future[Any]] = [
                 threads.submit(_run_engine, pool, engine, cases, options, reference, progress, stop)
                 for engine in options.engines
             ]
             try:
-                done, _ = concurrent.futures.wait(judged, return_when=concurrent.futures.FIRST_EXCEPTION)
+                done, _ = concurrent.futures.wait((desired, *judged), return_when=concurrent.futures.FIRST_EXCEPTION)
                 for future in done:
                     future.result()
             except BaseException:
@@ -119,7 +120,7 @@ def run_suite(cases: Sequence[Case], options: Options, progress: Progress = lamb
                 reference.abandon()
                 raise
     order = {name: index for index, name in enumerate(case.name for case in cases)}
-    cells = [cell for future in judged[1:] for cell in future.result() or ()]
+    cells = [cell for future in judged for cell in future.result()]
     engines = {name: index for index, name in enumerate(options.engines)}
     return tuple(sorted(cells, key=lambda cell: (order[cell.case], engines[cell.engine])))
 
@@ -219,7 +220,8 @@ def _run_part(
         else:
             row = tolerance(dtype, options.device, quantity, options.atol, options.rtol)
             comparison = _compare_all(quantity, actual.get(quantity, []), desired.get(quantity, []), row)
-        cells.append(Cell(case.name, engine, options.device, dtype, options.layers, seconds, implementation, comparison))
+        where = (case.name, engine, options.device, dtype, options.layers)
+        cells.append(Cell(*where, seconds, implementation, comparison))
     return cells
 
 
@@ -255,10 +257,12 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
 
     The 100 updates are made in float64 alone: they show that the rule of the optimizer is the same. In float32 they
     would show how training amplifies rounding, which is seen in the program's own losses. A witness does not train: it
-    would repeat the optimizer's rule, and not show it.
+    would repeat the optimizer's rule, and not show it. A program that makes 100 updates or more needs no others.
     """
     for part, kinds in PARTS.items():
         if part in ("program", "updates") and engine_row(engine).witness:
+            continue
+        if part == "updates" and case.updates >= UPDATES:
             continue
         possible = part == "forward" or (case.loss if part == "gradient" else case.training)
         if possible and (part != "updates" or dtype == "float64") and any(options.wants(kind) for kind in kinds):

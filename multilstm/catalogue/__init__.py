@@ -33,6 +33,4 @@ def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in cases):
             raise UsageError(choice("case", pattern, cases))
-    return tuple(
-        case for name, case in cases.items() if not patterns or any(fnmatchcase(name, p) for p in patterns)
-    )
+    return tuple(case for name, case in cases.items() if not patterns or any(fnmatchcase(name, p) for p in patterns))

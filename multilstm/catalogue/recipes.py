@@ -16,7 +16,8 @@ Labels = Literal["one_hot", "uniform"]
 
 def one_hot(labels: Array, classes: int) -> Array:
     """`[...]` of integers to `[..., classes]` of 0 and 1."""
-    return np.eye(classes, dtype=np.float32)[labels]
+    made: Array = np.eye(classes, dtype=np.float32)[labels]
+    return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Sequences:
     input_name: str = "input_layer"
     seed: int = 0
 
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """The same batches in every epoch, unshuffled."""
         for start in range(0, self.count, self.batch_size):
@@ -70,6 +74,9 @@ class Tokens:
     as_feature: bool
     input_name: str = "input_layer"
     seed: int = 0
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """The same batches in every epoch; the target is a random token, one-hot."""
@@ -109,6 +116,9 @@ class DelayedSum:
     padded: bool = False
     input_name: str = "input_layer"
     seed: int = 0
+
+    def __len__(self) -> int:
+        return self.steps
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """New sequences, of new lengths, in every epoch."""

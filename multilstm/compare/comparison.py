@@ -24,6 +24,7 @@ from multilstm.compare.tolerances import EXACT, FORWARD, Tolerance
 VERDICTS = ("equal", "bitwise", "rounded", "within", "known", "unsupported", "diverges", "error")
 AGREES = ("equal", "bitwise", "rounded", "within")
 FAILS = ("diverges", "error")
+NOTHING = Rounding()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Comparison:
     share: float | None = None
     max_ulp: int | None = None
     tolerance: str = ""
-    rounding: Rounding = Rounding()
+    rounding: Rounding = NOTHING
     message: str = ""
 
 
@@ -91,7 +92,7 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
     inside = bool((differences <= allowed).all())
     with np.errstate(divide="ignore", invalid="ignore"):
         share = float(np.max(np.where(differences > 0, differences / allowed, 0.0)))
-    counted = Rounding()
+    counted = NOTHING
     if row.dtype == "float64" and kind in FORWARD:
         counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
     if not inside:

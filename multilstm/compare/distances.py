@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 Array = np.ndarray
-_INTEGERS = {"float32": np.int32, "float64": np.int64}
+_INTEGERS: dict[str, type[np.int32] | type[np.int64]] = {"float32": np.int32, "float64": np.int64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,5 +66,5 @@ def rounding(actual: Array, desired: Array, tolerance: Array) -> Rounding:
 def _ordered(array: Array, dtype: str) -> Array:
     """Bits as integers in the order of the numbers that they mean."""
     integer = _INTEGERS[dtype]
-    bits = np.ascontiguousarray(array, dtype).view(integer)
+    bits: Array = np.ascontiguousarray(array, dtype).view(integer).astype(np.int64)
     return np.where(bits < 0, np.iinfo(integer).min - bits, bits)

@@ -86,7 +86,9 @@ TABLE: tuple[Tolerance, ...] = (
 )  # fmt: skip
 
 
-def tolerance(dtype: str, device: str, quantity: str, atol: float | None = None, rtol: float | None = None) -> Tolerance:
+def tolerance(
+    dtype: str, device: str, quantity: str, atol: float | None = None, rtol: float | None = None
+) -> Tolerance:
     """The row for a quantity, or the user's own where `atol` or `rtol` is given (the other is then 0).
 
     Args:

@@ -34,7 +34,11 @@ from multilstm.training import Optimizer
 # float64 (keras#23704). A comparison in float64 needs true float64 on every backend.
 keras_dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
-_SLOTS = {"momentum": ("_momentums", "momentums"), "velocity": ("_velocities",), "average_gradient": ("_average_gradients",)}
+_SLOTS = {
+    "momentum": ("_momentums", "momentums"),
+    "velocity": ("_velocities",),
+    "average_gradient": ("_average_gradients",),
+}
 _LOSSES = {"categorical_crossentropy": "CategoricalCrossentropy", "mean_squared_error": "MeanSquaredError"}
 
 
@@ -118,7 +122,9 @@ class AbstractKerasProgram(AbstractProgram):
 
     def _build(self) -> None:
         spec = self.spec
-        self.layers = {str(layer.name): self._layer(layer) for layer in spec.layers if not isinstance(layer, InputLayer)}
+        self.layers = {
+            str(layer.name): self._layer(layer) for layer in spec.layers if not isinstance(layer, InputLayer)
+        }
         inputs: dict[str, Any] = {}
         sequences: dict[str, Any] = {}
         states: dict[str, Any] = {}
@@ -154,7 +160,11 @@ class AbstractKerasProgram(AbstractProgram):
         self.outputs_count = len(spec.outputs)
         self.model = keras.Model(
             list(inputs.values()),
-            [*(tensors[ref] for ref in spec.outputs), *sequences.values(), *(t for pair in states.values() for t in pair)],
+            [
+                *(tensors[ref] for ref in spec.outputs),
+                *sequences.values(),
+                *(t for pair in states.values() for t in pair),
+            ],
         )
         self.variables = {}
         for name, shapes in _weights_by_layer(spec.weight_shapes).items():
@@ -182,7 +192,9 @@ class AbstractKerasProgram(AbstractProgram):
         names = [name for name in self._given if name.split("/")[0] == layer]
         return [inputs[f"{name.replace('/', '.')}.{part}"] for name in names for part in State._fields]
 
-    def _probe(self, layer: LSTM | Bidirectional, outputs: list[Any], sequences: dict[str, Any], states: dict[str, Any]) -> None:
+    def _probe(
+        self, layer: LSTM | Bidirectional, outputs: list[Any], sequences: dict[str, Any], states: dict[str, Any]
+    ) -> None:
         name = str(layer.name)
         lstm = layer.layer if isinstance(layer, Bidirectional) else layer
         plain = layer.output_count - (layer.state_count if lstm.return_state else 0)
@@ -190,9 +202,7 @@ class AbstractKerasProgram(AbstractProgram):
             sequences[name] = outputs[0]
         if not lstm.stateful:
             names = [key for key in self.spec.lstms if key.split("/")[0] == name]
-            states.update(
-                {key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)}
-            )
+            states.update({key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)})
 
     def _stateful_layers(self) -> dict[str, Any]:
         found = {}
@@ -233,7 +243,11 @@ class AbstractKerasProgram(AbstractProgram):
             for name in self._given:
                 given = states.get(name)
                 for part in State._fields:
-                    value = np.zeros((batch.size, self.spec.lstms[name].units), self.dtype) if given is None else getattr(given, part)
+                    value = (
+                        np.zeros((batch.size, self.spec.lstms[name].units), self.dtype)
+                        if given is None
+                        else getattr(given, part)
+                    )
                     values[f"{name.replace('/', '.')}.{part}"] = value
             for name, tensor in zip(self._inputs, self.model.inputs, strict=True):
                 if name not in values:  # a dropout mask outside of training, where it is not used
@@ -244,9 +258,7 @@ class AbstractKerasProgram(AbstractProgram):
             if kind == "update":
                 self.apply(gradients)
             arrays = [_numpy(output) for output in outputs]
-            found = {
-                name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()
-            }
+            found = {name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()}
             dense = [_numpy(self.dense(gradient)) for gradient in gradients] if kind == "gradient" else []
         first, last = self.outputs_count, self.outputs_count + len(self._sequences)
         pairs = arrays[last:]

@@ -82,7 +82,8 @@ class WorkerPool:
         row = engine_row(engine)
         row.require()
         with self._lock:
-            worker = self._workers.setdefault((engine, device), _Worker(row, device, self._threads, pathlib.Path(self._home.name)))
+            new = _Worker(row, device, self._threads, pathlib.Path(self._home.name))
+            worker = self._workers.setdefault((engine, device), new)
         with self._turn:
             return worker.call(message, self.timeout_s)
 
@@ -139,7 +140,7 @@ class _Worker:
         path = os.environ.get("PYTHONPATH")
         home = self._home / self._row.name
         home.mkdir(exist_ok=True)
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "multilstm.workers.worker", self._row.target],
             stdin=subprocess.PIPE,
@@ -208,8 +209,7 @@ class _Worker:
             return ""
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_BYTES))
-        tail = self._stderr.read().decode(errors="replace")
-        return tail
+        return self._stderr.read().decode(errors="replace")
 
 
 def _threads(count: int | None) -> dict[str, str]:
@@ -226,5 +226,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-
-

@@ -65,7 +65,7 @@ def optimizer_embedding():
     return found
 
 
-@scenario()
+@scenario("float64")
 def optimizer_schedule():
     """A learning-rate schedule, in fit: every step has its own rate."""
     found = {"x": normal(2, 3), "y": uniform(2, 1)}

@@ -7,7 +7,7 @@ from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model
 from multilstm.state import State
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
-ATOL = {"float32": 1e-6, "float64": 1e-14}  # measured maxima: 1.2e-7 and 4.5e-16
+ATOL = {"float32": 1e-6, "float64": 1e-14}  # measured maxima over the backends: 3.7e-7 and 5.6e-16
 FLOATX = pytest.mark.parametrize("floatx", ATOL)
 
 
@@ -102,20 +102,20 @@ def test_bidirectional_of_a_stateful_layer(ran, reference, arrays):
     close(found["y3"], judge.predict(x[:BATCH]), "float64")
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("sequence", {"return_sequences": True}),
-        ("last", {}),
-        ("backwards", {"return_sequences": True, "go_backwards": True}),
-        ("zero", {"return_sequences": True, "zero_output_for_mask": True}),
-        ("unroll", {"return_sequences": True, "unroll": True, "zero_output_for_mask": True}),
-    ],
-)
-def test_masked_beginning_of_a_second_batch(ran, reference, arrays, name, arguments):
+MASKED = {
+    "sequence": {"return_sequences": True},
+    "last": {},
+    "backwards": {"return_sequences": True, "go_backwards": True},
+    "zero": {"return_sequences": True, "zero_output_for_mask": True},
+    "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_beginning_of_a_second_batch(ran, reference, arrays, name):
     found = ran("stateful_masked")
     inputs = Input(batch_shape=(BATCH, TIMESTEPS, FEATURES))
-    lstm = LSTM(UNITS, stateful=True, name="lstm", **arguments)
+    lstm = LSTM(UNITS, stateful=True, name="lstm", **MASKED[name])
     judge = reference(Model(inputs, lstm(Masking(name="masking")(inputs))), arrays(found))
     close(found[f"{name}_y1"], judge.predict(found["x1"]), "float64")
     close(found[f"{name}_y2"], judge.predict(found["x2"]), "float64")

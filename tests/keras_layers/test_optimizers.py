@@ -103,7 +103,8 @@ def test_repeated_tokens_of_an_embedding(ran, arrays, name):
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_learning_rate_schedule(ran, arrays, name):
+def test_learning_rate_schedule(ran, arrays, backend, name):
+    """On TensorFlow a schedule computes in float32, in float64 too: what is checked is that it does, and no worse."""
     found = ran("optimizer_schedule")
     kernel, bias = (weight.astype("float64") for weight in arrays(found))
     slots = [{slot: np.zeros_like(w) for slot in RULES[name]().slots} for w in (kernel, bias)]
@@ -114,8 +115,10 @@ def test_learning_rate_schedule(ran, arrays, name):
         d_kernel = found["x"].T @ d_output
         kernel, slots[0] = rule.step(kernel, d_kernel, slots[0], coefficients)
         bias, slots[1] = rule.step(bias, d_output.sum(0), slots[1], coefficients)
-    for actual, desired in zip(arrays(found, f"{name}_after"), (kernel, bias), strict=True):
-        np.testing.assert_allclose(actual, desired, rtol=0, atol=2e-6)
+    after = arrays(found, f"{name}_after")
+    error = max(np.abs(actual - desired).max() for actual, desired in zip(after, (kernel, bias), strict=True))
+    assert error <= (1e-7 if backend == "tensorflow" else 1e-13)
+    assert (error > 1e-12) == (backend == "tensorflow"), "fixed upstream, remove, and the note in optimizers.py"
 
 
 @pytest.mark.parametrize("option", ["accumulation", "average", "clipvalue", "global_clipnorm", "loss_scale"])

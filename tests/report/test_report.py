@@ -1,0 +1,142 @@
+import json
+import os
+
+import pytest
+from rich.console import Console
+
+from multilstm.compare import Comparison, Rounding
+from multilstm.errors import InputError, ParityError
+from multilstm.report.data import Cell, Report, check_writable, weakest, write_text
+from multilstm.report.terminal import show
+
+
+def cell(verdict="within", quantity="hidden:lstm", case="seed1-stateful", engine="jax-scan", dtype="float32", **more):
+    comparison = Comparison(quantity, verdict, 1e-7, 0.1, 3, "1e-06", **more)
+    return Cell(case, engine, "cpu", dtype, "portable", 0.5, "lax.scan", comparison)
+
+
+def text(report: Report, width=80, **options) -> str:
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))
+    show(report, console, **options)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "agrees"),
+    [
+        (["equal", "bitwise", "rounded", "within"], True),
+        (["within", "unsupported"], True),
+        (["within", "known"], True),
+        (["within", "diverges"], False),
+        (["within", "error"], False),
+        (["unsupported"], False),
+        ([], False),
+    ],
+    ids=lambda value: "-".join(value) or "empty" if isinstance(value, list) else str(value),
+)
+def test_agrees(verdicts, agrees):
+    report = Report(tuple(cell(verdict) for verdict in verdicts), {})
+    assert report.agrees == agrees
+    if agrees:
+        report.check()
+    else:
+        with pytest.raises(ParityError):
+            report.check()
+
+
+def test_nothing_compared_says_what_was_skipped():
+    with pytest.raises(ParityError, match=r"nothing was compared \(keras-jax: jax is not installed\)"):
+        Report((), {}, {"keras-jax": "jax is not installed"}).check()
+
+
+def test_weakest_is_by_verdict_and_then_by_distance():
+    cells = [cell("within"), cell("diverges"), cell("rounded")]
+    assert weakest(cells) is cells[1]
+
+
+def test_json_has_the_promised_fields_and_no_infinity():
+    comparison = Comparison("hidden:lstm", "diverges", float("inf"), float("inf"), None, "1e-06", message="worst")
+    made = Cell("case", "jax-scan", "cpu", "float32", "plain", 0.5, "lax.scan", comparison)
+    data = json.loads(Report((made,), {"python": "3"}).to_json())
+    assert data["schema"] == 1
+    assert data["cells"][0] == {
+        "case": "case", "engine": "jax-scan", "device": "cpu", "dtype": "float32", "layers": "plain",
+        "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,
+        "tolerance": "1e-06", "seconds": 0.5, "implementation": "lax.scan", "message": "worst",
+        "rounding": {"values": 0, "near": 0, "differing": 0},
+    }  # fmt: skip
+
+
+def test_rounding_is_summed():
+    cells = tuple(cell("rounded", rounding=Rounding(10, 1, 0)) for _ in range(3))
+    assert Report(cells, {}).rounding == Rounding(30, 3, 0)
+
+
+ENGINES = ["keras-tensorflow", "keras-jax", "keras-torch", "jax-scan", "torch-lstm"]
+
+
+@pytest.mark.parametrize("verdict", ["rounded", "diverges", "unsupported"])
+def test_table_of_all_engines_fits_80_columns(verdict):
+    kinds = ["parameter_count", "hidden:lstm", "gradient:lstm/kernel", "weights:program/lstm/kernel"]
+    cells = tuple(cell(verdict, kind, engine=engine) for engine in ENGINES for kind in kinds)
+    printed = text(Report(cells, {}))
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "…" not in printed
+    for word in ("seed1", "forward", "gradient", "training", "tensorflow", verdict):
+        assert word in printed
+
+
+def test_what_diverges_is_shown_with_its_place_and_names_are_not_markup():
+    message = "hidden:[/bold]: 1 of 2 values differ by more than 1e-06; worst at [0, 1]: actual 1, desired 2"
+    printed = text(Report((cell("diverges", message=message),), {}), width=200)
+    assert message in printed
+    assert "they do not agree" in printed
+
+
+def test_an_error_shared_by_all_quantities_is_said_once():
+    cells = tuple(cell("error", f"hidden:lstm_{i}", message="engine 'jax-scan': RuntimeError: x") for i in range(5))
+    printed = text(Report(cells, {}), width=200)
+    assert printed.count("RuntimeError: x") == 1
+    assert "(and 4 more)" in printed
+
+
+def test_unsupported_cases_are_marked_and_counted():
+    cells = (cell(engine="torch-lstm"), cell("unsupported", case="seed1-b", engine="torch-lstm"))
+    printed = text(Report(cells, {}))
+    assert "within*" in printed
+    assert "without the cases that torch-lstm does not execute" in printed
+
+
+def test_skipped_engines_and_shortened_cases_are_said():
+    printed = text(Report((cell(),), {}, {"keras-jax": "jax is not installed"}, {"seed1": "1/10 of it"}), width=120)
+    assert "skipped keras-jax: jax is not installed" in printed
+    assert "shortened seed1: 1/10 of it (--full runs it whole)" in printed
+
+
+def test_file_is_written_whole(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    write_text(str(path), "new")
+    assert path.read_text() == "new\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", ["missing/report.json", "."], ids=["no_such_folder", "a_folder"])
+def test_what_cannot_be_written_is_refused_beforehand(tmp_path, where):
+    with pytest.raises(InputError, match="cannot write"):
+        check_writable(str(tmp_path / where))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_space_left_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        write_text(str(path), "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

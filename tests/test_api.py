@@ -1,0 +1,150 @@
+"""`run` and `parity` as a library user calls them."""
+
+import numpy as np
+import pytest
+
+from multilstm import (
+    LSTM,
+    Adam,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Input,
+    Masking,
+    Model,
+    Sequential,
+    State,
+    discriminating_weights,
+    parity,
+    run,
+)
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import InputError, ParityError, UsageError
+
+SPEC = Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], input_shape=(None, 5))
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(4, 6, 5)).astype("f4")
+INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
+needs_jax = pytest.mark.skipif("jax-scan" not in INSTALLED, reason="jax is not installed")
+
+
+def encoder_decoder():
+    source, target = Input((None, 3), name="source"), Input((None, 2), name="target")
+    _, hidden, cell = LSTM(4, return_state=True)(source)
+    decoded = LSTM(4, return_sequences=True)(target, initial_state=[hidden, cell])
+    return Model([source, target], Dense(2, activation="softmax")(decoded))
+
+
+def test_run_gives_outputs_sequences_and_states_of_every_lstm():
+    result = run(SPEC, "reference", X)
+    assert result.output.shape == (4, 2)
+    assert {name: array.shape for name, array in result.sequences.items()} == {"lstm": (4, 6, 4)}
+    assert {name: state.cell.shape for name, state in result.states.items()} == {"lstm": (4, 4), "lstm_1": (4, 3)}
+    np.testing.assert_array_equal(result.sequences["lstm"][:, -1], result.states["lstm"].hidden)
+    assert dict(result.parameter_counts) == SPEC.parameter_counts
+
+
+def test_run_goes_on_where_given_states_ended():
+    whole = run(SPEC, "reference", X)
+    first = run(SPEC, "reference", X[:, :2])
+    rest = run(SPEC, "reference", X[:, 2:], states=first.states)
+    np.testing.assert_allclose(rest.output, whole.output, atol=1e-7)
+
+
+def test_run_with_a_mask_leaves_out_what_it_hides():
+    mask = np.array([[1, 1, 1, 0, 0, 0]] * 4, bool)
+    np.testing.assert_allclose(
+        run(SPEC, "reference", X, mask=mask).output, run(SPEC, "reference", X[:, :3]).output, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_several_inputs_and_passed_states_agree_on(engine):
+    arrays = {"source": X[..., :3], "target": X[:, :4, 3:]}
+    spec = encoder_decoder()
+    target = np.eye(2, dtype="f4")[RNG.integers(2, size=(4, 4))]
+    report = parity(
+        spec, arrays, targets=target, loss="categorical_crossentropy", optimizer=Adam(), engines=[engine],
+        dtypes=["float64"],
+    )  # fmt: skip
+    report.check()
+    kinds = {cell.kind for cell in report.cells}
+    assert {"output", "sequence", "hidden", "cell", "gradient", "parameter_count"} <= kinds
+    assert ("weights" in kinds) != ENGINES[engine].witness
+
+
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+def test_masked_bidirectional_with_given_states_agrees_on(engine):
+    spec = Sequential(
+        [Masking(), Bidirectional(LSTM(3, return_sequences=True)), LSTM(2, go_backwards=True)], input_shape=(None, 5)
+    )
+    x = X.copy()
+    x[1, 4:] = 0
+    x[2, :2] = 0
+    state = State(*RNG.uniform(-1, 1, (2, 4, 2)).astype("f4"))
+    target = RNG.random((4, 2), dtype="f4")
+    parity(
+        spec, x, targets=target, loss="mean_squared_error", states={"lstm": state}, engines=[engine], dtypes=["float64"]
+    ).check()
+
+
+@needs_jax
+def test_a_dropout_mask_is_an_input():
+    spec = Sequential([LSTM(3), Dropout(0.5), Dense(1)], input_shape=(None, 5))
+    mask = np.array([[2, 0, 2], [0, 2, 2], [2, 2, 0], [0, 0, 2]], "f4")
+    given = {"targets": np.ones((4, 1), "f4"), "loss": "mean_squared_error", "engines": ["jax-scan"]}
+    parity(spec, X, dropout={"dropout": mask}, **given).check()
+    with pytest.raises(InputError, match="Dropout 'dropout' needs its mask in a gradient step"):
+        parity(spec, X, **given)
+
+
+@needs_jax
+def test_float64_arrays_are_rounded_for_float32_engines_and_their_reference_alike():
+    report = parity(SPEC, X.astype("f8") + 1e-9, engines=["jax-scan"])
+    report.check()
+    assert {cell.dtype for cell in report.cells} == {"float32", "float64"}
+
+
+@needs_jax
+def test_check_names_engine_quantity_place_and_values():
+    report = parity(SPEC, X, engines=["jax-scan"], dtypes=["float32"], atol=0.0)
+    with pytest.raises(ParityError, match=r"jax-scan sequential float32 portable: \w+.*: .* worst at \[.*desired"):
+        report.check()
+
+
+def test_check_refuses_a_report_of_nothing():
+    with pytest.raises(UsageError, match="unknown engine 'jax_scan'"):
+        parity(SPEC, X, engines=["jax_scan"])
+
+
+def test_weights_may_be_given():
+    weights = discriminating_weights(SPEC, seed=5)
+    np.testing.assert_array_equal(
+        run(SPEC, "reference", X, weights=weights).output, run(SPEC, "reference", X, weights=dict(weights)).output
+    )
+    assert not np.allclose(run(SPEC, "reference", X, weights=weights).output, run(SPEC, "reference", X).output)
+    with pytest.raises(InputError, match="lstm/bias"):
+        run(SPEC, "reference", X, weights={**weights, "lstm/bias": np.full(16, np.nan, "f4")})
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"targets": np.ones((4, 2))}, "targets and loss belong together"),
+        ({"loss": "mean_squared_error"}, "targets and loss belong together"),
+        ({"optimizer": Adam()}, "an optimizer needs targets and a loss"),
+        ({"dtypes": ["float16"]}, "unknown dtype 'float16': expected one of float32, float64"),
+        ({"layers": "other"}, "unknown layers 'other': expected one of portable, plain"),
+        ({"device": "tpu"}, "unknown device 'tpu': expected one of cpu, gpu"),
+        ({"loss": "mae", "targets": np.ones((4, 2))}, "unknown loss 'mae'"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_usage(options, words):
+    with pytest.raises(UsageError, match=words):
+        parity(SPEC, X, engines=["reference"], **options)
+
+
+def test_a_model_with_two_inputs_needs_a_dict():
+    with pytest.raises(UsageError, match="the model has the inputs source, target"):
+        run(encoder_decoder(), "reference", X)
