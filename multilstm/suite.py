@@ -23,7 +23,7 @@ from multilstm.compare import VERDICTS, Comparison, Rounding, compare, tolerance
 from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
 from multilstm.engines.registry import engine_row
 from multilstm.errors import MultilstmError, UnsupportedError, UsageError, WorkerError, choice
-from multilstm.job import DTYPES, Array, Batch, Job, Result, Step
+from multilstm.job import DEVICES, DTYPES, LAYERS, Array, Batch, Job, Result, Step
 from multilstm.report.data import Cell
 from multilstm.state import State
 from multilstm.weights import discriminating_weights
@@ -69,6 +69,9 @@ class Options:
         for dtype in self.dtypes:
             if dtype not in DTYPES:
                 raise UsageError(choice("dtype", dtype, DTYPES))
+        for what, given, known in (("layers", self.layers, LAYERS), ("device", self.device, DEVICES)):
+            if given not in known:
+                raise UsageError(choice(what, given, known))
         for name, value in (("atol", self.atol), ("rtol", self.rtol)):
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(f"{name} must be a finite number that is not negative, got {value}")

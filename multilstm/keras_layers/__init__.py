@@ -11,6 +11,7 @@ What plain Keras 3.15.1 does, and these do not:
     under mixed precision keeps a state of zero; TensorFlow takes a batch of another size, and refuses a batch of one.
 `LSTM`, masked: where the mask has not begun, JAX puts out the initial state, the other backends zero; JAX ignores
     `zero_output_for_mask` with `unroll`.
+`LSTM`, `Bidirectional`: with an initial state, the mask that comes with the input is dropped, on every backend.
 `TimeDistributed`: TensorFlow takes the batch size for the number of timesteps where both may vary.
 `CategoricalCrossentropy`: TensorFlow takes the logits behind a softmax, or a sigmoid: wrong gradient for labels that do
     not sum to one, wrong loss for a sigmoid.
@@ -20,8 +21,8 @@ What plain Keras 3.15.1 does, and these do not:
 All optimizers: PyTorch saves them as classes of its own, with which no other backend can train.
 """
 
-from multilstm.keras_layers.layers import LSTM, TimeDistributed
+from multilstm.keras_layers.layers import LSTM, Bidirectional, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, RMSprop
 
-__all__ = ["LSTM", "SGD", "Adam", "CategoricalCrossentropy", "RMSprop", "TimeDistributed"]
+__all__ = ["LSTM", "SGD", "Adam", "Bidirectional", "CategoricalCrossentropy", "RMSprop", "TimeDistributed"]

@@ -6,11 +6,34 @@ from typing import Any, final
 
 import keras
 from keras import ops
+from keras.src.backend import get_keras_mask
+
+
+class _MaskWithStates:
+    """Takes the mask that comes with the sequences, whether or not an initial state is given.
+
+    Keras looks for it only where the sequences are the one tensor among the arguments: with `initial_state`, the mask
+    of a Masking or Embedding below is silently dropped, on every backend.
+    """
+
+    def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
+        if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
+            mask = get_keras_mask(sequences)
+        return super().__call__(sequences, initial_state=initial_state, mask=mask, **arguments)  # type: ignore[misc]
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class LSTM(keras.layers.LSTM):  # type: ignore[misc]
+class Bidirectional(_MaskWithStates, keras.layers.Bidirectional):  # type: ignore[misc]
+    """Keras's Bidirectional, which heeds the mask of its input where an initial state is given too.
+
+    Args, call arguments, weights: those of `keras.layers.Bidirectional`.
+    """
+
+
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
     """Keras's LSTM, whose `stateful=True` carries its states, and trains, on every backend.
 
     Its state variables are part of `variables`, as a Dropout's seed is, so that `predict`, `fit`, `evaluate` and
@@ -20,6 +43,7 @@ class LSTM(keras.layers.LSTM):  # type: ignore[misc]
     every backend of Keras. A batch of another size than the first is an error, on TensorFlow in `predict` and `fit`
     too.
 
+    The mask of the layer below is heeded where an initial state is given too.
     Before the first timestep that its mask keeps, a sequence's output is zero, whatever the initial state; with
     `zero_output_for_mask` it is zero in every timestep that is masked.
 

@@ -29,7 +29,7 @@ MEANING = {
     "rounded": "float64: the same bits once rounded to float32",
     "within": "inside the tolerance for rounding",
     "known": "outside, for a reason in the ledger",
-    "unsupported": "the engine does not execute the case",
+    "unsupported": "the engine does not execute the case (-)",
     "diverges": "not the same answer",
     "error": "it raised, crashed or timed out",
 }
@@ -85,6 +85,8 @@ def _verdict(cells: Sequence[Cell]) -> str:
         return ""
     supported = [cell for cell in cells if cell.verdict != "unsupported"]
     verdict = weakest(supported or cells).verdict
+    if verdict == "unsupported":
+        return f"[{STYLES[verdict]}]-[/]"
     return f"[{STYLES[verdict]}]{verdict}[/]" + ("*" if supported and len(supported) < len(cells) else "")
 
 

@@ -162,13 +162,36 @@ class ScanModel:
             The new weights, the new slots, the loss before the update, and what `apply` gave.
         """
         value, evaluation, gradients = self.gradient(weights, inputs, targets, masks, states, dropout, loss=loss)
+        return *self.update(weights, slots, coefficients, gradients, optimizer=optimizer), value, evaluation
+
+    def update(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        gradients: Arrays,
+        *,
+        optimizer: Optimizer,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """What `train_step` does after the gradient, for those who compute it apart.
+
+        Args:
+            weights: see `train_step`.
+            slots: see `train_step`.
+            coefficients: see `train_step`.
+            gradients: of every weight, by `layer/weight`.
+            optimizer: its update rule.
+
+        Returns:
+            The new weights and the new slots.
+        """
         new_weights, new_slots = {}, {}
         for name, weight in weights.items():
             own = {slot: slots[f"{name}/{slot}"] for slot in optimizer.slots}
             scalars = {key: jnp.asarray(number, weight.dtype) for key, number in coefficients.items()}
             new_weights[name], after = optimizer.step(weight, gradients[name], own, scalars)
             new_slots.update({f"{name}/{slot}": array for slot, array in after.items()})
-        return new_weights, new_slots, value, evaluation
+        return new_weights, new_slots
 
 
 def model(spec: Graph, custom_gradient: bool = True) -> ScanModel:
