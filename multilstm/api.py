@@ -180,6 +180,7 @@ def parity(
         loss=loss,
         optimizer=optimizer,
         training=(Fit(_Given(batch)),) if optimizer is not None else (),
+        updates_on=_Given(batch) if optimizer is not None else None,
         weights=made,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )

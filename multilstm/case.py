@@ -54,6 +54,8 @@ class Case:
         loss: of every output; None for a case without gradients.
         optimizer: the program's own; None for a case without training.
         training: the program: what is fitted and evaluated, in order.
+        updates_on: the batches of exactly 100 updates, over and over; None where another case makes them with the same
+            model and optimizer, or the program itself makes as many.
         shortened: how the program was shortened, for a reader; empty where it is whole.
         seed: of the weights, where none are given.
         weights: every weight by `layer/weight`; None: made from the seed, none of them constant or symmetric.
@@ -68,6 +70,7 @@ class Case:
     loss: str | None = None
     optimizer: Optimizer | None = None
     training: tuple[Fit | Evaluate, ...] = ()
+    updates_on: Recipe | None = None
     shortened: str = ""
     seed: int = 0
     weights: Mapping[str, Array] | None = None
@@ -102,11 +105,11 @@ class Case:
                     yield from _pass("evaluate", part.validation, 0)
 
     def update_steps(self) -> Iterator[Step]:
-        """Exactly 100 updates, over and over the batches of the program's first fit."""
-        fit = next(part for part in self.training if isinstance(part, Fit))
+        """Exactly 100 updates, over and over the same batches."""
+        assert self.updates_on is not None
         made = 0
         while made < UPDATES:
-            for step in _pass("update", fit.data, 0):
+            for step in _pass("update", self.updates_on, 0):
                 if made < UPDATES:
                     yield step
                 made += 1

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.case import UPDATES, Case
+from multilstm.case import Case
 from multilstm.compare import VERDICTS, Comparison, Rounding, compare, tolerance
 from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
 from multilstm.engines.registry import engine_row
@@ -260,15 +260,17 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
 
     The 100 updates are made in float64 alone: they show that the rule of the optimizer is the same. In float32 they
     would show how training amplifies rounding, which is seen in the program's own losses. A witness does not train: it
-    would repeat the optimizer's rule, and not show it. A program that makes 100 updates or more needs no others.
+    would repeat the optimizer's rule, and not show it.
     """
+    trains = not engine_row(engine).witness
+    possible = {
+        "forward": True,
+        "gradient": case.loss is not None,
+        "program": trains and bool(case.training),
+        "updates": trains and case.updates_on is not None and dtype == "float64",
+    }
     for part, kinds in PARTS.items():
-        if part in ("program", "updates") and engine_row(engine).witness:
-            continue
-        if part == "updates" and case.updates >= UPDATES:
-            continue
-        possible = part == "forward" or (case.loss if part == "gradient" else case.training)
-        if possible and (part != "updates" or dtype == "float64") and any(options.wants(kind) for kind in kinds):
+        if possible[part] and any(options.wants(kind) for kind in kinds):
             yield part
 
 

@@ -32,8 +32,8 @@ def seeds(full: bool = False) -> tuple[Case, ...]:
         integer_coded("seed2-integers", embedded=False),
         integer_coded("seed2-embedding", embedded=True),
         functional_states(),
-        states_from_outside("seed3-states", 8, 8),
-        states_from_outside("seed3-units", 8, 5),
+        states_from_outside("seed3-states", 8, 8, trained=True),
+        states_from_outside("seed3-units", 8, 5, trained=False),
         both_states(),
         many_features("seed4-one-feature", 1),
         many_features("seed4-two-features", 2),
@@ -67,7 +67,8 @@ def variable_length(name: str, full: bool, *, stateful: bool) -> Case:
             *(Fit(data(5, timesteps, seed=101), validation=held_out) for timesteps in (50, 10, 60)),
             Evaluate(held_out),
         ),
-        shortened="" if full else "1/10 of the sequences: batches of 20",
+        updates_on=data(5, 10, seed=101),
+        shortened="" if full else "batches of 20 instead of 200 sequences",
         seed=1,
     )
 
@@ -80,17 +81,18 @@ def _classifier(first: tuple[Layer, ...], classes: int, input_shape: tuple[int, 
 def stacked_classifier() -> Case:
     """Program 2: three layers on [1000, 8, 16]; the labels are uniform in [0, 1), as published."""
 
-    def data(count: int, seed: int) -> Sequences:
-        return Sequences(count, 8, 16, 64, targets=((10,),), labels="uniform", seed=seed)
+    def data(count: int, batch: int, seed: int) -> Sequences:
+        return Sequences(count, 8, 16, batch, targets=((10,),), labels="uniform", seed=seed)
 
     return Case(
         "seed2-stacked",
         "three stacked layers, labels that do not sum to one",
         _classifier((), 10, (8, 16), "float32"),
-        forward=data(64, seed=201),
+        forward=data(64, 64, seed=201),
         loss="categorical_crossentropy",
         optimizer=RMSprop(),
-        training=(Fit(data(1000, seed=201), epochs=5, validation=data(100, seed=202)),),
+        training=(Fit(data(1000, 64, seed=201), epochs=5, validation=data(100, 100, seed=202)),),
+        updates_on=data(1000, 64, seed=201),
         seed=2,
     )
 
@@ -107,6 +109,7 @@ def integer_coded(name: str, *, embedded: bool) -> Case:
         loss="categorical_crossentropy",
         optimizer=RMSprop(),
         training=(Fit(data),),
+        updates_on=data,
         seed=3,
     )
 
@@ -125,7 +128,7 @@ def functional_states() -> Case:
     )
 
 
-def states_from_outside(name: str, first: int, second: int) -> Case:
+def states_from_outside(name: str, first: int, second: int, *, trained: bool) -> Case:
     """Program 3: before every batch the states of both layers are set, the stateless one's too; then read back."""
     spec = Sequential(
         [
@@ -157,7 +160,8 @@ def states_from_outside(name: str, first: int, second: int) -> Case:
         forward=data(20, seed=301),
         loss="mean_squared_error",
         optimizer=Adam(),
-        training=(Fit(data(100, seed=301)),),
+        training=(Fit(data(100, seed=301)),) if trained else (),
+        updates_on=data(100, seed=301) if trained else None,
         seed=5,
     )
 
@@ -211,6 +215,8 @@ def new_length_every_batch(name: str, full: bool, *, in_place: bool, masked: boo
         loss="categorical_crossentropy",
         optimizer=Adam(),
         training=(Fit(data(1000, 30, seed=501), epochs=10) if full else Fit(data(100, 5, seed=501), epochs=2),),
-        shortened="" if full else "1/10 of the sequences, 1/30 of the batches, 2 of the 90 lengths",
+        # The whole program makes 300 updates; the model of the two unmasked variants is the same.
+        updates_on=None if full or (not in_place and not masked) else data(100, 5, seed=501),
+        shortened="" if full else "10 of 300 batches, of 100 instead of 1000 sequences, 2 of 90 lengths",
         seed=8,
     )
