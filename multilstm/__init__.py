@@ -9,8 +9,6 @@
 Importing this package imports no deep-learning framework; engines run in processes of their own.
 """
 
-__version__ = "0.1.0"
-
 from multilstm.api import RunResult, parity, run
 from multilstm.errors import MultilstmError
 from multilstm.spec import (
@@ -31,11 +29,12 @@ from multilstm.spec import (
 )
 from multilstm.state import State
 from multilstm.training import SGD, Adam, RMSprop
+from multilstm.version import __version__
 from multilstm.weights import discriminating_weights, gates, initial_weights, load_weights, save_weights
 
 __all__ = [
     "LSTM", "SGD", "Activation", "Adam", "Bidirectional", "Concatenate", "Dense", "Dropout", "Embedding", "Graph",
     "Input", "Masking", "Model", "MultilstmError", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State",
-    "TimeDistributed", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity", "run",
-    "save_weights",
+    "TimeDistributed", "__version__", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity",
+    "run", "save_weights",
 ]  # fmt: skip

@@ -15,10 +15,11 @@ from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.environment import environment
 from multilstm.errors import UsageError
 from multilstm.job import Array, Batch, Job, Step
+from multilstm.parts import Options
 from multilstm.report.data import Report
 from multilstm.spec import Graph
 from multilstm.state import State
-from multilstm.suite import Options, run_suite
+from multilstm.suite import run_suite
 from multilstm.training import Optimizer
 from multilstm.weights import check_weights, discriminating_weights
 from multilstm.workers import WorkerPool

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from multilstm import __version__
 from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError
+from multilstm.version import __version__
 
 app = App(
     name="multilstm",
@@ -144,9 +144,10 @@ def parity(
     from multilstm.catalogue import select
     from multilstm.environment import environment
     from multilstm.load import load_model, random_case
+    from multilstm.parts import Options, parts
     from multilstm.report.data import Report, check_writable, write_text
     from multilstm.report.terminal import show
-    from multilstm.suite import Options, parts, run_suite
+    from multilstm.suite import run_suite
 
     if model is not None and case:
         raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")

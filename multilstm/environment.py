@@ -9,11 +9,11 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
-from multilstm import __version__
 from multilstm.engines.registry import ENGINES
+from multilstm.version import __version__
 
 if TYPE_CHECKING:
-    from multilstm.suite import Options
+    from multilstm.parts import Options
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "numpy", "safetensors")
 

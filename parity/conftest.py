@@ -6,8 +6,9 @@ import pytest
 
 from multilstm.catalogue import select
 from multilstm.engines.registry import ENGINES
+from multilstm.parts import Options
 from multilstm.report.data import Cell
-from multilstm.suite import Options, run_suite
+from multilstm.suite import run_suite
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, kind of quantity
 

@@ -8,7 +8,8 @@ import pytest
 from multilstm.catalogue import select
 from multilstm.engines import registry
 from multilstm.engines.registry import ENGINES, EngineRow
-from multilstm.suite import Options, run_suite
+from multilstm.parts import Options
+from multilstm.suite import run_suite
 
 pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
 

@@ -134,9 +134,7 @@ class _Worker:
             return result
 
     def _start(self) -> subprocess.Popen[bytes]:
-        import multilstm
-
-        root = str(pathlib.Path(multilstm.__file__).parent.parent)
+        root = str(pathlib.Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         home = self._home / self._row.name
         home.mkdir(exist_ok=True)
