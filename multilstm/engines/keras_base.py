@@ -23,10 +23,10 @@ from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Answer, Array, Batch, Job
-from multilstm.spec import LSTM, Bidirectional, Dropout, InputLayer, Layer, Ref, TimeDistributed
 from multilstm.state import State
 from multilstm.training import Optimizer
 
@@ -81,28 +81,6 @@ class AbstractKerasEngine(AbstractEngine):
         )
 
 
-@keras.saving.register_keras_serializable(package="multilstm")
-class GivenDropout(keras.layers.Layer):  # type: ignore[misc]
-    """Dropout whose mask is an input: multiplies by it in training, does nothing otherwise."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.supports_masking = True
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """`[values, mask]`, both of one shape, to that shape."""
-        values, mask = inputs
-        return values * mask if training else values
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask of the values."""
-        return mask[0] if mask is not None else None
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the values."""
-        return input_shape[0]
-
-
 class AbstractKerasProgram(AbstractProgram):
     """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
 
@@ -114,104 +92,12 @@ class AbstractKerasProgram(AbstractProgram):
             and not job.spec.lstms[name].stateful
         )  # fmt: skip
         with self._context():
-            self._build()
+            self.built = KerasModel(job.spec, job.dtype, self.portable, self._given)
+            self.model, self.outputs_count, self.variables = (
+                self.built.model, self.built.outputs_count, self.built.variables,
+            )  # fmt: skip
             self.loss = self._make_loss(job.loss)
             self.optimizer = self._make_optimizer(job.optimizer)
-
-    # --- the model ---
-
-    def _build(self) -> None:
-        spec = self.spec
-        self.layers = {
-            str(layer.name): self._layer(layer) for layer in spec.layers if not isinstance(layer, InputLayer)
-        }
-        inputs: dict[str, Any] = {}
-        sequences: dict[str, Any] = {}
-        states: dict[str, Any] = {}
-        tensors: dict[Ref, Any] = {}
-        for name in self._given:
-            batch, units = spec.state_shape(name)
-            for part in State._fields:
-                key = f"{name.replace('/', '.')}.{part}"
-                inputs[key] = keras.Input(batch_shape=(batch, units), dtype=self.dtype, name=key)
-        for index, call in enumerate(spec.calls):
-            layer = spec.layer(call.layer)
-            if isinstance(layer, InputLayer):
-                dtype = "int32" if layer.dtype == "int32" else self.dtype
-                tensors[Ref(index)] = inputs[call.layer] = keras.Input(
-                    batch_shape=(layer.batch_size, *layer.shape), dtype=dtype, name=call.layer
-                )
-                continue
-            given = [tensors[ref] for ref in call.inputs]
-            if isinstance(layer, Dropout) and layer.rate:
-                key = f"{call.layer}.mask"
-                inputs[key] = keras.Input(batch_shape=(None,) * len(given[0].shape), dtype=self.dtype, name=key)
-                given.append(inputs[key])
-            arguments = {}
-            initial = [tensors[ref] for ref in call.initial_state] or self._given_states(call.layer, inputs)
-            if initial:
-                arguments["initial_state"] = initial
-            outputs = self.layers[call.layer](given if len(given) > 1 else given[0], **arguments)
-            outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-            if isinstance(layer, (LSTM, Bidirectional)):
-                self._probe(layer, outputs, sequences, states)
-            tensors.update({Ref(index, number): output for number, output in enumerate(outputs)})
-        self._inputs, self._sequences, self._states = list(inputs), list(sequences), list(states)
-        self.outputs_count = len(spec.outputs)
-        self.model = keras.Model(
-            list(inputs.values()),
-            [
-                *(tensors[ref] for ref in spec.outputs),
-                *sequences.values(),
-                *(t for pair in states.values() for t in pair),
-            ],
-        )
-        self.variables = {}
-        for name, shapes in _weights_by_layer(spec.weight_shapes).items():
-            for (key, shape), variable in zip(shapes.items(), self.layers[name].weights, strict=True):
-                if tuple(variable.shape) != shape:
-                    raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
-                self.variables[key] = variable
-
-    def _layer(self, layer: Layer) -> Any:
-        """The Keras layer of a spec's layer, returning its states too where it can."""
-        if isinstance(layer, Dropout):
-            return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
-        unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
-        fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
-        arguments = {key: getattr(layer, key) for key in fields}
-        if isinstance(layer, (Bidirectional, TimeDistributed)):
-            arguments["layer"] = self._layer(layer.layer)
-        if isinstance(layer, LSTM):
-            arguments["return_state"] = layer.return_state or not layer.stateful
-        name = type(layer).__name__
-        source = keras_layers if self.portable and hasattr(keras_layers, name) else keras.layers
-        return getattr(source, name)(**arguments, **({"name": layer.name} if layer.name else {}))
-
-    def _given_states(self, layer: str, inputs: Mapping[str, Any]) -> list[Any]:
-        names = [name for name in self._given if name.split("/")[0] == layer]
-        return [inputs[f"{name.replace('/', '.')}.{part}"] for name in names for part in State._fields]
-
-    def _probe(
-        self, layer: LSTM | Bidirectional, outputs: list[Any], sequences: dict[str, Any], states: dict[str, Any]
-    ) -> None:
-        name = str(layer.name)
-        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
-        plain = layer.output_count - (layer.state_count if lstm.return_state else 0)
-        if lstm.return_sequences and isinstance(layer, LSTM):
-            sequences[name] = outputs[0]
-        if not lstm.stateful:
-            names = [key for key in self.spec.lstms if key.split("/")[0] == name]
-            states.update({key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)})
-
-    def _stateful_layers(self) -> dict[str, Any]:
-        found = {}
-        for name, lstm in self.spec.lstms.items():
-            if lstm.stateful:
-                base, _, direction = name.partition("/")
-                layer = self.layers[base]
-                found[name] = getattr(layer, f"{direction}_layer") if direction else layer
-        return found
 
     # --- the contract ---
 
@@ -231,10 +117,10 @@ class AbstractKerasProgram(AbstractProgram):
         return {name: _numpy(variable) for name, variable in self._slot_variables().items()}
 
     def parameter_counts(self) -> dict[str, int]:
-        return {name: int(layer.count_params()) for name, layer in self.layers.items()}
+        return {name: int(layer.count_params()) for name, layer in self.built.layers.items()}
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
-        stateful = self._stateful_layers()
+        stateful = self.built.stateful
         with self._context(), self._spies():
             for name, layer in stateful.items():
                 for variable, value in zip(layer.states, states[name], strict=True):
@@ -249,25 +135,25 @@ class AbstractKerasProgram(AbstractProgram):
                         else getattr(given, part)
                     )
                     values[f"{name.replace('/', '.')}.{part}"] = value
-            for name, tensor in zip(self._inputs, self.model.inputs, strict=True):
+            for name, tensor in zip(self.built.inputs, self.model.inputs, strict=True):
                 if name not in values:  # a dropout mask outside of training, where it is not used
                     values[name] = np.ones((1,) * len(tensor.shape), self.dtype)
-            inputs = [values[name] for name in self._inputs]
-            masks = [batch.masks.get(name) for name in self._inputs]
+            inputs = [values[name] for name in self.built.inputs]
+            masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
             if kind == "update":
                 self.apply(gradients)
             arrays = [_numpy(output) for output in outputs]
             found = {name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()}
             dense = [_numpy(self.dense(gradient)) for gradient in gradients] if kind == "gradient" else []
-        first, last = self.outputs_count, self.outputs_count + len(self._sequences)
+        first, last = self.outputs_count, self.outputs_count + len(self.built.sequences)
         pairs = arrays[last:]
-        found.update({name: State(*pairs[2 * i : 2 * i + 2]) for i, name in enumerate(self._states)})
+        found.update({name: State(*pairs[2 * i : 2 * i + 2]) for i, name in enumerate(self.built.states)})
         names = {id(variable): name for name, variable in self.variables.items()}
         return Answer(
             loss=None if loss is None else float(_numpy(loss)),
             outputs=tuple(arrays[:first]),
-            sequences=dict(zip(self._sequences, arrays[first:last], strict=True)),
+            sequences=dict(zip(self.built.sequences, arrays[first:last], strict=True)),
             states={name: found[name] for name in self.spec.lstms},
             gradients={
                 names[id(variable)]: gradient
@@ -367,13 +253,6 @@ class AbstractKerasProgram(AbstractProgram):
             keras_backend.lstm, keras_backend.rnn = fused, generic
 
     fused: str = "fused"
-
-
-def _weights_by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:
-    found: dict[str, dict[str, tuple[int, ...]]] = {}
-    for key, shape in shapes.items():
-        found.setdefault(key.split("/")[0], {})[key] = shape
-    return found
 
 
 def _numpy(value: Any) -> Array:
