@@ -73,6 +73,11 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         handled=True,
     ),
     _keras(
+        "keras-tensorflow keras-jax keras-torch",
+        "LSTM and Bidirectional drop the mask of the layer below where an initial state is given too.",
+        "Pass mask= by hand, or use multilstm.keras_layers.LSTM and Bidirectional.",
+    ),
+    _keras(
         "keras-jax",
         "LSTM(stateful=True) never carries its state through predict, fit, evaluate and train_on_batch.",
         "Use multilstm.keras_layers.LSTM.",
@@ -100,7 +105,8 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     ),
     _keras(
         "keras-tensorflow",
-        "The gradient of categorical_crossentropy behind a softmax is wrong for labels that do not sum to one.",
+        "The gradient of categorical_crossentropy behind a softmax is wrong for labels that do not sum to one; its loss "
+        "behind a sigmoid is another one.",
         "Use multilstm.keras_layers.CategoricalCrossentropy.",
     ),
     _keras(

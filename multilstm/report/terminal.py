@@ -140,7 +140,11 @@ def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
     if not report.cells:
         verdict = "[bold red]nothing was compared[/]"
     console.print(
-        f"{cases} cases on {len(engines)} engines in {report.seconds:.0f} s: {agreed:,} of {len(report.cells):,} "
-        f"quantities agree: {verdict}",
+        f"{_count(cases, 'case')} on {_count(len(engines), 'engine')} in {report.seconds:.0f} s: {agreed:,} of "
+        f"{_count(len(report.cells), 'quantity', 'quantities')} agree: {verdict}",
         highlight=False,
     )
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
