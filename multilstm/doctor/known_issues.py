@@ -105,8 +105,8 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     ),
     _keras(
         "keras-tensorflow",
-        "The gradient of categorical_crossentropy behind a softmax is wrong for labels that do not sum to one; its loss "
-        "behind a sigmoid is another one.",
+        "The gradient of categorical_crossentropy behind a softmax is wrong for labels that do not sum to "
+        "one; behind a sigmoid it is another loss.",
         "Use multilstm.keras_layers.CategoricalCrossentropy.",
     ),
     _keras(
