@@ -163,6 +163,8 @@ def parity(
         UsageError: for an unknown name.
         EngineUnavailableError: where an engine that was asked for by name cannot run here.
     """
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise UsageError(f"optimizer is {optimizer!r}, expected one of multilstm, such as multilstm.Adam()")
     if (targets is None) != (loss is None):
         raise UsageError(f"targets and loss belong together; given targets={targets is not None}, loss={loss!r}")
     if optimizer is not None and loss is None:
@@ -220,6 +222,8 @@ def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask
 
 
 def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
+    if not isinstance(spec, Graph):
+        raise UsageError(f"the spec is {type(spec).__name__}, expected what multilstm.Model or Sequential returned")
     if isinstance(arrays, Mapping):
         return dict(arrays)
     if len(spec.inputs) != 1:

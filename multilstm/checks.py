@@ -46,6 +46,10 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
     states = {name: check_state(spec, name, state, size) for name, state in batch.states.items()}
     droppers = [str(layer.name) for layer in spec.layers if isinstance(layer, Dropout)]
     dropout = _named("dropout mask", batch.dropout, droppers, partial=True)
+    for call in spec.calls:
+        if call.layer in dropout:
+            shape = spec.tensor_shapes[call.inputs[0]]
+            _array(f"dropout mask of {call.layer!r}", dropout[call.layer], (size, *shape[1:]))
     return Batch(inputs, _targets(spec, batch, size), masks, states, dropout)
 
 
@@ -68,6 +72,7 @@ def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
             raise InputError(
                 f"LSTM {name!r}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]"
             )
+        _numbers(f"LSTM {name!r}: its {field} state", array)
         _finite(f"LSTM {name!r}: its {field} state", array)
         checked.append(array)
     return State(*checked)
@@ -108,8 +113,7 @@ def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = Fals
 
 
 def _array(what: str, array: Array, expected: Shape) -> None:
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{what}: dtype is {array.dtype}, expected numbers")
+    _numbers(what, array)
     fits = array.ndim == len(expected) and all(
         size in (None, given) for given, size in zip(array.shape, expected, strict=True)
     )
@@ -118,6 +122,11 @@ def _array(what: str, array: Array, expected: Shape) -> None:
     if array.size == 0:
         raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
     _finite(what, array)
+
+
+def _numbers(what: str, array: Array) -> None:
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputError(f"{what}: dtype is {array.dtype}, expected numbers of at most 64 bits")
 
 
 def _finite(what: str, array: Array) -> None:

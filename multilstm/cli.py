@@ -95,8 +95,8 @@ def parity(
     rtol: float | None = None,
     full: Flag = False,
     strict: Flag = False,
-    batch: int = 3,
-    timesteps: int = 7,
+    batch: int | None = None,
+    timesteps: int | None = None,
     timeout: float = 600.0,
     verbose: Flag = False,
     json: Path = None,
@@ -118,7 +118,8 @@ def parity(
     layers
         `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
     quantity
-        Kinds of quantities: parameter_count, output, sequence, hidden, cell, loss, accuracy, gradient, weights.
+        Kinds of quantities: parameter_count, output, sequence, hidden, cell, loss, accuracy, gradient, weights,
+        trained_hidden, trained_cell.
     device
         Where the engines run; the reference stays on the CPU.
     atol
@@ -130,9 +131,9 @@ def parity(
     strict
         Exit with 1 for known, unsupported and skipped cells too.
     batch
-        For a model: sequences in the random batch, where the model leaves it open.
+        For a model: sequences in the random batch, where the model leaves it open; 3 if left out.
     timesteps
-        For a model: the length of the sequences, where the model leaves it open.
+        For a model: the length of the sequences, where the model leaves it open; 7 if left out.
     timeout
         Seconds after which a job is given up.
     verbose
@@ -151,11 +152,17 @@ def parity(
 
     if model is not None and case:
         raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
+    if model is None and (batch is not None or timesteps is not None):
+        raise UsageError("--batch and --timesteps are for a MODEL, and none is given; the catalogue has its own")
     if json is not None:
         check_writable(json)
     engines, skipped = available(engine)
     options = Options(engines, dtype, layers, device, quantity, atol, rtol, timeout)
-    cases = select(case, full) if model is None else (random_case(load_model(model), batch, timesteps),)
+    cases = (
+        select(case, full)
+        if model is None
+        else (random_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)
+    )
     console = _console(json)
     start = time.perf_counter()
     jobs = sum(1 for name in engines for one in cases for each in dtype for _ in parts(one, each, options, name))
@@ -200,14 +207,15 @@ class _Following:
 
     def __call__(self, engine: str, case: str, dtype: str, part: str, cells: Sequence[Any]) -> None:
         from multilstm.report.data import weakest
+        from multilstm.report.terminal import printable
 
         self._done += 1
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=escape(f"{engine} {case}"))
+            self._bar.update(self._task, completed=self._done, description=escape(printable(f"{engine} {case}")))
             return
         verdict = weakest(cells).verdict if cells else "nothing"
         elapsed = time.perf_counter() - self._start
-        line = f"[{self._done}/{self._jobs}] {elapsed:5.0f} s  {engine} {case} {dtype} {part}: {verdict}"
+        line = f"[{self._done}/{self._jobs}] {elapsed:5.0f} s  {engine} {printable(case)} {dtype} {part}: {verdict}"
         self._errors.print(line, markup=False, soft_wrap=True)
 
 
@@ -217,7 +225,9 @@ def _console(json: str | None = None) -> Console:
 
 
 def _fail(error: MultilstmError) -> NoReturn:
-    Console(stderr=True, highlight=False).print(f"multilstm: {error}", markup=False, soft_wrap=True)
+    from multilstm.report.terminal import printable
+
+    Console(stderr=True, highlight=False).print(f"multilstm: {printable(str(error))}", markup=False, soft_wrap=True)
     sys.exit(error.exit_code)
 
 
@@ -234,4 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:  # such as no space left behind standard output
+        Console(stderr=True, highlight=False).print(f"multilstm: {error}", markup=False, soft_wrap=True)
+        sys.exit(MultilstmError.exit_code)
     sys.exit(code or 0)

@@ -61,6 +61,8 @@ class Options:
         for quantity in self.quantities:
             if quantity not in QUANTITIES:
                 raise UsageError(choice("quantity", quantity, QUANTITIES))
+        if not self.dtypes:
+            raise UsageError(f"no dtype is given; expected some of {', '.join(DTYPES)}")
         for dtype in self.dtypes:
             if dtype not in DTYPES:
                 raise UsageError(choice("dtype", dtype, DTYPES))

@@ -148,3 +148,28 @@ def test_usage(options, words):
 def test_a_model_with_two_inputs_needs_a_dict():
     with pytest.raises(UsageError, match="the model has the inputs source, target"):
         run(encoder_decoder(), "reference", X)
+
+
+ALONE = {
+    "stateful_alone": Sequential([LSTM(4, stateful=True)], input_shape=(6, 5), batch_size=4),
+    "stateful_and_dense": Sequential([LSTM(4, stateful=True), Dense(2)], input_shape=(6, 5), batch_size=4),
+}
+
+
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+@pytest.mark.parametrize("spec", ALONE.values(), ids=ALONE)
+def test_a_model_of_one_output_and_no_state_shown_agrees_on(spec, engine):
+    target = RNG.random((4, spec.output_shapes[0][-1]), dtype="f4")
+    parity(spec, X, targets=target, loss="mean_squared_error", engines=[engine], dtypes=["float64"]).check()
+
+
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+def test_a_given_state_wins_over_one_that_the_graph_passes_on(engine):
+    inputs = Input((6, 5))
+    _, hidden, cell = LSTM(3, return_state=True, name="encoder")(inputs)
+    spec = Model(inputs, LSTM(3, return_sequences=True, name="decoder")(inputs, initial_state=[hidden, cell]))
+    state = State(*RNG.uniform(-1, 1, (2, 4, 3)).astype("f4"))
+    assert not np.allclose(
+        run(spec, "reference", X).output, run(spec, "reference", X, states={"decoder": state}).output
+    )
+    parity(spec, X, states={"decoder": state}, engines=[engine], dtypes=["float64"]).check()

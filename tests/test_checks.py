@@ -34,6 +34,8 @@ REFUSED = {
     ),
     "state_would_broadcast": ({"states": {"lstm": State(STATE.hidden, np.zeros((1, 3)))}}, "its cell state has shape"),
     "state_is_one_array": ({"states": {"lstm": np.zeros((2, 3))}}, "its state is State"),
+    "state_text": ({"states": {"lstm": State(np.full((2, 3), "a"), STATE.cell)}}, "expected numbers"),
+    "input_of_80_bits": ({"inputs": {"input_layer": np.ones((2, 5, 4), "g")}}, "numbers of at most 64 bits"),
     "state_nan": ({"states": {"lstm": State(STATE.hidden + np.nan, STATE.cell)}}, "expected finite numbers"),
     "targets_count": ({"targets": GOOD.targets * 2}, "2 targets given, expected one for each of 1 outputs"),
     "targets_shape": ({"targets": (np.ones((2, 5, 3)),)}, r"target 0: shape is \(2, 5, 3\), expected \(2, any, 2\)"),

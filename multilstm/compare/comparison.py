@@ -112,7 +112,8 @@ def _worst(quantity: str, differences: Array, allowed: Array, actual: Array, des
     excess = differences - allowed
     place = np.unravel_index(int(excess.argmax()), actual.shape)
     index = ", ".join(str(int(i)) for i in place)
+    digits = ".17g" if row.dtype == "float64" else ".9g"
     return (
         f"{quantity}: {int((excess > 0).sum())} of {actual.size} values differ by more than {row}; "
-        f"worst at [{index}]: actual {actual[place]:.9g}, desired {desired[place]:.9g}"
+        f"worst at [{index}]: actual {actual[place]:{digits}}, desired {desired[place]:{digits}}"
     )

@@ -87,6 +87,7 @@ class KerasJaxProgram(AbstractKerasProgram):
             training = kind == "gradient"
             with keras.StatelessScope():
                 outputs, after = self.model.stateless_call(weights, other, inputs, training=training, mask=masks)
+            outputs = keras.tree.flatten(outputs)
             loss = None if kind == "forward" else self.total_loss(targets, outputs)
             return loss, (outputs, after)
 

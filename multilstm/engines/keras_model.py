@@ -88,7 +88,7 @@ class KerasModel:
                 inputs[key] = keras.Input(batch_shape=(None,) * len(given[0].shape), dtype=self._dtype, name=key)
                 given.append(inputs[key])
             arguments = {}
-            initial = [tensors[ref] for ref in call.initial_state] or self._given_states(call.layer, inputs)
+            initial = self._given_states(call.layer, inputs) or [tensors[ref] for ref in call.initial_state]
             if initial:
                 arguments["initial_state"] = initial
             outputs = self.layers[call.layer](given if len(given) > 1 else given[0], **arguments)

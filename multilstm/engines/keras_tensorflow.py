@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any, final
 
+import keras
 import tensorflow as tf
 
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
@@ -97,11 +98,11 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             for index, mask in zip(where, given, strict=True):
                 masks[index] = mask
             if kind != "gradient":
-                outputs = self.model(inputs, training=False, mask=masks)
+                outputs = keras.tree.flatten(self.model(inputs, training=False, mask=masks))
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs)
                 return loss, outputs, []
             with tf.GradientTape() as tape:
-                outputs = self.model(inputs, training=True, mask=masks)
+                outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
                 loss = self.total_loss(targets, outputs)
             return loss, outputs, tape.gradient(loss, [weight.value for weight in self.model.trainable_variables])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, final
 
+import keras
 import torch
 
 from multilstm.engines import torch_platform
@@ -55,17 +56,15 @@ class KerasTorchProgram(AbstractKerasProgram):
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
-        import keras
-
         tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
         given = [None if mask is None else keras.ops.convert_to_tensor(mask) for mask in masks]
         wanted = [keras.ops.convert_to_tensor(array) for array in targets]
         if kind in ("forward", "evaluate"):
             with torch.no_grad():
-                outputs = self.model(tensors, training=False, mask=given)
+                outputs = keras.tree.flatten(self.model(tensors, training=False, mask=given))
                 return (None if kind == "forward" else self.total_loss(wanted, outputs)), outputs, []
         self.model.zero_grad()
-        outputs = self.model(tensors, training=True, mask=given)
+        outputs = keras.tree.flatten(self.model(tensors, training=True, mask=given))
         loss = self.total_loss(wanted, outputs)
         loss.backward()
         return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables]

@@ -154,7 +154,7 @@ def write_text(path: str, text: str) -> None:
     if path == "-":
         sys.stdout.write(text + "\n")
         return
-    target = pathlib.Path(path)
+    target = pathlib.Path(os.path.realpath(path))  # what a link points to is written, the link stays
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -162,6 +162,7 @@ def write_text(path: str, text: str) -> None:
         ) as stream:
             temporary = stream.name
             stream.write(text + "\n")
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
         if temporary is not None:
@@ -177,12 +178,19 @@ def check_writable(path: str) -> None:
     """
     if path != "-":
         try:
-            with tempfile.TemporaryFile(dir=pathlib.Path(path).parent):
+            target = pathlib.Path(os.path.realpath(path))
+            with tempfile.TemporaryFile(dir=target.parent):
                 pass
         except OSError as error:
             raise _unwritable(path, error) from None
-        if pathlib.Path(path).is_dir():
-            raise InputError(f"cannot write {path!r}: it is a folder; give the path of a file")
+        if target.exists() and not target.is_file():
+            raise InputError(f"cannot write {path!r}: it is a folder or a device; give the path of a file, or -")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _unwritable(path: str, error: OSError) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -50,9 +51,9 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     _legend(report, console)
     _failures(report, console)
     for engine, reason in report.skipped.items():
-        console.print(f"[yellow]skipped[/] {engine}: {escape(reason)}", highlight=False)
+        console.print(f"[yellow]skipped[/] {engine}: {_shown(reason)}", highlight=False)
     for case, how in report.shortened.items():
-        console.print(f"[dim]shortened[/] {escape(case)}: {escape(how)} (--full runs it whole)", highlight=False)
+        console.print(f"[dim]shortened[/] {_shown(case)}: {_shown(how)} (--full runs it whole)", highlight=False)
     _sum(report, engines, console)
 
 
@@ -65,9 +66,10 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(cell.case if verbose else cell.case.split("-")[0], []).append(cell)
+        program = re.match(r"seed\d+", cell.case)  # a program's variants share a row
+        groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
     for name, group in groups.items():
-        label = escape(name)
+        label = _shown(name)
         for aspect, kinds in ASPECTS.items():
             found = [cell for cell in group if cell.kind in kinds]
             if not found:
@@ -122,7 +124,7 @@ def _failures(report: Report, console: Console) -> None:
     for (engine, case, dtype, what), found in list(lines.items())[:FAILURES_SHOWN]:
         count = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         text = what if what not in FORWARD and " " in what else found[0]
-        console.print(f"[bold red]x[/] {engine} {escape(case)} {dtype}: {escape(text)}{count}", highlight=False)
+        console.print(f"[bold red]x[/] {engine} {_shown(case)} {dtype}: {_shown(text)}{count}", highlight=False)
 
 
 def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
@@ -144,6 +146,16 @@ def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
         f"{_count(len(report.cells), 'quantity', 'quantities')} agree: {verdict}",
         highlight=False,
     )
+
+
+def printable(text: str) -> str:
+    """Text of a user's file without control characters, which could otherwise rule the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def _shown(text: str) -> str:
+    """The same, and no markup of Rich's."""
+    return escape(printable(text).replace("\n", "\\n"))
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

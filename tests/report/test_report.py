@@ -122,6 +122,29 @@ def test_file_is_written_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
+    target, link = tmp_path / "real.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_text(str(link), "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_device_or_pipe_is_refused_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a folder or a device"):
+        check_writable(str(tmp_path / "pipe"))
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal():
+    message = "hidden:x\x1b[31m: worst at [0]"
+    printed = text(Report((cell("diverges", case="\x1b[2Jcase", message=message),), {}), width=200)
+    assert "\x1b" not in printed
+    assert "\\x1b[2Jcase" in printed
+
+
 @pytest.mark.parametrize("where", ["missing/report.json", "."], ids=["no_such_folder", "a_folder"])
 def test_what_cannot_be_written_is_refused_beforehand(tmp_path, where):
     with pytest.raises(InputError, match="cannot write"):
