@@ -1,4 +1,4 @@
-"""multilstm: does my LSTM give the same answers on every framework, and which one is fastest?
+"""multilstm: does my LSTM give the same answers on every framework?
 
     >>> from multilstm import LSTM, Dense, Sequential, parity, run
     >>> spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))
