@@ -13,7 +13,7 @@ from multilstm.case import Case, Fit
 from multilstm.checks import check_batch
 from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.environment import environment
-from multilstm.errors import UsageError
+from multilstm.errors import InputError, UsageError
 from multilstm.job import Array, Batch, Job, Step
 from multilstm.parts import Options
 from multilstm.report.data import Report
@@ -170,6 +170,8 @@ def parity(
     if optimizer is not None and loss is None:
         raise UsageError("an optimizer needs targets and a loss; given neither")
     wanted = () if targets is None else (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
+    if not all(isinstance(target, np.ndarray) for target in wanted):
+        raise InputError("targets: expected a NumPy array, or one for each output, given a sequence of something else")
     batch = dataclasses.replace(_batch(spec, inputs, states, mask), targets=wanted, dropout=dropout or {})
     batch = check_batch(spec, batch)
     made = _weights(spec, weights)

@@ -233,6 +233,11 @@ def _fail(error: MultilstmError) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    run(app, arguments)
+
+
+def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs an application and exits, every expected error as one line on stderr and its exit code."""
     try:
         code = app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:

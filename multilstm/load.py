@@ -31,7 +31,7 @@ def load_model(source: str) -> Graph:
     path = pathlib.Path(source)
     if path.suffix == ".json":
         try:
-            return from_json(path.read_text(encoding="utf-8"))
+            return from_json(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot read {source!r}: {reason}; expected Keras 3's model.to_json()") from None

@@ -15,6 +15,8 @@ from typing import Any
 from multilstm.errors import UsageError, choice
 
 LOSSES = ("categorical_crossentropy", "mean_squared_error")
+# Adam divides by 1 - beta**iteration.
+_LIMITS = {"momentum": 1.0, "rho": 1.0, "beta_1": math.nextafter(1, 0), "beta_2": math.nextafter(1, 0)}
 EPSILON = 1e-7  # keras.config.epsilon(): the categorical cross-entropy clips probabilities to [1e-7, 1 - 1e-7]
 
 
@@ -31,6 +33,8 @@ class Optimizer:
                 valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
             if not valid:
                 raise UsageError(f"{type(self).__name__}: {field.name} must be like {field.default!r}, got {value!r}")
+            if value > _LIMITS.get(field.name, value):
+                raise UsageError(f"{type(self).__name__}: {field.name} is a share of what was, below 1, got {value!r}")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -145,6 +145,11 @@ def test_usage(options, words):
         parity(SPEC, X, engines=["reference"], **options)
 
 
+def test_targets_are_arrays():
+    with pytest.raises(InputError, match="targets: expected a NumPy array, or one for each output"):
+        parity(SPEC, X, engines=["reference"], targets=[[0.0, 1.0]] * 4, loss="mean_squared_error")
+
+
 def test_a_model_with_two_inputs_needs_a_dict():
     with pytest.raises(UsageError, match="the model has the inputs source, target"):
         run(encoder_decoder(), "reference", X)

@@ -289,6 +289,16 @@ def test_refuses_what_is_not_a_boolean(make, argument, value):
         make(**{argument: value})
 
 
+@pytest.mark.parametrize(
+    ("make", "argument", "value"),
+    [(SGD, "momentum", 1.5), (RMSprop, "rho", 1.5), (Adam, "beta_1", 1.0), (Adam, "beta_2", 1.0)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_refuses_a_share_above_one(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} is a share of what was, below 1, got {value}"):
+        make(**{argument: value})
+
+
 def test_the_base_has_no_rule():
     with pytest.raises(NotImplementedError):
         Optimizer().coefficients(0)

@@ -10,12 +10,13 @@ Importing it imports JAX and NumPy, and neither Keras nor another framework.
 from multilstm.scan.activations import ACTIVATIONS, activate
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.init import init
-from multilstm.scan.layer import bidirectional, lstm, merge
+from multilstm.scan.layer import lstm
 from multilstm.scan.losses import loss_value
 from multilstm.scan.model import Evaluation, ScanModel, model
+from multilstm.scan.stack import bidirectional, merge, stack
 from multilstm.state import State
 
 __all__ = [
     "ACTIVATIONS", "Evaluation", "LSTMParams", "ScanModel", "State", "activate", "bidirectional", "init",
-    "loss_value", "lstm", "merge", "model",
+    "loss_value", "lstm", "merge", "model", "stack",
 ]  # fmt: skip

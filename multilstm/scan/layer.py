@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names, cell_backward, cell_forward, matmul
-from multilstm.scan.checks import check_arrays, check_merge_mode
+from multilstm.scan.checks import check_arrays
 from multilstm.state import State
 
 
@@ -63,57 +63,6 @@ def lstm(
     names = Names(activation, recurrent_activation)
     params, x, state, mask = check_arrays(params, x, state, mask, names)
     return _compiled(names, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask)  # type: ignore[no-any-return]
-
-
-def bidirectional(
-    forward_params: LSTMParams,
-    backward_params: LSTMParams,
-    x: jax.Array,
-    forward_state: State | None = None,
-    backward_state: State | None = None,
-    mask: jax.Array | None = None,
-    merge_mode: str | None = "concat",
-    **options: Any,
-) -> tuple[Any, State, State]:
-    """Runs one LSTM forward and one backward over the same sequences, and merges their outputs step by step.
-
-    Args:
-        forward_params: the weights of the forward LSTM.
-        backward_params: the weights of the backward LSTM.
-        x: `[batch, timesteps, features]`.
-        forward_state: the initial state of the forward LSTM, each `[batch, units]`; None: zeros.
-        backward_state: the same of the backward LSTM, which begins at the last timestep.
-        mask: boolean `[batch, timesteps]`.
-        merge_mode: `concat`, `sum`, `mul`, `ave`, or None.
-        **options: `activation`, `recurrent_activation`, `zero_output_for_mask`, `custom_gradient` of `lstm`.
-
-    Returns:
-        The merged outputs `[batch, timesteps, units]` (`2 * units` with `concat`; the pair with None), the forward
-        state, and the backward state. Outputs of the backward LSTM are turned back before merging.
-
-    Raises:
-        InputError: as `lstm`, and for an unknown merge mode.
-    """
-    check_merge_mode(merge_mode)
-    forward, forward_state = lstm(forward_params, x, forward_state, mask, False, **options)
-    backward, backward_state = lstm(backward_params, x, backward_state, mask, True, **options)
-    return merge(merge_mode, forward, jnp.flip(backward, 1)), forward_state, backward_state
-
-
-def merge(mode: str | None, forward: jax.Array, backward: jax.Array) -> Any:
-    """Merges the outputs of two directions, `[..., units]` each, as Keras's Bidirectional.
-
-    Raises:
-        InputError: for an unknown mode.
-    """
-    check_merge_mode(mode)
-    if mode is None:
-        return forward, backward
-    if mode == "concat":
-        return jnp.concatenate([forward, backward], -1)
-    if mode == "mul":
-        return forward * backward
-    return forward + backward if mode == "sum" else (forward + backward) / 2
 
 
 def last_output(

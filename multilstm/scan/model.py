@@ -15,8 +15,9 @@ import jax.numpy as jnp
 
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dense import dense
-from multilstm.scan.layer import last_output, lstm, merge
+from multilstm.scan.layer import last_output, lstm
 from multilstm.scan.losses import loss_value
+from multilstm.scan.stack import merge
 from multilstm.spec import (
     LSTM,
     Activation,

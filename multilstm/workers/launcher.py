@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from multilstm import errors
-from multilstm.engines.registry import EngineRow, engine_row
+from multilstm.engines.registry import engine_row
 from multilstm.errors import MultilstmError, WorkerError
 from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
@@ -46,7 +47,7 @@ class WorkerPool:
         self._threads = _threads(threads)
         self._turn = threading.BoundedSemaphore(parallel)
         self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
-        self._workers: dict[tuple[str, str], _Worker] = {}
+        self._workers: dict[tuple[str, str], Worker] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> WorkerPool:
@@ -82,19 +83,36 @@ class WorkerPool:
         row = engine_row(engine)
         row.require()
         with self._lock:
-            new = _Worker(row, device, self._threads, pathlib.Path(self._home.name))
+            new = Worker(
+                f"engine {engine!r}",
+                ("multilstm.engines.service:serve", row.target),
+                device,
+                {**self._threads, **row.environment},
+                pathlib.Path(self._home.name) / engine,
+            )
             worker = self._workers.setdefault((engine, device), new)
         with self._turn:
             return worker.call(message, self.timeout_s)
 
 
-class _Worker:
-    """One process, started when it is first called, and again after its end."""
+class Worker:
+    """One process, started when it is first called, and again after its end.
 
-    def __init__(self, row: EngineRow, device: str, threads: dict[str, str], home: pathlib.Path) -> None:
-        self._row = row
+    Args:
+        name: what it is called in errors.
+        service: what `multilstm.workers.worker` is told: `module:function`, and its arguments.
+        device: `cpu` or `gpu`.
+        environment: variables that the process must have before it starts.
+        home: a folder of its own, made if need be.
+    """
+
+    def __init__(
+        self, name: str, service: Sequence[str], device: str, environment: Mapping[str, str], home: pathlib.Path
+    ) -> None:
+        self._name = name
+        self._service = tuple(service)
         self._device = device
-        self._threads = threads
+        self._environment = dict(environment)
         self._home = home
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -102,6 +120,12 @@ class _Worker:
         self._jobs = 0
 
     def call(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """What the service answers.
+
+        Raises:
+            WorkerError: for an exception, a crash or a time-out; with the worker's stderr.
+            MultilstmError: what the service raised, where it is one of ours.
+        """
         with self._lock:
             if self._jobs >= JOBS_PER_WORKER:
                 self.kill()
@@ -136,11 +160,10 @@ class _Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         root = str(pathlib.Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
-        home = self._home / self._row.name
-        home.mkdir(exist_ok=True)
+        self._home.mkdir(exist_ok=True)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "multilstm.workers.worker", self._row.target],
+            [sys.executable, "-P", "-m", "multilstm.workers.worker", *self._service],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -148,15 +171,15 @@ class _Worker:
             env={
                 **os.environ,
                 "PYTHONPATH": root if path is None else os.pathsep.join((root, path)),
-                "KERAS_HOME": str(home),  # nobody's keras.json changes an answer
-                **self._threads,
+                "KERAS_HOME": str(self._home),  # nobody's keras.json changes an answer
                 **_DEVICE_ENVIRONMENT[self._device],
-                **self._row.environment,
+                **self._environment,
             },
         )
         return self._process
 
     def kill(self) -> None:
+        """Ends the process, if there is one."""
         process, self._process, self._jobs = self._process, None, 0
         if process is None:
             return
@@ -175,7 +198,7 @@ class _Worker:
         self.kill()
         if expired_s is not None:
             return WorkerError(
-                f"engine {self._row.name!r}: no answer after {expired_s:g} s, its worker was ended; "
+                f"{self._name}: no answer after {expired_s:g} s, its worker was ended; "
                 f"give it longer with --timeout, or a smaller case",
                 kind="timeout",
                 stderr=stderr,
@@ -186,9 +209,7 @@ class _Worker:
         else:
             end = f"ended with exit code {code}"
         last = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
-        return WorkerError(
-            f"engine {self._row.name!r}: its worker {end}; last words: {last[0]}", kind="crash", stderr=stderr
-        )
+        return WorkerError(f"{self._name}: its worker {end}; last words: {last[0]}", kind="crash", stderr=stderr)
 
     def _raised(self, error: dict[str, Any]) -> MultilstmError:
         known = getattr(errors, error["type"], None) if error["ours"] else None
@@ -197,7 +218,7 @@ class _Worker:
             return raised
         first = error["message"].strip().splitlines()[:1] or [""]
         return WorkerError(
-            f"engine {self._row.name!r}: {error['type']}: {first[0]}",
+            f"{self._name}: {error['type']}: {first[0]}",
             kind="memory" if error["memory"] else "exception",
             stderr=error["traceback"] + self._stderr_tail(),
         )

@@ -1,48 +1,45 @@
-"""The worker: a process that holds one engine and answers one message at a time until its launcher goes away.
+"""The worker: a process that offers one service and answers one message at a time until its launcher goes away.
 
 Whatever a framework prints goes to stderr, never between the messages. Start: `python -m multilstm.workers.worker
-MODULE:CLASS`, an engine's target; messages are read from standard input and written to what was standard output.
+MODULE:FUNCTION [ARGUMENT]...`; the function makes the service of the arguments, which is a function from message to
+answer. Messages are read from standard input and written to what was standard output.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from multilstm.engines.base import Executor
-from multilstm.engines.registry import load
 from multilstm.errors import MultilstmError
-from multilstm.job import job_from_tree, result_to_tree
 from multilstm.workers import protocol
 
+Service = Callable[[dict[str, Any]], dict[str, Any]]
 
-def main(target: str) -> None:
-    """Serves messages for the engine `module:Class`: `{"call": "execute", "job": ...}`, or `{"call": "doctor"}`."""
+
+def main(maker: str, *arguments: str) -> None:
+    """Serves messages until there are no more, with what `module:function` makes of the arguments."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair
     source, sink = _private_streams()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
-    executor: Executor | None = None
+    service: Service | None = None
     while True:
         message = inbox.get()
         try:
-            if executor is None:
-                executor = Executor(load(target))
-            answer = {"result": _answer(executor, message)}
+            if service is None:
+                module, name = maker.split(":")
+                service = getattr(importlib.import_module(module), name)(*arguments)
+            answer = {"result": service(message)}
         except Exception as error:  # everything goes back to the launcher, with its cause
             answer = {"error": _describe(error)}
         protocol.write(sink, answer)
-
-
-def _answer(executor: Executor, message: dict[str, Any]) -> dict[str, Any]:
-    if message["call"] == "doctor":
-        return executor.engine.doctor()
-    return result_to_tree(executor.execute(job_from_tree(message["job"])))
 
 
 def _private_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -73,4 +70,4 @@ def _describe(error: Exception) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""How fast is each LSTM, among those whose answers agree."""

@@ -1,0 +1,93 @@
+"""The contract of a contestant, and its side of the process: it prepares one problem, answers, and times itself."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from multilstm.bench.shapes import Array, Problem, Shape, problem
+
+FORWARD, GRADIENT = "forward", "gradient"
+QUANTITIES = (FORWARD, GRADIENT)
+
+
+class Run(NamedTuple):
+    """One quantity, ready to be computed again and again.
+
+    Attributes:
+        call: computes it, and returns when it is there.
+        arrays: the answer by name, from what `call` returned: `sequence [batch, timesteps, width]` for `forward`,
+            `layer/direction/weight` in Keras's layout for `gradient`.
+    """
+
+    call: Callable[[], Any]
+    arrays: Callable[[Any], dict[str, Array]]
+
+
+class AbstractContestant(abc.ABC):
+    """One framework's LSTM."""
+
+    @abc.abstractmethod
+    def prepare(self, problem: Problem) -> dict[str, Run]:
+        """What can be timed, by quantity; weights and inputs are already where they are computed with."""
+
+    @abc.abstractmethod
+    def versions(self) -> dict[str, str]:
+        """The versions that matter, and the number of threads."""
+
+
+def weight_names(shape: Shape) -> list[tuple[int, int, str]]:
+    """(layer, direction, prefix) of every LSTM, the prefix such as `0/forward/`."""
+    names = ("forward", "backward")[: shape.directions]
+    return [(layer, index, f"{layer}/{name}/") for layer in range(shape.layers) for index, name in enumerate(names)]
+
+
+class _Service:
+    def __init__(self, contestant: AbstractContestant) -> None:
+        self._contestant = contestant
+        self._runs: dict[str, Run] = {}
+
+    def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["call"] == "prepare":
+            return self._prepare(Shape(**message["shape"]), message["dtype"])
+        return {"seconds": self._time(self._runs[message["quantity"]].call, message["seconds"], message["calls"])}
+
+    def _prepare(self, shape: Shape, dtype: str) -> dict[str, Any]:
+        self._runs = self._contestant.prepare(problem(shape, dtype))
+        answers, first_s = {}, {}
+        for quantity, run in self._runs.items():
+            start = time.perf_counter()
+            value = run.call()
+            first_s[quantity] = time.perf_counter() - start
+            answers[quantity] = run.arrays(value)
+        return {"versions": self._contestant.versions(), "answers": answers, "first_s": first_s}
+
+    @staticmethod
+    def _time(call: Callable[[], Any], seconds: float, calls: int) -> list[float]:
+        """At least one call after one that is not counted, then more until the seconds or the calls are spent."""
+        call()
+        samples: list[float] = []
+        while not samples or (sum(samples) < seconds and len(samples) < calls):
+            start = time.perf_counter()
+            call()
+            samples.append(time.perf_counter() - start)
+        return samples
+
+
+def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What a worker answers for the contestant `module:Class`.
+
+    `{"call": "prepare", "shape": ..., "dtype": ...}` gives versions, answers and the seconds of the first calls;
+    `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
+    """
+    module, name = target.split(":")
+    return _Service(getattr(importlib.import_module(module), name)(*arguments))
+
+
+def shape_to_tree(shape: Shape) -> dict[str, Any]:
+    """A shape as a message carries it."""
+    return dataclasses.asdict(shape)

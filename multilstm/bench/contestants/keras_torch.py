@@ -1,0 +1,40 @@
+"""Keras's LSTM on PyTorch, eager, which is how Keras runs it."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import keras
+import torch
+
+from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
+from multilstm.bench.contestants.keras_base import named, sequential
+from multilstm.bench.shapes import Problem
+
+
+@final
+class KerasTorchContestant(AbstractContestant):
+    """Called as a module; gradients by autograd."""
+
+    def prepare(self, problem: Problem) -> dict[str, Run]:
+        model = sequential(problem)
+        weights = [variable.value for variable in model.trainable_variables]
+        x, cotangent = torch.from_numpy(problem.x), torch.from_numpy(problem.cotangent)
+        mask = None if problem.mask is None else torch.from_numpy(problem.mask)
+
+        def forward() -> Any:
+            with torch.no_grad():
+                return model(x, mask=mask)
+
+        def gradient() -> Any:
+            return torch.autograd.grad((model(x, mask=mask) * cotangent).sum(), weights)
+
+        return {
+            FORWARD: Run(forward, lambda y: {"sequence": y.numpy()}),
+            GRADIENT: Run(gradient, lambda found: named(problem, [each.numpy() for each in found])),
+        }
+
+    def versions(self) -> dict[str, str]:
+        return {
+            "keras": keras.__version__, "torch": torch.__version__, "threads": str(torch.get_num_threads()),
+        }  # fmt: skip

@@ -1,0 +1,64 @@
+"""`torch.nn.LSTM`, without Keras: oneDNN on a CPU, cuDNN on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
+from multilstm.bench.shapes import Array, Problem
+
+
+@final
+class TorchLSTMContestant(AbstractContestant):
+    """One module for all layers and directions; ragged batches as a packed sequence."""
+
+    def prepare(self, problem: Problem) -> dict[str, Run]:
+        shape = problem.shape
+        x, cotangent = torch.from_numpy(problem.x), torch.from_numpy(problem.cotangent)
+        module = torch.nn.LSTM(
+            shape.features,
+            shape.units,
+            shape.layers,
+            batch_first=True,
+            bidirectional=shape.bidirectional,
+            dtype=x.dtype,
+        )
+        suffixes = {prefix: f"_l{layer}" + "_reverse" * way for layer, way, prefix in weight_names(shape)}
+        with torch.no_grad():
+            for layer, way, prefix in weight_names(shape):
+                kernel, recurrent, bias = problem.weights[layer][way]
+                for name, array in (("weight_ih", kernel.T), ("weight_hh", recurrent.T), ("bias_ih", bias)):
+                    getattr(module, name + suffixes[prefix]).copy_(torch.from_numpy(np.ascontiguousarray(array)))
+                getattr(module, "bias_hh" + suffixes[prefix]).zero_()
+        lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)
+        pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
+
+        def forward() -> Any:
+            if lengths is None:
+                return module(x)[0]
+            return unpack(module(pack(x, lengths, True, enforce_sorted=False))[0], True, 0.0, shape.timesteps)[0]
+
+        def only_forward() -> Any:
+            with torch.no_grad():
+                return forward()
+
+        def gradient() -> Any:
+            module.zero_grad(set_to_none=True)
+            (forward() * cotangent).sum().backward()
+
+        def arrays(_: Any) -> dict[str, Array]:
+            found = {}
+            for prefix, suffix in suffixes.items():
+                names = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih"}
+                found.update(
+                    {prefix + key: getattr(module, name + suffix).grad.numpy().T for key, name in names.items()}
+                )
+            return found
+
+        return {FORWARD: Run(only_forward, lambda y: {"sequence": y.numpy()}), GRADIENT: Run(gradient, arrays)}
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": torch.__version__, "threads": str(torch.get_num_threads())}

@@ -1,0 +1,137 @@
+"""`python -m multilstm.bench.scan`: `multilstm.scan` beside Keras, Flax, PyTorch and ONNX Runtime, on published shapes.
+
+All of it runs in one interleaved run, with each framework's own number of threads, on the same weights and inputs;
+only contestants whose answers agree are timed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json as jsonlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from multilstm.bench.contestants import CONTESTANTS, contestant_row
+from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
+from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
+from multilstm.bench.shapes import SHAPES, Shape
+from multilstm.environment import environment
+from multilstm.errors import EngineUnavailableError, UsageError, choice
+from multilstm.report.data import check_writable, write_text
+
+app = App(name="python -m multilstm.bench.scan", help_format="markdown", version_flags=())
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
+
+
+@app.default
+def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: str | None = None) -> None:
+    """Time multilstm.scan and other LSTMs, forward and with the gradient of all weights, on published shapes.
+
+    A number in the table is how many times longer a contestant takes than jax-scan: above 1, jax-scan is faster.
+
+    Parameters
+    ----------
+    shape
+        Shapes by name or glob, for example `--shape '64x*'`; all if left out.
+    contestant
+        Contestants beside jax-scan, by name; all that are installed if left out.
+    rounds
+        How often each is timed.
+    json
+        Write every sample to this file, with machine and versions; `-` is standard output.
+    """
+    if rounds < 1:
+        raise UsageError(f"--rounds must be at least 1, given {rounds}")
+    if json is not None:
+        check_writable(json)
+    shapes, names, skipped = _shapes(shape), *_contestants(contestant)
+    errors = Console(stderr=True, highlight=False)
+    rows, versions = measure(shapes, names, rounds, lambda text: errors.print(text, style="dim", markup=False))
+    if json is not None:
+        write_text(json, jsonlib.dumps(to_data(rows, versions, shapes), indent=1) + "\n")
+    console = Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 100)
+    show(rows, shapes, names, console)
+    for name, reason in skipped.items():
+        console.print(f"skipped {name}: {reason}", markup=False)
+
+
+def to_data(rows: Sequence[Row], versions: dict[str, dict[str, str]], shapes: Sequence[Shape]) -> dict[str, Any]:
+    """Everything that was measured, as JSON data; times in seconds."""
+    return {
+        "format": 1,
+        "environment": environment(),
+        "contestants": versions,
+        "shapes": {shape.name: {**vars(shape), "forward_flops": shape.flops()} for shape in shapes},
+        "rows": [vars(row) for row in rows],
+    }
+
+
+def show(rows: Sequence[Row], shapes: Sequence[Shape], names: Sequence[str], console: Console) -> None:
+    """Prints a table a quantity: jax-scan's milliseconds, and how many times longer each other contestant takes."""
+    others = [name for name in names if name != JUDGE]
+    for quantity in QUANTITIES:
+        title = "forward" if quantity != GRADIENT else "forward and gradient of all weights"
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
+        table.add_column("batch x timesteps\nx features x units", no_wrap=True)
+        table.add_column("jax-scan\nms", justify="right")
+        for name in others:
+            table.add_column(name.replace("-", "-\n"), justify="right")
+        for shape in shapes:
+            own = next(
+                row for row in rows if (row.shape, row.contestant, row.quantity) == (shape.name, JUDGE, quantity)
+            )
+            milliseconds = "-" if own.median_s is None else f"{1e3 * own.median_s:.3g}"
+            cells = [_cell(rows, shape.name, quantity, name) for name in others]
+            table.add_row(shape.name.replace("-bidirectional", "-bi"), milliseconds, *cells)
+        means = []
+        for name in others:
+            found = [value for shape in shapes if (value := ratio(rows, shape.name, quantity, name)) is not None]
+            means.append(f"{geometric_mean(found):.2f}" if found else "-")
+        if len(shapes) > 1:
+            table.add_row("geometric mean", "", *means, style="bold")
+        console.print(table)
+        console.print()
+    for row in rows:
+        if row.failure is not None:
+            console.print(f"not timed: {row.contestant} {row.shape} {row.quantity}: {row.failure}", markup=False)
+
+
+def _cell(rows: Sequence[Row], shape: str, quantity: str, name: str) -> str:
+    value = ratio(rows, shape, quantity, name)
+    if value is None:
+        return "-"
+    spread = ratio_by_round(rows, shape, quantity, name)
+    return f"{value:.2f}" + ("~" if max(spread) > 1.25 * min(spread) else "")
+
+
+def _shapes(patterns: Sequence[str]) -> list[Shape]:
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(shape.name, pattern) for shape in SHAPES):
+            raise UsageError(choice("shape", pattern, [shape.name for shape in SHAPES]))
+    return [
+        shape for shape in SHAPES if not patterns or any(fnmatch.fnmatchcase(shape.name, each) for each in patterns)
+    ]
+
+
+def _contestants(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Those to time, jax-scan first, and the others with the reason; one that is named must be installed."""
+    chosen = list(dict.fromkeys((JUDGE, *(names or CONTESTANTS))))
+    missing = {name: ", ".join(row.missing) for name in chosen if (row := contestant_row(name)).missing}
+    for name in (JUDGE, *names):
+        if name in missing:
+            raise EngineUnavailableError(
+                f"contestant {name!r} needs {missing[name]}, not installed here; "
+                f"install it with: pip install 'multilstm[all,bench]'"
+            )
+    return [name for name in chosen if name not in missing], {k: f"needs {v}" for k, v in missing.items()}
+
+
+if __name__ == "__main__":
+    from multilstm.cli import run
+
+    run(app)
