@@ -102,6 +102,7 @@ def stack(
             x, after = lstm(params, x, state, mask, **options)
             last.append(after)
         else:
-            x, *both = bidirectional(*params, x, *(state or (None, None)), mask, merge_mode, **options)
+            ahead, back = state or (None, None)
+            x, *both = bidirectional(params[0], params[1], x, ahead, back, mask, merge_mode, **options)
             last.append(tuple(both))
     return x, tuple(last)
