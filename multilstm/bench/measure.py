@@ -155,8 +155,18 @@ def _distance(quantity: str, actual: Array, desired: Array, shape: Shape) -> flo
         counts = np.arange(shape.timesteps) < shape.lengths()[:, None]
         actual, desired = actual[counts], desired[counts]
     scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
-    found = float((np.abs(actual - desired) / (row.atol + row.rtol * scale)).max())
+    found = float((np.abs(actual - desired) / (row.atol + row.rtol * scale)).max()) / _growth(shape)
     return found if math.isfinite(found) else math.inf
+
+
+def _growth(shape: Shape) -> float:
+    """How much larger than the row's a rounding error may be: the row is for sums of up to 200 products a gate.
+
+    A sum of n products in float32 errs by about sqrt(n) (Higham, Accuracy and Stability of Numerical Algorithms,
+    section 3.1), and every layer adds its own.
+    """
+    widest = max(shape.features, shape.directions * shape.units * (shape.layers > 1)) + shape.units
+    return max(1.0, math.sqrt(widest / 200)) * shape.layers
 
 
 def _time(worker: Worker, row: Row, timeout_s: float) -> list[float]:

@@ -59,29 +59,20 @@ class Names(NamedTuple):
         return (self.recurrent_activation, self.recurrent_activation, self.activation, self.recurrent_activation)
 
 
-def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
-    """A matrix product in the full precision of its dtype on every device."""
-    return jnp.matmul(left, right, precision="highest")
-
-
-def cell_forward(names: Names, params: LSTMParams, x: jax.Array, before: State) -> tuple[State, Gates]:
-    """One timestep.
+def cell_forward(names: Names, z: jax.Array, cell_before: jax.Array) -> tuple[State, Gates]:
+    """One timestep, from what its gates have received.
 
     Args:
         names: the activations.
-        params: the weights.
-        x: `[batch, features]`.
-        before: the state before the step, each `[batch, units]`.
+        z: `[batch, 4 * units]`, see above.
+        cell_before: the cell state before the step, `[batch, units]`.
 
     Returns:
         The state after the step, and what `cell_backward` needs of each gate, `[batch, units]`.
     """
-    z = matmul(x, params.kernel) + matmul(before.hidden, params.recurrent_kernel)
-    if params.bias is not None:
-        z = z + params.bias
     both = [activate_and_keep(name, part) for name, part in zip(names.gates, jnp.split(z, 4, -1), strict=True)]
     (i, keep_i), (f, keep_f), (g, keep_g), (o, keep_o) = both
-    cell = f * before.cell + i * g
+    cell = f * cell_before + i * g
     hidden = o * ACTIVATIONS[names.activation](cell)
     return State(hidden, cell), (keep_i, keep_f, keep_g, keep_o)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from multilstm.errors import InputError, choice
 from multilstm.scan.activations import check_activation
@@ -51,6 +52,18 @@ def check_arrays(
         raise InputError(f"lstm: the arrays have dtype {dtype}, expected a floating dtype such as float32")
     params, x, state = jax.tree.map(lambda array: array.astype(dtype), (params, x, state))
     return params, x, state, mask
+
+
+def check_mesh(mesh: Mesh | None, batch: int) -> None:
+    """Refuses a mesh that cannot share the batch.
+
+    Raises:
+        InputError: for more than one axis, or rows that are left over.
+    """
+    if mesh is not None and len(mesh.axis_names) != 1:
+        raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
+    if mesh is not None and batch % mesh.size:
+        raise InputError(f"lstm: the batch of {batch} cannot be shared equally by the {mesh.size} devices of the mesh")
 
 
 def check_merge_mode(mode: str | None) -> None:

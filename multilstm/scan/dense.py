@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.activations import activate, activate_and_keep, check_activation, pullback
-from multilstm.scan.cell import matmul
+from multilstm.scan.projection import matmul
 
 
 def dense(

@@ -1,31 +1,27 @@
-"""An LSTM over time: `lax.scan` forward, and backwards one reversed scan that carries two arrays.
+"""An LSTM over time, with Keras's semantics; the loop and its gradient are in `recurrence.py`.
 
 Pure functions over pytrees: they work under `jax.jit`, `jax.grad` and `jax.vmap`, and keep the dtype that they are
 given. What masks do is Keras's behaviour, and what is masked reaches neither outputs nor states nor gradients, NaN
 and infinity included.
 
-The gradient by hand (Graves 2012, section 4.6; the step is in `cell.py`): the reversed scan carries `dhidden` and
-`dcell` only and writes `dz` of every step. With X, H, Z the inputs, the hidden states before each step, and dz, of
-all steps and sequences under one another, each weight's gradient is then one product instead of a sum in the loop:
-
-    dkernel = X.T @ dZ;   drecurrent_kernel = H.T @ dZ;   dbias = sum(dZ);   dX = dZ @ kernel.T
-
-A masked step keeps the state, so that there `dz = 0`, and `dhidden`, `dcell` pass unchanged. The output of a masked
-step repeats the output before it. As the state is kept too, that output is the kept hidden state, except before the
-first step that counts, where it is 0: so it is a choice made after the scan, and needs no third carry.
+The output of a masked step repeats the output before it. As the state is kept too, that output is the kept hidden
+state, except before the first step that counts, where it is 0: so it is a choice made after the loop.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax.sharding import Mesh, PartitionSpec
 
-from multilstm.scan.cell import LSTMParams, Names, cell_backward, cell_forward, matmul
-from multilstm.scan.checks import check_arrays
+from multilstm.scan.cell import LSTMParams, Names
+from multilstm.scan.checks import check_arrays, check_mesh
+from multilstm.scan.plan import Plan, choose
+from multilstm.scan.recurrence import Dropout, Inputs, run, run_with_custom_gradient
 from multilstm.state import State
 
 
@@ -39,6 +35,10 @@ def lstm(
     recurrent_activation: str = "sigmoid",
     zero_output_for_mask: bool = False,
     custom_gradient: bool = True,
+    *,
+    unroll: bool = False,
+    checkpoint: bool | int = False,
+    mesh: Mesh | None = None,
 ) -> tuple[jax.Array, State]:
     """Runs an LSTM over a batch of sequences. It is compiled on its own; no `jax.jit` is needed around it.
 
@@ -53,6 +53,12 @@ def lstm(
         zero_output_for_mask: a masked step's output is 0; else it repeats the output before it (0, if there is none).
         custom_gradient: the gradient derived by hand, which saves time and memory. It allows reverse mode only
             (`jax.grad`, `jax.vjp`, and those of themselves); False also allows `jax.jvp` and `jax.hessian`.
+        unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few.
+        checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
+            True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
+        mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum
+            of the weights' gradients. `multilstm.scan.parallel.data_parallel_mesh` makes one. On a CPU, as many
+            devices as cores (`jax.config.update("jax_num_cpu_devices", 2)`) train up to twice as fast as one.
 
     Returns:
         The outputs `[batch, timesteps, units]` and the state after the last step, each `[batch, units]`.
@@ -62,7 +68,13 @@ def lstm(
     """
     names = Names(activation, recurrent_activation)
     params, x, state, mask = check_arrays(params, x, state, mask, names)
-    return _compiled(names, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask)  # type: ignore[no-any-return]
+    check_mesh(mesh, x.shape[0])
+    batch, timesteps, features = x.shape
+    rows = batch if mesh is None else batch // mesh.size
+    plan = choose(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize, unroll, checkpoint)
+    return _compiled(  # type: ignore[no-any-return]
+        names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, Dropout()
+    )
 
 
 def last_output(
@@ -83,6 +95,8 @@ def last_output(
 
 def _lstm(
     names: Names,
+    plan: Plan,
+    mesh: Mesh | None,
     go_backwards: bool,
     zero_output_for_mask: bool,
     custom_gradient: bool,
@@ -90,91 +104,37 @@ def _lstm(
     x: jax.Array,
     state: State | None,
     mask: jax.Array | None,
+    dropout: Dropout,
 ) -> tuple[jax.Array, State]:
     if state is None:
         zeros = jnp.zeros((x.shape[0], params.recurrent_kernel.shape[0]), x.dtype)
         state = State(zeros, zeros)
+    if x.shape[1] == 0:
+        return jnp.zeros((x.shape[0], 0, params.recurrent_kernel.shape[0]), x.dtype), state
     if go_backwards:
         x = jnp.flip(x, 1)
         mask = None if mask is None else jnp.flip(mask, 1)
     if mask is not None:
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
-    run = _scan_custom if custom_gradient else _scan
-    hidden, last = run(names, params, _time_first(x), state, None if mask is None else mask.T)
-    sequence = _time_first(hidden)
+    loop = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
+    if mesh is not None:
+        loop = _split(loop, mesh, dropout)
+    sequence, last = loop(params, Inputs(x, mask), state, dropout)
     if mask is not None:
         shown = mask if zero_output_for_mask else jnp.cumsum(mask, 1) > 0
         sequence = jnp.where(shown[..., None], sequence, 0)
     return sequence, last
 
 
-_compiled = jax.jit(_lstm, static_argnums=(0, 1, 2, 3))
+_compiled = jax.jit(_lstm, static_argnums=(0, 1, 2, 3, 4, 5))
 
 
-def _time_first(x: jax.Array) -> jax.Array:
-    return jnp.swapaxes(x, 0, 1)
-
-
-def _scan(
-    names: Names, params: LSTMParams, x: jax.Array, state: State, mask: jax.Array | None
-) -> tuple[jax.Array, State]:
-    """Time first: `x [timesteps, batch, features]`, `mask [timesteps, batch]`; hidden states and the last state."""
-
-    def step(before: State, now: tuple[jax.Array, jax.Array | None]) -> tuple[State, jax.Array]:
-        after = _keep_masked(now[1], cell_forward(names, params, now[0], before)[0], before)
-        return after, after.hidden
-
-    last, hidden = lax.scan(step, state, (x, mask))
-    return hidden, last
-
-
-def _scan_forward(
-    names: Names, params: LSTMParams, x: jax.Array, state: State, mask: jax.Array | None
-) -> tuple[tuple[jax.Array, State], Any]:
-    def step(before: State, now: tuple[jax.Array, jax.Array | None]) -> tuple[State, Any]:
-        after, gates = cell_forward(names, params, now[0], before)
-        after = _keep_masked(now[1], after, before)
-        return after, (after.hidden, after.cell, gates)
-
-    last, (hidden, cell, gates) = lax.scan(step, state, (x, mask))
-    return (hidden, last), (params, x, state, mask, hidden, cell, gates)
-
-
-def _scan_backward(names: Names, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
-    params, x, state, mask, hidden, cell, gates = residuals
-    dsequence, dlast = cotangents
-    recurrent_transposed = params.recurrent_kernel.T
-
-    def step(after: State, now: Any) -> tuple[State, jax.Array]:
-        doutput, gates, cell_before, cell, mask = now
-        after = State(after.hidden + doutput, after.cell)
-        dz, dcell_before = cell_backward(names, gates, cell_before, cell, after)
-        if mask is not None:
-            dz = jnp.where(mask[:, None], dz, 0)
-        before = State(matmul(dz, recurrent_transposed), dcell_before)
-        return _keep_masked(mask, before, after), dz
-
-    dstate, dz = lax.scan(step, dlast, (dsequence, gates, _before(state.cell, cell), cell, mask), reverse=True)
-    over_steps = functools.partial(jnp.tensordot, axes=((0, 1), (0, 1)), precision="highest")
-    dparams = LSTMParams(
-        kernel=over_steps(x, dz),
-        recurrent_kernel=over_steps(_before(state.hidden, hidden), dz),
-        bias=None if params.bias is None else dz.sum((0, 1)),
+def _split(loop: Callable[..., Any], mesh: Mesh, dropout: Dropout) -> Callable[..., Any]:
+    """The loop on every device over its own rows; the transpose of "the same weights everywhere" is their sum."""
+    rows = PartitionSpec(*mesh.axis_names)
+    by_gate = PartitionSpec(None, *mesh.axis_names)
+    drops = Dropout(*(by_gate if each is not None and each.ndim == 3 else rows for each in dropout))
+    return jax.shard_map(  # type: ignore[no-any-return]
+        loop, mesh=mesh, in_specs=(PartitionSpec(), rows, rows, drops), out_specs=rows, check_vma=False
     )
-    return dparams, matmul(dz, params.kernel.T), dstate, None
-
-
-_scan_custom = jax.custom_vjp(_scan, nondiff_argnums=(0,))
-_scan_custom.defvjp(_scan_forward, _scan_backward)
-
-
-def _keep_masked(mask: jax.Array | None, after: State, before: State) -> State:
-    if mask is None:
-        return after
-    return State(*(jnp.where(mask[:, None], new, old) for new, old in zip(after, before, strict=True)))
-
-
-def _before(first: jax.Array, after: jax.Array) -> jax.Array:
-    """The value before each step, `[timesteps, batch, units]`, from the first one and those after each step."""
-    return jnp.concatenate([first[None], after], 0)[:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -34,13 +35,17 @@ class ContestantRow(NamedTuple):
 
 
 _HERE = "multilstm.bench.contestants"
+_CORES = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 _JAX = ENGINES["jax-scan"].environment
 _TENSORFLOW = ENGINES["keras-tensorflow"].environment
 
 CONTESTANTS: dict[str, ContestantRow] = {
     row.name: row
     for row in (
-        ContestantRow("jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX),
+        ContestantRow(
+            "jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), {**_JAX, "JAX_NUM_CPU_DEVICES": _CORES}
+        ),
+        ContestantRow("jax-scan-one", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX),
         ContestantRow(
             "keras-jax", f"{_HERE}.keras_jax:KerasJaxContestant", ("keras", "jax"), ENGINES["keras-jax"].environment
         ),

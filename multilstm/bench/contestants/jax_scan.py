@@ -7,16 +7,23 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
 from multilstm.bench.shapes import Array, Problem
 from multilstm.engines import jax_platform
 from multilstm.scan import LSTMParams, stack
+from multilstm.scan.parallel import data_parallel_mesh
+
+WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
 
 
 @final
 class ScanContestant(AbstractContestant):
-    """Layers on top of one another, each forward or in both directions."""
+    """Layers on top of one another, each forward or in both directions; the batch is split over all devices.
+
+    A batch that they cannot share, or that has too little work to be worth it, stays on one.
+    """
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [
@@ -25,12 +32,20 @@ class ScanContestant(AbstractContestant):
             else LSTMParams(*map(jnp.asarray, layer[0]))
             for layer in problem.weights
         ]
-        x, cotangent = jnp.asarray(problem.x), jnp.asarray(problem.cotangent)
+        shape, devices = problem.shape, jax.devices()
+        numbers = shape.batch * shape.timesteps * shape.units
+        mesh = None
+        if len(devices) > 1 and shape.batch % len(devices) == 0 and numbers > WORTH_SPLITTING:
+            mesh = data_parallel_mesh(devices)
+        whole = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+        rows = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+        params = jax.device_put(params, whole)
+        x, cotangent = jax.device_put((problem.x, problem.cotangent), rows)
 
         mask = None if problem.mask is None else jnp.asarray(problem.mask)
 
         def forward(params: Any, x: Any) -> Any:
-            return stack(params, x, mask=mask)[0]
+            return stack(params, x, mask=mask, mesh=mesh)[0]
 
         def loss(params: Any, x: Any, cotangent: Any) -> Any:
             return (forward(params, x) * cotangent).sum()

@@ -1,0 +1,79 @@
+"""The product of inputs or hidden states with their kernel, under dropout, and its derivatives.
+
+Dropout multiplies what goes into the product by one array for all timesteps of a sequence (Gal and Ghahramani 2016,
+https://arxiv.org/abs/1512.05287), which is what Keras does: `[batch, size]` is the same for all gates (Keras's
+implementation 2), `[4, batch, size]` is one for each gate i, f, c, o (Keras's implementation 1).
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
+    """A matrix product in the full precision of its dtype on every device."""
+    return jnp.matmul(left, right, precision="highest")
+
+
+def project(kernel: jax.Array, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
+    """`(v * dropout) @ kernel`.
+
+    Args:
+        kernel: `[size, 4 * units]`.
+        dropout: what `v` is multiplied by, `[batch, size]`, or `[4, batch, size]` by gate; None: nothing.
+        v: `[..., batch, size]`.
+
+    Returns:
+        `[..., batch, 4 * units]`.
+    """
+    if dropout is None or dropout.ndim == 2:
+        return matmul(_drop(v, dropout), kernel)
+    gates = zip(dropout, jnp.split(kernel, 4, -1), strict=True)
+    return jnp.concatenate([matmul(v * each, part) for each, part in gates], -1)
+
+
+def pull_input(transposed: jax.Array, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
+    """The derivative of `project` by `v`.
+
+    Args:
+        transposed: the kernel's transpose, `[4 * units, size]`.
+        dropout: see `project`.
+        dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
+
+    Returns:
+        `[..., batch, size]`.
+    """
+    if dropout is None or dropout.ndim == 2:
+        return _drop(matmul(dz, transposed), dropout)
+    gates = zip(dropout, jnp.split(dz, 4, -1), jnp.split(transposed, 4, 0), strict=True)
+    parts = [matmul(part, rows) * each for each, part, rows in gates]
+    return parts[0] + parts[1] + parts[2] + parts[3]
+
+
+def pull_kernel(dropout: jax.Array | None, v: jax.Array, dz: jax.Array) -> jax.Array:
+    """The derivative of `project` by the kernel, `[size, 4 * units]`: one product over all of `v`'s leading axes.
+
+    Args:
+        dropout: see `project`.
+        v: `[..., batch, size]`.
+        dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
+    """
+    axes = tuple(range(v.ndim - 1))
+    if dropout is None or dropout.ndim == 2:
+        return _over_rows(_drop(v, dropout), dz, axes)
+    gates = zip(dropout, jnp.split(dz, 4, -1), strict=True)
+    return jnp.concatenate([_over_rows(v * each, part, axes) for each, part in gates], -1)
+
+
+def sum_rows(dz: jax.Array) -> jax.Array:
+    """The sum over all axes but the last, as a product with ones: on a CPU several times faster than a reduction."""
+    return _over_rows(jnp.ones(dz.shape[:-1], dz.dtype), dz, tuple(range(dz.ndim - 1)))
+
+
+def _drop(v: jax.Array, dropout: jax.Array | None) -> jax.Array:
+    return v if dropout is None else v * dropout
+
+
+def _over_rows(left: jax.Array, right: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    return jnp.tensordot(left, right, axes=(axes, axes), precision="highest")
