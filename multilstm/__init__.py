@@ -12,6 +12,9 @@ Importing this package imports no deep-learning framework; engines run in proces
 from multilstm.api import RunResult, parity, run
 from multilstm.errors import MultilstmError
 from multilstm.spec import (
+    L1,
+    L1L2,
+    L2,
     LSTM,
     Activation,
     Bidirectional,
@@ -22,10 +25,15 @@ from multilstm.spec import (
     Graph,
     Input,
     Masking,
+    MaxNorm,
+    MinMaxNorm,
     Model,
+    NonNeg,
+    OrthogonalRegularizer,
     RepeatVector,
     Sequential,
     TimeDistributed,
+    UnitNorm,
 )
 from multilstm.state import State
 from multilstm.training import SGD, Adam, RMSprop
@@ -33,8 +41,9 @@ from multilstm.version import __version__
 from multilstm.weights import discriminating_weights, gates, initial_weights, load_weights, save_weights
 
 __all__ = [
-    "LSTM", "SGD", "Activation", "Adam", "Bidirectional", "Concatenate", "Dense", "Dropout", "Embedding", "Graph",
-    "Input", "Masking", "Model", "MultilstmError", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State",
-    "TimeDistributed", "__version__", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity",
-    "run", "save_weights",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Activation", "Adam", "Bidirectional", "Concatenate", "Dense", "Dropout",
+    "Embedding", "Graph", "Input", "Masking", "MaxNorm", "MinMaxNorm", "Model", "MultilstmError", "NonNeg",
+    "OrthogonalRegularizer", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State", "TimeDistributed",
+    "UnitNorm", "__version__", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity", "run",
+    "save_weights",
 ]  # fmt: skip

@@ -113,12 +113,12 @@ class Answer:
     """What one step gave.
 
     Attributes:
-        loss: the scalar loss, or None for `forward`.
+        loss: the scalar loss, the penalties of regularizers included; or None for `forward`.
         accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
         outputs: the model's outputs, in order.
         sequences: for every LSTM layer with return_sequences, what it returned, `[batch, timesteps, units]`.
         states: for every LSTM, its state after the last timestep, each `[batch, units]`.
-        gradients: for every weight, the gradient of the loss, of the weight's shape.
+        gradients: for every weight that is trained, the gradient of the loss, of the weight's shape.
     """
 
     loss: float | None = None

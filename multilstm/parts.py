@@ -90,7 +90,7 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
     trains = not engine_row(engine).witness
     possible = {
         "forward": True,
-        "gradient": case.loss is not None,
+        "gradient": case.loss is not None and bool(case.spec.trainable_weights),
         "program": trains and bool(case.training),
         "updates": trains and case.updates_on is not None and dtype == "float64",
     }

@@ -21,7 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from multilstm.errors import InputError
-from multilstm.spec import LSTM, Bidirectional, Graph, Layer, TimeDistributed
+from multilstm.spec import LSTM, Graph
 
 Array = np.ndarray
 Initialiser = Callable[[np.random.Generator, Sequence[int]], Array]
@@ -191,8 +191,8 @@ def discriminating_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """
     found = _initial(graph, seed)
     for name, values in found.items():
-        layer, weight = _owner(graph, name)
-        if weight == "bias" or _initialiser_name(layer, weight) in ("zeros", "ones"):
+        layer, weight = graph.owner(name)
+        if weight == "bias" or getattr(layer, f"{weight}_initializer") in ("zeros", "ones"):
             found[name] = values + _generator(seed, name, "noise").uniform(-0.25, 0.25, values.shape)
     return {name: values.astype(np.float32) for name, values in found.items()}
 
@@ -207,8 +207,8 @@ def _initial(graph: Graph, seed: int) -> dict[str, Array]:
         )
     found = {}
     for name, shape in graph.weight_shapes.items():
-        layer, weight = _owner(graph, name)
-        initialise, rng = INITIALISERS[_initialiser_name(layer, weight)], _generator(seed, name)
+        layer, weight = graph.owner(name)
+        initialise, rng = INITIALISERS[getattr(layer, f"{weight}_initializer")], _generator(seed, name)
         if weight == "bias" and isinstance(layer, LSTM) and layer.unit_forget_bias:
             # As Keras: i; f, all ones; c and o in one draw. A fan of this bias is therefore not 4 * units.
             units = layer.units
@@ -217,20 +217,6 @@ def _initial(graph: Graph, seed: int) -> dict[str, Array]:
         else:
             found[name] = initialise(rng, shape)
     return found
-
-
-def _owner(graph: Graph, name: str) -> tuple[Layer, str]:
-    """The layer that has the arguments of a weight (the wrapped one of a wrapper), and the weight's own name."""
-    owner, *direction, weight = name.split("/")
-    layer = graph.layer(owner)
-    if isinstance(layer, Bidirectional):
-        return layer.directions[direction[0]], weight
-    return (layer.layer if isinstance(layer, TimeDistributed) else layer), weight
-
-
-def _initialiser_name(layer: Layer, weight: str) -> str:
-    name: str = getattr(layer, f"{weight.removesuffix('_kernel')}_initializer")
-    return name
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:

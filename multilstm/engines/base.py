@@ -52,8 +52,8 @@ class AbstractProgram(abc.ABC):
                 at what the graph itself passes to it.
 
         Returns:
-            An answer with loss (but for `forward`), outputs, sequences, states of every LSTM, and gradients (for
-            `gradient`).
+            An answer with loss, penalties included (but for `forward`), outputs, sequences, states of every LSTM, and
+            gradients of `spec.trainable_weights` (for `gradient`).
         """
 
     @property
@@ -177,8 +177,8 @@ def _slots(job: Job) -> dict[str, Array]:
     if job.slots is not None:
         return {name: _cast(value, job.dtype) for name, value in job.slots.items()}
     return {
-        f"{name}/{slot}": np.zeros(shape, job.dtype)
-        for name, shape in job.spec.weight_shapes.items()
+        f"{name}/{slot}": np.zeros(job.spec.weight_shapes[name], job.dtype)
+        for name in job.spec.trainable_weights
         for slot in job.optimizer.slots
     }
 

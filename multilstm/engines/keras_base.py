@@ -183,11 +183,14 @@ class AbstractKerasProgram(AbstractProgram):
 
     loop: str  # what this backend's generic recurrent loop is
 
-    def total_loss(self, targets: list[Any], outputs: list[Any]) -> Any:
-        """The sum of the losses of the model's own outputs; each takes the output's Keras mask into account."""
+    def total_loss(self, targets: list[Any], outputs: list[Any], penalties: list[Any]) -> Any:
+        """The sum of the losses of the model's own outputs, and of `penalties`, which are Keras's `model.losses`.
+
+        Each loss takes the output's Keras mask into account.
+        """
         total = None
-        for target, output in zip(targets, outputs[: self.outputs_count], strict=True):
-            loss = self.loss(target, output)
+        own = zip(targets, outputs[: self.outputs_count], strict=True)
+        for loss in (*(self.loss(target, output) for target, output in own), *penalties):
             total = loss if total is None else total + loss
         return total
 

@@ -86,9 +86,11 @@ class KerasJaxProgram(AbstractKerasProgram):
         def forward(weights: Any) -> tuple[Any, Any]:
             training = kind == "gradient"
             with keras.StatelessScope():
-                outputs, after = self.model.stateless_call(weights, other, inputs, training=training, mask=masks)
+                outputs, after, penalties = self.model.stateless_call(
+                    weights, other, inputs, training=training, mask=masks, return_losses=True
+                )
             outputs = keras.tree.flatten(outputs)
-            loss = None if kind == "forward" else self.total_loss(targets, outputs)
+            loss = None if kind == "forward" else self.total_loss(targets, outputs, penalties)
             return loss, (outputs, after)
 
         if kind == "gradient":

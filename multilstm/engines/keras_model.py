@@ -10,6 +10,7 @@ import keras
 
 from multilstm import keras_layers
 from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Layer, Ref, TimeDistributed
+from multilstm.spec.penalties import Penalty, Regularizer
 from multilstm.state import State
 
 
@@ -119,7 +120,7 @@ class KerasModel:
             return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
         unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
         fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
-        arguments = {key: getattr(layer, key) for key in fields}
+        arguments = {key: self._argument(getattr(layer, key)) for key in fields}
         if isinstance(layer, (Bidirectional, TimeDistributed)):
             arguments["layer"] = self._layer(layer.layer)
         if isinstance(layer, LSTM):
@@ -127,6 +128,15 @@ class KerasModel:
         name = type(layer).__name__
         source = keras_layers if self._portable and hasattr(keras_layers, name) else keras.layers
         return getattr(source, name)(**arguments, **({"name": layer.name} if layer.name else {}))
+
+    def _argument(self, value: Any) -> Any:
+        """The Keras regularizer or constraint of a spec's; all else as it is."""
+        if not isinstance(value, Penalty):
+            return value
+        plain = keras.regularizers if isinstance(value, Regularizer) else keras.constraints
+        name = type(value).__name__
+        source = keras_layers if self._portable and hasattr(keras_layers, name) else plain
+        return getattr(source, name)(**dataclasses.asdict(value))
 
     def _given_states(self, layer: str, inputs: Mapping[str, Any]) -> list[Any]:
         names = [name for name in self._given if name.split("/")[0] == layer]

@@ -99,11 +99,11 @@ class KerasTensorflowProgram(AbstractKerasProgram):
                 masks[index] = mask
             if kind != "gradient":
                 outputs = keras.tree.flatten(self.model(inputs, training=False, mask=masks))
-                loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs)
+                loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
             with tf.GradientTape() as tape:
                 outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
-                loss = self.total_loss(targets, outputs)
+                loss = self.total_loss(targets, outputs, self.model.losses)
             return loss, outputs, tape.gradient(loss, [weight.value for weight in self.model.trainable_variables])
 
         return compute

@@ -62,11 +62,13 @@ class KerasTorchProgram(AbstractKerasProgram):
         if kind in ("forward", "evaluate"):
             with torch.no_grad():
                 outputs = keras.tree.flatten(self.model(tensors, training=False, mask=given))
-                return (None if kind == "forward" else self.total_loss(wanted, outputs)), outputs, []
+                loss = None if kind == "forward" else self.total_loss(wanted, outputs, self.model.losses)
+                return loss, outputs, []
         self.model.zero_grad()
         outputs = keras.tree.flatten(self.model(tensors, training=True, mask=given))
-        loss = self.total_loss(wanted, outputs)
-        loss.backward()
+        loss = self.total_loss(wanted, outputs, self.model.losses)
+        if self.model.trainable_variables:  # PyTorch refuses to differentiate by nothing
+            loss.backward()
         return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables]
 
     def apply(self, gradients: list[Any]) -> None:

@@ -1,8 +1,8 @@
 """The judge: forward pass, losses and backpropagation through time in NumPy float64, by hand, with no framework.
 
 Whatever the job's dtype, arrays are computed, and come back, as float64. What it does where Keras is silent or at odds
-with itself is in reference_rulings.md beside this file; activations, the LSTM and the other layers are in
-`reference_activations`, `reference_lstm` and `reference_layers`.
+with itself is in reference_rulings.md beside this file; activations, the LSTM, the other layers and the gradients of
+regularizers are in `reference_activations`, `reference_lstm`, `reference_layers` and `reference_penalties`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference_activations import sigmoid
 from multilstm.engines.reference_layers import Applied, Given, Maybe, apply
 from multilstm.engines.reference_lstm import LSTMRecord
+from multilstm.engines.reference_penalties import penalty_gradient
 from multilstm.engines.self_test import Operations
 from multilstm.job import Answer, Array, Batch, Job
 from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
@@ -122,6 +123,7 @@ class ReferenceProgram(AbstractProgram):
             loss, gradients = None, {}
             if kind != "forward":
                 loss, d_outputs = self._losses(run, batch.targets)
+                loss = float(loss + self._spec.penalty(self._weights))
             if kind in ("gradient", "update"):
                 gradients = self._backward(run, d_outputs)
             if kind == "update":
@@ -184,7 +186,10 @@ class ReferenceProgram(AbstractProgram):
         return total, gradients
 
     def _backward(self, run: _Pass, d_outputs: list[tuple[Ref, Array]]) -> dict[str, Array]:
-        """Goes back over the tape; gradients of a tensor or weight that is used several times add up."""
+        """Goes back over the tape; gradients of a tensor or weight that is used several times add up.
+
+        Weights that are not trained are left out of what it returns.
+        """
         d_tensors: dict[Ref, Array] = {}
         d_weights = {name: np.zeros_like(weight) for name, weight in self._weights.items()}
 
@@ -206,7 +211,9 @@ class ReferenceProgram(AbstractProgram):
             for number, ref in enumerate(call.initial_state):
                 if from_graph[number // 2]:
                     add(ref, back.states[number])
-        return d_weights
+        for name, regularizer in self._spec.regularizers.items():
+            d_weights[name] += penalty_gradient(regularizer, self._weights[name])
+        return {name: d_weights[name] for name in self._spec.trainable_weights}
 
     def _update(self, gradients: Mapping[str, Array]) -> None:
         assert self._optimizer is not None
@@ -215,6 +222,8 @@ class ReferenceProgram(AbstractProgram):
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
             self._weights[name], slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
             self._slots.update({f"{name}/{slot}": array for slot, array in slots.items()})
+        for name, constraint in self._spec.constraints.items():
+            self._weights[name] = constraint(self._weights[name])
         self._iteration += 1
 
 

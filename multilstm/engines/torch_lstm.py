@@ -164,11 +164,12 @@ class TorchLSTMProgram(AbstractProgram):
                 loss = sum(
                     _loss(str(self._loss), output, target, mask)
                     for output, target, mask in zip(outputs, targets, masks, strict=True)
-                )
+                ) + self._spec.penalty(self._weights)
         if kind in ("gradient", "update"):
-            wanted = list(self._weights.values())
+            names = self._spec.trainable_weights
+            wanted = [self._weights[name] for name in names]
             found = torch.autograd.grad(loss, wanted, materialize_grads=True) if wanted else ()
-            gradients = dict(zip(self._weights, found, strict=True))
+            gradients = dict(zip(names, found, strict=True))
         if kind == "update":
             self._update(gradients)
         return Answer(
@@ -267,7 +268,8 @@ class TorchLSTMProgram(AbstractProgram):
         for name, gradient in gradients.items():
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
             weight, slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
-            self._weights[name] = weight.requires_grad_()
+            constraint = self._spec.constraints.get(name)
+            self._weights[name] = (weight if constraint is None else constraint(weight)).requires_grad_()
             self._slots.update({f"{name}/{slot}": tensor for slot, tensor in slots.items()})
         self._iteration += 1
 

@@ -5,11 +5,15 @@ No line is longer than 80 columns, and no name reaches the terminal with control
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from multilstm.spec.layers import LSTM, Activation, Bidirectional, Dense, Dropout, InputLayer, Layer, TimeDistributed
+from multilstm.spec.base import Layer
+from multilstm.spec.layers import LSTM, Activation, Bidirectional, Dense, Dropout, InputLayer, TimeDistributed
 from multilstm.spec.model import Graph, Ref
+from multilstm.spec.penalties import Penalty
 from multilstm.spec.shapes import formula, show, weight_shapes
 
 WIDTH = 80
@@ -36,7 +40,9 @@ def summary(graph: Graph) -> str:
     for layer in graph.layers:
         lines += [*_layer(graph, calls, layer), ""]
     size = graph.parameter_count
-    lines[-1:] = [_RULE, *_row(f"Total ({_bytes(4 * size)} in float32)", "", f"{size:,}"), ""]
+    lines[-1:] = [_RULE, *_row(f"Total ({_bytes(4 * size)} in float32)", "", f"{size:,}")]
+    trained = sum(math.prod(graph.weight_shapes[name]) for name in graph.trainable_weights)
+    lines += [*([] if trained == size else _row("of which a training changes", "", f"{trained:,}")), ""]
     lines += [line for text in _remarks(graph, calls) for line in _wrap(text, "")]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -55,6 +61,8 @@ def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[
         yield from _wrap(f"{count:,} = {words}", _INDENT)
         yield from _wrap(f"{' ' * len(f'{count:,}')} = {figures}", _INDENT)
     yield from _weights(graph, layer)
+    if count:
+        yield from _training(layer.layer if isinstance(layer, (Bidirectional, TimeDistributed)) else layer)
     yield from _behaviour(graph, calls, layer)
     if graph.sequential or isinstance(layer, InputLayer):
         return
@@ -78,6 +86,13 @@ def _weights(graph: Graph, layer: Layer) -> Iterator[str]:
             shown = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
         items.append(f"{name} {shown}")
     yield from _list(label, items)
+
+
+def _training(layer: Layer) -> Iterator[str]:
+    """What a training does with the weights beside following the gradient."""
+    penalties = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    said = [f"{name} {value!r}" for name, value in penalties.items() if isinstance(value, Penalty)]
+    yield from _list("", said if layer.trainable else ["not trained"])
 
 
 def _behaviour(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:

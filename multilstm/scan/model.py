@@ -107,9 +107,13 @@ class ScanModel:
         *,
         loss: str,
     ) -> tuple[jax.Array, Evaluation]:
-        """The loss, summed over all outputs, and what `apply` gives; `targets` has an array for every output."""
+        """The loss, summed over all outputs, and what `apply` gives; `targets` has an array for every output.
+
+        What regularizers add for `weights` is part of the loss.
+        """
         evaluation = self.apply(weights, inputs, masks, states, dropout)
-        return loss_value(loss, evaluation.outputs, targets, evaluation.output_masks), evaluation
+        value = loss_value(loss, evaluation.outputs, targets, evaluation.output_masks)
+        return value + self.spec.penalty(weights), evaluation
 
     def gradient(
         self,
@@ -122,12 +126,13 @@ class ScanModel:
         *,
         loss: str,
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
-        """What `loss` gives, and the gradient of the loss by every weight."""
+        """What `loss` gives, and the gradient of the loss by every weight of `spec.trainable_weights`."""
 
-        def differentiated(given: Arrays) -> tuple[jax.Array, Evaluation]:
-            return self.loss(given, inputs, targets, masks, states, dropout, loss=loss)
+        def differentiated(trained: Arrays) -> tuple[jax.Array, Evaluation]:
+            return self.loss({**weights, **trained}, inputs, targets, masks, states, dropout, loss=loss)
 
-        (value, evaluation), gradients = jax.value_and_grad(differentiated, has_aux=True)(dict(weights))
+        trained = {name: weights[name] for name in self.spec.trainable_weights}
+        (value, evaluation), gradients = jax.value_and_grad(differentiated, has_aux=True)(trained)
         return value, evaluation, gradients
 
     def train_step(
@@ -144,11 +149,11 @@ class ScanModel:
         optimizer: Optimizer,
         loss: str,
     ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]:
-        """One update of all weights.
+        """One update of all weights that are trained; constraints act after it.
 
         Args:
             weights: every weight by `layer/weight`.
-            slots: every optimizer slot by `layer/weight/slot`, zeros at first.
+            slots: every optimizer slot of every weight that is trained, by `layer/weight/slot`, zeros at first.
             coefficients: `optimizer.coefficients(iteration)`. Under `jax.jit` they are arguments, so that a new
                 iteration compiles nothing; they are converted to each weight's dtype.
             inputs: as in `apply`; so are `masks`, `states` and `dropout`.
@@ -180,17 +185,19 @@ class ScanModel:
             weights: see `train_step`.
             slots: see `train_step`.
             coefficients: see `train_step`.
-            gradients: of every weight, by `layer/weight`.
+            gradients: of every weight that is trained, by `layer/weight`.
             optimizer: its update rule.
 
         Returns:
             The new weights and the new slots.
         """
-        new_weights, new_slots = {}, {}
-        for name, weight in weights.items():
+        new_weights, new_slots = dict(weights), {}
+        for name in self.spec.trainable_weights:
+            weight, constraint = weights[name], self.spec.constraints.get(name)
             own = {slot: slots[f"{name}/{slot}"] for slot in optimizer.slots}
             scalars = {key: jnp.asarray(number, weight.dtype) for key, number in coefficients.items()}
-            new_weights[name], after = optimizer.step(weight, gradients[name], own, scalars)
+            stepped, after = optimizer.step(weight, gradients[name], own, scalars)
+            new_weights[name] = stepped if constraint is None else constraint(stepped)
             new_slots.update({f"{name}/{slot}": array for slot, array in after.items()})
         return new_weights, new_slots
 

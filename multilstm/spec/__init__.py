@@ -8,6 +8,7 @@ For example:
     466
 """
 
+from multilstm.spec.base import Layer, Tensor
 from multilstm.spec.keras_config import from_json, to_json
 from multilstm.spec.layers import (
     LSTM,
@@ -19,16 +20,27 @@ from multilstm.spec.layers import (
     Embedding,
     Input,
     InputLayer,
-    Layer,
     Masking,
     RepeatVector,
-    Tensor,
     TimeDistributed,
 )
 from multilstm.spec.model import Call, Graph, Model, Ref, Sequential
+from multilstm.spec.penalties import (
+    L1,
+    L1L2,
+    L2,
+    Constraint,
+    MaxNorm,
+    MinMaxNorm,
+    NonNeg,
+    OrthogonalRegularizer,
+    Regularizer,
+    UnitNorm,
+)
 
 __all__ = [
-    "LSTM", "Activation", "Bidirectional", "Call", "Concatenate", "Dense", "Dropout", "Embedding", "Graph", "Input",
-    "InputLayer", "Layer", "Masking", "Model", "Ref", "RepeatVector", "Sequential", "Tensor", "TimeDistributed",
-    "from_json", "to_json",
+    "L1", "L1L2", "L2", "LSTM", "Activation", "Bidirectional", "Call", "Concatenate", "Constraint", "Dense", "Dropout",
+    "Embedding", "Graph", "Input", "InputLayer", "Layer", "Masking", "MaxNorm", "MinMaxNorm", "Model", "NonNeg",
+    "OrthogonalRegularizer", "Ref", "Regularizer", "RepeatVector", "Sequential", "Tensor", "TimeDistributed",
+    "UnitNorm", "from_json", "to_json",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ Keras 3.0 to 3.15); Keras 2's differs, and is recognised only in order to be ref
 
 from __future__ import annotations
 
+import dataclasses
 import graphlib
 import json
 import math
@@ -17,19 +18,19 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from multilstm.errors import SpecError
+from multilstm.spec.base import Layer, Tensor
 from multilstm.spec.keras_layer import (
     SHAPES,
     as_dict,
     brief,
     check_dtype,
-    check_fixed,
     class_of,
     read_layer,
     read_shape,
     refuse,
     write_layer,
 )
-from multilstm.spec.layers import Embedding, InputLayer, Layer, Tensor
+from multilstm.spec.layers import Bidirectional, Embedding, InputLayer, TimeDistributed
 from multilstm.spec.model import Graph, Model, Ref, Sequential
 
 SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
@@ -77,7 +78,8 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
         )
     name = class_of(model, MODELS, "the model")
     config = as_dict(model.get("config"), f"config of {name}")
-    check_fixed(config, "trainable", name)
+    if not isinstance(config.get("trainable", True), bool):
+        refuse(f"trainable of {name}", config["trainable"], "true or false")
     check_dtype(config.get("dtype"), name)
     entries = config.get("layers")
     if not isinstance(entries, (list, tuple)) or not entries:
@@ -85,7 +87,18 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
     title = config.get("name", "model")
     if not isinstance(title, str):
         refuse(f"name of {name}", title, "text")
-    return _read_sequential(title, config) if name == "Sequential" else _read_functional(title, config)
+    graph = _read_sequential(title, config) if name == "Sequential" else _read_functional(title, config)
+    if config.get("trainable", True):
+        return graph
+    return dataclasses.replace(graph, layers=tuple(_frozen(layer) for layer in graph.layers))
+
+
+def _frozen(layer: Layer) -> Layer:
+    """The layer of a model that is not trained as a whole."""
+    inner: dict[str, Any] = (
+        {"layer": _frozen(layer.layer)} if isinstance(layer, (Bidirectional, TimeDistributed)) else {}
+    )
+    return layer if isinstance(layer, InputLayer) else dataclasses.replace(layer, trainable=False, **inner)
 
 
 def _functional(graph: Graph) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from multilstm.errors import SpecError, choice
-from multilstm.spec.layers import INITIALIZERS, LAYERS, LSTM, Bidirectional, Dense, InputLayer, Layer
+from multilstm.spec.base import Layer
+from multilstm.spec.layers import INITIALIZERS, LAYERS, LSTM, Bidirectional, Dense, InputLayer
+from multilstm.spec.penalties import KINDS, Penalty, Regularizer, named
 
 POLICIES = ("float32", "float64")
 INPUT_DTYPES = {"float32": "float32", "float64": "float32", "int32": "int32", "int64": "int32"}
@@ -48,6 +50,7 @@ FIXED: dict[str, Any] = {
     "weights": None,
 }  # fmt: skip
 SHAPES = ("batch_shape", "batch_input_shape")
+_INPUT = ("shape", "batch_size", "dtype")
 
 TEXT_LIMIT = 1000  # characters of one name
 
@@ -65,11 +68,18 @@ def write_layer(layer: Layer) -> dict[str, Any]:
         config = {name: getattr(layer, name) for name in fields if name != "name" or layer.name is not None}
     inner = config.get("layer")
     if isinstance(inner, Layer):
-        prefixed = isinstance(layer, Bidirectional) and inner.name is not None  # as Keras does
-        named = dataclasses.replace(inner, name=f"forward_{inner.name}") if prefixed else inner
-        config["layer"] = write_layer(named)
+        renamed = isinstance(layer, Bidirectional) and inner.name is not None  # as Keras does
+        prefixed = dataclasses.replace(inner, name=f"forward_{inner.name}") if renamed else inner
+        config["layer"] = write_layer(prefixed)
+    config = {key: _write_penalty(value) if isinstance(value, Penalty) else value for key, value in config.items()}
     name = type(layer).__name__
     return {"module": "keras.layers", "class_name": name, "config": config, "registered_name": None}
+
+
+def _write_penalty(value: Penalty) -> dict[str, Any]:
+    module = "keras.regularizers" if isinstance(value, Regularizer) else "keras.constraints"
+    config = dataclasses.asdict(value)
+    return {"module": module, "class_name": type(value).__name__, "config": config, "registered_name": None}
 
 
 def read_layer(entry: Any, where: str, known: tuple[type[Layer], ...] = LAYERS) -> Layer:
@@ -88,7 +98,7 @@ def read_layer(entry: Any, where: str, known: tuple[type[Layer], ...] = LAYERS) 
     if layer is InputLayer:
         arguments.update(_input(config, where))
     for key, value in config.items():
-        if key in ("name", "backward_layer", *SHAPES) or (layer is InputLayer and key in (*fields, "batch_size")):
+        if key in ("name", "backward_layer", *SHAPES) or (layer is InputLayer and key in _INPUT):
             continue  # read elsewhere
         if isinstance(value, str) and len(value) > TEXT_LIMIT:
             refuse(f"{where}: {key}", value, f"at most {TEXT_LIMIT} characters")
@@ -102,6 +112,8 @@ def read_layer(entry: Any, where: str, known: tuple[type[Layer], ...] = LAYERS) 
             arguments[key] = read_layer(value, f"{where}: layer", (LSTM,) if layer is Bidirectional else (Dense,))
         elif key.endswith("_initializer"):
             arguments[key] = _initializer(value, f"{where}: {key}", fields[key].default)
+        elif key.endswith(tuple(KINDS)):
+            arguments[key] = _read_penalty(value, f"{where}: {key}", key.rpartition("_")[2])
         elif value is None or isinstance(value, (bool, int, float, str)):
             arguments[key] = value
         else:
@@ -171,6 +183,28 @@ def _initializer(value: Any, where: str, default: Any) -> str:
         if key not in allowed and key not in ("seed", "dtype"):
             refuse(f"{where}: {name}", key, f"only the arguments {', '.join((*allowed, 'seed'))}")
     return "uniform" if found == "random_uniform" and default == "uniform" else found  # one class, two names
+
+
+def _read_penalty(value: Any, where: str, kind: str) -> Penalty | None:
+    """A regularizer or a constraint, given by name or as a dict with its class and arguments; None for null."""
+    if value is None:
+        return None
+    known = named(kind)
+    entry = {"class_name": value} if isinstance(value, str) else as_dict(value, where)
+    name = class_of(entry, tuple(known), where)
+    fields = tuple(field.name for field in dataclasses.fields(known[name]))
+    arguments = as_dict(entry.get("config") or {}, f"{where}: config")
+    for key, given in arguments.items():
+        if key not in fields:
+            refuse(f"{where}: {name}", key, f"only the arguments {', '.join(fields) or 'none'}")
+        if isinstance(given, str) and len(given) > TEXT_LIMIT:
+            refuse(f"{where}: {key} of {name}", given, f"at most {TEXT_LIMIT} characters")
+        if not isinstance(given, (int, float, str)):
+            refuse(f"{where}: {key} of {name}", given, "a number or a name")
+    try:
+        return known[name](**arguments)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
 
 
 def brief(value: Any) -> str:

@@ -1,20 +1,20 @@
 """Layers as plain data: Keras 3's names, arguments, order and defaults, validated when they are made.
 
-No framework is imported. A layer is a frozen dataclass; calling it on a symbolic tensor adds it to a graph, as in
-Keras's functional API, and calling one layer object twice shares its weights. What an argument means is Keras's
-documentation (https://keras.io/api/layers/recurrent_layers/lstm/). Arguments that Keras has and that multilstm does
-not execute yet are accepted at their default and refused by name at any other value.
+No framework is imported. Calling one layer object twice shares its weights. What an argument means is Keras's
+documentation (https://keras.io/api/layers/recurrent_layers/lstm/). Arguments that Keras has and that multilstm does not
+execute yet are accepted at their default and refused by name at any other value.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from multilstm.errors import SpecError, choice
+from multilstm.errors import SpecError
+from multilstm.spec.base import Layer, Tensor
+from multilstm.spec.penalties import Constraint, Regularizer
+from multilstm.spec.values import is_integer, is_real
 
 ACTIVATIONS = (
     "linear", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid", "elu", "selu", "softplus", "softsign",
@@ -28,139 +28,28 @@ BIAS_INITIALIZERS = tuple(name for name in INITIALIZERS if name != "orthogonal")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
-def is_integer(value: Any) -> bool:
-    """Whether `value` is an integer, NumPy's included; True and False are not."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+def _activation(layer: Layer, *names: str) -> None:
+    """Checks arguments that name activations; None is `linear`."""
+    for name in names:
+        if getattr(layer, name) is None:
+            object.__setattr__(layer, name, "linear")
+    layer._named(ACTIVATIONS, *names)
 
 
-def is_real(value: Any) -> bool:
-    """Whether `value` is a finite real number, NumPy's included; True and False are not."""
-    try:
-        return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
-        return False
-
-
-def check_name(what: str, name: object) -> None:
-    """Raises SpecError for the name of a layer or a model that could not be a key, or could not be written."""
-    if not isinstance(name, str) or not name or "/" in name or any("\ud800" <= char <= "\udfff" for char in name):
-        raise SpecError(f"{what}: name must be a non-empty string of Unicode characters without '/', got {name!r}")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tensor:
-    """A symbolic tensor: output number `index` of one call of a layer."""
-
-    layer: Layer
-    inputs: tuple[Tensor, ...]
-    initial_state: tuple[Tensor, ...]
-    index: int
-    call: object  # shared by the outputs of one call
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """What every layer has: a name (unique in its model; made from the class when None)."""
-
-    refused: ClassVar[tuple[str, ...]] = ()
-
-    name: str | None = dataclasses.field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if self.name is not None:
-            check_name(self._class, self.name)
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in self.refused and value is not field.default and value != field.default:
-                raise SpecError(
-                    f"{self._class}: {field.name} is not executed by multilstm yet; "
-                    f"given {value!r}, expected {field.default!r}; leave it out"
-                )
-
-    def __call__(self, inputs: Tensor | Sequence[Tensor], initial_state: Sequence[Tensor] | None = None) -> Any:
-        """Adds this layer to the graph behind `inputs`; returns one `Tensor`, or a list with `return_state`."""
-        given = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
-        states = tuple(initial_state) if initial_state is not None else ()
-        for tensor in (*given, *states):
-            if not isinstance(tensor, Tensor):
-                raise SpecError(
-                    f"{self._class}: called on {type(tensor).__name__}; expected what Input() or a layer returns "
-                    f"(to compute with arrays, use multilstm.run)"
-                )
-        if states and not self.state_count:
-            raise SpecError(f"{self._class}: it has no state, so that initial_state means nothing; leave it out")
-        if states and len(states) != self.state_count:
-            raise SpecError(
-                f"{self._class}: initial_state has {len(states)} tensors, expected {self.state_count} (hidden, cell"
-                f"{', for each direction' if self.state_count == 4 else ''})"
-            )
-        call = object()
-        outputs = [Tensor(self, given, states, index, call) for index in range(self.output_count)]
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    @property
-    def _class(self) -> str:
-        return type(self).__name__
-
-    @property
-    def state_count(self) -> int:
-        """How many state tensors `initial_state` takes and `return_state` returns (hidden, cell per direction)."""
-        return 0
-
-    @property
-    def output_count(self) -> int:
-        """How many tensors a call of this layer returns."""
-        return 1
-
-    def _positive(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not is_integer(value) or value < 1:
-                raise SpecError(f"{self._class}: {name} must be a positive integer, got {value!r}")
-            if value > 2**31 - 1:
-                raise SpecError(f"{self._class}: {name} must be below 2**31, got {value!r}")
-            object.__setattr__(self, name, int(value))
-
-    def _boolean(self, *names: str) -> None:
-        for name in names:
-            if not isinstance(getattr(self, name), bool):
-                raise SpecError(f"{self._class}: {name} must be True or False, got {getattr(self, name)!r}")
-
-    def _rate(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not is_real(value) or not 0 <= value < 1:
-                raise SpecError(f"{self._class}: {name} must be a number with 0 <= {name} < 1, got {value!r}")
-            object.__setattr__(self, name, float(value))
-
-    def _named(self, known: Sequence[Any], *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if isinstance(value, str):
-                value = value.lower() if value.lower() in known else value
-            elif callable(value):
-                value = getattr(value, "__name__", repr(value))
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise SpecError(f"{self._class}: {choice(name, value, known)}")
-            object.__setattr__(self, name, value)
-
-    def _seed(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not is_integer(value):
-                raise SpecError(f"{self._class}: {name} must be an integer or None, got {value!r}")
-            object.__setattr__(self, name, None if value is None else int(value))
-
-    def _activation(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, "linear")
-        self._named(ACTIVATIONS, *names)
+def _check_inner(wrapper: Layer, inner: Layer) -> None:
+    """Refuses a wrapper that is not trained around a layer that is: Keras trains that layer all the same."""
+    if inner.trainable and not wrapper.trainable:
+        raise SpecError(
+            f"{wrapper._class}: given trainable=False around a {inner._class} that is trainable, which Keras would "
+            f"train all the same; give trainable=False to the {inner._class}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class InputLayer(Layer):
     """A model's input; made by `Input`. `shape` leaves out the batch; None marks a dimension that may vary."""
+
+    refused: ClassVar = ("trainable",)
 
     shape: tuple[int | None, ...]
     batch_size: int | None = None
@@ -225,13 +114,11 @@ class Embedding(Layer):
     With `mask_zero`, token 0 is masked.
     """
 
-    refused: ClassVar = ("embeddings_regularizer", "embeddings_constraint")
-
     input_dim: int
     output_dim: int
     embeddings_initializer: str = "uniform"
-    embeddings_regularizer: Any = None
-    embeddings_constraint: Any = None
+    embeddings_regularizer: Regularizer | str | None = None
+    embeddings_constraint: Constraint | str | None = None
     mask_zero: bool = False
 
     def __post_init__(self) -> None:
@@ -266,10 +153,7 @@ class LSTM(Layer):
         cell = f * cell + i * g;  hidden = o * activation(cell)    [batch, units]
     """
 
-    refused: ClassVar = (
-        "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "activity_regularizer",
-        "kernel_constraint", "recurrent_constraint", "bias_constraint",
-    )  # fmt: skip
+    refused: ClassVar = ("activity_regularizer",)
 
     units: int
     activation: str = "tanh"
@@ -279,13 +163,13 @@ class LSTM(Layer):
     recurrent_initializer: str = "orthogonal"
     bias_initializer: str = "zeros"
     unit_forget_bias: bool = True
-    kernel_regularizer: Any = None
-    recurrent_regularizer: Any = None
-    bias_regularizer: Any = None
+    kernel_regularizer: Regularizer | str | None = None
+    recurrent_regularizer: Regularizer | str | None = None
+    bias_regularizer: Regularizer | str | None = None
     activity_regularizer: Any = None
-    kernel_constraint: Any = None
-    recurrent_constraint: Any = None
-    bias_constraint: Any = None
+    kernel_constraint: Constraint | str | None = None
+    recurrent_constraint: Constraint | str | None = None
+    bias_constraint: Constraint | str | None = None
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     seed: int | None = None
@@ -301,7 +185,7 @@ class LSTM(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("units")
-        self._activation("activation", "recurrent_activation")
+        _activation(self, "activation", "recurrent_activation")
         self._named(INITIALIZERS, "kernel_initializer", "recurrent_initializer")
         self._named(BIAS_INITIALIZERS, "bias_initializer")
         self._seed("seed")
@@ -346,6 +230,7 @@ class Bidirectional(Layer):
         if self.layer.go_backwards:
             raise SpecError("Bidirectional: the layer must run forward; given go_backwards=True; leave it out")
         self._named(MERGE_MODES, "merge_mode")
+        _check_inner(self, self.layer)
         forward = dataclasses.replace(self.layer, zero_output_for_mask=self.layer.return_sequences)
         object.__setattr__(self, "layer", forward)
 
@@ -367,21 +252,18 @@ class Bidirectional(Layer):
 class Dense(Layer):
     """`activation(x @ kernel + bias)` over the last axis; `kernel [features, units]`, `bias [units]`."""
 
-    refused: ClassVar = (
-        "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
-        "lora_rank", "lora_alpha", "quantization_config",
-    )  # fmt: skip
+    refused: ClassVar = ("activity_regularizer", "lora_rank", "lora_alpha", "quantization_config")
 
     units: int
     activation: str | None = None
     use_bias: bool = True
     kernel_initializer: str = "glorot_uniform"
     bias_initializer: str = "zeros"
-    kernel_regularizer: Any = None
-    bias_regularizer: Any = None
+    kernel_regularizer: Regularizer | str | None = None
+    bias_regularizer: Regularizer | str | None = None
     activity_regularizer: Any = None
-    kernel_constraint: Any = None
-    bias_constraint: Any = None
+    kernel_constraint: Constraint | str | None = None
+    bias_constraint: Constraint | str | None = None
     lora_rank: Any = None
     lora_alpha: Any = None
     quantization_config: Any = None
@@ -390,7 +272,7 @@ class Dense(Layer):
         super().__post_init__()
         self._positive("units")
         self._boolean("use_bias")
-        self._activation("activation")
+        _activation(self, "activation")
         self._named(INITIALIZERS, "kernel_initializer")
         self._named(BIAS_INITIALIZERS, "bias_initializer")
 
@@ -405,6 +287,7 @@ class TimeDistributed(Layer):
         super().__post_init__()
         if not isinstance(self.layer, Dense):
             raise SpecError(f"TimeDistributed: layer must be a Dense, got {self.layer!r}")
+        _check_inner(self, self.layer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -431,7 +314,7 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._activation("activation")
+        _activation(self, "activation")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from multilstm.errors import SpecError
 from multilstm.spec import shapes
-from multilstm.spec.layers import LSTM, Bidirectional, Input, InputLayer, Layer, Tensor, check_name
+from multilstm.spec.base import Layer, Tensor
+from multilstm.spec.layers import LSTM, Bidirectional, Input, InputLayer
+from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
 from multilstm.spec.shapes import Shape
+from multilstm.spec.values import check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Graph:
             raise SpecError(f"model {self.name!r}: layer names must be unique; given more than once: {given}")
         if not self.outputs:
             raise SpecError(f"model {self.name!r}: it has no outputs")
-        _ = self.tensor_shapes, self.weight_shapes  # raises SpecError where they do not fit
+        _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # raises SpecError where they do not fit
 
     def layer(self, name: str) -> Layer:
         """The layer of that name."""
@@ -153,8 +156,46 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model learns."""
+        """How many numbers the model's weights hold, those that are not trained included."""
         return sum(self.parameter_counts.values())
+
+    @cached_property
+    def trainable_weights(self) -> tuple[str, ...]:
+        """The weights that a training changes, as `layer/weight`; the others have no gradient and no slots."""
+        return tuple(name for name in self.weight_shapes if self.owner(name)[0].trainable)
+
+    @cached_property
+    def regularizers(self) -> dict[str, Regularizer]:
+        """The regularizers by `layer/weight`; as in Keras, a weight that is not trained adds nothing to the loss."""
+        found = self._arguments("regularizer")
+        for name, regularizer in found.items():
+            if isinstance(regularizer, OrthogonalRegularizer):
+                regularizer.check_shape(f"weight {name!r}", self.weight_shapes[name])
+        return found
+
+    @cached_property
+    def constraints(self) -> dict[str, Constraint]:
+        """What replaces a weight after each step of the optimizer, by `layer/weight`; only of weights that it steps."""
+        return self._arguments("constraint")
+
+    def penalty(self, weights: Mapping[str, Any]) -> Any:
+        """What all regularizers add to the loss: a scalar of the weights' own kind of array, or 0 without any.
+
+        Args:
+            weights: every weight by `layer/weight`, as arrays of NumPy, JAX or PyTorch.
+        """
+        return sum(regularizer(weights[name]) for name, regularizer in self.regularizers.items())
+
+    def owner(self, weight: str) -> tuple[Layer, str]:
+        """The layer that has the arguments of the weight `layer/weight`, and how they begin: see `shapes.owner`."""
+        layer, _, name = weight.partition("/")
+        return shapes.owner(self._by_name[layer], name)
+
+    def _arguments(self, kind: str) -> dict[str, Any]:
+        """The arguments of a kind that the weights have, by `layer/weight`."""
+        owners = {name: self.owner(name) for name in self.trainable_weights}
+        found = {name: getattr(layer, f"{prefix}_{kind}") for name, (layer, prefix) in owners.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     @cached_property
     def lstms(self) -> dict[str, LSTM]:

@@ -9,6 +9,7 @@ import math
 from functools import singledispatch
 
 from multilstm.errors import SpecError
+from multilstm.spec.base import Layer
 from multilstm.spec.layers import (
     LSTM,
     Activation,
@@ -18,7 +19,6 @@ from multilstm.spec.layers import (
     Dropout,
     Embedding,
     InputLayer,
-    Layer,
     Masking,
     RepeatVector,
     TimeDistributed,
@@ -188,8 +188,26 @@ def _(layer: TimeDistributed, inputs: Shape) -> dict[str, tuple[int, ...]]:
     return weight_shapes(layer.layer, inputs)
 
 
+def owner(layer: Layer, weight: str) -> tuple[Layer, str]:
+    """The layer that has the arguments of a weight of `layer`, and how they begin.
+
+    Args:
+        layer: any layer.
+        weight: one of its weights, as in `weight_shapes`: `recurrent_kernel`, `forward/bias`.
+
+    Returns:
+        The wrapped layer of a wrapper, else `layer`; and `kernel`, `recurrent`, `bias` or `embeddings`.
+    """
+    direction, _, name = weight.rpartition("/")
+    if isinstance(layer, Bidirectional):
+        layer = layer.directions[direction]
+    elif isinstance(layer, TimeDistributed):
+        layer = layer.layer
+    return layer, name.removesuffix("_kernel")
+
+
 def parameter_count(layer: Layer, inputs: Shape) -> int:
-    """How many numbers `layer` learns."""
+    """How many numbers the weights of `layer` hold, those that are not trained included."""
     return sum(math.prod(shape) for shape in weight_shapes(layer, inputs).values())
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from multilstm.spec.base import Layer
 from multilstm.spec.layers import (
     LSTM,
     Bidirectional,
     Concatenate,
     Embedding,
     InputLayer,
-    Layer,
     Masking,
     RepeatVector,
 )

@@ -92,6 +92,27 @@ def test_a_graph_of_layers():
     assert summary(MODELS["encoder_decoder"]) == FUNCTIONAL
 
 
+PENALISED = """\
+e (Embedding)                       (any, any, 4)                            100
+    100 = input_dim*output_dim
+        = 25*4
+    weights: embeddings (25, 4)
+    embeddings_regularizer L2(l2=0.01);
+      embeddings_constraint MaxNorm(max_value=3.0, axis=1)
+"""
+
+
+def test_regularizers_and_constraints_of_a_layer():
+    assert PENALISED in summary(MODELS["penalised"])
+
+
+def test_says_what_is_not_trained():
+    text = summary(MODELS["partly_frozen"])
+    assert text.count("    not trained\n") == 3
+    assert re.search(r"^of which a training changes +3$", text, re.MULTILINE)
+    assert "of which" not in summary(MODELS["penalised"])
+
+
 def unbroken(text):
     """Without line breaks and columns."""
     return " ".join(text.split())

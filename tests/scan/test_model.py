@@ -10,12 +10,15 @@ import pytest
 from multilstm.errors import InputError
 from multilstm.scan import State, loss_value, model
 from multilstm.spec import (
+    L1,
+    L2,
     LSTM,
     Bidirectional,
     Dense,
     Dropout,
     Input,
     Masking,
+    MaxNorm,
     Model,
     Sequential,
     TimeDistributed,
@@ -197,3 +200,48 @@ def test_train_step_compiles_once_and_lowers_the_loss(optimizer):
     assert len(traces) == 1
     assert losses[-1] < losses[0]
     assert set(slots) == {f"{name}/{slot}" for name in weights for slot in optimizer.slots}
+
+
+def penalised():
+    """A frozen Dense, whose penalty and constraint do not act, below an LSTM with both."""
+    frozen = Dense(3, kernel_regularizer=L2(0.5), kernel_constraint=MaxNorm(0.1), trainable=False, name="frozen")
+    lstm = LSTM(4, kernel_regularizer=L1(0.3), recurrent_regularizer=L2(0.2), recurrent_constraint=MaxNorm(0.5))
+    return Sequential([frozen, lstm], input_shape=(None, 3))
+
+
+def test_penalties_are_added_to_the_loss():
+    spec, free = penalised(), Sequential([Dense(3, name="frozen"), LSTM(4)], input_shape=(None, 3))
+    weights, given = weights_of(spec), ({"input_layer": X}, [targets(4, 4)])
+    desired = model(free).loss(weights, *given, loss="mean_squared_error")[0]
+    desired += 0.3 * np.abs(weights["lstm/kernel"]).sum() + 0.2 * (weights["lstm/recurrent_kernel"] ** 2).sum()
+    np.testing.assert_allclose(model(spec).loss(weights, *given, loss="mean_squared_error")[0], desired, rtol=1e-14)
+    np.testing.assert_allclose(model(spec).gradient(weights, *given, loss="mean_squared_error")[0], desired, rtol=1e-14)
+
+
+def test_gradients_of_penalties_and_none_of_frozen_weights():
+    spec, free = penalised(), Sequential([Dense(3, name="frozen"), LSTM(4)], input_shape=(None, 3))
+    weights, given = weights_of(spec), ({"input_layer": X}, [targets(4, 4)])
+    actual = model(spec).gradient(weights, *given, loss="mean_squared_error")[2]
+    desired = model(free).gradient(weights, *given, loss="mean_squared_error")[2]
+    desired["lstm/kernel"] += 0.3 * np.sign(weights["lstm/kernel"])
+    desired["lstm/recurrent_kernel"] += 0.4 * weights["lstm/recurrent_kernel"]
+    assert set(actual) == {"lstm/kernel", "lstm/recurrent_kernel", "lstm/bias"}
+    for name, gradient in actual.items():
+        np.testing.assert_allclose(gradient, desired[name], rtol=1e-13, atol=1e-16, err_msg=name)
+
+
+def test_a_constraint_acts_after_the_step_and_frozen_weights_stay():
+    spec, optimizer = penalised(), SGD(0.1, momentum=0.5)
+    weights, rng = weights_of(spec), np.random.default_rng(1)
+    gradients = {name: jnp.asarray(rng.normal(size=weights[name].shape)) for name in spec.trainable_weights}
+    slots = {f"{name}/momentum": jnp.zeros_like(weights[name]) for name in spec.trainable_weights}
+    after, kept = model(spec).update(weights, slots, optimizer.coefficients(0), gradients, optimizer=optimizer)
+    assert set(after) == set(weights)
+    assert set(kept) == set(slots)
+    for name in ("frozen/kernel", "frozen/bias"):
+        np.testing.assert_array_equal(after[name], weights[name])
+    np.testing.assert_allclose(after["lstm/kernel"], weights["lstm/kernel"] - 0.1 * gradients["lstm/kernel"])
+    stepped = weights["lstm/recurrent_kernel"] - 0.1 * gradients["lstm/recurrent_kernel"]
+    assert np.linalg.norm(stepped, axis=0).max() > 0.5
+    np.testing.assert_allclose(after["lstm/recurrent_kernel"], MaxNorm(0.5)(stepped), rtol=1e-14)
+    assert np.linalg.norm(after["lstm/recurrent_kernel"], axis=0).max() < 0.5

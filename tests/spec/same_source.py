@@ -104,11 +104,36 @@ def both_directions_apart(k):
     return k.Model(x, [*outputs, last(outputs[1], initial_state=outputs[2:])], name="apart")
 
 
+def penalised(k):
+    """Factors that float32 holds: Keras writes that of an L1 as it rounded it."""
+    layers = [
+        k.Embedding(25, 4, embeddings_regularizer="l2", embeddings_constraint=k.MaxNorm(3, axis=1), name="e"),
+        k.Bidirectional(
+            k.LSTM(3, return_sequences=True, kernel_regularizer=k.L1(0.25), recurrent_regularizer=k.L1L2(0.5, 0.125),
+                   bias_regularizer="l1l2", kernel_constraint="unit_norm", recurrent_constraint=k.MinMaxNorm(0.5, 1.5),
+                   bias_constraint="non_neg", name="inner"), name="both",
+        ),
+        k.LSTM(2, return_sequences=True, recurrent_regularizer=k.OrthogonalRegularizer(0.5, "columns"), name="a"),
+        k.TimeDistributed(k.Dense(2, kernel_regularizer=k.L2(0.3), bias_constraint=k.MaxNorm(), name="d"), name="t"),
+    ]  # fmt: skip
+    return k.Sequential([k.Input((None,), dtype="int32", name="x"), *layers], name="penalised")
+
+
+def partly_frozen(k):
+    x = k.Input((None, 3), name="x")
+    y = k.LSTM(3, return_sequences=True, trainable=False, kernel_regularizer="l2", name="a")(x)
+    y = k.Bidirectional(k.LSTM(2, return_sequences=True, trainable=False, name="inner"), name="both")(y)
+    inner = k.Dense(2, trainable=False, name="inner_dense")
+    y = k.TimeDistributed(inner, trainable=False, name="t")(y)
+    y = k.Masking(trainable=False, name="m")(y)
+    return k.Model(x, k.Dense(1, name="d")(y), name="partly_frozen")
+
+
 MODELS = {
     function.__name__: function
     for function in (
         seed_1, seed_2, seed_4_one, seed_4_two, seed_5, every_lstm_argument, initializers, tokens, masked,
-        last_of_a_stack_returns_its_states, encoder_decoder, shared, both_directions_apart,
+        last_of_a_stack_returns_its_states, encoder_decoder, shared, both_directions_apart, penalised, partly_frozen,
     )
 }  # fmt: skip
 
@@ -118,11 +143,12 @@ def main(ask, answer):
 
     with open(ask, encoding="utf-8") as file:
         ours = json.load(file)
-    k = types.SimpleNamespace(**vars(keras.layers))
+    k = types.SimpleNamespace(**{**vars(keras.regularizers), **vars(keras.constraints), **vars(keras.layers)})
     k.Model, k.Sequential = keras.Model, keras.Sequential
     answers = {}
     for name, text in ours.items():
         model = keras.models.model_from_json(text)
+        own = MODELS[name](k) if name in MODELS else None
         counts = {layer.name: layer.count_params() for layer in model.layers}
         answers[name] = {
             "name": model.name,
@@ -132,8 +158,12 @@ def main(ask, answer):
             "inputs": [[tensor.name, list(tensor.shape), tensor.dtype] for tensor in model.inputs],
             "outputs": [list(tensor.shape) for tensor in model.outputs],
             "again": model.to_json(),
-            "own": MODELS[name](k).to_json() if name in MODELS else None,
+            "own": None if own is None else own.to_json(),
+            "trainable": {layer.name: len(layer.trainable_weights) for layer in model.layers},
+            "losses": len(model.losses),
         }
+        model.trainable = False
+        answers[name]["frozen"] = model.to_json()
     with open(answer, "w", encoding="utf-8") as file:
         json.dump(answers, file)
 

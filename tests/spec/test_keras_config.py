@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from multilstm import spec as multilstm_spec
 from multilstm.errors import SpecError
 from multilstm.spec import (
+    L1,
+    L1L2,
+    L2,
     LSTM,
     Activation,
     Bidirectional,
@@ -23,9 +26,14 @@ from multilstm.spec import (
     Embedding,
     Input,
     Masking,
+    MaxNorm,
+    MinMaxNorm,
     Model,
+    NonNeg,
+    OrthogonalRegularizer,
     Sequential,
     TimeDistributed,
+    UnitNorm,
     from_json,
     to_json,
 )
@@ -86,6 +94,24 @@ def test_what_keras_writes_of_its_own_model_reads_as_equal(keras, name):
     assert from_json(keras[name]["own"]) == MODELS[name]
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_keras_trains_and_regularizes_the_same_weights(keras, name):
+    graph = MODELS[name]
+    trained = [weight.split("/")[0] for weight in graph.trainable_weights]
+    assert keras[name]["trainable"] == {layer: trained.count(layer) for layer in keras[name]["trainable"]}
+    assert keras[name]["losses"] == len(graph.regularizers)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_keras_froze_as_a_whole_trains_nothing(keras, name):
+    graph = from_json(keras[name]["frozen"])
+    assert graph.trainable_weights == ()
+    assert graph.weight_shapes == MODELS[name].weight_shapes
+    data = json.loads(to_json(MODELS[name]))
+    data["config"]["trainable"] = False  # as Keras writes it where the layers were thawed afterwards
+    assert from_json(data) == graph
+
+
 # Round trip ------------------------------------------------------------------------------------------------------
 
 
@@ -108,6 +134,12 @@ small = st.integers(1, 9)
 activations = st.sampled_from(multilstm_spec.layers.ACTIVATIONS)
 kernels = st.sampled_from(multilstm_spec.layers.INITIALIZERS)
 biases = st.sampled_from(multilstm_spec.layers.BIAS_INITIALIZERS)
+numbers = st.floats(0, allow_infinity=False)
+plain = st.builds(L1, numbers) | st.builds(L2, numbers) | st.builds(L1L2, numbers, numbers)
+orthogonal = st.builds(OrthogonalRegularizer, numbers, st.just("columns"))  # of which every weight here has two
+axes = st.integers(-2, 1)
+projections = st.builds(NonNeg) | st.builds(MaxNorm, numbers, axes) | st.builds(UnitNorm, axes)
+projections |= st.builds(MinMaxNorm, st.just(0.5), st.floats(0.5, 2), st.floats(0, 1), axes)
 rates = st.floats(0, 1, exclude_max=True)
 seeds = st.none() | st.integers()
 lstm_arguments = {
@@ -126,10 +158,20 @@ lstm_arguments = {
     "zero_output_for_mask": st.booleans(),
     "implementation": st.sampled_from([1, 2]),
     "name": st.none(),
+    "trainable": st.booleans(),
+    "kernel_regularizer": st.none() | plain | orthogonal,
+    "recurrent_regularizer": st.none() | plain | orthogonal,
+    "bias_regularizer": st.none() | plain,
+    "kernel_constraint": st.none() | projections,
+    "recurrent_constraint": st.none() | projections,
+    "bias_constraint": st.none() | st.builds(NonNeg) | st.builds(MaxNorm, numbers, st.sampled_from([-1, 0])),
 }
 forward = st.builds(LSTM, **lstm_arguments, return_sequences=st.just(True))
 either_way = st.builds(LSTM, **lstm_arguments, return_sequences=st.just(True), go_backwards=st.booleans())
-dense = st.builds(Dense, sizes, activations | st.none(), st.booleans(), kernels, biases, name=st.none())
+dense = st.builds(
+    Dense, sizes, activations | st.none(), st.booleans(), kernels, biases, kernel_regularizer=st.none() | plain,
+    bias_constraint=st.none() | st.builds(UnitNorm), trainable=st.booleans(), name=st.none(),
+)  # fmt: skip
 merged = st.sampled_from(["concat", "sum", "mul", "ave"])
 # Layers from [batch, timesteps, features] to the same, so that any of them can stand on any.
 sequences = st.one_of(
@@ -210,6 +252,7 @@ EXPECTED = Sequential([Input((None, 3), name="x"), LSTM(2, name="a")], name="mod
         {"dtype": None},
         {"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}}},
         {"trainable": True},
+        {"kernel_regularizer": None, "recurrent_constraint": None},
         {"time_major": False},
         {"batch_input_shape": [None, None, 3]},
         {"kernel_regularizer": None, "activity_regularizer": None, "bias_constraint": None},

@@ -19,7 +19,8 @@ from multilstm.spec import (
     RepeatVector,
     TimeDistributed,
 )
-from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS, check_name, is_integer, is_real
+from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS
+from multilstm.spec.values import check_name, is_integer, is_real
 
 # One of every class, with all that it needs.
 EXAMPLES = {
@@ -71,7 +72,8 @@ REFUSED = [(layer, name) for layer in EXAMPLES.values() for name in type(layer).
 
 @pytest.mark.parametrize(("layer", "argument"), REFUSED, ids=lambda value: getattr(value, "_class", value))
 def test_refuses_by_name_what_is_not_executed(layer, argument):
-    message = rf"{type(layer).__name__}: {argument} is not executed by multilstm yet; given 'l2', expected None; leave"
+    default = "True" if argument == "trainable" else "None"
+    message = rf"{type(layer).__name__}: {argument} is not executed by multilstm yet; given 'l2', expected {default}; l"
     with pytest.raises(SpecError, match=message):
         dataclasses.replace(layer, **{argument: "l2"})
 
@@ -119,6 +121,7 @@ BOOLEANS = [
                "zero_output_for_mask")),
     (Dense(1), ("use_bias",)),
     (Embedding(1, 1), ("mask_zero",)),
+    *((layer, ("trainable",)) for layer in EXAMPLES.values() if not isinstance(layer, InputLayer)),
 ]  # fmt: skip
 
 
@@ -242,6 +245,18 @@ def test_bidirectional_has_zeros_where_a_sequence_is_masked(return_sequences, ze
 def test_time_distributed_refuses_what_is_not_a_dense(layer):
     with pytest.raises(SpecError, match="TimeDistributed: layer must be a Dense, got "):
         TimeDistributed(layer)
+
+
+@pytest.mark.parametrize("wrapper", [Bidirectional, TimeDistributed], ids=lambda wrapper: wrapper.__name__)
+def test_a_wrapper_is_frozen_with_the_layer_inside(wrapper):
+    inner = LSTM(1) if wrapper is Bidirectional else Dense(1)
+    frozen = dataclasses.replace(inner, trainable=False)
+    kind = type(inner).__name__
+    message = rf"{wrapper.__name__}: given trainable=False around a {kind} that is trainable, which Keras would train"
+    with pytest.raises(SpecError, match=message):
+        wrapper(inner, trainable=False)
+    assert not wrapper(frozen, trainable=False).layer.trainable
+    assert not wrapper(frozen).layer.trainable
 
 
 # Input -----------------------------------------------------------------------------------------------------------
