@@ -117,7 +117,7 @@ def _lstm(
     if mask is not None:
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
-    loop = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
+    loop: Callable[..., Any] = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
     if mesh is not None:
         loop = _split(loop, mesh, dropout)
     sequence, last = loop(params, Inputs(x, mask), state, dropout)

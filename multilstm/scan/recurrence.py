@@ -109,7 +109,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
     dhidden, dstate = cotangents
     transposed = LSTMParams(params.kernel.T, params.recurrent_kernel.T)
     carry = (dstate, jax.tree.map(jnp.zeros_like, params))
-    dx = []
+    dx: list[jax.Array] = []
     for block, each in reversed(
         list(zip(_blocks(plan, inputs.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
     ):

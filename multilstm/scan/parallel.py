@@ -1,0 +1,294 @@
+"""Data parallel: the rows of a batch over the devices of one process or of several, with the same results as on one.
+
+    >>> mesh = data_parallel_mesh()                      # all devices of all processes
+    >>> parallel = ParallelModel(model(spec), mesh)
+    >>> weights, slots = replicate(mesh, (weights, slots))
+    >>> batch = shard_batch(mesh, ({"input_layer": x}, [target], {"input_layer": mask}))
+    >>> weights, slots, loss, evaluation = parallel.train_step(
+    ...     weights, slots, adam.coefficients(0), *batch, optimizer=adam, loss="mean_squared_error")
+
+Every device holds all weights and optimizer slots, and an equal share of the rows of inputs, targets, masks, states
+and dropout masks. Each function is that of `ScanModel` over the whole batch, which XLA splits; nothing is averaged
+over devices. So a loss that is a mean over the timesteps that count stays one, however unequally a mask leaves them to
+the devices, and results differ from those on one device only in the order in which gradients are summed up.
+
+Devices talk twice in a training step: for the loss, and for all gradients. With `custom_gradient=False` they talk at
+each timestep, since plain differentiation sums the weights' gradients in the loop.
+
+The same program runs over several processes: `python -m multilstm.scan.launch --processes 2 program.py`
+(`multilstm.scan.launch` starts it on one machine and on several). Each process then gives `shard_batch` its own rows,
+`x[local_slice(mesh, rows)]`, and `local_rows` gives its rows of a result back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from multilstm.errors import InputError, UsageError
+from multilstm.scan.model import Arrays, Evaluation, ScanModel
+from multilstm.state import State
+from multilstm.training import Optimizer
+
+AXIS = "batch"
+
+
+def data_parallel_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh with one axis, `batch`, over which rows are split.
+
+    Args:
+        devices: None: `jax.devices()`, in every process the devices of all of them.
+
+    Raises:
+        UsageError: for no device, one twice, or processes that do not have equally many, or not next to one another.
+    """
+    given = list(jax.devices() if devices is None else devices)
+    if not given or len(set(given)) != len(given):
+        raise UsageError(f"data_parallel_mesh: expected at least one device and none of them twice, given {given}")
+    processes = [device.process_index for device in given]
+    blocks = [sum(other == process for other in processes) for process in range(jax.process_count())]
+    changes = sum(before != after for before, after in itertools.pairwise(processes))
+    if len(set(blocks)) != 1 or changes != len(blocks) - 1:
+        raise UsageError(
+            f"data_parallel_mesh: expected equally many devices of each of the {len(blocks)} processes, those of one "
+            f"process next to one another, given devices of the processes {processes}"
+        )
+    return Mesh(np.array(given), (AXIS,))
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """The same tree with every array whole on each device of the mesh: for weights and optimizer slots.
+
+    Args:
+        mesh: of `data_parallel_mesh`.
+        tree: of arrays, the same ones in every process; JAX refuses them where they differ.
+    """
+    return jax.device_put(tree, _whole(mesh))
+
+
+def shard_batch(mesh: Mesh, tree: Any, check: bool = True) -> Any:
+    """The same tree with axis 0 of every array split over the devices of the mesh: for all that has a row a sequence.
+
+    Args:
+        mesh: of `data_parallel_mesh`.
+        tree: of arrays `[rows, ...]`, such as inputs, targets, masks, states and dropout masks. With several
+            processes, the rows of this one, `local_slice(mesh, rows)` of all, in the same shapes in each process. An
+            array that is already split over the mesh, such as a state that a step returned, stays as it is.
+        check: with several processes, ask them all whether their shapes are the same, which takes about a millisecond
+            and waits for what is being computed. Other shapes in one process would give wrong results in silence.
+
+    Raises:
+        InputError: for an array without rows to split, rows that the devices cannot share equally, arrays that do
+            not have the same number of rows, or shapes that differ between processes.
+    """
+    sharding, own = _rows(mesh), len(mesh.local_devices)
+    rows: dict[str, int] = {}
+    arrays: dict[str, str] = {}
+
+    def read(path: Any, leaf: Any) -> Any:
+        name = jax.tree_util.keystr(path) or "the array"
+        if _is_placed(leaf, sharding):
+            rows[name], arrays[name] = leaf.shape[0] * own // mesh.size, "split"
+            return leaf
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            raise InputError(
+                f"shard_batch: {name} lies on {leaf.sharding}, expected this process's rows, or {sharding}"
+            )
+        array = np.asarray(leaf)
+        if array.ndim == 0:
+            raise InputError(f"shard_batch: {name} is the scalar {array}, expected an array [rows, ...]")
+        rows[name] = _divisible("shard_batch", f"{name} has", array.shape[0], own, "devices of this process")
+        array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+        arrays[name] = f"{array.dtype}{list(array.shape)}"
+        return array
+
+    tree = jax.tree_util.tree_map_with_path(read, tree)
+    if len(set(rows.values())) > 1:
+        given = ", ".join(f"{name} {count}" for name, count in rows.items())
+        raise InputError(f"shard_batch: expected the same number of rows everywhere, given {given}")
+    if check and jax.process_count() > 1:
+        _check_equal_in_processes(", ".join(f"{name} {array}" for name, array in arrays.items()))
+    return jax.tree.map(
+        lambda leaf: leaf if isinstance(leaf, jax.Array) else jax.make_array_from_process_local_data(sharding, leaf),
+        tree,
+    )
+
+
+def local_slice(mesh: Mesh, rows: int) -> slice:
+    """Which of the `rows` of a whole batch this process gives to `shard_batch`; all of them, if it is the only one.
+
+    Raises:
+        InputError: for rows that the devices cannot share equally.
+    """
+    each = _divisible("local_slice", "a batch has", rows, mesh.size, "devices of the mesh") // mesh.size
+    start = [device.process_index for device in mesh.devices.flat].index(jax.process_index())
+    return slice(start * each, (start + len(mesh.local_devices)) * each)
+
+
+def local_rows(tree: Any) -> Any:
+    """The same tree of NumPy arrays: of what is split over processes, the rows of this one; all of anything else."""
+
+    def fetch(array: Any) -> Any:
+        if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
+            return np.asarray(array)
+        shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        return np.concatenate([np.asarray(shard.data) for shard in shards])
+
+    return jax.tree.map(fetch, tree)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParallelModel:
+    """The functions of a `ScanModel` over the devices of a mesh, compiled.
+
+    Arguments and results are those of `ScanModel`. Weights and slots must be `replicate`d and everything else
+    `shard_batch`ed, but for an optimizer's coefficients, which are numbers. Weights, slots, losses and gradients come
+    back whole on each device; outputs, sequences and states split, ready to be given to the next step.
+
+    Attributes:
+        model: what `multilstm.scan.model` returned.
+        mesh: what `data_parallel_mesh` returned.
+    """
+
+    model: ScanModel
+    mesh: Mesh
+
+    def apply(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+    ) -> Evaluation:
+        """As `ScanModel.apply`.
+
+        Raises:
+            InputError: for an array that does not lie on the mesh as it should.
+        """
+        batch = (inputs, masks, states, dropout)
+        self._check(weights, {}, dict(zip(("inputs", "masks", "states", "dropout"), batch, strict=True)))
+        return self._apply(weights, *batch)  # type: ignore[no-any-return]
+
+    def gradient(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        *,
+        loss: str,
+    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
+        """As `ScanModel.gradient`: the loss of the whole batch, what `apply` gives, and the loss's gradient.
+
+        Raises:
+            InputError: for an array that does not lie on the mesh as it should.
+        """
+        batch = (inputs, targets, masks, states, dropout)
+        self._check(weights, {}, dict(zip(_BATCH, batch, strict=True)))
+        return self._gradient(weights, *batch, loss=loss)  # type: ignore[no-any-return]
+
+    def train_step(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        *,
+        optimizer: Optimizer,
+        loss: str,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]:
+        """As `ScanModel.train_step`: the new weights, the new slots, the loss before the update, what `apply` gave.
+
+        Raises:
+            InputError: for an array that does not lie on the mesh as it should.
+        """
+        batch = (inputs, targets, masks, states, dropout)
+        self._check(weights, slots, dict(zip(_BATCH, batch, strict=True)))
+        return self._train_step(weights, slots, coefficients, *batch, optimizer=optimizer, loss=loss)  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def _apply(self) -> Any:
+        return jax.jit(self.model.apply, out_shardings=_rows(self.mesh))
+
+    @functools.cached_property
+    def _gradient(self) -> Any:
+        whole, rows = _whole(self.mesh), _rows(self.mesh)
+        return jax.jit(self.model.gradient, static_argnames="loss", out_shardings=(whole, rows, whole))
+
+    @functools.cached_property
+    def _train_step(self) -> Any:
+        whole, rows = _whole(self.mesh), _rows(self.mesh)
+        return jax.jit(
+            self.model.train_step, static_argnames=("optimizer", "loss"), out_shardings=(whole, whole, whole, rows)
+        )
+
+    def _check(self, weights: Arrays, slots: Arrays, batch: Mapping[str, Any]) -> None:
+        for function, sharding, given in (
+            ("replicate", _whole(self.mesh), {"weights": weights, "slots": slots}),
+            ("shard_batch", _rows(self.mesh), batch),
+        ):
+            for path, leaf in jax.tree_util.tree_flatten_with_path(given)[0]:
+                if not (isinstance(leaf, jax.core.Tracer) or _is_placed(leaf, sharding)):
+                    lies = leaf.sharding if isinstance(leaf, jax.Array) else f"the host, as {type(leaf).__name__}"
+                    raise InputError(
+                        f"ParallelModel: {jax.tree_util.keystr(path)} lies on {lies}, expected {sharding}; "
+                        f"{function}(mesh, ...) puts it there"
+                    )
+
+
+_BATCH = ("inputs", "targets", "masks", "states", "dropout")
+
+
+def _whole(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(_check_mesh(mesh), PartitionSpec())
+
+
+def _rows(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(_check_mesh(mesh), PartitionSpec(AXIS))
+
+
+def _check_mesh(mesh: Mesh) -> Mesh:
+    if mesh.axis_names != (AXIS,):
+        raise UsageError(
+            f"expected a mesh of the one axis {AXIS!r}, given one of {mesh.axis_names}; data_parallel_mesh makes it"
+        )
+    return mesh
+
+
+def _is_placed(leaf: Any, sharding: NamedSharding) -> bool:
+    return isinstance(leaf, jax.Array) and leaf.ndim > 0 and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
+def _check_equal_in_processes(shapes: str) -> None:
+    digests = multihost_utils.process_allgather(np.uint32(zlib.crc32(shapes.encode())))
+    others = [str(process) for process, digest in enumerate(digests) if digest != digests[jax.process_index()]]
+    if others:
+        raise InputError(
+            f"shard_batch: expected the same shapes and dtypes in every process, given in process "
+            f"{jax.process_index()} {shapes}, and others in process {', '.join(others)}"
+        )
+
+
+def _divisible(function: str, subject: str, rows: int, devices: int, which: str) -> int:
+    if rows % devices:
+        raise InputError(
+            f"{function}: {subject} {rows} rows, expected a multiple of {devices}, the number of {which}; "
+            f"leave the last {rows % devices} out, or take another batch size or fewer devices"
+        )
+    return rows

@@ -1,0 +1,283 @@
+"""What `test_parallel.py` compares, computed in a process of its own: on one device, or over all that the process has.
+
+    python parallel_program.py alone FOLDER       # ScanModel under jax.jit, and nothing of multilstm.scan.parallel
+    python parallel_program.py parallel FOLDER    # over all devices, of all processes
+
+Each process writes `FOLDER/INDEX.npz` with `problem:rows:...` (its own rows) and `problem:whole:...`, and
+`FOLDER/INDEX.json` with what is not numbers.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+import sys
+
+import jax
+import numpy as np
+
+from multilstm.errors import InputError, UsageError
+from multilstm.scan import State, model
+from multilstm.scan.parallel import (
+    ParallelModel,
+    data_parallel_mesh,
+    local_rows,
+    local_slice,
+    replicate,
+    shard_batch,
+)
+from multilstm.spec import (
+    LSTM,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Graph,
+    Input,
+    Model,
+    Sequential,
+    TimeDistributed,
+)
+from multilstm.training import SGD, Adam, Optimizer, RMSprop
+from multilstm.weights import discriminating_weights
+
+ROWS, TIMESTEPS, STEPS = 16, 6, 4
+# How many timesteps count of each sequence: of the first eighth none, of the first half few, of the last all.
+LENGTHS = np.array([0, 0, 1, 0, 2, 1, 1, 3, 4, 6, 5, 6, 6, 6, 6, 6])
+MASK = np.arange(TIMESTEPS) < LENGTHS[:, None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A model, how it is trained, and its random batches."""
+
+    spec: Graph
+    optimizer: Optimizer
+    loss: str
+    masked: bool = False
+    carries_states: bool = False
+
+    @property
+    def start(self):
+        weights = {name: np.asarray(array, "float64") for name, array in discriminating_weights(self.spec).items()}
+        slots = {f"{name}/{slot}": np.zeros_like(w) for name, w in weights.items() for slot in self.optimizer.slots}
+        return weights, slots
+
+    def batch(self, step):
+        """Inputs, targets, masks and dropout masks."""
+        rng = np.random.default_rng(step)
+        embedded = any(isinstance(layer, Embedding) for layer in self.spec.layers)
+        inputs = {
+            name: rng.integers(1, 7, (ROWS, TIMESTEPS)) * MASK
+            if embedded
+            else rng.normal(size=(ROWS, TIMESTEPS, layer.shape[-1]))
+            for name, layer in self.spec.inputs.items()
+        }
+        if self.masked:  # what does not count is not even a number
+            inputs = {name: np.where(MASK[..., None], x, np.nan) for name, x in inputs.items()}
+        shapes = [(ROWS, *(TIMESTEPS if size is None else size for size in s[1:])) for s in self.spec.output_shapes]
+        targets = [rng.dirichlet(np.ones(shape[-1]), shape[:-1]) for shape in shapes]
+        dropout = {
+            layer.name: rng.integers(0, 2, (ROWS, 5)) * 2.0 for layer in self.spec.layers if isinstance(layer, Dropout)
+        }
+        return inputs, targets, dict.fromkeys(inputs, MASK) if self.masked else None, dropout
+
+
+def encoder_decoder():
+    source, target = Input((None, 3), name="source"), Input((None, 2), name="target")
+    encoded, hidden, cell = LSTM(4, return_sequences=True, return_state=True, name="encoder")(source)
+    decoded = LSTM(4, return_sequences=True, name="decoder")(target, initial_state=[hidden, cell])
+    return Model([source, target], [Dense(2, name="first")(encoded), Dense(3, name="second")(decoded)])
+
+
+PROBLEMS = {
+    "masked_adam": Problem(
+        Sequential(
+            [
+                TimeDistributed(Dense(5, activation="tanh")),
+                Bidirectional(LSTM(4, return_sequences=True)),
+                LSTM(5, return_sequences=True, go_backwards=True),
+                Dense(2, activation="softmax"),
+            ],
+            input_shape=(None, 3),
+        ),
+        Adam(0.01),
+        "categorical_crossentropy",
+        masked=True,
+    ),
+    "dropout_rmsprop": Problem(
+        Sequential([LSTM(5), Dropout(0.5), Dense(3)], input_shape=(None, 3)),
+        RMSprop(0.01, momentum=0.5, centered=True),
+        "mean_squared_error",
+    ),
+    "stateful_sgd": Problem(
+        Sequential(
+            [LSTM(5, return_sequences=True, stateful=True), LSTM(4, return_sequences=True, stateful=True), Dense(2)],
+            input_shape=(TIMESTEPS, 3),
+            batch_size=ROWS,
+        ),
+        SGD(0.1, momentum=0.9, nesterov=True),
+        "mean_squared_error",
+        masked=True,
+        carries_states=True,
+    ),
+    "embedding_adam": Problem(
+        Sequential([Embedding(8, 3, mask_zero=True), LSTM(4, return_sequences=True), Dense(2)], input_shape=(None,)),
+        Adam(0.01),
+        "mean_squared_error",
+    ),
+    "encoder_decoder_sgd": Problem(encoder_decoder(), SGD(0.1), "mean_squared_error"),
+}
+
+
+def run(problem, gradient, train_step, place_weights, place_batch):
+    """All quantities of some training steps, by `rows:` or `whole:`, step and name."""
+    found = {}
+
+    def keep(kind, quantity, tree):
+        for path, array in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            found[f"{kind}:{quantity}{jax.tree_util.keystr(path)}"] = local_rows(array)
+
+    weights, slots = place_weights(problem.start)
+    states = None
+    for step in range(STEPS):
+        *given, masks, dropout = place_batch(problem.batch(step))
+        value, before, gradients = gradient(weights, *given, masks, states, dropout, loss=problem.loss)
+        keep("whole", f"gradient{step}", gradients)
+        weights, slots, loss, after = train_step(
+            weights, slots, problem.optimizer.coefficients(step), *given, masks, states, dropout,
+            optimizer=problem.optimizer, loss=problem.loss,
+        )  # fmt: skip
+        keep("whole", f"loss{step}", [value, loss])
+        for name, of in (("evaluation", before), ("trained", after)):
+            keep("rows", f"{name}{step}:output", of.outputs)
+            keep("rows", f"{name}{step}:sequence", of.sequences)
+            keep("rows", f"{name}{step}:state", of.states)
+        states = after.states if problem.carries_states else None
+    keep("whole", "weights", weights)
+    keep("whole", "slots", slots)
+    return found
+
+
+def alone(problem):
+    functions = model(problem.spec)
+    return run(
+        problem,
+        jax.jit(functions.gradient, static_argnames="loss"),
+        jax.jit(functions.train_step, static_argnames=("optimizer", "loss")),
+        lambda tree: tree,
+        lambda tree: tree,
+    )
+
+
+def parallel(problem, mesh):
+    functions, own = ParallelModel(model(problem.spec), mesh), local_slice(mesh, ROWS)
+    return run(
+        problem,
+        functions.gradient,
+        functions.train_step,
+        lambda tree: replicate(mesh, tree),
+        lambda tree: shard_batch(mesh, jax.tree.map(lambda array: array[own], tree)),
+    )
+
+
+def mean_of_means(problem, shards=8):
+    """The loss and the gradient that averaging those of equal shares of the rows would give: a fault."""
+    inputs, targets, masks, _ = problem.batch(0)
+    share = ROWS // shards
+    found = []
+    for start in range(0, ROWS, share):
+        part = jax.tree.map(lambda array, rows=slice(start, start + share): array[rows], (inputs, targets, masks))
+        value, _, gradients = model(problem.spec).gradient(problem.start[0], *part, loss=problem.loss)
+        found.append((value, gradients))
+    loss, gradients = jax.tree.map(lambda *each: sum(each) / shards, *found)
+    return {"whole:loss0[0]": loss, **{f"whole:gradient0['{name}']": array for name, array in gradients.items()}}
+
+
+def collectives(problem, mesh, custom_gradient):
+    """How many sums over devices one training step has: outside of every loop, and inside of one."""
+    functions = ParallelModel(model(problem.spec, custom_gradient), mesh)
+    weights, slots = replicate(mesh, problem.start)
+    inputs, targets, masks, _ = shard_batch(mesh, problem.batch(0))
+    step = jax.jit(functools.partial(functions.train_step, optimizer=problem.optimizer, loss=problem.loss))
+    text = step.lower(weights, slots, problem.optimizer.coefficients(0), inputs, targets, masks).compile().as_text()
+    counts, entry = {"outside": 0, "inside": 0, "other": 0}, False
+    for line in text.splitlines():
+        if line.endswith("{") and not line.startswith(" "):
+            entry = line.startswith("ENTRY")
+        if re.search(r" all-reduce(-start)?\(", line):
+            counts["outside" if entry else "inside"] += 1
+        counts["other"] += bool(
+            re.search(r" (all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\(", line)
+        )
+    return counts
+
+
+def refusals(mesh):
+    """What is refused, and in which words."""
+    if jax.process_count() > 1:
+        devices, own = jax.devices(), local_slice(mesh, ROWS)
+        return words_of(
+            {
+                "devices_of_one_process": lambda: data_parallel_mesh(jax.local_devices()),
+                "mixed_devices": lambda: data_parallel_mesh([*devices[::2], *devices[1::2]]),
+                "shape": lambda: shard_batch(mesh, {"x": np.ones((own.stop, 3)), "y": np.ones((own.stop, 1))}),
+            }
+        )
+    functions = ParallelModel(model(PROBLEMS["dropout_rmsprop"].spec), mesh)
+    weights = replicate(mesh, PROBLEMS["dropout_rmsprop"].start[0])
+    x = shard_batch(mesh, {"input_layer": np.ones((ROWS, TIMESTEPS, 3))})
+    two_axes = jax.sharding.Mesh(mesh.devices.reshape(2, -1), ("batch", "model"))
+    calls = {
+        "rows": lambda: shard_batch(mesh, {"x": np.ones((12, 3))}),
+        "unequal_rows": lambda: shard_batch(mesh, {"x": np.ones((16, 3)), "y": np.ones((8, 1))}),
+        "placed_and_unequal": lambda: shard_batch(mesh, [x["input_layer"], np.ones((8, 1))]),
+        "scalar": lambda: shard_batch(mesh, [np.ones(8), 2.0]),
+        "slice": lambda: local_slice(mesh, 12),
+        "no_device": lambda: data_parallel_mesh([]),
+        "device_twice": lambda: data_parallel_mesh([*jax.devices()[:1], *jax.devices()[:1]]),
+        "axes": lambda: shard_batch(two_axes, np.ones(8)),
+        "weights_on_host": lambda: functions.apply(PROBLEMS["dropout_rmsprop"].start[0], x),
+        "inputs_on_host": lambda: functions.apply(weights, {"input_layer": np.ones((ROWS, TIMESTEPS, 3))}),
+        "inputs_whole": lambda: functions.apply(weights, replicate(mesh, x)),
+        "states_on_one_device": lambda: functions.apply(
+            weights, x, states={"lstm": State(*jax.device_put(np.ones((2, ROWS, 5)), jax.devices()[0]))}
+        ),
+    }
+    return words_of(calls)
+
+
+def words_of(calls):
+    found = {}
+    for name, call in calls.items():
+        try:
+            call()
+        except (InputError, UsageError) as error:
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def main(mode, folder):
+    jax.config.update("jax_enable_x64", True)
+    arrays, facts = {}, {"devices": jax.device_count(), "processes": jax.process_count()}
+    if mode == "alone":
+        runs = {name: alone(problem) for name, problem in PROBLEMS.items()}
+        runs["mean_of_means"] = mean_of_means(PROBLEMS["masked_adam"])
+    else:
+        mesh = data_parallel_mesh()
+        runs = {name: parallel(problem, mesh) for name, problem in PROBLEMS.items()}
+        if jax.process_count() == 1:
+            facts["collectives"] = {
+                str(custom): collectives(PROBLEMS["masked_adam"], mesh, custom) for custom in (True, False)
+            }
+        facts["refusals"] = refusals(mesh)
+    for problem, found in runs.items():
+        arrays.update({f"{problem}:{name}": np.asarray(array) for name, array in found.items()})
+    path = pathlib.Path(folder) / str(jax.process_index())
+    np.savez(path.with_suffix(".npz"), **arrays)
+    path.with_suffix(".json").write_text(json.dumps({**facts, "modules": sorted(sys.modules)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

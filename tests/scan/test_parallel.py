@@ -1,0 +1,258 @@
+"""Data parallel over devices and processes gives what one device gives, whatever a mask leaves to each of them.
+
+Everything is computed in processes of their own, by `parallel_program.py`: JAX counts its devices once.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from multilstm.engines.registry import ENGINES
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))
+LAUNCH = ("-m", "multilstm.scan.launch", "--processes", "2")
+FLAGS = ENGINES["jax-scan"].environment.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+ENVIRONMENT = {
+    **os.environ, **ENGINES["jax-scan"].environment, "JAX_PLATFORMS": "cpu",
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+}  # fmt: skip
+EIGHT = {"XLA_FLAGS": f"{FLAGS} --xla_force_host_platform_device_count=8".strip()}
+TOLERANCE = 1e-12  # of max|actual - desired| / max|desired|; measured: 3e-15
+PLACEMENTS = {
+    "eight_devices": ([PROGRAM, "parallel"], EIGHT, {"devices": 8, "processes": 1}),
+    "two_processes": ([*LAUNCH, PROGRAM, "parallel"], {}, {"devices": 2, "processes": 2}),
+    "two_processes_of_two": ([*LAUNCH, "--devices", "2", PROGRAM, "parallel"], {}, {"devices": 4, "processes": 2}),
+}
+QUANTITIES = ("evaluation", "trained", "loss", "gradient", "weights", "slots")
+PROBLEMS = {
+    "masked_adam": QUANTITIES,
+    "dropout_rmsprop": QUANTITIES,
+    "stateful_sgd": QUANTITIES,
+    "embedding_adam": QUANTITIES,
+    "encoder_decoder_sgd": QUANTITIES[:-1],
+}
+
+needs_collectives = pytest.mark.skipif(
+    sys.platform == "win32", reason="jaxlib on Windows has no collectives between processes on CPU"
+)
+
+
+def placements():
+    return [pytest.param(name, marks=needs_collectives if "processes" in name else ()) for name in PLACEMENTS]
+
+
+def run(*arguments, environment=None, timeout=600):
+    return subprocess.run(
+        [sys.executable, *arguments], env={**ENVIRONMENT, **(environment or {})}, cwd=ROOT, capture_output=True,
+        text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+class Computed:
+    """What each process of one placement wrote: its arrays and its facts."""
+
+    def __init__(self, folder):
+        self.arrays = [dict(np.load(path)) for path in sorted(folder.glob("*.npz"))]
+        self.facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+    def of(self, problem, quantity):
+        """The arrays of a problem whose names begin so; rows of several processes under one another."""
+        found = {}
+        for key in self.arrays[0]:
+            owner, kind, name = key.split(":", 2)
+            if owner == problem and name.startswith(quantity):
+                parts = [arrays[key] for arrays in self.arrays]
+                if kind == "whole":
+                    for part in parts[1:]:
+                        np.testing.assert_array_equal(part, parts[0], err_msg=f"{key} differs between processes")
+                found[name] = np.concatenate(parts) if kind == "rows" else parts[0]
+        return found
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    kept = {}
+
+    def of(placement):
+        if placement not in kept:
+            folder = tmp_path_factory.mktemp(placement)
+            command, environment, _ = {"alone": ([PROGRAM, "alone"], {}, None), **PLACEMENTS}[placement]
+            done = run(*command, str(folder), environment=environment)
+            assert done.returncode == 0, done.stderr
+            kept[placement] = Computed(folder)
+        return kept[placement]
+
+    return of
+
+
+def distances(actual, desired):
+    """max|actual - desired| / max|desired| of every array."""
+    assert actual.keys() == desired.keys()
+    assert actual
+    found = {}
+    for name, array in desired.items():
+        assert actual[name].shape == array.shape, name
+        assert actual[name].dtype == array.dtype == np.float64, name
+        assert np.isfinite(actual[name]).all(), name
+        assert np.isfinite(array).all(), name
+        found[name] = np.abs(actual[name] - array).max() / max(np.abs(array).max(), 1e-300)
+    return found
+
+
+@pytest.mark.parametrize("placement", placements())
+def test_all_devices_took_part(computed, placement):
+    facts = computed(placement).facts
+    desired = PLACEMENTS[placement][2]
+    assert [{key: each[key] for key in desired} for each in facts] == [desired] * desired["processes"]
+
+
+@pytest.mark.parametrize(("problem", "quantity"), [(name, each) for name in PROBLEMS for each in PROBLEMS[name]])
+@pytest.mark.parametrize("placement", placements())
+def test_same_as_on_one_device(computed, placement, problem, quantity):
+    found = distances(computed(placement).of(problem, quantity), computed("alone").of(problem, quantity))
+    worst = max(found, key=found.get)
+    assert found[worst] <= TOLERANCE, f"{worst}: {found[worst]:.1e}"
+
+
+def test_a_mean_of_the_means_of_devices_would_show(computed):
+    alone = computed("alone")
+    desired = alone.of("masked_adam", "loss0[0]") | alone.of("masked_adam", "gradient0")
+    fault = distances(alone.of("mean_of_means", ""), desired)
+    assert min(fault.values()) > 1e-3
+
+
+def test_every_weight_has_a_gradient(computed):
+    alone = computed("alone")
+    for problem in PROBLEMS:
+        for name, array in alone.of(problem, "gradient0").items():
+            assert np.abs(array).max() > 1e-6, (problem, name)
+
+
+def test_devices_talk_outside_of_loops_only(computed):
+    found = computed("eight_devices").facts[0]["collectives"]
+    assert found["True"]["outside"] > 0
+    assert (found["True"]["inside"], found["True"]["other"]) == (0, 0)
+    assert found["False"]["inside"] > 0  # plain differentiation does, so that the count above can fail
+
+
+@pytest.mark.parametrize("placement", ["alone", *placements()])
+def test_no_keras(computed, placement):
+    for facts in computed(placement).facts:
+        assert "jax" in facts["modules"]
+        assert {"keras", "tensorflow", "torch"}.isdisjoint(facts["modules"])
+
+
+REFUSED = {
+    "rows": "InputError: shard_batch: ['x'] has 12 rows, expected a multiple of 8, the number of devices of this",
+    "unequal_rows": "InputError: shard_batch: expected the same number of rows everywhere, given ['x'] 16, ['y'] 8",
+    "placed_and_unequal": "InputError: shard_batch: expected the same number of rows everywhere, given [0] 16, [1] 8",
+    "scalar": "InputError: shard_batch: [1] is the scalar 2.0, expected an array [rows, ...]",
+    "slice": "InputError: local_slice: a batch has 12 rows, expected a multiple of 8, the number of devices of",
+    "no_device": "UsageError: data_parallel_mesh: expected at least one device and none of them twice, given []",
+    "device_twice": "UsageError: data_parallel_mesh: expected at least one device and none of them twice, given [Cpu",
+    "axes": "UsageError: expected a mesh of the one axis 'batch', given one of ('batch', 'model')",
+    "weights_on_host": "InputError: ParallelModel: ['weights']['dense/bias'] lies on the host, as ndarray, expected",
+    "inputs_on_host": "InputError: ParallelModel: ['inputs']['input_layer'] lies on the host, as ndarray, expected",
+    "inputs_whole": "InputError: ParallelModel: ['inputs']['input_layer'] lies on NamedSharding(",
+    "states_on_one_device": "InputError: ParallelModel: ['states']['lstm'].hidden lies on SingleDeviceSharding(",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(computed, name):
+    refusals = computed("eight_devices").facts[0]["refusals"]
+    assert refusals.keys() == REFUSED.keys()
+    assert refusals[name].startswith(REFUSED[name])
+
+
+@needs_collectives
+def test_refused_between_processes(computed):
+    for process, facts in enumerate(computed("two_processes_of_two").facts):
+        assert facts["refusals"] == {
+            "devices_of_one_process": "UsageError: data_parallel_mesh: expected equally many devices of each of the 2 "
+            "processes, those of one process next to one another, given devices of the processes "
+            f"{[process, process]}",
+            "mixed_devices": "UsageError: data_parallel_mesh: expected equally many devices of each of the 2 "
+            "processes, those of one process next to one another, given devices of the processes [0, 1, 0, 1]",
+            "shape": "InputError: shard_batch: expected the same shapes and dtypes in every process, given in process "
+            f"{process} ['x'] float64[{8 * process + 8}, 3], ['y'] float64[{8 * process + 8}, 1], and others in "
+            f"process {1 - process}",
+        }
+
+
+@needs_collectives
+def test_the_documented_command():
+    done = run(*LAUNCH)
+    assert done.returncode == 0, done.stderr
+    assert "2 processes, 2 devices, 32 sequences a step" in done.stdout
+    losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", done.stdout)]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0] / 2
+    assert re.search(r"from those of one device: \de-1\d\n", done.stdout)
+
+
+@needs_collectives
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("import sys\nassert sys.argv[1:] == ['--index', '5']", 0, ""),
+        ("import jax, sys\nif jax.process_index() == 1: sys.exit(7)", 7, "process 1 ended with exit code 7"),
+        ("import jax, sys\nif jax.process_index() == 0: raise ValueError('so it is')", 1, "ValueError: so it is"),
+        (
+            "import jax, numpy\nfrom multilstm.scan.parallel import *\n"
+            "replicate(data_parallel_mesh(), numpy.ones(3) * jax.process_index())",
+            1,
+            "is not the same on each process",
+        ),
+    ],
+    ids=["arguments", "exit_code", "exception", "weights_that_differ"],
+)
+def test_a_program_over_two_processes(tmp_path, program, code, words):
+    path = tmp_path / "program.py"
+    wait = "\nimport time\nif jax.process_index() == 0: time.sleep(600)" if code == 7 else ""
+    path.write_text(program + wait)
+    done = run(*LAUNCH, str(path), "--index", "5", timeout=120)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+
+
+@needs_collectives
+def test_no_process_outlives_a_launcher_that_is_killed(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text("import time, sys\nsys.stderr.write('started\\n')\nsys.stderr.flush()\ntime.sleep(600)")
+    command = [sys.executable, *LAUNCH, str(path)]
+    with subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT, stderr=subprocess.PIPE, text=True) as launcher:
+        try:
+            started = 0
+            while started < 2:
+                line = launcher.stderr.readline()
+                assert line, "ended before the program began"
+                started += line == "started\n"
+        finally:
+            launcher.kill()
+        launcher.communicate(timeout=60)  # returns when the last process has closed its standard error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--processes", "0"], "--processes must be at least 1, given 0"),
+        (["--processes", "2", "--devices", "0"], "--devices must be at least 1, given 0"),
+        (["--processes", "2", "--index", "1"], "--index and --coordinator belong together"),
+        (["--processes", "2", "--index", "2", "--coordinator", "a:1"], "--index must be from 0 to 1, given 2"),
+        (["--processes", "2", "--index", "1", "--coordinator", "a"], "--coordinator must be HOST:PORT, given 'a'"),
+        (["--processes", "2", "absent.py"], "no such program: absent.py"),
+    ],
+    ids=["processes", "devices", "index_alone", "index", "coordinator", "program"],
+)
+def test_usage(arguments, words):
+    done = run("-m", "multilstm.scan.launch", *arguments, timeout=120)
+    assert done.returncode == 2
+    assert words in done.stderr
