@@ -121,6 +121,8 @@ class KerasModel:
         unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
         fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
         arguments = {key: self._argument(getattr(layer, key)) for key in fields}
+        # Every job brings its weights, and on JAX each initializer of each shape would be compiled.
+        arguments.update({key: "zeros" for key in fields if key.endswith("_initializer")})
         if isinstance(layer, (Bidirectional, TimeDistributed)):
             arguments["layer"] = self._layer(layer.layer)
         if isinstance(layer, LSTM):
