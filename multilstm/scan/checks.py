@@ -6,20 +6,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from multilstm.errors import InputError, choice
 from multilstm.scan.activations import check_activation
 from multilstm.scan.cell import LSTMParams, Names
+from multilstm.scan.dropout import Dropout
 from multilstm.state import State
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
 def check_arrays(
-    params: LSTMParams, x: Any, state: State | None, mask: Any, names: Names
+    params: LSTMParams, x: Any, state: State | None, mask: Any, names: Names, dtype: str | None
 ) -> tuple[LSTMParams, jax.Array, State | None, jax.Array | None]:
-    """The arguments of `lstm` as arrays of one floating dtype, which is the promotion of all of theirs.
+    """The arguments of `lstm` as arrays of one floating dtype: the given one, or the promotion of all of theirs.
 
     Raises:
         InputError: naming the argument, what was given, and what was expected.
@@ -47,11 +49,62 @@ def check_arrays(
             raise InputError(f"lstm: mask has dtype {mask.dtype}, expected bool; True marks a timestep that counts")
         if mask.shape != (batch, timesteps):
             raise _error("mask", mask.shape, f"{(batch, timesteps)}: (batch, timesteps)")
-    dtype = jnp.result_type(*params[:2], *([] if params.bias is None else [params.bias]), x, *(state or ()))
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise InputError(f"lstm: the arrays have dtype {dtype}, expected a floating dtype such as float32")
-    params, x, state = jax.tree.map(lambda array: array.astype(dtype), (params, x, state))
+    common = jnp.result_type(*params[:2], *([] if params.bias is None else [params.bias]), x, *(state or ()))
+    if not jnp.issubdtype(common, jnp.floating):
+        raise InputError(f"lstm: the arrays have dtype {common}, expected a floating dtype such as float32")
+    if dtype is not None:
+        common = jnp.dtype(dtype)
+        if not jnp.issubdtype(common, jnp.floating):
+            raise InputError(f"lstm: dtype must be floating, such as 'bfloat16', given {dtype!r}")
+        if jax.dtypes.canonicalize_dtype(common) != common:
+            raise InputError(f"lstm: dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
+    params, x, state = jax.tree.map(lambda array: array.astype(common), (params, x, state))
     return params, x, state, mask
+
+
+def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
+    """The lengths as an array of integers; traced ones are brought into their range.
+
+    Raises:
+        InputError: beside a mask, for another shape or dtype, and for numbers below 0 or above the timesteps.
+    """
+    if lengths is None:
+        return None
+    batch, timesteps, _ = x.shape
+    if mask is not None:
+        raise InputError("lstm: mask and lengths are both given, expected one of them; lengths stand for a mask")
+    lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise InputError(f"lstm: lengths has dtype {lengths.dtype}, expected integers")
+    if lengths.shape != (batch,):
+        raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,)")
+    if isinstance(lengths, jax.core.Tracer):
+        return jnp.clip(lengths.astype("int32"), 0, timesteps)
+    if batch and not 0 <= np.min(lengths) <= np.max(lengths) <= timesteps:
+        raise InputError(
+            f"lstm: lengths go from {np.min(lengths)} to {np.max(lengths)}, expected 0 to {timesteps}, the timesteps"
+        )
+    return jnp.asarray(lengths, "int32")
+
+
+def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> Dropout:
+    """The masks as arrays of the dtype of `x`.
+
+    Raises:
+        InputError: for something else than `Dropout`, and for shapes that do not fit.
+    """
+    if dropout is None:
+        return Dropout()
+    if not isinstance(dropout, Dropout):
+        raise InputError(f"lstm: dropout must be Dropout(inputs, hidden), given {type(dropout).__name__}")
+    for name, array, size in (
+        ("inputs", dropout.inputs, x.shape[2]),
+        ("hidden", dropout.hidden, params.recurrent_kernel.shape[0]),
+    ):
+        one = (x.shape[0], size)
+        if array is not None and jnp.shape(array) not in (one, (4, *one)):
+            raise _error(f"dropout.{name}", jnp.shape(array), f"{one}, or {(4, *one)}: one for each gate")
+    return Dropout(*(None if array is None else jnp.asarray(array, x.dtype) for array in dropout))
 
 
 def check_mesh(mesh: Mesh | None, batch: int) -> None:

@@ -19,9 +19,12 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.checks import check_arrays, check_mesh
-from multilstm.scan.plan import Plan, choose
-from multilstm.scan.recurrence import Dropout, Inputs, run, run_with_custom_gradient
+from multilstm.scan.checks import check_arrays, check_dropout, check_lengths, check_mesh
+from multilstm.scan.chunk import Inputs
+from multilstm.scan.dropout import Dropout
+from multilstm.scan.plan import Plan, choose, chunked
+from multilstm.scan.ragged import Ragged, reverse_within, run_ragged_with_custom_gradient
+from multilstm.scan.recurrence import run, run_with_custom_gradient
 from multilstm.state import State
 
 
@@ -36,6 +39,9 @@ def lstm(
     zero_output_for_mask: bool = False,
     custom_gradient: bool = True,
     *,
+    lengths: jax.Array | None = None,
+    dropout: Dropout | None = None,
+    dtype: str | None = None,
     unroll: bool = False,
     checkpoint: bool | int = False,
     mesh: Mesh | None = None,
@@ -53,6 +59,11 @@ def lstm(
         zero_output_for_mask: a masked step's output is 0; else it repeats the output before it (0, if there is none).
         custom_gradient: the gradient derived by hand, which saves time and memory. It allows reverse mode only
             (`jax.grad`, `jax.vjp`, and those of themselves); False also allows `jax.jvp` and `jax.hessian`.
+        lengths: integers `[batch]`: how many timesteps of each sequence count, from its first one. The same as a mask
+            that is True for these, but sequences that have ended cost nothing, and new lengths compile nothing.
+        dropout: the masks of `draw_dropout`; no gradient is computed for them.
+        dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
+            is Keras's mixed precision, and their gradients come back in float32.
         unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few.
         checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
@@ -67,13 +78,15 @@ def lstm(
         InputError: for an array whose shape or dtype does not fit; nothing is broadcast silently.
     """
     names = Names(activation, recurrent_activation)
-    params, x, state, mask = check_arrays(params, x, state, mask, names)
+    params, x, state, mask = check_arrays(params, x, state, mask, names, dtype)
+    lengths = check_lengths(lengths, mask, x)
+    dropout = check_dropout(dropout, params, x)
     check_mesh(mesh, x.shape[0])
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     plan = choose(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize, unroll, checkpoint)
     return _compiled(  # type: ignore[no-any-return]
-        names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, Dropout()
+        names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, lengths, dropout
     )
 
 
@@ -104,13 +117,19 @@ def _lstm(
     x: jax.Array,
     state: State | None,
     mask: jax.Array | None,
+    lengths: jax.Array | None,
     dropout: Dropout,
 ) -> tuple[jax.Array, State]:
+    (batch, timesteps, _), units = x.shape, params.recurrent_kernel.shape[0]
     if state is None:
-        zeros = jnp.zeros((x.shape[0], params.recurrent_kernel.shape[0]), x.dtype)
+        zeros = jnp.zeros((batch, units), x.dtype)
         state = State(zeros, zeros)
-    if x.shape[1] == 0:
-        return jnp.zeros((x.shape[0], 0, params.recurrent_kernel.shape[0]), x.dtype), state
+    if 0 in (batch, timesteps):
+        return jnp.zeros((batch, timesteps, units), x.dtype), state
+    if lengths is not None:
+        mask = jnp.arange(timesteps) < lengths[:, None]
+        if custom_gradient:
+            return _ragged(names, mesh, go_backwards, zero_output_for_mask, params, x, state, mask, lengths, dropout)
     if go_backwards:
         x = jnp.flip(x, 1)
         mask = None if mask is None else jnp.flip(mask, 1)
@@ -118,20 +137,44 @@ def _lstm(
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
     loop: Callable[..., Any] = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
-    if mesh is not None:
-        loop = _split(loop, mesh, dropout)
-    sequence, last = loop(params, Inputs(x, mask), state, dropout)
+    sequence, last = _split(loop, mesh, dropout)(params, Inputs(x, mask), state, dropout)
     if mask is not None:
         shown = mask if zero_output_for_mask else jnp.cumsum(mask, 1) > 0
         sequence = jnp.where(shown[..., None], sequence, 0)
     return sequence, last
 
 
+def _ragged(
+    names: Names,
+    mesh: Mesh | None,
+    go_backwards: bool,
+    zero_output_for_mask: bool,
+    params: LSTMParams,
+    x: jax.Array,
+    state: State,
+    mask: jax.Array,
+    lengths: jax.Array,
+    dropout: Dropout,
+) -> tuple[jax.Array, State]:
+    if go_backwards:  # from each sequence's own end, and so that none begins with masked timesteps
+        x = reverse_within(x, lengths)
+    chunk = chunked(x.shape[0], x.shape[1]).chunk
+    loop = _split(functools.partial(run_ragged_with_custom_gradient, names, chunk), mesh, dropout)
+    sequence, last = loop(params, Ragged(x, lengths), state, dropout)
+    if go_backwards:
+        sequence, mask = jnp.flip(reverse_within(sequence, lengths), 1), jnp.flip(mask, 1)
+    repeated = not (zero_output_for_mask or go_backwards)
+    ended = jnp.where(lengths[:, None] > 0, last.hidden, 0)[:, None] if repeated else 0
+    return jnp.where(mask[..., None], sequence, ended), last
+
+
 _compiled = jax.jit(_lstm, static_argnums=(0, 1, 2, 3, 4, 5))
 
 
-def _split(loop: Callable[..., Any], mesh: Mesh, dropout: Dropout) -> Callable[..., Any]:
+def _split(loop: Callable[..., Any], mesh: Mesh | None, dropout: Dropout) -> Callable[..., Any]:
     """The loop on every device over its own rows; the transpose of "the same weights everywhere" is their sum."""
+    if mesh is None:
+        return loop
     rows = PartitionSpec(*mesh.axis_names)
     by_gate = PartitionSpec(None, *mesh.axis_names)
     drops = Dropout(*(by_gate if each is not None and each.ndim == 3 else rows for each in dropout))

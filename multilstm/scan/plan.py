@@ -6,23 +6,38 @@ import math
 from typing import NamedTuple
 
 
+class Layout(NamedTuple):
+    """How the timesteps go through the loop.
+
+    Attributes:
+        chunk: timesteps that go together: backwards, their weight gradients are one product.
+        unroll: whether a chunk's timesteps are written out one after another, and its inputs meet the kernel in one
+            product; otherwise they are a loop of their own.
+    """
+
+    chunk: int
+    unroll: bool = False
+
+    def __str__(self) -> str:
+        return f"chunks of {self.chunk} steps" + (", unrolled" if self.unroll else "")
+
+
 class Plan(NamedTuple):
     """The layout of one loop over time.
 
     Attributes:
-        chunk: timesteps that go through the loop together: their weight gradients are one product.
-        unroll: whether a chunk's timesteps are written out one after another, and its inputs meet the kernel in one
-            product; otherwise they are a loop of their own.
+        forward: where no gradient is asked for.
+        gradient: of the forward and the backward loop where one is.
         recompute: whether the gradient computes the gates again from the state before each chunk, or stores them.
     """
 
-    chunk: int
-    unroll: bool
+    forward: Layout
+    gradient: Layout
     recompute: bool
 
     def __str__(self) -> str:
-        steps = f"chunks of {self.chunk} steps" + (", unrolled" if self.unroll else "")
-        return steps + (", gates recomputed" if self.recompute else ", gates stored")
+        gates = "recomputed" if self.recompute else "stored"
+        return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}"
 
 
 # Larger blocks of memory are given back to the system after every call and faulted in anew, which on a CPU costs more
@@ -40,13 +55,18 @@ def choose(
     Otherwise dz lives a chunk at a time, and the gates are stored, or computed again where that is the smaller work:
     for narrow LSTMs, features + units up to 64.
     """
+    whole = Layout(timesteps)
     if unroll:
-        return Plan(timesteps, True, False)
+        return Plan(Layout(timesteps, True), Layout(timesteps, True), False)
     if checkpoint:
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
-        return Plan(min(chunk, timesteps), False, True)
+        return Plan(whole, Layout(min(chunk, timesteps)), True)
     numbers = batch * timesteps * units * itemsize
     if 9 * numbers <= _KEPT_BYTES:
-        return Plan(timesteps, False, False)
-    chunk = max(5, -(-_ROWS // batch))
-    return Plan(min(chunk, timesteps), False, 5 * numbers > _KEPT_BYTES and features + units <= 64)
+        return Plan(whole, whole, False)
+    return Plan(whole, chunked(batch, timesteps), 5 * numbers > _KEPT_BYTES and features + units <= 64)
+
+
+def chunked(batch: int, timesteps: int) -> Layout:
+    """Chunks of enough rows for the products of the weights' gradients."""
+    return Layout(min(max(5, -(-_ROWS // max(batch, 1))), timesteps))

@@ -1,9 +1,4 @@
-"""The product of inputs or hidden states with their kernel, under dropout, and its derivatives.
-
-Dropout multiplies what goes into the product by one array for all timesteps of a sequence (Gal and Ghahramani 2016,
-https://arxiv.org/abs/1512.05287), which is what Keras does: `[batch, size]` is the same for all gates (Keras's
-implementation 2), `[4, batch, size]` is one for each gate i, f, c, o (Keras's implementation 1).
-"""
+"""The product of inputs or hidden states with their kernel, under dropout (see `dropout.py`), and its derivatives."""
 
 from __future__ import annotations
 
@@ -75,5 +70,11 @@ def _drop(v: jax.Array, dropout: jax.Array | None) -> jax.Array:
     return v if dropout is None else v * dropout
 
 
+def accumulator(dtype: jnp.dtype) -> jnp.dtype:
+    """The dtype in which sums over many rows are kept: float32 for the half precisions."""
+    return jnp.promote_types(dtype, "float32")
+
+
 def _over_rows(left: jax.Array, right: jax.Array, axes: tuple[int, ...]) -> jax.Array:
-    return jnp.tensordot(left, right, axes=(axes, axes), precision="highest")
+    dtype = accumulator(right.dtype)
+    return jnp.tensordot(left, right, axes=(axes, axes), precision="highest", preferred_element_type=dtype)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from multilstm.errors import InputError
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.checks import check_merge_mode
+from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
 from multilstm.state import State
 
@@ -23,6 +24,8 @@ def bidirectional(
     backward_state: State | None = None,
     mask: jax.Array | None = None,
     merge_mode: str | None = "concat",
+    forward_dropout: Dropout | None = None,
+    backward_dropout: Dropout | None = None,
     **options: Any,
 ) -> tuple[Any, State, State]:
     """Runs one LSTM forward and one backward over the same sequences, and merges their outputs step by step.
@@ -35,7 +38,9 @@ def bidirectional(
         backward_state: the same of the backward LSTM, which begins at the last timestep.
         mask: boolean `[batch, timesteps]`.
         merge_mode: `concat`, `sum`, `mul`, `ave`, or None.
-        **options: `activation`, `recurrent_activation`, `zero_output_for_mask`, `custom_gradient` of `lstm`.
+        forward_dropout: the masks of the forward LSTM.
+        backward_dropout: the masks of the backward LSTM.
+        **options: any other of `lstm`, but `go_backwards`, the same for both.
 
     Returns:
         The merged outputs `[batch, timesteps, units]` (`2 * units` with `concat`; the pair with None), the forward
@@ -45,8 +50,8 @@ def bidirectional(
         InputError: as `lstm`, and for an unknown merge mode.
     """
     check_merge_mode(merge_mode)
-    forward, forward_state = lstm(forward_params, x, forward_state, mask, False, **options)
-    backward, backward_state = lstm(backward_params, x, backward_state, mask, True, **options)
+    forward, forward_state = lstm(forward_params, x, forward_state, mask, False, dropout=forward_dropout, **options)
+    backward, backward_state = lstm(backward_params, x, backward_state, mask, True, dropout=backward_dropout, **options)
     return merge(merge_mode, forward, jnp.flip(backward, 1)), forward_state, backward_state
 
 
@@ -72,6 +77,7 @@ def stack(
     states: Sequence[Any] | None = None,
     mask: jax.Array | None = None,
     merge_mode: str = "concat",
+    dropout: Sequence[Any] | None = None,
     **options: Any,
 ) -> tuple[jax.Array, tuple[Any, ...]]:
     """Runs LSTMs on top of one another: each goes through the outputs of the one below.
@@ -82,7 +88,8 @@ def stack(
         states: for each layer its initial `State`, or a pair of them, or None: zeros.
         mask: boolean `[batch, timesteps]`, the same for every layer.
         merge_mode: how a bidirectional layer merges its outputs.
-        **options: of `lstm`, the same for every layer.
+        dropout: for each layer its `Dropout`, or a pair of them, or None.
+        **options: any other of `lstm`, but `go_backwards`, the same for every layer.
 
     Returns:
         The outputs of the highest layer `[batch, timesteps, units]`, and for each layer its last `State`, or a pair.
@@ -92,17 +99,21 @@ def stack(
     """
     if not layers:
         raise InputError("stack: no layers given, expected at least one")
-    if states is not None and len(states) != len(layers):
-        raise InputError(f"stack: {len(states)} states given for {len(layers)} layers; None stands for zeros")
+    for name, given in (("states", states), ("dropout", dropout)):
+        if given is not None and len(given) != len(layers):
+            raise InputError(f"stack: {name} has {len(given)} entries for {len(layers)} layers; None stands for none")
     if merge_mode is None:
         raise InputError("stack: merge_mode None gives two outputs, and the next layer takes one; expected another")
     last: list[Any] = []
-    for params, state in zip(layers, states or [None] * len(layers), strict=True):
+    none = [None] * len(layers)
+    for params, state, drop in zip(layers, states or none, dropout or none, strict=True):
         if isinstance(params, LSTMParams):
-            x, after = lstm(params, x, state, mask, **options)
+            x, after = lstm(params, x, state, mask, dropout=drop, **options)
             last.append(after)
         else:
-            ahead, back = state or (None, None)
-            x, *both = bidirectional(params[0], params[1], x, ahead, back, mask, merge_mode, **options)
+            two, drops = state or (None, None), drop or (None, None)
+            x, *both = bidirectional(
+                params[0], params[1], x, two[0], two[1], mask, merge_mode, drops[0], drops[1], **options
+            )
             last.append(tuple(both))
     return x, tuple(last)

@@ -1,0 +1,160 @@
+"""Some timesteps together: forwards, and the derivative by hand. Arrays have time first.
+
+Backwards, the loop carries `dhidden` and `dcell` only and writes `dz` of every step (see `cell.py`). With X, H, Z the
+inputs, the hidden states before each step, and dz, of all steps and sequences of a chunk under one another, each
+weight's gradient is one product a chunk instead of a sum over steps:
+
+    dkernel = X.T @ dZ;   drecurrent_kernel = H.T @ dZ;   dbias = sum(dZ);   dX = dZ @ kernel.T
+
+A masked step keeps the state, so that there `dz = 0`, and `dhidden`, `dcell` pass unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
+from multilstm.scan.dropout import Dropout
+from multilstm.scan.projection import accumulator, project, pull_input, pull_kernel, sum_rows
+from multilstm.state import State
+
+
+class Inputs(NamedTuple):
+    """What goes through a loop: with time first in a chunk, with the batch first outside.
+
+    Attributes:
+        x: `[timesteps, batch, features]`.
+        mask: boolean `[timesteps, batch]`, or None.
+    """
+
+    x: Any
+    mask: Any = None
+
+
+class Steps(NamedTuple):
+    """What the gradient needs of every timestep: `[timesteps, batch, units]` each, the gates as `cell_forward` kept."""
+
+    gates: Gates
+    cell: jax.Array
+
+
+def forward_chunk(
+    names: Names, unroll: bool, keep: bool, params: LSTMParams, inputs: Inputs, start: State, dropout: Dropout
+) -> tuple[jax.Array, State, Steps | None]:
+    """The hidden state after every step `[timesteps, batch, units]`, the last state, and what the gradient needs.
+
+    Args:
+        names: the activations.
+        unroll: write the steps out; the inputs then meet the kernel in one product.
+        keep: whether to return `Steps`.
+        params: the weights.
+        inputs: of these steps.
+        start: the state before them.
+        dropout: see `dropout.py`.
+    """
+
+    def receive(x: jax.Array) -> jax.Array:
+        z = project(params.kernel, dropout.inputs, x)
+        return z if params.bias is None else z + params.bias
+
+    def step(before: State, now: Inputs) -> tuple[State, Any]:
+        z = now.x if unroll else receive(now.x)
+        z = z + project(params.recurrent_kernel, dropout.hidden, before.hidden)
+        after, gates = cell_forward(names, z, before.cell)
+        after = _keep_masked(now.mask, after, before)
+        return after, (after.hidden, Steps(gates, after.cell) if keep else None)
+
+    if unroll:
+        inputs = inputs._replace(x=receive(inputs.x))
+    last, (hidden, steps) = _over_steps(unroll, step, start, inputs, False)
+    return hidden, last, steps
+
+
+def backward_chunk(
+    names: Names,
+    unroll: bool,
+    params: LSTMParams,
+    transposed: LSTMParams,
+    inputs: Inputs,
+    start: State,
+    hidden: jax.Array,
+    steps: Steps | None,
+    dropout: Dropout,
+    dhidden: jax.Array,
+    after: State,
+) -> tuple[State, LSTMParams, jax.Array]:
+    """The derivatives by the state before the chunk, by the weights, and by the inputs.
+
+    Args:
+        names: the activations.
+        unroll: see `forward_chunk`.
+        params: the weights.
+        transposed: the transposes of both kernels, which a caller with many chunks makes once.
+        inputs: of these steps.
+        start: the state before them.
+        hidden: what `forward_chunk` returned.
+        steps: what `forward_chunk` returned, or None: computed again.
+        dropout: see `dropout.py`.
+        dhidden: the derivative by `hidden`.
+        after: the derivatives by the state after the chunk.
+    """
+    if steps is None:
+        steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)[2]
+        assert steps is not None
+
+    def step(after: State, now: Any) -> tuple[State, jax.Array]:
+        dhidden, (gates, cell), cell_before, mask = now
+        after = State(after.hidden + dhidden, after.cell)
+        dz, dcell_before = cell_backward(names, gates, cell_before, cell, after)
+        if mask is not None:
+            dz = jnp.where(mask[:, None], dz, 0)
+        before = State(pull_input(transposed.recurrent_kernel, dropout.hidden, dz), dcell_before)
+        return _keep_masked(mask, before, after), dz
+
+    each = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
+    before, dz = _over_steps(unroll, step, after, each, True)
+    dparams = LSTMParams(
+        kernel=pull_kernel(dropout.inputs, inputs.x, dz),
+        recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
+        bias=None if params.bias is None else sum_rows(dz),
+    )
+    return before, dparams, pull_input(transposed.kernel, dropout.inputs, dz)
+
+
+def transpose(params: LSTMParams) -> LSTMParams:
+    """What `backward_chunk` wants: the transposes of both kernels."""
+    return LSTMParams(params.kernel.T, params.recurrent_kernel.T)
+
+
+def zero_gradient(params: LSTMParams) -> LSTMParams:
+    """Zeros to which the weights' gradients of all chunks are added: in float32 where the weights are in less."""
+    return LSTMParams(
+        *(None if array is None else jnp.zeros(array.shape, accumulator(array.dtype)) for array in params)
+    )
+
+
+def _over_steps(unroll: bool, step: Callable[[Any, Any], Any], carry: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
+    """`lax.scan`, or the same written out."""
+    if not unroll:
+        return lax.scan(step, carry, xs, reverse=reverse)  # type: ignore[no-any-return]
+    length = jax.tree.leaves(xs)[0].shape[0]
+    found: list[Any] = [None] * length
+    for number in reversed(range(length)) if reverse else range(length):
+        carry, found[number] = step(carry, jax.tree.map(lambda array, number=number: array[number], xs))
+    return carry, jax.tree.map(lambda *arrays: jnp.stack(arrays), *found)
+
+
+def _keep_masked(mask: jax.Array | None, after: State, before: State) -> State:
+    if mask is None:
+        return after
+    return State(*(jnp.where(mask[:, None], new, old) for new, old in zip(after, before, strict=True)))
+
+
+def _before(first: jax.Array, after: jax.Array) -> jax.Array:
+    """The value before each step, `[timesteps, batch, units]`, from the first one and those after each step."""
+    return jnp.concatenate([first[None], after[:-1]])

@@ -1,0 +1,66 @@
+"""Dropout inside an LSTM: what inputs and hidden states are multiplied by before they meet their kernels.
+
+One array serves all timesteps of a sequence (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287), as in Keras.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+
+from multilstm.errors import InputError
+from multilstm.scan.cell import LSTMParams
+
+
+class Dropout(NamedTuple):
+    """The masks of one LSTM and one batch: 0 where something is dropped, `1 / (1 - rate)` elsewhere; no gradient.
+
+    With the gate axis, each gate i, f, c, o has its own (Keras's implementation 1); without it, they share one
+    (Keras's implementation 2). None: nothing is dropped.
+
+    Attributes:
+        inputs: `[batch, features]`, or `[4, batch, features]`.
+        hidden: `[batch, units]`, or `[4, batch, units]`.
+    """
+
+    inputs: Any = None
+    hidden: Any = None
+
+
+def draw_dropout(
+    key: jax.Array,
+    params: LSTMParams,
+    batch: int,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    implementation: int = 2,
+) -> Dropout:
+    """Random masks for `lstm(..., dropout=)`, in the dtype of the weights.
+
+    Args:
+        key: of `jax.random`.
+        params: the LSTM's weights.
+        batch: how many sequences.
+        dropout: the share of the inputs that is dropped.
+        recurrent_dropout: the share of the hidden states that is dropped.
+        implementation: Keras's: 1 draws for each gate, 2 once for all. As in Keras, a recurrent dropout means 1.
+
+    Raises:
+        InputError: for a share that is not in [0, 1), or another implementation.
+    """
+    for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
+        if not 0 <= rate < 1:
+            raise InputError(f"draw_dropout: {name} must be in [0, 1), given {rate}")
+    if implementation not in (1, 2):
+        raise InputError(f"draw_dropout: implementation must be 1 or 2, given {implementation}")
+    gates = (4,) if implementation == 1 or recurrent_dropout else ()
+    features, units = params.kernel.shape[0], params.recurrent_kernel.shape[0]
+
+    def draw(key: jax.Array, rate: float, size: int) -> jax.Array | None:
+        if not rate:
+            return None
+        return jax.random.bernoulli(key, 1 - rate, (*gates, batch, size)).astype(params.kernel.dtype) / (1 - rate)
+
+    first, second = jax.random.split(key)
+    return Dropout(draw(first, dropout, features), draw(second, recurrent_dropout, units))

@@ -1,0 +1,218 @@
+"""The loop over sequences of different lengths, at the cost of their real lengths, and its gradient by hand.
+
+Sequences are sorted, the longest first. All of them go through the loop until the first ones end; then the rows become
+fewer, in up to eight steps, so that what has ended is computed no more. How many chunks each number of rows goes
+through is known only when the loop runs: lengths may be traced, new ones compile nothing, and room for longer
+sequences costs no time. Within a chunk, a mask keeps the state of what has ended.
+
+`chunk.py` has the equations. Results are kept in arrays for all chunks, which the loops fill in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from multilstm.scan.cell import LSTMParams, Names
+from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, transpose, zero_gradient
+from multilstm.scan.dropout import Dropout
+from multilstm.state import State
+
+_GROUPS = 8
+
+
+class Ragged(NamedTuple):
+    """What goes through the loop.
+
+    Attributes:
+        x: `[batch, timesteps, features]`.
+        lengths: integers `[batch]`, from 0 to timesteps.
+    """
+
+    x: Any
+    lengths: Any
+
+
+class _Group(NamedTuple):
+    """The first `rows` of the sorted sequences, in the chunks from `begin` to before `end`."""
+
+    rows: int
+    begin: Any
+    end: Any
+
+
+class _Sorted(NamedTuple):
+    """The sequences, the longest first.
+
+    Attributes:
+        order: the number of the sequence at each place.
+        lengths: of the sequences in that order.
+    """
+
+    order: jax.Array
+    lengths: jax.Array
+
+
+def run_ragged(
+    names: Names, chunk: int, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout
+) -> tuple[jax.Array, State]:
+    """The loop; reverse mode only, in chunks of `chunk` timesteps.
+
+    Returns:
+        The hidden state after every timestep `[batch, timesteps, units]`, which after a sequence's end is some finite
+        number, and the state at each sequence's end.
+    """
+    return _run_forward(names, chunk, params, inputs, state, dropout, keep=False)[0]  # type: ignore[no-any-return]
+
+
+def _run_forward(
+    names: Names, chunk: int, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout, keep: bool = True
+) -> Any:
+    by_length = _sort(inputs.lengths)
+    groups = _groups(by_length.lengths, chunk)
+    x = _pad(inputs.x, chunk)
+    now = jax.tree.map(lambda array: array[by_length.order], state)
+    dropped = _rows(dropout, by_length.order)
+
+    def step(number: Any, state: State) -> tuple[State, Any]:
+        rows = state.hidden.shape[0]
+        own = _take(x, by_length, number, chunk, rows)
+        hidden, last, steps = forward_chunk(names, False, keep, params, own, state, _rows(dropped, slice(0, rows)))
+        return last, (hidden, steps, state if keep else None)
+
+    stored = _room(step, x.shape[1] // chunk, now)
+    ended = []
+    for number, group in enumerate(groups):
+
+        def body(index: Any, carry: Any) -> Any:
+            state, stored = carry
+            state, made = step(index, state)
+            return state, _put(stored, made, index)
+
+        now, stored = lax.fori_loop(group.begin, group.end, body, (now, stored))
+        still = groups[number + 1].rows if number + 1 < len(groups) else 0
+        ended.append(jax.tree.map(lambda array, still=still: array[still:], now))
+        now = jax.tree.map(lambda array, still=still: array[:still], now)
+    place = jnp.argsort(by_length.order)
+    last = jax.tree.map(lambda *parts: jnp.concatenate(parts)[place], *reversed(ended))
+    hidden = _restore(stored[0], place, inputs.x.shape[1])
+    return (hidden, last), (params, inputs, dropout, stored) if keep else None
+
+
+def _run_backward(names: Names, chunk: int, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
+    params, inputs, dropout, (hidden, steps, starts) = residuals
+    by_length = _sort(inputs.lengths)
+    groups = _groups(by_length.lengths, chunk)
+    x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
+    dstate = jax.tree.map(lambda array: array[by_length.order], cotangents[1])
+    dropped = _rows(dropout, by_length.order)
+    transposed = transpose(params)
+
+    def step(number: Any, after: State) -> tuple[State, LSTMParams, jax.Array]:
+        rows = after.hidden.shape[0]
+        own = _take(x, by_length, number, chunk, rows)
+        down = _take(dhidden, by_length, number, chunk, rows).x
+        start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
+        drop = _rows(dropped, slice(0, rows))
+        return backward_chunk(names, False, params, transposed, own, start, before, made, drop, down, after)
+
+    after = jax.tree.map(lambda array: array[:0], dstate)
+    dparams = zero_gradient(params)
+    dx = _room(lambda number, after: (None, step(number, after)[2]), x.shape[1] // chunk, dstate)
+    for group in reversed(groups):
+        begun = slice(after.hidden.shape[0], group.rows)
+        after = jax.tree.map(lambda up, own, begun=begun: jnp.concatenate([up, own[begun]]), after, dstate)
+
+        def body(index: Any, carry: Any, group: _Group = group) -> Any:
+            after, total, dx = carry
+            number = group.begin + group.end - 1 - index
+            after, dparams, one = step(number, after)
+            return after, jax.tree.map(jnp.add, total, dparams), _put(dx, one, number)
+
+        after, dparams, dx = lax.fori_loop(group.begin, group.end, body, (after, dparams, dx))
+    place = jnp.argsort(by_length.order)
+    dparams = jax.tree.map(lambda d, array: d.astype(array.dtype), dparams, params)
+    before = jax.tree.map(lambda array: array[place], after)
+    return dparams, Ragged(_restore(dx, place, inputs.x.shape[1]), None), before, None
+
+
+run_ragged_with_custom_gradient = jax.custom_vjp(run_ragged, nondiff_argnums=(0, 1))
+run_ragged_with_custom_gradient.defvjp(_run_forward, _run_backward)
+
+
+def _sort(lengths: jax.Array) -> _Sorted:
+    order = jnp.argsort(-lengths)
+    return _Sorted(order, lengths[order])
+
+
+def _groups(lengths: jax.Array, chunk: int) -> list[_Group]:
+    """All rows until the longest of the last eighth has ended, all but these until the next eighth has, and so on."""
+    batch = lengths.shape[0]
+    each = max(1, -(-batch // _GROUPS))
+    ends = (lengths + chunk - 1) // chunk
+    groups: list[_Group] = []
+    for rows in range(batch, 0, -each):
+        begin = groups[-1].end if groups else 0
+        groups.append(_Group(rows, begin, ends[max(rows - each, 0)]))
+    return groups
+
+
+def _pad(array: jax.Array, chunk: int) -> jax.Array:
+    """`[batch, timesteps, ...]` with as many timesteps as whole chunks have."""
+    missing = -array.shape[1] % chunk
+    return jnp.pad(array, ((0, 0), (0, missing), (0, 0))) if missing else array
+
+
+def _take(array: jax.Array, by_length: _Sorted, number: Any, chunk: int, rows: int) -> Inputs:
+    """One chunk of the first rows, time first, 0 where they have ended."""
+    part = lax.dynamic_slice_in_dim(array, number * chunk, chunk, 1)[by_length.order[:rows]]
+    mask = (number * chunk + jnp.arange(chunk))[:, None] < by_length.lengths[:rows]
+    return Inputs(jnp.where(mask[..., None], jnp.swapaxes(part, 0, 1), 0), mask)
+
+
+def _room(step: Callable[[Any, State], tuple[Any, Any]], chunks: int, state: State) -> Any:
+    """Zeros for what `step` returns second, for every chunk and all rows."""
+    made = jax.eval_shape(step, 0, state)[1]
+    return jax.tree.map(lambda leaf: jnp.zeros((chunks, *leaf.shape), leaf.dtype), made)
+
+
+def _put(stored: Any, made: Any, number: Any) -> Any:
+    """`made [..., rows, size]` as entry `number` of `stored [chunks, ..., batch, size]`."""
+    zero = jnp.zeros_like(number)
+    return jax.tree.map(
+        lambda all_, one: lax.dynamic_update_slice(all_, one[None], (number, *[zero] * one.ndim)), stored, made
+    )
+
+
+def _get(stored: jax.Array, number: Any, rows: int) -> jax.Array:
+    entry = lax.dynamic_index_in_dim(stored, number, keepdims=False)
+    return entry[..., :rows, :]
+
+
+def _restore(stored: jax.Array, place: jax.Array, timesteps: int) -> jax.Array:
+    """`[batch, timesteps, size]` in the given order of sequences, from `[chunks, chunk, batch, size]`."""
+    flat = stored.reshape(-1, *stored.shape[2:])
+    return jnp.swapaxes(flat, 0, 1)[place, :timesteps]
+
+
+def _rows(dropout: Dropout, rows: Any) -> Dropout:
+    return Dropout(*(None if each is None else each[..., rows, :] for each in dropout))
+
+
+def reverse_within(array: jax.Array, lengths: jax.Array) -> jax.Array:
+    """Each sequence `[batch, timesteps, size]` from its end to its beginning; what comes after its end stays."""
+    steps, ends = jnp.arange(array.shape[1])[None], lengths[:, None]
+    return _permute(array, jnp.where(steps < ends, ends - 1 - steps, steps))
+
+
+def _gather(array: jax.Array, index: jax.Array) -> jax.Array:
+    """`array[b, index[b, t]]`, for an index that is its own inverse: so its transpose is itself, and no scatter."""
+    return jnp.take_along_axis(array, index[..., None], 1)
+
+
+_permute = jax.custom_vjp(_gather)
+_permute.defvjp(lambda array, index: (_gather(array, index), index), lambda index, d: (_gather(d, index), None))
