@@ -76,8 +76,8 @@ def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
     lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise InputError(f"lstm: lengths has dtype {lengths.dtype}, expected integers")
-    if lengths.shape != (batch,):
-        raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,)")
+    if lengths.shape not in ((), (batch,)):
+        raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,), or one number for all")
     if isinstance(lengths, jax.core.Tracer):
         return jnp.clip(lengths.astype("int32"), 0, timesteps)
     if batch and not 0 <= np.min(lengths) <= np.max(lengths) <= timesteps:

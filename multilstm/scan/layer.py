@@ -59,8 +59,9 @@ def lstm(
         zero_output_for_mask: a masked step's output is 0; else it repeats the output before it (0, if there is none).
         custom_gradient: the gradient derived by hand, which saves time and memory. It allows reverse mode only
             (`jax.grad`, `jax.vjp`, and those of themselves); False also allows `jax.jvp` and `jax.hessian`.
-        lengths: integers `[batch]`: how many timesteps of each sequence count, from its first one. The same as a mask
-            that is True for these, but sequences that have ended cost nothing, and new lengths compile nothing.
+        lengths: how many timesteps of each sequence count, from its first one: integers `[batch]`, or one for all. The
+            same as a mask that is True for these, but sequences that have ended cost nothing, and new lengths compile
+            nothing.
         dropout: the masks of `draw_dropout`; no gradient is computed for them.
         dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
@@ -127,7 +128,7 @@ def _lstm(
     if 0 in (batch, timesteps):
         return jnp.zeros((batch, timesteps, units), x.dtype), state
     if lengths is not None:
-        mask = jnp.arange(timesteps) < lengths[:, None]
+        mask = jnp.broadcast_to(jnp.arange(timesteps) < lengths[..., None], (batch, timesteps))
         if custom_gradient:
             return _ragged(names, mesh, go_backwards, zero_output_for_mask, params, x, state, mask, lengths, dropout)
     if go_backwards:
@@ -137,7 +138,7 @@ def _lstm(
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
     loop: Callable[..., Any] = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
-    sequence, last = _split(loop, mesh, dropout)(params, Inputs(x, mask), state, dropout)
+    sequence, last = _over(mesh, loop, params, Inputs(x, mask), state, dropout)
     if mask is not None:
         shown = mask if zero_output_for_mask else jnp.cumsum(mask, 1) > 0
         sequence = jnp.where(shown[..., None], sequence, 0)
@@ -159,25 +160,27 @@ def _ragged(
     if go_backwards:  # from each sequence's own end, and so that none begins with masked timesteps
         x = reverse_within(x, lengths)
     chunk = chunked(x.shape[0], x.shape[1]).chunk
-    loop = _split(functools.partial(run_ragged_with_custom_gradient, names, chunk), mesh, dropout)
-    sequence, last = loop(params, Ragged(x, lengths), state, dropout)
+    loop = functools.partial(run_ragged_with_custom_gradient, names, chunk)
+    sequence, last = _over(mesh, loop, params, Ragged(x, lengths), state, dropout)
     if go_backwards:
         sequence, mask = jnp.flip(reverse_within(sequence, lengths), 1), jnp.flip(mask, 1)
     repeated = not (zero_output_for_mask or go_backwards)
-    ended = jnp.where(lengths[:, None] > 0, last.hidden, 0)[:, None] if repeated else 0
+    ended = jnp.where(lengths[..., None] > 0, last.hidden, 0)[:, None] if repeated else 0
     return jnp.where(mask[..., None], sequence, ended), last
 
 
 _compiled = jax.jit(_lstm, static_argnums=(0, 1, 2, 3, 4, 5))
 
 
-def _split(loop: Callable[..., Any], mesh: Mesh | None, dropout: Dropout) -> Callable[..., Any]:
+def _over(
+    mesh: Mesh | None, loop: Callable[..., Any], params: LSTMParams, inputs: Any, state: State, dropout: Dropout
+) -> Any:
     """The loop on every device over its own rows; the transpose of "the same weights everywhere" is their sum."""
     if mesh is None:
-        return loop
-    rows = PartitionSpec(*mesh.axis_names)
+        return loop(params, inputs, state, dropout)
+    rows, whole = PartitionSpec(*mesh.axis_names), PartitionSpec()
     by_gate = PartitionSpec(None, *mesh.axis_names)
+    shared = jax.tree.map(lambda array: rows if array.ndim else whole, inputs)
     drops = Dropout(*(by_gate if each is not None and each.ndim == 3 else rows for each in dropout))
-    return jax.shard_map(  # type: ignore[no-any-return]
-        loop, mesh=mesh, in_specs=(PartitionSpec(), rows, rows, drops), out_specs=rows, check_vma=False
-    )
+    split = jax.shard_map(loop, mesh=mesh, in_specs=(whole, shared, rows, drops), out_specs=rows, check_vma=False)
+    return split(params, inputs, state, dropout)

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dense import dense
 from multilstm.scan.layer import last_output, lstm
 from multilstm.scan.losses import loss_value
+from multilstm.scan.ragged import reverse_within
 from multilstm.scan.stack import merge
 from multilstm.spec import (
     LSTM,
@@ -33,6 +35,7 @@ from multilstm.spec import (
     RepeatVector,
     TimeDistributed,
 )
+from multilstm.spec.shapes import Shape
 from multilstm.spec.walk import walk
 from multilstm.state import State
 from multilstm.training import Optimizer
@@ -64,10 +67,12 @@ class ScanModel:
     Attributes:
         spec: the model.
         custom_gradient: as in `multilstm.scan.lstm`.
+        mesh: as in `multilstm.scan.lstm`; the batch of everything must then be split over it.
     """
 
     spec: Graph
     custom_gradient: bool = True
+    mesh: Mesh | None = None
 
     def apply(
         self,
@@ -76,6 +81,7 @@ class ScanModel:
         masks: Arrays | None = None,
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
     ) -> Evaluation:
         """The model's outputs.
 
@@ -85,8 +91,10 @@ class ScanModel:
             masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
             states: initial states by LSTM; they win over what the graph passes to it; absent ones are zero.
             dropout: for Dropout layers by name, what their input is multiplied by; without it they do nothing.
+            timesteps: how many of the timesteps of all arrays are real, where the spec leaves that number open; the
+                others are room, cost nothing in the loops over time, and hold nothing of meaning in the outputs.
         """
-        walker = _Walker(self, weights, states or {}, dropout or {})
+        walker = _Walker(self, weights, states or {}, dropout or {}, timesteps)
         tensors, kept = walk(self.spec, inputs, masks or {}, walker)
         outputs = self.spec.outputs
         return Evaluation(
@@ -104,6 +112,7 @@ class ScanModel:
         masks: Arrays | None = None,
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
         *,
         loss: str,
     ) -> tuple[jax.Array, Evaluation]:
@@ -111,8 +120,14 @@ class ScanModel:
 
         What regularizers add for `weights` is part of the loss.
         """
-        evaluation = self.apply(weights, inputs, masks, states, dropout)
-        value = loss_value(loss, evaluation.outputs, targets, evaluation.output_masks)
+        evaluation = self.apply(weights, inputs, masks, states, dropout, timesteps)
+        counted = [
+            _counted(output, mask, timesteps) if _is_open(shape) else mask
+            for output, mask, shape in zip(
+                evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
+            )
+        ]
+        value = loss_value(loss, evaluation.outputs, targets, counted)
         return value + self.spec.penalty(weights), evaluation
 
     def gradient(
@@ -123,13 +138,14 @@ class ScanModel:
         masks: Arrays | None = None,
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
         *,
         loss: str,
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
         """What `loss` gives, and the gradient of the loss by every weight of `spec.trainable_weights`."""
 
         def differentiated(trained: Arrays) -> tuple[jax.Array, Evaluation]:
-            return self.loss({**weights, **trained}, inputs, targets, masks, states, dropout, loss=loss)
+            return self.loss({**weights, **trained}, inputs, targets, masks, states, dropout, timesteps, loss=loss)
 
         trained = {name: weights[name] for name in self.spec.trainable_weights}
         (value, evaluation), gradients = jax.value_and_grad(differentiated, has_aux=True)(trained)
@@ -145,6 +161,7 @@ class ScanModel:
         masks: Arrays | None = None,
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
         *,
         optimizer: Optimizer,
         loss: str,
@@ -161,13 +178,16 @@ class ScanModel:
             masks: see `apply`.
             states: see `apply`.
             dropout: see `apply`.
+            timesteps: see `apply`.
             optimizer: its update rule.
             loss: one of `multilstm.training.LOSSES`.
 
         Returns:
             The new weights, the new slots, the loss before the update, and what `apply` gave.
         """
-        value, evaluation, gradients = self.gradient(weights, inputs, targets, masks, states, dropout, loss=loss)
+        value, evaluation, gradients = self.gradient(
+            weights, inputs, targets, masks, states, dropout, timesteps, loss=loss
+        )
         return *self.update(weights, slots, coefficients, gradients, optimizer=optimizer), value, evaluation
 
     def update(
@@ -202,21 +222,30 @@ class ScanModel:
         return new_weights, new_slots
 
 
-def model(spec: Graph, custom_gradient: bool = True) -> ScanModel:
+def model(spec: Graph, custom_gradient: bool = True, mesh: Mesh | None = None) -> ScanModel:
     """The pure functions of a spec.
 
     Args:
         spec: what `multilstm.Sequential` or `multilstm.Model` returned.
         custom_gradient: as in `multilstm.scan.lstm`; False allows forward-mode derivatives too.
+        mesh: as in `multilstm.scan.lstm`.
     """
-    return ScanModel(spec, custom_gradient)
+    return ScanModel(spec, custom_gradient, mesh)
 
 
 class _Walker:
     """Applies the layers of one walk through the graph, and collects sequences and states on the way."""
 
-    def __init__(self, model: ScanModel, weights: Arrays, states: Mapping[str, State], dropout: Arrays) -> None:
+    def __init__(
+        self,
+        model: ScanModel,
+        weights: Arrays,
+        states: Mapping[str, State],
+        dropout: Arrays,
+        timesteps: jax.Array | None,
+    ) -> None:
         self.model, self.weights, self.states, self.dropout = model, weights, dict(states), dropout
+        self.timesteps = timesteps
         self.sequences: dict[str, jax.Array] = {}
         self.last_states: dict[str, State] = {}
 
@@ -225,10 +254,10 @@ class _Walker:
     ) -> Sequence[jax.Array]:
         x, name = inputs[0], call.layer
         if isinstance(layer, LSTM):
-            output, state = self._lstm(name, layer, x, mask, initial)
+            output, state = self._lstm(name, layer, x, mask, initial, self._real(call))
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
-            return self._bidirectional(name, layer, x, mask, initial)
+            return self._bidirectional(name, layer, x, mask, initial, self._real(call))
         return [self._stateless(name, layer, x, inputs)]
 
     def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
@@ -256,8 +285,18 @@ class _Walker:
         bias = self.weights[f"{name}/bias"] if layer.use_bias else None
         return dense(self.weights[f"{name}/kernel"], bias, x, str(layer.activation), self.model.custom_gradient)
 
+    def _real(self, call: Call) -> jax.Array | None:
+        """How many timesteps of the call's input are real, if not all are."""
+        return self.timesteps if _is_open(self.model.spec.tensor_shapes[call.inputs[0]]) else None
+
     def _lstm(
-        self, name: str, layer: LSTM, x: jax.Array, mask: jax.Array | None, initial: Sequence[jax.Array]
+        self,
+        name: str,
+        layer: LSTM,
+        x: jax.Array,
+        mask: jax.Array | None,
+        initial: Sequence[jax.Array],
+        real: jax.Array | None,
     ) -> tuple[jax.Array, State]:
         params = LSTMParams(
             self.weights[f"{name}/kernel"],
@@ -265,34 +304,66 @@ class _Walker:
             self.weights[f"{name}/bias"] if layer.use_bias else None,
         )
         state = self.states.get(name) or (State(*initial) if initial else None)
+        masked = mask is not None
+        if masked:
+            mask = _counted(x, mask, real)
+        if real is not None and layer.go_backwards:  # from the last real timestep
+            x = reverse_within(x, real)
+            mask = None if mask is None else reverse_within(mask[..., None], real)[..., 0]
+        backwards = layer.go_backwards and real is None
         sequence, last = lstm(
             params,
             x,
             state,
             mask,
-            layer.go_backwards,
+            backwards,
             layer.activation,
             layer.recurrent_activation,
             layer.zero_output_for_mask,
             self.model.custom_gradient,
+            lengths=None if masked else real,
+            mesh=self.model.mesh,
         )
         self.last_states[name] = last
         if layer.stateful:  # where a second call of a shared layer goes on; no gradient goes back, as between batches
             self.states[name] = jax.lax.stop_gradient(last)
-        if not layer.return_sequences:
-            return last_output(sequence, last, mask, layer.go_backwards, layer.zero_output_for_mask), last
-        self.sequences[name] = sequence
-        return sequence, last
+        if layer.return_sequences:
+            self.sequences[name] = sequence
+            return sequence, last
+        if mask is not None and real is not None and layer.zero_output_for_mask:
+            mask = jnp.take(mask, real - 1, axis=1)[:, None]  # the only step of which the last output asks
+        return last_output(sequence, last, mask, backwards, layer.zero_output_for_mask), last
 
     def _bidirectional(
-        self, name: str, layer: Bidirectional, x: jax.Array, mask: jax.Array | None, initial: list[jax.Array]
+        self,
+        name: str,
+        layer: Bidirectional,
+        x: jax.Array,
+        mask: jax.Array | None,
+        initial: list[jax.Array],
+        real: jax.Array | None,
     ) -> Sequence[jax.Array]:
         outputs: list[jax.Array] = []
         states: list[jax.Array] = []
         for index, (direction, each) in enumerate(layer.directions.items()):
-            output, state = self._lstm(f"{name}/{direction}", each, x, mask, initial[2 * index : 2 * index + 2])
+            output, state = self._lstm(f"{name}/{direction}", each, x, mask, initial[2 * index : 2 * index + 2], real)
             # The backward run ends at the first timestep: turned back, so that both tell of the same timesteps.
-            outputs.append(jnp.flip(output, 1) if direction == "backward" and each.return_sequences else output)
+            if direction == "backward" and each.return_sequences:
+                output = jnp.flip(output, 1) if real is None else reverse_within(output, real)
+            outputs.append(output)
             states += state
         merged = merge(layer.merge_mode, *outputs)
         return [*(merged if layer.merge_mode is None else [merged]), *(states if layer.layer.return_state else [])]
+
+
+def _is_open(shape: Shape) -> bool:
+    """Whether the spec leaves the number of timesteps of a tensor open."""
+    return len(shape) > 2 and shape[1] is None
+
+
+def _counted(array: jax.Array, mask: jax.Array | None, timesteps: jax.Array | None) -> jax.Array | None:
+    """The mask of an array `[batch, timesteps, ...]` of which only so many timesteps are real."""
+    if timesteps is None:
+        return mask
+    real = jnp.broadcast_to(jnp.arange(array.shape[1]) < timesteps, array.shape[:2])
+    return real if mask is None else mask & real

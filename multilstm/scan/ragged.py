@@ -30,7 +30,7 @@ class Ragged(NamedTuple):
 
     Attributes:
         x: `[batch, timesteps, features]`.
-        lengths: integers `[batch]`, from 0 to timesteps.
+        lengths: integers from 0 to timesteps, `[batch]`, or one for all sequences.
     """
 
     x: Any
@@ -49,12 +49,21 @@ class _Sorted(NamedTuple):
     """The sequences, the longest first.
 
     Attributes:
-        order: the number of the sequence at each place.
+        order: the number of the sequence at each place; None: as they are, since all are equally long.
         lengths: of the sequences in that order.
     """
 
-    order: jax.Array
+    order: jax.Array | None
     lengths: jax.Array
+
+    def sort(self, tree: Any) -> Any:
+        """Arrays `[..., batch, size]` in this order."""
+        return tree if self.order is None else jax.tree.map(lambda array: array[..., self.order, :], tree)
+
+    def restore(self, tree: Any) -> Any:
+        """The opposite of `sort`."""
+        place = None if self.order is None else jnp.argsort(self.order)
+        return tree if place is None else jax.tree.map(lambda array: array[..., place, :], tree)
 
 
 def run_ragged(
@@ -72,11 +81,10 @@ def run_ragged(
 def _run_forward(
     names: Names, chunk: int, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout, keep: bool = True
 ) -> Any:
-    by_length = _sort(inputs.lengths)
-    groups = _groups(by_length.lengths, chunk)
+    by_length = _sort(inputs)
+    groups = _groups(by_length, chunk)
     x = _pad(inputs.x, chunk)
-    now = jax.tree.map(lambda array: array[by_length.order], state)
-    dropped = _rows(dropout, by_length.order)
+    now, dropped = by_length.sort((state, dropout))
 
     def step(number: Any, state: State) -> tuple[State, Any]:
         rows = state.hidden.shape[0]
@@ -97,19 +105,17 @@ def _run_forward(
         still = groups[number + 1].rows if number + 1 < len(groups) else 0
         ended.append(jax.tree.map(lambda array, still=still: array[still:], now))
         now = jax.tree.map(lambda array, still=still: array[:still], now)
-    place = jnp.argsort(by_length.order)
-    last = jax.tree.map(lambda *parts: jnp.concatenate(parts)[place], *reversed(ended))
-    hidden = _restore(stored[0], place, inputs.x.shape[1])
+    last = by_length.restore(jax.tree.map(lambda *parts: jnp.concatenate(parts), *reversed(ended)))
+    hidden = _join(by_length.restore(stored[0]), inputs.x.shape[1])
     return (hidden, last), (params, inputs, dropout, stored) if keep else None
 
 
 def _run_backward(names: Names, chunk: int, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
     params, inputs, dropout, (hidden, steps, starts) = residuals
-    by_length = _sort(inputs.lengths)
-    groups = _groups(by_length.lengths, chunk)
+    by_length = _sort(inputs)
+    groups = _groups(by_length, chunk)
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
-    dstate = jax.tree.map(lambda array: array[by_length.order], cotangents[1])
-    dropped = _rows(dropout, by_length.order)
+    dstate, dropped = by_length.sort((cotangents[1], dropout))
     transposed = transpose(params)
 
     def step(number: Any, after: State) -> tuple[State, LSTMParams, jax.Array]:
@@ -134,26 +140,27 @@ def _run_backward(names: Names, chunk: int, residuals: Any, cotangents: tuple[ja
             return after, jax.tree.map(jnp.add, total, dparams), _put(dx, one, number)
 
         after, dparams, dx = lax.fori_loop(group.begin, group.end, body, (after, dparams, dx))
-    place = jnp.argsort(by_length.order)
     dparams = jax.tree.map(lambda d, array: d.astype(array.dtype), dparams, params)
-    before = jax.tree.map(lambda array: array[place], after)
-    return dparams, Ragged(_restore(dx, place, inputs.x.shape[1]), None), before, None
+    dx = _join(by_length.restore(dx), inputs.x.shape[1])
+    return dparams, Ragged(dx, None), by_length.restore(after), None
 
 
 run_ragged_with_custom_gradient = jax.custom_vjp(run_ragged, nondiff_argnums=(0, 1))
 run_ragged_with_custom_gradient.defvjp(_run_forward, _run_backward)
 
 
-def _sort(lengths: jax.Array) -> _Sorted:
-    order = jnp.argsort(-lengths)
-    return _Sorted(order, lengths[order])
+def _sort(inputs: Ragged) -> _Sorted:
+    if inputs.lengths.ndim == 0:
+        return _Sorted(None, jnp.broadcast_to(inputs.lengths, inputs.x.shape[:1]))
+    order = jnp.argsort(-inputs.lengths)
+    return _Sorted(order, inputs.lengths[order])
 
 
-def _groups(lengths: jax.Array, chunk: int) -> list[_Group]:
+def _groups(by_length: _Sorted, chunk: int) -> list[_Group]:
     """All rows until the longest of the last eighth has ended, all but these until the next eighth has, and so on."""
-    batch = lengths.shape[0]
-    each = max(1, -(-batch // _GROUPS))
-    ends = (lengths + chunk - 1) // chunk
+    batch = by_length.lengths.shape[0]
+    each = batch if by_length.order is None else -(-batch // _GROUPS)
+    ends = (by_length.lengths + chunk - 1) // chunk
     groups: list[_Group] = []
     for rows in range(batch, 0, -each):
         begin = groups[-1].end if groups else 0
@@ -169,9 +176,10 @@ def _pad(array: jax.Array, chunk: int) -> jax.Array:
 
 def _take(array: jax.Array, by_length: _Sorted, number: Any, chunk: int, rows: int) -> Inputs:
     """One chunk of the first rows, time first, 0 where they have ended."""
-    part = lax.dynamic_slice_in_dim(array, number * chunk, chunk, 1)[by_length.order[:rows]]
+    part = jnp.swapaxes(lax.dynamic_slice_in_dim(array, number * chunk, chunk, 1), 0, 1)
+    part = part[:, :rows] if by_length.order is None else part[:, by_length.order[:rows]]
     mask = (number * chunk + jnp.arange(chunk))[:, None] < by_length.lengths[:rows]
-    return Inputs(jnp.where(mask[..., None], jnp.swapaxes(part, 0, 1), 0), mask)
+    return Inputs(jnp.where(mask[..., None], part, 0), mask)
 
 
 def _room(step: Callable[[Any, State], tuple[Any, Any]], chunks: int, state: State) -> Any:
@@ -193,10 +201,9 @@ def _get(stored: jax.Array, number: Any, rows: int) -> jax.Array:
     return entry[..., :rows, :]
 
 
-def _restore(stored: jax.Array, place: jax.Array, timesteps: int) -> jax.Array:
-    """`[batch, timesteps, size]` in the given order of sequences, from `[chunks, chunk, batch, size]`."""
-    flat = stored.reshape(-1, *stored.shape[2:])
-    return jnp.swapaxes(flat, 0, 1)[place, :timesteps]
+def _join(stored: jax.Array, timesteps: int) -> jax.Array:
+    """`[batch, timesteps, size]` from `[chunks, chunk, batch, size]`."""
+    return jnp.swapaxes(stored.reshape(-1, *stored.shape[2:]), 0, 1)[:, :timesteps]
 
 
 def _rows(dropout: Dropout, rows: Any) -> Dropout:
@@ -205,7 +212,7 @@ def _rows(dropout: Dropout, rows: Any) -> Dropout:
 
 def reverse_within(array: jax.Array, lengths: jax.Array) -> jax.Array:
     """Each sequence `[batch, timesteps, size]` from its end to its beginning; what comes after its end stays."""
-    steps, ends = jnp.arange(array.shape[1])[None], lengths[:, None]
+    steps, ends = jnp.arange(array.shape[1])[None], jnp.broadcast_to(lengths, array.shape[:1])[:, None]
     return _permute(array, jnp.where(steps < ends, ends - 1 - steps, steps))
 
 
