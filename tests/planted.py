@@ -29,8 +29,8 @@ def faulty(change):
     def make():
         true_lstm = scan_model.lstm
 
-        def wrong_lstm(*arguments):
-            options = dict(inspect.signature(true_lstm).bind(*arguments).arguments)
+        def wrong_lstm(*arguments, **keywords):
+            options = dict(inspect.signature(true_lstm).bind(*arguments, **keywords).arguments)
             return change(true_lstm, options.pop("params"), options.pop("x"), options)
 
         scan_model.lstm = wrong_lstm

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dense import dense
+from multilstm.scan.dropout import Dropout as LSTMDropout
 from multilstm.scan.layer import last_output, lstm
 from multilstm.scan.losses import loss_value
 from multilstm.scan.ragged import reverse_within
@@ -90,7 +91,7 @@ class ScanModel:
             inputs: an array for every input layer, by name, `[batch, ...]`.
             masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
             states: initial states by LSTM; they win over what the graph passes to it; absent ones are zero.
-            dropout: for Dropout layers by name, what their input is multiplied by; without it they do nothing.
+            dropout: masks of Dropout layers and LSTMs, as in `multilstm.job.Batch`; without one nothing is dropped.
             timesteps: how many of the timesteps of all arrays are real, where the spec leaves that number open; the
                 others are room, cost nothing in the loops over time, and hold nothing of meaning in the outputs.
         """
@@ -322,6 +323,7 @@ class _Walker:
             layer.zero_output_for_mask,
             self.model.custom_gradient,
             lengths=None if masked else real,
+            dropout=LSTMDropout(*(self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))),
             mesh=self.model.mesh,
         )
         self.last_states[name] = last
