@@ -8,6 +8,7 @@ Importing it imports JAX and NumPy, and neither Keras nor another framework.
 """
 
 from multilstm.scan.activations import ACTIVATIONS, activate
+from multilstm.scan.bucket import BucketedModel
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout, draw_dropout
 from multilstm.scan.init import init
@@ -18,6 +19,6 @@ from multilstm.scan.stack import bidirectional, merge, stack
 from multilstm.state import State
 
 __all__ = [
-    "ACTIVATIONS", "Dropout", "Evaluation", "LSTMParams", "ScanModel", "State", "activate", "bidirectional",
-    "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack",
+    "ACTIVATIONS", "BucketedModel", "Dropout", "Evaluation", "LSTMParams", "ScanModel", "State", "activate",
+    "bidirectional", "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack",
 ]  # fmt: skip

@@ -123,7 +123,7 @@ class ScanModel:
         """
         evaluation = self.apply(weights, inputs, masks, states, dropout, timesteps)
         counted = [
-            _counted(output, mask, timesteps) if _is_open(shape) else mask
+            _counted(output, mask, timesteps) if is_open(shape) else mask
             for output, mask, shape in zip(
                 evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
             )
@@ -288,7 +288,7 @@ class _Walker:
 
     def _real(self, call: Call) -> jax.Array | None:
         """How many timesteps of the call's input are real, if not all are."""
-        return self.timesteps if _is_open(self.model.spec.tensor_shapes[call.inputs[0]]) else None
+        return self.timesteps if is_open(self.model.spec.tensor_shapes[call.inputs[0]]) else None
 
     def _lstm(
         self,
@@ -358,7 +358,7 @@ class _Walker:
         return [*(merged if layer.merge_mode is None else [merged]), *(states if layer.layer.return_state else [])]
 
 
-def _is_open(shape: Shape) -> bool:
+def is_open(shape: Shape) -> bool:
     """Whether the spec leaves the number of timesteps of a tensor open."""
     return len(shape) > 2 and shape[1] is None
 

@@ -1,0 +1,171 @@
+"""`python -m multilstm.bench.training`: the fifth seed program, a new length in every batch, compilation included.
+
+Plain Keras on its three backends and `multilstm.scan.BucketedModel` start from the same weights and see the same
+batches, one framework after another, each in its own process with its own number of threads. What is timed is every
+training step until its loss is known, the first of each length too; making the data is not.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from multilstm.bench.contestants import CONTESTANTS
+from multilstm.case import Case
+from multilstm.catalogue import select
+from multilstm.environment import environment
+from multilstm.errors import UsageError, choice
+from multilstm.job import Batch
+from multilstm.report.data import check_writable, write_text
+from multilstm.weights import initial_weights
+from multilstm.workers.launcher import Worker
+
+TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
+LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
+Step = Callable[[Batch], float]
+app = App(name="python -m multilstm.bench.training", help_format="markdown", version_flags=())
+
+
+@app.default
+def main(
+    *,
+    contestant: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
+    ] = TRAINERS,
+    steps: int = 300,
+    timeout: float = 3600.0,
+    json: str | None = None,
+) -> None:
+    """Time the training of the fifth seed program: batches of 1000 sequences, each of a random length from 10 to 99.
+
+    Parameters
+    ----------
+    contestant
+        Whom to time, by name; all if left out.
+    steps
+        How many of the 300 training steps.
+    timeout
+        Seconds after which one of them is given up.
+    json
+        Write the seconds and the loss of every step to this file, with machine and versions; `-` is standard output.
+    """
+    for name in contestant:
+        if name not in TRAINERS:
+            raise UsageError(choice("contestant", name, TRAINERS))
+    if not 1 <= steps <= 300:
+        raise UsageError(f"--steps must be from 1 to 300, given {steps}")
+    if json is not None:
+        check_writable(json)
+    errors = Console(stderr=True, highlight=False)
+    found: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
+        for name in contestant:
+            errors.print(f"{name} trains", style="dim")
+            service = ("multilstm.bench.training:serve", name)
+            worker = Worker(name, service, "cpu", CONTESTANTS[name].environment, pathlib.Path(home))
+            try:
+                found[name] = worker.call({"steps": steps}, timeout)
+            finally:
+                worker.kill()
+    if json is not None:
+        write_text(json, jsonlib.dumps({"format": 1, "environment": environment(), "contestants": found}) + "\n")
+    show(found, Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80))
+
+
+def show(found: dict[str, dict[str, Any]], console: Console) -> None:
+    """Prints a row for each contestant, and whether their losses agree."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "seconds", "of these in the\nten slowest steps", "times jax-scan", "last loss"):
+        table.add_column(heading, justify="right" if heading else "left")
+    base = sum(found["jax-scan"]["seconds"]) if "jax-scan" in found else None
+    for name, each in found.items():
+        total = sum(each["seconds"])
+        slowest = sum(sorted(each["seconds"])[-10:])
+        times = "" if base is None else f"{total / base:.2f}"
+        table.add_row(name, f"{total:.1f}", f"{slowest:.1f}", times, f"{each['losses'][-1]:.4f}")
+    console.print(table)
+    curves = np.array([each["losses"] for each in found.values()])
+    apart = float(np.abs(curves - curves[0]).max())
+    verdict = "agree" if apart <= LOSS_TOLERANCE else "DISAGREE"
+    console.print(f"losses {verdict}: at most {apart:.1e} apart")
+
+
+def serve(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What a worker answers: `{"steps": n}` gives the seconds and the loss of each step."""
+
+    def answer(message: dict[str, Any]) -> dict[str, Any]:
+        (case,) = select(("seed5",), full=True)
+        start = {key: array.astype("float32") for key, array in initial_weights(case.spec, seed=0).items()}
+        step = (_scan if name == "jax-scan" else _keras)(case, start)
+        seconds, losses = [], []
+        for batch in _batches(case, message["steps"]):
+            begin = time.perf_counter()
+            losses.append(step(batch))
+            seconds.append(time.perf_counter() - begin)
+        return {"seconds": seconds, "losses": losses}
+
+    return answer
+
+
+def _batches(case: Case, count: int) -> Iterator[Batch]:
+    updates = (step.batch for step in case.training_steps() if step.kind == "update")
+    for _, batch in zip(range(count), updates, strict=False):
+        yield batch
+
+
+def _scan(case: Case, start: dict[str, Any]) -> Step:
+    import jax
+
+    from multilstm.scan import BucketedModel, model
+    from multilstm.scan.parallel import data_parallel_mesh
+
+    optimizer = case.optimizer
+    assert optimizer is not None
+    bucketed = BucketedModel(model(case.spec, mesh=data_parallel_mesh() if len(jax.devices()) > 1 else None))
+    weights: Any = start
+    slots: Any = {f"{name}/{slot}": np.zeros_like(array) for name, array in start.items() for slot in optimizer.slots}
+    iteration = 0
+
+    def step(batch: Batch) -> float:
+        nonlocal weights, slots, iteration
+        coefficients = {key: np.float32(number) for key, number in optimizer.coefficients(iteration).items()}
+        weights, slots, loss, _ = bucketed.train_step(
+            weights, slots, coefficients, batch.inputs, batch.targets, optimizer=optimizer, loss=str(case.loss)
+        )
+        iteration += 1
+        return float(loss)
+
+    return step
+
+
+def _keras(case: Case, start: dict[str, Any]) -> Step:
+    import keras
+
+    # Dense in place of TimeDistributed(Dense), which raises in plain Keras on TensorFlow for batches of any length.
+    layers = [keras.layers.LSTM(units, return_sequences=True) for units in (32, 8)]
+    model = keras.Sequential([keras.Input((None, 5)), *layers, keras.layers.Dense(2, activation="sigmoid")])
+    for variable, array in zip(model.trainable_variables, start.values(), strict=True):
+        variable.assign(array)
+    model.compile(optimizer="adam", loss=case.loss)
+
+    def step(batch: Batch) -> float:
+        model.reset_metrics()  # train_on_batch returns the mean loss since then
+        return float(model.train_on_batch(next(iter(batch.inputs.values())), batch.targets[0]))
+
+    return step
+
+
+if __name__ == "__main__":
+    from multilstm.cli import run
+
+    run(app)
