@@ -97,7 +97,7 @@ def parity(
     strict: Flag = False,
     batch: int | None = None,
     timesteps: int | None = None,
-    timeout: float = 600.0,
+    timeout: float | None = None,
     verbose: Flag = False,
     json: Path = None,
 ) -> int:
@@ -135,7 +135,7 @@ def parity(
     timesteps
         For a model: the length of the sequences, where the model leaves it open; 7 if left out.
     timeout
-        Seconds after which a job is given up.
+        Seconds after which a job is given up: 600, or 3600 with `--full`, if left out.
     verbose
         One row a case instead of one row a program.
     json
@@ -157,7 +157,8 @@ def parity(
     if json is not None:
         check_writable(json)
     engines, skipped = available(engine)
-    options = Options(engines, dtype, layers, device, quantity, atol, rtol, timeout)
+    patience = (3600.0 if full else 600.0) if timeout is None else timeout
+    options = Options(engines, dtype, layers, device, quantity, atol, rtol, patience)
     cases = (
         select(case, full)
         if model is None

@@ -1,6 +1,6 @@
 """`python -m multilstm.bench.training`: the fifth seed program, a new length in every batch, compilation included.
 
-Plain Keras on its three backends and `multilstm.scan.BucketedModel` start from the same weights and see the same
+Keras on its three backends, with the layers of `multilstm.keras_layers`, and `multilstm.scan.BucketedModel` start from the same weights and see the same
 batches, one framework after another, each in its own process with its own number of threads. What is timed is every
 training step until its loss is known, the first of each length too; making the data is not.
 """
@@ -151,12 +151,15 @@ def _scan(case: Case, start: dict[str, Any]) -> Step:
 def _keras(case: Case, start: dict[str, Any]) -> Step:
     import keras
 
-    # Dense in place of TimeDistributed(Dense), which raises in plain Keras on TensorFlow for batches of any length.
-    layers = [keras.layers.LSTM(units, return_sequences=True) for units in (32, 8)]
-    model = keras.Sequential([keras.Input((None, 5)), *layers, keras.layers.Dense(2, activation="sigmoid")])
+    from multilstm import keras_layers
+
+    # The portable classes: with plain Keras on TensorFlow, this program raises, or trains on another loss.
+    layers = [keras_layers.LSTM(units, return_sequences=True) for units in (32, 8)]
+    outputs = keras_layers.TimeDistributed(keras.layers.Dense(2, activation="sigmoid"))
+    model = keras.Sequential([keras.Input((None, 5)), *layers, outputs])
     for variable, array in zip(model.trainable_variables, start.values(), strict=True):
         variable.assign(array)
-    model.compile(optimizer="adam", loss=case.loss)
+    model.compile(optimizer=keras_layers.Adam(), loss=keras_layers.CategoricalCrossentropy())
 
     def step(batch: Batch) -> float:
         model.reset_metrics()  # train_on_batch returns the mean loss since then

@@ -23,7 +23,13 @@ class ScanContestant(AbstractContestant):
     """Layers on top of one another, each forward or in both directions; the batch is split over all devices.
 
     A batch that they cannot share, or that has too little work to be worth it, stays on one.
+
+    Args:
+        how: whether ragged sequences are given by their `lengths`, or by a `mask`.
     """
+
+    def __init__(self, how: str = "lengths") -> None:
+        self._masked = how == "mask"
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [
@@ -42,10 +48,11 @@ class ScanContestant(AbstractContestant):
         params = jax.device_put(params, whole)
         x, cotangent = jax.device_put((problem.x, problem.cotangent), rows)
 
-        mask = None if problem.mask is None else jnp.asarray(problem.mask)
+        ends: Any = None if problem.lengths is None else jnp.asarray(problem.lengths)
+        which = {"mask": problem.mask} if self._masked else {"lengths": ends}
 
         def forward(params: Any, x: Any) -> Any:
-            return stack(params, x, mask=mask, mesh=mesh)[0]
+            return stack(params, x, mesh=mesh, **which)[0]
 
         def loss(params: Any, x: Any, cotangent: Any) -> Any:
             return (forward(params, x) * cotangent).sum()
