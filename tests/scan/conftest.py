@@ -1,12 +1,15 @@
 """One small LSTM with random weights, inputs, states and masks, all float64, for the tests of multilstm.scan."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 import pytest
 
-from multilstm.scan import LSTMParams, State
+from multilstm import spec
+from multilstm.engines import reference_lstm
+from multilstm.scan import LSTMParams, State, lstm
 
 jax.config.update("jax_enable_x64", True)
 
@@ -48,6 +51,28 @@ class Problem:
             )
 
         return value
+
+    def everything(self, given=None, run=lstm, **options):
+        """Outputs with the last state, and the gradients by params, x and state, of `run`; compiled once an option.
+
+        `given` holds arrays by argument; `options` are everything else.
+        """
+        cotangents = (self.sequence_weights, self.state_weights)
+        return _everything(run, tuple(options.items()), self.params, self.x, self.state, given or {}, cotangents)
+
+    def reference(self, mask=None, **options):
+        """The same by the NumPy reference."""
+        layer = spec.LSTM(UNITS, return_sequences=True, use_bias=self.params.bias is not None, **options)
+        weights = {name: array for name, array in self.params._asdict().items() if array is not None}
+        record = reference_lstm.forward(layer, self.x, mask, weights, self.state)
+        found = reference_lstm.backward(layer, record, weights, self.sequence_weights, self.state_weights)
+        return (record.sequence, record.state), (LSTMParams(**found.weights), found.inputs, found.start)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _everything(run, options, params, x, state, given, cotangents):
+    found, pull = jax.vjp(lambda *arguments: run(*arguments, **given, **dict(options)), params, x, state)
+    return found, pull(cotangents)
 
 
 def make_problem(use_bias=True, batch=BATCH, timesteps=TIMESTEPS, scale=0.6, seed=0):

@@ -1,0 +1,99 @@
+"""Which plan is chosen for which sizes, and what it says of itself."""
+
+import math
+
+import pytest
+
+from multilstm.scan.plan import Layout, Plan, choose, chunked
+
+SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
+WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
+NARROW = {"batch": 1000, "timesteps": 20_000, "features": 5, "units": 8}
+
+
+def plan(sizes, itemsize=4, unroll=False, checkpoint=False, **changes):
+    return choose(**{**sizes, **changes}, itemsize=itemsize, unroll=unroll, checkpoint=checkpoint)
+
+
+def test_small_is_one_chunk_with_stored_gates():
+    assert plan(SMALL) == Plan(Layout(30), Layout(30), False)
+
+
+@pytest.mark.parametrize("sizes", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_large_is_chunked_for_the_gradient(sizes):
+    assert plan(sizes).gradient == chunked(sizes["batch"], sizes["timesteps"])
+    assert plan(sizes).gradient.chunk < sizes["timesteps"]
+
+
+@pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
+def test_what_is_chunked_stays_chunked_when_it_grows(size):
+    sizes = [{**SMALL, "batch": 32, "timesteps": 100, size: 2**power} for power in range(3, 20)]
+    whole = [plan(each).gradient.chunk == each["timesteps"] for each in sizes]
+    assert whole == sorted(whole, reverse=True)
+    assert set(whole) == {True, False}
+
+
+def test_float64_is_chunked_at_half_the_size():
+    def longest(itemsize):
+        return max(
+            2**power for power in range(30) if plan(SMALL, itemsize, timesteps=2**power).gradient.chunk == 2**power
+        )
+
+    assert longest(4) == 2 * longest(8) == longest(2) // 2
+
+
+def test_gates_are_computed_again_where_large_and_narrow_alone():
+    assert plan(NARROW).recompute
+    assert not plan(NARROW, timesteps=10).recompute
+    assert not plan(NARROW, features=500).recompute
+    assert not plan(WIDE).recompute
+
+
+@pytest.mark.parametrize("sizes", [SMALL, WIDE, NARROW], ids=["small", "wide", "narrow"])
+def test_unroll_writes_out_all_steps(sizes):
+    whole = Layout(sizes["timesteps"], True)
+    assert plan(sizes, unroll=True) == Plan(whole, whole, False)
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 3, 4, 5, 99, 100, 101, 1000])
+def test_checkpoint_is_about_the_root_of_the_timesteps(timesteps):
+    found = plan(SMALL, timesteps=timesteps, checkpoint=True)
+    assert found.recompute
+    assert found.gradient.chunk == math.ceil(math.sqrt(timesteps))
+
+
+@pytest.mark.parametrize(("checkpoint", "chunk"), [(1, 1), (7, 7), (30, 30), (31, 30)])
+def test_checkpoint_of_a_number_is_that_number_and_no_more_than_there_are(checkpoint, chunk):
+    assert plan(SMALL, checkpoint=checkpoint) == Plan(Layout(30), Layout(chunk), True)
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 50, 10_000])
+def test_a_chunk_has_rows_enough_and_no_more_steps_than_there_are(timesteps):
+    chunks = [chunked(batch, timesteps).chunk for batch in (1, 2, 3, 16, 64, 1000)]
+    assert chunks == sorted(chunks, reverse=True)
+    assert all(1 <= chunk <= timesteps for chunk in chunks)
+    assert chunks[0] == timesteps or chunks[0] >= 100  # a single sequence has one row a step
+
+
+@pytest.mark.parametrize("sizes", [{"batch": 0}, {"timesteps": 0}, {"batch": 0, "timesteps": 0}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"unroll": True}, {"checkpoint": True}, {"checkpoint": 3}], ids=str)
+def test_nothing_to_compute_has_a_plan(sizes, options):
+    assert plan(SMALL, **sizes, **options).forward.chunk == {**SMALL, **sizes}["timesteps"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        (
+            Plan(Layout(7), Layout(3), True),
+            "forward in chunks of 7 steps; gradient in chunks of 3 steps, gates recomputed",
+        ),
+        (
+            Plan(Layout(7, True), Layout(7, True), False),
+            "forward in chunks of 7 steps, unrolled; gradient in chunks of 7 steps, unrolled, gates stored",
+        ),
+    ],
+    ids=["recomputed", "unrolled"],
+)
+def test_a_plan_in_words(plan, text):
+    assert str(plan) == text
