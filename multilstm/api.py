@@ -147,7 +147,7 @@ def parity(
         weights: see `run`.
         states: see `run`.
         mask: see `run`.
-        dropout: for every Dropout layer by name, its mask in training: 0 or 1 / (1 - rate), of its input's shape.
+        dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.job.Batch`.
         engines: their names; None: all that are installed.
         dtypes: what to compute in.
         layers: `portable` or `plain`.

@@ -10,11 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from multilstm.dropout import dropout_masks
 from multilstm.errors import InputError
 from multilstm.job import Array, Batch
-from multilstm.spec import Dropout, Embedding, Graph
+from multilstm.spec import Embedding, Graph
 from multilstm.spec.shapes import Shape, show
 from multilstm.state import State
+
+_MASK_OF_LSTM = {  # by the rank of the mask
+    2: "[batch, size]; all gates share it with implementation=2",
+    3: "[gates, batch, size]; each gate has its own with implementation=1 or a recurrent_dropout",
+}
 
 
 def check_batch(spec: Graph, batch: Batch) -> Batch:
@@ -44,13 +50,7 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
         if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
             raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
     states = {name: check_state(spec, name, state, size) for name, state in batch.states.items()}
-    droppers = [str(layer.name) for layer in spec.layers if isinstance(layer, Dropout)]
-    dropout = _named("dropout mask", batch.dropout, droppers, partial=True)
-    for call in spec.calls:
-        if call.layer in dropout:
-            shape = spec.tensor_shapes[call.inputs[0]]
-            _array(f"dropout mask of {call.layer!r}", dropout[call.layer], (size, *shape[1:]))
-    return Batch(inputs, _targets(spec, batch, size), masks, states, dropout)
+    return Batch(inputs, _targets(spec, batch, size), masks, states, check_dropout(spec, batch.dropout, size))
 
 
 def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
@@ -76,6 +76,36 @@ def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
         _finite(f"LSTM {name!r}: its {field} state", array)
         checked.append(array)
     return State(*checked)
+
+
+def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str | None = None) -> dict[str, Array]:
+    """The dropout masks as arrays.
+
+    Args:
+        spec: the model.
+        given: masks by name, as in `multilstm.job.Batch`.
+        batch: how many sequences there are.
+        step: the kind of the step that needs all of the model's masks; None: some may be missing.
+
+    Raises:
+        InputError: for a missing or unknown name, a wrong shape or dtype, or values that are not finite.
+    """
+    needed = dropout_masks(spec, batch)
+    found = _named("dropout mask", given, list(dict.fromkeys(mask.name for mask in needed)), partial=True)
+    for name, _, shape in needed:
+        if name in found:
+            array = found[name]
+            _numbers(f"dropout mask {name!r}", array)
+            if not _fits(array, shape):
+                meaning = _MASK_OF_LSTM[len(shape)] if "/" in name else "that of the Dropout layer's input"
+                raise InputError(f"dropout mask {name!r}: shape is {array.shape}, expected {show(shape)}: {meaning}")
+            _finite(f"dropout mask {name!r}", array)
+        elif step is not None:
+            raise InputError(
+                f"dropout mask {name!r} is missing in a {step} step; given {', '.join(map(repr, given)) or 'none'}; "
+                f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}"
+            )
+    return found
 
 
 def _tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
@@ -114,14 +144,17 @@ def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = Fals
 
 def _array(what: str, array: Array, expected: Shape) -> None:
     _numbers(what, array)
-    fits = array.ndim == len(expected) and all(
-        size in (None, given) for given, size in zip(array.shape, expected, strict=True)
-    )
-    if not fits:
+    if not _fits(array, expected):
         raise InputError(f"{what}: shape is {array.shape}, expected {show(expected)}")
     if array.size == 0:
         raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
     _finite(what, array)
+
+
+def _fits(array: Array, expected: Shape) -> bool:
+    return array.ndim == len(expected) and all(
+        size in (None, given) for given, size in zip(array.shape, expected, strict=True)
+    )
 
 
 def _numbers(what: str, array: Array) -> None:

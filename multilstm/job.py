@@ -34,7 +34,9 @@ class Batch:
         targets: for every output of the model, in order, an array of the output's shape; empty without a loss.
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts; as `model(x, mask=...)`.
         states: initial states by LSTM (see `Graph.lstms`), each `[batch, units]`; they win over carried ones.
-        dropout: for every Dropout layer by name, in training steps: an array of its input's shape, 0 or 1 / (1 - rate).
+        dropout: masks in training steps, 0 where something is dropped, else 1 / (1 - rate): for a Dropout layer by its
+            name, of its input's shape; for an LSTM `lstm/dropout` on its inputs and `lstm/recurrent_dropout` on its
+            hidden states, `[batch, size]`, or `[4, batch, size]` if each gate has its own (see `multilstm.dropout`).
     """
 
     inputs: Mapping[str, Array]

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from multilstm.case import Case
+from multilstm.dropout import draw_dropout
 from multilstm.errors import InputError, MultilstmError, UsageError
 from multilstm.job import Array, Batch
-from multilstm.spec import Dropout, Embedding, Graph, Ref, from_json
+from multilstm.spec import Embedding, Graph, from_json
 
 
 def load_model(source: str) -> Graph:
@@ -54,7 +55,7 @@ def load_model(source: str) -> Graph:
 
 @dataclasses.dataclass(frozen=True)
 class RandomBatch:
-    """One batch of random inputs and targets that fit a model, with a mask for every Dropout."""
+    """One batch of random inputs, targets and dropout masks that fit a model."""
 
     spec: Graph
     batch: int
@@ -70,18 +71,12 @@ class RandomBatch:
         inputs = {name: self._input(rng, name) for name in self.spec.inputs}
         batch = len(next(iter(inputs.values())))
 
-        def shape(ref: Ref) -> tuple[int, ...]:
-            sizes = self.spec.tensor_shapes[ref]
-            return (batch, *(self.timesteps if size is None else size for size in sizes[1:]))
-
-        rates = {str(x.name): x.rate for x in self.spec.layers if isinstance(x, Dropout) and x.rate}
-        dropout = {
-            call.layer: (rng.random(shape(call.inputs[0])) >= rates[call.layer]) / np.float32(1 - rates[call.layer])
-            for call in self.spec.calls
-            if call.layer in rates
-        }
-        targets = tuple(rng.random(shape(ref), dtype=np.float32) for ref in self.spec.outputs)
-        yield Batch(inputs, targets, dropout={name: mask.astype(np.float32) for name, mask in dropout.items()})
+        dropout = draw_dropout(rng, self.spec, batch, self.timesteps)
+        shapes = (
+            (batch, *(self.timesteps if size is None else size for size in shape[1:]))
+            for shape in self.spec.output_shapes
+        )
+        yield Batch(inputs, tuple(rng.random(shape, dtype=np.float32) for shape in shapes), dropout=dropout)
 
     def _input(self, rng: np.random.Generator, name: str) -> Array:
         layer = self.spec.inputs[name]

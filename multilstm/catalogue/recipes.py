@@ -8,7 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from multilstm.dropout import draw_dropout
 from multilstm.job import Array, Batch
+from multilstm.spec import Graph
 from multilstm.state import State
 
 Labels = Literal["one_hot", "uniform"]
@@ -32,7 +34,7 @@ class Sequences:
         targets: shapes of the targets of each sequence, one for every output of the model.
         labels: `one_hot` along the last axis, or `uniform` in [0, 1).
         states: units of every LSTM whose initial state is given with every batch, uniform in [-1, 1).
-        dropout: rate of every Dropout layer, and the shape of one sequence there.
+        dropout: the model for which dropout masks are drawn, if it has any.
         seed: of all of it.
     """
 
@@ -43,7 +45,7 @@ class Sequences:
     targets: tuple[tuple[int, ...], ...] = ()
     labels: Labels = "one_hot"
     states: tuple[tuple[str, int], ...] = ()
-    dropout: tuple[tuple[str, float, tuple[int, ...]], ...] = ()
+    dropout: Graph | None = None
     input_name: str = "input_layer"
     seed: int = 0
 
@@ -59,7 +61,7 @@ class Sequences:
                 inputs={self.input_name: rng.random((size, self.timesteps, self.features), dtype=np.float32)},
                 targets=tuple(_labels(rng, (size, *shape), self.labels) for shape in self.targets),
                 states={name: _state(rng, size, units) for name, units in self.states},
-                dropout={name: _dropout(rng, rate, (size, *shape)) for name, rate, shape in self.dropout},
+                dropout={} if self.dropout is None else draw_dropout(rng, self.dropout, size, self.timesteps),
             )
 
 
@@ -147,7 +149,3 @@ def _labels(rng: np.random.Generator, shape: tuple[int, ...], labels: Labels) ->
 def _state(rng: np.random.Generator, batch: int, units: int) -> State:
     hidden, cell = (rng.uniform(-1, 1, (batch, units)).astype(np.float32) for _ in State._fields)
     return State(hidden, cell)
-
-
-def _dropout(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Array:
-    return np.where(rng.random(shape) >= rate, 1 / (1 - rate), 0.0).astype(np.float32)

@@ -149,7 +149,7 @@ def states_from_outside(name: str, first: int, second: int, *, trained: bool) ->
             10,
             targets=((96, 2),),
             states=(("lstm", first), ("lstm_1", second)),
-            dropout=(("dropout", 0.2, (96, second)),),
+            dropout=spec,
             seed=seed,
         )
 

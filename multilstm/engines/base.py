@@ -15,10 +15,11 @@ from typing import Any, final
 
 import numpy as np
 
+from multilstm.checks import check_dropout
 from multilstm.engines.self_test import Operations, denormals, self_test
-from multilstm.errors import InputError, UnsupportedError
+from multilstm.errors import InputError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step
-from multilstm.spec import Dropout, Graph
+from multilstm.spec import Graph
 from multilstm.state import State
 
 
@@ -191,18 +192,7 @@ def _batch(job: Job, step: Step) -> Batch:
         raise InputError(f"a {step.kind} step needs a loss; given None, expected one of multilstm.training.LOSSES")
     if step.kind == "update" and job.optimizer is None:
         raise InputError("an update step needs an optimizer; given None")
-    for layer in job.spec.layers if training else ():
-        if isinstance(layer, Dropout) and layer.rate and layer.name not in batch.dropout:
-            raise InputError(
-                f"Dropout {layer.name!r} needs its mask in a {step.kind} step; given masks for "
-                f"{sorted(batch.dropout) or 'none'}; add Batch(dropout={{{layer.name!r}: ...}})"
-            )
-    for name, lstm in job.spec.lstms.items() if training else ():
-        if lstm.dropout or lstm.recurrent_dropout:
-            raise UnsupportedError(
-                f"LSTM {name!r}: dropout and recurrent_dropout are not executed in training yet; given "
-                f"{lstm.dropout} and {lstm.recurrent_dropout}; put a Dropout layer below it, or set them to 0"
-            )
+    dropout = check_dropout(job.spec, batch.dropout, batch.size, step.kind) if training else {}
     return Batch(
         inputs={
             name: np.asarray(batch.inputs[name]).astype(layer.dtype if layer.dtype == "int32" else job.dtype)
@@ -211,7 +201,7 @@ def _batch(job: Job, step: Step) -> Batch:
         targets=tuple(_cast(array, job.dtype) for array in batch.targets),
         masks={name: np.asarray(mask, bool) for name, mask in batch.masks.items()},
         states=batch.states,
-        dropout={name: _cast(mask, job.dtype) for name, mask in batch.dropout.items()} if training else {},
+        dropout={name: mask.astype(job.dtype, copy=False) for name, mask in dropout.items()},
     )
 
 

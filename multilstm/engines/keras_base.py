@@ -23,6 +23,7 @@ from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
@@ -120,12 +121,14 @@ class AbstractKerasProgram(AbstractProgram):
         return {name: int(layer.count_params()) for name, layer in self.built.layers.items()}
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+        if batch.dropout and not self.portable:
+            refuse_in_plain_keras(self.spec)
         stateful = self.built.stateful
         with self._context(), self._spies():
             for name, layer in stateful.items():
                 for variable, value in zip(layer.states, states[name], strict=True):
                     variable.assign(value)
-            values = {**batch.inputs, **{f"{name}.mask": mask for name, mask in batch.dropout.items()}}
+            values = {**batch.inputs, **{mask_input(name): mask for name, mask in batch.dropout.items()}}
             for name in self._given:
                 given = states.get(name)
                 for part in State._fields:
@@ -137,7 +140,7 @@ class AbstractKerasProgram(AbstractProgram):
                     values[f"{name.replace('/', '.')}.{part}"] = value
             for name, tensor in zip(self.built.inputs, self.model.inputs, strict=True):
                 if name not in values:  # a dropout mask outside of training, where it is not used
-                    values[name] = np.ones((1,) * len(tensor.shape), self.dtype)
+                    values[name] = np.ones([size or 1 for size in tensor.shape], self.dtype)
             inputs = [values[name] for name in self.built.inputs]
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from multilstm import keras_layers
+from multilstm.dropout import dropout_masks
+from multilstm.engines.keras_dropout import GivenDropout, GivenLSTMDropout, mask_input
 from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Layer, Ref, TimeDistributed
 from multilstm.spec.penalties import Penalty, Regularizer
 from multilstm.state import State
-
-
-@keras.saving.register_keras_serializable(package="multilstm")
-class GivenDropout(keras.layers.Layer):  # type: ignore[misc]
-    """Dropout whose mask is an input: multiplies by it in training, does nothing otherwise."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.supports_masking = True
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """`[values, mask]`, both of one shape, to that shape."""
-        values, mask = inputs
-        return values * mask if training else values
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask of the values."""
-        return mask[0] if mask is not None else None
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the values."""
-        return input_shape[0]
 
 
 class KerasModel:
@@ -47,7 +27,8 @@ class KerasModel:
 
     Attributes:
         model: the Keras model; its outputs are the spec's own, then `sequences`, then the pairs of `states`.
-        inputs: the names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, `dropout.mask`.
+        inputs: the names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, and
+            `mask.lstm.dropout` of dropout masks.
         outputs_count: how many outputs are the spec's own.
         sequences: the LSTMs whose sequences are outputs.
         states: the LSTMs whose final states are outputs.
@@ -84,10 +65,11 @@ class KerasModel:
                 )
                 continue
             given = [tensors[ref] for ref in call.inputs]
-            if isinstance(layer, Dropout) and layer.rate:
-                key = f"{call.layer}.mask"
-                inputs[key] = keras.Input(batch_shape=(None,) * len(given[0].shape), dtype=self._dtype, name=key)
-                given.append(inputs[key])
+            masks = self._dropout_inputs(call.layer, inputs)
+            if isinstance(layer, Dropout):
+                given += masks.values()
+            elif masks:
+                given = [GivenLSTMDropout(self._receiver(tuple(masks)))([*given, *masks.values()])]
             arguments = {}
             initial = self._given_states(call.layer, inputs) or [tensors[ref] for ref in call.initial_state]
             if initial:
@@ -140,6 +122,27 @@ class KerasModel:
         source = keras_layers if self._portable and hasattr(keras_layers, name) else plain
         return getattr(source, name)(**dataclasses.asdict(value))
 
+    def _dropout_inputs(self, layer: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The inputs of the model that hold the dropout masks of a layer, by the name of the mask."""
+        found = {}
+        for name, _, shape in dropout_masks(self.spec):
+            if name.split("/")[0] == layer:
+                key = mask_input(name)
+                if key not in inputs:
+                    inputs[key] = keras.Input(batch_shape=shape, dtype=self._dtype, name=key)
+                found[name] = inputs[key]
+        return found
+
+    def _receiver(self, masks: tuple[str, ...]) -> Callable[[list[Any]], None]:
+        """What puts masks of those names where Keras keeps the ones that it draws, in the cells of their LSTMs."""
+
+        def receive(tensors: list[Any]) -> None:
+            for name, tensor in zip(masks, tensors, strict=True):
+                lstm, _, kind = name.rpartition("/")
+                setattr(self._lstm(lstm).cell, f"_{kind}_mask", tensor)
+
+        return receive
+
     def _given_states(self, layer: str, inputs: Mapping[str, Any]) -> list[Any]:
         names = [name for name in self._given if name.split("/")[0] == layer]
         return [inputs[f"{name.replace('/', '.')}.{part}"] for name in names for part in State._fields]
@@ -157,13 +160,12 @@ class KerasModel:
             states.update({key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)})
 
     def _stateful_layers(self) -> dict[str, Any]:
-        found = {}
-        for name, lstm in self.spec.lstms.items():
-            if lstm.stateful:
-                base, _, direction = name.partition("/")
-                layer = self.layers[base]
-                found[name] = getattr(layer, f"{direction}_layer") if direction else layer
-        return found
+        return {name: self._lstm(name) for name, lstm in self.spec.lstms.items() if lstm.stateful}
+
+    def _lstm(self, name: str) -> Any:
+        """The Keras LSTM of that name in `Graph.lstms`."""
+        layer, _, direction = name.partition("/")
+        return getattr(self.layers[layer], f"{direction}_layer") if direction else self.layers[layer]
 
 
 def _weights_by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference_activations import sigmoid
-from multilstm.engines.reference_layers import Applied, Given, Maybe, apply
+from multilstm.engines.reference_layers import Applied, Given, Maybe, apply, within
 from multilstm.engines.reference_lstm import LSTMRecord
 from multilstm.engines.reference_penalties import penalty_gradient
 from multilstm.engines.self_test import Operations
@@ -156,13 +156,9 @@ class ReferenceProgram(AbstractProgram):
                 Given(
                     inputs if isinstance(layer, Embedding) else [_float64(array) for array in inputs],
                     mask,
-                    {
-                        name.removeprefix(f"{call.layer}/"): weight
-                        for name, weight in self._weights.items()
-                        if name.startswith(f"{call.layer}/")
-                    },
+                    within(self._weights, call.layer),
                     tuple(starts),
-                    _float64(batch.dropout[call.layer]) if call.layer in batch.dropout else None,
+                    {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},
                 ),
             )
             tape.append(_Taped(next(calls), call, applied, tuple(name not in current for name in names)))

@@ -46,14 +46,14 @@ class Given:
         mask: the mask `[batch, timesteps]` of the first input, or None.
         weights: its weights by name, without the layer's name.
         starts: the initial state of each of its LSTMs, or None for zeros.
-        dropout: the dropout mask in training, or None.
+        dropout: its dropout masks in training, by name, without the layer's name; of a Dropout layer, by its name.
     """
 
     inputs: list[Array]
     mask: Maybe
     weights: Mapping[str, Array]
     starts: tuple[State | None, ...] = ()
-    dropout: Maybe = None
+    dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +72,13 @@ class Applied:
     outputs: list[Array]
     backward: Callable[[list[Maybe]], Gradients]
     records: tuple[LSTMRecord, ...] = ()
+
+
+def within(arrays: Mapping[str, Array], layer: str) -> dict[str, Array]:
+    """Those of the arrays that belong to a layer, `layer/weight` by `weight`, and `layer` by its own name."""
+    return {
+        name.removeprefix(f"{layer}/"): array for name, array in arrays.items() if f"{name}/".startswith(f"{layer}/")
+    }
 
 
 @singledispatch
@@ -110,7 +117,7 @@ def _(layer: Masking, given: Given) -> Applied:
 
 @apply.register
 def _(layer: LSTM, given: Given) -> Applied:
-    record = reference_lstm.forward(layer, given.inputs[0], given.mask, given.weights, given.starts[0])
+    record = reference_lstm.forward(layer, given.inputs[0], given.mask, given.weights, given.starts[0], given.dropout)
     output = record.sequence if layer.return_sequences else record.outputs[-1]
 
     def backward(gradients: list[Maybe]) -> Gradients:
@@ -126,12 +133,8 @@ def _(layer: Bidirectional, given: Given) -> Applied:
     """Two LSTMs over the same sequence; what the second returns is turned back into the order of time, and merged."""
     parts = []
     for (direction, lstm), start in zip(layer.directions.items(), given.starts, strict=True):
-        weights = {
-            name.removeprefix(f"{direction}/"): weight
-            for name, weight in given.weights.items()
-            if name.startswith(f"{direction}/")
-        }
-        parts.append(apply(lstm, Given(given.inputs, given.mask, weights, (start,))))
+        weights, dropout = within(given.weights, direction), within(given.dropout, direction)
+        parts.append(apply(lstm, Given(given.inputs, given.mask, weights, (start,), dropout)))
     sequences = layer.layer.return_sequences
 
     def turned(array: Array) -> Array:
@@ -217,7 +220,7 @@ def _(layer: Activation, given: Given) -> Applied:
 
 @apply.register
 def _(layer: Dropout, given: Given) -> Applied:
-    factor = given.dropout
+    factor = given.dropout.get(str(layer.name))
     if factor is None:
         return Applied(given.inputs, lambda gradients: Gradients(gradients))
     return Applied([given.inputs[0] * factor], lambda gradients: Gradients([_present(gradients[0]) * factor]))

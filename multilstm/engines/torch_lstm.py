@@ -1,8 +1,8 @@
 """An independent witness: the same models by `torch.nn.LSTM`, with gradients by autograd.
 
 The gates of torch stand in the same slots as Keras's (i, f, g, o against i, f, c, o), its matrices are transposed, and
-it adds two biases, of which the second is held at zero here. It knows tanh and sigmoid only, and no masks; what else a
-spec asks of an LSTM is refused.
+it adds two biases, of which the second is held at zero here. It knows tanh and sigmoid only, no masks, and no dropout
+inside the recurrence; what else a spec asks of an LSTM is refused.
 """
 
 from __future__ import annotations
@@ -153,6 +153,13 @@ class TorchLSTMProgram(AbstractProgram):
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
         """One step; see `AbstractProgram.step`."""
+        for name in batch.dropout:
+            lstm, _, argument = name.rpartition("/")
+            if lstm:
+                raise UnsupportedError(
+                    f"torch-lstm: LSTM {lstm!r} trains with {argument}; torch.nn.LSTM knows no dropout inside the "
+                    f"recurrence; leave the engine torch-lstm out, or put a Dropout layer below the LSTM"
+                )
         gradients: dict[str, Any] = {}
         sequences: dict[str, Any] = {}
         last: dict[str, State] = {}

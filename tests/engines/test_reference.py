@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from multilstm.dropout import draw_dropout
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine, loss_and_gradient
 from multilstm.engines.reference_activations import FUNCTIONS, sigmoid
@@ -312,6 +313,62 @@ def test_gradient_of_masked_loss_through_every_layer(loss, mask_kind):
     spec = Model(x, [TimeDistributed(Dense(CLASSES, "softmax"))(joined), Dense(2, "sigmoid")(decoded)])
     factor = np.random.default_rng(9).choice([0.0, 1 / 0.6], (BATCH, TIMESTEPS, FEATURES))
     assert_gradients(spec, batch_of(spec, mask_kind=mask_kind, dropout={"dropout": factor}), loss)
+
+
+DROPOUTS = {
+    "dropout_implementation_1": {"dropout": 0.4, "implementation": 1},
+    "dropout_implementation_2": {"dropout": 0.4},
+    "recurrent_dropout": {"recurrent_dropout": 0.4},
+    "both": {"dropout": 0.3, "recurrent_dropout": 0.4},
+}
+
+
+@pytest.mark.parametrize("mask_kind", ["none", "holes"])
+@pytest.mark.parametrize("form", ["forwards", "go_backwards", "last", "bidirectional"])
+@pytest.mark.parametrize("rates", DROPOUTS.values(), ids=DROPOUTS)
+def test_gradient_of_lstm_with_dropout(rates, form, mask_kind):
+    lstm = LSTM(UNITS, return_sequences=form != "last", go_backwards=form == "go_backwards", **rates)
+    spec = stack(Bidirectional(lstm) if form == "bidirectional" else lstm)
+    dropout = draw_dropout(np.random.default_rng(9), spec, BATCH, TIMESTEPS)
+    assert_gradients(spec, batch_of(spec, mask_kind=mask_kind, dropout=dropout))
+
+
+# --- dropout ---
+
+
+@pytest.mark.parametrize("rates", DROPOUTS.values(), ids=DROPOUTS)
+def test_lstm_with_dropout_is_the_lstm_of_scaled_weights(rates):
+    """For one sequence, what a mask does to inputs and hidden states, it may as well do to the rows of the kernels."""
+    dropping, plain = (
+        Sequential([LSTM(UNITS, return_sequences=True, **given)], input_shape=(None, FEATURES)) for given in (rates, {})
+    )
+    rng = np.random.default_rng(9)
+    start = State(*rng.normal(size=(2, 1, UNITS)))
+    batch = Batch({"input_layer": inputs_of(batch=1)}, targets_of(plain, batch=1), states={"lstm": start})
+    masks = {name: rng.uniform(0.5, 2, mask.shape) for name, mask in draw_dropout(rng, dropping, 1, 1).items()}
+    weights = weights_of(plain)
+    scaled = dict(weights)
+    for name, kernel in (("dropout", "lstm/kernel"), ("recurrent_dropout", "lstm/recurrent_kernel")):
+        if f"lstm/{name}" in masks:
+            mask = masks[f"lstm/{name}"].reshape(-1, weights[kernel].shape[0])
+            columns = [mask[gate % len(mask)] for gate in range(4) for _ in range(UNITS)]
+            scaled[kernel] = weights[kernel] * np.stack(columns, axis=1)
+    actual = answer(dropping, "gradient", dataclasses.replace(batch, dropout=masks), weights=weights)
+    desired = answer(plain, "gradient", batch, weights=scaled)
+    np.testing.assert_allclose(actual.outputs[0], desired.outputs[0], rtol=1e-13)
+    assert np.abs(actual.outputs[0] - answer(plain, "gradient", batch, weights=weights).outputs[0]).max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["forward", "evaluate"])
+def test_dropout_of_an_lstm_acts_in_training_only(kind):
+    spec, plain = (Sequential([LSTM(UNITS, **given)], input_shape=(None, FEATURES)) for given in (DROPOUTS["both"], {}))
+    dropout = draw_dropout(np.random.default_rng(9), spec, BATCH, TIMESTEPS)
+    actual = answer(spec, kind, batch_of(spec, dropout=dropout))
+    desired = answer(plain, kind, batch_of(plain))
+    np.testing.assert_array_equal(actual.outputs[0], desired.outputs[0])
+    assert (
+        np.abs(answer(spec, "gradient", batch_of(spec, dropout=dropout)).outputs[0] - desired.outputs[0]).max() > 0.01
+    )
 
 
 # --- masks ---

@@ -1,9 +1,12 @@
 """The witness against the judge: two implementations that share no arithmetic, in float64 and float32."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from multilstm.dropout import draw_dropout
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.engines.torch_lstm import ACTIVATIONS, TorchLSTMEngine
@@ -232,6 +235,19 @@ def test_a_mask_on_an_lstm_is_refused(layer, source):
     job = Job(spec, weights_of(spec), (Step("forward", batch_of(spec, masks=masks)),))
     with pytest.raises(UnsupportedError, match="is given a mask"):
         Executor(TorchLSTMEngine()).execute(job)
+
+
+@pytest.mark.parametrize("argument", ["dropout", "recurrent_dropout"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["lstm", "bidirectional"])
+def test_training_with_dropout_inside_an_lstm_is_refused(bidirectional, argument):
+    lstm = LSTM(UNITS, name="lstm", **{argument: 0.5})
+    spec = Sequential([Bidirectional(lstm) if bidirectional else lstm], input_shape=(None, FEATURES))
+    masks = draw_dropout(np.random.default_rng(0), spec, BATCH, TIMESTEPS)
+    batch = dataclasses.replace(batch_of(spec), dropout=masks)
+    with pytest.raises(UnsupportedError, match=f"trains with {argument}; torch.nn.LSTM knows no dropout inside"):
+        both(spec, Step("gradient", batch))
+    actual, desired = both(spec, Step("forward", batch, keep=KEEP))
+    assert_close(actual.answers[0].outputs[0], desired.answers[0].outputs[0], 1e-14)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
