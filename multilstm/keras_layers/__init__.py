@@ -11,6 +11,8 @@ What plain Keras 3.15.1 does, and these do not:
     under mixed precision keeps a state of zero; TensorFlow takes a batch of another size, and refuses a batch of one.
 `LSTM`, masked: where the mask has not begun, JAX puts out the initial state, the other backends zero; JAX ignores
     `zero_output_for_mask` with `unroll`.
+`LSTM`, `implementation=1`: with `dropout` and without `use_cudnn=False`, training fails; configurations forget it, and
+    so do files, and `Bidirectional`, which copies its layer.
 `LSTM`, `Bidirectional`: with an initial state, the mask that comes with the input is dropped, on every backend.
 `TimeDistributed`: TensorFlow takes the batch size for the number of timesteps where both may vary.
 `CategoricalCrossentropy`: TensorFlow takes the logits behind a softmax, or a sigmoid: wrong gradient for labels that do

@@ -46,6 +46,8 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
     The mask of the layer below is heeded where an initial state is given too.
     Before the first timestep that its mask keeps, a sequence's output is zero, whatever the initial state; with
     `zero_output_for_mask` it is zero in every timestep that is masked.
+    `implementation` is part of the configuration, so that it outlives `Bidirectional`, saving and loading; with 1,
+    `dropout` trains without `use_cudnn=False` too.
 
     Args, call arguments, weights: those of `keras.layers.LSTM`.
     """
@@ -72,6 +74,10 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
                     name=name,
                 )
 
+    def get_config(self) -> dict[str, Any]:
+        """As `keras.layers.LSTM.get_config`, `implementation` included."""
+        return {**super().get_config(), "implementation": self.cell.implementation}
+
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As `keras.layers.LSTM.call`: `[batch, timesteps, features]` to `[batch, (timesteps,) units]`."""
         if self.stateful:
@@ -81,15 +87,19 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """As `keras.layers.LSTM.inner_loop`, with zeros where the mask asks for them.
+        """As `keras.layers.LSTM.inner_loop`, with zeros where the mask asks for them, and dropout for each gate apart.
 
         Keras on JAX puts out the initial hidden state until the mask keeps a timestep, and forgets
-        `zero_output_for_mask` where it unrolls.
+        `zero_output_for_mask` where it unrolls. Its fused path takes the dropout masks of the four gates for one array
+        of the inputs' shape, and fails.
         """
-        last, outputs, states = super().inner_loop(sequences, initial_state, mask=mask, training=training)
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        apart = training and self.dropout and self.cell.implementation == 1 and self.use_cudnn == "auto"
+        loop = keras.layers.RNN.inner_loop if apart else keras.layers.LSTM.inner_loop
+        last, outputs, states = loop(self, sequences, initial_state, mask=mask, training=training)
         if mask is None:
             return last, outputs, states
-        keep = ops.cast(mask[0] if isinstance(mask, (list, tuple)) else mask, "bool")
+        keep = ops.cast(mask, "bool")
         keep = ops.reshape(keep, ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
         if self.go_backwards:
             keep = ops.flip(keep, axis=1)

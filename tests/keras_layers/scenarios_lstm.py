@@ -200,6 +200,27 @@ def stateless_is_plain():
 
 
 @scenario()
+def dropout_for_each_gate():
+    """implementation=1 with dropout: what a layer gives in training with masks that it has, and what it keeps."""
+    x, masks = normal(BATCH, TIMESTEPS, FEATURES), uniform(4, BATCH, FEATURES, seed=7)
+    lstm = LSTM(UNITS, dropout=0.5, implementation=1, return_sequences=True)
+    lstm(x)
+    fill(lstm)
+    lstm.cell._dropout_mask = keras.ops.convert_to_tensor(masks)
+    found = {"x": x, "masks": masks, **weights(lstm), "y": numpy(lstm(x, training=True))}
+    both = keras.layers.Bidirectional(LSTM(UNITS, dropout=0.5, implementation=1))
+    plain = keras.layers.LSTM(UNITS, dropout=0.5, implementation=1)
+    plain_both = keras.layers.Bidirectional(plain)
+    return found | {
+        "kept": [each.cell.implementation for each in (LSTM.from_config(lstm.get_config()), both.forward_layer,
+                                                       both.backward_layer)],
+        "plain": error(plain, x, training=True),
+        "plain_config": "implementation" in plain.get_config(),
+        "plain_kept": plain_both.forward_layer.cell.implementation,
+    }  # fmt: skip
+
+
+@scenario()
 def bookkeeping():
     """What a count, a list or a configuration tells about a stateful layer is what it tells about Keras's own."""
     ours, plain = compiled(stateful_model(), "sgd"), stateful_model(keras.layers.LSTM)
@@ -222,7 +243,8 @@ def bookkeeping():
         "names": [w.path for w in lstm.weights],
         "plain_names": [w.path for w in plain.get_layer("lstm").weights],
         "set": all(np.array_equal(a + 1, b) for a, b in zip(given, ours.get_weights(), strict=True)),
-        "same_config": config == plain.get_layer("lstm").get_config() and again.get_config() == config,
+        "same_config": config == {**plain.get_layer("lstm").get_config(), "implementation": 2}
+        and again.get_config() == config,
         "clone": type(clone.get_layer("lstm")) is LSTM,
         "trainable": len(ours.trainable_variables),
         "non_trainable": [v.path for v in ours.non_trainable_variables],

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model
+from multilstm.engines.base import Executor
+from multilstm.engines.reference import ReferenceEngine
+from multilstm.job import Batch, Job, Step
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
 from multilstm.state import State
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
@@ -206,6 +209,21 @@ def test_one_sequence_and_no_batch_size_given(ran, reference, arrays):
     all_close(arrays(found, "after"), list(judge.weights.values()))
 
 
+def test_dropout_for_each_gate(ran, arrays):
+    found = ran("dropout_for_each_gate")
+    layer = LSTM(UNITS, dropout=0.5, implementation=1, return_sequences=True)
+    spec = Sequential([layer], input_shape=(None, FEATURES))
+    batch = Batch({"input_layer": found["x"]}, (found["y"],), dropout={"lstm/dropout": found["masks"]})
+    steps = (Step("gradient", batch, keep=("outputs",)),)
+    given = dict(zip(spec.weight_shapes, arrays(found), strict=True))
+    desired = Executor(ReferenceEngine()).execute(Job(spec, given, steps, loss="mean_squared_error"))
+    close(found["y"], desired.answers[0].outputs[0])
+
+
+def test_implementation_outlives_configuration_and_bidirectional(ran):
+    assert ran("dropout_for_each_gate")["kept"].tolist() == [1, 1, 1]
+
+
 FIXED = "fixed upstream, remove the row and what ours does about it"
 
 
@@ -232,6 +250,16 @@ def test_plain_state_is_lost_in_mixed_precision_on_torch(ran, backend):
 
 def test_plain_output_before_the_mask_begins_is_the_initial_state_on_jax(ran, backend):
     assert (ran("plain_stateful")["masked"].max() == 1) == (backend == "jax"), FIXED
+
+
+def test_plain_dropout_for_each_gate_raises(ran, backend):
+    assert str(ran("dropout_for_each_gate")["plain"]) != "", FIXED
+
+
+def test_plain_configuration_and_bidirectional_forget_implementation(ran, backend):
+    found = ran("dropout_for_each_gate")
+    assert not found["plain_config"], FIXED
+    assert found["plain_kept"] == 2, FIXED
 
 
 def test_plain_unrolled_output_is_not_zero_where_masked_on_jax(ran, backend):
