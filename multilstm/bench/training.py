@@ -1,8 +1,9 @@
 """`python -m multilstm.bench.training`: the fifth seed program, a new length in every batch, compilation included.
 
-Keras on its three backends, with the layers of `multilstm.keras_layers`, and `multilstm.scan.BucketedModel` start from the same weights and see the same
-batches, one framework after another, each in its own process with its own number of threads. What is timed is every
-training step until its loss is known, the first of each length too; making the data is not.
+Keras on its three backends, with the layers of `multilstm.keras_layers`, and `multilstm.scan.BucketedModel` start from
+the same weights and see the same batches, one framework after another, each in its own process with its own number of
+threads. What is timed is every training step until its loss is known, the first of each length too; making the data is
+not.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError
 from multilstm.scan.model import Arrays, Evaluation, ScanModel, is_open
@@ -101,6 +102,8 @@ class BucketedModel:
             InputError: for arrays with different numbers of timesteps.
         """
         batch, timesteps = self._widen(inputs, targets, masks, states, dropout)
+        if self.model.mesh is not None:  # where they come back, so that the second step compiles nothing
+            weights, slots = jax.device_put((weights, slots), NamedSharding(self.model.mesh, PartitionSpec()))
         *stepped, evaluation = self._train_step(
             weights, slots, coefficients, *batch, timesteps, optimizer=optimizer, loss=loss
         )

@@ -80,11 +80,12 @@ def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
         raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,), or one number for all")
     if isinstance(lengths, jax.core.Tracer):
         return jnp.clip(lengths.astype("int32"), 0, timesteps)
-    if batch and not 0 <= np.min(lengths) <= np.max(lengths) <= timesteps:
+    known = np.asarray(lengths)
+    if known.size and not 0 <= known.min() <= known.max() <= timesteps:
         raise InputError(
-            f"lstm: lengths go from {np.min(lengths)} to {np.max(lengths)}, expected 0 to {timesteps}, the timesteps"
+            f"lstm: lengths go from {known.min()} to {known.max()}, expected 0 to {timesteps}, the timesteps"
         )
-    return jnp.asarray(lengths, "int32")
+    return jnp.asarray(known, "int32")
 
 
 def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> Dropout:

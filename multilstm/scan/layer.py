@@ -22,7 +22,7 @@ from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.checks import check_arrays, check_dropout, check_lengths, check_mesh
 from multilstm.scan.chunk import Inputs
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.plan import Plan, choose, chunked
+from multilstm.scan.plan import Plan, Sizes, choose
 from multilstm.scan.ragged import Ragged, reverse_within, run_ragged_with_custom_gradient
 from multilstm.scan.recurrence import run, run_with_custom_gradient
 from multilstm.state import State
@@ -85,7 +85,8 @@ def lstm(
     check_mesh(mesh, x.shape[0])
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
-    plan = choose(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize, unroll, checkpoint)
+    sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
+    plan = choose(sizes, unroll, checkpoint, lengths is not None)
     return _compiled(  # type: ignore[no-any-return]
         names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, lengths, dropout
     )
@@ -130,7 +131,9 @@ def _lstm(
     if lengths is not None:
         mask = jnp.broadcast_to(jnp.arange(timesteps) < lengths[..., None], (batch, timesteps))
         if custom_gradient:
-            return _ragged(names, mesh, go_backwards, zero_output_for_mask, params, x, state, mask, lengths, dropout)
+            return _ragged(
+                names, plan, mesh, go_backwards, zero_output_for_mask, params, x, state, mask, lengths, dropout
+            )
     if go_backwards:
         x = jnp.flip(x, 1)
         mask = None if mask is None else jnp.flip(mask, 1)
@@ -147,6 +150,7 @@ def _lstm(
 
 def _ragged(
     names: Names,
+    plan: Plan,
     mesh: Mesh | None,
     go_backwards: bool,
     zero_output_for_mask: bool,
@@ -159,8 +163,7 @@ def _ragged(
 ) -> tuple[jax.Array, State]:
     if go_backwards:  # from each sequence's own end, and so that none begins with masked timesteps
         x = reverse_within(x, lengths)
-    chunk = chunked(x.shape[0], x.shape[1]).chunk
-    loop = functools.partial(run_ragged_with_custom_gradient, names, chunk)
+    loop = functools.partial(run_ragged_with_custom_gradient, names, plan)
     sequence, last = _over(mesh, loop, params, Ragged(x, lengths), state, dropout)
     if go_backwards:
         sequence, mask = jnp.flip(reverse_within(sequence, lengths), 1), jnp.flip(mask, 1)

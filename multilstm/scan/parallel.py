@@ -8,8 +8,8 @@
     ...     weights, slots, adam.coefficients(0), *batch, optimizer=adam, loss="mean_squared_error")
 
 Every device holds all weights and optimizer slots, and an equal share of the rows of inputs, targets, masks, states
-and dropout masks. Each function is that of `ScanModel` over the whole batch, which XLA splits; nothing is averaged
-over devices. So a loss that is a mean over the timesteps that count stays one, however unequally a mask leaves them to
+and dropout masks. Each function is that of `ScanModel` over the whole batch, which XLA splits, but for the loops over
+time, which each device runs by itself over its own rows; nothing is averaged over devices. So a loss that is a mean over the timesteps that count stays one, however unequally a mask leaves them to
 the devices, and results differ from those on one device only in the order in which gradients are summed up.
 
 Devices talk twice in a training step: for the loss, and for all gradients. With `custom_gradient=False` they talk at
@@ -223,19 +223,23 @@ class ParallelModel:
         return self._train_step(weights, slots, coefficients, *batch, optimizer=optimizer, loss=loss)  # type: ignore[no-any-return]
 
     @functools.cached_property
+    def _split(self) -> ScanModel:
+        return dataclasses.replace(self.model, mesh=self.mesh)
+
+    @functools.cached_property
     def _apply(self) -> Any:
-        return jax.jit(self.model.apply, out_shardings=_rows(self.mesh))
+        return jax.jit(self._split.apply, out_shardings=_rows(self.mesh))
 
     @functools.cached_property
     def _gradient(self) -> Any:
         whole, rows = _whole(self.mesh), _rows(self.mesh)
-        return jax.jit(self.model.gradient, static_argnames="loss", out_shardings=(whole, rows, whole))
+        return jax.jit(self._split.gradient, static_argnames="loss", out_shardings=(whole, rows, whole))
 
     @functools.cached_property
     def _train_step(self) -> Any:
         whole, rows = _whole(self.mesh), _rows(self.mesh)
         return jax.jit(
-            self.model.train_step, static_argnames=("optimizer", "loss"), out_shardings=(whole, whole, whole, rows)
+            self._split.train_step, static_argnames=("optimizer", "loss"), out_shardings=(whole, whole, whole, rows)
         )
 
     def _check(self, weights: Arrays, slots: Arrays, batch: Mapping[str, Any]) -> None:

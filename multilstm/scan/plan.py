@@ -40,21 +40,41 @@ class Plan(NamedTuple):
         return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}"
 
 
+class Sizes(NamedTuple):
+    """What a plan is chosen by; the batch is that of one device where several share it."""
+
+    batch: int
+    timesteps: int
+    features: int
+    units: int
+    itemsize: int
+
+
 # Larger blocks of memory are given back to the system after every call and faulted in anew, which on a CPU costs more
 # than computing what they would hold (glibc keeps up to 32 MiB).
 _KEPT_BYTES = 24 << 20
+_CACHED_BYTES = 8 << 20  # what is stored and read again some steps later is still near
+_NARROW = 64  # features + units up to which the gates are computed again in less time than they are fetched from memory
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
+_FORWARD = Layout(8, True)
+_WORTH_UNROLLING = 5e7  # products of numbers: below, compiling a loop that is written out takes longer than it saves
 
 
-def choose(
-    batch: int, timesteps: int, features: int, units: int, itemsize: int, unroll: bool, checkpoint: bool | int
-) -> Plan:
-    """The plan for these sizes; those of one device where several share the batch.
+def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
+    """The plan for these sizes, or the one that is asked for.
 
-    Without `unroll` and `checkpoint`: where gates and dz (9 numbers a unit and step) fit in 24 MiB, they are one chunk.
-    Otherwise dz lives a chunk at a time, and the gates are stored, or computed again where that is the smaller work:
-    for narrow LSTMs, features + units up to 64.
+    Forward: one loop; or, from 50 million products on, chunks of 8 timesteps, written out. Gradient: where gates and
+    dz (9 numbers a unit and step) fit in 24 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
+    (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
+
+    Args:
+        sizes: of the problem.
+        unroll: as in `lstm`.
+        checkpoint: as in `lstm`.
+        ragged: whether the loops are those of `ragged.py`, which only read `gradient` and `recompute`, and whose
+            chunks are powers of two.
     """
+    batch, timesteps, features, units, itemsize = sizes
     whole = Layout(timesteps)
     if unroll:
         return Plan(Layout(timesteps, True), Layout(timesteps, True), False)
@@ -62,11 +82,11 @@ def choose(
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
         return Plan(whole, Layout(min(chunk, timesteps)), True)
     numbers = batch * timesteps * units * itemsize
-    if 9 * numbers <= _KEPT_BYTES:
-        return Plan(whole, whole, False)
-    return Plan(whole, chunked(batch, timesteps), 5 * numbers > _KEPT_BYTES and features + units <= 64)
-
-
-def chunked(batch: int, timesteps: int) -> Layout:
-    """Chunks of enough rows for the products of the weights' gradients."""
-    return Layout(min(max(5, -(-_ROWS // max(batch, 1))), timesteps))
+    large = batch * timesteps * units * (features + units) >= _WORTH_UNROLLING
+    chunk = max(5, -(-_ROWS // max(batch, 1)))
+    if ragged:
+        chunk = 1 << (chunk - 1).bit_length()
+    elif 9 * numbers <= _KEPT_BYTES:
+        chunk = timesteps
+    recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
+    return Plan(_FORWARD if large else whole, Layout(min(chunk, max(timesteps, 1))), recompute and chunk < timesteps)

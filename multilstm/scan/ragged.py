@@ -20,6 +20,7 @@ from jax import lax
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, transpose, zero_gradient
 from multilstm.scan.dropout import Dropout
+from multilstm.scan.plan import Plan
 from multilstm.state import State
 
 _GROUPS = 8
@@ -67,20 +68,27 @@ class _Sorted(NamedTuple):
 
 
 def run_ragged(
-    names: Names, chunk: int, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout
+    names: Names, plan: Plan, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout
 ) -> tuple[jax.Array, State]:
-    """The loop; reverse mode only, in chunks of `chunk` timesteps.
+    """The loop; reverse mode only, in the chunks of `plan.gradient`.
 
     Returns:
         The hidden state after every timestep `[batch, timesteps, units]`, which after a sequence's end is some finite
         number, and the state at each sequence's end.
     """
-    return _run_forward(names, chunk, params, inputs, state, dropout, keep=False)[0]  # type: ignore[no-any-return]
+    return _run_forward(names, plan, params, inputs, state, dropout, differentiated=False)[0]  # type: ignore[no-any-return]
 
 
 def _run_forward(
-    names: Names, chunk: int, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout, keep: bool = True
+    names: Names,
+    plan: Plan,
+    params: LSTMParams,
+    inputs: Ragged,
+    state: State,
+    dropout: Dropout,
+    differentiated: bool = True,
 ) -> Any:
+    chunk, keep = plan.gradient.chunk, differentiated and not plan.recompute
     by_length = _sort(inputs)
     groups = _groups(by_length, chunk)
     x = _pad(inputs.x, chunk)
@@ -90,7 +98,7 @@ def _run_forward(
         rows = state.hidden.shape[0]
         own = _take(x, by_length, number, chunk, rows)
         hidden, last, steps = forward_chunk(names, False, keep, params, own, state, _rows(dropped, slice(0, rows)))
-        return last, (hidden, steps, state if keep else None)
+        return last, (hidden, steps, state if differentiated else None)
 
     stored = _room(step, x.shape[1] // chunk, now)
     ended = []
@@ -107,11 +115,12 @@ def _run_forward(
         now = jax.tree.map(lambda array, still=still: array[:still], now)
     last = by_length.restore(jax.tree.map(lambda *parts: jnp.concatenate(parts), *reversed(ended)))
     hidden = _join(by_length.restore(stored[0]), inputs.x.shape[1])
-    return (hidden, last), (params, inputs, dropout, stored) if keep else None
+    return (hidden, last), (params, inputs, dropout, stored) if differentiated else None
 
 
-def _run_backward(names: Names, chunk: int, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
+def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
     params, inputs, dropout, (hidden, steps, starts) = residuals
+    chunk = plan.gradient.chunk
     by_length = _sort(inputs)
     groups = _groups(by_length, chunk)
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
