@@ -53,13 +53,38 @@ def check_arrays(
     if not jnp.issubdtype(common, jnp.floating):
         raise InputError(f"lstm: the arrays have dtype {common}, expected a floating dtype such as float32")
     if dtype is not None:
-        common = jnp.dtype(dtype)
-        if not jnp.issubdtype(common, jnp.floating):
-            raise InputError(f"lstm: dtype must be floating, such as 'bfloat16', given {dtype!r}")
-        if jax.dtypes.canonicalize_dtype(common) != common:
-            raise InputError(f"lstm: dtype {dtype} needs jax.config.update('jax_enable_x64', True)")
+        common = check_dtype("lstm", dtype)
     params, x, state = jax.tree.map(lambda array: array.astype(common), (params, x, state))
     return params, x, state, mask
+
+
+def check_dtype(function: str, dtype: str) -> Any:
+    """The floating dtype of that name; `function` is named in the error.
+
+    Raises:
+        InputError: for another one, and for float64 without JAX's x64 mode.
+    """
+    try:
+        known = jnp.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or not jnp.issubdtype(known, jnp.floating):
+        raise InputError(f"{function}: dtype must be floating, such as 'float32', given {dtype!r}")
+    if jax.dtypes.canonicalize_dtype(known) != known:
+        raise InputError(
+            f"{function}: dtype {dtype} needs jax.config.update('jax_enable_x64', True) before the first array"
+        )
+    return known
+
+
+def check_checkpoint(checkpoint: bool | int) -> None:
+    """Refuses a number of timesteps that is none.
+
+    Raises:
+        InputError: for a negative one.
+    """
+    if checkpoint < 0:
+        raise InputError(f"lstm: checkpoint must be True, False, or a number of timesteps, given {checkpoint}")
 
 
 def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from multilstm.errors import InputError
 from multilstm.scan.cell import LSTMParams
+from multilstm.scan.checks import check_dtype
 from multilstm.weights import glorot_uniform, orthogonal
 
 
@@ -38,10 +38,7 @@ def init(
     for name, size in (("features", features), ("units", units)):
         if size < 1:
             raise InputError(f"init: {name} must be positive, given {size}")
-    if not jnp.issubdtype(jnp.dtype(dtype), jnp.floating):
-        raise InputError(f"init: dtype must be floating, such as 'float32', given {dtype!r}")
-    if jax.dtypes.canonicalize_dtype(dtype) != jnp.dtype(dtype):
-        raise InputError(f"init: dtype {dtype} needs jax.config.update('jax_enable_x64', True) before the first array")
+    check_dtype("init", dtype)
     rng = np.random.default_rng(seed)
     kernel = glorot_uniform(rng, (features, 4 * units))
     recurrent_kernel = orthogonal(rng, (units, 4 * units))

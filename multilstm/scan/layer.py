@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.checks import check_arrays, check_dropout, check_lengths, check_mesh
+from multilstm.scan.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
 from multilstm.scan.chunk import Inputs
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.plan import Plan, Sizes, choose
@@ -61,7 +61,7 @@ def lstm(
             (`jax.grad`, `jax.vjp`, and those of themselves); False also allows `jax.jvp` and `jax.hessian`.
         lengths: how many timesteps of each sequence count, from its first one: integers `[batch]`, or one for all. The
             same as a mask that is True for these, but sequences that have ended cost nothing, and new lengths compile
-            nothing.
+            nothing. The gradient by hand then has none itself.
         dropout: the masks of `draw_dropout`; no gradient is computed for them.
         dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
@@ -83,6 +83,7 @@ def lstm(
     lengths = check_lengths(lengths, mask, x)
     dropout = check_dropout(dropout, params, x)
     check_mesh(mesh, x.shape[0])
+    check_checkpoint(checkpoint)
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)

@@ -110,6 +110,8 @@ def stack(
         if isinstance(params, LSTMParams):
             x, after = lstm(params, x, state, mask, dropout=drop, **options)
             last.append(after)
+        elif len(params) != 2:
+            raise InputError(f"stack: a layer must be LSTMParams or a pair of them, given {len(params)} of something")
         else:
             two, drops = state or (None, None), drop or (None, None)
             x, *both = bidirectional(

@@ -64,7 +64,7 @@ class Problem:
         """The same by the NumPy reference."""
         layer = spec.LSTM(UNITS, return_sequences=True, use_bias=self.params.bias is not None, **options)
         weights = {name: array for name, array in self.params._asdict().items() if array is not None}
-        record = reference_lstm.forward(layer, self.x, mask, weights, self.state)
+        record = reference_lstm.forward(layer, self.x, mask, weights, self.state, {})
         found = reference_lstm.backward(layer, record, weights, self.sequence_weights, self.state_weights)
         return (record.sequence, record.state), (LSTMParams(**found.weights), found.inputs, found.start)
 

@@ -38,6 +38,7 @@ REFUSED = {
     "bias": ({"params": PARAMS._replace(bias=np.ones(5))}, "bias has shape (5,), expected (20,)"),
     "activation": ({"activation": "tanhh"}, "unknown activation 'tanhh': expected one of linear, tanh"),
     "recurrent_activation": ({"recurrent_activation": "x"}, "unknown recurrent_activation 'x': expected one of linear"),
+    "checkpoint": ({"checkpoint": -3}, "checkpoint must be True, False, or a number of timesteps, given -3"),
     "integers": (
         {"params": jax.tree.map(np.int32, PARAMS), "x": X.astype(np.int32)},
         "the arrays have dtype int32, expected a floating dtype",
@@ -49,7 +50,9 @@ REFUSED = {
 @pytest.mark.parametrize("transform", [lambda f: f, jax.jit], ids=["eager", "jit"])
 def test_lstm_refuses(change, message, transform):
     arguments = {"params": PARAMS, "x": X, **change}
-    static = {key: arguments.pop(key) for key in ("activation", "recurrent_activation") if key in arguments}
+    static = {
+        key: arguments.pop(key) for key in ("activation", "recurrent_activation", "checkpoint") if key in arguments
+    }
     with pytest.raises(InputError, match=re.escape(message)):
         transform(lambda given: lstm(**given, **static))(arguments)
 

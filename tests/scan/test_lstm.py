@@ -15,7 +15,7 @@ TOLERANCE = 1e-13
 
 def reference(params, x, state=None, mask=None, use_bias=True, **options):
     layer = spec.LSTM(params.recurrent_kernel.shape[0], use_bias=use_bias, **options)
-    record = reference_lstm.forward(layer, x, mask, params._asdict(), state)
+    record = reference_lstm.forward(layer, x, mask, params._asdict(), state, {})
     return np.ascontiguousarray(record.sequence), record.state
 
 

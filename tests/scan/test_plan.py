@@ -4,15 +4,15 @@ import math
 
 import pytest
 
-from multilstm.scan.plan import Layout, Plan, choose, chunked
+from multilstm.scan.plan import Layout, Plan, Sizes, choose
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
 WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
 NARROW = {"batch": 1000, "timesteps": 20_000, "features": 5, "units": 8}
 
 
-def plan(sizes, itemsize=4, unroll=False, checkpoint=False, **changes):
-    return choose(**{**sizes, **changes}, itemsize=itemsize, unroll=unroll, checkpoint=checkpoint)
+def plan(sizes, itemsize=4, unroll=False, checkpoint=False, ragged=False, **changes):
+    return choose(Sizes(**{**sizes, **changes}, itemsize=itemsize), unroll, checkpoint, ragged)
 
 
 def test_small_is_one_chunk_with_stored_gates():
@@ -20,9 +20,12 @@ def test_small_is_one_chunk_with_stored_gates():
 
 
 @pytest.mark.parametrize("sizes", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_large_is_chunked_for_the_gradient(sizes):
-    assert plan(sizes).gradient == chunked(sizes["batch"], sizes["timesteps"])
-    assert plan(sizes).gradient.chunk < sizes["timesteps"]
+def test_large_is_chunked_and_without_a_gradient_written_out_in_chunks(sizes):
+    found = plan(sizes)
+    assert found.gradient.chunk < sizes["timesteps"]
+    assert not found.gradient.unroll
+    assert found.forward.unroll
+    assert found.forward.chunk < 50  # of that many steps the code takes long to compile
 
 
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
@@ -39,7 +42,8 @@ def test_float64_is_chunked_at_half_the_size():
             2**power for power in range(30) if plan(SMALL, itemsize, timesteps=2**power).gradient.chunk == 2**power
         )
 
-    assert longest(4) == 2 * longest(8) == longest(2) // 2
+    assert longest(4) == 2 * longest(8)
+    assert longest(2) == 2 * longest(4)
 
 
 def test_gates_are_computed_again_where_large_and_narrow_alone():
@@ -67,18 +71,29 @@ def test_checkpoint_of_a_number_is_that_number_and_no_more_than_there_are(checkp
     assert plan(SMALL, checkpoint=checkpoint) == Plan(Layout(30), Layout(chunk), True)
 
 
-@pytest.mark.parametrize("timesteps", [1, 2, 50, 10_000])
-def test_a_chunk_has_rows_enough_and_no_more_steps_than_there_are(timesteps):
-    chunks = [chunked(batch, timesteps).chunk for batch in (1, 2, 3, 16, 64, 1000)]
+@pytest.mark.parametrize("timesteps", [1, 2, 50, 100_000])
+@pytest.mark.parametrize("ragged", [False, True], ids=["whole", "ragged"])
+def test_a_chunk_has_rows_enough_and_no_more_steps_than_there_are(timesteps, ragged):
+    batches = (1, 2, 3, 16, 64, 1000)
+    chunks = [plan(WIDE, timesteps=timesteps, batch=batch, ragged=ragged).gradient.chunk for batch in batches]
     assert chunks == sorted(chunks, reverse=True)
     assert all(1 <= chunk <= timesteps for chunk in chunks)
-    assert chunks[0] == timesteps or chunks[0] >= 100  # a single sequence has one row a step
+    assert all(chunk == timesteps or chunk * batch >= 100 for chunk, batch in zip(chunks, batches, strict=True))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 16, 64, 1000])
+def test_ragged_chunks_are_powers_of_two_however_few_steps_there_are(batch):
+    found = [plan(SMALL, batch=batch, timesteps=timesteps, ragged=True).gradient.chunk for timesteps in (10**3, 10**6)]
+    assert found[0] == min(found[1], 1000)
+    assert found[1].bit_count() == 1
 
 
 @pytest.mark.parametrize("sizes", [{"batch": 0}, {"timesteps": 0}, {"batch": 0, "timesteps": 0}], ids=str)
 @pytest.mark.parametrize("options", [{}, {"unroll": True}, {"checkpoint": True}, {"checkpoint": 3}], ids=str)
 def test_nothing_to_compute_has_a_plan(sizes, options):
-    assert plan(SMALL, **sizes, **options).forward.chunk == {**SMALL, **sizes}["timesteps"]
+    found = plan(SMALL, **sizes, **options)
+    assert found.forward.chunk == {**SMALL, **sizes}["timesteps"]
+    assert found.gradient.chunk >= 0
 
 
 @pytest.mark.parametrize(

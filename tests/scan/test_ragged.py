@@ -7,11 +7,18 @@ import pytest
 
 from multilstm.errors import InputError
 from multilstm.scan import Dropout, bidirectional, lstm, stack
-from multilstm.scan.plan import chunked
+from multilstm.scan.plan import Sizes, choose
 
 TOLERANCE = 1e-12
+
+
+def chunk(batch):
+    """How many timesteps go together."""
+    return choose(Sizes(batch, 10_000, 3, 6, 8), False, False, True).gradient.chunk
+
+
 BATCH = 9  # no multiple of the eight steps in which rows become fewer
-CHUNK = chunked(BATCH, 10_000).chunk
+CHUNK = chunk(BATCH)
 TIMESTEPS = 2 * CHUNK + 3
 LENGTHS = {
     "unsorted": np.random.default_rng(5).permutation([0, 1, 2, CHUNK, *np.linspace(3, TIMESTEPS, BATCH - 4)]),
@@ -33,7 +40,7 @@ OPTIONS = {
 }
 # Most tests have two sequences, which compile in half the time.
 FEW = 2
-LONG = 2 * chunked(FEW, 10_000).chunk + 3
+LONG = 2 * chunk(FEW) + 3
 FEW_LENGTHS = np.array([LONG // 3, LONG - 1])
 
 
@@ -70,6 +77,11 @@ def test_equals_the_mask(ragged, distance, mask, options):
     assert distance(actual, ragged.everything({"mask": mask}, **options)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("options", [{"checkpoint": 5}, {"unroll": True}], ids=["checkpoint_5", "unroll"])
+def test_layouts_change_no_answer(ragged, distance, mask, options):
+    assert distance(ragged.everything({"lengths": FEW_LENGTHS}, **options), ragged.reference(mask)) <= TOLERANCE
+
+
 @pytest.mark.parametrize("length", [0, 1, LONG // 2, LONG])
 @pytest.mark.parametrize("options", [OPTIONS["default"], OPTIONS["go_backwards"]], ids=["default", "go_backwards"])
 def test_one_length_for_all_equals_the_reference(ragged, distance, length, options):
@@ -80,7 +92,7 @@ def test_one_length_for_all_equals_the_reference(ragged, distance, length, optio
 @pytest.mark.parametrize("use_bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("length", [0, 1, 400])
 def test_one_sequence_equals_the_reference(make_problem, distance, length, use_bias):
-    timesteps = 2 * chunked(1, 10_000).chunk + 3
+    timesteps = 2 * chunk(1) + 3
     problem = make_problem(batch=1, timesteps=timesteps, use_bias=use_bias)
     actual = problem.everything({"lengths": np.array([length])})
     assert distance(actual, problem.reference(as_mask([length], timesteps))) <= TOLERANCE
@@ -133,6 +145,16 @@ def test_traced_lengths_are_brought_into_their_range(ragged):
         ragged.everything({"lengths": np.array([-3, LONG + 50])}),
         ragged.everything({"lengths": np.array([0, LONG])}),
     )
+
+
+def test_second_derivatives_of_the_plain_path_equal_the_mask(ragged, distance, mask):
+    def second(**options):
+        def first(x):
+            return lstm(ragged.params, x, custom_gradient=False, **options)[0].sum()
+
+        return jax.jit(jax.jvp, static_argnums=0)(jax.grad(first), (ragged.x,), (ragged.x,))[1]
+
+    assert distance(second(lengths=FEW_LENGTHS), second(mask=mask)) <= TOLERANCE
 
 
 def test_vmap_over_models_and_lengths_equals_a_loop(make_problem, distance):

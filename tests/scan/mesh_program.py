@@ -1,0 +1,110 @@
+"""What `test_mesh.py` compares, computed on one device and over a mesh of all of them.
+
+    python mesh_program.py FOLDER
+
+Writes `FOLDER/mesh.json`: by case and quantity, max|actual - desired| / max|desired|; and what is not numbers.
+"""
+
+import functools
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from multilstm.errors import InputError
+from multilstm.scan import Dropout, LSTMParams, State, bidirectional, lstm
+from multilstm.scan.parallel import data_parallel_mesh
+
+BATCH, TIMESTEPS, FEATURES, UNITS = 8, 7, 3, 6  # two rows a device
+RNG = np.random.default_rng(0)
+
+
+def draw(*shape):
+    return RNG.normal(0.0, 0.6, shape)
+
+
+PARAMS = LSTMParams(draw(FEATURES, 4 * UNITS), draw(UNITS, 4 * UNITS), draw(4 * UNITS))
+X, STATE = draw(BATCH, TIMESTEPS, FEATURES), State(draw(BATCH, UNITS), draw(BATCH, UNITS))
+COTANGENTS = (draw(BATCH, TIMESTEPS, UNITS), State(draw(BATCH, UNITS), draw(BATCH, UNITS)))
+# The first device has no timestep at all, the last one all of them.
+LENGTHS = np.array([0, 0, 3, 1, 5, 2, 7, 7])
+MASK = RNG.integers(0, 2, (BATCH, TIMESTEPS)).astype(bool)
+
+
+def dropout(*gates):
+    return Dropout(*(RNG.integers(0, 2, (*gates, BATCH, size)) * 2.0 for size in (FEATURES, UNITS)))
+
+
+def both_ways(params, x, state, **options):
+    output, *states = bidirectional(params, params._replace(bias=-params.bias), x, state, state, **options)
+    return output[..., :UNITS] + output[..., UNITS:] ** 2, jax.tree.map(lambda one, other: one + other**2, *states)
+
+
+CASES = {
+    "nothing_else": (lstm, {}, {}),
+    "mask": (lstm, {"mask": MASK}, {}),
+    "lengths": (lstm, {"lengths": LENGTHS}, {}),
+    "one_length": (lstm, {"lengths": np.array(5)}, {}),
+    "dropout": (lstm, {"dropout": dropout()}, {}),
+    "dropout_lengths": (lstm, {"dropout": dropout(4), "lengths": LENGTHS}, {}),
+    "checkpoint_mask": (lstm, {"mask": MASK}, {"checkpoint": 3}),
+    "plain_gradient_mask": (lstm, {"mask": MASK}, {"custom_gradient": False}),
+    "bidirectional_mask": (both_ways, {"mask": MASK}, {}),
+}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def everything(run, options, params, x, state, given, cotangents):
+    found, pull = jax.vjp(lambda *arguments: run(*arguments, **given, **dict(options)), params, x, state)
+    return found, pull(cotangents)
+
+
+def quantities(run, given, options):
+    found = everything(run, tuple(options.items()), PARAMS, X, STATE, given, COTANGENTS)
+    (sequence, last), (params, x, state) = found
+    return {"sequence": sequence, "state": last, "gradient_params": params, "gradient_x": x, "gradient_state": state}
+
+
+def distance(actual, desired):
+    found = []
+    for one, other in zip(*map(jax.tree.leaves, (actual, desired)), strict=True):
+        one, other = np.asarray(one), np.asarray(other)
+        assert one.shape == other.shape
+        assert one.dtype == other.dtype == np.float64
+        assert np.abs(other).max() > 1e-6
+        found.append(float(np.abs(one - other).max() / np.abs(other).max()))
+    return max(found)
+
+
+def refusals(mesh):
+    two_axes = jax.sharding.Mesh(mesh.devices.reshape(2, 2), ("batch", "model"))
+    found = {}
+    for name, options, rows in (("batch", {"mesh": mesh}, 7), ("axes", {"mesh": two_axes}, 8)):
+        try:
+            lstm(PARAMS, X[:rows], **options)
+        except InputError as error:
+            found[name] = str(error)
+    return found
+
+
+def main(folder):
+    jax.config.update("jax_enable_x64", True)
+    mesh, distances = data_parallel_mesh(), {}
+    for name, (run, given, options) in CASES.items():
+        over = quantities(run, given, {**options, "mesh": mesh})
+        alone = quantities(run, given, options)
+        distances[name] = {quantity: distance(over[quantity], alone[quantity]) for quantity in alone}
+    sequence = lstm(PARAMS, X, mesh=mesh)[0]
+    facts = {
+        "distances": distances,
+        "devices": mesh.size,
+        "rows": [list(shard.data.shape) for shard in sequence.addressable_shards],
+        "refusals": refusals(mesh),
+    }
+    (pathlib.Path(folder) / "mesh.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

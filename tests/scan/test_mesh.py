@@ -1,0 +1,59 @@
+"""`lstm(..., mesh=)` over several devices gives what one device gives.
+
+JAX counts its devices once, so all is computed in a process of its own, by `mesh_program.py`.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from multilstm.engines.registry import ENGINES
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAM = pathlib.Path(__file__).with_name("mesh_program.py")
+TOLERANCE = 1e-12
+CASES = [
+    "nothing_else", "mask", "lengths", "one_length", "dropout", "dropout_lengths", "checkpoint_mask",
+    "plain_gradient_mask", "bidirectional_mask",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mesh")
+    environment = {
+        **os.environ, **ENGINES["jax-scan"].environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(folder)], env=environment, capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "mesh.json").read_text())
+
+
+@pytest.mark.parametrize("quantity", ["sequence", "state", "gradient_params", "gradient_x", "gradient_state"])
+@pytest.mark.parametrize("case", CASES)
+def test_same_as_on_one_device(facts, case, quantity):
+    assert facts["distances"][case][quantity] <= TOLERANCE
+
+
+def test_every_case_is_listed(facts):
+    assert list(facts["distances"]) == CASES
+
+
+def test_every_device_has_its_rows(facts):
+    assert facts["devices"] == 4
+    assert facts["rows"] == [[2, 7, 6]] * 4
+
+
+def test_refused(facts):
+    assert facts["refusals"] == {
+        "batch": "lstm: the batch of 7 cannot be shared equally by the 4 devices of the mesh",
+        "axes": "lstm: mesh has the axes ('batch', 'model'), expected one, over which the batch is split",
+    }

@@ -1,0 +1,98 @@
+"""`stack`: the same as calling `lstm` and `bidirectional` layer by layer."""
+
+import numpy as np
+import pytest
+
+from multilstm.errors import InputError
+from multilstm.scan import Dropout, LSTMParams, State, bidirectional, lstm, stack
+
+BATCH, TIMESTEPS, UNITS = 4, 7, (6, 5, 3)
+RNG = np.random.default_rng(11)
+
+
+def params(features, units):
+    return LSTMParams(*(RNG.normal(0, 0.5, shape) for shape in ((features, 4 * units), (units, 4 * units), 4 * units)))
+
+
+def state(units):
+    return State(*RNG.normal(0, 0.5, (2, BATCH, units)))
+
+
+def dropout(features, units):
+    return Dropout(*(RNG.integers(0, 2, (BATCH, size)) * 2.0 for size in (features, units)))
+
+
+LAYERS = [params(3, 6), params(6, 5), params(5, 3)]
+STATES = [state(6), state(5), state(3)]
+DROPOUT = [dropout(3, 6), dropout(6, 5), dropout(5, 3)]
+PAIRS = [(params(3, 6), params(3, 6)), (params(12, 5), params(12, 5))]
+PAIRS_OF_STATES = [(state(6), state(6)), (state(5), state(5))]
+PAIRS_OF_DROPOUT = [(dropout(3, 6), dropout(3, 6)), (dropout(12, 5), None)]
+X = RNG.normal(size=(BATCH, TIMESTEPS, 3))
+
+
+@pytest.mark.parametrize("dropped", [False, True], ids=["no_dropout", "dropout"])
+@pytest.mark.parametrize("given", [False, True], ids=["zero_states", "given_states"])
+def test_layers_equal_one_after_another(distance, holes, given, dropped):
+    states, drops = STATES if given else None, DROPOUT if dropped else None
+    x, last = X, []
+    for number, layer in enumerate(LAYERS):
+        start, drop = states[number] if given else None, drops[number] if dropped else None
+        x, after = lstm(layer, x, start, holes, dropout=drop)
+        last.append(after)
+    assert distance(stack(LAYERS, X, states, holes, dropout=drops), (x, tuple(last))) == 0
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum"])
+def test_pairs_equal_one_after_another(distance, holes, merge_mode):
+    layers = PAIRS if merge_mode == "concat" else [PAIRS[0], (LAYERS[1], LAYERS[1]._replace(bias=None))]
+    drops = PAIRS_OF_DROPOUT if merge_mode == "concat" else None
+    x, last = X, []
+    for number, (layer, starts) in enumerate(zip(layers, PAIRS_OF_STATES, strict=True)):
+        of_both = (None, None) if drops is None else drops[number]
+        x, *after = bidirectional(*layer, x, *starts, holes, merge_mode, *of_both)
+        last.append(tuple(after))
+    actual = stack(layers, X, PAIRS_OF_STATES, holes, merge_mode, drops)
+    assert distance(actual, (x, tuple(last))) == 0
+
+
+def test_one_of_each_kind(distance):
+    upper = params(12, 5)
+    actual, states = stack([PAIRS[0], upper], X, [None, STATES[1]])
+    middle, *both = bidirectional(*PAIRS[0], X)
+    desired, last = lstm(upper, middle, STATES[1])
+    assert distance((actual, states), (desired, (tuple(both), last))) == 0
+
+
+def test_options_go_to_every_layer(distance):
+    options = {"activation": "softsign", "recurrent_activation": "hard_sigmoid", "checkpoint": 2}
+    middle, first = lstm(LAYERS[0], X, **options)
+    desired, second = lstm(LAYERS[1], middle, **options)
+    actual = stack(LAYERS[:2], X, **options)
+    assert distance(actual, (desired, (first, second))) == 0
+    assert distance(stack(LAYERS[:2], X), actual) > 1e-3
+
+
+REFUSED = {
+    "no_layers": (([],), {}, "no layers given, expected at least one"),
+    "states": ((LAYERS, X, STATES[:2]), {}, "states has 2 entries for 3 layers; None stands for none"),
+    "no_states": ((LAYERS, X, []), {}, "states has 0 entries for 3 layers"),
+    "dropout": ((LAYERS, X), {"dropout": DROPOUT[:1]}, "dropout has 1 entries for 3 layers"),
+    "merge_mode_none": ((PAIRS, X), {"merge_mode": None}, "merge_mode None gives two outputs"),
+    "merge_mode": ((PAIRS, X), {"merge_mode": "max"}, "unknown merge_mode 'max'"),
+    "layers_that_do_not_fit": ((LAYERS[::-1], X), {}, r"x has shape \(4, 7, 3\), expected \(batch, timesteps, 5\)"),
+    "a_pair_of_states_for_one": ((LAYERS[:1], X, PAIRS_OF_STATES[:1]), {}, r"state must be State\(hidden, cell\)"),
+    "one_state_for_a_pair": ((PAIRS[:1], X, STATES[:1]), {}, r"state must be State\(hidden, cell\), given"),
+    "one_dropout_for_a_pair": (
+        (PAIRS[:1], X),
+        {"dropout": DROPOUT[:1]},
+        r"dropout must be Dropout\(inputs, hidden\), given",
+    ),
+    "three_for_a_pair": (([LAYERS], X), {}, "a layer must be LSTMParams or a pair of them, given 3"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "options", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused(arguments, options, message):
+    with pytest.raises(InputError, match=message):
+        stack(*(arguments if len(arguments) > 1 else (*arguments, X)), **options)
