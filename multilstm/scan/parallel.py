@@ -9,8 +9,9 @@
 
 Every device holds all weights and optimizer slots, and an equal share of the rows of inputs, targets, masks, states
 and dropout masks. Each function is that of `ScanModel` over the whole batch, which XLA splits, but for the loops over
-time, which each device runs by itself over its own rows; nothing is averaged over devices. So a loss that is a mean over the timesteps that count stays one, however unequally a mask leaves them to
-the devices, and results differ from those on one device only in the order in which gradients are summed up.
+time, which each device runs by itself over its own rows; nothing is averaged over devices. So a loss that is a mean
+over the timesteps that count stays one, however unequally a mask leaves them to the devices, and results differ from
+those on one device only in the order in which gradients are summed up.
 
 Devices talk twice in a training step: for the loss, and for all gradients. With `custom_gradient=False` they talk at
 each timestep, since plain differentiation sums the weights' gradients in the loop.
