@@ -92,9 +92,9 @@ def measure(
                 for number in range(rounds):
                     follow(f"{shape.name}: round {number + 1} of {rounds}")
                     for quantity in QUANTITIES:
-                        turn = [row for row in ready if row.quantity == quantity]
+                        turn = [row for row in ready if row.quantity == quantity and row.failure is None]
                         for row in turn[number % len(turn) :] + turn[: number % len(turn)] if turn else []:
-                            row.samples.append(_time(workers[row.contestant], row, timeout_s))
+                            _time(workers[row.contestant], row, timeout_s)
         finally:
             for worker in workers.values():
                 worker.kill()
@@ -125,7 +125,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 def _worker(name: str, home: pathlib.Path) -> Worker:
     row = CONTESTANTS[name]
     service = ("multilstm.bench.contestants.base:serve", row.target, *row.arguments)
-    return Worker(name, service, "cpu", row.environment, home)
+    return Worker(name, service, "cpu", row.environment, home, renew=False)
 
 
 def _prepare(worker: Worker, shape: Shape, dtype: str, timeout_s: float) -> dict[str, Any]:
@@ -141,6 +141,10 @@ def _checked(
         return [Row(shape.name, name, quantity, failure=str(error)) for quantity in QUANTITIES], {}
     rows = []
     for quantity, answers in prepared["answers"].items():
+        if answers.keys() != desired[quantity].keys():
+            told = f"it answers {', '.join(answers) or 'nothing'}, expected {', '.join(desired[quantity])}"
+            rows.append(Row(shape.name, name, quantity, failure=told))
+            continue
         distance = max(_distance(quantity, answers[key], array, shape) for key, array in desired[quantity].items())
         failure = None if distance <= 1 else f"its answer is {distance:.2g} times the tolerance away"
         rows.append(Row(shape.name, name, quantity, [], prepared["first_s"][quantity], distance, failure))
@@ -169,7 +173,10 @@ def _growth(shape: Shape) -> float:
     return max(1.0, math.sqrt(widest / 200)) * shape.layers
 
 
-def _time(worker: Worker, row: Row, timeout_s: float) -> list[float]:
+def _time(worker: Worker, row: Row, timeout_s: float) -> None:
+    """One round; who fails in it loses all of its own."""
     message = {"call": "time", "quantity": row.quantity, "seconds": CALL_SECONDS, "calls": CALLS}
-    seconds: list[float] = worker.call(message, timeout_s)["seconds"]
-    return seconds
+    try:
+        row.samples.append(worker.call(message, timeout_s)["seconds"])
+    except WorkerError as error:
+        row.samples, row.failure = [], str(error)

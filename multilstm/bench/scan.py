@@ -10,9 +10,9 @@ import fnmatch
 import json as jsonlib
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
@@ -20,16 +20,22 @@ from multilstm.bench.contestants import CONTESTANTS, contestant_row
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
 from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
 from multilstm.bench.shapes import SHAPES, Shape
+from multilstm.cli import Names, Path, run
 from multilstm.environment import environment
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.report.data import check_writable, write_text
+from multilstm.report.terminal import printable
 
-app = App(name="python -m multilstm.bench.scan", help_format="markdown", version_flags=())
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
+app = App(
+    name="python -m multilstm.bench.scan", help_format="markdown", version_flags=(), suppress_keyboard_interrupt=False
+)
+HEADINGS = {
+    "keras-tensorflow": "keras-\ntf", "keras-tensorflow-xla": "keras-\ntf-xla", "onnxruntime": "onnx-\nruntime",
+}  # fmt: skip
 
 
 @app.default
-def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: str | None = None) -> None:
+def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: Path = None) -> None:
     """Time multilstm.scan and other LSTMs, forward and with the gradient of all weights, on published shapes.
 
     A number in the table is how many times longer a contestant takes than jax-scan: above 1, jax-scan is faster.
@@ -50,14 +56,13 @@ def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: st
     if json is not None:
         check_writable(json)
     shapes, names, skipped = _shapes(shape), *_contestants(contestant)
-    errors = Console(stderr=True, highlight=False)
-    rows, versions = measure(shapes, names, rounds, lambda text: errors.print(text, style="dim", markup=False))
+    rows, versions = measure(shapes, names, rounds, _follow)
     if json is not None:
         write_text(json, jsonlib.dumps(to_data(rows, versions, shapes), indent=1) + "\n")
-    console = Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80)
     show(rows, shapes, names, console)
     for name, reason in skipped.items():
-        console.print(f"skipped {name}: {reason}", markup=False)
+        console.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
 
 
 def to_data(rows: Sequence[Row], versions: dict[str, dict[str, str]], shapes: Sequence[Shape]) -> dict[str, Any]:
@@ -76,29 +81,32 @@ def show(rows: Sequence[Row], shapes: Sequence[Shape], names: Sequence[str], con
     others = [name for name in names if name != JUDGE]
     for quantity in QUANTITIES:
         title = "forward" if quantity != GRADIENT else "forward and gradient of all weights"
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
-        table.add_column("batch x timesteps\nx features x units", no_wrap=True)
-        table.add_column("jax-scan\nms", justify="right")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("batch x timesteps x features x units", overflow="fold", max_width=21)
+        table.add_column("jax-\nscan\nms", justify="right", no_wrap=True)
         for name in others:
-            table.add_column(name.replace("-", "-\n"), justify="right")
+            table.add_column(HEADINGS.get(name, name.replace("-", "-\n")), justify="right", no_wrap=True)
         for shape in shapes:
             own = next(
                 row for row in rows if (row.shape, row.contestant, row.quantity) == (shape.name, JUDGE, quantity)
             )
-            milliseconds = "-" if own.median_s is None else f"{1e3 * own.median_s:.3g}"
+            milliseconds = "-" if own.median_s is None else _three_digits(1e3 * own.median_s)
             cells = [_cell(rows, shape.name, quantity, name) for name in others]
             table.add_row(shape.name.replace("-bidirectional", "-bi"), milliseconds, *cells)
         means = []
         for name in others:
             found = [value for shape in shapes if (value := ratio(rows, shape.name, quantity, name)) is not None]
-            means.append(f"{geometric_mean(found):.2f}" if found else "-")
+            means.append(_three_digits(geometric_mean(found)) if found else "-")
         if len(shapes) > 1:
             table.add_row("geometric mean", "", *means, style="bold")
+        console.print(title, style="bold")
         console.print(table)
         console.print()
     for row in rows:
         if row.failure is not None:
-            console.print(f"not timed: {row.contestant} {row.shape} {row.quantity}: {row.failure}", markup=False)
+            line = f"not timed: {row.contestant} {row.shape} {row.quantity}: {row.failure}"
+            console.print(printable(line), markup=False, soft_wrap=True)
+    console.print("~ its rounds differ by more than a quarter", style="dim")
 
 
 def _cell(rows: Sequence[Row], shape: str, quantity: str, name: str) -> str:
@@ -106,7 +114,15 @@ def _cell(rows: Sequence[Row], shape: str, quantity: str, name: str) -> str:
     if value is None:
         return "-"
     spread = ratio_by_round(rows, shape, quantity, name)
-    return f"{value:.2f}" + ("~" if max(spread) > 1.25 * min(spread) else "")
+    return _three_digits(value) + ("~" if max(spread) > 1.25 * min(spread) else "")
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def _follow(text: str) -> None:
+    Console(stderr=True, highlight=False).print(text, style="dim", markup=False, soft_wrap=True)
 
 
 def _shapes(patterns: Sequence[str]) -> list[Shape]:
@@ -132,6 +148,4 @@ def _contestants(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 if __name__ == "__main__":
-    from multilstm.cli import run
-
     run(app)

@@ -104,16 +104,24 @@ class Worker:
         device: `cpu` or `gpu`.
         environment: variables that the process must have before it starts.
         home: a folder of its own, made if need be.
+        renew: start a new process after many jobs; False for a service that remembers the jobs before.
     """
 
     def __init__(
-        self, name: str, service: Sequence[str], device: str, environment: Mapping[str, str], home: pathlib.Path
+        self,
+        name: str,
+        service: Sequence[str],
+        device: str,
+        environment: Mapping[str, str],
+        home: pathlib.Path,
+        renew: bool = True,
     ) -> None:
         self._name = name
         self._service = tuple(service)
         self._device = device
         self._environment = dict(environment)
         self._home = home
+        self._renew = renew
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
@@ -127,7 +135,7 @@ class Worker:
             MultilstmError: what the service raised, where it is one of ours.
         """
         with self._lock:
-            if self._jobs >= JOBS_PER_WORKER:
+            if self._renew and self._jobs >= JOBS_PER_WORKER:
                 self.kill()
             process = self._process or self._start()
             self._jobs += 1

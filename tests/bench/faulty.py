@@ -1,0 +1,50 @@
+"""Contestants with a fault, for `test_measure.py`."""
+
+import os
+
+import numpy as np
+
+from multilstm.bench.contestants.base import FORWARD, GRADIENT
+from multilstm.bench.contestants.jax_scan import ScanContestant
+
+
+class Faulty:
+    """`multilstm.scan`, but for a fault in what it answers, forward and gradient, or in what it does."""
+
+    def __init__(self, forward, gradient):
+        self._faults = {FORWARD: forward, GRADIENT: gradient}
+        self._calls = 0
+
+    def versions(self):
+        return {"faulty": "1"}
+
+    def prepare(self, problem):
+        if self._faults[FORWARD] == "raises" and problem.shape.batch == 2:
+            raise ZeroDivisionError("on purpose")
+        return {quantity: self._spoilt(quantity, run) for quantity, run in ScanContestant().prepare(problem).items()}
+
+    def _spoilt(self, quantity, run):
+        def call():
+            self._calls += 1
+            if self._faults[quantity] == "crashes_when_timed" and self._calls > 2:
+                os._exit(7)
+            return run.call()
+
+        return run._replace(call=call, arrays=lambda value: spoil(self._faults[quantity], run.arrays(value)))
+
+
+def spoil(fault, arrays):
+    name = next(iter(arrays))
+    spoilt = np.array(arrays[name])
+    if fault == "nudged":
+        spoilt[0, 0, 0] += 1e-3
+    elif fault == "nan":
+        spoilt[-1, -1, -1] = np.nan
+    elif fault == "shortened":
+        spoilt = spoilt[:, :1]
+    elif fault == "swapped_gates":
+        i, f, c, o = np.split(spoilt, 4, -1)
+        spoilt = np.concatenate([f, i, c, o], -1)
+    elif fault == "missing_weight":
+        return {key: array for key, array in arrays.items() if key != name}
+    return {**arrays, name: spoilt}

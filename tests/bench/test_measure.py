@@ -1,0 +1,120 @@
+"""Only contestants whose answers agree are timed, in turn, and ratios are of medians."""
+
+import os
+import pathlib
+
+import pytest
+
+from multilstm.bench import contestants
+from multilstm.bench.contestants import ContestantRow
+from multilstm.bench.contestants.base import FORWARD, GRADIENT, QUANTITIES
+from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
+from multilstm.bench.shapes import Shape
+from multilstm.engines.registry import ENGINES
+
+HERE = pathlib.Path(__file__).parent
+SHAPES = (Shape(2, 3, 3, 4), Shape(3, 4, 2, 2, shortest=2))
+AWAY = "times the tolerance away"
+FAULTS = {  # what is told, by quantity
+    "nudged,swapped_gates": {FORWARD: AWAY, GRADIENT: AWAY},
+    "nan,missing_weight": {
+        FORWARD: f"its answer is inf {AWAY}",
+        GRADIENT: "it answers 0/forward/recurrent_kernel, 0/forward/bias, expected 0/forward/kernel, 0/forward/rec",
+    },
+    "shortened,none": {FORWARD: f"its answer is inf {AWAY}"},
+    "raises,none": dict.fromkeys(QUANTITIES, "ZeroDivisionError: on purpose"),
+    "none,crashes_when_timed": {GRADIENT: "its worker ended with exit code 7"},
+}
+needs_jax = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Rows of `jax-scan` and of all that are faulty, by shape, contestant and quantity; and what was said meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
+        environment = ENGINES["jax-scan"].environment
+        for fault in FAULTS:
+            row = ContestantRow(fault, "faulty:Faulty", (), environment, tuple(fault.split(",")))
+            patch.setitem(contestants.CONTESTANTS, fault, row)
+        said = []
+        rows, versions = measure(SHAPES, [JUDGE, *FAULTS], 2, said.append, timeout_s=120)
+    return {(row.shape, row.contestant, row.quantity): row for row in rows}, versions, said
+
+
+@needs_jax
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_who_agrees_is_timed_in_every_round(measured, shape, quantity):
+    row = measured[0][shape.name, JUDGE, quantity]
+    assert row.failure is None
+    assert 0 <= row.distance < 1
+    assert len(row.samples) == 2
+    assert all(0 < sample < row.first_s for round_ in row.samples for sample in round_)
+
+
+@needs_jax
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_told_and_not_timed(measured, fault):
+    for quantity in QUANTITIES:
+        row = measured[0][SHAPES[0].name, fault, quantity]
+        if quantity in FAULTS[fault]:
+            assert FAULTS[fault][quantity] in row.failure
+            assert row.samples == []
+            assert row.median_s is None
+        elif fault != "none,crashes_when_timed":  # whose other quantity is lost with its process
+            assert row.failure is None
+            assert len(row.samples) == 2
+
+
+@needs_jax
+def test_a_fault_in_one_shape_leaves_the_next_one_alone(measured):
+    assert measured[0][SHAPES[1].name, "raises,none", FORWARD].samples
+
+
+@needs_jax
+def test_versions_and_what_is_being_done(measured):
+    _, versions, said = measured
+    assert {"jax", "jaxlib"} <= versions[JUDGE].keys()
+    assert versions["nudged,swapped_gates"] == {"faulty": "1"}
+    assert said[:2] == ["2x3x3x4: jax-scan prepares", "2x3x3x4: nudged,swapped_gates prepares"]
+    assert said[len(FAULTS) + 1 :][:2] == ["2x3x3x4: round 1 of 2", "2x3x3x4: round 2 of 2"]
+
+
+@needs_jax
+def test_many_calls_lose_nothing_that_was_prepared(monkeypatch):
+    monkeypatch.setattr("multilstm.workers.launcher.JOBS_PER_WORKER", 3)
+    rows, _ = measure(SHAPES[:1], [JUDGE], 3)
+    assert [len(row.samples) for row in rows] == [3, 3]
+
+
+ROWS = [
+    Row("a", "jax-scan", FORWARD, [[1.0, 2.0], [3.0, 100.0, 4.0]]),
+    Row("a", "other", FORWARD, [[6.0, 6.0], [2.0, 2.0, 2.0]]),
+    Row("a", "absent", FORWARD, failure="it is not there"),
+    Row("b", "other", FORWARD, [[1.0]]),
+]
+
+
+def test_a_ratio_is_that_of_the_medians_of_all_samples():
+    assert ratio(ROWS, "a", FORWARD, "other") == 2.0 / 3.0
+    assert ratio(ROWS, "a", FORWARD, "jax-scan", base="other") == 1.5
+
+
+def test_a_ratio_of_each_round_alone():
+    assert ratio_by_round(ROWS, "a", FORWARD, "other") == [4.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("shape", "quantity", "contestant"),
+    [("a", FORWARD, "absent"), ("a", FORWARD, "nobody"), ("a", GRADIENT, "other"), ("b", FORWARD, "other")],
+    ids=["failed", "unknown", "other_quantity", "base_missing"],
+)
+def test_no_ratio_without_both(shape, quantity, contestant):
+    assert ratio(ROWS, shape, quantity, contestant) is None
+    assert ratio_by_round(ROWS, shape, quantity, contestant) == []
+
+
+def test_geometric_mean():
+    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+    assert geometric_mean([]) != geometric_mean([])  # NaN
