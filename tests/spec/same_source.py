@@ -161,6 +161,9 @@ def main(ask, answer):
             "own": None if own is None else own.to_json(),
             "trainable": {layer.name: len(layer.trainable_weights) for layer in model.layers},
             "losses": len(model.losses),
+            "implementation": {
+                layer.name: layer.cell.implementation for layer in model.layers if hasattr(layer, "cell")
+            },
         }
         model.trainable = False
         answers[name]["frozen"] = model.to_json()

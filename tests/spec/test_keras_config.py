@@ -112,6 +112,13 @@ def test_a_model_that_keras_froze_as_a_whole_trains_nothing(keras, name):
     assert from_json(data) == graph
 
 
+def test_keras_takes_the_implementation_from_our_json_and_leaves_it_out_of_its_own(keras):
+    built = keras["implementation"]
+    assert built["implementation"] == {"a": 1}
+    assert "implementation" not in built["again"]
+    assert from_json(built["again"]).lstms["a"].implementation == 2  # as Keras itself reads it
+
+
 # Round trip ------------------------------------------------------------------------------------------------------
 
 
