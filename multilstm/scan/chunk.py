@@ -44,13 +44,13 @@ class Steps(NamedTuple):
 
 
 def forward_chunk(
-    names: Names, unroll: bool, keep: bool, params: LSTMParams, inputs: Inputs, start: State, dropout: Dropout
+    names: Names, unroll: int, keep: bool, params: LSTMParams, inputs: Inputs, start: State, dropout: Dropout
 ) -> tuple[jax.Array, State, Steps | None]:
     """The hidden state after every step `[timesteps, batch, units]`, the last state, and what the gradient needs.
 
     Args:
         names: the activations.
-        unroll: write the steps out; the inputs then meet the kernel in one product.
+        unroll: how many steps are written out one after another; their inputs meet the kernel in one product.
         keep: whether to return `Steps`.
         params: the weights.
         inputs: of these steps.
@@ -58,26 +58,23 @@ def forward_chunk(
         dropout: see `dropout.py`.
     """
 
-    def receive(x: jax.Array) -> jax.Array:
-        z = project(params.kernel, dropout.inputs, x)
-        return z if params.bias is None else z + params.bias
+    def receive(inputs: Inputs) -> Inputs:
+        z = project(params.kernel, dropout.inputs, inputs.x)
+        return inputs._replace(x=z if params.bias is None else z + params.bias)
 
     def step(before: State, now: Inputs) -> tuple[State, Any]:
-        z = now.x if unroll else receive(now.x)
-        z = z + project(params.recurrent_kernel, dropout.hidden, before.hidden)
+        z = now.x + project(params.recurrent_kernel, dropout.hidden, before.hidden)
         after, gates = cell_forward(names, z, before.cell)
         after = _keep_masked(now.mask, after, before)
         return after, (after.hidden, Steps(gates, after.cell) if keep else None)
 
-    if unroll:
-        inputs = inputs._replace(x=receive(inputs.x))
-    last, (hidden, steps) = _over_steps(unroll, step, start, inputs, False)
+    last, (hidden, steps) = _over_steps(unroll, receive, step, start, inputs, False)
     return hidden, last, steps
 
 
 def backward_chunk(
     names: Names,
-    unroll: bool,
+    unroll: int,
     params: LSTMParams,
     transposed: LSTMParams,
     inputs: Inputs,
@@ -117,7 +114,7 @@ def backward_chunk(
         return _keep_masked(mask, before, after), dz
 
     each = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
-    before, dz = _over_steps(unroll, step, after, each, True)
+    before, dz = _over_steps(unroll, lambda each: each, step, after, each, True)
     dparams = LSTMParams(
         kernel=pull_kernel(dropout.inputs, inputs.x, dz),
         recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
@@ -138,15 +135,41 @@ def zero_gradient(params: LSTMParams) -> LSTMParams:
     )
 
 
-def _over_steps(unroll: bool, step: Callable[[Any, Any], Any], carry: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
-    """`lax.scan`, or the same written out."""
-    if not unroll:
-        return lax.scan(step, carry, xs, reverse=reverse)  # type: ignore[no-any-return]
+def _over_steps(
+    unroll: int,
+    prepare: Callable[[Any], Any],
+    step: Callable[[Any, Any], Any],
+    carry: Any,
+    xs: Any,
+    reverse: bool,
+) -> tuple[Any, Any]:
+    """`lax.scan` whose body has `unroll` steps written out, prepared together; a rest of fewer is written out too."""
+    if unroll == 1:
+        return lax.scan(lambda carry, x: step(carry, prepare(x)), carry, xs, reverse=reverse)  # type: ignore[no-any-return]
+
+    def written_out(carry: Any, xs: Any) -> tuple[Any, Any]:
+        xs = prepare(xs)
+        length = jax.tree.leaves(xs)[0].shape[0]
+        found: list[Any] = [None] * length
+        for number in reversed(range(length)) if reverse else range(length):
+            carry, found[number] = step(carry, jax.tree.map(lambda array, number=number: array[number], xs))
+        return carry, jax.tree.map(lambda *arrays: jnp.stack(arrays), *found)
+
     length = jax.tree.leaves(xs)[0].shape[0]
-    found: list[Any] = [None] * length
-    for number in reversed(range(length)) if reverse else range(length):
-        carry, found[number] = step(carry, jax.tree.map(lambda array, number=number: array[number], xs))
-    return carry, jax.tree.map(lambda *arrays: jnp.stack(arrays), *found)
+    turns, rest = divmod(length, unroll)
+    if turns <= 1 and not (turns and rest):
+        return written_out(carry, xs)
+    many = jax.tree.map(lambda array: array[: length - rest].reshape(turns, unroll, *array.shape[1:]), xs)
+    few = jax.tree.map(lambda array: array[length - rest :], xs)
+    if reverse and rest:
+        carry, end = written_out(carry, few)
+    carry, ys = lax.scan(written_out, carry, many, reverse=reverse)
+    ys = jax.tree.map(lambda array: array.reshape(turns * unroll, *array.shape[2:]), ys)
+    if not rest:
+        return carry, ys
+    if not reverse:
+        carry, end = written_out(carry, few)
+    return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), ys, end)
 
 
 def _keep_masked(mask: jax.Array | None, after: State, before: State) -> State:

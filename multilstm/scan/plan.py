@@ -11,15 +11,15 @@ class Layout(NamedTuple):
 
     Attributes:
         chunk: timesteps that go together: backwards, their weight gradients are one product.
-        unroll: whether a chunk's timesteps are written out one after another, and its inputs meet the kernel in one
-            product; otherwise they are a loop of their own.
+        unroll: how many of a chunk's timesteps are written out one after another, their inputs meeting the kernel in
+            one product; a loop goes over as many of these as the chunk has.
     """
 
     chunk: int
-    unroll: bool = False
+    unroll: int = 1
 
     def __str__(self) -> str:
-        return f"chunks of {self.chunk} steps" + (", unrolled" if self.unroll else "")
+        return f"chunks of {self.chunk} steps" + (f", {self.unroll} written out" if self.unroll > 1 else "")
 
 
 class Plan(NamedTuple):
@@ -56,7 +56,9 @@ _KEPT_BYTES = 24 << 20
 _CACHED_BYTES = 8 << 20  # what is stored and read again some steps later is still near
 _NARROW = 64  # features + units up to which the gates are computed again in less time than they are fetched from memory
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
-_FORWARD = Layout(8, True)
+_WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's cache
+_FORWARD = Layout(8, 8)
+_WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
 _WORTH_UNROLLING = 5e7  # products of numbers: below, compiling a loop that is written out takes longer than it saves
 
 
@@ -66,6 +68,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     Forward: one loop; or, from 50 million products on, chunks of 8 timesteps, written out. Gradient: where gates and
     dz (9 numbers a unit and step) fit in 24 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
+    Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out.
 
     Args:
         sizes: of the problem.
@@ -77,7 +80,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     batch, timesteps, features, units, itemsize = sizes
     whole = Layout(timesteps)
     if unroll:
-        return Plan(Layout(timesteps, True), Layout(timesteps, True), False)
+        return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
     if checkpoint:
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
         return Plan(whole, Layout(min(chunk, timesteps)), True)
@@ -88,5 +91,22 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
         chunk = 1 << (chunk - 1).bit_length()
     elif 9 * numbers <= _KEPT_BYTES:
         chunk = timesteps
+    steps = 4 if wide(units, itemsize) and not ragged else 1
+    chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    return Plan(_FORWARD if large else whole, Layout(min(chunk, max(timesteps, 1))), recompute and chunk < timesteps)
+    return Plan(_FORWARD if large else whole, Layout(chunk, steps), recompute and chunk < timesteps)
+
+
+def wide(units: int, itemsize: int) -> bool:
+    """Whether the recurrent kernel is too large for a core's cache."""
+    return 4 * units * units * itemsize > _WIDE_BYTES
+
+
+def worth_splitting(sizes: Sizes, devices: int) -> bool:
+    """Whether several CPU devices that share the batch are faster than one: `mesh` of `lstm` is left to the user.
+
+    There must be enough work for each, and a recurrent kernel that each device's cores can keep.
+    """
+    numbers = sizes.batch * sizes.timesteps * sizes.units
+    shared = devices > 1 and sizes.batch % devices == 0
+    return shared and numbers > _WORTH_SPLITTING and not wide(sizes.units, sizes.itemsize)

@@ -97,7 +97,7 @@ def _run_forward(
     def step(number: Any, state: State) -> tuple[State, Any]:
         rows = state.hidden.shape[0]
         own = _take(x, by_length, number, chunk, rows)
-        hidden, last, steps = forward_chunk(names, False, keep, params, own, state, _rows(dropped, slice(0, rows)))
+        hidden, last, steps = forward_chunk(names, 1, keep, params, own, state, _rows(dropped, slice(0, rows)))
         return last, (hidden, steps, state if differentiated else None)
 
     stored = _room(step, x.shape[1] // chunk, now)
@@ -133,7 +133,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
         down = _take(dhidden, by_length, number, chunk, rows).x
         start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
         drop = _rows(dropped, slice(0, rows))
-        return backward_chunk(names, False, params, transposed, own, start, before, made, drop, down, after)
+        return backward_chunk(names, 1, params, transposed, own, start, before, made, drop, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
     dparams = zero_gradient(params)

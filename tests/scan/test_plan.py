@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from multilstm.scan.plan import Layout, Plan, Sizes, choose
+from multilstm.scan.plan import Layout, Plan, Sizes, choose, worth_splitting
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
 WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
@@ -23,9 +23,16 @@ def test_small_is_one_chunk_with_stored_gates():
 def test_large_is_chunked_and_without_a_gradient_written_out_in_chunks(sizes):
     found = plan(sizes)
     assert found.gradient.chunk < sizes["timesteps"]
-    assert not found.gradient.unroll
-    assert found.forward.unroll
+    assert found.gradient.unroll == 1
+    assert found.forward.unroll == found.forward.chunk
     assert found.forward.chunk < 50  # of that many steps the code takes long to compile
+
+
+def test_steps_are_written_out_where_the_recurrent_kernel_is_large():
+    found = plan(WIDE, units=1024).gradient
+    assert found.unroll > 1
+    assert found.chunk % found.unroll == 0
+    assert plan(WIDE, units=1024, ragged=True).gradient.unroll == 1
 
 
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
@@ -55,7 +62,7 @@ def test_gates_are_computed_again_where_large_and_narrow_alone():
 
 @pytest.mark.parametrize("sizes", [SMALL, WIDE, NARROW], ids=["small", "wide", "narrow"])
 def test_unroll_writes_out_all_steps(sizes):
-    whole = Layout(sizes["timesteps"], True)
+    whole = Layout(sizes["timesteps"], sizes["timesteps"])
     assert plan(sizes, unroll=True) == Plan(whole, whole, False)
 
 
@@ -97,6 +104,21 @@ def test_nothing_to_compute_has_a_plan(sizes, options):
 
 
 @pytest.mark.parametrize(
+    ("sizes", "devices", "worth"),
+    [
+        (WIDE, 2, True),
+        (WIDE, 1, False),
+        (WIDE, 3, False),
+        (SMALL, 2, False),
+        ({**WIDE, "units": 1024}, 2, False),
+    ],
+    ids=["large", "one_device", "a_row_left_over", "little_work", "kernel_too_large"],
+)
+def test_splitting_is_worth_it_for_enough_work_and_a_kernel_that_stays_near(sizes, devices, worth):
+    assert worth_splitting(Sizes(**sizes, itemsize=4), devices) == worth
+
+
+@pytest.mark.parametrize(
     ("plan", "text"),
     [
         (
@@ -104,8 +126,8 @@ def test_nothing_to_compute_has_a_plan(sizes, options):
             "forward in chunks of 7 steps; gradient in chunks of 3 steps, gates recomputed",
         ),
         (
-            Plan(Layout(7, True), Layout(7, True), False),
-            "forward in chunks of 7 steps, unrolled; gradient in chunks of 7 steps, unrolled, gates stored",
+            Plan(Layout(7, 7), Layout(8, 4), False),
+            "forward in chunks of 7 steps, 7 written out; gradient in chunks of 8 steps, 4 written out, gates stored",
         ),
     ],
     ids=["recomputed", "unrolled"],

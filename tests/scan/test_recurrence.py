@@ -14,7 +14,18 @@ from multilstm.scan.recurrence import run_with_custom_gradient
 
 TOLERANCE = 1e-12
 # Of 7 timesteps, 2 and 3 at a time leave one over.
-LAYOUTS = [Layout(1), Layout(2), Layout(3), Layout(7), Layout(100), Layout(3, True), Layout(7, True)]
+LAYOUTS = [
+    Layout(1),
+    Layout(2),
+    Layout(3),
+    Layout(7),
+    Layout(100),
+    Layout(3, 3),
+    Layout(7, 7),
+    Layout(7, 3),
+    Layout(6, 3),
+    Layout(4, 2),
+]
 NAMES = Names("tanh", "sigmoid")
 
 
@@ -28,7 +39,7 @@ def under(plan):
 
 
 def ids(layout):
-    return f"chunk_{layout.chunk}" + "-unrolled" * layout.unroll
+    return f"chunk_{layout.chunk}" + f"-unroll_{layout.unroll}" * (layout.unroll > 1)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=ids)
@@ -45,7 +56,7 @@ def test_gradient_equals_the_reference(problem, distance, layout, recompute):
 
 
 @pytest.mark.parametrize("recompute", [False, True], ids=["stored", "recomputed"])
-@pytest.mark.parametrize("layout", [Layout(3), Layout(3, True)], ids=ids)
+@pytest.mark.parametrize("layout", [Layout(3), Layout(3, 3), Layout(7, 3)], ids=ids)
 def test_masked_gradient_equals_the_reference(problem, distance, holes, layout, recompute):
     # What is shown before the first step that counts is decided after the loop, so here the first one counts.
     mask, run = holes | (np.arange(7) == 0), under(Plan(Layout(1), layout, recompute))

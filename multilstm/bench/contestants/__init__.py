@@ -37,15 +37,15 @@ class ContestantRow(NamedTuple):
 _HERE = "multilstm.bench.contestants"
 _CORES = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 _JAX = ENGINES["jax-scan"].environment
+_SPLIT = {**_JAX, "JAX_NUM_CPU_DEVICES": _CORES}
 _TENSORFLOW = ENGINES["keras-tensorflow"].environment
 
 CONTESTANTS: dict[str, ContestantRow] = {
     row.name: row
     for row in (
-        ContestantRow(
-            "jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), {**_JAX, "JAX_NUM_CPU_DEVICES": _CORES}
-        ),
+        ContestantRow("jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT),
         ContestantRow("jax-scan-one", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX),
+        ContestantRow("jax-scan-mask", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT, ("mask",)),
         ContestantRow(
             "keras-jax", f"{_HERE}.keras_jax:KerasJaxContestant", ("keras", "jax"), ENGINES["keras-jax"].environment
         ),

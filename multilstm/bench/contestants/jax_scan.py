@@ -14,15 +14,14 @@ from multilstm.bench.shapes import Array, Problem
 from multilstm.engines import jax_platform
 from multilstm.scan import LSTMParams, stack
 from multilstm.scan.parallel import data_parallel_mesh
-
-WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
+from multilstm.scan.plan import Sizes, worth_splitting
 
 
 @final
 class ScanContestant(AbstractContestant):
     """Layers on top of one another, each forward or in both directions; the batch is split over all devices.
 
-    A batch that they cannot share, or that has too little work to be worth it, stays on one.
+    Where `multilstm.scan.plan.worth_splitting` says so; other batches stay on one device.
 
     Args:
         how: whether ragged sequences are given by their `lengths`, or by a `mask`.
@@ -39,10 +38,8 @@ class ScanContestant(AbstractContestant):
             for layer in problem.weights
         ]
         shape, devices = problem.shape, jax.devices()
-        numbers = shape.batch * shape.timesteps * shape.units
-        mesh = None
-        if len(devices) > 1 and shape.batch % len(devices) == 0 and numbers > WORTH_SPLITTING:
-            mesh = data_parallel_mesh(devices)
+        sizes = Sizes(shape.batch, shape.timesteps, shape.features, shape.units, problem.x.itemsize)
+        mesh = data_parallel_mesh(devices) if worth_splitting(sizes, len(devices)) else None
         whole = None if mesh is None else NamedSharding(mesh, PartitionSpec())
         rows = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
         params = jax.device_put(params, whole)
