@@ -66,10 +66,15 @@ class _Program(AbstractProgram):
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
+        self._batch = self._timesteps = 0  # of the last step
 
     @property
     def implementation(self) -> str:
-        return "lax.scan, custom gradient"
+        if not self._batch:
+            return "lax.scan, custom gradient"
+        plans = model(self._job.spec).plans(self._batch, self._timesteps, np.dtype(self._job.dtype).itemsize)
+        each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
+        return f"lax.scan, custom gradient; {each}"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
@@ -89,6 +94,7 @@ class _Program(AbstractProgram):
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
         inputs, masks = dict(batch.inputs), dict(batch.masks)
+        self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         given = (inputs, batch.targets, masks, dict(states), dict(batch.dropout))
         loss, gradients = None, {}
         with jax.default_device(self._device):

@@ -102,8 +102,11 @@ class BucketedModel:
             InputError: for arrays with different numbers of timesteps.
         """
         batch, timesteps = self._widen(inputs, targets, masks, states, dropout)
-        if self.model.mesh is not None:  # where they come back, so that the second step compiles nothing
-            weights, slots = jax.device_put((weights, slots), NamedSharding(self.model.mesh, PartitionSpec()))
+        # To where they come back from a step, so that the second one compiles nothing.
+        mesh = self.model.mesh
+        weights, slots = jax.device_put(
+            (weights, slots), None if mesh is None else NamedSharding(mesh, PartitionSpec())
+        )
         *stepped, evaluation = self._train_step(
             weights, slots, coefficients, *batch, timesteps, optimizer=optimizer, loss=loss
         )

@@ -19,6 +19,7 @@ from multilstm.scan.dense import dense
 from multilstm.scan.dropout import Dropout as LSTMDropout
 from multilstm.scan.layer import last_output, lstm
 from multilstm.scan.losses import loss_value
+from multilstm.scan.plan import Plan, Sizes, choose
 from multilstm.scan.ragged import reverse_within
 from multilstm.scan.stack import merge
 from multilstm.spec import (
@@ -104,6 +105,22 @@ class ScanModel:
             walker.sequences,
             walker.last_states,
         )
+
+    def plans(self, batch: int, timesteps: int, itemsize: int = 4) -> dict[str, Plan]:
+        """How the loop of each LSTM is laid out, by name.
+
+        Args:
+            batch: how many sequences; of one device where several share them.
+            timesteps: how many, where the spec leaves the number open.
+            itemsize: bytes of a number.
+        """
+        found = {}
+        for name, layer in self.spec.lstms.items():
+            _, steps, features = self.spec.layer_inputs[name.split("/")[0]]
+            assert features is not None
+            sizes = Sizes(batch, timesteps if steps is None else steps, features, layer.units, itemsize)
+            found[name] = choose(sizes, unroll=False, checkpoint=False, ragged=False)
+        return found
 
     def loss(
         self,

@@ -51,8 +51,8 @@ class Sizes(NamedTuple):
 
 
 # Larger blocks of memory are given back to the system after every call and faulted in anew, which on a CPU costs more
-# than computing what they would hold (glibc keeps up to 32 MiB).
-_KEPT_BYTES = 24 << 20
+# than computing what they would hold (glibc keeps up to 32 MiB, and there are other temporaries).
+_KEPT_BYTES = 16 << 20
 _CACHED_BYTES = 8 << 20  # what is stored and read again some steps later is still near
 _NARROW = 64  # features + units up to which the gates are computed again in less time than they are fetched from memory
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
@@ -66,7 +66,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     """The plan for these sizes, or the one that is asked for.
 
     Forward: one loop; or, from 50 million products on, chunks of 8 timesteps, written out. Gradient: where gates and
-    dz (9 numbers a unit and step) fit in 24 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
+    dz (9 numbers a unit and step) fit in 16 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
     Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out.
 
