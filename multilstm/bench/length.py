@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
+from multilstm.cli import Path, run
 from multilstm.environment import environment
 from multilstm.errors import UsageError
 from multilstm.report.data import check_writable, write_text
@@ -27,7 +28,9 @@ from multilstm.workers.launcher import Worker
 
 BATCH, FEATURES, UNITS = 8, 32, 64
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
-app = App(name="python -m multilstm.bench.length", help_format="markdown", version_flags=())
+app = App(
+    name="python -m multilstm.bench.length", help_format="markdown", version_flags=(), suppress_keyboard_interrupt=False
+)
 
 
 @app.default
@@ -35,7 +38,7 @@ def main(
     *,
     timesteps: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=(), show_default=False)] = LENGTHS,
     rounds: int = 5,
-    json: str | None = None,
+    json: Path = None,
 ) -> None:
     """Time the gradient of one LSTM on sequences of several lengths, with and without checkpoints.
 
@@ -119,6 +122,4 @@ def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int]:
 
 
 if __name__ == "__main__":
-    from multilstm.cli import run
-
     run(app)

@@ -24,6 +24,7 @@ from rich.table import Table
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.case import Case
 from multilstm.catalogue import select
+from multilstm.cli import Path, run
 from multilstm.environment import environment
 from multilstm.errors import UsageError, choice
 from multilstm.job import Batch
@@ -34,7 +35,12 @@ from multilstm.workers.launcher import Worker
 TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
 Step = Callable[[Batch], float]
-app = App(name="python -m multilstm.bench.training", help_format="markdown", version_flags=())
+app = App(
+    name="python -m multilstm.bench.training",
+    help_format="markdown",
+    version_flags=(),
+    suppress_keyboard_interrupt=False,
+)
 
 
 @app.default
@@ -45,7 +51,7 @@ def main(
     ] = TRAINERS,
     steps: int = 300,
     timeout: float = 3600.0,
-    json: str | None = None,
+    json: Path = None,
 ) -> None:
     """Time the training of the fifth seed program: batches of 1000 sequences, each of a random length from 10 to 99.
 
@@ -170,6 +176,4 @@ def _keras(case: Case, start: dict[str, Any]) -> Step:
 
 
 if __name__ == "__main__":
-    from multilstm.cli import run
-
     run(app)

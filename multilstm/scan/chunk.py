@@ -79,7 +79,7 @@ def backward_chunk(
     transposed: LSTMParams,
     inputs: Inputs,
     start: State,
-    hidden: jax.Array,
+    hidden: jax.Array | None,
     steps: Steps | None,
     dropout: Dropout,
     dhidden: jax.Array,
@@ -94,14 +94,14 @@ def backward_chunk(
         transposed: the transposes of both kernels, which a caller with many chunks makes once.
         inputs: of these steps.
         start: the state before them.
-        hidden: what `forward_chunk` returned.
+        hidden: what `forward_chunk` returned, or None: computed again.
         steps: what `forward_chunk` returned, or None: computed again.
         dropout: see `dropout.py`.
         dhidden: the derivative by `hidden`.
         after: the derivatives by the state after the chunk.
     """
-    if steps is None:
-        steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)[2]
+    if hidden is None or steps is None:
+        hidden, _, steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)
         assert steps is not None
 
     def step(after: State, now: Any) -> tuple[State, jax.Array]:

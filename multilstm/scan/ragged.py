@@ -115,6 +115,8 @@ def _run_forward(
         now = jax.tree.map(lambda array, still=still: array[:still], now)
     last = by_length.restore(jax.tree.map(lambda *parts: jnp.concatenate(parts), *reversed(ended)))
     hidden = _join(by_length.restore(stored[0]), inputs.x.shape[1])
+    if plan.recompute:
+        stored = (None, *stored[1:])  # as in `recurrence.py`
     return (hidden, last), (params, inputs, dropout, stored) if differentiated else None
 
 

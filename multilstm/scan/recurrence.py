@@ -74,7 +74,9 @@ def _run_forward(
     names: Names, plan: Plan, params: LSTMParams, inputs: Inputs, state: State, dropout: Dropout
 ) -> tuple[tuple[jax.Array, State], Any]:
     hidden, last, kept = _forward(names, plan.gradient, not plan.recompute, params, inputs, state, dropout)
-    return (_join(hidden), last), (params, inputs, dropout, hidden, kept)
+    # Computed again, the hidden states come with the gates: so what a checkpoint saves is not spent on them.
+    needed = [None] * len(hidden) if plan.recompute else hidden
+    return (_join(hidden), last), (params, inputs, dropout, needed, kept)
 
 
 def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
