@@ -45,7 +45,8 @@ def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: Pa
     shape
         Shapes by name or glob, for example `--shape '64x*'`; all if left out.
     contestant
-        Contestants beside jax-scan, by name; all that are installed if left out.
+        Contestants beside jax-scan, by name; all that are installed if left out, but for `jax-scan-mask`, which takes
+        ragged sequences with a mask.
     rounds
         How often each is timed.
     json
@@ -136,7 +137,8 @@ def _shapes(patterns: Sequence[str]) -> list[Shape]:
 
 def _contestants(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Those to time, jax-scan first, and the others with the reason; one that is named must be installed."""
-    chosen = list(dict.fromkeys((JUDGE, *(names or CONTESTANTS))))
+    everyone = [name for name, row in CONTESTANTS.items() if not row.named]
+    chosen = list(dict.fromkeys((JUDGE, *(names or everyone))))
     missing = {name: ", ".join(row.missing) for name in chosen if (row := contestant_row(name)).missing}
     for name in (JUDGE, *names):
         if name in missing:

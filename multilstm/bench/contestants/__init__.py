@@ -20,6 +20,7 @@ class ContestantRow(NamedTuple):
         needs: the modules that must be installed.
         environment: variables that its process must have before it starts.
         arguments: given to the class.
+        named: whether it is timed only where it is asked for by name.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ContestantRow(NamedTuple):
     needs: tuple[str, ...]
     environment: Mapping[str, str]
     arguments: tuple[str, ...] = ()
+    named: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ CONTESTANTS: dict[str, ContestantRow] = {
     for row in (
         ContestantRow("jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT),
         ContestantRow("jax-scan-one", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX),
-        ContestantRow("jax-scan-mask", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT, ("mask",)),
+        ContestantRow("jax-scan-mask", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT, ("mask",), named=True),
         ContestantRow(
             "keras-jax", f"{_HERE}.keras_jax:KerasJaxContestant", ("keras", "jax"), ENGINES["keras-jax"].environment
         ),
