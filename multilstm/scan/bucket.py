@@ -21,7 +21,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError
-from multilstm.scan.model import Arrays, Evaluation, ScanModel, is_open
+from multilstm.scan.model import Evaluation, ScanModel
+from multilstm.scan.walker import Arrays, is_open
 from multilstm.state import State
 from multilstm.training import Optimizer
 

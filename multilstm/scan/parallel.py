@@ -36,7 +36,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, UsageError
-from multilstm.scan.model import Arrays, Evaluation, ScanModel
+from multilstm.scan.model import Evaluation, ScanModel
+from multilstm.scan.walker import Arrays
 from multilstm.state import State
 from multilstm.training import Optimizer
 

@@ -9,6 +9,7 @@ from multilstm.engines.jax_scan import JaxScanEngine
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Batch, Job, Step
+from multilstm.scan import model
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -233,6 +234,10 @@ def test_versions_and_implementation():
     engine = JaxScanEngine()
     assert set(engine.versions()) == {"jax", "jaxlib"}
     assert engine.prepare(make_job(SPECS["stacked"], [])).implementation == "lax.scan, custom gradient"
+    job = make_job(SPECS["stacked"], ["forward"])
+    plans = "; ".join(f"{name}: {plan}" for name, plan in model(job.spec).plans(BATCH, TIMESTEPS, 8).items())
+    assert "lstm: forward in chunks of" in plans
+    assert Executor(engine).execute(job).implementation == f"lax.scan, custom gradient; {plans}"
 
 
 def test_float64_without_x64_is_refused():
