@@ -13,8 +13,8 @@ time, which each device runs by itself over its own rows; nothing is averaged ov
 over the timesteps that count stays one, however unequally a mask leaves them to the devices, and results differ from
 those on one device only in the order in which gradients are summed up.
 
-Devices talk twice in a training step: for the loss, and for all gradients. With `custom_gradient=False` they talk at
-each timestep, since plain differentiation sums the weights' gradients in the loop.
+Devices talk twice in a training step: for the loss, and for all gradients. Were XLA to split the loops too, plain
+differentiation would have them talk at each timestep, to sum up the weights' gradients.
 
 The same program runs over several processes: `python -m multilstm.scan.launch --processes 2 program.py`
 (`multilstm.scan.launch` starts it on one machine and on several). Each process then gives `shard_batch` its own rows,

@@ -195,9 +195,8 @@ def mean_of_means(problem, shards=8):
     return {"whole:loss0[0]": loss, **{f"whole:gradient0['{name}']": array for name, array in gradients.items()}}
 
 
-def collectives(problem, mesh, custom_gradient):
+def collectives(problem, mesh, functions):
     """How many sums over devices one training step has: outside of every loop, and inside of one."""
-    functions = ParallelModel(model(problem.spec, custom_gradient), mesh)
     weights, slots = replicate(mesh, problem.start)
     inputs, targets, masks, _ = shard_batch(mesh, problem.batch(0))
     step = jax.jit(functools.partial(functions.train_step, optimizer=problem.optimizer, loss=problem.loss))
@@ -268,9 +267,13 @@ def main(mode, folder):
         mesh = data_parallel_mesh()
         runs = {name: parallel(problem, mesh) for name, problem in PROBLEMS.items()}
         if jax.process_count() == 1:
-            facts["collectives"] = {
-                str(custom): collectives(PROBLEMS["masked_adam"], mesh, custom) for custom in (True, False)
+            problem = PROBLEMS["masked_adam"]
+            steps = {
+                "custom gradient": ParallelModel(model(problem.spec), mesh),
+                "plain gradient": ParallelModel(model(problem.spec, custom_gradient=False), mesh),
+                "loops split by XLA": model(problem.spec, custom_gradient=False),
             }
+            facts["collectives"] = {name: collectives(problem, mesh, functions) for name, functions in steps.items()}
         facts["refusals"] = refusals(mesh)
     for problem, found in runs.items():
         arrays.update({f"{problem}:{name}": np.asarray(array) for name, array in found.items()})
