@@ -77,12 +77,14 @@ def check_dtype(function: str, dtype: str) -> Any:
     return known
 
 
-def check_checkpoint(checkpoint: bool | int) -> None:
-    """Refuses a number of timesteps that is none.
+def check_checkpoint(checkpoint: bool | int, unroll: bool) -> None:
+    """Refuses a number of timesteps that is none, and one beside `unroll`, which has no loop to keep states of.
 
     Raises:
-        InputError: for a negative one.
+        InputError: for a negative one, or for both.
     """
+    if checkpoint and unroll:
+        raise InputError(f"lstm: checkpoint={checkpoint} saves memory in a loop, and unroll=True leaves none; give one")
     if checkpoint < 0:
         raise InputError(f"lstm: checkpoint must be True, False, or a number of timesteps, given {checkpoint}")
 

@@ -65,7 +65,8 @@ def lstm(
         dropout: the masks of `draw_dropout`; no gradient is computed for them.
         dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
-        unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few.
+        unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few. Not beside
+            `checkpoint`.
         checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
         mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum
@@ -83,7 +84,7 @@ def lstm(
     lengths = check_lengths(lengths, mask, x)
     dropout = check_dropout(dropout, params, x)
     check_mesh(mesh, x.shape[0])
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, unroll)
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)

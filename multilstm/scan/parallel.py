@@ -77,8 +77,8 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.device_put(tree, _whole(mesh))
 
 
-def shard_batch(mesh: Mesh, tree: Any, check: bool = True) -> Any:
-    """The same tree with axis 0 of every array split over the devices of the mesh: for all that has a row a sequence.
+def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any:
+    """The same tree with one axis of every array split over the devices of the mesh: for all that has a row a sequence.
 
     Args:
         mesh: of `data_parallel_mesh`.
@@ -87,28 +87,31 @@ def shard_batch(mesh: Mesh, tree: Any, check: bool = True) -> Any:
             array that is already split over the mesh, such as a state that a step returned, stays as it is.
         check: with several processes, ask them all whether their shapes are the same, which takes about a millisecond
             and waits for what is being computed. Other shapes in one process would give wrong results in silence.
+        axis: of the rows; 1 for an LSTM's dropout masks for each gate, `[4, rows, size]`.
 
     Raises:
         InputError: for an array without rows to split, rows that the devices cannot share equally, arrays that do
             not have the same number of rows, or shapes that differ between processes.
     """
-    sharding, own = _rows(mesh), len(mesh.local_devices)
+    sharding, own = _rows(mesh, axis), len(mesh.local_devices)
     rows: dict[str, int] = {}
     arrays: dict[str, str] = {}
 
     def read(path: Any, leaf: Any) -> Any:
         name = jax.tree_util.keystr(path) or "the array"
         if _is_placed(leaf, sharding):
-            rows[name], arrays[name] = leaf.shape[0] * own // mesh.size, "split"
+            rows[name], arrays[name] = leaf.shape[axis] * own // mesh.size, "split"
             return leaf
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             raise InputError(
                 f"shard_batch: {name} lies on {leaf.sharding}, expected this process's rows, or {sharding}"
             )
         array = np.asarray(leaf)
-        if array.ndim == 0:
-            raise InputError(f"shard_batch: {name} is the scalar {array}, expected an array [rows, ...]")
-        rows[name] = _divisible("shard_batch", f"{name} has", array.shape[0], own, "devices of this process")
+        if array.ndim <= axis:
+            given = f"the scalar {array}" if array.ndim == 0 else f"of shape {array.shape}"
+            expected = "[rows, ...]" if axis == 0 else f"with its rows along axis {axis}"
+            raise InputError(f"shard_batch: {name} is {given}, expected an array {expected}")
+        rows[name] = _divisible("shard_batch", f"{name} has", array.shape[axis], own, "devices of this process")
         array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
         arrays[name] = f"{array.dtype}{list(array.shape)}"
         return array
@@ -153,8 +156,9 @@ class ParallelModel:
     """The functions of a `ScanModel` over the devices of a mesh, compiled.
 
     Arguments and results are those of `ScanModel`. Weights and slots must be `replicate`d and everything else
-    `shard_batch`ed, but for an optimizer's coefficients, which are numbers. Weights, slots, losses and gradients come
-    back whole on each device; outputs, sequences and states split, ready to be given to the next step.
+    `shard_batch`ed (dropout masks for each gate, `[4, rows, size]`, along axis 1), but for an optimizer's coefficients,
+    which are numbers. Weights, slots, losses and gradients come back whole on each device; outputs, sequences and
+    states split, ready to be given to the next step.
 
     Attributes:
         model: what `multilstm.scan.model` returned.
@@ -245,16 +249,19 @@ class ParallelModel:
         )
 
     def _check(self, weights: Arrays, slots: Arrays, batch: Mapping[str, Any]) -> None:
+        masks = dict(batch.get("dropout") or {})
+        by_gate = {name: masks.pop(name) for name in list(masks) if "/" in name and np.ndim(masks[name]) == 3}
         for function, sharding, given in (
-            ("replicate", _whole(self.mesh), {"weights": weights, "slots": slots}),
-            ("shard_batch", _rows(self.mesh), batch),
+            ("replicate(mesh, ...)", _whole(self.mesh), {"weights": weights, "slots": slots}),
+            ("shard_batch(mesh, ...)", _rows(self.mesh), {**batch, "dropout": masks}),
+            ("shard_batch(mesh, ..., axis=1)", _rows(self.mesh, 1), {"dropout": by_gate}),
         ):
             for path, leaf in jax.tree_util.tree_flatten_with_path(given)[0]:
                 if not (isinstance(leaf, jax.core.Tracer) or _is_placed(leaf, sharding)):
                     lies = leaf.sharding if isinstance(leaf, jax.Array) else f"the host, as {type(leaf).__name__}"
                     raise InputError(
                         f"ParallelModel: {jax.tree_util.keystr(path)} lies on {lies}, expected {sharding}; "
-                        f"{function}(mesh, ...) puts it there"
+                        f"{function} puts it there"
                     )
 
 
@@ -265,8 +272,8 @@ def _whole(mesh: Mesh) -> NamedSharding:
     return NamedSharding(_check_mesh(mesh), PartitionSpec())
 
 
-def _rows(mesh: Mesh) -> NamedSharding:
-    return NamedSharding(_check_mesh(mesh), PartitionSpec(AXIS))
+def _rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    return NamedSharding(_check_mesh(mesh), PartitionSpec(*[None] * axis, AXIS))
 
 
 def _check_mesh(mesh: Mesh) -> Mesh:

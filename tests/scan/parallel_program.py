@@ -17,6 +17,7 @@ import sys
 import jax
 import numpy as np
 
+from multilstm.dropout import dropout_masks
 from multilstm.errors import InputError, UsageError
 from multilstm.scan import State, model
 from multilstm.scan.parallel import (
@@ -79,7 +80,7 @@ class Problem:
         shapes = [(ROWS, *(TIMESTEPS if size is None else size for size in s[1:])) for s in self.spec.output_shapes]
         targets = [rng.dirichlet(np.ones(shape[-1]), shape[:-1]) for shape in shapes]
         dropout = {
-            layer.name: rng.integers(0, 2, (ROWS, 5)) * 2.0 for layer in self.spec.layers if isinstance(layer, Dropout)
+            mask.name: rng.integers(0, 2, mask.shape) / (1 - mask.rate) for mask in dropout_masks(self.spec, ROWS)
         }
         return inputs, targets, dict.fromkeys(inputs, MASK) if self.masked else None, dropout
 
@@ -107,7 +108,7 @@ PROBLEMS = {
         masked=True,
     ),
     "dropout_rmsprop": Problem(
-        Sequential([LSTM(5), Dropout(0.5), Dense(3)], input_shape=(None, 3)),
+        Sequential([LSTM(5, dropout=0.2, recurrent_dropout=0.4), Dropout(0.5), Dense(3)], input_shape=(None, 3)),
         RMSprop(0.01, momentum=0.5, centered=True),
         "mean_squared_error",
     ),
@@ -173,12 +174,19 @@ def alone(problem):
 
 def parallel(problem, mesh):
     functions, own = ParallelModel(model(problem.spec), mesh), local_slice(mesh, ROWS)
+
+    def place(batch):
+        *arrays, dropout = batch
+        by_gate = {name: dropout.pop(name)[:, own] for name in list(dropout) if dropout[name].shape[0] == 4}
+        *arrays, dropout = shard_batch(mesh, jax.tree.map(lambda array: array[own], (*arrays, dropout)))
+        return *arrays, dropout | shard_batch(mesh, by_gate, axis=1)
+
     return run(
         problem,
         functions.gradient,
         functions.train_step,
         lambda tree: replicate(mesh, tree),
-        lambda tree: shard_batch(mesh, jax.tree.map(lambda array: array[own], tree)),
+        place,
     )
 
 
@@ -233,6 +241,7 @@ def refusals(mesh):
         "unequal_rows": lambda: shard_batch(mesh, {"x": np.ones((16, 3)), "y": np.ones((8, 1))}),
         "placed_and_unequal": lambda: shard_batch(mesh, [x["input_layer"], np.ones((8, 1))]),
         "scalar": lambda: shard_batch(mesh, [np.ones(8), 2.0]),
+        "no_second_axis": lambda: shard_batch(mesh, np.ones(8), axis=1),
         "slice": lambda: local_slice(mesh, 12),
         "no_device": lambda: data_parallel_mesh([]),
         "device_twice": lambda: data_parallel_mesh([*jax.devices()[:1], *jax.devices()[:1]]),
@@ -243,6 +252,7 @@ def refusals(mesh):
         "states_on_one_device": lambda: functions.apply(
             weights, x, states={"lstm": State(*jax.device_put(np.ones((2, ROWS, 5)), jax.devices()[0]))}
         ),
+        "dropout_on_host": lambda: functions.apply(weights, x, dropout={"lstm/dropout": np.ones((4, ROWS, 3))}),
     }
     return words_of(calls)
 

@@ -39,6 +39,10 @@ REFUSED = {
     "activation": ({"activation": "tanhh"}, "unknown activation 'tanhh': expected one of linear, tanh"),
     "recurrent_activation": ({"recurrent_activation": "x"}, "unknown recurrent_activation 'x': expected one of linear"),
     "checkpoint": ({"checkpoint": -3}, "checkpoint must be True, False, or a number of timesteps, given -3"),
+    "checkpoint_unroll": (
+        {"checkpoint": 3, "unroll": True},
+        "checkpoint=3 saves memory in a loop, and unroll=True leaves none",
+    ),
     "integers": (
         {"params": jax.tree.map(np.int32, PARAMS), "x": X.astype(np.int32)},
         "the arrays have dtype int32, expected a floating dtype",
@@ -51,7 +55,9 @@ REFUSED = {
 def test_lstm_refuses(change, message, transform):
     arguments = {"params": PARAMS, "x": X, **change}
     static = {
-        key: arguments.pop(key) for key in ("activation", "recurrent_activation", "checkpoint") if key in arguments
+        key: arguments.pop(key)
+        for key in ("activation", "recurrent_activation", "checkpoint", "unroll")
+        if key in arguments
     }
     with pytest.raises(InputError, match=re.escape(message)):
         transform(lambda given: lstm(**given, **static))(arguments)

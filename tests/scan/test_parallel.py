@@ -155,6 +155,7 @@ REFUSED = {
     "unequal_rows": "InputError: shard_batch: expected the same number of rows everywhere, given ['x'] 16, ['y'] 8",
     "placed_and_unequal": "InputError: shard_batch: expected the same number of rows everywhere, given [0] 16, [1] 8",
     "scalar": "InputError: shard_batch: [1] is the scalar 2.0, expected an array [rows, ...]",
+    "no_second_axis": "InputError: shard_batch: the array is of shape (8,), expected an array with its rows along axis",
     "slice": "InputError: local_slice: a batch has 12 rows, expected a multiple of 8, the number of devices of",
     "no_device": "UsageError: data_parallel_mesh: expected at least one device and none of them twice, given []",
     "device_twice": "UsageError: data_parallel_mesh: expected at least one device and none of them twice, given [Cpu",
@@ -163,6 +164,7 @@ REFUSED = {
     "inputs_on_host": "InputError: ParallelModel: ['inputs']['input_layer'] lies on the host, as ndarray, expected",
     "inputs_whole": "InputError: ParallelModel: ['inputs']['input_layer'] lies on NamedSharding(",
     "states_on_one_device": "InputError: ParallelModel: ['states']['lstm'].hidden lies on SingleDeviceSharding(",
+    "dropout_on_host": "InputError: ParallelModel: ['dropout']['lstm/dropout'] lies on the host, as ndarray, expected",
 }
 
 
