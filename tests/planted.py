@@ -4,16 +4,14 @@ Each class puts its fault where it would really stand: into the layer that multi
 engine that carries the states.
 """
 
-import importlib
 import inspect
 
 import jax.numpy as jnp
 
 from multilstm.engines import jax_scan
 from multilstm.engines.jax_scan import JaxScanEngine
+from multilstm.scan import walker
 from multilstm.state import State
-
-scan_model = importlib.import_module("multilstm.scan.model")
 
 
 def swap_gates(array, first, second):
@@ -27,13 +25,13 @@ def faulty(change):
     """An engine whose LSTM layer computes `change(lstm, params, x, options)`."""
 
     def make():
-        true_lstm = scan_model.lstm
+        true_lstm = walker.lstm
 
         def wrong_lstm(*arguments, **keywords):
             options = dict(inspect.signature(true_lstm).bind(*arguments, **keywords).arguments)
             return change(true_lstm, options.pop("params"), options.pop("x"), options)
 
-        scan_model.lstm = wrong_lstm
+        walker.lstm = wrong_lstm
         return JaxScanEngine()
 
     return make
