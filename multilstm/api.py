@@ -85,7 +85,7 @@ def run(
         weights: every weight by `layer/weight` in Keras's layout; None: `discriminating_weights(spec)`.
         states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
-        dtype: `float32` or `float64`.
+        dtype: `float32`, `float64`, or one of Keras's policies `mixed_bfloat16` and `mixed_float16`.
         layers: for Keras engines, `portable` or `plain`.
         device: `cpu` or `gpu`.
 

@@ -84,7 +84,10 @@ def parity(
     *,
     engine: Names = (),
     case: Names = (),
-    dtype: Annotated[tuple[Literal["float32", "float64"], ...], Parameter(consume_multiple=True, negative=())] = (
+    dtype: Annotated[
+        tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16"], ...],
+        Parameter(consume_multiple=True, negative=()),
+    ] = (
         "float32",
         "float64",
     ),
@@ -114,7 +117,7 @@ def parity(
     case
         Cases of the catalogue by name or glob, for example `--case 'seed1*' seed5`.
     dtype
-        What to compute in.
+        What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision.
     layers
         `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
     quantity

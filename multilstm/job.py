@@ -20,7 +20,8 @@ from multilstm.training import LOSSES, Optimizer, optimizer_from_dict, optimizer
 
 Array = np.ndarray
 StepKind = Literal["forward", "gradient", "update", "evaluate"]
-DTYPES = ("float32", "float64")
+MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}  # Keras's policies: what computes in what
+DTYPES = ("float32", "float64", *MIXED)
 LAYERS = ("portable", "plain")
 DEVICES = ("cpu", "gpu")
 
@@ -77,7 +78,8 @@ class Job:
         spec: the model.
         weights: every weight by `layer/weight`, in Keras's layout.
         steps: what to do.
-        dtype: the dtype of weights, states and computation; arrays are rounded to it first.
+        dtype: the dtype of weights, states and computation; arrays are rounded to it first. Under Keras's mixed
+            policies layers compute in half precision, and everything is kept, goes in and comes out in float32.
         layers: for the Keras engines: `plain` (exactly Keras's layers) or `portable` (multilstm.keras_layers).
         device: `cpu` or `gpu`.
         loss: the loss of every output; needed by all steps but `forward`.
@@ -152,6 +154,11 @@ class Result:
     parameter_counts: Mapping[str, int]
     implementation: str
     seconds: float
+
+
+def stored(dtype: str) -> str:
+    """The dtype of the arrays of a job: of its weights and of all that goes in and comes out."""
+    return "float32" if dtype in MIXED else dtype
 
 
 def job_to_tree(job: Job) -> dict[str, Any]:

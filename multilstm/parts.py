@@ -17,7 +17,7 @@ from multilstm.case import Case
 from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
 from multilstm.engines.registry import engine_row
 from multilstm.errors import UsageError, choice
-from multilstm.job import DEVICES, DTYPES, LAYERS, Array, Batch, Job, Result, Step
+from multilstm.job import DEVICES, DTYPES, LAYERS, MIXED, Array, Batch, Job, Result, Step, stored
 from multilstm.state import State
 from multilstm.weights import discriminating_weights
 from multilstm.workers import WorkerPool
@@ -85,13 +85,14 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
 
     The 100 updates are made in float64 alone: they show that the rule of the optimizer is the same. In float32 they
     would show how training amplifies rounding, which is seen in the program's own losses. A witness does not train: it
-    would repeat the optimizer's rule, and not show it.
+    would repeat the optimizer's rule, and not show it. Under mixed precision nobody trains: weights and updates are in
+    float32, and what differs in half precision is seen in the gradient.
     """
     trains = not engine_row(engine).witness
     possible = {
         "forward": True,
         "gradient": case.loss is not None and bool(case.spec.trainable_weights),
-        "program": trains and bool(case.training),
+        "program": trains and bool(case.training) and dtype not in MIXED,
         "updates": trains and case.updates_on is not None and dtype == "float64",
     }
     for part, kinds in PARTS.items():
@@ -145,8 +146,9 @@ def execute(pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, op
 
 
 def rounded(array: Array, dtype: str) -> Array:
-    """The array in the precision of `dtype`; integers and booleans as they are."""
-    return array.astype(dtype) if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(dtype).itemsize else array
+    """The array in the dtype that arrays of such a job have; integers and booleans as they are."""
+    kept = np.dtype(stored(dtype))
+    return array.astype(kept) if array.dtype.kind == "f" and array.dtype.itemsize > kept.itemsize else array
 
 
 def _rounded_step(step: Step, dtype: str) -> Step:

@@ -20,6 +20,7 @@ import numpy as np
 
 from multilstm.compare.distances import Array, Rounding, max_abs, max_ulp, rounding, same_bits
 from multilstm.compare.tolerances import EXACT, FORWARD, Tolerance
+from multilstm.job import stored
 
 VERDICTS = ("equal", "bitwise", "rounded", "within", "known", "unsupported", "diverges", "error")
 AGREES = ("equal", "bitwise", "rounded", "within")
@@ -78,8 +79,9 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         if (actual == desired).all():
             return Comparison(quantity, "equal", 0.0, 0.0, 0, str(row))
         return diverges(f"is {actual.tolist()}, expected {desired.tolist()}")
-    if actual.dtype != row.dtype:
-        return diverges(f"dtype is {actual.dtype}, expected {row.dtype}")
+    dtype = stored(row.dtype)
+    if actual.dtype != dtype:
+        return diverges(f"dtype is {actual.dtype}, expected {dtype}")
     finite = np.isfinite(actual)
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -97,14 +99,14 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
     if not inside:
         verdict = "diverges"
-    elif same_bits(actual, desired, row.dtype):
+    elif same_bits(actual, desired, dtype):
         verdict = "bitwise"
     elif counted.values and not counted.differing:
         verdict = "rounded"
     else:
         verdict = "within"
     message = "" if inside else _worst(quantity, differences, allowed, actual, desired, row)
-    distances = max_abs(actual, desired), share, max_ulp(actual, desired, row.dtype)
+    distances = max_abs(actual, desired), share, max_ulp(actual, desired, dtype)
     return Comparison(quantity, verdict, *distances, str(row), counted, message)
 
 

@@ -18,13 +18,13 @@ import numpy as np
 from multilstm.checks import check_dropout
 from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import InputError
-from multilstm.job import Answer, Array, Batch, Job, Result, Step
+from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
 from multilstm.spec import Graph
 from multilstm.state import State
 
 
 class AbstractProgram(abc.ABC):
-    """One model made ready on one engine. Arrays go in and out as NumPy arrays of the job's dtype."""
+    """One model made ready on one engine. Arrays go in and out as NumPy arrays of `stored(job.dtype)`."""
 
     @abc.abstractmethod
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
@@ -48,7 +48,7 @@ class AbstractProgram(abc.ABC):
 
         Args:
             kind: `forward`, `evaluate`, `gradient` or `update`, as in `Step`.
-            batch: its arrays, checked and in the job's dtype; its own `states` are to be ignored.
+            batch: its arrays, checked and in `stored(job.dtype)`; its own `states` are to be ignored.
             states: initial states by LSTM for every stateful or given one; an LSTM that is absent starts at zero, or
                 at what the graph itself passes to it.
 
@@ -130,7 +130,8 @@ class Executor:
         start = time.perf_counter()
         key = signature(job)
         program = self._programs.pop(key, None) or self.engine.prepare(job)
-        program.load({name: _cast(value, job.dtype) for name, value in job.weights.items()}, _slots(job), job.iteration)
+        dtype = stored(job.dtype)
+        program.load({name: _cast(value, dtype) for name, value in job.weights.items()}, _slots(job), job.iteration)
         passed = {call.layer for call in job.spec.calls if call.initial_state}  # the graph's own states win
         stateful = [n for n, lstm in job.spec.lstms.items() if lstm.stateful and n.split("/")[0] not in passed]
         carried = dict(job.carried)
@@ -141,7 +142,7 @@ class Executor:
             batch = _batch(job, step)
             states = {name: carried.get(name) or _zeros(job.spec, name, batch.size) for name in stateful}
             states = {
-                name: State(*(_cast(array, job.dtype) for array in state))
+                name: State(*(_cast(array, dtype) for array in state))
                 for name, state in {**states, **batch.states}.items()
             }
             answer = program.step(step.kind, batch, states)
@@ -175,10 +176,11 @@ def _zeros(spec: Graph, name: str, batch: int) -> State:
 def _slots(job: Job) -> dict[str, Array]:
     if job.optimizer is None:
         return {}
+    dtype = stored(job.dtype)
     if job.slots is not None:
-        return {name: _cast(value, job.dtype) for name, value in job.slots.items()}
+        return {name: _cast(value, dtype) for name, value in job.slots.items()}
     return {
-        f"{name}/{slot}": np.zeros(job.spec.weight_shapes[name], job.dtype)
+        f"{name}/{slot}": np.zeros(job.spec.weight_shapes[name], dtype)
         for name in job.spec.trainable_weights
         for slot in job.optimizer.slots
     }
@@ -186,7 +188,7 @@ def _slots(job: Job) -> dict[str, Array]:
 
 def _batch(job: Job, step: Step) -> Batch:
     """The step's batch in the job's dtype, dropout masks only where they act."""
-    batch = step.batch
+    batch, dtype = step.batch, stored(job.dtype)
     training = step.kind in ("gradient", "update")
     if step.kind != "forward" and job.loss is None:
         raise InputError(f"a {step.kind} step needs a loss; given None, expected one of multilstm.training.LOSSES")
@@ -195,13 +197,13 @@ def _batch(job: Job, step: Step) -> Batch:
     dropout = check_dropout(job.spec, batch.dropout, batch.size, step.kind) if training else {}
     return Batch(
         inputs={
-            name: np.asarray(batch.inputs[name]).astype(layer.dtype if layer.dtype == "int32" else job.dtype)
+            name: np.asarray(batch.inputs[name]).astype(layer.dtype if layer.dtype == "int32" else dtype)
             for name, layer in job.spec.inputs.items()
         },
-        targets=tuple(_cast(array, job.dtype) for array in batch.targets),
+        targets=tuple(_cast(array, dtype) for array in batch.targets),
         masks={name: np.asarray(mask, bool) for name, mask in batch.masks.items()},
         states=batch.states,
-        dropout={name: mask.astype(job.dtype, copy=False) for name, mask in dropout.items()},
+        dropout={name: mask.astype(dtype, copy=False) for name, mask in dropout.items()},
     )
 
 

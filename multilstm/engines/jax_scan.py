@@ -13,7 +13,7 @@ from multilstm.engines import jax_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import Answer, Array, Batch, Job
+from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.scan import model
 from multilstm.spec import InputLayer
 from multilstm.state import State
@@ -57,7 +57,8 @@ class JaxScanEngine(AbstractEngine):
 class _Program(AbstractProgram):
     def __init__(self, job: Job, device: Any) -> None:
         self._job, self._device = job, device
-        functions: Any = model(job.spec)  # the driver refuses steps that need a loss or an optimizer that is None
+        self._model = model(job.spec, dtype=MIXED.get(job.dtype))
+        functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
         self._forward = jax.jit(functions.apply)
         self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
         self._gradient = jax.jit(partial(functions.gradient, loss=job.loss))
@@ -72,7 +73,8 @@ class _Program(AbstractProgram):
     def implementation(self) -> str:
         if not self._batch:
             return "lax.scan, custom gradient"
-        plans = model(self._job.spec).plans(self._batch, self._timesteps, np.dtype(self._job.dtype).itemsize)
+        itemsize = 2 if self._job.dtype in MIXED else np.dtype(self._job.dtype).itemsize
+        plans = self._model.plans(self._batch, self._timesteps, itemsize)
         each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
         return f"lax.scan, custom gradient; {each}"
 
@@ -107,7 +109,7 @@ class _Program(AbstractProgram):
             if kind == "update":
                 assert self._job.optimizer is not None
                 coefficients = {
-                    name: np.asarray(number, self._job.dtype)
+                    name: np.asarray(number, stored(self._job.dtype))
                     for name, number in self._job.optimizer.coefficients(self._iteration).items()
                 }
                 self._weights, self._slots = self._update(self._weights, self._slots, coefficients, gradients)
@@ -132,5 +134,5 @@ def _device(name: str) -> Any:
 
 
 def _numpy(tree: Any) -> Any:
-    """The same tree of NumPy arrays, which own their memory and may be written."""
-    return jax.tree.map(np.array, tree)
+    """The same tree of NumPy arrays, which own their memory and may be written; half precision widened to float32."""
+    return jax.tree.map(lambda array: np.array(array, np.float32 if array.dtype.itemsize == 2 else None), tree)

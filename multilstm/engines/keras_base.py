@@ -27,7 +27,7 @@ from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import Answer, Array, Batch, Job
+from multilstm.job import Answer, Array, Batch, Job, stored
 from multilstm.state import State
 from multilstm.training import Optimizer
 
@@ -86,14 +86,15 @@ class AbstractKerasProgram(AbstractProgram):
     """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
 
     def __init__(self, job: Job) -> None:
-        self.spec, self.dtype, self.portable = job.spec, job.dtype, job.layers == "portable"
+        self.spec, self.policy, self.portable = job.spec, job.dtype, job.layers == "portable"
+        self.dtype = stored(job.dtype)
         self._ran: set[str] = set()
         self._given = tuple(
             name for name in job.spec.lstms if any(name in step.batch.states for step in job.steps)
             and not job.spec.lstms[name].stateful
         )  # fmt: skip
         with self._context():
-            self.built = KerasModel(job.spec, job.dtype, self.portable, self._given)
+            self.built = KerasModel(job.spec, self.dtype, self.portable, self._given)
             self.model, self.outputs_count, self.variables = (
                 self.built.model, self.built.outputs_count, self.built.variables,
             )  # fmt: skip
@@ -231,7 +232,7 @@ class AbstractKerasProgram(AbstractProgram):
         """Keras's process-wide default dtypes, while this program builds or runs."""
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         keras.config.set_floatx(self.dtype)
-        keras.config.set_dtype_policy(self.dtype)
+        keras.config.set_dtype_policy(self.policy)
         try:
             yield
         finally:
@@ -262,4 +263,6 @@ class AbstractKerasProgram(AbstractProgram):
 
 
 def _numpy(value: Any) -> Array:
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    """The array, half precision widened to float32, which holds all its values."""
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    return array.astype("float32") if array.dtype.itemsize == 2 else array

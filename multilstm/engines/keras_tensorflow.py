@@ -89,7 +89,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         signature = (
             shapes,
             [tf.TensorSpec((None, None), tf.bool) for _ in where],
-            [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in outputs],
+            [tf.TensorSpec(tensor.shape, self.dtype) for tensor in outputs],
         )
 
         @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]

@@ -19,7 +19,7 @@ from multilstm.engines.reference_layers import Applied, Given, Maybe, apply, wit
 from multilstm.engines.reference_lstm import LSTMRecord
 from multilstm.engines.reference_penalties import penalty_gradient
 from multilstm.engines.self_test import Operations
-from multilstm.job import Answer, Array, Batch, Job
+from multilstm.job import Answer, Array, Batch, Job, stored
 from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
 from multilstm.spec.walk import walk
 from multilstm.state import State
@@ -33,7 +33,7 @@ class ReferenceEngine(AbstractEngine):
     def prepare(self, job: Job) -> ReferenceProgram:
         """A program; float32 jobs compare Masking's mask_value in float32, as any engine that computes in it."""
         layers = tuple(
-            dataclasses.replace(layer, mask_value=float(np.dtype(job.dtype).type(layer.mask_value)))
+            dataclasses.replace(layer, mask_value=float(np.dtype(stored(job.dtype)).type(layer.mask_value)))
             if isinstance(layer, Masking)
             else layer
             for layer in job.spec.layers

@@ -18,7 +18,7 @@ from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError, UnsupportedError
-from multilstm.job import Answer, Array, Batch, Job
+from multilstm.job import MIXED, Answer, Array, Batch, Job
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -101,6 +101,11 @@ class TorchLSTMProgram(AbstractProgram):
 
     def __init__(self, job: Job) -> None:
         self._spec, self._loss, self._optimizer = job.spec, job.loss, job.optimizer
+        if job.dtype in MIXED:
+            raise UnsupportedError(
+                f"torch-lstm: {job.dtype} is Keras's policy, which torch.nn.LSTM does not know; "
+                f"leave the engine torch-lstm out, or compute in float32 or float64"
+            )
         self._dtype = getattr(torch, job.dtype)
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
         self._weights: dict[str, Any] = {}

@@ -48,11 +48,14 @@ class ScanModel:
         spec: the model.
         custom_gradient: as in `multilstm.scan.lstm`.
         mesh: as in `multilstm.scan.lstm`; the batch of everything must then be split over it.
+        dtype: to compute and return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this is
+            Keras's mixed precision: losses, gradients and updates remain in float32.
     """
 
     spec: Graph
     custom_gradient: bool = True
     mesh: Mesh | None = None
+    dtype: str | None = None
 
     def apply(
         self,
@@ -74,7 +77,10 @@ class ScanModel:
             timesteps: how many of the timesteps of all arrays are real, where the spec leaves that number open; the
                 others are room, cost nothing in the loops over time, and hold nothing of meaning in the outputs.
         """
-        walker = Walker(self.spec, self.custom_gradient, self.mesh, weights, states or {}, dropout or {}, timesteps)
+        walker = Walker(
+            self.spec, self.custom_gradient, self.mesh, self.dtype, weights, states or {}, dropout or {}, timesteps
+        )
+        inputs = {name: walker.cast(x) for name, x in inputs.items()}
         tensors, kept = walk(self.spec, inputs, masks or {}, walker)
         outputs = self.spec.outputs
         return Evaluation(
@@ -123,7 +129,8 @@ class ScanModel:
                 evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
             )
         ]
-        value = loss_value(loss, evaluation.outputs, targets, masked)
+        outputs = [output.astype("float32") if self.dtype else output for output in evaluation.outputs]
+        value = loss_value(loss, outputs, targets, masked)
         return value + self.spec.penalty(weights), evaluation
 
     def gradient(
@@ -218,12 +225,13 @@ class ScanModel:
         return new_weights, new_slots
 
 
-def model(spec: Graph, custom_gradient: bool = True, mesh: Mesh | None = None) -> ScanModel:
+def model(spec: Graph, custom_gradient: bool = True, mesh: Mesh | None = None, dtype: str | None = None) -> ScanModel:
     """The pure functions of a spec.
 
     Args:
         spec: what `multilstm.Sequential` or `multilstm.Model` returned.
         custom_gradient: as in `multilstm.scan.lstm`; False allows forward-mode derivatives too.
         mesh: as in `multilstm.scan.lstm`.
+        dtype: see `ScanModel`.
     """
-    return ScanModel(spec, custom_gradient, mesh)
+    return ScanModel(spec, custom_gradient, mesh, dtype)

@@ -43,12 +43,13 @@ class Walker:
         spec: Graph,
         custom_gradient: bool,
         mesh: Mesh | None,
+        dtype: str | None,
         weights: Arrays,
         states: Mapping[str, State],
         dropout: Arrays,
         timesteps: jax.Array | None,
     ) -> None:
-        self.spec, self.custom_gradient, self.mesh = spec, custom_gradient, mesh
+        self.spec, self.custom_gradient, self.mesh, self.dtype = spec, custom_gradient, mesh, dtype
         self.weights, self.states, self.dropout, self.timesteps = weights, dict(states), dropout, timesteps
         self.sequences: dict[str, jax.Array] = {}
         self.last_states: dict[str, State] = {}
@@ -65,10 +66,15 @@ class Walker:
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
         return [self._stateless(name, layer, x, inputs)]
 
+    def cast(self, array: jax.Array) -> jax.Array:
+        """The array in the dtype to compute in; whole numbers as they are."""
+        array = jnp.asarray(array)
+        return array.astype(self.dtype) if self.dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
+
     def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
         match layer:
             case Embedding():
-                return jnp.take(self.weights[f"{name}/embeddings"], x.astype("int32"), axis=0)
+                return self.cast(jnp.take(self.weights[f"{name}/embeddings"], x.astype("int32"), axis=0))
             case Masking():
                 return jnp.where((x != layer.mask_value).any(-1, keepdims=True), x, 0)
             case Dense():
@@ -76,7 +82,7 @@ class Walker:
             case TimeDistributed():
                 return self._dense(name, layer.layer, x)
             case Dropout():
-                return x * self.dropout[name] if name in self.dropout else x
+                return x * self.cast(self.dropout[name]) if name in self.dropout else x
             case Activation():
                 return dense(None, None, x, layer.activation, self.custom_gradient)
             case RepeatVector():
@@ -87,8 +93,8 @@ class Walker:
                 raise NotImplementedError(type(layer))
 
     def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
-        bias = self.weights[f"{name}/bias"] if layer.use_bias else None
-        return dense(self.weights[f"{name}/kernel"], bias, x, str(layer.activation), self.custom_gradient)
+        bias = self.cast(self.weights[f"{name}/bias"]) if layer.use_bias else None
+        return dense(self.cast(self.weights[f"{name}/kernel"]), bias, x, str(layer.activation), self.custom_gradient)
 
     def _real(self, call: Call) -> jax.Array | None:
         """How many timesteps of the call's input are real, if not all are."""
@@ -128,6 +134,7 @@ class Walker:
             self.custom_gradient,
             lengths=None if masked else real,
             dropout=LSTMDropout(*(self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))),
+            dtype=self.dtype,
             unroll=layer.unroll,
             mesh=self.mesh,
         )
