@@ -1,0 +1,85 @@
+"""Plants the faults of faults.toml, one at a time, and says which of them the tests catch.
+
+    python parity/mutate.py [--jobs N] [--only GLOB]
+
+Each fault is planted in a copy of the project, and its part of the tests is run until one fails. Exit code 1 where a
+fault survives, or where the tests could not run.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+
+ROOT = pathlib.Path(__file__).parents[1]
+COPIED = ("multilstm", "tests", "parity", "pyproject.toml", "README.md")
+CAUGHT, SURVIVED = 1, 0  # pytest's exit codes: some test failed, all passed
+
+
+def planted(fault, source):
+    """The source with the fault in it.
+
+    Raises:
+        SystemExit: where the text to replace does not stand there as often as the fault says.
+    """
+    pieces = source.split(fault["before"])
+    if len(pieces) == 1 or (len(pieces) > 2 and "nth" not in fault):
+        raise SystemExit(f"{fault['id']}: {fault['before']!r} stands {len(pieces) - 1} times in {fault['file']}")
+    nth = fault.get("nth", 0)
+    begin, end = (fault["before"].join(part) for part in (pieces[: nth + 1], pieces[nth + 1 :]))
+    return begin + fault["after"] + end
+
+
+def run(fault, tests):
+    """Pytest's exit code, its seconds, and the last lines that it printed."""
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
+        copy = pathlib.Path(folder)
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, copy / name)
+        path = copy / fault["file"]
+        path.write_text(planted(fault, path.read_text(encoding="utf-8")), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
+            cwd=copy, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    return done.returncode, time.perf_counter() - begin, done.stdout.splitlines()[-3:] + done.stderr.splitlines()[-3:]
+
+
+def main():
+    """Runs all faults, and prints a line for each and the score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    parser.add_argument("--only", default="*", help="faults whose id matches this glob")
+    options = parser.parse_args()
+    data = tomllib.loads((ROOT / "parity" / "faults.toml").read_text(encoding="utf-8"))
+    faults = [fault for fault in data["fault"] if fnmatch.fnmatchcase(fault["id"], options.only)]
+    for fault in faults:  # all of them before the first test runs
+        planted(fault, (ROOT / fault["file"]).read_text(encoding="utf-8"))
+    caught, others = 0, []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as threads:
+        results = threads.map(lambda fault: run(fault, data["groups"][fault["group"]]["tests"]), faults)
+        for fault, (code, seconds, lines) in zip(faults, results, strict=True):
+            verdict = {CAUGHT: "caught", SURVIVED: "SURVIVED"}.get(code, f"could not run (pytest's exit code {code})")
+            sys.stdout.write(f"{seconds:4.0f} s  {verdict:8}  {fault['id']}\n")
+            sys.stdout.flush()
+            caught += code == CAUGHT
+            if code != CAUGHT:
+                others.append(fault["id"])
+                sys.stdout.write("".join(f"        {line}\n" for line in lines if code != SURVIVED))
+    sys.stdout.write(f"{caught} of {len(faults)} caught\n")
+    return 1 if others else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
