@@ -6,6 +6,8 @@ A row that no longer reproduces fails, and says 'fixed upstream, remove'. A repr
 lasts; that it ends with 0 on the backends that its row does not name proves that it can.
 """
 
+import ast
+import concurrent.futures
 import importlib.metadata
 import importlib.util
 import json
@@ -33,25 +35,36 @@ def backends(row):
 CELLS = [(f"keras-{backend}", row.id) for row in ROWS.values() for backend in backends(row)]
 
 
+MENDED = [(f"keras-{backend}", row.id) for row in ROWS.values() if row.mended_by for backend in BACKENDS]
+
+
 class Runs:
-    """One process a backend for all reproducers that a collected test asks for, and one for each of `ALONE`."""
+    """One process for all reproducers of a backend that collected tests ask for, and one for each of `ALONE`.
 
-    def __init__(self, folder, cells):
-        self.folder, self.cells, self.found = folder, cells, {}
+    Two processes run at a time, and all of them in the background.
+    """
 
-    def of(self, engine, name):
-        key = (engine, name if name in ALONE else None)
-        if key not in self.found:
-            rest = [id for one, id in self.cells if one == engine and id not in ALONE]
-            self.found[key] = self.run(engine.removeprefix("keras-"), [name] if name in ALONE else rest)
-        return self.found[key][name]
+    def __init__(self, folder, asked):
+        self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
+        groups = {}
+        for engine, row, portable in asked:
+            groups.setdefault((engine, row if row in ALONE else None, portable), []).append(row)
+        self.found = {
+            key: self.threads.submit(self.run, key[0].removeprefix("keras-"), rows, key[2])
+            for key, rows in groups.items()
+            if importlib.util.find_spec(key[0].removeprefix("keras-")) is not None
+        }
 
-    def run(self, backend, names, **environment):
-        out = self.folder / f"{backend}.json"
+    def of(self, engine, row, portable=False):
+        return self.found[engine, row if row in ALONE else None, portable].result()[row]
+
+    def run(self, backend, rows, portable=False, **environment):
+        out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
         given = {key: value for key, value in os.environ.items() if key not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **environment}
-        command = [sys.executable, str(HERE / "reproduce.py"), str(out), *names]
+        given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
+        command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, f"the process for {backend} ended with {done.returncode}:\n{done.stderr[-4000:]}"
         return json.loads(out.read_text(encoding="utf-8"))
@@ -59,8 +72,14 @@ class Runs:
 
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory):
-    asked = [item.callspec.params["cell"] for item in request.session.items if "runs" in item.fixturenames]
-    return Runs(tmp_path_factory.mktemp("ledger"), asked)
+    asked = [
+        (*item.callspec.params["cell"], item.originalname == "test_mended")
+        for item in request.session.items
+        if "runs" in getattr(item, "fixturenames", ())
+    ]
+    runs = Runs(tmp_path_factory.mktemp("ledger"), asked)
+    yield runs
+    runs.threads.shutdown(cancel_futures=True)
 
 
 def needs(row, backend):
@@ -92,6 +111,25 @@ def test_reproduces(cell, runs):
             f"the row is of {row.package} {row.first} to {row.last}, and {installed} shows it too, extend the row: "
             f"{found['printed']}"
         )
+
+
+@pytest.mark.parametrize("cell", MENDED, ids="-".join)
+def test_mended(cell, runs):
+    """With multilstm.keras_layers the very same program shows nothing any more."""
+    engine, name = cell
+    needs(ROWS[name], engine.removeprefix("keras-"))
+    found = runs.of(engine, name, portable=True)
+    assert found["status"] == 0, f"{', '.join(ROWS[name].mended_by)} does not mend it: {found['printed']}"
+
+
+def test_what_mends_is_there():
+    assert {name for row in ROWS.values() for name in row.mended_by} <= set(keras_layers_names())
+
+
+def keras_layers_names():
+    """`multilstm.keras_layers.__all__`, without importing Keras."""
+    tree = ast.parse((HERE.parent / "multilstm/keras_layers/__init__.py").read_text(encoding="utf-8"))
+    return next(ast.literal_eval(each.value) for each in tree.body if isinstance(each, ast.Assign))
 
 
 @pytest.mark.parametrize("flag", [(row.id, flag) for row in ROWS.values() for flag in row.flags], ids="".join)

@@ -153,9 +153,8 @@ def parse(text: str) -> tuple[Divergence, ...]:
     rows: dict[str, Divergence] = {}
     for table in tomllib.loads(text).get("divergence", []):
         try:
-            row = Divergence(
-                **{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-            )
+            values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+            row = Divergence(**values)
         except TypeError as error:
             raise ValueError(f"divergences.toml: row {table.get('id')!r}: {error}") from None
         if row.id in rows:
