@@ -1,4 +1,4 @@
-"""Seed programs in plain Keras: what differs is known, and each program touches the rows that it should."""
+"""Seed programs in plain Keras: what differs is known, by the rows that should explain it and by no others."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from multilstm.engines.registry import ENGINES
 from multilstm.parts import Options
 from multilstm.suite import run_suite
 
-# Per program and engine: the rows that explain what is not the same. No other engine differs.
+# The rows that explain what is not the same; nothing differs elsewhere.
 EXPECTED = {
     ("seed1-stateful", "keras-jax"): {"stateful_state_is_lost"},
     ("seed1-stateful", "keras-torch"): {"stateful_training_raises"},
