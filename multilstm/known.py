@@ -22,7 +22,7 @@ class Touch:
     Attributes:
         row: the row.
         engines: the engines of the run that show it.
-        layers: the layers at which its condition holds, or may hold; empty where it concerns every model.
+        layers: the layers at which its condition holds, or may hold; empty where it does at every layer.
     """
 
     row: Divergence
@@ -70,7 +70,8 @@ def touches(case: Case, options: Options) -> tuple[Touch, ...]:
     found = []
     for row in ledger():
         engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, {}))
-        layers = dict.fromkeys(name for one in facts for name in where(row.when, one)) if row.when else {}
-        if engines and (layers or not row.when):
-            found.append(Touch(row, engines, tuple(layers)))
+        layers = dict.fromkeys(name for one in facts for name in where(row.when, one))
+        if engines and layers:
+            everywhere = layers.keys() == facts[0].keys()
+            found.append(Touch(row, engines, () if everywhere else tuple(layers)))
     return tuple(sorted(found, key=lambda touch: SEVERITIES.index(touch.row.severity)))
