@@ -8,6 +8,8 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask
 
+_KerasLSTM = keras.layers.LSTM
+
 
 class _MaskWithStates:
     """Takes the mask that comes with the sequences, whether or not an initial state is given.
@@ -155,10 +157,11 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
         if turned:
             sequences, mask = ops.flip(sequences, axis=1), keep
         apart = training and self.dropout and self.cell.implementation == 1 and self.use_cudnn == "auto"
-        loop = keras.layers.RNN.inner_loop if apart else keras.layers.LSTM.inner_loop
+        # Past Keras's LSTM, to the loop of any cell, where that LSTM's own fails.
+        loop = super(_KerasLSTM, self).inner_loop if apart else super().inner_loop
         try:
             self.go_backwards = self.go_backwards and not turned
-            last, outputs, states = loop(self, sequences, initial_state, mask=mask, training=training)
+            last, outputs, states = loop(sequences, initial_state, mask=mask, training=training)
         finally:
             self.go_backwards = self.go_backwards or turned
         if keep is None:
