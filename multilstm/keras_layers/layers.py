@@ -46,7 +46,8 @@ class _FreezesInside:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         if not options.get("trainable", True):
-            self.trainable = False  # reaches the layers that there are by now
+            for layer in self._flatten_layers(include_self=False):  # type: ignore[attr-defined]
+                layer.trainable = False
 
 
 @final
