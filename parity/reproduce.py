@@ -55,7 +55,8 @@ def put_back():
     if keras := sys.modules.get("keras"):
         from keras.src.backend.common import dtypes
 
-        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float32"
+        stock = "float64" if keras.backend.backend() == "tensorflow" else "float32"
+        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = stock
         keras.backend.clear_session()
         keras.config.set_floatx("float32")
     if jax := sys.modules.get("jax"):
