@@ -15,6 +15,7 @@ from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.environment import environment
 from multilstm.errors import InputError, UsageError
 from multilstm.job import Array, Batch, Job, Step
+from multilstm.known import touches
 from multilstm.parts import Options
 from multilstm.report.data import Report
 from multilstm.spec import Graph
@@ -193,7 +194,8 @@ def parity(
     options = Options(names, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
     start = time.perf_counter()
     cells = run_suite((case,), options) if names else ()
-    return Report(cells, environment(options), skipped, seconds=time.perf_counter() - start)
+    told = tuple(touch.to_dict() for touch in touches(case, options)) if layers == "plain" else ()
+    return Report(cells, environment(options), skipped, seconds=time.perf_counter() - start, touches=told)
 
 
 def available(engines: Sequence[str] | None) -> tuple[tuple[str, ...], dict[str, str]]:

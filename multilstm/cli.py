@@ -147,6 +147,7 @@ def parity(
     from multilstm.api import available
     from multilstm.catalogue import select
     from multilstm.environment import environment
+    from multilstm.known import touches
     from multilstm.load import load_model, random_case
     from multilstm.parts import Options, parts
     from multilstm.report.data import Report, check_writable, write_text
@@ -178,6 +179,7 @@ def parity(
         skipped,
         {one.name: one.shortened for one in cases if one.shortened and one.training},
         time.perf_counter() - start,
+        tuple(touch.to_dict() for touch in touches(cases[0], options)) if model and layers == "plain" else (),
     )
     if json is not None:
         write_text(json, report.to_json())

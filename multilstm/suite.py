@@ -17,6 +17,7 @@ from multilstm.case import Case
 from multilstm.compare import VERDICTS, Comparison, Rounding, Tolerance, compare, tolerance
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
 from multilstm.job import Array
+from multilstm.known import judge
 from multilstm.parts import Options, Quantities, collect, execute, parts, rounded
 from multilstm.report.data import Cell
 from multilstm.workers import WorkerPool
@@ -167,7 +168,7 @@ def _run_part(
             comparison = _compare_all(quantity, actual.get(quantity, []), desired.get(quantity, []), row)
         where = (case.name, engine, options.device, dtype, options.layers)
         cells.append(Cell(*where, seconds, implementation, comparison))
-    return cells
+    return judge(case, cells)
 
 
 def _compare_all(quantity: str, actual: list[Array], desired: list[Array], row: Tolerance) -> Comparison:

@@ -9,10 +9,10 @@ No framework is imported: every engine is examined in a worker of its own.
 """
 
 from multilstm.doctor.examination import Diagnosis, EngineDiagnosis, KerasBackend, examine, keras_backend
-from multilstm.doctor.known_issues import KNOWN_ISSUES, KnownIssue, known_issues
+from multilstm.doctor.known_issues import KNOWN_ISSUES, known_issues
 from multilstm.doctor.rendering import render
 
 __all__ = [
-    "KNOWN_ISSUES", "Diagnosis", "EngineDiagnosis", "KerasBackend", "KnownIssue", "examine", "keras_backend",
+    "KNOWN_ISSUES", "Diagnosis", "EngineDiagnosis", "KerasBackend", "examine", "keras_backend",
     "known_issues", "render",
 ]  # fmt: skip

@@ -14,7 +14,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from multilstm.doctor.known_issues import KnownIssue, known_issues
+from multilstm.catalogue.ledger import Divergence
+from multilstm.doctor.known_issues import known_issues
 from multilstm.engines.registry import ENGINES, EngineRow, engine_row
 from multilstm.engines.self_test import SelfTest
 from multilstm.environment import environment
@@ -53,7 +54,7 @@ class EngineDiagnosis:
     devices: tuple[str, ...] = ()
     switches: Mapping[str, str] = dataclasses.field(default_factory=dict)
     self_test: tuple[SelfTest, ...] = ()
-    issues: tuple[KnownIssue, ...] = ()
+    issues: tuple[Divergence, ...] = ()
 
     @property
     def failed(self) -> tuple[SelfTest, ...]:

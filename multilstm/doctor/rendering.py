@@ -83,13 +83,17 @@ def _issues(engines: Sequence[EngineDiagnosis]) -> list[Any]:
         if head != last:
             parts.append(_text(head, "bold"))
         last = head
-        body = Text.assemble(issue.symptom, " ", (issue.remedy, "green"))
+        body = Text.assemble(f"{_sentence(issue.title)} {issue.consequence} ", (issue.advice, "green"))
         if issue.link:
             body.append(f" {issue.link}", "dim")
         row = Table.grid(padding=(0, 1, 0, 0))
         row.add_row("-", body)
         parts.append(row)
     return _section("Known in these versions", parts)
+
+
+def _sentence(phrase: str) -> str:
+    return f"{phrase[0].upper()}{phrase[1:]}."
 
 
 def _surroundings(diagnosis: Diagnosis) -> list[Any]:

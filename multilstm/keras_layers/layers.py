@@ -8,9 +8,13 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask
 
+_KerasLSTM = keras.layers.LSTM
+
 
 class _MaskWithStates:
     """Takes the mask that comes with the sequences, whether or not an initial state is given.
+
+    It must be of as many sequences and timesteps as they are.
 
     Keras looks for it only where the sequences are the one tensor among the arguments: with `initial_state`, the mask
     of a Masking or Embedding below is silently dropped, on every backend.
@@ -19,16 +23,50 @@ class _MaskWithStates:
     def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
         if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
             mask = get_keras_mask(sequences)
+        _check_mask(type(self).__name__, sequences, mask)
         return super().__call__(sequences, initial_state=initial_state, mask=mask, **arguments)  # type: ignore[misc]
+
+
+def _check_mask(name: str, sequences: Any, mask: Any) -> None:
+    """Refuses a mask that is known not to begin with `[batch, timesteps]` of the sequences."""
+    mask = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
+    if not hasattr(mask, "shape") or not hasattr(sequences, "shape"):
+        return
+    pairs = zip(mask.shape[:2], sequences.shape[:2], strict=False)
+    if len(mask.shape) < 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise ValueError(
+            f"{name}: the mask's shape {tuple(mask.shape)} must begin with the input's batch size and timesteps; the "
+            f"input's shape is {tuple(sequences.shape)}"
+        )
+
+
+class _FreezesInside:
+    """A wrapper that is given `trainable=False` freezes the layer inside; Keras's own trains it all the same."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if not options.get("trainable", True):
+            for layer in self._flatten_layers(include_self=False):  # type: ignore[attr-defined]
+                layer.trainable = False
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class Bidirectional(_MaskWithStates, keras.layers.Bidirectional):  # type: ignore[misc]
+class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional):  # type: ignore[misc]
     """Keras's Bidirectional, which heeds the mask of its input where an initial state is given too.
+
+    It may be stateful and return its states, and `trainable=False` freezes both directions.
 
     Args, call arguments, weights: those of `keras.layers.Bidirectional`.
     """
+
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        """The mask of each output; states have none. Keras's own fails where the layer is stateful."""
+        first = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
+        masks = [first if self.return_sequences else None] * (2 if self.merge_mode is None else 1)
+        if self.return_state:
+            return [*masks, *[None] * (len(self.forward_layer.state_size) + len(self.backward_layer.state_size))]
+        return masks if len(masks) > 1 else masks[0]
 
 
 @final
@@ -43,14 +81,18 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
     every backend of Keras. A batch of another size than the first is an error, on TensorFlow in `predict` and `fit`
     too.
 
-    The mask of the layer below is heeded where an initial state is given too.
+    The mask of the layer below is heeded where an initial state is given too; one of another shape is refused.
+    What is masked is taken for zero, so that NaN in it reaches no gradient.
+    An initial state for one sequence serves all of a batch; there must be two, hidden and cell.
     Before the first timestep that its mask keeps, a sequence's output is zero, whatever the initial state; with
     `zero_output_for_mask` it is zero in every timestep that is masked.
-    `implementation` is part of the configuration, so that it outlives `Bidirectional`, saving and loading; with 1,
-    `dropout` trains without `use_cudnn=False` too.
+    `implementation` and `use_cudnn` are part of the configuration, so that they outlive `Bidirectional`, saving and
+    loading; with `implementation=1`, `dropout` trains without `use_cudnn=False` too.
 
     Args, call arguments, weights: those of `keras.layers.LSTM`.
     """
+
+    go_backwards: bool
 
     @property
     def variables(self) -> list[Any]:
@@ -75,8 +117,8 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
                 )
 
     def get_config(self) -> dict[str, Any]:
-        """As `keras.layers.LSTM.get_config`, `implementation` included."""
-        return {**super().get_config(), "implementation": self.cell.implementation}
+        """As `keras.layers.LSTM.get_config`, `implementation` and `use_cudnn` included."""
+        return {**super().get_config(), "implementation": self.cell.implementation, "use_cudnn": self.use_cudnn}
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As `keras.layers.LSTM.call`: `[batch, timesteps, features]` to `[batch, (timesteps,) units]`."""
@@ -84,25 +126,47 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
             sequences = _of_batch_size(sequences, self._expected_batch_size)
             if initial_state is None:
                 initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
+        if initial_state is not None:
+            initial_state = self._initial_states(initial_state, ops.shape(sequences)[0])
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    def _initial_states(self, given: Any, batch_size: Any) -> list[Any]:
+        """Both states as `[batch, units]`, of which `[1, units]` and `[units]` are repeated."""
+        states = list(given) if isinstance(given, (list, tuple)) else [given]
+        if len(states) != 2:
+            raise ValueError(f"LSTM: initial_state has {len(states)} arrays, expected 2, the hidden and the cell state")
+        one = ((1, self.units), (self.units,))
+        return [ops.broadcast_to(s, (batch_size, self.units)) if tuple(s.shape) in one else s for s in states]
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """As `keras.layers.LSTM.inner_loop`, with zeros where the mask asks for them, and dropout for each gate apart.
 
         Keras on JAX puts out the initial hidden state until the mask keeps a timestep, and forgets
-        `zero_output_for_mask` where it unrolls. Its fused path takes the dropout masks of the four gates for one array
-        of the inputs' shape, and fails.
+        `zero_output_for_mask` where it unrolls; where it unrolls backwards, TensorFlow forgets to turn the mask, and
+        PyTorch fails: so sequences and mask are turned here. Keras's fused path takes the dropout masks of the four
+        gates for one array of the inputs' shape, and fails.
         """
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        keep = None
+        if mask is not None:
+            keep = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
+            sequences = ops.where(keep[..., None], sequences, ops.zeros_like(sequences))
+            mask = keep
+            if self.go_backwards:
+                keep = ops.flip(keep, axis=1)
+        turned = keep is not None and self.unroll and self.go_backwards
+        if turned:
+            sequences, mask = ops.flip(sequences, axis=1), keep
         apart = training and self.dropout and self.cell.implementation == 1 and self.use_cudnn == "auto"
-        loop = keras.layers.RNN.inner_loop if apart else keras.layers.LSTM.inner_loop
-        last, outputs, states = loop(self, sequences, initial_state, mask=mask, training=training)
-        if mask is None:
+        # Past Keras's LSTM, to the loop of any cell, where that LSTM's own fails.
+        loop = super(_KerasLSTM, self).inner_loop if apart else super().inner_loop
+        try:
+            self.go_backwards = self.go_backwards and not turned
+            last, outputs, states = loop(sequences, initial_state, mask=mask, training=training)
+        finally:
+            self.go_backwards = self.go_backwards or turned
+        if keep is None:
             return last, outputs, states
-        keep = ops.cast(mask, "bool")
-        keep = ops.reshape(keep, ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
-        if self.go_backwards:
-            keep = ops.flip(keep, axis=1)
         shown = keep if self.zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
         last = ops.where(shown[:, -1:], last, ops.zeros_like(last))
         if self.return_sequences:
@@ -121,11 +185,12 @@ def _of_batch_size(sequences: Any, batch_size: int | None) -> Any:
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
+class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ignore[misc]
     """Keras's TimeDistributed for layers that treat samples alike, with any number of sequences and timesteps.
 
     Timesteps are folded into the batch, `[batch, timesteps, ...]` to `[batch * timesteps, ...]`, the layer is applied
-    once, and its output is unfolded. A Dropout inside draws anew for every timestep.
+    once, and its output is unfolded. A Dropout inside draws anew for every timestep. `trainable=False` freezes the
+    layer inside.
 
     Args:
         layer: a layer without state or batch statistics, such as Dense.
@@ -140,12 +205,7 @@ class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]
         shape = ops.shape(inputs)
         arguments: dict[str, Any] = {}
         if mask is not None:
-            pairs = zip(mask.shape[:2], inputs.shape[:2], strict=False)
-            if len(mask.shape) < 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
-                raise ValueError(
-                    f"TimeDistributed: the mask's shape {tuple(mask.shape)} must begin with the input's batch size and "
-                    f"timesteps; the input's shape is {tuple(inputs.shape)}"
-                )
+            _check_mask("TimeDistributed", inputs, mask)
             if self.layer._call_has_mask_arg:
                 arguments["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
         if self.layer._call_has_training_arg:

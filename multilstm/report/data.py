@@ -69,6 +69,7 @@ class Report:
         skipped: engines that could not run here, with the reason.
         shortened: cases that were shortened, with how.
         seconds: wall-clock seconds of the whole run.
+        touches: the rows of the ledger that a user's model touches in plain Keras, as JSON data.
     """
 
     cells: tuple[Cell, ...]
@@ -76,6 +77,7 @@ class Report:
     skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
     shortened: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    touches: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def counts(self) -> Counter[str]:
@@ -127,6 +129,7 @@ class Report:
             "seconds": self.seconds,
             "skipped": self.skipped,
             "shortened": self.shortened,
+            "touches": self.touches,
             "cells": [cell.to_dict() for cell in self.cells],
         }
 

@@ -54,6 +54,8 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
         console.print(f"[yellow]skipped[/] {engine}: {_shown(reason)}", highlight=False)
     for case, how in report.shortened.items():
         console.print(f"[dim]shortened[/] {_shown(case)}: {_shown(how)} (--full runs it whole)", highlight=False)
+    _known(report, console)
+    _touches(report, console)
     _sum(report, engines, console)
 
 
@@ -125,6 +127,35 @@ def _failures(report: Report, console: Console) -> None:
         count = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         text = what if what not in FORWARD and " " in what else found[0]
         console.print(f"[bold red]x[/] {engine} {_shown(case)} {dtype}: {_shown(text)}{count}", highlight=False)
+
+
+def _known(report: Report, console: Console) -> None:
+    """The rows of the ledger behind the known cells, with the engines that show them."""
+    rows: dict[str, set[str]] = {}
+    for cell in report.cells:
+        if cell.verdict == "known":
+            row = cell.comparison.message.split(" (")[0]
+            rows.setdefault(row, set()).add(cell.engine)
+    for row, engines in rows.items():
+        console.print(f"[yellow]known[/] {', '.join(sorted(engines))}: {_shown(row)}", highlight=False)
+
+
+def _touches(report: Report, console: Console) -> None:
+    """What plain Keras does with a user's model: the severe rows in words, the others by their titles."""
+    if not report.touches:
+        return
+    console.print("\n[bold]What plain Keras does with this model, sooner or later[/]", highlight=False)
+    for touch in report.touches:
+        if touch["severity"] == "low":
+            continue
+        engines = ", ".join(touch["engines"])
+        at = f" at {_shown(', '.join(touch['layers']))}" if touch["layers"] else ""
+        style = "bold red" if touch["severity"] == "high" else "yellow"
+        console.print(f"[{style}]{engines}[/]{at}: {_shown(touch['title'])}", highlight=False)
+        console.print(f"    {_shown(touch['consequence'])} [green]{_shown(touch['advice'])}[/]", highlight=False)
+    low = [touch["title"] for touch in report.touches if touch["severity"] == "low"]
+    if low:
+        console.print(f"[dim]and in corners: {_shown('; '.join(low))} (more with --json)[/]", highlight=False)
 
 
 def _sum(report: Report, engines: Sequence[str], console: Console) -> None:

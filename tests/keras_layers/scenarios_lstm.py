@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from harness import BACKEND, compiled, error, fill, normal, numpy, scenario, states, uniform, weights
 
-from multilstm.keras_layers import LSTM
+from multilstm.keras_layers import LSTM, Bidirectional
 
 BOTH = ("float32", "float64")
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
@@ -134,6 +134,8 @@ def stateful_masked():
         "backwards": {"return_sequences": True, "go_backwards": True},
         "zero": {"return_sequences": True, "zero_output_for_mask": True},
         "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
+        "unroll_backwards": {"return_sequences": True, "unroll": True, "go_backwards": True},
+        "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
     }.items():
         lstm = LSTM(UNITS, stateful=True, name="lstm", **arguments)
         inputs = keras.Input(batch_shape=(BATCH, TIMESTEPS, FEATURES))
@@ -143,6 +145,67 @@ def stateful_masked():
         found[f"{name}_y2"] = model.predict(x2, verbose=0)
         found |= states(lstm, f"{name}_state")
     return found
+
+
+@scenario("float64")
+def bidirectional_unrolled():
+    """A mask in the middle and at both ends, through predict and fit."""
+    x, y = normal(3, TIMESTEPS, FEATURES), uniform(3, TIMESTEPS, 2 * UNITS)
+    x[0, 2:], x[1, :1], x[2, 1:3] = 0.0, 0.0, 0.0
+    both = Bidirectional(LSTM(UNITS, return_sequences=True, unroll=True), name="both")
+    layers = [keras.Input((TIMESTEPS, FEATURES)), keras.layers.Masking(name="masking"), both]
+    model = compiled(fill(keras.Sequential(layers)), keras.optimizers.SGD(0.1))
+    found = {"x": x, "y": y, **weights(model), "predict": model.predict(x, verbose=0)}
+    found["fit"] = model.fit(x, y, verbose=0).history["loss"]
+    return found | weights(model, "after")
+
+
+@scenario("float64")
+def not_finite_where_masked():
+    """NaN and infinity in masked timesteps, with the mask given by hand, in training."""
+    x, y, mask = normal(2, TIMESTEPS, FEATURES), uniform(2, UNITS), np.ones((2, TIMESTEPS), bool)
+    mask[0, 2:] = mask[1, :1] = False
+    found = {"x": x, "y": y, "mask": mask}
+    for name, value in (("zero", 0.0), ("nan", np.nan), ("inf", np.inf)):
+        inputs, given = keras.Input((TIMESTEPS, FEATURES)), keras.Input((TIMESTEPS,), dtype="bool")
+        model = keras.Model([inputs, given], LSTM(UNITS)(inputs, mask=given))
+        fill(compiled(model, keras.optimizers.SGD(0.1)))
+        found |= weights(model)
+        filled = np.where(mask[..., None], x, value)
+        found[f"{name}_loss"] = model.train_on_batch([filled, mask], y)
+        found |= weights(model, f"{name}_after")
+    return found
+
+
+@scenario()
+def states_and_masks_of_other_shapes():
+    """One initial state for all; then what is refused."""
+    x, h, c = data()[0], normal(1, UNITS, seed=5), normal(UNITS, seed=6)
+    lstm, one = LSTM(UNITS), np.ones((1, TIMESTEPS), bool)
+    found = {"x": x, "h": h, "c": c, "y": numpy(lstm(x, initial_state=[h, c])), **weights(lstm)}
+    found["three"] = error(lstm, x, initial_state=[h, h, h])
+    found["mask"] = error(lstm, x, mask=one)
+    found["both_mask"] = error(Bidirectional(LSTM(UNITS)), x, mask=one)
+    return found
+
+
+@scenario()
+def bidirectional_options():
+    """Stateful with states returned, through fit; frozen by the wrapper; and both after saving."""
+    inputs = keras.Input(batch_shape=(BATCH, TIMESTEPS, FEATURES))
+    both = Bidirectional(LSTM(UNITS, stateful=True, return_state=True, use_cudnn=False), name="both", trainable=False)
+    model = fill(keras.Model(inputs, both(inputs)))
+    again = keras.models.clone_model(model)
+    first = model.predict(data()[0], verbose=0)
+    second = model.predict(data()[0], verbose=0)
+    halves = again.get_layer("both").forward_layer, again.get_layer("both").backward_layer
+    return {
+        "shapes": [output.shape for output in first[1:]],
+        "moved": [np.abs(a - b).max() for a, b in zip(first, second, strict=True)],
+        "states": [np.abs(a - numpy(b)).max() for a, b in zip(second[1:], both.states, strict=True)],
+        "trainable": [len(model.trainable_variables), len(again.trainable_variables), len(again.weights)],
+        "use_cudnn": [str(half.use_cudnn) for half in halves],
+    }
 
 
 @scenario()
@@ -243,7 +306,7 @@ def bookkeeping():
         "names": [w.path for w in lstm.weights],
         "plain_names": [w.path for w in plain.get_layer("lstm").weights],
         "set": all(np.array_equal(a + 1, b) for a, b in zip(given, ours.get_weights(), strict=True)),
-        "same_config": config == {**plain.get_layer("lstm").get_config(), "implementation": 2}
+        "same_config": config == {**plain.get_layer("lstm").get_config(), "implementation": 2, "use_cudnn": "auto"}
         and again.get_config() == config,
         "clone": type(clone.get_layer("lstm")) is LSTM,
         "trainable": len(ours.trainable_variables),

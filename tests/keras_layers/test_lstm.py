@@ -8,6 +8,7 @@ from multilstm.engines.reference import ReferenceEngine
 from multilstm.job import Batch, Job, Step
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
 from multilstm.state import State
+from multilstm.training import SGD
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
 ATOL = {"float32": 1e-6, "float64": 1e-14}  # measured maxima over the backends: 3.7e-7 and 5.6e-16
@@ -111,6 +112,8 @@ MASKED = {
     "backwards": {"return_sequences": True, "go_backwards": True},
     "zero": {"return_sequences": True, "zero_output_for_mask": True},
     "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
+    "unroll_backwards": {"return_sequences": True, "unroll": True, "go_backwards": True},
+    "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
 }
 
 
@@ -124,6 +127,54 @@ def test_masked_beginning_of_a_second_batch(ran, reference, arrays, name):
     close(found[f"{name}_y2"], judge.predict(found["x2"]), "float64")
     all_close(arrays(found, f"{name}_state"), judge.states("lstm"), "float64")
     assert not found[f"{name}_y2"][1].any()  # masked throughout
+
+
+def test_bidirectional_of_an_unrolled_layer_over_a_mask(ran, reference, arrays):
+    found = ran("bidirectional_unrolled")
+    inputs = Input((TIMESTEPS, FEATURES))
+    both = Bidirectional(LSTM(UNITS, return_sequences=True, unroll=True), name="both")
+    judge = reference(Model(inputs, both(Masking(name="masking")(inputs))), arrays(found))
+    close(found["predict"], judge.predict(found["x"]), "float64")
+    close(found["fit"], [judge.fit(found["x"], found["y"], 3)], "float64")
+    all_close(arrays(found, "after"), list(judge.weights.values()), "float64")
+
+
+@pytest.mark.parametrize("value", ["zero", "nan", "inf"])
+def test_what_is_masked_reaches_no_weight(ran, arrays, value):
+    found = ran("not_finite_where_masked")
+    spec = Sequential([LSTM(UNITS, name="lstm")], input_shape=(None, FEATURES))
+    x = np.where(found["mask"][..., None], found["x"], 0.0)
+    given = dict(zip(spec.weight_shapes, arrays(found), strict=True))
+    batch = Batch({"input_layer": x}, (found["y"],), masks={"input_layer": found["mask"]})
+    job = Job(spec, given, (Step("update", batch),), "float64", loss="mean_squared_error", optimizer=SGD(0.1))
+    desired = Executor(ReferenceEngine()).execute(job)
+    close(found[f"{value}_loss"], desired.answers[0].loss, "float64")
+    all_close(arrays(found, f"{value}_after"), list(desired.weights.values()), "float64")
+
+
+def test_one_initial_state_for_a_batch(ran, reference, arrays):
+    found = ran("states_and_masks_of_other_shapes")
+    judge = reference(Sequential([LSTM(UNITS, name="lstm")], input_shape=(None, FEATURES)), arrays(found))
+    states = State(np.repeat(found["h"], BATCH, 0), np.repeat(found["c"][None], BATCH, 0))
+    close(found["y"], judge.step("forward", found["x"], states={"lstm": states}).outputs[0])
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("three", "has 3 arrays"), ("mask", "(1, 4)"), ("both_mask", "(1, 4)")], ids=lambda p: p
+)
+def test_states_and_masks_that_do_not_fit_are_refused(ran, what, message):
+    found = str(ran("states_and_masks_of_other_shapes")[what])
+    assert found.startswith("ValueError")
+    assert message in found
+
+
+def test_bidirectional_keeps_its_options(ran):
+    found = ran("bidirectional_options")
+    assert found["shapes"].tolist() == [[BATCH, UNITS]] * 4
+    assert found["moved"].min() > 1e-3  # the states were carried
+    assert found["states"].max() < 1e-6
+    assert found["trainable"].tolist() == [0, 0, 6]
+    assert found["use_cudnn"].tolist() == ["False", "False"]
 
 
 def test_mixed_precision_carries_the_state(ran, arrays):

@@ -1,0 +1,77 @@
+"""What the ledger of known divergences says of a run: which cells it explains, and which rows a model touches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from multilstm.case import Case
+from multilstm.catalogue.facts import certain_facts, possible_facts, where
+from multilstm.catalogue.ledger import SEVERITIES, Divergence, ledger
+from multilstm.compare import FAILS
+from multilstm.environment import versions
+from multilstm.parts import Options
+from multilstm.report.data import Cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Touch:
+    """A row of the ledger that a model touches.
+
+    Attributes:
+        row: the row.
+        engines: the engines of the run that show it.
+        layers: the layers at which its condition holds, or may hold; empty where it does at every layer.
+    """
+
+    row: Divergence
+    engines: tuple[str, ...]
+    layers: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        row = self.row
+        keys = ("id", "title", "severity", "consequence", "advice", "mended_by", "link")
+        return {**{key: getattr(row, key) for key in keys}, "engines": self.engines, "layers": self.layers}
+
+
+def judge(case: Case, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of plain layers, with the verdict `known` where they fail as a row says, its condition being met."""
+    installed = versions()
+    judged = []
+    for cell in cells:
+        if cell.layers == "plain" and cell.verdict in FAILS:
+            found, facts = cell.comparison, certain_facts(case, cell.dtype)
+            rows = [
+                row
+                for row in ledger()
+                if row.affects(cell.engine, cell.device, installed, {})
+                and row.explains(cell.kind, cell.verdict, found.max_abs, found.message)
+                and where(row.when, facts)
+            ]
+            if rows:
+                said = "; ".join(f"{row.id}: {row.title}" for row in rows)
+                message = f"{said} ({found.message})" if found.message else said
+                cell = dataclasses.replace(
+                    cell, comparison=dataclasses.replace(found, verdict="known", message=message)
+                )
+        judged.append(cell)
+    return judged
+
+
+def touches(case: Case, options: Options) -> tuple[Touch, ...]:
+    """The rows that a user of the case's model meets with plain Keras layers, the severest first.
+
+    Rows that multilstm's own engines hide, such as those of float64, are among them: a user's program shows them.
+    """
+    installed = versions()
+    facts = [possible_facts(case, dtype) for dtype in options.dtypes]
+    found = []
+    for row in ledger():
+        engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, {}))
+        layers = dict.fromkeys(name for one in facts for name in where(row.when, one))
+        if engines and layers:
+            everywhere = layers.keys() == facts[0].keys()
+            found.append(Touch(row, engines, () if everywhere else tuple(layers)))
+    return tuple(sorted(found, key=lambda touch: SEVERITIES.index(touch.row.severity)))

@@ -1,0 +1,82 @@
+"""Runs reproducers one after the other in this process, and writes what each printed and its exit status as JSON.
+
+    KERAS_BACKEND=jax python parity/reproduce.py OUT.json stateful_state_is_lost ...
+    KERAS_BACKEND=jax python parity/reproduce.py --portable OUT.json stateful_state_is_lost ...
+
+With `--portable` they find the classes of multilstm.keras_layers in place of Keras's own, and true float64.
+TensorFlow takes seconds to import, so that it is imported once. Between two reproducers Keras's global settings are
+put back; those that leave something else behind are to be run alone.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import runpy
+import sys
+import time
+import traceback
+
+FOLDER = pathlib.Path(__file__).parent / "reproducers"
+
+
+def run(name):
+    """What a reproducer printed, its exit status (None where it raised), and the seconds that it took."""
+    printed, start = io.StringIO(), time.perf_counter()
+    status = None
+    try:
+        with contextlib.redirect_stdout(printed):
+            runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    except SystemExit as end:
+        status = end.code
+    except Exception:
+        printed.write(traceback.format_exc())
+    return {
+        "status": None if status is None else int(bool(status)),
+        "printed": printed.getvalue(),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def portable():
+    """Puts everything of multilstm.keras_layers in the place of Keras's own of that name."""
+    import keras
+
+    from multilstm import keras_layers
+
+    for name in keras_layers.__all__:
+        for module in (keras.layers, keras.losses, keras.optimizers, keras.regularizers):
+            if hasattr(module, name):
+                setattr(module, name, getattr(keras_layers, name))
+
+
+def put_back():
+    """Keras's dtypes, and JAX's, as they are in a fresh process."""
+    if keras := sys.modules.get("keras"):
+        from keras.src.backend.common import dtypes
+
+        stock = "float64" if keras.backend.backend() == "tensorflow" else "float32"
+        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = stock
+        keras.backend.clear_session()
+        keras.config.set_floatx("float32")
+    if jax := sys.modules.get("jax"):
+        jax.config.update("jax_enable_x64", False)
+
+
+def main(*arguments):
+    """Runs the reproducers, and writes what came of them."""
+    mended = arguments[0] == "--portable"
+    out, *names = arguments[1:] if mended else arguments
+    if mended:
+        portable()
+    found = {}
+    for name in names:
+        if mended and "float64" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
+            sys.modules["multilstm.keras_layers"].enable_float64()
+        found[name] = run(name)
+        put_back()
+    pathlib.Path(out).write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

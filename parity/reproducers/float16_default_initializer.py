@@ -1,0 +1,14 @@
+"""Keras on JAX and PyTorch: LSTM(dtype="float16") cannot be built with its default recurrent initializer."""
+
+import sys
+
+import keras
+import numpy as np
+
+try:
+    keras.layers.LSTM(3, dtype="float16")(np.ones((2, 4, 2), "float16"))
+except Exception as error:
+    print(f"the layer raised {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    sys.exit(1)
+print("the layer gave an output")
+sys.exit(0)

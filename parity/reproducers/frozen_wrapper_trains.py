@@ -1,0 +1,10 @@
+"""Keras: Bidirectional(LSTM(...), trainable=False) is trained all the same."""
+
+import sys
+
+import keras
+
+inputs = keras.Input((3, 2))
+model = keras.Model(inputs, keras.layers.Bidirectional(keras.layers.LSTM(4), trainable=False)(inputs))
+print(f"weights that training changes, none expected: {len(model.trainable_variables)}")
+sys.exit(int(bool(model.trainable_variables)))

@@ -1,0 +1,20 @@
+"""Keras: jit_compile="auto" is saved as what this backend made of it, which the next backend then obeys."""
+
+import json
+import pathlib
+import sys
+import tempfile
+import zipfile
+
+import keras
+
+inputs = keras.Input((3, 1))
+model = keras.Model(inputs, keras.layers.LSTM(2)(inputs))
+model.compile("sgd", "mse")
+with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder, "model.keras")
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        saved = json.loads(file.read("config.json"))["compile_config"]["jit_compile"]
+print(f'compiled with jit_compile="auto"; the file says {saved!r}')
+sys.exit(int(saved != "auto"))

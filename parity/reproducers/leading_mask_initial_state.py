@@ -1,0 +1,16 @@
+"""Keras on JAX: an LSTM puts out its initial state where the mask has not begun; other backends put out zero.
+
+The final states agree. With unroll=True JAX puts out zero too.
+"""
+
+import sys
+
+import keras
+import numpy as np
+
+rng = np.random.default_rng(0)
+layer = keras.layers.LSTM(2, return_sequences=True)
+x, *states = (rng.normal(size=shape).astype("float32") for shape in ((1, 3, 4), (1, 2), (1, 2)))
+output = keras.ops.convert_to_numpy(layer(x, mask=np.array([[False, True, True]]), initial_state=states))
+print(f"masked at the first timestep: output {output[0, 0].tolist()}, initial hidden state {states[0][0].tolist()}")
+sys.exit(int(output[0, 0].any()))

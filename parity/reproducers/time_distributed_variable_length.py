@@ -1,0 +1,13 @@
+"""Keras on TensorFlow: TimeDistributed takes the batch size for the number of timesteps, where both may vary."""
+
+import sys
+
+import keras
+import numpy as np
+
+inputs = keras.Input((None, 3))
+sequences = keras.layers.LSTM(4, return_sequences=True)(inputs)
+model = keras.Model(inputs, keras.layers.TimeDistributed(keras.layers.Dense(2))(sequences))
+shapes = [model.predict(np.ones((2, timesteps, 3)), verbose=0).shape for timesteps in (3, 5)]
+print(f"2 sequences of 3 and of 5 timesteps gave outputs of the shapes {shapes}")
+sys.exit(int(shapes[1] != (2, 5, 2)))

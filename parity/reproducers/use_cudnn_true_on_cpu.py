@@ -1,0 +1,14 @@
+"""Keras on TensorFlow and JAX: LSTM(use_cudnn=True) raises on a CPU; on PyTorch it runs."""
+
+import sys
+
+import keras
+import numpy as np
+
+try:
+    keras.layers.LSTM(2, use_cudnn=True)(np.ones((1, 3, 4), "float32"))
+except ValueError as error:
+    print(f"the call raised {' '.join(str(error).split())[:200]}")
+    sys.exit(1)
+print("the call gave an output")
+sys.exit(0)

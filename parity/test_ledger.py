@@ -1,0 +1,150 @@
+"""The ledger is true: every row's reproducer shows it on the engines that the row names, and on no other backend.
+
+    pytest parity/test_ledger.py -k "keras-jax and stateful_state_is_lost"
+
+A row that no longer reproduces fails, and says 'fixed upstream, remove'. A reproducer ends with 1 while the divergence
+lasts; that it ends with 0 on the backends that its row does not name proves that it can.
+"""
+
+import ast
+import concurrent.futures
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from multilstm.catalogue.ledger import ledger, release
+
+HERE = pathlib.Path(__file__).parent
+BACKENDS = ("tensorflow", "jax", "torch")
+ROWS = {row.id: row for row in ledger()}
+# After these a process is not as it was: Keras on JAX has lost weights, or an array of JAX's has another dtype.
+ALONE = ("exception_in_predict_loses_weights", "float64_without_x64", "xla_cpu_vmapped_gradient")
+
+
+def backends(row):
+    """Keras's own faults are looked for on every backend; those of a package below it, where that is used."""
+    return BACKENDS if row.package == "keras" else tuple(b for b in BACKENDS if f"keras-{b}" in row.engines)
+
+
+CELLS = [(f"keras-{backend}", row.id) for row in ROWS.values() for backend in backends(row)]
+
+
+MENDED = [(f"keras-{backend}", row.id) for row in ROWS.values() if row.mended_by for backend in BACKENDS]
+
+
+class Runs:
+    """One process for all reproducers of a backend that collected tests ask for, and one for each of `ALONE`.
+
+    Two processes run at a time, and all of them in the background.
+    """
+
+    def __init__(self, folder, asked):
+        self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
+        groups = {}
+        for engine, row, portable in asked:
+            groups.setdefault((engine, row if row in ALONE else None, portable), []).append(row)
+        self.found = {
+            key: self.threads.submit(self.run, key[0].removeprefix("keras-"), rows, key[2])
+            for key, rows in groups.items()
+            if importlib.util.find_spec(key[0].removeprefix("keras-")) is not None
+        }
+
+    def of(self, engine, row, portable=False):
+        return self.found[engine, row if row in ALONE else None, portable].result()[row]
+
+    def run(self, backend, rows, portable=False, **environment):
+        out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
+        given = {key: value for key, value in os.environ.items() if key not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
+        given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **environment}
+        given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
+        command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, f"the process for {backend} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+        return json.loads(out.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def runs(request, tmp_path_factory):
+    asked = [
+        (*item.callspec.params["cell"], item.originalname == "test_mended")
+        for item in request.session.items
+        if "runs" in getattr(item, "fixturenames", ())
+    ]
+    runs = Runs(tmp_path_factory.mktemp("ledger"), asked)
+    yield runs
+    runs.threads.shutdown(cancel_futures=True)
+
+
+def needs(row, backend):
+    """Skips what cannot run here, with the reason."""
+    for module in ("keras", backend):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    if row.processor:
+        cpuinfo = pathlib.Path("/proc/cpuinfo")
+        if not cpuinfo.exists() or row.processor not in cpuinfo.read_text(encoding="ascii", errors="replace"):
+            pytest.skip(f"it shows on a processor with {row.processor}, which this one does not have")
+
+
+@pytest.mark.parametrize("cell", CELLS, ids="-".join)
+def test_reproduces(cell, runs):
+    engine, name = cell
+    row, backend = ROWS[name], engine.removeprefix("keras-")
+    needs(row, backend)
+    found = runs.of(engine, name)
+    assert found["status"] in (0, 1), f"the reproducer broke:\n{found['printed']}"
+    assert found["printed"].strip(), "a reproducer prints what it sees"
+    installed = importlib.metadata.version(row.package)
+    if engine not in row.engines:
+        assert found["status"] == 0, f"the row does not name {engine}, add it: {found['printed']}"
+    elif release(row.first) <= release(installed) <= release(row.last):
+        assert found["status"] == 1, f"fixed upstream, remove: {found['printed']}"
+    else:
+        assert found["status"] == 0, (
+            f"the row is of {row.package} {row.first} to {row.last}, and {installed} shows it too, extend the row: "
+            f"{found['printed']}"
+        )
+
+
+@pytest.mark.parametrize("cell", MENDED, ids="-".join)
+def test_mended(cell, runs):
+    """With multilstm.keras_layers the very same program shows nothing any more."""
+    engine, name = cell
+    needs(ROWS[name], engine.removeprefix("keras-"))
+    found = runs.of(engine, name, portable=True)
+    assert found["status"] == 0, f"{', '.join(ROWS[name].mended_by)} does not mend it: {found['printed']}"
+
+
+def test_what_mends_is_there():
+    assert {name for row in ROWS.values() for name in row.mended_by} <= set(keras_layers_names())
+
+
+def keras_layers_names():
+    """`multilstm.keras_layers.__all__`, without importing Keras."""
+    tree = ast.parse((HERE.parent / "multilstm/keras_layers/__init__.py").read_text(encoding="utf-8"))
+    return next(ast.literal_eval(each.value) for each in tree.body if isinstance(each, ast.Assign))
+
+
+@pytest.mark.parametrize("flag", [(row.id, flag) for row in ROWS.values() for flag in row.flags], ids="".join)
+def test_a_flag_avoids_it(flag, tmp_path):
+    name, value = flag
+    needs(ROWS[name], "jax")
+    found = Runs(tmp_path, []).run("jax", [name], XLA_FLAGS=value)[name]
+    assert found["status"] == 0, f"{value} does not avoid it: {found['printed']}"
+
+
+def test_every_row_has_a_reproducer_and_every_reproducer_a_row():
+    assert {path.stem for path in (HERE / "reproducers").glob("*.py")} == set(ROWS)
+
+
+def test_every_reproducer_runs_with_the_framework_alone():
+    for path in (HERE / "reproducers").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "multilstm" not in text.replace("multilstm.scan's own gradient", ""), path.name
