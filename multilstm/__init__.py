@@ -36,13 +36,13 @@ from multilstm.spec import (
     UnitNorm,
 )
 from multilstm.state import State
-from multilstm.training import SGD, Adam, RMSprop
+from multilstm.training import SGD, Adam, AdamW, RMSprop
 from multilstm.version import __version__
 from multilstm.weights import discriminating_weights, gates, initial_weights, load_weights, save_weights
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Activation", "Adam", "Bidirectional", "Concatenate", "Dense", "Dropout",
-    "Embedding", "Graph", "Input", "Masking", "MaxNorm", "MinMaxNorm", "Model", "MultilstmError", "NonNeg",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Activation", "Adam", "AdamW", "Bidirectional", "Concatenate", "Dense",
+    "Dropout", "Embedding", "Graph", "Input", "Masking", "MaxNorm", "MinMaxNorm", "Model", "MultilstmError", "NonNeg",
     "OrthogonalRegularizer", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State", "TimeDistributed",
     "UnitNorm", "__version__", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity", "run",
     "save_weights",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from multilstm.case import Case
+from multilstm.catalogue.optimizers import optimizers
 from multilstm.catalogue.seeds import seeds
 from multilstm.errors import UsageError, choice
 
@@ -12,7 +13,7 @@ from multilstm.errors import UsageError, choice
 def catalogue(full: bool = False) -> dict[str, Case]:
     """All cases by name, in order; long programs are shortened unless `full`."""
     cases: dict[str, Case] = {}
-    for case in seeds(full):
+    for case in (*seeds(full), *optimizers()):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case

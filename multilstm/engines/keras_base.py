@@ -28,6 +28,7 @@ from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Answer, Array, Batch, Job, stored
+from multilstm.schedules import Schedule
 from multilstm.state import State
 from multilstm.training import Optimizer
 
@@ -209,7 +210,11 @@ class AbstractKerasProgram(AbstractProgram):
     def _make_optimizer(self, optimizer: Optimizer | None) -> Any:
         if optimizer is None:
             return None
-        arguments = dataclasses.asdict(optimizer)
+        arguments = {field.name: getattr(optimizer, field.name) for field in dataclasses.fields(optimizer)}
+        rate = optimizer.learning_rate
+        if isinstance(rate, Schedule):
+            schedule = getattr(keras.optimizers.schedules, type(rate).__name__)
+            arguments["learning_rate"] = schedule(**dataclasses.asdict(rate))
         source = keras_layers if self.portable else keras.optimizers
         made = getattr(source, type(optimizer).__name__)(**arguments)
         made.build(self.model.trainable_variables)

@@ -214,7 +214,7 @@ class ReferenceProgram(AbstractProgram):
     def _update(self, gradients: Mapping[str, Array]) -> None:
         assert self._optimizer is not None
         coefficients = self._optimizer.coefficients(self._iteration)
-        for name, gradient in gradients.items():
+        for name, gradient in self._optimizer.clip(gradients).items():
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
             self._weights[name], slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
             self._slots.update({f"{name}/{slot}": array for slot, array in slots.items()})

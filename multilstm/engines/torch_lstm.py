@@ -277,7 +277,7 @@ class TorchLSTMProgram(AbstractProgram):
     def _update(self, gradients: Mapping[str, Any]) -> None:
         assert self._optimizer is not None
         coefficients = self._optimizer.coefficients(self._iteration)
-        for name, gradient in gradients.items():
+        for name, gradient in self._optimizer.clip(gradients).items():
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
             weight, slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
             constraint = self._spec.constraints.get(name)

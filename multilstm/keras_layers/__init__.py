@@ -14,11 +14,11 @@ model touches.
 
 from multilstm.keras_layers.layers import LSTM, Bidirectional, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
-from multilstm.keras_layers.optimizers import SGD, Adam, RMSprop
+from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "Bidirectional", "CategoricalCrossentropy", "OrthogonalRegularizer",
-    "RMSprop", "TimeDistributed", "enable_float64",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "Bidirectional", "CategoricalCrossentropy",
+    "OrthogonalRegularizer", "RMSprop", "TimeDistributed", "enable_float64",
 ]  # fmt: skip

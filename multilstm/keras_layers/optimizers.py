@@ -1,10 +1,8 @@
-"""Optimizers for Keras users whose updates are the same on every backend.
-
-One thing is not in their hands: on TensorFlow a learning-rate schedule gives its rate in float32, whatever the floatx.
-"""
+"""Optimizers for Keras users whose updates are the same on every backend."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any, final
 
 import keras
@@ -29,6 +27,22 @@ class _Portable:
             super()._apply_weight_decay(variables)  # type: ignore[misc]
         finally:
             self.weight_decay = given
+
+    def _get_current_learning_rate(self) -> Any:
+        schedule = self._learning_rate  # type: ignore[attr-defined]
+        scheduled = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
+        if not scheduled or keras.backend.backend() != "tensorflow":
+            return super()._get_current_learning_rate()  # type: ignore[misc]
+        exact = copy.copy(schedule)
+        vars(exact).update({key: _float64(value) for key, value in vars(exact).items()})
+        return exact(self._iterations)  # type: ignore[attr-defined]
+
+
+def _float64(value: Any) -> Any:
+    """Floats as NumPy's, and lists of them, which TensorFlow does not take for float32."""
+    if isinstance(value, (list, tuple)):
+        return [_float64(each) for each in value]
+    return np.float64(value) if isinstance(value, float) else value
 
 
 def _dense(gradient: Any) -> Any:
@@ -64,7 +78,6 @@ class RMSprop(_Portable, keras.optimizers.RMSprop):  # type: ignore[misc]
     """Keras's RMSprop, right for repeated tokens of an Embedding on TensorFlow too."""
 
 
-@final
 @keras.saving.register_keras_serializable(package="multilstm")
 class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
@@ -85,3 +98,9 @@ class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
             self.assign(largest, ops.maximum(largest, velocity))
             velocity = largest
         self.assign_sub(variable, momentum * alpha / (ops.sqrt(velocity) + self.epsilon))
+
+
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class AdamW(Adam, keras.optimizers.AdamW):  # type: ignore[misc]
+    """Keras's AdamW, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""

@@ -215,11 +215,12 @@ class ScanModel:
             The new weights and the new slots.
         """
         new_weights, new_slots = dict(weights), {}
-        for name in self.spec.trainable_weights:
+        gradients = optimizer.clip({name: gradients[name] for name in self.spec.trainable_weights})
+        for name, gradient in gradients.items():
             weight, constraint = weights[name], self.spec.constraints.get(name)
             own = {slot: slots[f"{name}/{slot}"] for slot in optimizer.slots}
             scalars = {key: jnp.asarray(number, weight.dtype) for key, number in coefficients.items()}
-            stepped, after = optimizer.step(weight, gradients[name], own, scalars)
+            stepped, after = optimizer.step(weight, gradient, own, scalars)
             new_weights[name] = stepped if constraint is None else constraint(stepped)
             new_slots.update({f"{name}/{slot}": array for slot, array in after.items()})
         return new_weights, new_slots
