@@ -11,6 +11,7 @@ from multilstm.spec import Graph
 from multilstm.training import Optimizer
 
 UPDATES = 100
+MILESTONES = (1, 10, UPDATES)  # the updates after which weights and optimizer slots are looked at
 KEPT = ("outputs", "sequences", "states")
 
 
@@ -110,9 +111,11 @@ class Case:
         made = 0
         while made < UPDATES:
             for step in _pass("update", self.updates_on, 0):
-                if made < UPDATES:
-                    yield step
                 made += 1
+                if made in MILESTONES:
+                    step = dataclasses.replace(step, keep=(*step.keep, "weights", "slots"))
+                if made <= UPDATES:
+                    yield step
 
 
 def _pass(kind: str, data: Recipe, epoch: int) -> Iterator[Step]:

@@ -121,8 +121,8 @@ def parity(
     layers
         `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
     quantity
-        Kinds of quantities: parameter_count, output, sequence, hidden, cell, loss, accuracy, gradient, weights,
-        trained_hidden, trained_cell.
+        Kinds of quantities: parameter_count, weight_shape, output, sequence, last_output, hidden, cell, loss, accuracy,
+        gradient, input_gradient, state_gradient, weights, slots, trained_hidden, trained_cell.
     device
         Where the engines run; the reference stays on the CPU.
     atol

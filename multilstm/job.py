@@ -61,7 +61,8 @@ class Step:
             weights untouched. `update`: one step of training.
         batch: the arrays.
         reset: sets all carried states to zero before the step.
-        keep: which arrays of the answer come back: `outputs`, `sequences`, `states`, `gradients`.
+        keep: which arrays of the answer come back: `outputs`, `sequences` (the last outputs too), `states`, `gradients`
+            (of weights, inputs and given states), `weights`, `slots`.
     """
 
     kind: StepKind
@@ -121,16 +122,27 @@ class Answer:
         accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
         outputs: the model's outputs, in order.
         sequences: for every LSTM layer with return_sequences, what it returned, `[batch, timesteps, units]`.
+        last_outputs: for every other LSTM layer, what it returned, `[batch, units]`.
         states: for every LSTM, its state after the last timestep, each `[batch, units]`.
         gradients: for every weight that is trained, the gradient of the loss, of the weight's shape.
+        input_gradients: for every input of floats, the gradient of the loss, of the input's shape.
+        state_gradients: for every LSTM whose initial state the batch gives, that state's gradient. Stateful LSTMs have
+            none: their states are carried, and what is carried is not differentiated.
+        weights: every weight after the step.
+        slots: the optimizer's arrays after the step, as `layer/weight/slot`.
     """
 
     loss: float | None = None
     accuracy: float | None = None
     outputs: tuple[Array, ...] = ()
     sequences: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    last_outputs: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     states: Mapping[str, State] = dataclasses.field(default_factory=dict)
     gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    input_gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    state_gradients: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    slots: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +210,14 @@ def result_to_tree(result: Result) -> dict[str, Any]:
 def result_from_tree(tree: dict[str, Any]) -> Result:
     """The result that `result_to_tree` wrote."""
     answers = tuple(
-        Answer(**{**answer, "outputs": tuple(answer["outputs"]), "states": _states(answer["states"])})
+        Answer(
+            **{
+                **answer,
+                "outputs": tuple(answer["outputs"]),
+                "states": _states(answer["states"]),
+                "state_gradients": _states(answer["state_gradients"]),
+            }
+        )
         for answer in tree["answers"]
     )
     return Result(**{**tree, "answers": answers, "carried": _states(tree["carried"])})

@@ -2,7 +2,7 @@
 
 A case has up to four parts, each a job (or, for long trainings, several in a row): `forward`, `gradient`, `program`,
 and, in float64, exactly 100 `updates`. What a part gives is named `kind:where`, for example `hidden:lstm`,
-`gradient:lstm/kernel`, `loss:program`.
+`gradient:lstm/kernel`, `loss:program`, `weights:updates_10/lstm/kernel`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from multilstm.case import Case
-from multilstm.compare.tolerances import EXACT, FORWARD, QUANTITIES
+from multilstm.compare.tolerances import EXACT, FORWARD, GRADIENTS, QUANTITIES, TRAINED
 from multilstm.engines.registry import engine_row
 from multilstm.errors import UsageError, choice
 from multilstm.job import DEVICES, DTYPES, LAYERS, MIXED, Array, Batch, Job, Result, Step, stored
@@ -26,9 +26,9 @@ Quantities = dict[str, list[Array]]  # by name, one array for every batch that g
 
 PARTS = {
     "forward": (*EXACT, *FORWARD),
-    "gradient": ("gradient",),
-    "program": ("loss", "accuracy", "weights", "trained_hidden", "trained_cell"),
-    "updates": ("loss", "weights", "trained_hidden", "trained_cell"),
+    "gradient": GRADIENTS,
+    "program": ("loss", "accuracy", *TRAINED, "trained_hidden", "trained_cell"),
+    "updates": ("loss", *TRAINED, "trained_hidden", "trained_cell"),
 }
 _JOB_BYTES = 64e6  # a longer training is cut into several jobs, each going on where the last one ended
 
@@ -189,24 +189,43 @@ def collect(part: str, case: Case, result: Result) -> Quantities:
         add("parameter_count", sum(result.parameter_counts.values()))
         for layer, count in result.parameter_counts.items():
             add(f"parameter_count:{layer}", count)
+        for name, array in result.weights.items():
+            add(f"parameter_count:{name}", array.size)
+            add(f"weight_shape:{name}", array.shape)
     trained = "trained_" if part in ("program", "updates") else ""
     several = len(case.spec.outputs) > 1
-    for answer in result.answers:
+    reset = len(result.answers) if part == "forward" and any(lstm.stateful for lstm in case.spec.lstms.values()) else 0
+    for number, answer in enumerate(result.answers, 1):
         for index, array in enumerate(answer.outputs):
             add(f"output:{index}" if several else "output", array)
         for name, array in answer.sequences.items():
             add(f"sequence:{name}", array)
+        for name, array in answer.last_outputs.items():
+            add(f"last_output:{name}", array)
         for name, state in answer.states.items():
+            where = f"/{part}" if trained else "/after_reset" if number == reset else ""
             for field, array in state._asdict().items():
-                add(f"{trained}{field}:{name}" + (f"/{part}" if trained else ""), array)
+                add(f"{trained}{field}:{name}{where}", array)
         for name, array in answer.gradients.items():
             add(f"gradient:{name}", array)
+        for name, array in answer.input_gradients.items():
+            add(f"input_gradient:{name}", array)
+        for name, state in answer.state_gradients.items():
+            for field, array in state._asdict().items():
+                add(f"state_gradient:{name}/{field}", array)
+        for name, array in answer.weights.items():
+            add(f"weights:{part}_{number}/{name}", array)
+        for name, array in answer.slots.items():
+            add(f"slots:{part}_{number}/{name}", array)
     if trained:
         dtype = next(iter(result.weights.values())).dtype
         add(f"loss:{part}", np.array([answer.loss for answer in result.answers], dtype))
         accuracies = [answer.accuracy for answer in result.answers if answer.accuracy is not None]
         if accuracies and part == "program":
             add(f"accuracy:{part}", np.array(accuracies, dtype))
+    if part == "program":
         for name, array in result.weights.items():
             add(f"weights:{part}/{name}", array)
+        for name, array in result.slots.items():
+            add(f"slots:{part}/{name}", array)
     return found

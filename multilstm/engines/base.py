@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -53,8 +53,8 @@ class AbstractProgram(abc.ABC):
                 at what the graph itself passes to it.
 
         Returns:
-            An answer with loss, penalties included (but for `forward`), outputs, sequences, states of every LSTM, and
-            gradients of `spec.trainable_weights` (for `gradient`).
+            An answer with loss, penalties included (but for `forward`), outputs, sequences, last outputs, states of
+            every LSTM, and, for `gradient`, the gradients of `spec.trainable_weights` and of what `sources` names.
         """
 
     @property
@@ -105,6 +105,20 @@ class AbstractEngine(abc.ABC):
         }
 
 
+def sources(spec: Graph, states: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Of what, besides the weights, a `gradient` step gives the gradient.
+
+    Args:
+        spec: the model.
+        states: the LSTMs whose initial states are given.
+
+    Returns:
+        The inputs that hold floats, and the LSTMs of `states` that are not stateful.
+    """
+    inputs = [name for name, layer in spec.inputs.items() if layer.dtype != "int32"]
+    return inputs, [name for name in states if not spec.lstms[name].stateful]
+
+
 def signature(job: Job) -> tuple[Any, ...]:
     """Two jobs of equal signature can share a prepared program."""
     given = frozenset(name for step in job.steps for name in step.batch.states)
@@ -147,7 +161,7 @@ class Executor:
             }
             answer = program.step(step.kind, batch, states)
             carried.update({name: answer.states[name] for name in stateful})
-            answers.append(_kept(job, step, batch, answer))
+            answers.append(_kept(job, step, batch, answer, program))
         # Only now: a program that raised may be broken (Keras on JAX loses its weights), and is prepared anew.
         self._programs[key] = program
         while len(self._programs) > self.kept_programs:
@@ -207,7 +221,7 @@ def _batch(job: Job, step: Step) -> Batch:
     )
 
 
-def _kept(job: Job, step: Step, batch: Batch, answer: Answer) -> Answer:
+def _kept(job: Job, step: Step, batch: Batch, answer: Answer, program: AbstractProgram) -> Answer:
     accuracy = None
     if step.kind in ("update", "evaluate") and job.loss == "categorical_crossentropy":
         # Masked timesteps are counted: the share is a report beside the loss, which leaves them out.
@@ -220,10 +234,21 @@ def _kept(job: Job, step: Step, batch: Batch, answer: Answer) -> Answer:
         loss=answer.loss,
         accuracy=accuracy,
         outputs=answer.outputs if "outputs" in step.keep else (),
-        # Keras shows the sequence of an LSTM, and of a Bidirectional only the merged one, which is not compared twice.
-        sequences={name: array for name, array in answer.sequences.items() if "/" not in name}
-        if "sequences" in step.keep
-        else {},
+        sequences=_shown(answer.sequences) if "sequences" in step.keep else {},
+        last_outputs=_shown(answer.last_outputs) if "sequences" in step.keep else {},
         states=answer.states if "states" in step.keep else {},
         gradients=answer.gradients if "gradients" in step.keep else {},
+        input_gradients=answer.input_gradients if "gradients" in step.keep else {},
+        state_gradients={
+            name: answer.state_gradients[name] for name in sources(job.spec, batch.states)[1] if answer.state_gradients
+        }
+        if "gradients" in step.keep
+        else {},
+        weights=program.weights() if "weights" in step.keep else {},
+        slots=program.slots() if "slots" in step.keep else {},
     )
+
+
+def _shown(returned: Mapping[str, Array]) -> dict[str, Array]:
+    """Keras shows what an LSTM returns, and of a Bidirectional only what is merged, which is not compared twice."""
+    return {name: array for name, array in returned.items() if "/" not in name}

@@ -15,6 +15,7 @@ from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.scan import model
+from multilstm.scan.model import Gradients
 from multilstm.spec import InputLayer
 from multilstm.state import State
 
@@ -61,6 +62,7 @@ class _Program(AbstractProgram):
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
         self._forward = jax.jit(functions.apply)
         self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
+        self._gradients = jax.jit(partial(functions.gradients, loss=job.loss))
         self._gradient = jax.jit(partial(functions.gradient, loss=job.loss))
         # Apart from the gradient, so that an update of a new length compiles no more than its gradient.
         self._update = jax.jit(partial(functions.update, optimizer=job.optimizer))
@@ -98,15 +100,16 @@ class _Program(AbstractProgram):
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         given = (inputs, batch.targets, masks, dict(states), dict(batch.dropout))
-        loss, gradients = None, {}
+        loss, found = None, Gradients({}, {}, {})
         with jax.default_device(self._device):
             if kind == "forward":
                 evaluation = self._forward(self._weights, inputs, masks, dict(states))
             elif kind == "evaluate":
                 loss, evaluation = self._evaluate(self._weights, *given)
+            elif kind == "gradient":
+                loss, evaluation, found = self._gradients(self._weights, *given)
             else:
                 loss, evaluation, gradients = self._gradient(self._weights, *given)
-            if kind == "update":
                 assert self._job.optimizer is not None
                 coefficients = {
                     name: np.asarray(number, stored(self._job.dtype))
@@ -118,8 +121,11 @@ class _Program(AbstractProgram):
             loss=None if loss is None else float(loss),
             outputs=_numpy(evaluation.outputs),
             sequences=_numpy(evaluation.sequences),
+            last_outputs=_numpy(evaluation.last_outputs),
             states=_numpy(evaluation.states),
-            gradients=_numpy(gradients) if kind == "gradient" else {},
+            gradients=_numpy(found.weights),
+            input_gradients=_numpy(found.inputs),
+            state_gradients=_numpy(found.states),
         )
 
 

@@ -22,7 +22,7 @@ from keras.src import backend as keras_backend
 from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
-from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
 from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
@@ -99,6 +99,9 @@ class AbstractKerasProgram(AbstractProgram):
             self.model, self.outputs_count, self.variables = (
                 self.built.model, self.built.outputs_count, self.built.variables,
             )  # fmt: skip
+            inputs, states = sources(job.spec, self._given)
+            floats = {*inputs, *(_state_input(name, part) for name in states for part in State._fields)}
+            self.sources = [index for index, name in enumerate(self.built.inputs) if name in floats]
             self.loss = self._make_loss(job.loss)
             self.optimizer = self._make_optimizer(job.optimizer)
 
@@ -126,6 +129,7 @@ class AbstractKerasProgram(AbstractProgram):
         if batch.dropout and not self.portable:
             refuse_in_plain_keras(self.spec)
         stateful = self.built.stateful
+        weights = self.model.trainable_variables
         with self._context(), self._spies():
             for name, layer in stateful.items():
                 for variable, value in zip(layer.states, states[name], strict=True):
@@ -139,7 +143,7 @@ class AbstractKerasProgram(AbstractProgram):
                         if given is None
                         else getattr(given, part)
                     )
-                    values[f"{name.replace('/', '.')}.{part}"] = value
+                    values[_state_input(name, part)] = value
             for name, tensor in zip(self.built.inputs, self.model.inputs, strict=True):
                 if name not in values:  # a dropout mask outside of training, where it is not used
                     values[name] = np.ones([size or 1 for size in tensor.shape], self.dtype)
@@ -151,18 +155,25 @@ class AbstractKerasProgram(AbstractProgram):
             arrays = [_numpy(output) for output in outputs]
             found = {name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()}
             dense = [_numpy(self.dense(gradient)) for gradient in gradients] if kind == "gradient" else []
+            arriving = dense[len(weights) :]
+            of_sources = {self.built.inputs[i]: array for i, array in zip(self.sources, arriving, strict=False)}
         first, last = self.outputs_count, self.outputs_count + len(self.built.sequences)
         pairs = arrays[last:]
         found.update({name: State(*pairs[2 * i : 2 * i + 2]) for i, name in enumerate(self.built.states)})
         names = {id(variable): name for name, variable in self.variables.items()}
+        returned = dict(zip(self.built.sequences, arrays[first:last], strict=True))
         return Answer(
             loss=None if loss is None else float(_numpy(loss)),
             outputs=tuple(arrays[:first]),
-            sequences=dict(zip(self.built.sequences, arrays[first:last], strict=True)),
+            sequences={name: array for name, array in returned.items() if self.spec.lstms[name].return_sequences},
+            last_outputs={name: a for name, a in returned.items() if not self.spec.lstms[name].return_sequences},
             states={name: found[name] for name in self.spec.lstms},
-            gradients={
-                names[id(variable)]: gradient
-                for variable, gradient in zip(self.model.trainable_variables, dense, strict=False)
+            gradients={names[id(weight)]: gradient for weight, gradient in zip(weights, dense, strict=False)},
+            input_gradients={name: of_sources[name] for name in self.spec.inputs if name in of_sources},
+            state_gradients={
+                name: State(*(of_sources[_state_input(name, part)] for part in State._fields))
+                for name in self._given
+                if of_sources
             },
         )
 
@@ -176,7 +187,10 @@ class AbstractKerasProgram(AbstractProgram):
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
-        """Computes one step: the loss (or None), the model's outputs, and in training the gradients."""
+        """Computes one step: the loss (or None), the model's outputs, and in training the gradients.
+
+        These are of the model's trained variables, in their order; for `gradient` then of the inputs at `sources`.
+        """
 
     @abc.abstractmethod
     def apply(self, gradients: list[Any]) -> None:
@@ -265,6 +279,11 @@ class AbstractKerasProgram(AbstractProgram):
             keras_backend.lstm, keras_backend.rnn = fused, generic
 
     fused: str = "fused"
+
+
+def _state_input(lstm: str, part: str) -> str:
+    """The name of the model's input for a part of a given state."""
+    return f"{lstm.replace('/', '.')}.{part}"
 
 
 def _numpy(value: Any) -> Array:

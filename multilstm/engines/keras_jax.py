@@ -67,8 +67,7 @@ class KerasJaxProgram(AbstractKerasProgram):
         model = self.model
         weights = [variable.value for variable in model.trainable_variables]
         other = [variable.value for variable in model.non_trainable_variables]
-        step = "gradient" if kind == "update" else kind
-        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=step)
+        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=kind)
         _assign(model.non_trainable_variables, other)
         return loss, outputs, gradients
 
@@ -83,20 +82,25 @@ class KerasJaxProgram(AbstractKerasProgram):
     def _traced(
         self, weights: Any, other: Any, inputs: Any, masks: Any, targets: Any, kind: str
     ) -> tuple[Any, Any, Any, Any]:
-        def forward(weights: Any) -> tuple[Any, Any]:
-            training = kind == "gradient"
+        def forward(weights: Any, sources: Any) -> tuple[Any, Any]:
+            training = kind in ("gradient", "update")
+            given = dict(enumerate(inputs)) | dict(zip(self.sources, sources, strict=True))
             with keras.StatelessScope():
                 outputs, after, penalties = self.model.stateless_call(
-                    weights, other, inputs, training=training, mask=masks, return_losses=True
+                    weights, other, list(given.values()), training=training, mask=masks, return_losses=True
                 )
             outputs = keras.tree.flatten(outputs)
             loss = None if kind == "forward" else self.total_loss(targets, outputs, penalties)
             return loss, (outputs, after)
 
-        if kind == "gradient":
-            (loss, (outputs, after)), gradients = jax.value_and_grad(forward, has_aux=True)(weights)
+        sources = [inputs[index] for index in self.sources]
+        if kind in ("gradient", "update"):
+            arguments = (0, 1) if kind == "gradient" else (0,)
+            differentiated = jax.value_and_grad(forward, arguments, has_aux=True)
+            (loss, (outputs, after)), found = differentiated(weights, sources)
+            gradients = [gradient for each in found for gradient in each]
         else:
-            (loss, (outputs, after)), gradients = forward(weights), []
+            (loss, (outputs, after)), gradients = forward(weights, sources), []
         return loss, outputs, after, gradients
 
 

@@ -1,4 +1,4 @@
-"""A spec as a functional Keras model, plain or portable, with the sequence and states of every LSTM as outputs."""
+"""A spec as a functional Keras model, plain or portable, that puts out too what every LSTM returns, and its states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class KerasModel:
         inputs: the names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, and
             `mask.lstm.dropout` of dropout masks.
         outputs_count: how many outputs are the spec's own.
-        sequences: the LSTMs whose sequences are outputs.
+        sequences: the LSTMs of which what they return, a sequence or the last output, is an output.
         states: the LSTMs whose final states are outputs.
         stateful: the Keras layers that keep their states in variables, by LSTM.
         layers: the Keras layers by name.
@@ -153,7 +153,7 @@ class KerasModel:
         name = str(layer.name)
         lstm = layer.layer if isinstance(layer, Bidirectional) else layer
         plain = layer.output_count - (layer.state_count if lstm.return_state else 0)
-        if lstm.return_sequences and isinstance(layer, LSTM):
+        if isinstance(layer, LSTM):
             sequences[name] = outputs[0]
         if not lstm.stateful:
             names = [key for key in self.spec.lstms if key.split("/")[0] == name]

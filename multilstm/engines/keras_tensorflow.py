@@ -68,11 +68,10 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
-        step = "gradient" if kind == "update" else kind
         where = tuple(index for index, mask in enumerate(masks) if mask is not None)
-        if (step, where) not in self._functions:
-            self._functions[step, where] = self._trace(step, where)
-        loss, outputs, gradients = self._functions[step, where](
+        if (kind, where) not in self._functions:
+            self._functions[kind, where] = self._trace(kind, where)
+        loss, outputs, gradients = self._functions[kind, where](
             [tf.constant(array) for array in inputs],
             [tf.constant(masks[index]) for index in where],
             [tf.constant(array) for array in targets] if kind != "forward" else [],
@@ -97,14 +96,18 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             masks: list[Any] = [None] * len(inputs)
             for index, mask in zip(where, given, strict=True):
                 masks[index] = mask
-            if kind != "gradient":
+            if kind in ("forward", "evaluate"):
                 outputs = keras.tree.flatten(self.model(inputs, training=False, mask=masks))
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
+            weights = [weight.value for weight in self.model.trainable_variables]
+            others = [inputs[index] for index in self.sources] if kind == "gradient" else []
             with tf.GradientTape() as tape:
+                tape.watch(others)
                 outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
                 loss = self.total_loss(targets, outputs, self.model.losses)
-            return loss, outputs, tape.gradient(loss, [weight.value for weight in self.model.trainable_variables])
+            unused = tf.UnconnectedGradients.ZERO if kind == "gradient" else tf.UnconnectedGradients.NONE
+            return loss, outputs, tape.gradient(loss, weights + others, unconnected_gradients=unused)
 
         return compute
 

@@ -64,12 +64,14 @@ class KerasTorchProgram(AbstractKerasProgram):
                 outputs = keras.tree.flatten(self.model(tensors, training=False, mask=given))
                 loss = None if kind == "forward" else self.total_loss(wanted, outputs, self.model.losses)
                 return loss, outputs, []
+        others = [tensors[index].requires_grad_() for index in self.sources] if kind == "gradient" else []
         self.model.zero_grad()
         outputs = keras.tree.flatten(self.model(tensors, training=True, mask=given))
         loss = self.total_loss(wanted, outputs, self.model.losses)
-        if self.model.trainable_variables:  # PyTorch refuses to differentiate by nothing
+        if self.model.trainable_variables or others:  # PyTorch refuses to differentiate by nothing
             loss.backward()
-        return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables]
+        unused = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in others]
+        return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables] + unused
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
 from multilstm.engines.reference_activations import sigmoid
 from multilstm.engines.reference_layers import Applied, Given, Maybe, apply, within
 from multilstm.engines.reference_lstm import LSTMRecord
@@ -58,12 +58,12 @@ class ReferenceEngine(AbstractEngine):
 
 
 class _Taped(NamedTuple):
-    """One call on the tape: its position in the graph, and which of its LSTMs took their state from the graph."""
+    """One call on the tape: its position in the graph, and for each of its LSTMs its name if its state was given."""
 
     position: int
     call: Call
     applied: Applied
-    from_graph: tuple[bool, ...]
+    given: tuple[str | None, ...]
 
 
 class _Pass(NamedTuple):
@@ -72,6 +72,14 @@ class _Pass(NamedTuple):
     tensors: dict[Ref, Any]
     masks: dict[Ref, Any]
     tape: list[_Taped]
+
+
+class _Gradients(NamedTuple):
+    """Gradients of the loss, by name."""
+
+    weights: dict[str, Array]
+    inputs: dict[str, Array]
+    states: dict[str, State]
 
 
 @final
@@ -120,22 +128,30 @@ class ReferenceProgram(AbstractProgram):
         with np.errstate(all="ignore"):  # masked timesteps may hold anything; values that count are judged later
             run = self._forward(batch, states)
             outputs = tuple(run.tensors[ref] for ref in self._spec.outputs)
-            loss, gradients = None, {}
+            loss, gradients = None, _Gradients({}, {}, {})
             if kind != "forward":
                 loss, d_outputs = self._losses(run, batch.targets)
                 loss = float(loss + self._spec.penalty(self._weights))
             if kind in ("gradient", "update"):
-                gradients = self._backward(run, d_outputs)
+                gradients = self._backward(run, d_outputs, batch, states)
             if kind == "update":
-                self._update(gradients)
+                self._update(gradients.weights)
+                gradients = _Gradients({}, {}, {})
         return Answer(
             loss=loss,
             outputs=outputs,
             sequences={
                 name: self.records[name].sequence for name, lstm in self._spec.lstms.items() if lstm.return_sequences
             },
+            last_outputs={
+                name: self.records[name].outputs[-1]
+                for name, lstm in self._spec.lstms.items()
+                if not lstm.return_sequences
+            },
             states={name: record.state for name, record in self.records.items()},
-            gradients=gradients if kind == "gradient" else {},
+            gradients=gradients.weights,
+            input_gradients=gradients.inputs,
+            state_gradients=gradients.states,
         )
 
     def _forward(self, batch: Batch, states: Mapping[str, State]) -> _Pass:
@@ -161,7 +177,8 @@ class ReferenceProgram(AbstractProgram):
                     {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},
                 ),
             )
-            tape.append(_Taped(next(calls), call, applied, tuple(name not in current for name in names)))
+            given = tuple(name if name in current else None for name in names)
+            tape.append(_Taped(next(calls), call, applied, given))
             for name, record in zip(names, applied.records, strict=True):
                 self.records[name] = record
                 if self._spec.lstms[name].stateful:
@@ -181,11 +198,15 @@ class ReferenceProgram(AbstractProgram):
             gradients.append((ref, gradient))
         return total, gradients
 
-    def _backward(self, run: _Pass, d_outputs: list[tuple[Ref, Array]]) -> dict[str, Array]:
-        """Goes back over the tape; gradients of a tensor or weight that is used several times add up.
+    def _backward(
+        self, run: _Pass, d_outputs: list[tuple[Ref, Array]], batch: Batch, states: Mapping[str, State]
+    ) -> _Gradients:
+        """Goes back over the tape; gradients of a tensor, weight or state that is used several times add up.
 
         Weights that are not trained are left out of what it returns.
         """
+        inputs, given_states = sources(self._spec, states)
+        d_states = {name: State(*(np.zeros(np.shape(array)) for array in states[name])) for name in given_states}
         d_tensors: dict[Ref, Array] = {}
         d_weights = {name: np.zeros_like(weight) for name, weight in self._weights.items()}
 
@@ -195,7 +216,7 @@ class ReferenceProgram(AbstractProgram):
 
         for ref, gradient in d_outputs:
             add(ref, gradient)
-        for position, call, applied, from_graph in reversed(run.tape):
+        for position, call, applied, given in reversed(run.tape):
             arriving = [d_tensors.get(Ref(position, number)) for number in range(len(applied.outputs))]
             if all(gradient is None for gradient in arriving):
                 continue
@@ -205,11 +226,20 @@ class ReferenceProgram(AbstractProgram):
             for name, d_weight in back.weights.items():
                 d_weights[f"{call.layer}/{name}"] += d_weight
             for number, ref in enumerate(call.initial_state):
-                if from_graph[number // 2]:
+                if given[number // 2] is None:
                     add(ref, back.states[number])
+            for number, lstm in enumerate(given):
+                if lstm in d_states:
+                    hidden, cell = d_states[lstm]
+                    d_states[lstm] = State(hidden + back.states[2 * number], cell + back.states[2 * number + 1])
         for name, regularizer in self._spec.regularizers.items():
             d_weights[name] += penalty_gradient(regularizer, self._weights[name])
-        return {name: d_weights[name] for name in self._spec.trainable_weights}
+        calls = {call.layer: Ref(index) for index, call in enumerate(self._spec.calls)}
+        return _Gradients(
+            {name: d_weights[name] for name in self._spec.trainable_weights},
+            {name: d_tensors.get(calls[name], np.zeros(np.shape(batch.inputs[name]))) for name in inputs},
+            d_states,
+        )
 
     def _update(self, gradients: Mapping[str, Array]) -> None:
         assert self._optimizer is not None

@@ -7,6 +7,7 @@ inside the recurrence; what else a spec asks of an LSTM is refused.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines import torch_platform
-from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError, UnsupportedError
 from multilstm.job import MIXED, Answer, Array, Batch, Job
@@ -95,6 +96,17 @@ class TorchLSTMEngine(AbstractEngine):
         return torch_platform.operations()
 
 
+@dataclasses.dataclass
+class _Run:
+    """One pass: its inputs and initial states, and what every LSTM returned and kept."""
+
+    inputs: dict[str, Any]
+    starts: dict[str, State]
+    sequences: dict[str, Any] = dataclasses.field(default_factory=dict)
+    last_outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    last: dict[str, State] = dataclasses.field(default_factory=dict)
+
+
 @final
 class TorchLSTMProgram(AbstractProgram):
     """One model in torch; weights are kept in Keras's layout and transposed on their way into `torch.nn.LSTM`."""
@@ -166,11 +178,18 @@ class TorchLSTMProgram(AbstractProgram):
                     f"recurrence; leave the engine torch-lstm out, or put a Dropout layer below the LSTM"
                 )
         gradients: dict[str, Any] = {}
-        sequences: dict[str, Any] = {}
-        last: dict[str, State] = {}
+        others: list[Array] = []
+        inputs = {name: self._tensor(array) for name, array in batch.inputs.items()}
+        starts = {name: State(*map(self._tensor, state)) for name, state in states.items()}
+        floats, given = sources(self._spec, states)
+        differentiated = [inputs[name] for name in floats] + [array for name in given for array in starts[name]]
+        if kind == "gradient":
+            for tensor in differentiated:
+                tensor.requires_grad_()
+        run = _Run(inputs, starts)
         loss = None
         with torch.set_grad_enabled(kind in ("gradient", "update")):
-            outputs, masks = self._forward(batch, states, sequences, last)
+            outputs, masks = self._forward(batch, run)
             if kind != "forward":
                 targets = [self._tensor(target) for target in batch.targets]
                 loss = sum(
@@ -179,17 +198,25 @@ class TorchLSTMProgram(AbstractProgram):
                 ) + self._spec.penalty(self._weights)
         if kind in ("gradient", "update"):
             names = self._spec.trainable_weights
-            wanted = [self._weights[name] for name in names]
+            wanted = [self._weights[name] for name in names] + (differentiated if kind == "gradient" else [])
             found = torch.autograd.grad(loss, wanted, materialize_grads=True) if wanted else ()
-            gradients = dict(zip(names, found, strict=True))
+            gradients = dict(zip(names, found, strict=False))
+            others = list(map(_numpy, found[len(names) :]))
         if kind == "update":
             self._update(gradients)
+            gradients = {}
         return Answer(
             loss=None if loss is None else loss.item(),
             outputs=tuple(_numpy(output) for output in outputs),
-            sequences={name: _numpy(sequence) for name, sequence in sequences.items()},
-            states={name: State(*map(_numpy, state)) for name, state in last.items()},
-            gradients={name: _numpy(value) for name, value in gradients.items()} if kind == "gradient" else {},
+            sequences={name: _numpy(sequence) for name, sequence in run.sequences.items()},
+            last_outputs={name: _numpy(output) for name, output in run.last_outputs.items()},
+            states={name: State(*map(_numpy, state)) for name, state in run.last.items()},
+            gradients={name: _numpy(value) for name, value in gradients.items()},
+            input_gradients=dict(zip(floats, others, strict=False)),
+            state_gradients={
+                name: State(*pair)
+                for name, pair in zip(given, zip(*[iter(others[len(floats) :])] * 2, strict=True), strict=False)
+            },
         )
 
     def _tensor(self, array: Array) -> Any:
@@ -198,11 +225,9 @@ class TorchLSTMProgram(AbstractProgram):
         dtype = torch.int64 if array.dtype.kind in "iu" else torch.bool if array.dtype.kind == "b" else self._dtype
         return torch.tensor(array, dtype=dtype, device=self._device)
 
-    def _forward(
-        self, batch: Batch, states: Mapping[str, State], sequences: dict[str, Any], last: dict[str, State]
-    ) -> tuple[list[Any], list[Any]]:
-        """The model's outputs and their masks; puts what every LSTM returned and kept into `sequences` and `last`."""
-        current = {name: State(*map(self._tensor, state)) for name, state in states.items()}
+    def _forward(self, batch: Batch, run: _Run) -> tuple[list[Any], list[Any]]:
+        """The model's outputs and their masks; puts what every LSTM returned and kept into `run`."""
+        current = dict(run.starts)
 
         def lstm(name: str, inputs: Any, passed: State | None) -> list[Any]:
             layer, module = self._spec.lstms[name], self._modules[name]
@@ -221,12 +246,14 @@ class TorchLSTMProgram(AbstractProgram):
             given = inputs.flip(1) if layer.go_backwards else inputs
             hidden_and_cell = tuple(state[None].contiguous() for state in start)
             sequence, final_state = torch.func.functional_call(module, own, (given.contiguous(), hidden_and_cell))
-            last[name] = State(*(state[0] for state in final_state))
+            last = run.last[name] = State(*(state[0] for state in final_state))
             if layer.stateful:
-                current[name] = State(*(state.detach() for state in last[name]))
+                current[name] = State(*(state.detach() for state in last))
             if layer.return_sequences:
-                sequences[name] = sequence
-            return [sequence if layer.return_sequences else sequence[:, -1], *last[name]]
+                run.sequences[name] = sequence
+                return [sequence, *last]
+            run.last_outputs[name] = sequence[:, -1]
+            return [sequence[:, -1], *last]
 
         def apply(call: Call, layer: Layer, inputs: list[Any], mask: Any, passed: list[Any]) -> Sequence[Any]:
             if isinstance(layer, Embedding):
@@ -267,7 +294,7 @@ class TorchLSTMProgram(AbstractProgram):
 
         tensors, masks = walk(
             self._spec,
-            {name: self._tensor(array) for name, array in batch.inputs.items()},
+            run.inputs,
             {name: self._tensor(mask) for name, mask in batch.masks.items()},
             apply,
         )

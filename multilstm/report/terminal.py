@@ -10,14 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from multilstm.compare.comparison import AGREES, VERDICTS
-from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, TRAINED
+from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.report.data import Cell, Report, weakest
 
 ASPECTS = {
     "counts": EXACT,
     "forward": FORWARD,
-    "gradient": ("gradient",),
-    "training": tuple(kind for kind in (*CURVES, *TRAINED) if kind != "gradient"),
+    "gradient": GRADIENTS,
+    "training": (*CURVES, *TRAINED),
 }
 FAILURES_SHOWN = 12
 STYLES = {

@@ -31,12 +31,28 @@ class Evaluation(NamedTuple):
         output_masks: boolean `[batch, timesteps]` of each output, or None.
         sequences: for every LSTM with return_sequences, what it returned, `[batch, timesteps, units]`, in the order
             in which it went through the timesteps.
+        last_outputs: for every other LSTM, what it returned, `[batch, units]`.
         states: for every LSTM, its state after the last processed timestep, each `[batch, units]`.
     """
 
     outputs: tuple[jax.Array, ...]
     output_masks: tuple[jax.Array | None, ...]
     sequences: dict[str, jax.Array]
+    last_outputs: dict[str, jax.Array]
+    states: dict[str, State]
+
+
+class Gradients(NamedTuple):
+    """Gradients of the loss, each of the shape of what it is the gradient of.
+
+    Attributes:
+        weights: of every weight of `spec.trainable_weights`.
+        inputs: of every input of floats.
+        states: of every initial state that was given to an LSTM that is not stateful.
+    """
+
+    weights: dict[str, jax.Array]
+    inputs: dict[str, jax.Array]
     states: dict[str, State]
 
 
@@ -87,6 +103,7 @@ class ScanModel:
             tuple(tensors[ref] for ref in outputs),
             tuple(kept[ref] for ref in outputs),
             walker.sequences,
+            walker.last_outputs,
             walker.last_states,
         )
 
@@ -153,6 +170,33 @@ class ScanModel:
         trained = {name: weights[name] for name in self.spec.trainable_weights}
         (value, evaluation), gradients = jax.value_and_grad(differentiated, has_aux=True)(trained)
         return value, evaluation, gradients
+
+    def gradients(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
+        *,
+        loss: str,
+    ) -> tuple[jax.Array, Evaluation, Gradients]:
+        """As `gradient`, with the gradients of inputs and initial states, which no training needs."""
+        given = dict(states or {})
+        trained = {name: weights[name] for name in self.spec.trainable_weights}
+        floats = {name: inputs[name] for name, layer in self.spec.inputs.items() if layer.dtype != "int32"}
+        starts = {name: state for name, state in given.items() if not self.spec.lstms[name].stateful}
+
+        def differentiated(trained: Arrays, floats: Arrays, starts: Mapping[str, State]) -> Any:
+            arrays = {**weights, **trained}, {**inputs, **floats}, targets, masks, {**given, **starts}, dropout
+            return self.loss(*arrays, timesteps, loss=loss)
+
+        (value, evaluation), found = jax.value_and_grad(differentiated, argnums=(0, 1, 2), has_aux=True)(
+            trained, floats, starts
+        )
+        return value, evaluation, Gradients(*found)
 
     def train_step(
         self,

@@ -52,6 +52,7 @@ class Walker:
         self.spec, self.custom_gradient, self.mesh, self.dtype = spec, custom_gradient, mesh, dtype
         self.weights, self.states, self.dropout, self.timesteps = weights, dict(states), dropout, timesteps
         self.sequences: dict[str, jax.Array] = {}
+        self.last_outputs: dict[str, jax.Array] = {}
         self.last_states: dict[str, State] = {}
 
     def __call__(
@@ -146,7 +147,8 @@ class Walker:
             return sequence, last
         if mask is not None and real is not None and layer.zero_output_for_mask:
             mask = jnp.take(mask, real - 1, axis=1)[:, None]  # the only step of which the last output asks
-        return last_output(sequence, last, mask, backwards, layer.zero_output_for_mask), last
+        self.last_outputs[name] = last_output(sequence, last, mask, backwards, layer.zero_output_for_mask)
+        return self.last_outputs[name], last
 
     def _bidirectional(
         self,
