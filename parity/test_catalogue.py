@@ -10,6 +10,7 @@ import pytest
 from multilstm.case import Case
 from multilstm.catalogue import catalogue
 from multilstm.compare.tolerances import FORWARD
+from multilstm.engines.base import sources
 from multilstm.engines.registry import ENGINES
 from multilstm.job import DTYPES
 
@@ -18,13 +19,17 @@ ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
 
 def kinds(case: Case, engine: str) -> list[str]:
     """The kinds of quantities that a case must give, from its spec alone: a missing one fails."""
-    found = ["parameter_count", "output", "hidden", "cell"]
-    if any(lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name):
-        found.append("sequence")
+    found = ["parameter_count", "weight_shape", "output", "hidden", "cell"]
+    shown = [lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name]
+    found += [kind for kind, sequences in (("sequence", True), ("last_output", False)) if sequences in shown]
     if case.loss is not None:
         found.append("gradient")
+        inputs, states = sources(case.spec, next(case.forward.batches()).states)
+        found += [kind for kind, given in (("input_gradient", inputs), ("state_gradient", states)) if given]
     if case.training and not ENGINES[engine].witness:
         found += ["loss", "weights"]
+        if case.optimizer.slots:
+            found.append("slots")
         if case.loss == "categorical_crossentropy":
             found.append("accuracy")
         if next(case.forward.batches()).states:

@@ -32,7 +32,7 @@ ACTING = ("alone", "decaying", "constrained", "decaying-constrained")
 DECAY = 0.05
 # Of each rule: its class, a learning rate that trains, and its arguments.
 RULES: dict[str, tuple[type[Optimizer], float, tuple[dict[str, Any], ...]]] = {
-    "sgd": (SGD, 0.2, ({}, {"momentum": 0.9}, {"momentum": 0.7, "nesterov": True}, {"nesterov": True})),
+    "sgd": (SGD, 0.2, ({}, {"momentum": 0.9}, {"momentum": 0.7, "nesterov": True}, {"momentum": 0.4})),
     "rmsprop": (
         RMSprop,
         0.01,

@@ -10,6 +10,7 @@ from multilstm.engines.reference import ReferenceEngine
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Batch, Job, Step
 from multilstm.scan import model
+from multilstm.schedules import ExponentialDecay
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -26,7 +27,7 @@ from multilstm.spec import (
     TimeDistributed,
 )
 from multilstm.state import State
-from multilstm.training import SGD, Adam, RMSprop
+from multilstm.training import SGD, Adam, AdamW, RMSprop
 from multilstm.weights import discriminating_weights
 
 jax.config.update("jax_enable_x64", True)
@@ -142,7 +143,10 @@ def arrays_of(result):
         parts = {f"outputs/{index}": value for index, value in enumerate(answer.outputs)}
         parts |= {f"sequences/{name}": value for name, value in answer.sequences.items()}
         parts |= {f"states/{name}": np.stack(state) for name, state in answer.states.items()}
+        parts |= {f"last_outputs/{name}": value for name, value in answer.last_outputs.items()}
         parts |= {f"gradients/{name}": value for name, value in answer.gradients.items()}
+        parts |= {f"input_gradients/{name}": value for name, value in answer.input_gradients.items()}
+        parts |= {f"state_gradients/{name}": np.stack(state) for name, state in answer.state_gradients.items()}
         if answer.loss is not None:
             parts["loss"] = np.float64(answer.loss)
         found |= {f"{number}/{name}": value for name, value in parts.items()}
@@ -172,9 +176,10 @@ def test_every_quantity_equals_reference(spec, loss):
     "optimizer",
     [
         SGD(0.1), SGD(0.1, momentum=0.9), SGD(0.1, momentum=0.9, nesterov=True), RMSprop(0.01),
-        RMSprop(0.01, momentum=0.5, centered=True), Adam(0.01),
+        RMSprop(0.01, momentum=0.5, centered=True), Adam(0.01), Adam(0.01, clipnorm=1e-3),
+        AdamW(ExponentialDecay(0.01, 2, 0.5), global_clipnorm=1e-3, weight_decay=0.5),
     ],
-    ids=["sgd", "sgd_momentum", "sgd_nesterov", "rmsprop", "rmsprop_momentum_centered", "adam"],
+    ids=["sgd", "sgd_momentum", "sgd_nesterov", "rmsprop", "rmsprop_momentum_centered", "adam", "clipnorm", "adamw"],
 )  # fmt: skip
 @pytest.mark.parametrize("spec", [SPECS["masked"], SPECS["stateful"]], ids=["masked", "stateful"])
 def test_five_updates_equal_reference(spec, optimizer):

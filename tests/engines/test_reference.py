@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -92,13 +93,37 @@ def assert_gradients(spec, batch, loss="mean_squared_error", directions=3, h=1e-
     actual = answer(spec, "gradient", batch, loss=loss, weights=weights)
     assert list(actual.gradients) == list(spec.weight_shapes)
     for name, weight in weights.items():
-        assert np.abs(actual.gradients[name]).max() > 1e-6, name
-        for direction in rng.normal(size=(directions, *weight.shape)):
-            low, lower, higher, high = (value(name, weight + n * h * direction) for n in (-2, -1, 1, 2))
-            desired = (8 * (higher - lower) - (high - low)) / (12 * h)
-            along = (actual.gradients[name] * direction).sum()
-            assert along == pytest.approx(desired, rel=1e-8, abs=1e-9 * max(1, actual.loss)), name
+        assert_gradient(name, weight, actual.gradients[name], actual.loss, partial(value, name), rng, directions, h)
+    assert set(actual.input_gradients) == {name for name, layer in spec.inputs.items() if layer.dtype != "int32"}
+    for name, gradient in actual.input_gradients.items():
+
+        def value_at(array, name=name):
+            changed = dataclasses.replace(batch, inputs={**batch.inputs, name: array})
+            return run(spec, Step("gradient", changed), loss=loss, weights=weights).answers[0].loss
+
+        assert_gradient(name, batch.inputs[name], gradient, actual.loss, value_at, rng, 1, h)
+    assert set(actual.state_gradients) == {name for name in batch.states if not spec.lstms[name].stateful}
+    for name, gradients in actual.state_gradients.items():
+        for field, gradient in gradients._asdict().items():
+
+            def value_at(array, name=name, field=field):
+                changed = {**batch.states, name: batch.states[name]._replace(**{field: array})}
+                changed = dataclasses.replace(batch, states=changed)
+                return run(spec, Step("gradient", changed), loss=loss, weights=weights).answers[0].loss
+
+            start = getattr(batch.states[name], field)
+            assert_gradient(f"{name}/{field}", start, gradient, actual.loss, value_at, rng, 1, h)
     return actual.gradients
+
+
+def assert_gradient(name, array, gradient, loss, value, rng, directions, h):
+    assert gradient.shape == array.shape, name
+    assert np.abs(gradient).max() > 1e-6, name
+    for direction in rng.normal(size=(directions, *array.shape)):
+        low, lower, higher, high = (value(array + n * h * direction) for n in (-2, -1, 1, 2))
+        desired = (8 * (higher - lower) - (high - low)) / (12 * h)
+        along = (gradient * direction).sum()
+        assert along == pytest.approx(desired, rel=1e-8, abs=1e-9 * max(1, loss)), name
 
 
 def stack(lstm, *after):
@@ -271,6 +296,68 @@ def test_given_states_win_over_the_graph_and_stop_its_gradient():
     gradients = answer(spec, "gradient", encoder_decoder_batch(spec, states={"decoder": start})).gradients
     assert not gradients["encoder/kernel"].any()
     assert gradients["decoder/kernel"].any()
+
+
+def starts(*names, seed=8):
+    rng = np.random.default_rng(seed)
+    return {name: State(*rng.normal(size=(2, BATCH, UNITS))) for name in names}
+
+
+@pytest.mark.parametrize("mask_kind", ["none", "left", "holes"])
+def test_gradient_of_given_states(mask_kind):
+    spec = stack(LSTM(UNITS, return_sequences=True), LSTM(UNITS, go_backwards=True))
+    assert_gradients(spec, batch_of(spec, mask_kind=mask_kind, states=starts("lstm", "lstm_1")))
+
+
+def test_gradient_of_given_states_of_a_masked_sequence_is_that_of_its_last_state():
+    x = Input((TIMESTEPS, FEATURES), name="x")
+    _, hidden, cell = LSTM(UNITS, return_state=True)(x)
+    spec = Model(x, [hidden, cell])
+    batch = batch_of(spec, mask_kind="full_row", states=starts("lstm"))
+    found = answer(spec, "gradient", batch)
+    for gradient, start, target in zip(found.state_gradients["lstm"], batch.states["lstm"], batch.targets, strict=True):
+        np.testing.assert_allclose(gradient[1], 2 * (start[1] - target[1]) / (UNITS * BATCH), rtol=1e-14)
+    assert not found.input_gradients["x"][1].any()
+
+
+def test_gradient_of_given_states_of_a_bidirectional():
+    spec = stack(Bidirectional(LSTM(UNITS)))
+    assert_gradients(spec, batch_of(spec, states=starts("bidirectional/forward", "bidirectional/backward")))
+
+
+def test_gradient_of_given_states_of_a_layer_called_twice():
+    x = Input((None, FEATURES), name="x")
+    shared = LSTM(UNITS, name="shared")
+    spec = Model(x, Dense(CLASSES)(Concatenate()([shared(x), shared(Dense(FEATURES)(x))])))
+    assert_gradients(spec, batch_of(spec, states=starts("shared")))
+
+
+def test_gradient_of_given_states_that_win_over_the_graph():
+    spec = encoder_decoder()
+    batch = encoder_decoder_batch(spec, states=starts("decoder"))
+    found = answer(spec, "gradient", batch)
+    assert set(found.state_gradients) == {"decoder"}
+    assert all(array.any() for array in found.state_gradients["decoder"])
+    assert not found.input_gradients["x"].any()
+
+
+def test_what_the_loss_does_not_depend_on_has_a_gradient_of_zero():
+    x, unused = Input((None, FEATURES), name="x"), Input((None, FEATURES), name="unused")
+    lost = LSTM(UNITS, return_sequences=True, name="lost")(unused)
+    spec = Model([x, unused], [Dense(CLASSES)(LSTM(UNITS, name="lstm")(x)), lost])
+    batch = Batch({"x": inputs_of(), "unused": inputs_of(9)}, (), states=starts("lost"))
+    desired = answer(spec, "forward", batch).outputs[1]
+    found = answer(spec, "gradient", dataclasses.replace(batch, targets=(targets_of(spec)[0], desired)))
+    np.testing.assert_array_equal(found.input_gradients["unused"], np.zeros((BATCH, TIMESTEPS, FEATURES)))
+    np.testing.assert_array_equal(found.state_gradients["lost"], np.zeros((2, BATCH, UNITS)))
+    assert found.input_gradients["x"].any()
+
+
+def test_carried_states_have_no_gradient():
+    layers = [LSTM(UNITS, return_sequences=True, stateful=True), LSTM(UNITS)]
+    spec = Sequential(layers, input_shape=(None, FEATURES), batch_size=BATCH)
+    found = answer(spec, "gradient", batch_of(spec, states=starts("lstm", "lstm_1")))
+    assert set(found.state_gradients) == {"lstm_1"}
 
 
 def test_gradient_of_shared_layers():

@@ -29,7 +29,7 @@ from multilstm.spec import (
 )
 from multilstm.spec import layers as spec_layers
 from multilstm.state import State
-from multilstm.training import SGD, Adam, RMSprop
+from multilstm.training import SGD, Adam, AdamW, RMSprop
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 3, 6, 2, 4, 3
 KEEP = ("outputs", "sequences", "states", "gradients")
@@ -134,6 +134,10 @@ def test_forward_is_the_reference(name, dtype):
     assert set(actual.states) == set(desired.states) == set(spec.lstms)
     for lstm, sequence in actual.sequences.items():
         assert_close(sequence, desired.sequences[lstm], TOLERANCE[dtype], lstm)
+    assert list(actual.last_outputs) == list(desired.last_outputs)
+    assert {*actual.last_outputs, *actual.sequences} == {lstm for lstm in spec.lstms if "/" not in lstm}
+    for lstm, output in actual.last_outputs.items():
+        assert_close(output, desired.last_outputs[lstm], TOLERANCE[dtype], lstm)
     for lstm, state in actual.states.items():
         assert_close(state.hidden, desired.states[lstm].hidden, TOLERANCE[dtype], lstm)
         assert_close(state.cell, desired.states[lstm].cell, TOLERANCE[dtype], lstm)
@@ -150,9 +154,28 @@ def test_gradients_are_the_reference(name, dtype):
     assert list(actual.gradients) == list(spec.weight_shapes)
     for weight, gradient in actual.gradients.items():
         assert_close(gradient, desired.gradients[weight], 3 * TOLERANCE[dtype], weight)
+    assert list(actual.input_gradients) == [name for name, layer in spec.inputs.items() if layer.dtype != "int32"]
+    for name, gradient in actual.input_gradients.items():
+        assert_close(gradient, desired.input_gradients[name], 3 * TOLERANCE[dtype], name)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, 0.9), RMSprop(0.01), Adam(0.01)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("name", ["stack", "bidirectional_concat", "encoder_decoder", "shared"])
+def test_gradients_of_given_states_are_the_reference(name):
+    spec = SPECS[name]
+    rng = np.random.default_rng(4)
+    states = {lstm: State(*rng.normal(size=(2, BATCH, layer.units))) for lstm, layer in spec.lstms.items()}
+    step = Step("gradient", batch_of(spec, states=states), keep=KEEP)
+    actual, desired = (result.answers[0].state_gradients for result in both(spec, step))
+    assert list(actual) == list(desired) == list(spec.lstms)
+    for lstm, state in desired.items():
+        for field in State._fields:
+            assert getattr(state, field).any()
+            assert_close(getattr(actual[lstm], field), getattr(state, field), 3e-14, f"{lstm}/{field}")
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, 0.9), RMSprop(0.01), Adam(0.01, clipnorm=0.01), AdamW(0.01)], ids=lambda o: type(o).__name__
+)
 def test_training_is_the_reference(optimizer):
     spec = SPECS["stack"]
     batch = batch_of(spec)
