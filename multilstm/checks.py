@@ -5,6 +5,7 @@ Every refusal names the array, what was given, what was expected, and what to do
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,15 +30,39 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
     Raises:
         InputError: for a missing or unknown name, a wrong shape or dtype, values that are not finite, or no sequences.
     """
-    inputs = _named("input", batch.inputs, spec.inputs)
-    for name, array in inputs.items():
-        _array(f"input {name!r}", array, (spec.inputs[name].batch_size, *spec.inputs[name].shape))
+    batch = check_shapes(spec, batch)
+    for name, array in batch.inputs.items():
+        _values(f"input {name!r}", array)
         if spec.inputs[name].dtype == "int32" and array.dtype.kind not in "iu" and (array != np.floor(array)).any():
             raise InputError(f"input {name!r}: it holds tokens: whole numbers are expected, given {array.dtype}")
-    _tokens(spec, inputs)
+    for name, mask in batch.masks.items():
+        if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
+            raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
+    for name, state in batch.states.items():
+        for field, array in state._asdict().items():
+            _numbers(f"LSTM {name!r}: its {field} state", array)
+            _finite(f"LSTM {name!r}: its {field} state", array)
+    for index, target in enumerate(batch.targets):
+        _values(f"target {index}", target)
+    return dataclasses.replace(batch, dropout=check_dropout(spec, batch.dropout, batch.size))
+
+
+def check_shapes(spec: Graph, batch: Batch) -> Batch:
+    """The batch, as arrays, with names and shapes checked but for dropout masks, and tokens: an Embedding has them.
+
+    Every engine asks this of every step: what plain Keras refuses on one backend, another broadcasts, cuts, or turns
+    into NaN. What else the arrays hold is not looked at, since masked timesteps may hold anything.
+
+    Raises:
+        InputError: for a missing or unknown name, a wrong shape, or a token outside the vocabulary.
+    """
+    inputs = _named("input", batch.inputs, spec.inputs)
+    for name, array in inputs.items():
+        _shape(f"input {name!r}", array, (spec.inputs[name].batch_size, *spec.inputs[name].shape))
     sizes = {name: len(array) for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
+    _tokens(spec, inputs)
     size = next(iter(sizes.values()))
     masks = _named("mask", batch.masks, inputs, partial=True)
     for name, mask in masks.items():
@@ -47,35 +72,25 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
                 f"mask of input {name!r}: shape is {mask.shape}, expected {expected}: [batch, timesteps], as the "
                 f"input; True marks a timestep that counts"
             )
-        if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
-            raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
-    states = {name: check_state(spec, name, state, size) for name, state in batch.states.items()}
-    return Batch(inputs, _targets(spec, batch, size), masks, states, check_dropout(spec, batch.dropout, size))
+    states = {name: _state(spec, name, state, size) for name, state in batch.states.items()}
+    return Batch(inputs, _targets(spec, batch, size), masks, states, batch.dropout)
 
 
-def check_state(spec: Graph, name: str, state: State, batch: int) -> State:
-    """The initial state of one LSTM, as arrays `[batch, units]`.
-
-    Raises:
-        InputError: naming the layer, the state, the given and the expected shape.
-    """
+def _state(spec: Graph, name: str, state: State, batch: int) -> State:
+    """The initial state of one LSTM, as arrays `[batch, units]`."""
     if name not in spec.lstms:
         known = ", ".join(spec.lstms) or "none: the model has no LSTM"
         raise InputError(f"states are given for {name!r}: expected the name of an LSTM of the model ({known})")
     if not isinstance(state, (tuple, list)) or len(state) != 2:
         raise InputError(f"LSTM {name!r}: its state is State(hidden, cell); given {type(state).__name__}")
-    checked = []
-    for field, value in zip(State._fields, state, strict=True):
-        array = np.asarray(value)
-        expected = (batch, spec.lstms[name].units)
+    arrays = State(*map(np.asarray, state))
+    expected = (batch, spec.lstms[name].units)
+    for field, array in arrays._asdict().items():
         if array.shape != expected:
             raise InputError(
                 f"LSTM {name!r}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]"
             )
-        _numbers(f"LSTM {name!r}: its {field} state", array)
-        _finite(f"LSTM {name!r}: its {field} state", array)
-        checked.append(array)
-    return State(*checked)
+    return arrays
 
 
 def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str | None = None) -> dict[str, Array]:
@@ -129,7 +144,7 @@ def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:
         raise InputError(f"{len(batch.targets)} targets given, expected one for each of {len(spec.outputs)} outputs")
     targets = tuple(np.asarray(target) for target in batch.targets)
     for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=True)):
-        _array(f"target {index}", target, (size, *shape[1:]))
+        _shape(f"target {index}", target, (size, *shape[1:]))
     return targets
 
 
@@ -142,10 +157,13 @@ def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = Fals
     return {name: np.asarray(given[name]) for name in known if name in given}
 
 
-def _array(what: str, array: Array, expected: Shape) -> None:
-    _numbers(what, array)
+def _shape(what: str, array: Array, expected: Shape) -> None:
     if not _fits(array, expected):
         raise InputError(f"{what}: shape is {array.shape}, expected {show(expected)}")
+
+
+def _values(what: str, array: Array) -> None:
+    _numbers(what, array)
     if array.size == 0:
         raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
     _finite(what, array)

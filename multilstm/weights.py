@@ -230,6 +230,25 @@ def check_weights(graph: Graph, weights: Mapping[str, Any]) -> None:
     Raises:
         InputError: naming the weight, what was given and what was expected.
     """
+    check_weight_shapes(graph, weights)
+    for name in graph.weight_shapes:
+        given = np.asarray(weights[name])
+        if given.dtype.kind != "f":
+            raise InputError(f"weight {name!r}: given dtype {given.dtype}, expected float32 or float64; convert it")
+        if not np.isfinite(given).all():
+            first = tuple(int(k) for k in np.argwhere(~np.isfinite(given))[0])
+            raise InputError(
+                f"weight {name!r}: given {given[first]} at {list(first)}, expected finite numbers; the training that "
+                f"made it may have diverged"
+            )
+
+
+def check_weight_shapes(graph: Graph, weights: Mapping[str, Any]) -> None:
+    """Checks that `weights` have the names and shapes of those of the model.
+
+    Raises:
+        InputError: naming the weight, what was given and what was expected.
+    """
     shapes = graph.weight_shapes
     missing, unknown = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes), key=str)
     if missing or unknown:
@@ -244,14 +263,6 @@ def check_weights(graph: Graph, weights: Mapping[str, Any]) -> None:
             raise InputError(
                 f"weight {name!r}: given shape {given.shape}, expected {shape}, in Keras's layout"
                 + ("; it looks transposed" if given.shape == shape[::-1] else "")
-            )
-        if given.dtype.kind != "f":
-            raise InputError(f"weight {name!r}: given dtype {given.dtype}, expected float32 or float64; convert it")
-        if not np.isfinite(given).all():
-            first = tuple(int(k) for k in np.argwhere(~np.isfinite(given))[0])
-            raise InputError(
-                f"weight {name!r}: given {given[first]} at {list(first)}, expected finite numbers; the training that "
-                f"made it may have diverged"
             )
 
 

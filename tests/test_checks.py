@@ -22,7 +22,10 @@ REFUSED = {
     "input_text": ({"inputs": {"input_layer": np.full((2, 5, 4), "a")}}, "dtype is <U1, expected numbers"),
     "input_objects": ({"inputs": {"input_layer": np.full((2, 5, 4), None)}}, "dtype is object, expected numbers"),
     "input_nan": ({"inputs": {"input_layer": NAN}}, r"value nan at \(1, 2, 3\); expected finite numbers"),
-    "no_sequences": ({"inputs": {"input_layer": np.ones((0, 5, 4))}}, "it is empty"),
+    "no_sequences": (
+        {"inputs": {"input_layer": np.ones((0, 5, 4))}, "targets": (np.ones((0, 5, 2)),)},
+        "input .input_layer.: it is empty",
+    ),
     "no_timesteps": ({"inputs": {"input_layer": np.ones((2, 0, 4))}}, "it is empty"),
     "mask_shape": ({"masks": {"input_layer": np.ones((2, 4), bool)}}, r"shape is \(2, 4\), expected \(2, 5\)"),
     "mask_of_nothing": ({"masks": {"lstm": np.ones((2, 5), bool)}}, "mask: unknown 'lstm'"),

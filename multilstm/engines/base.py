@@ -15,12 +15,13 @@ from typing import Any, final
 
 import numpy as np
 
-from multilstm.checks import check_dropout
+from multilstm.checks import check_dropout, check_shapes
 from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import InputError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
 from multilstm.spec import Graph
 from multilstm.state import State
+from multilstm.weights import check_weight_shapes
 
 
 class AbstractProgram(abc.ABC):
@@ -139,10 +140,12 @@ class Executor:
         """Runs all steps of the job, wiring the states of stateful layers from step to step.
 
         Raises:
+            InputError: for arrays whose names or shapes are not those of the spec.
             UnsupportedError: where the engine cannot execute the job.
         """
         start = time.perf_counter()
         key = signature(job)
+        check_weight_shapes(job.spec, job.weights)
         program = self._programs.pop(key, None) or self.engine.prepare(job)
         dtype = stored(job.dtype)
         program.load({name: _cast(value, dtype) for name, value in job.weights.items()}, _slots(job), job.iteration)
@@ -202,16 +205,18 @@ def _slots(job: Job) -> dict[str, Array]:
 
 def _batch(job: Job, step: Step) -> Batch:
     """The step's batch in the job's dtype, dropout masks only where they act."""
-    batch, dtype = step.batch, stored(job.dtype)
+    batch, dtype = check_shapes(job.spec, step.batch), stored(job.dtype)
     training = step.kind in ("gradient", "update")
     if step.kind != "forward" and job.loss is None:
         raise InputError(f"a {step.kind} step needs a loss; given None, expected one of multilstm.training.LOSSES")
+    if step.kind != "forward" and not batch.targets:
+        raise InputError(f"a {step.kind} step needs targets; given none, expected one for each output of the model")
     if step.kind == "update" and job.optimizer is None:
         raise InputError("an update step needs an optimizer; given None")
     dropout = check_dropout(job.spec, batch.dropout, batch.size, step.kind) if training else {}
     return Batch(
         inputs={
-            name: np.asarray(batch.inputs[name]).astype(layer.dtype if layer.dtype == "int32" else dtype)
+            name: batch.inputs[name].astype(layer.dtype if layer.dtype == "int32" else dtype)
             for name, layer in job.spec.inputs.items()
         },
         targets=tuple(_cast(array, dtype) for array in batch.targets),
