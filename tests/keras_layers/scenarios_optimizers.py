@@ -1,4 +1,4 @@
-"""multilstm.keras_layers.SGD, RMSprop and Adam as a Keras user uses them."""
+"""multilstm.keras_layers.SGD, RMSprop, Adam and AdamW as a Keras user uses them."""
 
 import json
 import zipfile
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from harness import BACKEND, compiled, fill, normal, numpy, scenario, uniform, weights
 
-from multilstm.keras_layers import SGD, Adam, RMSprop
+from multilstm.keras_layers import SGD, Adam, AdamW, RMSprop
 
 STEPS = 20
 # What the tests know the rule of: class and arguments by name.
@@ -24,6 +24,8 @@ CASES = {
     "adam_amsgrad": (Adam, {"learning_rate": 0.01, "amsgrad": True}),
     "adam_clipnorm": (Adam, {"learning_rate": 0.01, "clipnorm": 0.01}),
     "adam_decay": (Adam, {"learning_rate": 0.01, "weight_decay": 0.04}),
+    "adamw": (AdamW, {"learning_rate": 0.01}),
+    "adamw_decay": (AdamW, {"learning_rate": 0.01, "beta_1": 0.7, "weight_decay": 0.04}),
 }
 
 
@@ -56,7 +58,7 @@ def optimizer_embedding():
     """Three steps of fit on tokens that stand several times in a batch."""
     x, y = tokens()
     found = {"x": x, "y": y}
-    for name in ("sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm"):
+    for name in ("sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm", "adamw"):
         optimizer, arguments = CASES[name]
         model = embedding_model(optimizer(**arguments))
         found |= weights(model)
@@ -67,14 +69,22 @@ def optimizer_embedding():
 
 @scenario("float64")
 def optimizer_schedule():
-    """A learning-rate schedule, in fit: every step has its own rate."""
+    """A learning-rate schedule, in fit: every step has its own rate, and weights decay by it."""
     found = {"x": normal(2, 3), "y": uniform(2, 1)}
-    for optimizer in (SGD, RMSprop, Adam):
-        rate = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.5)
-        model = compiled(fill(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])), optimizer(rate))
-        found |= weights(model)
-        model.fit(found["x"], found["y"], epochs=5, verbose=0)
-        found |= weights(model, f"{optimizer.__name__}_after")
+    make = keras.optimizers.schedules
+    for schedule in (
+        make.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.6),
+        make.CosineDecay(0.01, 4, alpha=0.3, warmup_target=0.1, warmup_steps=2),
+        make.PiecewiseConstantDecay([1, 3], [0.1, 0.03, 0.07]),
+        make.InverseTimeDecay(0.1, decay_steps=3, decay_rate=0.7),
+        make.PolynomialDecay(0.1, decay_steps=3, end_learning_rate=0.03, power=1.7),
+    ):
+        for optimizer in (SGD, RMSprop, Adam, AdamW):
+            rule = optimizer(schedule, weight_decay=0.3)
+            model = compiled(fill(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])), rule)
+            found |= weights(model)
+            model.fit(found["x"], found["y"], epochs=5, verbose=0)
+            found |= weights(model, f"{optimizer.__name__}_{type(schedule).__name__}_after")
     return found
 
 
@@ -103,7 +113,7 @@ def optimizer_save_and_load(folder, *others):
     """A compiled model saved after two steps, here or on a backend before, goes on training here."""
     x, y = tokens()
     found = {"x": x, "y": y}
-    for name in ("sgd_momentum", "rmsprop_centered", "adam"):
+    for name in ("sgd_momentum", "rmsprop_centered", "adam", "adamw"):
         optimizer, arguments = CASES[name]
         model = embedding_model(optimizer(**arguments))
         found |= weights(model)
@@ -149,5 +159,10 @@ def plain_optimizers(folder, *others):
             f"{name}": numpy(variable),
             f"{name}_arguments": json.dumps({"class": optimizer.__name__, **arguments}),
         }
+    variable = keras.Variable(found["start"], dtype="float64")
+    made = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.6))
+    for gradient in gradients:
+        made.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    found["schedule"] = numpy(variable)
     found["backend"] = BACKEND
     return found

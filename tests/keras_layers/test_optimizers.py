@@ -1,11 +1,11 @@
-"""multilstm.keras_layers.SGD, RMSprop and Adam in a Keras user's hands, on every backend, against NumPy."""
+"""multilstm.keras_layers.SGD, RMSprop, Adam and AdamW in a Keras user's hands, on every backend, against NumPy."""
 
 import json
 
 import numpy as np
 import pytest
 
-from multilstm import training
+from multilstm import schedules, training
 
 # As in scenarios_optimizers.py, whose arguments are compared with these.
 CASES = {
@@ -21,8 +21,17 @@ CASES = {
     "adam_amsgrad": ("Adam", {"learning_rate": 0.01, "amsgrad": True}),
     "adam_clipnorm": ("Adam", {"learning_rate": 0.01, "clipnorm": 0.01}),
     "adam_decay": ("Adam", {"learning_rate": 0.01, "weight_decay": 0.04}),
+    "adamw": ("AdamW", {"learning_rate": 0.01}),
+    "adamw_decay": ("AdamW", {"learning_rate": 0.01, "beta_1": 0.7, "weight_decay": 0.04}),
 }
-RULES = {"SGD": training.SGD, "RMSprop": training.RMSprop, "Adam": training.Adam}
+RULES = {"SGD": training.SGD, "RMSprop": training.RMSprop, "Adam": training.Adam, "AdamW": training.AdamW}
+SCHEDULES = (
+    schedules.ExponentialDecay(0.1, 2, 0.6),
+    schedules.CosineDecay(0.01, 4, 0.3, 0.1, 2),
+    schedules.PiecewiseConstantDecay([1, 3], [0.1, 0.03, 0.07]),
+    schedules.InverseTimeDecay(0.1, 3, 0.7),
+    schedules.PolynomialDecay(0.1, 3, 0.03, 1.7),
+)
 FIXED = "fixed upstream, remove the row and what ours does about it"
 
 
@@ -33,32 +42,27 @@ class Amsgrad(training.Adam):
     def slots(self):
         return ("momentum", "velocity", "largest")
 
-    def step(self, weight, gradient, slots, coefficients):
-        _, after = super().step(weight, gradient, slots, coefficients)
+    def _rule(self, weight, gradient, slots, coefficients):
+        _, after = super()._rule(weight, gradient, slots, coefficients)
         after["largest"] = np.maximum(slots["largest"], after["velocity"])
         move = coefficients["rate"] * after["momentum"] / (np.sqrt(after["largest"]) + self.epsilon)
         return weight - move, after
 
 
 class Trained:
-    """Weights under one optimizer: gradients are clipped, weights decay, and the rule is that of multilstm.training."""
+    """Weights under one optimizer, by the rules of multilstm.training."""
 
     def __init__(self, case, weights):
         rule, arguments = case[0], dict(case[1])
-        self.clipnorm, self.decay = arguments.pop("clipnorm", None), arguments.pop("weight_decay", 0.0)
         self.rule = (Amsgrad if arguments.pop("amsgrad", False) else RULES[rule])(**arguments)
         self.weights = [np.array(weight, "float64") for weight in weights]
         self.slots = [{slot: np.zeros_like(w) for slot in self.rule.slots} for w in self.weights]
         self.iteration = 0
 
     def apply(self, gradients):
-        for i, gradient in enumerate(gradients):
-            norm = np.sqrt((gradient**2).sum())
-            if self.clipnorm is not None and norm > self.clipnorm:
-                gradient = gradient * self.clipnorm / norm
-            weight = self.weights[i] * (1 - self.decay * self.rule.learning_rate)
-            coefficients = self.rule.coefficients(self.iteration)
-            self.weights[i], self.slots[i] = self.rule.step(weight, gradient, self.slots[i], coefficients)
+        coefficients = self.rule.coefficients(self.iteration)
+        for i, gradient in self.rule.clip(dict(enumerate(gradients))).items():
+            self.weights[i], self.slots[i] = self.rule.step(self.weights[i], gradient, self.slots[i], coefficients)
         self.iteration += 1
         return self
 
@@ -91,7 +95,7 @@ def test_twenty_steps_in_float64(ran, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm"]
+    "name", ["sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm", "adamw"]
 )
 def test_repeated_tokens_of_an_embedding(ran, arrays, name):
     found = ran("optimizer_embedding")
@@ -102,23 +106,18 @@ def test_repeated_tokens_of_an_embedding(ran, arrays, name):
         np.testing.assert_allclose(actual, desired, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
 @pytest.mark.parametrize("name", RULES)
-def test_learning_rate_schedule(ran, arrays, backend, name):
-    """On TensorFlow a schedule computes in float32, in float64 too: what is checked is that it does, and no worse."""
+def test_learning_rate_schedule(ran, arrays, name, schedule):
     found = ran("optimizer_schedule")
-    kernel, bias = (weight.astype("float64") for weight in arrays(found))
-    slots = [{slot: np.zeros_like(w) for slot in RULES[name]().slots} for w in (kernel, bias)]
-    for step in range(5):
-        rule = RULES[name](0.1 * 0.5 ** (step / 2))
+    trained = Trained((name, {"learning_rate": schedule, "weight_decay": 0.3}), arrays(found))
+    for _ in range(5):
+        kernel, bias = trained.weights
         d_output = 2 * (found["x"] @ kernel + bias - found["y"]) / len(found["x"])
-        coefficients = rule.coefficients(step)
-        d_kernel = found["x"].T @ d_output
-        kernel, slots[0] = rule.step(kernel, d_kernel, slots[0], coefficients)
-        bias, slots[1] = rule.step(bias, d_output.sum(0), slots[1], coefficients)
-    after = arrays(found, f"{name}_after")
-    error = max(np.abs(actual - desired).max() for actual, desired in zip(after, (kernel, bias), strict=True))
-    assert error <= (1e-7 if backend == "tensorflow" else 1e-13)
-    assert (error > 1e-12) == (backend == "tensorflow"), "fixed upstream, remove, and the note in optimizers.py"
+        trained.apply([found["x"].T @ d_output, d_output.sum(0)])
+    after = arrays(found, f"{name}_{type(schedule).__name__}_after")
+    for actual, desired in zip(after, trained.weights, strict=True):
+        np.testing.assert_allclose(actual, desired, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("option", ["accumulation", "average", "clipvalue", "global_clipnorm", "loss_scale"])
@@ -128,7 +127,7 @@ def test_options_are_keras_own(ran, arrays, option):
         np.testing.assert_allclose(ours, plain, rtol=0, atol=3e-7)
 
 
-@pytest.mark.parametrize("name", ["sgd_momentum", "rmsprop_centered", "adam"])
+@pytest.mark.parametrize("name", ["sgd_momentum", "rmsprop_centered", "adam", "adamw"])
 def test_training_goes_on_from_files_of_this_and_of_other_backends(ran, arrays, name):
     found = ran("optimizer_save_and_load")
     saved = CASES[name][0]
@@ -156,6 +155,14 @@ def test_plain_embedding_is_wrong_on_tensorflow(ran, arrays, backend, name):
 @pytest.mark.parametrize("name", ["sgd_momentum", "sgd_decay", "adam", "adam_amsgrad"])
 def test_plain_float64_is_rounded_to_float32_on_tensorflow(ran, backend, name):
     assert (twenty_steps(ran("plain_optimizers"), name) > 1e-10) == (backend == "tensorflow"), FIXED
+
+
+def test_plain_schedule_is_rounded_to_float32_on_tensorflow(ran, backend):
+    found = ran("plain_optimizers")
+    trained = Trained(("SGD", {"learning_rate": SCHEDULES[0]}), [found["start"]])
+    for gradient in found["gradients"]:
+        trained.apply([gradient])
+    assert (relative(found["schedule"], trained.weights[0]) > 1e-12) == (backend == "tensorflow"), FIXED
 
 
 def test_plain_file_of_torch_names_a_class_of_torch(ran, backend):
