@@ -136,15 +136,15 @@ def parity(
 ) -> Report:
     """Compares engines with the float64 reference on a user's own model and data.
 
-    Outputs, sequences, states and parameter counts always; gradients with `targets` and `loss`; 100 updates with an
-    `optimizer` too.
+    Outputs, sequences, states and parameter counts always; with `targets` and `loss` the gradients of weights, of float
+    inputs, and of given states; with an `optimizer` 100 updates, in float64.
 
     Args:
         spec: the model.
         inputs: see `run`.
         targets: an array for every output of the model.
         loss: `categorical_crossentropy` or `mean_squared_error`.
-        optimizer: from `multilstm.training`.
+        optimizer: from `multilstm.training`; its learning rate may be a schedule of `multilstm.schedules`.
         weights: see `run`.
         states: see `run`.
         mask: see `run`.

@@ -70,8 +70,11 @@ class KerasTorchProgram(AbstractKerasProgram):
         loss = self.total_loss(wanted, outputs, self.model.losses)
         if self.model.trainable_variables or others:  # PyTorch refuses to differentiate by nothing
             loss.backward()
-        unused = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in others]
-        return loss, outputs, [variable.value.grad for variable in self.model.trainable_variables] + unused
+        weights = [variable.value for variable in self.model.trainable_variables]
+        if kind == "update":
+            return loss, outputs, [weight.grad for weight in weights]
+        found = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights + others]
+        return loss, outputs, found
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -19,6 +19,12 @@ class _Portable:
         """As `keras.optimizers.Optimizer.apply`."""
         return super().apply([_dense(gradient) for gradient in grads], trainable_variables)  # type: ignore[misc]
 
+    def _filter_empty_gradients(self, grads: Any, vars: Any) -> Any:  # noqa: A002 - Keras's name
+        """A weight that the loss does not depend on has a gradient of zero, as on JAX: it decays like the others."""
+        super()._filter_empty_gradients(grads, vars)  # type: ignore[misc] # warns, and raises where there are only such
+        zeros = [ops.zeros_like(v) if g is None else g for g, v in zip(grads, vars, strict=True)]
+        return zeros, list(vars)
+
     def _apply_weight_decay(self, variables: Any) -> None:
         given = self.weight_decay
         if given is not None and keras.backend.backend() == "tensorflow":

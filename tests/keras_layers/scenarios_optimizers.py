@@ -88,6 +88,25 @@ def optimizer_schedule():
     return found
 
 
+def half_used(optimizer):
+    """A model of which half of the weights have nothing to do with the loss."""
+    x = keras.Input((3, 2))
+    forward, _ = keras.layers.Bidirectional(keras.layers.LSTM(2), merge_mode=None)(x)
+    return compiled(fill(keras.Model(x, keras.layers.Dense(1)(forward))), optimizer)
+
+
+@scenario("float64")
+def optimizer_unused_weights():
+    """Two steps of fit."""
+    found = {}
+    for name, make in (("ours", AdamW), ("plain", keras.optimizers.AdamW)):
+        model = half_used(make(0.1, weight_decay=0.5))
+        found |= weights(model)
+        model.fit(normal(2, 3, 2), normal(2, 1), epochs=2, verbose=0)
+        found |= weights(model, f"{name}_after")
+    return found
+
+
 @scenario()
 def optimizer_options():
     """The options of every Keras optimizer still do what they do in Keras's own (on JAX and PyTorch, to the bit)."""

@@ -120,6 +120,17 @@ def test_learning_rate_schedule(ran, arrays, name, schedule):
         np.testing.assert_allclose(actual, desired, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("whose", ["ours", "plain"])
+def test_weights_that_the_loss_does_not_depend_on_decay(ran, arrays, backend, whose):
+    found = ran("optimizer_unused_weights")
+    start, after = arrays(found), arrays(found, f"{whose}_after")
+    assert len(start) == len(after) == 8
+    decays = whose == "ours" or backend == "jax"
+    for weight, actual in zip(start[3:6], after[3:6], strict=True):
+        desired = weight * (0.95**2 if decays else 1.0)
+        np.testing.assert_allclose(actual, desired, rtol=1e-7, err_msg="" if whose == "ours" else FIXED)
+
+
 @pytest.mark.parametrize("option", ["accumulation", "average", "clipvalue", "global_clipnorm", "loss_scale"])
 def test_options_are_keras_own(ran, arrays, option):
     found = ran("optimizer_options")
