@@ -669,7 +669,7 @@ def test_an_empty_batch_gives_empty_outputs_and_no_gradient():
 @pytest.mark.parametrize("token", [-1, 4])
 def test_tokens_outside_of_the_vocabulary_are_refused(token):
     spec = Sequential([Embedding(4, FEATURES), LSTM(UNITS)], input_shape=(None,), input_dtype="int32")
-    with pytest.raises(InputError, match="tokens must be from 0 to 3"):
+    with pytest.raises(InputError, match=f"Embedding 'embedding': token {token} .*expected 0 to 3"):
         answer(spec, "forward", Batch({"input_layer": np.array([[1, token]])}))
 
 
