@@ -72,8 +72,8 @@ TABLE: tuple[Tolerance, ...] = (
     ),
     Tolerance(
         "float32", "cpu", GRADIENTS, 0.0, 2e-5, "tensor",
-        "170 eps, for sums of up to 10,000 terms in another order. Measured: 14% of the row for weights (2.8e-6), 5% for "
-        "inputs (1e-6), 1.4% for states",
+        "170 eps, for sums of up to 10,000 terms in another order. Measured: 14% of the row for weights (2.8e-6), 5% "
+        "for inputs (1e-6), 1.4% for states",
     ),
     Tolerance(
         "float32", "cpu", CURVES_BUT_ACCURACY, 1e-4, 0.0, "value",
@@ -94,8 +94,8 @@ TABLE: tuple[Tolerance, ...] = (
     ),
     Tolerance(
         "mixed_bfloat16", "cpu", GRADIENTS, 0.0, 0.25, "tensor",
-        "32 eps of bfloat16, for sums whose terms were rounded to it. Measured: 42% of the row for weights (0.1), 9% for "
-        "inputs, 4% for states",
+        "32 eps of bfloat16, for sums whose terms were rounded to it. Measured: 42% of the row for weights (0.1), 9% "
+        "for inputs, 4% for states",
     ),
     Tolerance(
         "mixed_float16", "cpu", FORWARD, 8e-3, 8e-3, "value",
