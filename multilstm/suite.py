@@ -186,9 +186,9 @@ def _run_part(
         where = (case.name, engine, options.device, dtype, options.layers)
         cells.append(Cell(*where, seconds, implementation, comparison))
     cells = judge(case, cells)
-    raised = [cell for cell in cells if cell.verdict == "error"]
-    if raised and part == "forward" and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):
-        return _with(cells, raised, str(explain_error(pool, engine, case, dtype, options)))
+    broken = [cell for cell in cells if cell.verdict == "error"]
+    if broken and part == "forward" and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):
+        return _with(cells, broken, str(explain_error(pool, engine, case, dtype, options)))
     wrong = [cell for cell in cells if cell.verdict == "diverges" and cell.kind in FORWARD]
     return _with(cells, wrong, str(explain(pool, engine, case, dtype, options))) if wrong else cells
 
