@@ -102,6 +102,7 @@ def parity(
     timesteps: int | None = None,
     timeout: float | None = None,
     verbose: Flag = False,
+    shrink: Path = None,
     json: Path = None,
 ) -> int:
     """Run cases on every engine and compare each answer with the float64 reference.
@@ -141,6 +142,8 @@ def parity(
         Seconds after which a job is given up: 600, or 3600 with `--full`, if left out.
     verbose
         One row a case instead of one row a program.
+    shrink
+        Shrink what diverges to the smallest model that does, and write a script for each into this folder.
     json
         Write the report to this file; `-` is standard output.
     """
@@ -184,10 +187,69 @@ def parity(
     if json is not None:
         write_text(json, report.to_json())
     show(report, console, verbose)
+    if shrink is not None and report.failures:
+        from multilstm.fuzz import shrink_failures
+        from multilstm.report.terminal import show_campaign
+
+        show_campaign(shrink_failures(cases, cells, options, shrink, _say), shrink, console)
     if not report.cells:
         return EngineUnavailableError.exit_code
     weak = report.counts["known"] + report.counts["unsupported"] + len(skipped)
     return 1 if report.failures or not report.agrees or (strict and weak) else 0
+
+
+@app.command
+def fuzz(
+    *,
+    seconds: float = 300.0,
+    seed: int = 0,
+    engine: Names = (),
+    layers: Literal["portable", "plain"] = "portable",
+    device: Literal["cpu", "gpu"] = "cpu",
+    folder: str = "multilstm-fuzz",
+) -> int:
+    """Draw random models, compare them, and shrink what diverges to a short script.
+
+    Given the same seed and folder again, it goes on where it was left.
+
+    Parameters
+    ----------
+    seconds
+        Begin no further round of models after so long.
+    seed
+        Of all that is drawn.
+    engine
+        Engines to judge; all that are installed if left out.
+    layers
+        `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
+    device
+        Where the engines run.
+    folder
+        Where the count of what was done, and a script for each finding, are written.
+    """
+    import math
+
+    from multilstm.api import available
+    from multilstm.fuzz import open_campaign, run_campaign
+    from multilstm.report.terminal import show_campaign
+
+    try:
+        from multilstm.fuzz.strategies import draw_samples
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise EngineUnavailableError(
+            "multilstm fuzz needs hypothesis, not installed here; install it with: pip install 'multilstm[fuzz]'"
+        ) from None
+    if not 0 <= seconds < math.inf or seed < 0:
+        raise UsageError(f"--seconds and --seed must be finite and not negative, given {seconds} and {seed}")
+    engines, skipped = available(engine)
+    if not engines:
+        raise EngineUnavailableError(f"no engine can run here: {'; '.join(skipped.values())}")
+    campaign = open_campaign(folder, seed, layers)
+    run_campaign(campaign, folder, engines, device, seconds, draw_samples, _say)
+    show_campaign(campaign, folder, _console())
+    return 1 if campaign.findings else 0
 
 
 class _Following:
@@ -223,6 +285,11 @@ class _Following:
         elapsed = time.perf_counter() - self._start
         line = f"[{self._done}/{self._jobs}] {elapsed:5.0f} s  {engine} {printable(case)} {dtype} {part}: {verdict}"
         self._errors.print(line, markup=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    """A line of progress, on stderr, beside the result."""
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
 
 
 def _console(json: str | None = None) -> Console:

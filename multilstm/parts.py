@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -113,10 +113,10 @@ def execute(pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, op
         "program": case.training_steps,
         "updates": case.update_steps,
     }[part]()
-    weights = case.weights if case.weights is not None else discriminating_weights(case.spec, case.seed)
+    weights = weights_of(case)
     if engine == "reference":  # it computes in float64, from what the others are given
         weights = {name: rounded(array, dtype) for name, array in weights.items()}
-        steps = (_rounded_step(step, dtype) for step in steps)
+        steps = (rounded_step(step, dtype) for step in steps)
     job = Job(
         case.spec,
         weights,
@@ -145,13 +145,19 @@ def execute(pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, op
     return merged
 
 
+def weights_of(case: Case) -> Mapping[str, Array]:
+    """The weights of a case: its own, or those that its seed makes."""
+    return case.weights if case.weights is not None else discriminating_weights(case.spec, case.seed)
+
+
 def rounded(array: Array, dtype: str) -> Array:
     """The array in the dtype that arrays of such a job have; integers and booleans as they are."""
     kept = np.dtype(stored(dtype))
     return array.astype(kept) if array.dtype.kind == "f" and array.dtype.itemsize > kept.itemsize else array
 
 
-def _rounded_step(step: Step, dtype: str) -> Step:
+def rounded_step(step: Step, dtype: str) -> Step:
+    """The step with its arrays in the precision of `dtype`."""
     batch = step.batch
     return dataclasses.replace(
         step,

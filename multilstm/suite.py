@@ -7,6 +7,7 @@ every case once, in float64.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
 import threading
@@ -15,7 +16,9 @@ from typing import Any
 
 from multilstm.case import Case
 from multilstm.compare import VERDICTS, Comparison, Rounding, Tolerance, compare, tolerance
+from multilstm.compare.tolerances import FORWARD
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
+from multilstm.explain import explain, explain_error, first_block
 from multilstm.job import Array
 from multilstm.known import judge
 from multilstm.parts import Options, Quantities, collect, execute, parts, rounded
@@ -25,13 +28,26 @@ from multilstm.workers import WorkerPool
 Progress = Callable[[str, str, str, str, Sequence[Cell]], None]  # engine, case, dtype, part, its cells
 
 
-def run_suite(cases: Sequence[Case], options: Options, progress: Progress = lambda *_: None) -> tuple[Cell, ...]:
+def suite_pool(options: Options) -> WorkerPool:
+    """Worker processes for a suite: as many at work at a time as there are cores, which they share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parallel = min(cores, len(options.engines) + 1)
+    return WorkerPool(options.timeout_s, threads=max(1, cores // parallel), parallel=parallel)
+
+
+def run_suite(
+    cases: Sequence[Case],
+    options: Options,
+    progress: Progress = lambda *_: None,
+    pool: WorkerPool | None = None,
+) -> tuple[Cell, ...]:
     """Runs every case on every engine and judges it.
 
     Args:
         cases: what to run.
         options: how.
         progress: called from worker threads after each part.
+        pool: what `suite_pool` returned, for several suites in a row; None: processes of its own.
 
     Returns:
         All cells, by case, engine and dtype, in the order given.
@@ -39,13 +55,10 @@ def run_suite(cases: Sequence[Case], options: Options, progress: Progress = lamb
     Raises:
         EngineUnavailableError: where an engine of `options.engines` cannot run here.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    everyone = len(options.engines) + 1
-    parallel = min(cores, everyone)
     stop = threading.Event()
-    with WorkerPool(options.timeout_s, threads=max(1, cores // parallel), parallel=parallel) as pool:
+    with suite_pool(options) if pool is None else contextlib.nullcontext(pool) as pool:
         reference = _Reference(pool, options)
-        with concurrent.futures.ThreadPoolExecutor(everyone) as threads:
+        with concurrent.futures.ThreadPoolExecutor(len(options.engines) + 1) as threads:
             desired: concurrent.futures.Future[Any] = threads.submit(reference.compute, cases, stop)
             judged: list[concurrent.futures.Future[Any]] = [
                 threads.submit(_run_engine, pool, engine, cases, options, reference, progress, stop)
@@ -165,10 +178,29 @@ def _run_part(
             comparison = Comparison(quantity, verdict, message=str(error))
         else:
             row = tolerance(dtype, options.device, quantity, options.atol, options.rtol)
-            comparison = _compare_all(quantity, actual.get(quantity, []), desired.get(quantity, []), row)
+            pair = actual.get(quantity, []), desired.get(quantity, [])
+            comparison = _compare_all(quantity, *pair, row)
+            if comparison.verdict == "diverges" and pair[0] and pair[1]:
+                block = first_block(case.spec, quantity, pair[0][0], pair[1][0], row)
+                comparison = dataclasses.replace(comparison, explanation=block)
         where = (case.name, engine, options.device, dtype, options.layers)
         cells.append(Cell(*where, seconds, implementation, comparison))
-    return judge(case, cells)
+    cells = judge(case, cells)
+    broken = [cell for cell in cells if cell.verdict == "error"]
+    if broken and part == "forward" and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):
+        return _with(cells, broken, str(explain_error(pool, engine, case, dtype, options)))
+    wrong = [cell for cell in cells if cell.verdict == "diverges" and cell.kind in FORWARD]
+    return _with(cells, wrong, str(explain(pool, engine, case, dtype, options))) if wrong else cells
+
+
+def _with(cells: list[Cell], wrong: list[Cell], explanation: str) -> list[Cell]:
+    """The cells, those that are wrong with an explanation that they share."""
+    return [
+        dataclasses.replace(cell, comparison=dataclasses.replace(cell.comparison, explanation=explanation))
+        if cell in wrong
+        else cell
+        for cell in cells
+    ]
 
 
 def _compare_all(quantity: str, actual: list[Array], desired: list[Array], row: Tolerance) -> Comparison:

@@ -37,7 +37,10 @@ def model(tmp_path):
     return "model.json"
 
 
-@pytest.mark.parametrize("command", [[], ["parity"], ["doctor"], ["summary"]], ids=lambda c: " ".join(c) or "alone")
+COMMANDS = ("", "parity", "doctor", "summary", "fuzz")
+
+
+@pytest.mark.parametrize("command", [name.split() for name in COMMANDS], ids=lambda c: " ".join(c) or "alone")
 def test_help_exits_with_0_and_fits_80_columns(run, command):
     done = run(*command, "--help")
     assert done.returncode == 0

@@ -14,6 +14,8 @@ MODULES = (
     "multilstm.job",
     "multilstm.training",
     "multilstm.report.summary",
+    "multilstm.explain",
+    "multilstm.fuzz",
     "multilstm.engines.base",
     "multilstm.engines.registry",
 )

@@ -41,6 +41,7 @@ class Comparison:
         tolerance: the row applied, as text.
         rounding: float32 bits, for forward quantities in float64.
         message: what is wrong, with the worst place and both values; empty where all is well.
+        explanation: of what diverges, the cause and the first place at which it parts (see `multilstm.explain`).
     """
 
     quantity: str
@@ -51,6 +52,7 @@ class Comparison:
     tolerance: str = ""
     rounding: Rounding = NOTHING
     message: str = ""
+    explanation: str = ""
 
 
 def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tolerance) -> Comparison:

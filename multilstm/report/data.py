@@ -116,6 +116,7 @@ class Report:
             raise ParityError(f"nothing was compared ({skipped})")
         lines = [
             f"{cell.engine} {cell.case} {cell.dtype} {cell.layers}: {cell.comparison.message or cell.verdict}"
+            + (f" ({cell.comparison.explanation})" if cell.comparison.explanation else "")
             for cell in self.failures
         ]
         shown = lines[:20] + ([f"... and {len(lines) - 20} more"] if len(lines) > 20 else [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +13,9 @@ from rich.table import Table
 from multilstm.compare.comparison import AGREES, VERDICTS
 from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.report.data import Cell, Report, weakest
+
+if TYPE_CHECKING:
+    from multilstm.fuzz import Campaign
 
 ASPECTS = {
     "counts": EXACT,
@@ -112,21 +116,38 @@ def _legend(report: Report, console: Console) -> None:
 
 def _failures(report: Report, console: Console) -> None:
     """Each failing job or quantity once: what a part's quantities share is said once."""
-    lines: dict[tuple[str, str, str, str], list[str]] = {}
+    lines: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in report.failures:
-        where = (cell.engine, cell.case, cell.dtype)
-        if cell.verdict == "error":
-            lines.setdefault((*where, cell.comparison.message), []).append(cell.comparison.quantity)
-        else:
-            lines.setdefault((*where, cell.kind), []).append(cell.comparison.message)
+        what = cell.comparison.message if cell.verdict == "error" else cell.kind
+        lines.setdefault((cell.engine, cell.case, cell.dtype, what), []).append(cell)
     if lines:
         console.print()
     if len(lines) > FAILURES_SHOWN:
         console.print(f"the first {FAILURES_SHOWN} of {len(lines)} differences (all of them with --json):")
-    for (engine, case, dtype, what), found in list(lines.items())[:FAILURES_SHOWN]:
-        count = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        text = what if what not in FORWARD and " " in what else found[0]
-        console.print(f"[bold red]x[/] {engine} {_shown(case)} {dtype}: {_shown(text)}{count}", highlight=False)
+    said: set[str] = set()  # all forward quantities of a case share an explanation
+    for (engine, case, dtype, _), found in list(lines.items())[:FAILURES_SHOWN]:
+        first, count = found[0].comparison, f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        console.print(
+            f"[bold red]x[/] {engine} {_shown(case)} {dtype}: {_shown(first.message)}{count}", highlight=False
+        )
+        why = f"{engine} {case} {dtype} {first.explanation}"
+        if first.explanation and why not in said:
+            said.add(why)
+            console.print(f"  {_shown(first.explanation)}", highlight=False)
+
+
+def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
+    """Prints what a campaign of `multilstm fuzz` did and found."""
+    console.print()
+    for name, finding in campaign.findings.items():
+        title, count = _shown(finding["title"]), _count(finding["samples"], "model")
+        where = _shown(f"{folder}/{name}.py")
+        console.print(f"[bold red]x[/] {finding['engine']}, {count}: {title} -> {where}", highlight=False)
+    if campaign.ran:
+        ran = ", ".join(f"{engine} {count:,}" for engine, count in campaign.ran.items())
+        verdict = "[bold red]they do not agree[/]" if campaign.findings else "[bold green]all agree[/]"
+        done = f"{_count(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
+        console.print(f"{done}: {verdict}", highlight=False)
 
 
 def _known(report: Report, console: Console) -> None:

@@ -64,6 +64,7 @@ def test_json_has_the_promised_fields_and_no_infinity():
         "case": "case", "engine": "jax-scan", "device": "cpu", "dtype": "float32", "layers": "plain",
         "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,
         "tolerance": "1e-06", "seconds": 0.5, "implementation": "lax.scan", "message": "worst",
+        "explanation": "",
         "rounding": {"values": 0, "near": 0, "differing": 0},
     }  # fmt: skip
 
@@ -164,3 +165,14 @@ def test_no_space_left_leaves_the_old_file(tmp_path, monkeypatch):
         write_text(str(path), "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_explanation_is_said_once_for_all_that_it_explains():
+    why = "semantics: first in LSTM 'lstm', timestep 0, gate f"
+    names = ("hidden:lstm", "cell:lstm")
+    report = Report(tuple(cell("diverges", name, message=f"{name}: far", explanation=why) for name in names), {})
+    printed = text(report)
+    assert printed.count("gate f") == 1
+    assert all(f"{name}: far" in printed for name in names)
+    with pytest.raises(ParityError, match="gate f"):
+        report.check()

@@ -1,0 +1,45 @@
+"""Models made of a part of another."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from multilstm.errors import MultilstmError
+from multilstm.spec import Call, Graph, Ref
+
+
+def changed(spec: Graph, **changes: Any) -> Graph | None:
+    """The model with changes; None where they do not fit together."""
+    layers = {layer.name: layer for layer in changes.get("layers", spec.layers)}
+    calls, outputs = changes.get("calls", spec.calls), changes.get("outputs", spec.outputs)
+    taken = [*outputs, *(ref for call in calls for ref in (*call.inputs, *call.initial_state))]
+    if any(ref.output >= layers[calls[ref.call].layer].output_count for ref in taken):
+        return None
+    try:
+        return dataclasses.replace(spec, **changes)
+    except MultilstmError:
+        return None
+
+
+def pruned(spec: Graph, calls: tuple[Call, ...], outputs: tuple[Ref, ...]) -> Graph | None:
+    """The model of those calls that its outputs need; None where they do not fit together."""
+    needed = {ref.call for ref in outputs}
+    for index in reversed(range(len(calls))):
+        if index in needed:
+            needed |= {ref.call for ref in (*calls[index].inputs, *calls[index].initial_state)}
+    place = {old: new for new, old in enumerate(sorted(needed))}
+
+    def moved(refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        return tuple(Ref(place[ref.call], ref.output) for ref in refs)
+
+    kept = tuple(Call(calls[i].layer, moved(calls[i].inputs), moved(calls[i].initial_state)) for i in sorted(needed))
+    names = {call.layer for call in kept}
+    return changed(
+        spec,
+        layers=tuple(layer for layer in spec.layers if layer.name in names),
+        calls=kept,
+        outputs=moved(outputs),
+        sequential=False,
+        input_order=tuple(name for name in spec.input_order if name in names),
+    )

@@ -1,0 +1,144 @@
+"""A sample: a small case that is wholly determined by a spec and a few integers, so that it can be drawn, shrunk, sent.
+
+Every number is `rng.uniform(-1, 1, shape).round(2)`, as float32, from one generator: the weights in the order of the
+spec first, then what each batch needs. A script of a few lines makes the same ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multilstm.case import Case
+from multilstm.dropout import draw_dropout
+from multilstm.job import Array, Batch
+from multilstm.spec import Embedding, Graph, Masking, from_json, to_json
+from multilstm.state import State
+
+Bits = tuple[tuple[bool, ...], ...]
+
+
+def numbers(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """Float32 numbers in [-1, 1] of two decimals, `shape`."""
+    return rng.uniform(-1, 1, shape).round(2).astype("float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A model and the sizes of its data; the recipe of its batches.
+
+    Attributes:
+        spec: the model.
+        batch: how many sequences.
+        timesteps: how many, where the model leaves that open.
+        count: how many batches pass through the model, one after the other.
+        mask: `[batch][timesteps]`, True where a timestep counts: what a Masking or an Embedding of the model is to
+            mask, or else the mask that is given with the inputs; None: no mask.
+        states: the LSTMs whose initial state is given with every batch.
+        loss: of every output; None: no gradients.
+        seed: of all numbers.
+    """
+
+    spec: Graph
+    batch: int = 1
+    timesteps: int = 1
+    count: int = 1
+    mask: Bits | None = None
+    states: tuple[str, ...] = ()
+    loss: str | None = None
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def case(self, name: str) -> Case:
+        """The sample as a case of that name."""
+        return Case(name, "drawn", self.spec, self, loss=self.loss, weights=self.weights())
+
+    def weights(self) -> dict[str, Array]:
+        """Every weight by `layer/weight`."""
+        return self._weights(np.random.default_rng(self.seed))
+
+    def _weights(self, rng: np.random.Generator) -> dict[str, Array]:
+        return {name: numbers(rng, shape) for name, shape in self.spec.weight_shapes.items()}
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """All batches, the same ones in every epoch."""
+        rng = np.random.default_rng(self.seed)
+        self._weights(rng)
+        for _ in range(self.count):
+            yield self._batch(rng)
+
+    def _batch(self, rng: np.random.Generator) -> Batch:
+        keep = None if self.mask is None else np.array(self.mask, bool)
+        inputs: dict[str, Array] = {}
+        masks: dict[str, Array] = {}
+        for name, layer in self.spec.inputs.items():
+            shape = (self.batch, *(self.timesteps if size is None else size for size in layer.shape))
+            reader = self._reader(name)
+            if isinstance(reader, Embedding):
+                values = rng.integers(reader.mask_zero, reader.input_dim, shape, dtype=np.int32)
+            else:
+                values = numbers(rng, shape)
+            if keep is not None and values.shape[:2] == keep.shape:
+                if isinstance(reader, Embedding) and reader.mask_zero:
+                    values[~keep] = 0
+                elif isinstance(reader, Masking):
+                    values[~keep] = reader.mask_value
+                elif values.ndim == 3:
+                    masks[name] = keep
+            inputs[name] = values
+        states = {
+            name: State(*(numbers(rng, (self.batch, self.spec.lstms[name].units)) for _ in State._fields))
+            for name in self.states
+        }
+        sizes = ((self.batch, *(self.timesteps if n is None else n for n in s[1:])) for s in self.spec.output_shapes)
+        targets = tuple(np.abs(numbers(rng, size)) for size in sizes) if self.loss is not None else ()
+        return Batch(inputs, targets, masks, states, draw_dropout(rng, self.spec, self.batch, self.timesteps))
+
+    def _reader(self, name: str) -> Any:
+        """The first layer that takes the input of that name."""
+        for call in self.spec.calls:
+            if call.inputs and self.spec.calls[call.inputs[0].call].layer == name:
+                return self.spec.layer(call.layer)
+        return None
+
+    def to_json(self) -> str:
+        """The sample as JSON text."""
+        made = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.dumps({**made, "spec": json.loads(to_json(self.spec))})
+
+
+def sample_of(case: Case) -> Sample:
+    """A sample with the model of a case, as many numbers, and the mask of its first batch; its numbers are drawn."""
+    batches = list(case.forward.batches())
+    batch = batches[0]
+    lengths = [array.shape[1] for array in batch.inputs.values() if array.ndim > 1]
+    sample = Sample(case.spec, batch.size, max(lengths, default=1), len(batches), None, tuple(batch.states), case.loss)
+    for name, values in batch.inputs.items():
+        reader, keep = sample._reader(name), batch.masks.get(name)
+        if isinstance(reader, Masking):
+            keep = (values != reader.mask_value).any(-1)
+        elif isinstance(reader, Embedding) and reader.mask_zero:
+            keep = values != 0
+        if keep is not None and not keep.all():
+            return dataclasses.replace(sample, mask=tuple(tuple(bool(bit) for bit in row) for row in keep))
+    return sample
+
+
+def sample_from_json(text: str) -> Sample:
+    """The sample that `Sample.to_json` wrote."""
+    made: Mapping[str, Any] = json.loads(text)
+    mask = made["mask"]
+    return Sample(
+        **{
+            **made,
+            "spec": from_json(json.dumps(made["spec"])),
+            "mask": None if mask is None else tuple(tuple(row) for row in mask),
+            "states": tuple(made["states"]),
+        }
+    )

@@ -1,0 +1,208 @@
+"""Shrinking: a sample that diverges, made smaller step by step as long as it diverges in the same way.
+
+A step takes away a layer, an output, batches, timesteps, rows, units, features, a mask or states, or sets an option to
+its default. What is left has no step that could be taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from multilstm.errors import MultilstmError
+from multilstm.explain.pruning import changed, pruned
+from multilstm.fuzz.sample import Sample
+from multilstm.spec import Bidirectional, Call, Graph, InputLayer, Layer, Ref, TimeDistributed
+
+
+def shrink(sample: Sample, diverges: Callable[[Sample], bool], seconds: float) -> Sample:
+    """The smallest sample that is found.
+
+    Args:
+        sample: one that diverges.
+        diverges: whether another one does, in the same way.
+        seconds: after which no further step is tried.
+    """
+    end = time.monotonic() + seconds
+    tried = {sample}
+    found = True
+    while found:
+        found = False
+        for smaller in steps(sample):
+            if time.monotonic() > end:
+                return sample
+            if smaller not in tried:
+                tried.add(smaller)
+                if diverges(smaller):
+                    sample, found = smaller, True
+                    break
+    return sample
+
+
+def steps(sample: Sample) -> Iterator[Sample]:
+    """All samples that are one step smaller, the largest steps first."""
+    for spec in _fewer_layers(sample.spec):
+        yield from _with(sample, spec=spec)
+    yield from _with(sample, count=1)
+    yield from _with(sample, loss=None)
+    for name in sample.states:
+        yield from _with(sample, states=tuple(other for other in sample.states if other != name))
+    yield from _with(sample, mask=None)
+    for batch in dict.fromkeys((1, sample.batch // 2, sample.batch - 1)):
+        yield from _rows(sample, batch)
+    for timesteps in dict.fromkeys((1, 2, sample.timesteps // 2, sample.timesteps - 1)):
+        yield from _timesteps(sample, timesteps)
+    for spec in _simpler_layers(sample.spec):
+        yield from _with(sample, spec=spec)
+    yield from _with(sample, seed=0)
+    if sample.mask is not None:
+        for row in range(sample.batch):
+            for at in range(sample.timesteps):
+                if not sample.mask[row][at]:
+                    kept = [list(bits) for bits in sample.mask]
+                    kept[row][at] = True
+                    yield from _with(sample, mask=tuple(map(tuple, kept)))
+
+
+def _with(sample: Sample, **changes: Any) -> Iterator[Sample]:
+    """The sample with changes, if they make another one that can be; states of LSTMs that it lost are left out."""
+    spec: Graph = changes.get("spec", sample.spec)
+    changes.setdefault("states", tuple(name for name in sample.states if name in spec.lstms))
+    made = dataclasses.replace(sample, **changes)
+    if made != sample and not (made.loss is not None and not spec.trainable_weights):
+        yield made
+
+
+def _rows(sample: Sample, batch: int) -> Iterator[Sample]:
+    if not 1 <= batch < sample.batch:
+        return
+    fixed = any(layer.batch_size is not None for layer in sample.spec.inputs.values())
+    spec = _sized(sample.spec, lambda layer: {"batch_size": batch}) if fixed else sample.spec
+    if spec is not None:
+        for part in (slice(batch), slice(-batch, None)):
+            yield from _with(sample, spec=spec, batch=batch, mask=sample.mask and sample.mask[part])
+
+
+def _timesteps(sample: Sample, timesteps: int) -> Iterator[Sample]:
+    if not 1 <= timesteps < sample.timesteps:
+        return
+
+    def cut(layer: InputLayer) -> dict[str, Any]:
+        known = (
+            len(layer.shape)
+            and layer.shape[0] == sample.timesteps
+            and (len(layer.shape) == 2 or layer.dtype == "int32")
+        )
+        return {"shape": (timesteps, *layer.shape[1:])} if known else {}
+
+    spec = _sized(sample.spec, cut)
+    if spec is not None:
+        for part in (slice(timesteps), slice(-timesteps, None)):
+            mask = sample.mask and tuple(row[part] for row in sample.mask)
+            yield from _with(sample, spec=spec, timesteps=timesteps, mask=mask)
+
+
+def _sized(spec: Graph, change: Callable[[InputLayer], dict[str, Any]]) -> Graph | None:
+    layers = [
+        dataclasses.replace(layer, **change(layer)) if isinstance(layer, InputLayer) else layer for layer in spec.layers
+    ]
+    return changed(spec, layers=tuple(layers))
+
+
+def _fewer_layers(spec: Graph) -> Iterator[Graph]:
+    """Models of fewer calls or outputs."""
+    made: list[Graph | None] = []
+    if len(spec.outputs) > 1:
+        made += [pruned(spec, spec.calls, (ref,)) for ref in spec.outputs]
+    for index, call in enumerate(spec.calls):
+        layer = spec.layer(call.layer)
+        if isinstance(layer, InputLayer):
+            continue
+        whole = tuple(Ref(index, number) for number in range(layer.output_count))
+        if not set(spec.outputs) <= set(whole):
+            made.append(pruned(spec, spec.calls, whole))  # the model ends here
+        for source in call.inputs:
+            made.append(_bypassed(spec, index, source))
+        if call.initial_state:
+            calls = (*spec.calls[:index], dataclasses.replace(call, initial_state=()), *spec.calls[index + 1 :])
+            made.append(pruned(spec, calls, spec.outputs))
+    for graph in made:
+        if graph is not None and graph.layer_inputs:  # an input alone is no model
+            yield graph
+
+
+def _bypassed(spec: Graph, index: int, source: Ref) -> Graph | None:
+    """The model without a call: who takes its first output takes `source` instead."""
+
+    def instead(refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        return tuple(source if ref == Ref(index) else ref for ref in refs)
+
+    calls = tuple(Call(call.layer, instead(call.inputs), instead(call.initial_state)) for call in spec.calls)
+    return pruned(spec, calls, tuple(dict.fromkeys(instead(spec.outputs))))
+
+
+def _simpler_layers(spec: Graph) -> Iterator[Graph]:
+    """Models of which one layer is simpler, or smaller."""
+    for size in (2, 3, 4):
+        yield from _sizes(spec, size)
+    for index, layer in enumerate(spec.layers):
+        for simpler in _simpler(layer):
+            layers = (*spec.layers[:index], simpler, *spec.layers[index + 1 :])
+            graph = changed(spec, layers=layers)
+            if graph is not None:
+                yield graph
+
+
+def _sizes(spec: Graph, size: int) -> Iterator[Graph]:
+    """The model of which everything of that size has size 1: units, and the features of inputs that must be as many."""
+    layers: list[Layer] = []
+    for layer in spec.layers:
+        wrapped = isinstance(layer, (Bidirectional, TimeDistributed))
+        inner: Any = getattr(layer, "layer", layer)
+        if isinstance(inner, InputLayer) and inner.shape and inner.shape[-1] == size and inner.dtype == "float32":
+            inner = dataclasses.replace(inner, shape=(*inner.shape[:-1], 1))
+        elif getattr(inner, "units", None) == size:
+            inner = dataclasses.replace(inner, units=1)
+        layers.append(dataclasses.replace(layer, layer=inner) if wrapped else inner)  # type: ignore[call-arg]
+    graph = changed(spec, layers=tuple(layers))
+    if graph is not None and graph != spec:
+        yield graph
+
+
+def _simpler(layer: Any) -> Iterator[Layer]:
+    if isinstance(layer, InputLayer):
+        yield from _inputs(layer)
+        return
+    if isinstance(layer, (Bidirectional, TimeDistributed)):
+        yield dataclasses.replace(layer.layer, name=layer.name)
+        if isinstance(layer, Bidirectional):
+            yield dataclasses.replace(layer.layer, name=layer.name, go_backwards=True)
+        for inner in _simpler(layer.layer):
+            try:
+                yield dataclasses.replace(layer, layer=inner)  # type: ignore[arg-type]
+            except MultilstmError:
+                continue
+    for field in dataclasses.fields(layer):
+        value = getattr(layer, field.name)
+        if field.name in ("units", "n", "input_dim", "output_dim"):
+            for size in dict.fromkeys((1, 2, value - 1)):
+                if (1 if field.name != "input_dim" else 2) <= size < value:  # a token that counts, and one that may not
+                    yield dataclasses.replace(layer, **{field.name: size})
+        elif field.name not in ("name", "layer") and field.default is not dataclasses.MISSING:
+            default = "linear" if field.default is None and field.name == "activation" else field.default
+            if value != default:
+                yield dataclasses.replace(layer, **{field.name: field.default})
+
+
+def _inputs(layer: InputLayer) -> Iterator[Layer]:
+    if layer.batch_size is not None:
+        yield dataclasses.replace(layer, batch_size=None)
+    if layer.shape and layer.dtype == "float32":
+        features = layer.shape[-1]
+        for size in dict.fromkeys((1, 2, (features or 1) - 1)):
+            if features is not None and 1 <= size < features:
+                yield dataclasses.replace(layer, shape=(*layer.shape[:-1], size))
+    if len(layer.shape) == 2 and layer.shape[0] is not None:
+        yield dataclasses.replace(layer, shape=(None, *layer.shape[1:]))

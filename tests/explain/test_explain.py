@@ -1,0 +1,269 @@
+"""The explanation of a divergence, on engines that are the reference with something wrong: no framework is needed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from multilstm.case import Case
+from multilstm.compare import tolerance
+from multilstm.engines import reference_layers, reference_lstm
+from multilstm.engines.base import Executor
+from multilstm.engines.reference import ReferenceEngine
+from multilstm.errors import UnsupportedError, WorkerError
+from multilstm.explain import cause, explain, explain_error, first_block
+from multilstm.explain.gates import gates_of
+from multilstm.explain.lone import Lone
+from multilstm.explain.sides import Sides
+from multilstm.fuzz.sample import Sample
+from multilstm.fuzz.strategies import draw_samples
+from multilstm.parts import Options
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
+from multilstm.spec.layers import ACTIVATIONS
+from multilstm.state import State
+
+true_forward = reference_lstm.forward
+
+
+class Pool:
+    """Stands in for the worker processes: the reference in this one, its answers in the job's dtype."""
+
+    def __init__(self, change=None, blur=0.0):
+        self.change, self.blur, self.jobs = change, blur, 0
+
+    def execute(self, engine, job):
+        self.jobs += 1
+        with pytest.MonkeyPatch.context() as patch:
+            if self.change is not None:
+                patch.setattr(reference_layers.reference_lstm, "forward", self.change)
+            result = Executor(ReferenceEngine()).execute(job)
+        rng = np.random.default_rng(0)
+
+        def made(array):
+            return (array * (1 + self.blur * rng.uniform(-1, 1, array.shape))).astype(job.dtype)
+
+        answers = (
+            dataclasses.replace(
+                answer,
+                outputs=tuple(made(array) for array in answer.outputs),
+                states={name: State(*(made(array) for array in state)) for name, state in answer.states.items()},
+            )
+            for answer in result.answers
+        )
+        return dataclasses.replace(result, answers=tuple(answers))
+
+
+def nudged(layer, inputs, mask, weights, start, dropout):
+    """One weight of gate f of the second unit of layers of three units is wrong."""
+    if layer.units != 3:
+        return true_forward(layer, inputs, mask, weights, start, dropout)
+    kernel = weights["kernel"].copy()
+    kernel[0, 4] += 0.1
+    return true_forward(layer, inputs, mask, {**weights, "kernel": kernel}, start, dropout)
+
+
+def found(spec, pool, dtype="float64", **options):
+    case = Sample(spec, batch=2, timesteps=5, **options).case("sample")
+    return explain(pool, "keras-jax", case, dtype, Options(("keras-jax",), (dtype,)))
+
+
+STACK = Sequential([LSTM(2, return_sequences=True), LSTM(3, return_sequences=True), LSTM(4), Dense(1)], (None, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_layer_timestep_row_unit_and_gate_are_named(dtype):
+    finding = found(STACK, Pool(nudged), dtype)
+    assert (finding.cause, finding.layer, finding.timestep, finding.row) == ("semantics", "LSTM 'lstm_1'", 1, 0)
+    assert (finding.gate, finding.unit) == ("f", 1)
+    assert abs(finding.actual - finding.desired) > 1e-4
+    assert finding.dtype == "float64"  # where the cause shows most clearly
+
+
+def test_backwards_the_first_timestep_is_the_last():
+    spec = Sequential([LSTM(3, go_backwards=True)], (None, 2))
+    assert found(spec, Pool(nudged)).timestep == 3  # the cell state is zero before timestep 4: gate f does not act
+
+
+def test_the_direction_of_a_bidirectional_layer_is_named():
+    def change(layer, *arguments):
+        return nudged(layer, *arguments) if layer.go_backwards else true_forward(layer, *arguments)
+
+    finding = found(Sequential([Bidirectional(LSTM(3, return_sequences=True))], (None, 2)), Pool(change))
+    assert (finding.layer, finding.timestep, finding.gate) == ("Bidirectional 'bidirectional' (backward)", 3, "f")
+
+
+def test_what_reaches_a_layer_is_told_from_the_layer():
+    """A mask that is lost on its way between two layers: the second alone agrees."""
+
+    def change(layer, inputs, mask, *arguments):
+        return true_forward(
+            layer, inputs, None if layer.units == 4 and inputs.shape[-1] == 3 and fed[0] else mask, *arguments
+        )
+
+    fed = [True]
+    pool = Pool(change)
+    execute = pool.execute
+
+    def execute_alone(engine, job):
+        fed[0] = len(job.spec.layers) > 2
+        return execute(engine, job)
+
+    pool.execute = execute_alone
+    mask = ((True,) * 5, (True, True, False, True, True))
+    spec = Sequential([Masking(0.5), LSTM(3, return_sequences=True), LSTM(4)], (None, 2))
+    finding = found(spec, pool, mask=mask)
+    assert finding.layer == "LSTM 'lstm_1'"
+    assert finding.row == 1
+    assert "what reaches it is what differs" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "blur", "expected"),
+    [
+        ("float64", 1e-15, ""),
+        ("float64", 3e-8, "precision"),
+        ("float64", 1e-3, "semantics"),
+        ("float32", 1e-3, "precision"),
+    ],
+)
+def test_causes(dtype, blur, expected):
+    case = Sample(STACK, batch=2, timesteps=5).case("sample")
+    assert cause(Pool(blur=blur), "keras-jax", case, dtype, Options(("keras-jax",), (dtype,))) == expected
+
+
+def test_rounding_that_a_model_amplifies_is_rounding():
+    """With a factor of a million in front, one unit in the last place of an input is far outside of the row."""
+    layers = [Dense(1, use_bias=False), LSTM(1, activation="linear", use_bias=False)]
+    spec = Sequential(layers, (6, 1))
+    case = Sample(spec, batch=2, timesteps=6).case("sample")
+    weights = {name: array * (1e3 if name == "dense/kernel" else 4) for name, array in case.weights.items()}
+    case = dataclasses.replace(case, weights=weights)
+    options = Options(("keras-jax",), ("float64",), atol=1e-18, rtol=0.0)
+    assert cause(Pool(blur=1e-16), "keras-jax", case, "float64", options) == "rounding"
+
+
+def test_what_shows_in_float32_alone_goes_with_the_dtype():
+    class Coarse(Pool):
+        def execute(self, engine, job):
+            self.blur = 1e-3 if job.dtype == "float32" else 0.0
+            return super().execute(engine, job)
+
+    assert found(STACK, Coarse(), "float32").cause == "precision"
+    assert found(STACK, Coarse(), "float32").dtype == "float32"
+
+
+@pytest.mark.parametrize("error", [UnsupportedError("no masks"), WorkerError("it crashed", kind="crash")], ids=repr)
+def test_an_engine_that_refuses_or_crashes_while_it_is_traced(error):
+    class Raising(Pool):
+        def execute(self, engine, job):
+            raise error
+
+    finding = found(STACK, Raising())
+    assert finding.cause == ("unsupported" if isinstance(error, UnsupportedError) else "crash")
+    assert str(error) in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (UnsupportedError("no relu"), "unsupported: first in LSTM 'second'; no relu"),
+        (WorkerError("it crashed", kind="crash"), "crash: first in LSTM 'second'"),
+    ],
+    ids=["unsupported", "crash"],
+)
+def test_the_layer_that_raises_is_named(error, expected):
+    class Raising(Pool):
+        def execute(self, engine, job):
+            if any(lstm.activation == "relu" for lstm in job.spec.lstms.values()):
+                raise error
+            return super().execute(engine, job)
+
+    layers = [LSTM(2, return_sequences=True), LSTM(2, "relu", return_sequences=True, name="second"), LSTM(3), Dense(2)]
+    case = Sample(Sequential(layers, (None, 2)), 2, 3, states=("lstm", "second")).case("sample")
+    options = Options(("keras-jax",), ("float64",))
+    assert str(explain_error(Raising(), "keras-jax", case, "float64", options)) == expected
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("role", ["activation", "recurrent_activation"])
+def test_gates_are_found_from_answers_alone(role, name):
+    """Whatever the activations, with and without a bias, forward and backward."""
+    rng = np.random.default_rng(0)
+    layer = LSTM(3, use_bias=name != "softsign", go_backwards=name == "elu", **{role: name})
+    spec = Model(source := Input((4, 2)), layer(source))
+    weights = {key.split("/")[1]: rng.uniform(-1, 1, shape) for key, shape in spec.weight_shapes.items()}
+    sides = Sides(Pool(), "keras-jax", "float64", Options(("keras-jax",)))
+    lone = Lone(sides, layer, weights, rng.uniform(-1, 1, (6, 4, 2)), None, None, False)
+    for gate, (actual, desired) in gates_of(lone, 2).items():
+        np.testing.assert_allclose(actual, desired, rtol=1e-12, atol=1e-13, err_msg=gate)
+        assert np.abs(desired).max() > 1e-3
+
+
+def test_a_gradient_names_weight_and_gate():
+    spec = Sequential([LSTM(2)], (None, 3))
+    row = tolerance("float64", "cpu", "gradient")
+    desired = np.arange(24.0).reshape(3, 8)
+    actual = desired.copy()
+    actual[1, 5] += 1
+    text = first_block(spec, "gradient:lstm/kernel", actual, desired, row)
+    assert text == "the gradient of lstm/kernel is wrong in gate c (1 of 6 values)"
+    assert first_block(spec, "gradient:lstm/kernel", desired, desired, row) == ""
+
+
+def test_case_weights_may_come_from_its_seed():
+    sample = Sample(STACK, batch=2, timesteps=5)
+    case = Case("seeded", "", STACK, sample, seed=3)
+    assert explain(Pool(nudged), "keras-jax", case, "float64", Options(("keras-jax",))).layer == "LSTM 'lstm_1'"
+
+
+def mask_ignored(layer, inputs, mask, *arguments):
+    return true_forward(layer, inputs, None, *arguments)
+
+
+def state_ignored(layer, inputs, mask, weights, start, dropout):
+    return true_forward(layer, inputs, mask, weights, None, dropout)
+
+
+def reversed_in_time(layer, *arguments):
+    return true_forward(dataclasses.replace(layer, go_backwards=not layer.go_backwards), *arguments)
+
+
+def first_output_doubled(layer, *arguments):
+    """In sequences of three timesteps and more, the first output is wrong; no state is."""
+    record = true_forward(layer, *arguments)
+    outputs = record.outputs.copy()
+    outputs[1] *= 1 + (len(outputs) > 3)
+    return dataclasses.replace(record, outputs=outputs)
+
+
+def test_what_comes_later_acts_on_what_comes_before():
+    finding = found(Sequential([LSTM(2, return_sequences=True)], (None, 2)), Pool(first_output_doubled))
+    assert (finding.timestep, finding.gate) == (0, "output")
+    assert finding.actual == pytest.approx(2 * finding.desired)
+    assert "what comes later acts on it" in str(finding)
+
+
+FAULTS = {
+    "output": first_output_doubled,
+    "mask": mask_ignored,
+    "state": state_ignored,
+    "time": reversed_in_time,
+    "weight": nudged,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_the_model_the_first_wrong_layer_is_named(fault):
+    """Masks, states from anywhere, stateful batches, wrappers, shared layers: if it diverges, a layer is named."""
+    named = 0
+    for number in range(4):
+        for sample in draw_samples(number, 10):
+            pool, options = Pool(FAULTS[fault]), Options(("keras-jax",), ("float64",))
+            case = sample.case("drawn")
+            if cause(pool, "keras-jax", case, "float64", options):
+                finding = explain(pool, "keras-jax", case, "float64", options)
+                first = next(call.layer for call in sample.spec.calls if call.layer.split("/")[0] in str(finding.layer))
+                assert isinstance(sample.spec.layer(first), (LSTM, Bidirectional)), finding
+                assert finding.actual != finding.desired
+                named += 1
+    assert named >= 5

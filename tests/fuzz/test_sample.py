@@ -1,0 +1,71 @@
+"""Samples: the same numbers whenever they are asked, within the spec's shapes, and back from JSON as they were."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from multilstm.checks import check_batch
+from multilstm.fuzz.sample import Sample, sample_from_json
+from multilstm.fuzz.strategies import LARGEST, draw_samples, largest, samples
+from multilstm.spec import LSTM, Embedding, Masking, Sequential
+from multilstm.spec.layers import ACTIVATIONS
+
+MASK = ((True, False, True), (False, True, True))
+
+
+@given(samples())
+def test_json_there_and_back(sample):
+    assert sample_from_json(sample.to_json()) == sample
+
+
+@given(samples())
+def test_numbers_fit_the_model_and_come_again(sample):
+    for first, second in zip(sample.batches(), sample.batches(), strict=True):
+        check_batch(sample.spec, first)
+        for name, values in first.inputs.items():
+            np.testing.assert_array_equal(values, second.inputs[name])
+    assert 0 <= largest(sample) < LARGEST
+
+
+@pytest.mark.parametrize(
+    ("spec", "masked"),
+    [
+        (Sequential([Masking(0.5), LSTM(2)], (None, 3)), lambda batch: (batch.inputs["input_layer"] == 0.5).all(-1)),
+        (
+            Sequential([Embedding(4, 2, mask_zero=True), LSTM(2)], (None,), input_dtype="int32"),
+            lambda batch: batch.inputs["input_layer"] == 0,
+        ),
+        (Sequential([LSTM(2)], (None, 3)), lambda batch: ~batch.masks["input_layer"]),
+    ],
+    ids=["masking", "embedding", "given"],
+)
+def test_the_mask_reaches_what_masks(spec, masked):
+    (batch,) = Sample(spec, batch=2, timesteps=3, mask=MASK).batches()
+    np.testing.assert_array_equal(masked(batch), ~np.array(MASK))
+
+
+def test_a_number_draws_the_same_samples_and_another_others():
+    assert draw_samples(5, 10) == draw_samples(5, 10)
+    assert set(draw_samples(5, 10)) & set(draw_samples(6, 10)) == set()
+
+
+def test_what_is_drawn_covers_the_options():
+    """Every option and layer is drawn, at its default and not."""
+    drawn = [sample for number in range(8) for sample in draw_samples(number, 40)]
+    lstms = [lstm for sample in drawn for lstm in sample.spec.lstms.values()]
+    for option in (
+        "use_bias", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask",
+        "implementation", "use_cudnn", "dropout", "recurrent_dropout", "kernel_regularizer", "trainable",
+    ):  # fmt: skip
+        assert len({getattr(lstm, option) for lstm in lstms}) > 1, option
+    for role in ("activation", "recurrent_activation"):
+        assert {getattr(lstm, role) for lstm in lstms} == set(ACTIVATIONS)
+    layers = {type(layer).__name__ for sample in drawn for layer in sample.spec.layers}
+    assert layers == {
+        "InputLayer", "Embedding", "Masking", "LSTM", "Bidirectional", "Dense", "TimeDistributed", "Dropout",
+        "Activation", "RepeatVector", "Concatenate",
+    }  # fmt: skip
+    assert {sample.mask is None for sample in drawn} == {True, False}
+    assert {bool(sample.states) for sample in drawn} == {True, False}
+    assert {sample.loss for sample in drawn} == {None, "mean_squared_error", "categorical_crossentropy"}
+    assert any(call.initial_state for sample in drawn for call in sample.spec.calls)

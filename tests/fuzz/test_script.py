@@ -1,0 +1,89 @@
+"""Reproducers: at most 25 lines that run with their framework alone, and exit with 1 as long as the answers differ."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from multilstm.engines.registry import ENGINES
+from multilstm.fuzz.sample import Sample
+from multilstm.fuzz.script import LINES, PORTABLE, WIDTH, Shown, script
+from multilstm.fuzz.strategies import draw_samples
+from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, Model, Sequential
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = Sequential([Bidirectional(LSTM(1, return_sequences=True)), LSTM(2, use_bias=False), Dense(1)], (None, 1))
+SEVERAL = Model(source := Input((3, 2)), LSTM(1, return_sequences=True, return_state=True, go_backwards=True)(source))
+SAMPLES = {
+    "stack": Sample(SMALL, batch=2, timesteps=3),
+    "several_outputs": Sample(SEVERAL, batch=1, timesteps=3),
+    "masked": Sample(Sequential([Masking(0.5), LSTM(1)], (None, 2)), batch=1, timesteps=3, mask=((True, False, True),)),
+    "mask_given": Sample(Sequential([LSTM(1)], (None, 2)), batch=2, timesteps=2, mask=((True, False), (True, True))),
+    "tokens": Sample(Sequential([Embedding(3, 1), LSTM(1)], (2,), input_dtype="int32"), batch=2, timesteps=2),
+    "gradient": Sample(SMALL, batch=2, timesteps=3, loss="mean_squared_error"),
+}
+
+
+def run(text, folder):
+    path = folder / "reproducer.py"
+    path.write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("layers", ["plain", "portable"])
+def test_it_is_short_python(number, layers):
+    for sample in draw_samples(number, 10):
+        for engine in ("keras-torch", "jax-scan"):
+            text = script(Shown(sample, engine, "float64", layers, 'said "so" \\ of it'))
+            compile(text, "reproducer", "exec")
+            assert len(text.splitlines()) <= LINES
+            assert max(map(len, text.splitlines()[:3])) <= WIDTH
+
+
+def test_plain_it_needs_keras_and_numpy_alone():
+    for sample in SAMPLES.values():
+        text = script(Shown(sample, "keras-jax", "float32", "plain", "of it"))
+        assert set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) == {"os", "keras", "numpy"}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.skipif(bool(ENGINES["keras-torch"].missing), reason="keras or torch is not installed")
+def test_where_the_answers_agree_it_exits_with_0(name, tmp_path):
+    text = script(Shown(SAMPLES[name], "keras-torch", "float64", "plain", "of it"))
+    assert "keras-torch" not in text.split('"""')[2]
+    done = run(text, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("engine", ["keras-tensorflow", "keras-jax", "keras-torch"])
+def test_where_they_differ_it_exits_with_1(engine, tmp_path):
+    if ENGINES[engine].missing:
+        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    text = script(Shown(SAMPLES["gradient"], engine, "float64", "portable", "of it"))
+    wrong = text.replace("set_weights([draw(", "set_weights([-draw(", 1)
+    assert wrong != text
+    done = run(wrong, tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("actual\n"), done.stderr
+
+
+def test_what_keras_cannot_say_is_said_in_terms_of_multilstm(tmp_path):
+    text = script(Shown(SAMPLES["stack"], "jax-scan", "float64", "portable", "of it"))
+    assert "keras" not in text.split('"""')[2].split("sample_from_json(")[0]
+    done = run(text.replace("jax-scan", "reference"), tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_portable_layers_are_named():
+    from multilstm.spec.layers import LAYERS
+
+    source = (ROOT / "multilstm" / "keras_layers" / "layers.py").read_text()
+    named = {layer.__name__ for layer in LAYERS if f"\nclass {layer.__name__}(" in source}
+    assert named == set(PORTABLE)
