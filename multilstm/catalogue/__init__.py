@@ -6,13 +6,14 @@ from fnmatch import fnmatchcase
 
 from multilstm.case import Case
 from multilstm.catalogue.seeds import seeds
+from multilstm.catalogue.sweep import sweep
 from multilstm.errors import UsageError, choice
 
 
 def catalogue(full: bool = False) -> dict[str, Case]:
     """All cases by name, in order; long programs are shortened unless `full`."""
     cases: dict[str, Case] = {}
-    for case in seeds(full):
+    for case in (*seeds(full), *sweep(full)):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case
