@@ -23,27 +23,28 @@ def mask(kind: str, size: int, timesteps: int, turn: int = 0) -> Array:
 
     Args:
         kind: `right` and `left`: every row has another number of masked timesteps at its end, or start; `holes`: one
-            masked timestep inside a row, or two; `scattered`: here and there, at start and end too; `full_row`: the first row is masked throughout, the others on the
-            right; `all_true`: nothing is masked.
+            masked timestep inside a row, or two; `scattered`: here and there, at start and end too; `full_row`: the
+            first row is masked throughout, the others on the right; `all_true`: nothing is masked.
         size: sequences.
         timesteps: at least 3, unless nothing is masked.
         turn: shifts who has how many, so that batches differ.
     """
     row, time = np.indices((size, timesteps))
+    keep: Array = np.ones((size, timesteps), bool)
     masked = 1 + (row + turn) % max(1, timesteps - 1)  # from 1 to timesteps - 1
     if kind == "right":
-        return time < timesteps - masked
-    if kind == "left":
-        return time >= masked
-    if kind == "holes":
+        keep = time < timesteps - masked
+    elif kind == "left":
+        keep = time >= masked
+    elif kind == "holes":
         hole = 1 + (row + turn) % max(1, timesteps - 2)
         second = 1 + (row + turn + 2) % max(1, timesteps - 2)
-        return (time != hole) & ((time != second) | (row % 2 == 0))
-    if kind == "scattered":
-        return (time + 2 * row + turn) % 3 != 0
-    if kind == "full_row":
-        return (time < timesteps - masked) & (row > 0)
-    return np.ones((size, timesteps), bool)
+        keep = (time != hole) & ((time != second) | (row % 2 == 0))
+    elif kind == "scattered":
+        keep = (time + 2 * row + turn) % 3 != 0
+    elif kind == "full_row":
+        keep = (time < timesteps - masked) & (row > 0)
+    return keep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Drawn:
                     )
                     for shape in self.spec.output_shapes
                 ),
-                {name: keep for name in inputs} if beside else {},
+                dict.fromkeys(inputs, keep) if beside else {},
                 {name: self._state(rng, self.spec.lstms[name].units) for name in self.states},
                 draw_dropout(rng, self.spec, self.size, self.timesteps),
             )
@@ -124,8 +125,10 @@ def trainable(name: str, description: str, data: Drawn, optimizer: Optimizer = S
     )
 
 
-def forward_only(case: Case) -> Case:
-    """The case shortened to its forward pass."""
+def shortened(case: Case, trained: bool) -> Case:
+    """The case with gradients and training in float64 alone, or not at all."""
+    if trained:
+        return dataclasses.replace(case, trained_in=("float64",), shortened="gradients and training in float64 alone")
     return dataclasses.replace(
         case, loss=None, optimizer=None, training=(), updates_on=None, shortened="without gradients and training"
     )

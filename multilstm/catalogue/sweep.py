@@ -19,12 +19,19 @@ from typing import Any
 
 from multilstm.case import Case
 from multilstm.catalogue.covering import Row, covering, product
-from multilstm.catalogue.drawn import MASKS, Drawn, forward_only, trainable
+from multilstm.catalogue.drawn import MASKS, Drawn, shortened, trainable
 from multilstm.spec import LSTM, Bidirectional, Graph, Input, Model
 from multilstm.training import SGD, Adam, Optimizer, RMSprop
 
 FACTORS: dict[str, tuple[Any, ...]] = {
-    "wrapper": ("lstm", "concat", "sum", "mul", "ave", "list"),  # of the last layer: none, or Bidirectional's merge_mode
+    "wrapper": (
+        "lstm",
+        "concat",
+        "sum",
+        "mul",
+        "ave",
+        "list",
+    ),  # of the last layer: none, or Bidirectional's merge_mode
     "layers": (1, 2),  # the lower one is an LSTM with the same options, but for the wrapper
     "state": ("zero", "given"),  # the initial state of every LSTM
     "go_backwards": (False, True),
@@ -70,7 +77,7 @@ def sweep(full: bool = False) -> Iterator[Case]:
     """The cases of the sweep, in the order of their models."""
     for place, row in enumerate(rows()):
         case = _case(row, place // len(DATA))
-        yield case if full or place in trained() else forward_only(case)
+        yield case if full else shortened(case, place in trained())
 
 
 def name(row: Row) -> str:
