@@ -167,6 +167,15 @@ def swapped(quantity):
     return {"hidden": f"cell:{where}", "cell": f"hidden:{where}"}.get(kind, quantity)
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_no_case_overflows_or_is_tiny(name):
+    """Where the numbers are very large or very small, a fault hides behind the tolerance, or in it."""
+    _, desired = right(name)
+    states = [array for quantity, arrays in desired.items() if quantity.startswith("cell") for array in arrays]
+    assert all(np.isfinite(array).all() for arrays in desired.values() for array in arrays)
+    assert all(0.01 < np.abs(array).max() < 100 for array in states)
+
+
 @pytest.mark.parametrize("fault", [*FAULTS, "hidden for cell"])
 def test_a_fault_shows_in_nine_of_ten_cases(fault):
     matters, unseen = missed(fault, DTYPES)
