@@ -1,7 +1,7 @@
 """Activations that are computed in the dtype of their tensor on every backend, by Keras's names and formulas.
 
-Where they are not Keras's own, plain Keras rounds a constant to float32 on some backend, or goes another way far from 0;
-the formulas are those of Keras's documentation (https://keras.io/api/layers/activations/).
+Plain Keras rounds a constant of these to float32 on some backend, or goes another way far from 0. The formulas are
+those of Keras's documentation (https://keras.io/api/layers/activations/).
 """
 
 from __future__ import annotations
