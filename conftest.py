@@ -9,6 +9,5 @@ import pytest
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Groups tests by file, and by folder where files share their fixtures."""
     for item in items:
-        folder = item.path.parent
-        shared = folder.name in ("keras_layers", "parity")
-        item.add_marker(pytest.mark.xdist_group(str(folder if shared else item.path)))
+        shared = item.path.parent.name == "keras_layers"
+        item.add_marker(pytest.mark.xdist_group(str(item.path.parent if shared else item.path)))
