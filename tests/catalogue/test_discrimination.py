@@ -15,7 +15,7 @@ from multilstm.catalogue import catalogue
 from multilstm.compare.tolerances import FORWARD, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
-from multilstm.job import DTYPES, Job
+from multilstm.job import Job
 from multilstm.parts import collect
 from multilstm.spec import Embedding, Masking
 from multilstm.weights import discriminating_weights
@@ -23,6 +23,7 @@ from multilstm.weights import discriminating_weights
 OWN = {name: case for name, case in catalogue().items() if not name.startswith("peer-")}
 GATES = "ifco"
 FACTOR, SHARE = 1000, 0.9
+DTYPES = ("float32", "float64")
 
 
 def lstm_weights(job, change):
