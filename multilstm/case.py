@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from multilstm.job import Array, Batch, Step
+from multilstm.job import DTYPES, Array, Batch, Step
 from multilstm.spec import Graph
 from multilstm.training import Optimizer
 
@@ -57,6 +57,7 @@ class Case:
         training: the program: what is fitted and evaluated, in order.
         updates_on: the batches of exactly 100 updates, over and over; None where another case makes them with the same
             model and optimizer, or the program itself makes as many.
+        trained_in: the dtypes in which gradients and training are compared.
         shortened: how the program was shortened, for a reader; empty where it is whole.
         seed: of the weights, where none are given.
         weights: every weight by `layer/weight`; None: made from the seed, none of them constant or symmetric.
@@ -72,6 +73,7 @@ class Case:
     optimizer: Optimizer | None = None
     training: tuple[Fit | Evaluate, ...] = ()
     updates_on: Recipe | None = None
+    trained_in: tuple[str, ...] = DTYPES
     shortened: str = ""
     seed: int = 0
     weights: Mapping[str, Array] | None = None

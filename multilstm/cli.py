@@ -107,7 +107,8 @@ def parity(
 ) -> int:
     """Run cases on every engine and compare each answer with the float64 reference.
 
-    Without a model: the catalogue, which is the five seed programs with their variants.
+    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 650 cases,
+    and `--full` all of it with nothing left out.
 
     Parameters
     ----------
@@ -116,7 +117,8 @@ def parity(
     engine
         Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
     case
-        Cases of the catalogue by name or glob, for example `--case 'seed1*' seed5`.
+        Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'option-*'`,
+        `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`.
     dtype
         What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision.
     layers
@@ -131,7 +133,7 @@ def parity(
     rtol
         Relative tolerance instead of the table's.
     full
-        Run long programs whole.
+        Run long programs whole, and every small case with gradients and training; all cases if none is named.
     strict
         Exit with 1 for known, unsupported and skipped cells too.
     batch
@@ -180,7 +182,7 @@ def parity(
         cells,
         environment(options),
         skipped,
-        {one.name: one.shortened for one in cases if one.shortened and one.training},
+        {one.name: one.shortened for one in cases if one.shortened},
         time.perf_counter() - start,
         tuple(touch.to_dict() for touch in touches(cases[0], options)) if model and layers == "plain" else (),
     )

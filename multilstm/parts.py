@@ -88,10 +88,11 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
     would repeat the optimizer's rule, and not show it. Under mixed precision nobody trains: weights and updates are in
     float32, and what differs in half precision is seen in the gradient.
     """
-    trains = not engine_row(engine).witness
+    differentiates = dtype in case.trained_in
+    trains = differentiates and not engine_row(engine).witness
     possible = {
         "forward": True,
-        "gradient": case.loss is not None and bool(case.spec.trainable_weights),
+        "gradient": differentiates and case.loss is not None and bool(case.spec.trainable_weights),
         "program": trains and bool(case.training) and dtype not in MIXED,
         "updates": trains and case.updates_on is not None and dtype == "float64",
     }
@@ -124,8 +125,9 @@ def execute(pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, op
         dtype="float64" if engine == "reference" else dtype,
         layers=options.layers,
         device="cpu" if engine == "reference" else options.device,
-        loss=case.loss,
-        optimizer=case.optimizer,
+        # A forward pass of its own, which cases of one model share, whether or not they are trained.
+        loss=None if part == "forward" else case.loss,
+        optimizer=None if part == "forward" else case.optimizer,
     )
     merged: Result | None = None
     for chunk in _chunks(steps):

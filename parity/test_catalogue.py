@@ -1,8 +1,10 @@
 """The parity suite: every quantity of every case, on every engine, in every dtype, against the float64 reference.
 
-An id says everything: `test_quantity[keras-torch-cpu-seed5-float64-hidden]`. Names, shapes, dtypes and counts are
-exact; forward quantities computed in float64 have the same float32 bits as the reference; everything else is inside
-the row of multilstm/compare/tolerances.py.
+An id says everything: `test_part[keras-torch-cpu-seed5-float64-forward]`. Names, shapes, dtypes and counts are exact;
+forward quantities computed in float64 have the same float32 bits as the reference; everything else is inside the row of
+multilstm/compare/tolerances.py. Which cases have gradients and training here: see `multilstm.catalogue.catalogue`.
+
+`-m quick` takes the forward pass in float32 of every pair of options, and of upstream issues.
 """
 
 import pytest
@@ -13,50 +15,60 @@ from multilstm.compare.tolerances import FORWARD
 from multilstm.engines.base import sources
 from multilstm.engines.registry import ENGINES
 from multilstm.job import DTYPES
+from multilstm.parts import Options, parts
 
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
 
 
-def kinds(case: Case, engine: str) -> list[str]:
-    """The kinds of quantities that a case must give, from its spec alone: a missing one fails."""
-    found = ["parameter_count", "weight_shape", "output", "hidden", "cell"]
-    shown = [lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name]
-    found += [kind for kind, sequences in (("sequence", True), ("last_output", False)) if sequences in shown]
-    if case.loss is not None:
-        found.append("gradient")
-        inputs, states = sources(case.spec, next(case.forward.batches()).states)
-        found += [kind for kind, given in (("input_gradient", inputs), ("state_gradient", states)) if given]
-    if case.training and not ENGINES[engine].witness:
-        found += ["loss", "weights"]
-        if case.optimizer.slots:
-            found.append("slots")
-        if case.loss == "categorical_crossentropy":
-            found.append("accuracy")
-        if next(case.forward.batches()).states:
-            found += ["trained_hidden", "trained_cell"]
-    return found
+def kinds(case: Case, part: str) -> set[str]:
+    """The kinds of quantities that a part of a case must give, from its spec alone: a missing one fails."""
+    states = next(case.forward.batches()).states
+    if part == "gradient":
+        given = zip(("input_gradient", "state_gradient"), sources(case.spec, states), strict=True)
+        return {"gradient"} | {kind for kind, any_ in given if any_}
+    if part == "forward":
+        shown = [lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name]
+        last = {kind for kind, sequences in (("sequence", True), ("last_output", False)) if sequences in shown}
+        return {"parameter_count", "weight_shape", "output", "hidden", "cell"} | last
+    trained = {"trained_hidden", "trained_cell"} if states else set()
+    accuracy = {"accuracy"} if case.loss == "categorical_crossentropy" and part == "program" else set()
+    slots = {"slots"} if case.optimizer.slots else set()
+    return {"loss", "weights"} | trained | accuracy | slots
+
+
+def quick(case: Case, dtype: str, part: str) -> bool:
+    chosen = case.name.startswith("issue-") or (case.name.startswith("sweep-") and bool(case.training))
+    return chosen and dtype == "float32" and part == "forward"
 
 
 CELLS = [
-    (engine, case.name, dtype, kind)
+    pytest.param(
+        (engine, case.name, dtype, part),
+        id="-".join((engine, "cpu", case.name, dtype, part)),
+        marks=[pytest.mark.quick] if quick(case, dtype, part) else [],
+    )
     for engine in ENGINE_NAMES
     for case in catalogue().values()
-    for dtype in DTYPES
-    for kind in kinds(case, engine)
+    for dtype in (DTYPES if case.name.startswith("seed") else ("float32", "float64"))
+    for part in parts(case, dtype, Options((engine,)), engine)
 ]
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: "-".join((cell[0], "cpu", *cell[1:])))
-def test_quantity(cell, judged):
-    engine, _, dtype, kind = cell
+@pytest.mark.parametrize("cell", CELLS)
+def test_part(cell, judged):
+    engine, name, dtype, part = cell
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     found = judged.get(cell, [])
-    assert found, f"{engine} gave no {kind}"
+    assert found, f"{engine} gave nothing"
     if {one.verdict for one in found} == {"unsupported"}:
         assert ENGINES[engine].witness, f"only a witness may leave a case out: {found[0].comparison.message}"
         pytest.skip(found[0].comparison.message)
-    agree = {"equal", "bitwise", "rounded"} if dtype == "float64" and kind in FORWARD else None
-    agree = agree or {"equal", "bitwise", "rounded", "within"}
-    wrong = [one for one in found if one.verdict not in agree]
+    wrong = [one for one in found if one.verdict not in agreeing(dtype, one.kind)]
     assert not wrong, "\n".join(f"{one.verdict}: {one.comparison.message or one.comparison}" for one in wrong)
+    assert {one.kind for one in found} == kinds(catalogue()[name], part)
+
+
+def agreeing(dtype: str, kind: str) -> set[str]:
+    exact = {"equal", "bitwise", "rounded"}
+    return exact if dtype == "float64" and kind in FORWARD else exact | {"within"}

@@ -1,19 +1,38 @@
-"""The catalogue: every case by its name."""
+"""The catalogue: every case by its name.
+
+`seed1` to `seed5` are whole programs; `option-` is one option alone, `size-` a shape, `sweep-` options that interact,
+`model-` what people build around an LSTM, `issue-` what was reported upstream, `peer-` what others' tests expect.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from multilstm.case import Case
+from multilstm.catalogue.issues import issues
+from multilstm.catalogue.models import models
 from multilstm.catalogue.optimizers import optimizers
+from multilstm.catalogue.options import options
+from multilstm.catalogue.peers import peers
 from multilstm.catalogue.seeds import seeds
+from multilstm.catalogue.sweep import sweep
 from multilstm.errors import UsageError, choice
 
 
-def catalogue(full: bool = False) -> dict[str, Case]:
-    """All cases by name, in order; long programs are shortened unless `full`."""
+@functools.cache
+def catalogue(full: bool = False) -> Mapping[str, Case]:
+    """All cases by name, in order.
+
+    Args:
+        full: whole programs, and gradients and a training of every case; else programs are shortened, and of the many
+            small cases those have gradients and training, in float64, that hold every pair of options, or act in
+            training alone.
+    """
+    of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
-    for case in (*seeds(full), *optimizers()):
+    for case in (*seeds(full), *options(full), *sweep(full), *models(full), *issues(full), *optimizers(), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case
@@ -21,17 +40,27 @@ def catalogue(full: bool = False) -> dict[str, Case]:
 
 
 def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
-    """The cases whose names match one of the patterns, in the catalogue's order; all of them without a pattern.
+    """The cases whose names match one of the patterns, in the catalogue's order.
 
     Args:
-        patterns: names, or globs such as `seed1*`.
-        full: whole programs.
+        patterns: names, or globs such as `seed1*`; without any, the seed programs, or all cases if `full`.
+        full: whole programs, see `catalogue`.
 
     Raises:
         UsageError: for a pattern that matches no case.
     """
+    if not patterns and not full:
+        return seeds()
     cases = catalogue(full)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in cases):
-            raise UsageError(choice("case", pattern, cases))
-    return tuple(case for name, case in cases.items() if not patterns or any(fnmatchcase(name, p) for p in patterns))
+    chosen: set[str] = set()
+    for pattern in patterns or ("*",):
+        found = {pattern} & cases.keys() or {name for name in cases if fnmatchcase(name, pattern)}
+        if not found:
+            raise UsageError(choice("case", pattern, _shown(cases)))
+        chosen |= found
+    return tuple(case for name, case in cases.items() if name in chosen)
+
+
+def _shown(cases: Mapping[str, Case]) -> list[str]:
+    """The names of the programs, and of the others what they begin with."""
+    return list(dict.fromkeys(name if name.startswith("seed") else f"{name.split('-')[0]}-*" for name in cases))

@@ -102,7 +102,7 @@ class KerasModel:
             return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
         unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
         fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
-        arguments = {key: self._argument(getattr(layer, key)) for key in fields}
+        arguments = {key: self._argument(key, getattr(layer, key)) for key in fields}
         # Every job brings its weights, and on JAX each initializer of each shape would be compiled.
         arguments.update({key: "zeros" for key in fields if key.endswith("_initializer")})
         if isinstance(layer, (Bidirectional, TimeDistributed)):
@@ -113,8 +113,10 @@ class KerasModel:
         source = keras_layers if self._portable and hasattr(keras_layers, name) else keras.layers
         return getattr(source, name)(**arguments, **({"name": layer.name} if layer.name else {}))
 
-    def _argument(self, value: Any) -> Any:
-        """The Keras regularizer or constraint of a spec's; all else as it is."""
+    def _argument(self, key: str, value: Any) -> Any:
+        """The Keras regularizer or constraint of a spec's, or a portable activation; all else as it is."""
+        if self._portable and key.endswith("activation"):
+            return getattr(keras_layers.activations, value, value)
         if not isinstance(value, Penalty):
             return value
         plain = keras.regularizers if isinstance(value, Regularizer) else keras.constraints

@@ -87,7 +87,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         outputs = self.model.outputs[: self.outputs_count] if kind != "forward" else []
         signature = (
             shapes,
-            [tf.TensorSpec((None, None), tf.bool) for _ in where],
+            [tf.TensorSpec(shapes[index].shape[:2], tf.bool) for index in where],  # unrolling needs the length
             [tf.TensorSpec(tensor.shape, self.dtype) for tensor in outputs],
         )
 

@@ -12,6 +12,7 @@ the rows that name something of this module in `mended_by`. `multilstm parity MO
 model touches.
 """
 
+from multilstm.keras_layers import activations
 from multilstm.keras_layers.layers import LSTM, Bidirectional, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
@@ -20,5 +21,5 @@ from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegulari
 
 __all__ = [
     "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "Bidirectional", "CategoricalCrossentropy",
-    "OrthogonalRegularizer", "RMSprop", "TimeDistributed", "enable_float64",
+    "OrthogonalRegularizer", "RMSprop", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

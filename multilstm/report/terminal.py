@@ -56,8 +56,13 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     _failures(report, console)
     for engine, reason in report.skipped.items():
         console.print(f"[yellow]skipped[/] {engine}: {_shown(reason)}", highlight=False)
+    shortened: dict[str, list[str]] = {}
     for case, how in report.shortened.items():
-        console.print(f"[dim]shortened[/] {_shown(case)}: {_shown(how)} (--full runs it whole)", highlight=False)
+        shortened.setdefault(how, []).append(case)
+    for how, cases in shortened.items():
+        which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
+        whole = "it" if len(cases) == 1 else "them"
+        console.print(f"[dim]shortened[/] {_shown(which)}: {_shown(how)} (--full runs {whole} whole)", highlight=False)
     _known(report, console)
     _touches(report, console)
     _sum(report, engines, console)
@@ -72,7 +77,7 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        program = re.match(r"seed\d+", cell.case)  # a program's variants share a row
+        program = re.match(r"seed\d+|(option|size|sweep|model|issue|peer)(?=-)", cell.case)  # its variants share a row
         groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
     for name, group in groups.items():
         label = _shown(name)

@@ -25,7 +25,7 @@ from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
 
 TIMEOUT_S = 600.0
-JOBS_PER_WORKER = 100  # a JAX process that had compiled about a thousand models crashed
+JOBS_PER_WORKER = 400  # a JAX process that had compiled about a thousand models crashed
 _STDERR_BYTES = 4000
 _DEVICE_ENVIRONMENT = {
     "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},

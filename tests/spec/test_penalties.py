@@ -209,7 +209,8 @@ def test_the_names_are_those_that_keras_knows():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ["l3", "", 0.01, True, L2, [L2()], {"class_name": "L2"}, np.sum], ids=str)
+@pytest.mark.parametrize("value", ["l3", "", 0.01, True, L2, [L2()], {"class_name": "L2"}, np.sum],
+                         ids=lambda value: getattr(value, "__name__", str(value)))  # fmt: skip
 @pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "_class", value))
 def test_refuses_what_is_neither(layer, argument, value):
     kind = argument.rpartition("_")[2]
