@@ -117,8 +117,8 @@ def parity(
     engine
         Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
     case
-        Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'option-*'`,
-        `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`.
+        Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'optimizer-*'`,
+        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`.
     dtype
         What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision.
     layers

@@ -1,7 +1,8 @@
 """The catalogue: every case by its name.
 
-`seed1` to `seed5` are whole programs; `option-` is one option alone, `size-` a shape, `sweep-` options that interact,
-`model-` what people build around an LSTM, `issue-` what was reported upstream, `peer-` what others' tests expect.
+`seed1` to `seed5` are whole programs; `optimizer-` trains with all options of one; `option-` is one option of the LSTM
+alone, `size-` a shape, `sweep-` options that interact, `model-` what people build around an LSTM, `issue-` what was
+reported upstream, `peer-` what others' tests expect.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        program = re.match(r"seed\d+|(option|size|sweep|model|issue|peer)(?=-)", cell.case)  # its variants share a row
+        program = re.match(r"seed\d+|(optimizer|option|size|sweep|model|issue|peer)(?=-)", cell.case)
         groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
     for name, group in groups.items():
         label = _shown(name)
