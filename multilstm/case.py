@@ -86,7 +86,7 @@ class Case:
 
     def forward_steps(self) -> Iterator[Step]:
         """Inference over all forward batches, states carried from one to the next; then over the first, reset."""
-        batches = list(self.forward.batches())
+        batches = [dataclasses.replace(batch, targets=()) for batch in self.forward.batches()]
         for index, batch in enumerate(batches):
             yield Step("forward", batch, reset=index == 0, keep=KEPT)
         if any(lstm.stateful for lstm in self.spec.lstms.values()):

@@ -65,7 +65,9 @@ def _keras(shown: Shown) -> Iterator[str]:
     yield "import numpy as np"
     if shown.layers == "portable":
         yield "from multilstm import keras_layers"
-    if shown.dtype == "float64":
+    if shown.dtype == "float64" and shown.layers == "portable":
+        yield "keras_layers.enable_float64()"
+    elif shown.dtype == "float64":
         yield 'keras.config.set_floatx("float64")'
         yield 'keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # keras#23704'
     yield f"rng = np.random.default_rng({sample.seed})"
@@ -79,18 +81,18 @@ def _keras(shown: Shown) -> Iterator[str]:
     names = [f"x_{index}" for index in range(len(spec.inputs))]
     sources = [f"t{index}" for index, call in enumerate(spec.calls) if call.layer in spec.inputs]
     yield f"model = keras.Model({_list(sources)}, {_list(_tensor(spec, ref) for ref in spec.outputs)})"
-    for layer, shapes in _weights(spec).items():
-        yield f'model.get_layer("{layer}").set_weights({_list(_draw(shape) for shape in shapes)})'
+    if _weights(spec):
+        yield f"for name, shapes in {_weights(spec)}.items():"
+        yield "    model.get_layer(name).set_weights([draw(*shape) for shape in shapes])"
     order = [call.layer for call in spec.calls if call.layer in spec.inputs]
     for name, source in zip(names, spec.inputs, strict=True):
         yield f"{name} = {_input(spec, source, batch.inputs[source])}"
     inputs = _list(names[list(spec.inputs).index(name)] for name in order)
     if sample.loss is not None:
-        yield f"y = {_list(_numbers(target) for target in batch.targets)}"
         yield f'model.compile(keras.optimizers.SGD(1.0), "{sample.loss}")  # its first step is the gradient'
         yield f"weights = lambda: [w for name in {list(_weights(spec))} for w in model.get_layer(name).get_weights()]"
         yield "before = weights()"
-        yield f"model.train_on_batch({inputs}, y)"
+        yield f"model.train_on_batch({inputs}, {_list(_numbers(target) for target in batch.targets)})"
         yield "actual = [b - a for b, a in zip(before, weights(), strict=True)]"
     elif batch.masks:
         masks = _list(_bits(batch.masks[name]) if name in batch.masks else "None" for name in order)
@@ -157,10 +159,6 @@ def _weights(spec: Graph) -> dict[str, list[tuple[int, ...]]]:
     for name, shape in spec.weight_shapes.items():
         found.setdefault(name.split("/")[0], []).append(shape)
     return found
-
-
-def _draw(shape: tuple[int, ...]) -> str:
-    return f"draw({', '.join(map(str, shape))})"
 
 
 def _input(spec: Graph, name: str, values: Array) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.fuzz.sample import Sample
-from multilstm.job import Job, Step
+from multilstm.job import Job
 from multilstm.spec import (
     L1,
     L1L2,
@@ -217,9 +217,8 @@ def _called_once(spec: Any) -> bool:
 
 def largest(sample: Sample) -> float:
     """The largest number that the reference computes of a sample; infinity where it is not finite."""
-    steps = tuple(sample.case("drawn").forward_steps())
-    if sample.loss is not None:
-        steps += (Step("gradient", steps[0].batch, True, ("gradients",)),)
+    case = sample.case("drawn")
+    steps = (*case.forward_steps(), *(case.gradient_steps() if sample.loss is not None else ()))
     job = Job(sample.spec, sample.weights(), steps, "float64", loss=sample.loss)
     found = [0.0]
     for answer in Executor(ReferenceEngine()).execute(job).answers:

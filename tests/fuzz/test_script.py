@@ -67,7 +67,7 @@ def test_where_they_differ_it_exits_with_1(engine, tmp_path):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     text = script(Shown(SAMPLES["gradient"], engine, "float64", "portable", "of it"))
-    wrong = text.replace("set_weights([draw(", "set_weights([-draw(", 1)
+    wrong = text.replace("set_weights([draw(", "set_weights([-draw(")
     assert wrong != text
     done = run(wrong, tmp_path)
     assert done.returncode == 1
