@@ -1,10 +1,15 @@
-"""`multilstm`, and `python -m multilstm`: the command line, from which Ctrl-C leaves quietly while it still imports."""
+"""`multilstm`, and `python -m multilstm`: the command line as a process of its own, which leaves nothing behind.
 
+Ctrl-C ends it quietly while it still imports, and a SIGTERM ends it as Ctrl-C does: workers and their files go with it.
+"""
+
+import signal
 import sys
 
 
 def main() -> None:
     """Runs the command line and exits."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         from multilstm.cli import main
     except KeyboardInterrupt:

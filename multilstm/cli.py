@@ -1,7 +1,8 @@
 """The command line: parses, calls, prints, exits.
 
 Exit codes: 0 everything that was compared agrees; 1 something diverges or is an error (with --strict, skipped,
-unsupported and known cells too); 2 usage, unknown names included; 3 nothing could run; 4 bad input; 130 interrupted.
+unsupported and known cells too); 2 usage, unknown names included; 3 nothing could run; 4 bad input; 130 interrupted;
+143 terminated.
 """
 
 from __future__ import annotations

@@ -173,20 +173,21 @@ def test_strict_counts_what_is_unsupported(run, strict, code):
     assert run("parity", *needs, "--dtype", "float32", *strict).returncode == code
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
-def test_ctrl_c_exits_with_130(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signal to one process")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_the_run_and_leaves_no_file_behind(name, code, tmp_path):
     import signal
-    import time
 
     root = str(pathlib.Path(__file__).parent.parent)
     with subprocess.Popen(
         [sys.executable, "-m", "multilstm", "parity", "--engine", "reference"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(tmp_path)},
     ) as process:  # fmt: skip
-        time.sleep(4)
-        process.send_signal(signal.SIGINT)
+        process.stderr.readline()  # the first job is done, the second under way
+        process.send_signal(getattr(signal, name))
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in stderr
+    assert process.returncode == code
+    assert ("interrupted" in stderr) == (name == "SIGINT")
     assert "Traceback" not in stderr
+    assert not list(tmp_path.iterdir())

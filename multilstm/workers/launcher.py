@@ -48,6 +48,7 @@ class WorkerPool:
         self._turn = threading.BoundedSemaphore(parallel)
         self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
         self._workers: dict[tuple[str, str], Worker] = {}
+        self._closed = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> WorkerPool:
@@ -63,7 +64,7 @@ class WorkerPool:
             UsageError: for an unknown engine.
             EngineUnavailableError: where it cannot run here.
             UnsupportedError: where it does not execute this job.
-            WorkerError: for an exception, a crash or a time-out; with the worker's stderr.
+            WorkerError: for an exception, a crash or a time-out, with the worker's stderr; where the pool is closed.
         """
         return result_from_tree(self._call(engine, job.device, {"call": "execute", "job": job_to_tree(job)}))
 
@@ -72,17 +73,19 @@ class WorkerPool:
         return self._call(engine, device, {"call": "doctor"})
 
     def close(self) -> None:
-        """Ends all workers and removes their private files."""
+        """Ends all workers for good and removes their private files; a job given afterwards is refused."""
         with self._lock:
+            self._closed = True
             for worker in self._workers.values():
-                worker.kill()
-            self._workers.clear()
+                worker.close()
             self._home.cleanup()
 
     def _call(self, engine: str, device: str, message: dict[str, Any]) -> dict[str, Any]:
         row = engine_row(engine)
         row.require()
         with self._lock:
+            if self._closed:
+                raise WorkerError(f"engine {engine!r}: its pool of workers is closed; make a new one", kind="closed")
             new = Worker(
                 f"engine {engine!r}",
                 ("multilstm.engines.service:serve", row.target),
@@ -122,7 +125,9 @@ class Worker:
         self._environment = dict(environment)
         self._home = home
         self._renew = renew
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held for a job
+        self._birth = threading.Lock()  # held for a start, or for the end of all starts
+        self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         self._jobs = 0
@@ -166,11 +171,18 @@ class Worker:
             return result
 
     def _start(self) -> subprocess.Popen[bytes]:
+        with self._birth:
+            if self._closed:
+                raise WorkerError(f"{self._name}: its worker was closed", kind="closed")
+            self._process = self._spawn()
+            return self._process
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         root = str(pathlib.Path(__file__).parents[2])
         path = os.environ.get("PYTHONPATH")
         self._home.mkdir(exist_ok=True)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
-        self._process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "multilstm.workers.worker", *self._service],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -184,10 +196,15 @@ class Worker:
                 **self._environment,
             },
         )
-        return self._process
+
+    def close(self) -> None:
+        """Ends the process for good, also under a thread that is about to start it."""
+        with self._birth:
+            self._closed = True
+            self.kill()
 
     def kill(self) -> None:
-        """Ends the process, if there is one."""
+        """Ends the process, if there is one; the next job starts another."""
         process, self._process, self._jobs = self._process, None, 0
         if process is None:
             return

@@ -118,6 +118,29 @@ def test_no_process_outlives_the_pool():
     assert process.poll() is not None
 
 
+def test_a_closed_pool_refuses_a_job_whose_thread_was_waiting_for_its_turn():
+    with WorkerPool(parallel=1) as pool:
+        pool.execute("reference", JOB)
+        caught = []
+
+        def next_job():
+            try:
+                pool.execute("reference", JOB)
+            except WorkerError as error:
+                caught.append(error.kind)
+
+        with pool._turn:  # as if another engine computed
+            thread = threading.Thread(target=next_job)
+            thread.start()
+            time.sleep(0.2)
+            pool.close()
+        thread.join()
+        with pytest.raises(WorkerError, match="'reference': its pool of workers is closed"):
+            pool.execute("reference", JOB)
+    assert caught == ["closed"]
+    assert not pathlib.Path(pool._home.name).exists()
+
+
 def test_unknown_engine_is_refused(pool):
     with pytest.raises(UsageError, match="unknown engine 'kears-jax': expected one of reference"):
         pool.execute("kears-jax", JOB)
