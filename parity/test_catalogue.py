@@ -12,7 +12,6 @@ import pytest
 from multilstm.case import Case
 from multilstm.catalogue import catalogue
 from multilstm.compare.tolerances import FORWARD
-from multilstm.engines.base import sources
 from multilstm.engines.registry import ENGINES
 from multilstm.job import DTYPES, MIXED
 from multilstm.parts import Options, parts
@@ -24,7 +23,7 @@ def kinds(case: Case, part: str) -> set[str]:
     """The kinds of quantities that a part of a case must give, from its spec alone: a missing one fails."""
     states = next(case.forward.batches()).states
     if part == "gradient":
-        given = zip(("input_gradient", "state_gradient"), sources(case.spec, states), strict=True)
+        given = zip(("input_gradient", "state_gradient"), case.spec.sources(states), strict=True)
         return {"gradient"} | {kind for kind, any_ in given if any_}
     if part == "forward":
         shown = [lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name]

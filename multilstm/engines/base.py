@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -55,7 +55,7 @@ class AbstractProgram(abc.ABC):
 
         Returns:
             An answer with loss, penalties included (but for `forward`), outputs, sequences, last outputs, states of
-            every LSTM, and, for `gradient`, the gradients of `spec.trainable_weights` and of what `sources` names.
+            every LSTM, and, for `gradient`, the gradients of `spec.trainable_weights` and of what `spec.sources` names.
         """
 
     @property
@@ -104,20 +104,6 @@ class AbstractEngine(abc.ABC):
             "switches": {**self.switches(), "denormals": denormals(self.operations())},
             "self_test": self.self_test(),
         }
-
-
-def sources(spec: Graph, states: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Of what, besides the weights, a `gradient` step gives the gradient.
-
-    Args:
-        spec: the model.
-        states: the LSTMs whose initial states are given.
-
-    Returns:
-        The inputs that hold floats, and the LSTMs of `states` that are not stateful.
-    """
-    inputs = [name for name, layer in spec.inputs.items() if layer.dtype != "int32"]
-    return inputs, [name for name in states if not spec.lstms[name].stateful]
 
 
 def signature(job: Job) -> tuple[Any, ...]:
@@ -245,7 +231,7 @@ def _kept(job: Job, step: Step, batch: Batch, answer: Answer, program: AbstractP
         gradients=answer.gradients if "gradients" in step.keep else {},
         input_gradients=answer.input_gradients if "gradients" in step.keep else {},
         state_gradients={
-            name: answer.state_gradients[name] for name in sources(job.spec, batch.states)[1] if answer.state_gradients
+            name: answer.state_gradients[name] for name in job.spec.sources(batch.states)[1] if answer.state_gradients
         }
         if "gradients" in step.keep
         else {},

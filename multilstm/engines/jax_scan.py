@@ -63,8 +63,7 @@ class _Program(AbstractProgram):
         self._forward = jax.jit(functions.apply)
         self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
         self._gradients = jax.jit(partial(functions.gradients, loss=job.loss))
-        self._gradient = jax.jit(partial(functions.gradient, loss=job.loss))
-        # Apart from the gradient, so that an update of a new length compiles no more than its gradient.
+        # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._update = jax.jit(partial(functions.update, optimizer=job.optimizer))
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
@@ -106,16 +105,15 @@ class _Program(AbstractProgram):
                 evaluation = self._forward(self._weights, inputs, masks, dict(states))
             elif kind == "evaluate":
                 loss, evaluation = self._evaluate(self._weights, *given)
-            elif kind == "gradient":
-                loss, evaluation, found = self._gradients(self._weights, *given)
             else:
-                loss, evaluation, gradients = self._gradient(self._weights, *given)
+                loss, evaluation, found = self._gradients(self._weights, *given)
+            if kind == "update":
                 assert self._job.optimizer is not None
                 coefficients = {
                     name: np.asarray(number, stored(self._job.dtype))
                     for name, number in self._job.optimizer.coefficients(self._iteration).items()
                 }
-                self._weights, self._slots = self._update(self._weights, self._slots, coefficients, gradients)
+                self._weights, self._slots = self._update(self._weights, self._slots, coefficients, found.weights)
                 self._iteration += 1
         return Answer(
             loss=None if loss is None else float(loss),

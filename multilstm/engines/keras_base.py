@@ -22,7 +22,7 @@ from keras.src import backend as keras_backend
 from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
-from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
+from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
@@ -99,7 +99,7 @@ class AbstractKerasProgram(AbstractProgram):
             self.model, self.outputs_count, self.variables = (
                 self.built.model, self.built.outputs_count, self.built.variables,
             )  # fmt: skip
-            inputs, states = sources(job.spec, self._given)
+            inputs, states = job.spec.sources(self._given)
             floats = {*inputs, *(_state_input(name, part) for name in states for part in State._fields)}
             self.sources = [index for index, name in enumerate(self.built.inputs) if name in floats]
             self.loss = self._make_loss(job.loss)
@@ -151,10 +151,17 @@ class AbstractKerasProgram(AbstractProgram):
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
             if kind == "update":
-                self.apply(gradients)
+                self.apply(gradients[: len(weights)])
             arrays = [_numpy(output) for output in outputs]
             found = {name: State(*(_numpy(variable) for variable in layer.states)) for name, layer in stateful.items()}
-            dense = [_numpy(self.dense(gradient)) for gradient in gradients] if kind == "gradient" else []
+            dense = []
+            if kind == "gradient":
+                dense = [
+                    np.zeros(each.shape, self.dtype) if gradient is None else _numpy(self.dense(gradient))
+                    for each, gradient in zip(
+                        [*weights, *(inputs[index] for index in self.sources)], gradients, strict=True
+                    )
+                ]
             arriving = dense[len(weights) :]
             of_sources = {self.built.inputs[i]: array for i, array in zip(self.sources, arriving, strict=False)}
         first, last = self.outputs_count, self.outputs_count + len(self.built.sequences)
@@ -189,7 +196,8 @@ class AbstractKerasProgram(AbstractProgram):
     ) -> tuple[Any, list[Any], list[Any]]:
         """Computes one step: the loss (or None), the model's outputs, and in training the gradients.
 
-        These are of the model's trained variables, in their order; for `gradient` then of the inputs at `sources`.
+        These are of the model's trained variables, in their order, and then of the inputs at `sources`, which an
+        update has no use for, but so it and `gradient` are compiled once; None of what the loss does not reach.
         """
 
     @abc.abstractmethod

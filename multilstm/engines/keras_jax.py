@@ -57,7 +57,7 @@ class KerasJaxProgram(AbstractKerasProgram):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._compute = jax.jit(self._traced, static_argnames="kind")
-        # Apart from the gradient, so that an update of a new length compiles no more than its gradient.
+        # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._apply = jax.jit(self.optimizer.stateless_apply) if self.optimizer is not None else None
 
     def run(
@@ -67,7 +67,8 @@ class KerasJaxProgram(AbstractKerasProgram):
         model = self.model
         weights = [variable.value for variable in model.trainable_variables]
         other = [variable.value for variable in model.non_trainable_variables]
-        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=kind)
+        traced = "gradient" if kind == "update" else kind
+        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=traced)
         _assign(model.non_trainable_variables, other)
         return loss, outputs, gradients
 
@@ -83,20 +84,18 @@ class KerasJaxProgram(AbstractKerasProgram):
         self, weights: Any, other: Any, inputs: Any, masks: Any, targets: Any, kind: str
     ) -> tuple[Any, Any, Any, Any]:
         def forward(weights: Any, sources: Any) -> tuple[Any, Any]:
-            training = kind in ("gradient", "update")
             given = dict(enumerate(inputs)) | dict(zip(self.sources, sources, strict=True))
             with keras.StatelessScope():
                 outputs, after, penalties = self.model.stateless_call(
-                    weights, other, list(given.values()), training=training, mask=masks, return_losses=True
+                    weights, other, list(given.values()), training=kind == "gradient", mask=masks, return_losses=True
                 )
             outputs = keras.tree.flatten(outputs)
             loss = None if kind == "forward" else self.total_loss(targets, outputs, penalties)
             return loss, (outputs, after)
 
         sources = [inputs[index] for index in self.sources]
-        if kind in ("gradient", "update"):
-            arguments = (0, 1) if kind == "gradient" else (0,)
-            differentiated = jax.value_and_grad(forward, arguments, has_aux=True)
+        if kind == "gradient":
+            differentiated = jax.value_and_grad(forward, (0, 1), has_aux=True)
             (loss, (outputs, after)), found = differentiated(weights, sources)
             gradients = [gradient for each in found for gradient in each]
         else:

@@ -68,6 +68,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.run`."""
+        kind = "gradient" if kind == "update" else kind
         where = tuple(index for index, mask in enumerate(masks) if mask is not None)
         if (kind, where) not in self._functions:
             self._functions[kind, where] = self._trace(kind, where)
@@ -101,13 +102,12 @@ class KerasTensorflowProgram(AbstractKerasProgram):
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
             weights = [weight.value for weight in self.model.trainable_variables]
-            others = [inputs[index] for index in self.sources] if kind == "gradient" else []
+            others = [inputs[index] for index in self.sources]
             with tf.GradientTape() as tape:
                 tape.watch(others)
                 outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
                 loss = self.total_loss(targets, outputs, self.model.losses)
-            unused = tf.UnconnectedGradients.ZERO if kind == "gradient" else tf.UnconnectedGradients.NONE
-            return loss, outputs, tape.gradient(loss, weights + others, unconnected_gradients=unused)
+            return loss, outputs, tape.gradient(loss, weights + others)
 
         return compute
 

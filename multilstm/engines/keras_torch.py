@@ -64,17 +64,14 @@ class KerasTorchProgram(AbstractKerasProgram):
                 outputs = keras.tree.flatten(self.model(tensors, training=False, mask=given))
                 loss = None if kind == "forward" else self.total_loss(wanted, outputs, self.model.losses)
                 return loss, outputs, []
-        others = [tensors[index].requires_grad_() for index in self.sources] if kind == "gradient" else []
+        others = [tensors[index].requires_grad_() for index in self.sources]
         self.model.zero_grad()
         outputs = keras.tree.flatten(self.model(tensors, training=True, mask=given))
         loss = self.total_loss(wanted, outputs, self.model.losses)
         if self.model.trainable_variables or others:  # PyTorch refuses to differentiate by nothing
             loss.backward()
         weights = [variable.value for variable in self.model.trainable_variables]
-        if kind == "update":
-            return loss, outputs, [weight.grad for weight in weights]
-        found = [torch.zeros_like(each) if each.grad is None else each.grad for each in weights + others]
-        return loss, outputs, found
+        return loss, outputs, [each.grad for each in weights + others]
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
+from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference_activations import sigmoid
 from multilstm.engines.reference_layers import Applied, Given, Maybe, apply, within
 from multilstm.engines.reference_lstm import LSTMRecord
@@ -205,7 +205,7 @@ class ReferenceProgram(AbstractProgram):
 
         Weights that are not trained are left out of what it returns.
         """
-        inputs, given_states = sources(self._spec, states)
+        inputs, given_states = self._spec.sources(states)
         d_states = {name: State(*(np.zeros(np.shape(array)) for array in states[name])) for name in given_states}
         d_tensors: dict[Ref, Array] = {}
         d_weights = {name: np.zeros_like(weight) for name, weight in self._weights.items()}

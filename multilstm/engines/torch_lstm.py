@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines import torch_platform
-from multilstm.engines.base import AbstractEngine, AbstractProgram, sources
+from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError, UnsupportedError
 from multilstm.job import MIXED, Answer, Array, Batch, Job
@@ -181,7 +181,7 @@ class TorchLSTMProgram(AbstractProgram):
         others: list[Array] = []
         inputs = {name: self._tensor(array) for name, array in batch.inputs.items()}
         starts = {name: State(*map(self._tensor, state)) for name, state in states.items()}
-        floats, given = sources(self._spec, states)
+        floats, given = self._spec.sources(states)
         differentiated = [inputs[name] for name in floats] + [array for name in given for array in starts[name]]
         if kind == "gradient":
             for tensor in differentiated:

@@ -185,9 +185,9 @@ class ScanModel:
     ) -> tuple[jax.Array, Evaluation, Gradients]:
         """As `gradient`, with the gradients of inputs and initial states, which no training needs."""
         given = dict(states or {})
+        names, starting = self.spec.sources(given)
         trained = {name: weights[name] for name in self.spec.trainable_weights}
-        floats = {name: inputs[name] for name, layer in self.spec.inputs.items() if layer.dtype != "int32"}
-        starts = {name: state for name, state in given.items() if not self.spec.lstms[name].stateful}
+        floats, starts = {name: inputs[name] for name in names}, {name: given[name] for name in starting}
 
         def differentiated(trained: Arrays, floats: Arrays, starts: Mapping[str, State]) -> Any:
             arrays = {**weights, **trained}, {**inputs, **floats}, targets, masks, {**given, **starts}, dropout

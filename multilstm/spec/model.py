@@ -164,6 +164,19 @@ class Graph:
         """The weights that a training changes, as `layer/weight`; the others have no gradient and no slots."""
         return tuple(name for name in self.weight_shapes if self.owner(name)[0].trainable)
 
+    def sources(self, states: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Of what, besides weights, a loss has a gradient.
+
+        Args:
+            states: the LSTMs whose initial states are given.
+
+        Returns:
+            The inputs that hold floats, and the LSTMs of `states` that are not stateful: what is carried from batch
+            to batch is not differentiated.
+        """
+        inputs = [name for name, layer in self.inputs.items() if layer.dtype != "int32"]
+        return inputs, [name for name in states if not self.lstms[name].stateful]
+
     @cached_property
     def regularizers(self) -> dict[str, Regularizer]:
         """The regularizers by `layer/weight`; as in Keras, a weight that is not trained adds nothing to the loss."""
