@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilstm.case import Case
@@ -37,27 +37,31 @@ class Touch:
 
 
 def judge(case: Case, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of plain layers, with the verdict `known` where they fail as a row says, its condition being met."""
-    installed = versions()
-    judged = []
-    for cell in cells:
-        if cell.layers == "plain" and cell.verdict in FAILS:
-            found, facts = cell.comparison, certain_facts(case, cell.dtype)
-            rows = [
-                row
-                for row in ledger()
-                if row.affects(cell.engine, cell.device, installed, {})
-                and row.explains(cell.kind, cell.verdict, found.max_abs, found.message)
-                and where(row.when, facts)
-            ]
-            if rows:
-                said = "; ".join(f"{row.id}: {row.title}" for row in rows)
-                message = f"{said} ({found.message})" if found.message else said
-                cell = dataclasses.replace(
-                    cell, comparison=dataclasses.replace(found, verdict="known", message=message)
-                )
-        judged.append(cell)
-    return judged
+    """The cells of one part, `known` where plain layers fail as a row of the ledger says whose condition is met."""
+    if not any(_fails(cell) for cell in cells):
+        return list(cells)
+    installed, facts = versions(), certain_facts(case, cells[0].dtype)
+    met = [row for row in ledger() if where(row.when, facts)]
+    return [_judged(cell, met, installed) if _fails(cell) else cell for cell in cells]
+
+
+def _fails(cell: Cell) -> bool:
+    return cell.layers == "plain" and cell.verdict in FAILS
+
+
+def _judged(cell: Cell, met: Sequence[Divergence], installed: Mapping[str, str]) -> Cell:
+    found = cell.comparison
+    rows = [
+        row
+        for row in met
+        if row.affects(cell.engine, cell.device, installed, {})
+        and row.explains(cell.kind, cell.verdict, found.max_abs, found.message)
+    ]
+    if not rows:
+        return cell
+    said = "; ".join(f"{row.id}: {row.title}" for row in rows)
+    message = f"{said} ({found.message})" if found.message else said
+    return dataclasses.replace(cell, comparison=dataclasses.replace(found, verdict="known", message=message))
 
 
 def touches(case: Case, options: Options) -> tuple[Touch, ...]:

@@ -14,7 +14,7 @@ from multilstm.explain.finding import Finding
 from multilstm.explain.gates import first_gate, gates_of
 from multilstm.explain.lone import Lone
 from multilstm.explain.pruning import pruned
-from multilstm.explain.sides import KEPT, Sides
+from multilstm.explain.sides import Sides
 from multilstm.explain.supposed import STATES_EXCHANGED, suppose
 from multilstm.explain.trace import Parting, Trace, trace
 from multilstm.job import Batch, Job
@@ -58,7 +58,6 @@ def explain_error(pool: WorkerPool, engine: str, case: Case, dtype: str, options
         steps = [
             dataclasses.replace(
                 step,
-                keep=KEPT,
                 batch=Batch(
                     {name: array for name, array in step.batch.inputs.items() if name in part.inputs},
                     (),
@@ -121,7 +120,7 @@ def _within_rounding(case: Case, found: Trace, parting: Parting, unit: float) ->
     distance = float(np.abs(parting.actual - parting.desired).max())
     moved = unit * float(np.abs(parting.desired).max())
     spec = dataclasses.replace(case.spec, outputs=found.refs, sequential=False)
-    steps = tuple(dataclasses.replace(step, keep=KEPT) for step in case.forward_steps())
+    steps = tuple(case.forward_steps())
     for seed in range(3):
         rng = np.random.default_rng(seed)
         weights = {

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from multilstm.case import KEPT
 from multilstm.engines import reference_lstm
 from multilstm.engines.reference_lstm import LSTMRecord
-from multilstm.explain.sides import KEPT, Sides
+from multilstm.explain.sides import Sides
 from multilstm.job import Answer, Array, Batch, Step
 from multilstm.parts import rounded
 from multilstm.spec import LSTM, Input, Model

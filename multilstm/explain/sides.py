@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from multilstm.case import KEPT
 from multilstm.compare import tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
@@ -19,8 +20,6 @@ from multilstm.parts import Options, rounded, rounded_step
 from multilstm.spec import Graph
 from multilstm.state import State
 from multilstm.workers import WorkerPool
-
-KEPT = ("outputs", "states")
 
 
 class Answers(NamedTuple):

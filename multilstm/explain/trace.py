@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from multilstm.case import Case
-from multilstm.explain.sides import KEPT, Answers, Sides
+from multilstm.explain.sides import Answers, Sides
 from multilstm.job import Array, Batch
 from multilstm.parts import weights_of
 from multilstm.spec import Graph, InputLayer, Ref
@@ -101,5 +101,5 @@ def trace(sides: Sides, case: Case) -> Trace:
         for number in range(layer.output_count)
     )
     spec = dataclasses.replace(case.spec, outputs=refs, sequential=False)
-    steps = [dataclasses.replace(step, keep=KEPT) for step in case.forward_steps()]
+    steps = list(case.forward_steps())
     return Trace(case, tuple(s.batch for s in steps), refs, sides.forward(spec, weights_of(case), steps))

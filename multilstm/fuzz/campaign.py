@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from multilstm.case import Case
-from multilstm.compare import AGREES, FAILS, compare, tolerance
+from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
+from multilstm.compare.tolerances import GRADIENTS
 from multilstm.errors import InputError, UnsupportedError, WorkerError
 from multilstm.explain import CAUSES, cause, explain
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Shown, script
 from multilstm.fuzz.shrink import shrink
-from multilstm.parts import Options, execute
+from multilstm.parts import Options, collect, execute
 from multilstm.report.data import Cell, Report, json_text, write_text
 from multilstm.spec import Layer
 from multilstm.suite import run_suite, suite_pool
@@ -208,27 +209,32 @@ def check(sample: Sample, engine: str, dtype: str, layers: str) -> None:
 
 
 def how(pool: WorkerPool, engine: str, sample: Sample, dtype: str, part: str, options: Options) -> str:
-    """How a part of a sample fails: the cause, `gradient`, or what was raised; empty where it does not."""
+    """How a part of a sample fails: the cause, the kind of gradient, or what was raised; empty where it does not."""
     try:
         if part == "forward":
             return cause(pool, engine, sample.case("drawn"), dtype, options)
-        return part if _wrong_gradients(pool, engine, sample, dtype, options) else ""
+        wrong = _wrong_gradients(pool, engine, sample, dtype, options)
+        return wrong[0].quantity.split(":")[0] if wrong else ""
     except UnsupportedError:
         return ""
     except WorkerError as error:
         return error.kind if error.kind != "exception" else str(error).split(": ")[1]
 
 
-def _wrong_gradients(pool: WorkerPool, engine: str, sample: Sample, dtype: str, options: Options) -> list[str]:
-    """The gradients that diverge, each in words."""
+def _wrong_gradients(pool: WorkerPool, engine: str, sample: Sample, dtype: str, options: Options) -> list[Comparison]:
+    """The gradients that diverge: of weights, inputs and given states."""
     if sample.loss is None:
         return []
-    case, row = sample.case("drawn"), tolerance(dtype, options.device, "gradient")
+    case = sample.case("drawn")
     actual, desired = (
-        execute(pool, name, case, "gradient", dtype, options).answers[0].gradients for name in (engine, "reference")
+        collect("gradient", case, execute(pool, name, case, "gradient", dtype, options))
+        for name in (engine, "reference")
     )
-    judged = (compare(f"gradient:{name}", actual[name], array, row) for name, array in desired.items())
-    return [one.message for one in judged if one.verdict not in AGREES]
+    judged = (
+        compare(quantity, actual[quantity][0], arrays[0], tolerance(dtype, options.device, quantity))
+        for quantity, arrays in desired.items()
+    )
+    return [one for one in judged if one.verdict not in AGREES]
 
 
 def traits(sample: Sample) -> set[str]:
@@ -263,7 +269,7 @@ def _failing(
         if cell.verdict in FAILS:
             found.setdefault((cell.case, cell.engine), []).append(cell)
     for (case, engine), wrong in found.items():
-        part = "gradient" if all(cell.kind == "gradient" for cell in wrong) else "forward"
+        part = "gradient" if all(cell.kind in GRADIENTS for cell in wrong) else "forward"
         dtype = "float64" if any(cell.dtype == "float64" for cell in wrong) else wrong[0].dtype
         reason = how(pool, engine, samples[case], dtype, part, options)
         yield Failing(case, samples[case], engine, dtype, part, reason)
@@ -280,10 +286,10 @@ def _shrink(pool: WorkerPool, one: Failing, options: Options, campaign: Campaign
     title = one.how or "it agrees where it is traced"
     if one.part == "forward" and one.how in CAUSES:
         title = str(explain(pool, one.engine, sample.case(name), one.dtype, options))
-    elif one.how == "gradient":
-        title = _wrong_gradients(pool, one.engine, sample, one.dtype, options)[0]
+    elif one.how in GRADIENTS:
+        title = _wrong_gradients(pool, one.engine, sample, one.dtype, options)[0].message
     path = pathlib.Path(folder)
-    text = script(Shown(sample, one.engine, one.dtype, options.layers, title))
+    text = script(Shown(sample, one.engine, one.dtype, options.layers, title, one.how))
     write_text(str(path / f"{name}.py"), text.rstrip("\n"))
     write_text(str(path / f"{name}.json"), sample.to_json())
     campaign.findings[name] = {

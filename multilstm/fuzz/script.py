@@ -28,13 +28,23 @@ PORTABLE = ("Bidirectional", "LSTM", "TimeDistributed")  # the spec's layers tha
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What a script is to show: a sample on an engine, in a dtype, with `plain` or `portable` layers, and a title."""
+    """What a script is to show.
+
+    Attributes:
+        sample: the model and its data.
+        engine: where it fails.
+        dtype: in which.
+        layers: `plain` or `portable`.
+        title: what is wrong, for a reader.
+        how: it fails, as `campaign.how` says.
+    """
 
     sample: Sample
     engine: str
     dtype: str
     layers: str
     title: str
+    how: str = ""
 
 
 def script(shown: Shown) -> str:
@@ -46,12 +56,16 @@ def script(shown: Shown) -> str:
 
 
 def _sayable(shown: Shown) -> bool:
-    """Whether a few lines of Keras say it: no dropout masks, no states from outside, one batch, no shared layer."""
+    """Whether a few lines of Keras say it: no dropout masks, no states from outside, one batch, no shared layer.
+
+    Nor of gradients any but those of weights, which a step of SGD shows.
+    """
     sample = shown.sample
     layers = [call.layer for call in sample.spec.calls]
     plain = sample.count == 1 and not sample.states and len(layers) == len(set(layers))
     keras = shown.engine.startswith("keras-") and shown.dtype not in MIXED
-    return keras and plain and not next(sample.batches()).dropout
+    shows = shown.how not in ("input_gradient", "state_gradient")
+    return keras and plain and shows and not next(sample.batches()).dropout
 
 
 def _keras(shown: Shown) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""An engine that needs no framework: the reference, which ignores the mask of LSTMs that are unrolled."""
+"""Engines that need no framework: the reference, with one fault each."""
+
+import dataclasses
 
 from multilstm.engines import reference_layers, reference_lstm
 from multilstm.engines.reference import ReferenceEngine
@@ -14,3 +16,19 @@ class MaskIgnored:
     def __new__(cls):
         reference_layers.reference_lstm.forward = wrong_forward
         return ReferenceEngine()
+
+
+class InputGradientDoubled(ReferenceEngine):
+    """The gradients of inputs are wrong by the factor two, and nothing else is."""
+
+    def prepare(self, job):
+        program = super().prepare(job)
+        true_step = program.step
+
+        def step(*arguments):
+            answer = true_step(*arguments)
+            doubled = {name: 2 * gradient for name, gradient in answer.input_gradients.items()}
+            return dataclasses.replace(answer, input_gradients=doubled)
+
+        program.step = step
+        return program

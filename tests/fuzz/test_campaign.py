@@ -49,11 +49,20 @@ class Given:
 
 
 @pytest.fixture
-def faulty(monkeypatch):
+def engine(monkeypatch):
+    """Registers an engine of faulty.py under the name `faulty`."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pathlib.Path(__file__).parent), str(ROOT)]))
-    row = EngineRow("faulty", "faulty:MaskIgnored", ("numpy",), None, {})
-    monkeypatch.setitem(registry.ENGINES, "faulty", row)
-    return "faulty"
+
+    def register(name):
+        monkeypatch.setitem(registry.ENGINES, "faulty", EngineRow("faulty", f"faulty:{name}", ("numpy",), None, {}))
+        return "faulty"
+
+    return register
+
+
+@pytest.fixture
+def faulty(engine):
+    return engine("MaskIgnored")
 
 
 def go(folder, engine, seconds=0.0, seed=0, draw=lambda number, count: DRAWN):
@@ -76,6 +85,14 @@ def test_what_looks_alike_is_shrunk_and_counted_once(faulty, tmp_path):
     assert len((tmp_path / f"{name}.py").read_text().splitlines()) <= LINES
     assert (campaign.samples, campaign.ran) == (4, {"faulty": 4})
     assert [line.split(":")[0] for line in said] == ["faulty", "round 1, float64"]
+
+
+def test_a_gradient_of_inputs_is_told_from_one_of_weights(engine, tmp_path):
+    campaign, _ = go(str(tmp_path), engine("InputGradientDoubled"))
+    ((name, finding),) = campaign.findings.items()
+    assert (finding["samples"], finding["how"], finding["part"]) == (1, "input_gradient", "gradient")
+    assert finding["title"].startswith("input_gradient:")
+    assert "check(sample" in (tmp_path / f"{name}.py").read_text()
 
 
 def test_the_reproducer_fails_as_long_as_the_engine_does(faulty, tmp_path):
