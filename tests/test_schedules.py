@@ -1,13 +1,9 @@
 """The learning-rate schedules: against numbers worked out by hand, and against Keras's own in a process of theirs."""
 
 import dataclasses
-import importlib.util
 import inspect
 import json
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -96,22 +92,9 @@ json.dump(answer, open(sys.argv[2], "w"))
 
 
 @pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    # TensorFlow's schedules compute in float32, so that it cannot be the judge here.
-    backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
-    if not importlib.util.find_spec("keras") or not backends:
-        pytest.skip("keras is not installed, or neither torch nor jax")
-    folder = tmp_path_factory.mktemp("keras")
-    ask, answer, script = folder / "ask.json", folder / "answer.json", folder / "script.py"
+def keras(ask_keras):
     cases = {name: schedule_to_dict(schedule) for name, schedule in CASES.items()}
-    ask.write_text(json.dumps({"cases": cases, "schedules": list(SCHEDULES), "iterations": ITERATIONS}))
-    script.write_text(KERAS)
-    environment = {**os.environ, "KERAS_BACKEND": backends[0], "KERAS_HOME": str(folder), "JAX_ENABLE_X64": "1"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""
-    command = [sys.executable, str(script), str(ask), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(answer.read_text())
+    return ask_keras(KERAS, {"cases": cases, "schedules": list(SCHEDULES), "iterations": ITERATIONS})
 
 
 @pytest.mark.parametrize("name", CASES)

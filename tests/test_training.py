@@ -1,12 +1,8 @@
 """The update rules: against numbers worked out by hand, and against Keras's own optimizers in a process of theirs."""
 
 import dataclasses
-import importlib.util
 import json
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -289,24 +285,11 @@ json.dump(answer, open(sys.argv[2], "w"))
 
 
 @pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    # TensorFlow's float64 Adam is partly float32, so that it cannot be the judge here.
-    backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
-    if not importlib.util.find_spec("keras") or not backends:
-        pytest.skip("keras is not installed, or neither torch nor jax")
-    folder = tmp_path_factory.mktemp("keras")
-    ask, answer, script = folder / "ask.json", folder / "answer.json", folder / "script.py"
+def keras(ask_keras):
     defaults = {name: dataclasses.asdict(make()) for name, make in OPTIMIZERS.items()}
     cases = {name: optimizer_to_dict(optimizer) for name, optimizer in ALL.items()}
     data = {"cases": cases, "defaults": defaults, "weight": WEIGHT.tolist(), "gradients": GRADIENTS.tolist()}
-    ask.write_text(json.dumps(data))
-    script.write_text(KERAS)
-    environment = {**os.environ, "KERAS_BACKEND": backends[0], "KERAS_HOME": str(folder), "JAX_ENABLE_X64": "1"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""
-    command = [sys.executable, str(script), str(ask), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(answer.read_text())
+    return ask_keras(KERAS, data)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,10 +1,6 @@
 import copy
-import importlib.util
 import json
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,22 +41,12 @@ DROPPED = {
     "use_cudnn": Sequential([Input((None, 3), name="x"), LSTM(2, use_cudnn=False, name="a")]),
     "implementation": Sequential([Input((None, 3), name="x"), LSTM(2, implementation=1, name="a")]),
 }
-BACKENDS = [name for name in ("torch", "jax", "tensorflow") if importlib.util.find_spec(name)]
 
 
 @pytest.fixture(scope="module")
-def keras(tmp_path_factory):
+def keras(ask_keras):
     """What Keras makes of every model, asked for once: a process has one backend, and starting it takes seconds."""
-    if not importlib.util.find_spec("keras") or not BACKENDS:
-        pytest.skip("keras is not installed, or no backend of it")
-    folder = tmp_path_factory.mktemp("keras")
-    ask, answer = folder / "ask.json", folder / "answer.json"
-    ask.write_text(json.dumps({name: to_json(graph) for name, graph in {**MODELS, **DROPPED}.items()}))
-    environment = {**os.environ, "KERAS_BACKEND": BACKENDS[0], "KERAS_HOME": str(folder), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(SAME_SOURCE), str(ask), str(answer)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(answer.read_text())
+    return ask_keras(SAME_SOURCE.read_text(), {name: to_json(graph) for name, graph in {**MODELS, **DROPPED}.items()})
 
 
 # Keras -----------------------------------------------------------------------------------------------------------
