@@ -12,7 +12,7 @@ import numpy as np
 
 from multilstm.case import Case, Fit
 from multilstm.job import Array, Batch
-from multilstm.spec import LSTM, Activation, Dense, Embedding, Graph, Layer, Masking, TimeDistributed
+from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Embedding, Graph, Layer, Masking, TimeDistributed
 from multilstm.spec.penalties import Regularizer
 from multilstm.spec.walk import walk
 from multilstm.training import SGD
@@ -46,6 +46,8 @@ FACTS = {
     "time_distributed": "the layer is a TimeDistributed",
     "any_batch_and_timesteps": "neither batch size nor timesteps of its input are fixed",
     "wrapper": "the layer is a Bidirectional or a TimeDistributed",
+    "biased": "it has a bias that is trained",
+    "out_of_the_loss": "no output of the model depends on it",
     "embedding": "the layer is an Embedding",
     "masking": "the layer is a Masking",
     "stacked_cells": "the layer is an RNN of several cells, which no spec says",
@@ -57,15 +59,21 @@ FACTS = {
     "adaptive_optimizer": "the optimizer is none that is linear in the gradient",
     "centered_rmsprop": "the optimizer is a centered RMSprop",
     "momentum": "the optimizer has a momentum or a weight decay",
+    "weight_decay": "the optimizer has a weight decay",
+    "clipped": "the optimizer has a clipnorm or a global_clipnorm",
     "schedule": "the learning rate is a schedule",
     "float64": "computed in float64",
     "half": "computed in float16 or bfloat16",
     "mixed": "computed in mixed precision",
+    "bfloat16": "computed in mixed_bfloat16",
 }
 _TRAINING = {
-    "trained", "adam", "adaptive_optimizer", "centered_rmsprop", "momentum", "schedule", "categorical_crossentropy",
+    "trained", "adam", "adaptive_optimizer", "centered_rmsprop", "momentum", "weight_decay", "clipped",
+    "schedule", "categorical_crossentropy",
 }  # fmt: skip
-_ALWAYS_OPEN = {"half", "mixed", "one_state_for_all", "schedule", "not_finite"}
+_ALWAYS_OPEN = {"half", "mixed", "bfloat16", "one_state_for_all", "schedule", "not_finite"}
+
+_DTYPE_FACTS = {"float64": {"float64"}, "mixed_bfloat16": {"mixed", "bfloat16"}, "mixed_float16": {"mixed"}}
 
 
 def certain_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
@@ -76,7 +84,8 @@ def certain_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
         dtype: of the computation.
     """
     spec, batches = case.spec, list(_batches(case))
-    everywhere = _training_facts(case) | ({"float64"} if dtype == "float64" else set())
+    everywhere = _training_facts(case) | _DTYPE_FACTS.get(dtype, set())
+    reaching = _reaching(spec)
     masks = [_masks(spec, batch) for batch in batches]
     found: dict[str, frozenset[str]] = {}
     for layer in spec.layers:
@@ -87,7 +96,7 @@ def certain_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
             found[key] = frozenset(_lstm_facts(spec, key, lstm, given, batches) | everywhere)
         if not lstms:
             found[name] = frozenset(_layer_facts(case, layer, batches) | everywhere)
-    return found
+    return {name: facts if name in reaching else facts | {"out_of_the_loss"} for name, facts in found.items()}
 
 
 def possible_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
@@ -123,12 +132,14 @@ def _training_facts(case: Case) -> set[str]:
     }
     if optimizer is not None:
         name = type(optimizer).__name__
-        clips = any(getattr(optimizer, key, None) for key in ("clipnorm", "global_clipnorm"))
+        clips = bool(optimizer.clipnorm or optimizer.global_clipnorm)
         facts |= {
             "adam": name.startswith("Adam"),
             "adaptive_optimizer": not isinstance(optimizer, SGD) or clips,
             "centered_rmsprop": bool(getattr(optimizer, "centered", False)),
-            "momentum": bool(getattr(optimizer, "momentum", 0) or getattr(optimizer, "weight_decay", 0)),
+            "momentum": bool(getattr(optimizer, "momentum", 0) or optimizer.weight_decay),
+            "weight_decay": bool(optimizer.weight_decay),
+            "clipped": clips,
         }
     return {fact for fact, true in facts.items() if true}
 
@@ -184,10 +195,11 @@ def _layer_facts(case: Case, layer: Layer, batches: list[Batch]) -> set[str]:
 
 
 def _arguments(layer: Layer) -> set[str]:
-    """What a layer's activations and regularizers are."""
+    """What a layer's bias, activations and regularizers are."""
     activations = {getattr(layer, key, None) for key in ("activation", "recurrent_activation")}
     regularizers = {type(value).__name__ for value in vars(layer).values() if isinstance(value, Regularizer)}
     facts = {
+        "biased": layer.trainable and getattr(layer, "use_bias", False),
         "gelu_or_leaky_relu": activations & {"gelu", "leaky_relu"},
         "hard_sigmoid_or_softplus": activations & {"hard_sigmoid", "softplus"},
         "regularizer": regularizers & {"L1", "L2", "L1L2"},
@@ -204,6 +216,27 @@ def _ends_in(spec: Graph, name: str, activation: str) -> bool:
     layer = spec.layer(name)
     inner = layer.layer if isinstance(layer, TimeDistributed) else layer
     return isinstance(inner, (Dense, Activation)) and inner.activation == activation
+
+
+def _reaching(spec: Graph) -> set[str]:
+    """The layers, and the halves of a Bidirectional, on which an output of the model depends."""
+    wanted, found = set(spec.outputs), set()
+    for index, call in reversed(list(enumerate(spec.calls))):
+        numbers = {ref.output for ref in wanted if ref.call == index}
+        if not numbers:
+            continue
+        wanted |= {*call.inputs, *call.initial_state}
+        layer = spec.layer(call.layer)
+        if not isinstance(layer, Bidirectional):
+            found.add(call.layer)
+            continue
+        for number in numbers:  # sequences, one for each half or merged, and then two states for each half
+            sequences = 2 if layer.merge_mode is None else 1
+            half = number if number < sequences else (number - sequences) // 2
+            halves = ("forward", "backward")
+            shown = halves if number == 0 and sequences == 1 else halves[half : half + 1]
+            found |= {f"{call.layer}/{each}" for each in shown}
+    return found
 
 
 def _masks(spec: Graph, batch: Batch) -> dict[str, Array | None]:

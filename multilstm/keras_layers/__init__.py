@@ -13,13 +13,13 @@ model touches.
 """
 
 from multilstm.keras_layers import activations
-from multilstm.keras_layers.layers import LSTM, Bidirectional, TimeDistributed
+from multilstm.keras_layers.layers import LSTM, Bidirectional, Dense, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "Bidirectional", "CategoricalCrossentropy",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "Bidirectional", "CategoricalCrossentropy", "Dense",
     "OrthogonalRegularizer", "RMSprop", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

@@ -69,6 +69,44 @@ class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional)
         return masks if len(masks) > 1 else masks[0]
 
 
+def _loses_bias_gradient(layer: Any) -> bool:
+    """Whether Keras's `ops.add` of a bias is `tf.nn.bias_add` in bfloat16, whose gradient is summed in bfloat16 too."""
+    return keras.backend.backend() == "tensorflow" and layer.compute_dtype == "bfloat16"
+
+
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class Dense(keras.layers.Dense):  # type: ignore[misc]
+    """Keras's Dense, whose bias has the right gradient under mixed_bfloat16, however many rows there are.
+
+    Args, call arguments, weights: those of `keras.layers.Dense`.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """As `keras.layers.Dense.call`: `[..., features]` to `[..., units]`."""
+        if self.bias is None or not _loses_bias_gradient(self):
+            return super().call(inputs, training=training)
+        outputs = ops.matmul(inputs, self.kernel) + ops.convert_to_tensor(self.bias)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+class _LSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
+    """Keras's LSTMCell, whose bias has the right gradient under mixed_bfloat16, however many sequences there are."""
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        """As `keras.layers.LSTMCell.call`: `[batch, features]` to `[batch, units]`, and the states."""
+        if self.implementation == 1 or not self.use_bias or not _loses_bias_gradient(self):
+            return super().call(inputs, states, training=training)
+        hidden, cell = states
+        if training and 0.0 < self.dropout < 1.0:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        gates = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
+        gates = ops.split(gates + ops.convert_to_tensor(self.bias), 4, axis=1)
+        cell, output_gate = self._compute_carry_and_output_fused(gates, cell)
+        hidden = output_gate * self.activation(cell)
+        return hidden, [hidden, cell]
+
+
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
 class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
@@ -88,11 +126,16 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
     `zero_output_for_mask` it is zero in every timestep that is masked.
     `implementation` and `use_cudnn` are part of the configuration, so that they outlive `Bidirectional`, saving and
     loading; with `implementation=1`, `dropout` trains without `use_cudnn=False` too.
+    Under mixed_bfloat16 the gradient of its bias is right for large batches, on TensorFlow too.
 
     Args, call arguments, weights: those of `keras.layers.LSTM`.
     """
 
     go_backwards: bool
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cell.__class__ = _LSTMCell  # Keras's LSTM makes its cell itself
 
     @property
     def variables(self) -> list[Any]:
