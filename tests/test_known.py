@@ -63,6 +63,11 @@ KNOWN = {
         None,
     ),
     "Adam in float32": (cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-6), None),
+    "bias in bfloat16": (
+        cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_bfloat16"),
+        "bias_gradient_bfloat16",
+    ),
+    "bias in float16": (cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_float16"), None),
     "TimeDistributed": (
         cell("seed5", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"),
         "time_distributed_variable_length",

@@ -71,7 +71,7 @@ class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional)
 
 def _loses_bias_gradient(layer: Any) -> bool:
     """Whether Keras's `ops.add` of a bias is `tf.nn.bias_add` in bfloat16, whose gradient is summed in bfloat16 too."""
-    return keras.backend.backend() == "tensorflow" and layer.compute_dtype == "bfloat16"
+    return bool(keras.backend.backend() == "tensorflow" and layer.compute_dtype == "bfloat16")
 
 
 @final

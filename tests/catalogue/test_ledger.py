@@ -118,6 +118,8 @@ LSTM_FACTS = {
     "gelu": ({"activation": "gelu"}, {"gelu_or_leaky_relu"}),
     "hard_sigmoid": ({"recurrent_activation": "hard_sigmoid"}, {"hard_sigmoid_or_softplus"}),
     "L1": ({"kernel_regularizer": L1(0.1)}, {"regularizer", "l1"}),
+    "no bias": ({"use_bias": False}, set()),
+    "not trained": ({"trainable": False}, set()),
 }
 
 
@@ -126,12 +128,13 @@ def test_facts_of_an_lstm(name):
     arguments, expected = LSTM_FACTS[name]
     last = set() if arguments.get("return_sequences") else {"last_only"}
     spec = Sequential([LSTM(4, **arguments)], input_shape=(5, 3), batch_size=2)
-    assert facts(spec)["lstm"] == {"lstm", "trained", "fixed_timesteps"} | last | expected
+    biased = set() if name in ("no bias", "not trained") else {"biased"}
+    assert facts(spec)["lstm"] == {"lstm", "trained", "fixed_timesteps"} | last | biased | expected
 
 
 def test_facts_of_a_bidirectional():
     found = facts(Sequential([Bidirectional(LSTM(4, return_sequences=True))], input_shape=(5, 3)))
-    shared = {"lstm", "bidirectional", "wrapper", "zero_output_for_mask", "fixed_timesteps", "trained"}
+    shared = {"lstm", "bidirectional", "wrapper", "zero_output_for_mask", "fixed_timesteps", "trained", "biased"}
     assert found["bidirectional/forward"] == shared
     assert found["bidirectional/backward"] == shared | {"go_backwards"}
 
@@ -196,15 +199,58 @@ def test_given_states_and_what_is_not_finite():
     [
         (SGD(), set()),
         (SGD(momentum=0.9), {"momentum"}),
+        (SGD(weight_decay=0.1), {"momentum", "weight_decay"}),
+        (SGD(clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
+        (SGD(global_clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
+        (SGD(clipvalue=0.1), set()),
         (Adam(), {"adam", "adaptive_optimizer"}),
         (RMSprop(centered=True), {"adaptive_optimizer", "centered_rmsprop"}),
     ],
-    ids=["sgd", "momentum", "adam", "rmsprop"],
+    ids=["sgd", "momentum", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "adam", "rmsprop"],
 )
 def test_facts_of_the_training(optimizer, expected):
     spec = Sequential([Embedding(9, 3), LSTM(4)], input_shape=(None,), input_dtype="int32")
     found = facts(spec, "float64", optimizer=optimizer, loss="categorical_crossentropy")
     assert found["embedding"] == {"embedding", "trained", "float64", "categorical_crossentropy"} | expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("float32", set()),
+        ("float64", {"float64"}),
+        ("mixed_bfloat16", {"mixed", "bfloat16"}),
+        ("mixed_float16", {"mixed"}),
+    ],
+)
+def test_facts_of_a_dtype(dtype, expected):
+    spec = Sequential([LSTM(4)], input_shape=(None, 3))
+    assert facts(spec, dtype)["lstm"] == {"lstm", "trained", "last_only", "biased"} | expected
+
+
+# Which outputs of a Bidirectional the model puts out, and the halves on which none of them depends.
+UNUSED = {
+    "merged": ({}, [0], set()),
+    "one half": ({"merge_mode": None}, [0], {"backward"}),
+    "the other half": ({"merge_mode": None}, [1], {"forward"}),
+    "both halves": ({"merge_mode": None}, [0, 1], set()),
+    "a state of one half": ({"return_state": True}, [2], {"backward"}),
+    "a state of the other half": ({"return_state": True}, [3], {"forward"}),
+    "states, not merged": ({"return_state": True, "merge_mode": None}, [4], {"forward"}),
+    "a half and the other's state": ({"return_state": True, "merge_mode": None}, [0, 5], set()),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_what_no_output_depends_on(name):
+    options, numbers, expected = UNUSED[name]
+    merged = {key: value for key, value in options.items() if key == "merge_mode"}
+    inputs = Input((5, 3))
+    sequence = LSTM(4, return_sequences=True, name="below")(inputs)
+    outputs = Bidirectional(LSTM(4, return_state="return_state" in options), name="both", **merged)(sequence)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    found = facts(Model(inputs, [Dense(2)(outputs[number]) for number in numbers]))
+    assert {key for key, these in found.items() if "out_of_the_loss" in these} == {f"both/{half}" for half in expected}
 
 
 @pytest.mark.parametrize("batch_size", [None, 2])

@@ -22,7 +22,7 @@ dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 
 def main(folder, *others):
-    for part in ("lstm", "time_distributed", "losses", "optimizers", "regularizers", "activations"):
+    for part in ("lstm", "dense", "time_distributed", "losses", "optimizers", "regularizers", "activations"):
         importlib.import_module(f"scenarios_{part}")
     folders = [pathlib.Path(path) for path in (folder, *others)]
     results = {}
