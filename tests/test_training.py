@@ -334,9 +334,11 @@ def test_names_of_optimizers_and_losses():
     ("data", "message"),
     [
         ({"name": "adagrad"}, "unknown optimizer 'adagrad': expected one of sgd, rmsprop, adam, adamw"),
+        ({"name": "nadam"}, "unknown optimizer 'nadam': expected one of sgd, rmsprop, adam, adamw"),
         ({}, "unknown optimizer None: expected one of sgd, rmsprop, adam, adamw"),
         ({"name": "sgd", "rho": 0.5}, "optimizer 'sgd': .*unexpected keyword argument 'rho'"),
         ({"name": "adam", "amsgrad": True}, "optimizer 'adam': .*unexpected keyword argument 'amsgrad'"),
+        ({"name": "adamw", "amsgrad": True}, "optimizer 'adamw': .*unexpected keyword argument 'amsgrad'"),
     ],
     ids=str,
 )

@@ -61,7 +61,7 @@ def to_json(graph: Graph) -> str:
 
 
 def from_json(source: str | Mapping[str, Any]) -> Graph:
-    """The model that Keras 3's JSON describes.
+    """The model that Keras 3's JSON describes. What a compiled one says of its optimizer and loss is not read.
 
     Args:
         source: what `keras.Model.to_json` or `to_json` returned, or the same as a dict.
