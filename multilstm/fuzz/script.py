@@ -23,7 +23,7 @@ from multilstm.spec import Graph, InputLayer, Layer, Ref
 from multilstm.spec.penalties import Penalty
 
 LINES, WIDTH = 25, 120
-PORTABLE = ("Bidirectional", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
+PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
 
 
 @dataclasses.dataclass(frozen=True)

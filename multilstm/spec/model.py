@@ -352,16 +352,15 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential
 def _names(order: list[Tensor]) -> dict[int, str]:
     taken = {tensor.layer.name for tensor in order}
     named: dict[int, str] = {}
+    numbers: Counter[str] = Counter()  # by base, the first that may be free
     for tensor in order:
         layer = tensor.layer
         if id(layer) in named:
             continue
         if layer.name is None:
             base = "lstm" if isinstance(layer, LSTM) else re.sub(r"(?<!^)(?=[A-Z])", "_", type(layer).__name__).lower()
-            name, number = base, 0
-            while name in taken:
-                number += 1
-                name = f"{base}_{number}"
+            while (name := f"{base}_{numbers[base]}" if numbers[base] else base) in taken:
+                numbers[base] += 1
             taken.add(name)
             named[id(layer)] = name
         else:

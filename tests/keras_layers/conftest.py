@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
@@ -24,24 +25,32 @@ def installed(backend):
 
 
 class Runs:
-    """The processes of the backends; those that the session needs run side by side."""
+    """What the scenarios gave on the backends that a session needs. Its worker processes share one run of them."""
 
     def __init__(self, folder, needed):
-        self.folder, self.needed, self.processes, self.results = folder, needed, {}, {}
+        self.folder, self.results = folder, {}
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not (folder / "done").exists():
+                first = [FIRST] if needed and installed(FIRST) else []
+                for backends in (first, sorted(needed - {FIRST})):
+                    self.run(backends)
+                (folder / "done").touch()
 
-    def of(self, backend):
-        if backend not in self.results:
-            if backend != FIRST and installed(FIRST):
-                self.of(FIRST)
-            for other in [backend] if backend == FIRST else [*self.needed - {FIRST}]:
-                if other not in self.processes:
-                    self.start(other)
-            self.results[backend] = self.finish(backend)
-        return self.results[backend]
+    def run(self, backends):
+        """Runs the scenarios on backends side by side."""
+        processes = [self.start(backend) for backend in backends]
+        try:
+            for process in processes:
+                process.wait(600)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
 
     def start(self, backend):
         folder = self.folder / backend
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         environment = {
             **os.environ,
             "KERAS_BACKEND": backend,
@@ -57,30 +66,24 @@ class Runs:
         if backend != FIRST and installed(FIRST):
             command.append(str(self.folder / FIRST))
         with (folder / "log").open("w") as log:
-            self.processes[backend] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
-    def finish(self, backend):
-        code = self.processes[backend].wait(600)
-        folder = self.folder / backend
-        assert code == 0, f"the scenarios on {backend} ended with {code}:\n{(folder / 'log').read_text()[-4000:]}"
-        with np.load(folder / "results.npz") as file:
-            return dict(file)
-
-    def close(self):
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    def of(self, backend):
+        """Every array by `scenario/name`."""
+        if backend not in self.results:
+            file, log = self.folder / backend / "results.npz", self.folder / backend / "log"
+            assert file.exists(), f"the scenarios on {backend} did not end:\n{log.read_text()[-4000:]}"
+            with np.load(file) as arrays:
+                self.results[backend] = dict(arrays)
+        return self.results[backend]
 
 
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory):
     asked = {item.callspec.params.get("backend") for item in request.session.items if hasattr(item, "callspec")}
-    runs = Runs(
-        tmp_path_factory.mktemp("keras_layers"), {name for name in BACKENDS if name in asked and installed(name)}
-    )
-    yield runs
-    runs.close()
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return Runs(shared / "keras_layers", {name for name in BACKENDS if name in asked and installed(name)})
 
 
 @pytest.fixture(params=BACKENDS)
