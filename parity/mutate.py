@@ -2,8 +2,8 @@
 
     python parity/mutate.py [--jobs N] [--only GLOB]
 
-Each fault is planted in a copy of the project, and its part of the tests is run until one fails. Exit code 1 where a
-fault survives, or where the tests could not run.
+Each fault is planted in a copy of the project, and its part of the tests is run until one fails. That these parts pass
+without a fault is seen first. Exit code 1 where a fault survives, or where the tests could not run.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
 COPIED = ("multilstm", "tests", "parity", "pyproject.toml", "README.md")
-CAUGHT, SURVIVED = 1, 0  # pytest's exit codes: some test failed, all passed
+PASSED, FAILED = 0, 1  # pytest's exit codes
 
 
 def planted(fault, source):
@@ -38,7 +38,7 @@ def planted(fault, source):
 
 
 def run(fault, tests):
-    """Pytest's exit code, its seconds, and the last lines that it printed."""
+    """Pytest's exit code, its seconds, and the last lines that it printed; without a fault where that is None."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         copy = pathlib.Path(folder)
@@ -47,8 +47,9 @@ def run(fault, tests):
                 shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, copy / name)
-        path = copy / fault["file"]
-        path.write_text(planted(fault, path.read_text(encoding="utf-8")), encoding="utf-8")
+        if fault is not None:
+            path = copy / fault["file"]
+            path.write_text(planted(fault, path.read_text(encoding="utf-8")), encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
             cwd=copy, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, check=False,
@@ -66,19 +67,23 @@ def main():
     faults = [fault for fault in data["fault"] if fnmatch.fnmatchcase(fault["id"], options.only)]
     for fault in faults:  # all of them before the first test runs
         planted(fault, (ROOT / fault["file"]).read_text(encoding="utf-8"))
-    caught, others = 0, []
+    groups = dict.fromkeys(fault["group"] for fault in faults)
+    plans = [(None, group) for group in groups] + [(fault, fault["group"]) for fault in faults]
+    caught, wrong = 0, False
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as threads:
-        results = threads.map(lambda fault: run(fault, data["groups"][fault["group"]]["tests"]), faults)
-        for fault, (code, seconds, lines) in zip(faults, results, strict=True):
-            verdict = {CAUGHT: "caught", SURVIVED: "SURVIVED"}.get(code, f"could not run (pytest's exit code {code})")
-            sys.stdout.write(f"{seconds:4.0f} s  {verdict:8}  {fault['id']}\n")
+        results = threads.map(lambda plan: run(plan[0], data["groups"][plan[1]]["tests"]), plans)
+        for (fault, group), (code, seconds, lines) in zip(plans, results, strict=True):
+            verdicts = {PASSED: "SURVIVED", FAILED: "caught"} if fault else {PASSED: "passes", FAILED: "FAILS"}
+            verdict = verdicts.get(code, f"could not run (pytest's exit code {code})")
+            name = fault["id"] if fault else f"{group}, without a fault"
+            sys.stdout.write(f"{seconds:4.0f} s  {verdict:8}  {name}\n")
+            if verdict not in ("caught", "passes"):
+                wrong = True
+                sys.stdout.write("".join(f"        {line}\n" for line in lines if verdict != "SURVIVED"))
             sys.stdout.flush()
-            caught += code == CAUGHT
-            if code != CAUGHT:
-                others.append(fault["id"])
-                sys.stdout.write("".join(f"        {line}\n" for line in lines if code != SURVIVED))
+            caught += verdict == "caught"
     sys.stdout.write(f"{caught} of {len(faults)} caught\n")
-    return 1 if others else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
