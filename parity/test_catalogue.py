@@ -13,7 +13,7 @@ from multilstm.case import Case
 from multilstm.catalogue import catalogue
 from multilstm.compare.tolerances import FORWARD
 from multilstm.engines.registry import ENGINES
-from multilstm.job import DTYPES
+from multilstm.job import MIXED
 from multilstm.parts import Options, parts
 
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
@@ -48,7 +48,7 @@ CELLS = [
     )
     for engine in ENGINE_NAMES
     for case in catalogue().values()
-    for dtype in (DTYPES if case.name.startswith("seed") else ("float32", "float64"))
+    for dtype in ("float32", "float64", *(MIXED if case.name.startswith("seed") else ()))
     for part in parts(case, dtype, Options((engine,)), engine)
 ]
 

@@ -240,6 +240,7 @@ class FakePool:
         pass
 
     def doctor(self, engine, device):
+        FakePool.asked = (engine, device)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -279,12 +280,15 @@ def test_an_engine_that_cannot_run_here_is_a_row_with_the_reason(examined):
 
 
 def test_a_gpu_that_is_asked_for_and_missing_is_no_success(examined):
-    found = examined(ANSWER, device="gpu")
-    assert found.engines[0].status == "unavailable"
-    assert "it sees no GPU, only: cpu" in found.engines[0].reason
+    found = examined(EngineUnavailableError("no GPU: none here"), device="gpu")
+    assert (found.engines[0].status, found.engines[0].reason) == ("unavailable", "no GPU: none here")
     assert found.exit_code == 3
     assert examined({**ANSWER, "devices": ["gpu:0 NVIDIA H200", "cpu"]}, device="gpu").exit_code == 0
+
+
+def test_the_reference_is_examined_on_the_cpu(examined):
     assert examined(ANSWER, "reference", "gpu").exit_code == 0
+    assert FakePool.asked == ("reference", "cpu")
 
 
 def test_a_missing_framework_is_a_row_with_what_to_install(monkeypatch):

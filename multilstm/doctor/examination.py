@@ -146,7 +146,7 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         reason = f"not installed: {', '.join(row.missing)}"
         return EngineDiagnosis(row.name, "unavailable", reason, f"pip install 'multilstm[{row.extra}]'")
     try:
-        answer = pool.doctor(row.name, device)
+        answer = pool.doctor(row.name, "cpu" if row.name == _REFERENCE else device)
     except EngineUnavailableError as error:
         return EngineDiagnosis(row.name, "unavailable", str(error))
     except MultilstmError as error:
@@ -158,9 +158,6 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         "switches": answer["switches"],
         "issues": known_issues(row.name, device, answer["versions"], answer["switches"]),
     }
-    if device == "gpu" and row.name != _REFERENCE and not any(each.startswith("gpu") for each in answer["devices"]):
-        reason = f"it sees no GPU, only: {', '.join(answer['devices'])}"
-        return EngineDiagnosis(row.name, "unavailable", reason, "install its build for this GPU, or use cpu", **facts)
     tests = tuple(SelfTest(**test) for test in answer["self_test"])
     return EngineDiagnosis(row.name, "ready", self_test=tests, **facts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 from typing import Any
 
@@ -18,6 +19,9 @@ def versions() -> dict[str, str]:
     return {"jax": jax.__version__, "jaxlib": importlib.metadata.version("jaxlib")}
 
 
+_CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+
+
 def devices() -> list[str]:
     """The devices of the default platform, and the CPU, as `gpu:0 NVIDIA H200` or `cpu`."""
     return [
@@ -26,16 +30,36 @@ def devices() -> list[str]:
     ]
 
 
-def switches(matmul: str) -> dict[str, str]:
-    """Precision, determinism and compiler flags.
+def no_gpu() -> str:
+    """See `AbstractEngine.no_gpu`."""
+    try:
+        jax.devices("gpu")
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+    else:
+        return ""
+    found = [name for name in _CUDA_PLUGINS if importlib.util.find_spec(name) is not None]
+    if not found:
+        return f"JAX {jax.__version__} is installed without CUDA; install it with: pip install 'jax[cuda13]'"
+    return f"JAX with {found[0]} finds none ({reason}); see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
 
-    Args:
-        matmul: the precision that the engine asks of matrix products.
-    """
+
+def set_tf32(allowed: bool) -> None:
+    """Whether XLA's products, and cuDNN in `jax.experimental.rnn`, may round float32 to TF32 in what is traced next."""
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+
+
+def places(tree: Any) -> set[str]:
+    """The platforms on which the arrays of a tree lie."""
+    return {device.platform for array in jax.tree.leaves(tree) for device in array.devices()}
+
+
+def switches() -> dict[str, str]:
+    """Precision, determinism and compiler flags."""
     flags = os.environ.get("XLA_FLAGS", "")
     return {
         "x64": "on" if jax.config.jax_enable_x64 else "off",
-        "matmul": matmul,
+        "matmul": str(jax.config.jax_default_matmul_precision),
         "deterministic": "on" if "xla_gpu_deterministic_ops=true" in flags else "off",
         **({"XLA_FLAGS": flags} if flags else {}),
     }

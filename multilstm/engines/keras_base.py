@@ -27,7 +27,7 @@ from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import Answer, Array, Batch, Job, stored
+from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.schedules import Schedule
 from multilstm.state import State
 from multilstm.training import Optimizer
@@ -87,7 +87,8 @@ class AbstractKerasProgram(AbstractProgram):
     """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
 
     def __init__(self, job: Job) -> None:
-        self.spec, self.policy, self.portable = job.spec, job.dtype, job.layers == "portable"
+        self.spec, self.portable, self._tf32 = job.spec, job.layers == "portable", job.dtype == "tf32"
+        self.policy = job.dtype if job.dtype in MIXED else stored(job.dtype)
         self.dtype = stored(job.dtype)
         self._ran: set[str] = set()
         self._given = tuple(
@@ -150,6 +151,7 @@ class AbstractKerasProgram(AbstractProgram):
             inputs = [values[name] for name in self.built.inputs]
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
+            self.places = {self.place(output) for output in outputs}
             if kind == "update":
                 self.apply(gradients[: len(weights)])
             arrays = [_numpy(output) for output in outputs]
@@ -189,6 +191,14 @@ class AbstractKerasProgram(AbstractProgram):
         return ", ".join(sorted(self._ran)) or "no LSTM ran"
 
     # --- what the backend decides ---
+
+    @abc.abstractmethod
+    def set_tf32(self, allowed: bool) -> None:
+        """Whether products of float32 may be rounded to TF32 from now on, in cuDNN too."""
+
+    @abc.abstractmethod
+    def place(self, tensor: Any) -> str:
+        """Where a tensor lies: `cpu` or `gpu`."""
 
     @abc.abstractmethod
     def run(
@@ -256,7 +266,8 @@ class AbstractKerasProgram(AbstractProgram):
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
-        """Keras's process-wide default dtypes, while this program builds or runs."""
+        """Keras's process-wide default dtypes, and the backend's TF32, while this program builds or runs."""
+        self.set_tf32(self._tf32)
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         keras.config.set_floatx(self.dtype)
         keras.config.set_dtype_policy(self.policy)

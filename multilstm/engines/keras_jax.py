@@ -24,7 +24,7 @@ class KerasJaxEngine(AbstractKerasEngine):
         super().__init__()
         if not jax.config.jax_enable_x64:
             raise EngineUnavailableError("engine keras-jax needs JAX_ENABLE_X64=1 in its environment; it is not set")
-        jax.config.update("jax_default_matmul_precision", "highest")
+        jax_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> KerasJaxProgram:
         """See `AbstractEngine.prepare`."""
@@ -38,9 +38,16 @@ class KerasJaxEngine(AbstractKerasEngine):
         """JAX's."""
         return jax_platform.devices()
 
+    def no_gpu(self) -> str:
+        """JAX's."""
+        return jax_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """XLA is told by a flag before it starts, in `registry`."""
+
     def switches(self) -> dict[str, str]:
-        """JAX's, with the precision set above."""
-        return jax_platform.switches(matmul=str(jax.config.jax_default_matmul_precision))
+        """JAX's."""
+        return jax_platform.switches()
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Jitted."""
@@ -71,6 +78,14 @@ class KerasJaxProgram(AbstractKerasProgram):
         loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=traced)
         _assign(model.non_trainable_variables, other)
         return loss, outputs, gradients
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        jax_platform.set_tf32(allowed)
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return jax_platform.places(tensor).pop()
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

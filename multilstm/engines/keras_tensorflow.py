@@ -8,6 +8,7 @@ from typing import Any, final
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
@@ -37,13 +38,28 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
         return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
 
+    def no_gpu(self) -> str:
+        """Whether this build of TensorFlow has CUDA, and sees a device."""
+        if tf.config.list_physical_devices("GPU"):
+            return ""
+        if not tf.test.is_built_with_cuda():
+            return (
+                f"TensorFlow {tf.__version__} is built without CUDA; install it with: "
+                f"pip uninstall tensorflow-cpu; pip install 'tensorflow[and-cuda]'"
+            )
+        return f"TensorFlow {tf.__version__} finds none; see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
+
+    def make_deterministic(self) -> None:
+        """TensorFlow's op determinism; what has no deterministic kernel raises."""
+        tf.config.experimental.enable_op_determinism()
+
     def switches(self) -> dict[str, str]:
         """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
         threads = tf.config.threading.get_intra_op_parallelism_threads()
         return {
             "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "threads": str(threads or "all"),
-            "deterministic": "on" if os.environ.get("TF_DETERMINISTIC_OPS", "0") in ("1", "true") else "off",
+            "deterministic": "on" if is_op_determinism_enabled() else "off",
             "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
         }
 
@@ -78,6 +94,14 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             [tf.constant(array) for array in targets] if kind != "forward" else [],
         )
         return (None if kind == "forward" else loss), outputs, gradients
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return "gpu" if "GPU" in tensor.device else "cpu"
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`; an Embedding's gradient comes sparse, as in Keras's own trainer."""

@@ -21,8 +21,7 @@ class KerasTorchEngine(AbstractKerasEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        torch_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> KerasTorchProgram:
         """See `AbstractEngine.prepare`."""
@@ -35,6 +34,14 @@ class KerasTorchEngine(AbstractKerasEngine):
     def devices(self) -> list[str]:
         """PyTorch's."""
         return torch_platform.devices()
+
+    def no_gpu(self) -> str:
+        """PyTorch's."""
+        return torch_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """PyTorch's."""
+        torch_platform.make_deterministic()
 
     def switches(self) -> dict[str, str]:
         """PyTorch's."""
@@ -72,6 +79,14 @@ class KerasTorchProgram(AbstractKerasProgram):
             loss.backward()
         weights = [variable.value for variable in self.model.trainable_variables]
         return loss, outputs, [each.grad for each in weights + others]
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        torch_platform.set_tf32(allowed)
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return torch_platform.place(tensor)
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -1,4 +1,4 @@
-"""What a worker answers for an engine: `{"call": "execute", "job": ...}`, or `{"call": "doctor"}`."""
+"""What a worker answers for an engine: `{"call": "execute", "job": ...}`; `facts` or `doctor`, with the device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     executor = Executor(load(target))
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
-        if message["call"] == "doctor":
-            return executor.engine.doctor()
+        if message["call"] in ("facts", "doctor"):
+            executor.engine.use(message["device"])
+            return getattr(executor.engine, message["call"])()  # type: ignore[no-any-return]
         return result_to_tree(executor.execute(job_from_tree(message["job"])))
 
     return answer

@@ -18,8 +18,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's custom
 from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.self_test import Operations
-from multilstm.errors import EngineUnavailableError, UnsupportedError
-from multilstm.job import MIXED, Answer, Array, Batch, Job
+from multilstm.errors import UnsupportedError
+from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -61,8 +61,11 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class TorchLSTMEngine(AbstractEngine):
     """Executes specs whose LSTMs `torch.nn.LSTM` can express."""
 
+    def __init__(self) -> None:
+        torch_platform.set_tf32(False)
+
     def prepare(self, job: Job) -> TorchLSTMProgram:
-        """A program on the CPU, or on a CUDA device with TF32 off."""
+        """A program on the CPU, or on a CUDA device."""
         for name, lstm in job.spec.lstms.items():
             for argument, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
                 if getattr(lstm, argument) != expected:
@@ -70,13 +73,6 @@ class TorchLSTMEngine(AbstractEngine):
                         f"torch-lstm: LSTM {name!r} has {argument}={getattr(lstm, argument)!r}; torch.nn.LSTM knows "
                         f"only {expected!r}; leave the engine torch-lstm out for this model"
                     )
-        if job.device == "gpu":
-            if not torch.cuda.is_available():
-                raise EngineUnavailableError(
-                    "torch-lstm: given device 'gpu', but torch sees no CUDA device; expected one, or device 'cpu'"
-                )
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
         return TorchLSTMProgram(job)
 
     def versions(self) -> dict[str, str]:
@@ -86,6 +82,14 @@ class TorchLSTMEngine(AbstractEngine):
     def devices(self) -> list[str]:
         """PyTorch's."""
         return torch_platform.devices()
+
+    def no_gpu(self) -> str:
+        """PyTorch's."""
+        return torch_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """PyTorch's."""
+        torch_platform.make_deterministic()
 
     def switches(self) -> dict[str, str]:
         """PyTorch's."""
@@ -118,7 +122,7 @@ class TorchLSTMProgram(AbstractProgram):
                 f"torch-lstm: {job.dtype} is Keras's policy, which torch.nn.LSTM does not know; "
                 f"leave the engine torch-lstm out, or compute in float32 or float64"
             )
-        self._dtype = getattr(torch, job.dtype)
+        self._dtype, self._tf32 = getattr(torch, stored(job.dtype)), job.dtype == "tf32"
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
@@ -177,6 +181,7 @@ class TorchLSTMProgram(AbstractProgram):
                     f"torch-lstm: LSTM {lstm!r} trains with {argument}; torch.nn.LSTM knows no dropout inside the "
                     f"recurrence; leave the engine torch-lstm out, or put a Dropout layer below the LSTM"
                 )
+        torch_platform.set_tf32(self._tf32)
         gradients: dict[str, Any] = {}
         others: list[Array] = []
         inputs = {name: self._tensor(array) for name, array in batch.inputs.items()}
@@ -190,6 +195,7 @@ class TorchLSTMProgram(AbstractProgram):
         loss = None
         with torch.set_grad_enabled(kind in ("gradient", "update")):
             outputs, masks = self._forward(batch, run)
+            self.places = {torch_platform.place(output) for output in outputs}
             if kind != "forward":
                 targets = [self._tensor(target) for target in batch.targets]
                 loss = sum(

@@ -20,16 +20,51 @@ def devices() -> list[str]:
     return [*(f"gpu:{index} {torch.cuda.get_device_name(index)}" for index in range(count)), "cpu"]
 
 
+def no_gpu() -> str:
+    """See `AbstractEngine.no_gpu`."""
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA; install a CUDA build as pytorch.org says"
+    return (
+        f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, finds none; see whether nvidia-smi and "
+        f"CUDA_VISIBLE_DEVICES name one, and whether the driver is new enough"
+    )
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether cuBLAS and cuDNN may round float32 to TF32; PyTorch 2.9 has both ways to say so, which must agree."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    for backend in _fp32():
+        backend.fp32_precision = "tf32" if allowed else "ieee"
+
+
+def _fp32() -> list[Any]:
+    """What has the newer way: products, convolutions and recurrent layers."""
+    cudnn = torch.backends.cudnn
+    found = (torch.backends.cuda.matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None))
+    return [backend for backend in found if hasattr(backend, "fp32_precision")]
+
+
+def make_deterministic() -> None:
+    """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
+    torch.use_deterministic_algorithms(True)
+
+
+def place(tensor: Any) -> str:
+    """Where a tensor lies: `cpu` or `gpu`."""
+    return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
+
+
 def switches() -> dict[str, str]:
     """Precision, determinism and threads."""
+    legacy = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
     found = {
+        "TF32": "on" if legacy or any(each.fp32_precision == "tf32" for each in _fp32()) else "off",
         "threads": str(torch.get_num_threads()),
         "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "off",
     }
-    if torch.cuda.is_available():
-        tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
-        return {"TF32": "on" if tf32 else "off", "cuDNN": str(torch.backends.cudnn.version()), **found}
-    return found
+    return {**found, "cuDNN": str(torch.backends.cudnn.version())} if torch.cuda.is_available() else found
 
 
 def operations() -> Operations:
