@@ -120,7 +120,7 @@ def parity(
         Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
     case
         Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'optimizer-*'`,
-        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`.
+        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
     dtype
         What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision; tf32 is
         float32 whose products a GPU rounds, which float32 itself never means here.

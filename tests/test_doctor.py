@@ -246,7 +246,13 @@ class FakePool:
         return self.answer
 
 
-ANSWER = {"versions": {"jaxlib": "0.10.2"}, "devices": ["cpu"], "switches": {}, "self_test": [dataclasses.asdict(PASS)]}
+ANSWER = {
+    "versions": {"jaxlib": "0.10.2"},
+    "devices": ["cpu"],
+    "switches": {},
+    "implementation": "cuDNN",
+    "self_test": [dataclasses.asdict(PASS)],
+}
 
 
 @pytest.fixture
@@ -330,7 +336,8 @@ def test_this_machine(here, engine):
     assert row.versions
     assert row.devices == ("cpu",)
     assert row.switches["denormals"] in ("kept", "flushed")
-    assert len(row.self_test) == 10
+    assert len(row.self_test) == 11
+    assert row.implementation
     known = any(issue.package == "jaxlib" for issue in row.issues)
     wrong = [f"{test.name}: {test.detail}" for test in row.failed if not (known and "sums of products" in test.name)]
     assert wrong == []

@@ -41,6 +41,7 @@ class EngineDiagnosis:
         versions: of the packages that compute.
         devices: what its process can compute on.
         switches: precision and determinism as they are set there.
+        implementation: what computed the LSTMs of its self-test, as it was seen.
         self_test: its numerical self-test.
         issues: what is known to be wrong with its versions.
     """
@@ -53,6 +54,7 @@ class EngineDiagnosis:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: tuple[str, ...] = ()
     switches: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    implementation: str = ""
     self_test: tuple[SelfTest, ...] = ()
     issues: tuple[Divergence, ...] = ()
 
@@ -156,6 +158,7 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         "versions": answer["versions"],
         "devices": tuple(answer["devices"]),
         "switches": answer["switches"],
+        "implementation": answer["implementation"],
         "issues": known_issues(row.name, device, answer["versions"], answer["switches"]),
     }
     tests = tuple(SelfTest(**test) for test in answer["self_test"])

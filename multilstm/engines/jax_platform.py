@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
 
 
@@ -47,6 +49,29 @@ def no_gpu() -> str:
 def set_tf32(allowed: bool) -> None:
     """Whether XLA's products, and cuDNN in `jax.experimental.rnn`, may round float32 to TF32 in what is traced next."""
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+
+
+class Watched:
+    """A jitted function, compiled once for every signature of its arguments, whose compiled program is read.
+
+    Attributes:
+        found: what `kernels.of_hlo` found in the program that ran last.
+    """
+
+    def __init__(self, function: Callable[..., Any], static_argnames: str = "") -> None:
+        self._jitted = jax.jit(function, static_argnames=static_argnames or None)
+        self._compiled: dict[Any, tuple[Any, set[str]]] = {}
+        self.found: set[str] = set()
+
+    def __call__(self, *arguments: Any, **static: Any) -> Any:
+        """What the function gives."""
+        leaves, structure = jax.tree.flatten(arguments)
+        key = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), *static.items())
+        if key not in self._compiled:
+            compiled = self._jitted.lower(*arguments, **static).compile()
+            self._compiled[key] = compiled, kernels.of_hlo(compiled.as_text() or "")
+        compiled, self.found = self._compiled[key]
+        return compiled(*arguments)
 
 
 def places(tree: Any) -> set[str]:

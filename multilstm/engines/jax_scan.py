@@ -11,6 +11,7 @@ import numpy as np
 
 from multilstm.engines import jax_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.kernels import LOOP
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
@@ -70,24 +71,26 @@ class _Program(AbstractProgram):
         self._job, self._device = job, device
         self._model = model(job.spec, dtype=MIXED.get(job.dtype))
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
-        self._forward = jax.jit(functions.apply)
-        self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
-        self._gradients = jax.jit(partial(functions.gradients, loss=job.loss))
+        self._forward = jax_platform.Watched(functions.apply)
+        self._evaluate = jax_platform.Watched(partial(functions.loss, loss=job.loss))
+        self._gradients = jax_platform.Watched(partial(functions.gradients, loss=job.loss))
         # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._update = jax.jit(partial(functions.update, optimizer=job.optimizer))
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
         self._batch = self._timesteps = 0  # of the last step
+        self._found: set[str] = set()  # in all programs that ran
 
     @property
     def implementation(self) -> str:
         if not self._batch:
             return "lax.scan, custom gradient"
+        loop = "lax.scan" if LOOP in self._found else "steps written out"
         itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
         each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
-        return f"lax.scan, custom gradient; {each}"
+        return f"{loop}, custom gradient; {each}"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
@@ -126,6 +129,8 @@ class _Program(AbstractProgram):
                 }
                 self._weights, self._slots = self._update(self._weights, self._slots, coefficients, found.weights)
                 self._iteration += 1
+        for program in (self._forward, self._evaluate, self._gradients):
+            self._found |= program.found
         self.places = jax_platform.places(evaluation.outputs)
         return Answer(
             loss=None if loss is None else float(loss),

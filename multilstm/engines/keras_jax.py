@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import jax
 import keras
 
-from multilstm.engines import jax_platform
+from multilstm.engines import jax_platform, kernels
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Array, Job
@@ -58,12 +58,9 @@ class KerasJaxEngine(AbstractKerasEngine):
 class KerasJaxProgram(AbstractKerasProgram):
     """Variables go in and come out of jitted functions; what Keras does not track does not come out."""
 
-    loop = "lax.scan (Keras)"
-    fused = "cuDNN"
-
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._compute = jax.jit(self._traced, static_argnames="kind")
+        self._compute = jax_platform.Watched(self._traced, static_argnames="kind")
         # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._apply = jax.jit(self.optimizer.stateless_apply) if self.optimizer is not None else None
 
@@ -82,6 +79,10 @@ class KerasJaxProgram(AbstractKerasProgram):
     def set_tf32(self, allowed: bool) -> None:
         """See `AbstractKerasProgram.set_tf32`."""
         jax_platform.set_tf32(allowed)
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As the compiled program says."""
+        return kernels.confirmed(entered, self._compute.found, "lax.scan (Keras)")
 
     def place(self, tensor: Any) -> str:
         """See `AbstractKerasProgram.place`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from multilstm.engines import kernels
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -72,12 +73,10 @@ class KerasTensorflowEngine(AbstractKerasEngine):
 class KerasTensorflowProgram(AbstractKerasProgram):
     """Dimensions that the spec leaves open stay open in the graph, so that a new length is no new trace."""
 
-    loop = "tf.while_loop (Keras)"
-    fused = "cuDNN"
-
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self._found: set[str] = set()  # in the graph that was traced last
         self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
 
     def run(
@@ -98,6 +97,10 @@ class KerasTensorflowProgram(AbstractKerasProgram):
     def set_tf32(self, allowed: bool) -> None:
         """See `AbstractKerasProgram.set_tf32`."""
         tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As the graph says, of which cuDNN's operation has no other kernel."""
+        return kernels.confirmed(entered, self._found, "tf.while_loop (Keras)")
 
     def place(self, tensor: Any) -> str:
         """See `AbstractKerasProgram.place`."""
@@ -133,6 +136,9 @@ class KerasTensorflowProgram(AbstractKerasProgram):
                 loss = self.total_loss(targets, outputs, self.model.losses)
             return loss, outputs, tape.gradient(loss, weights + others)
 
+        graph = compute.get_concrete_function().graph.as_graph_def()
+        nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+        self._found = kernels.of_graph(node.op for each in nodes for node in each)
         return compute
 
     def dense(self, gradient: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import torch
 
-from multilstm.engines import torch_platform
+from multilstm.engines import kernels, torch_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -54,10 +54,7 @@ class KerasTorchEngine(AbstractKerasEngine):
 
 @final
 class KerasTorchProgram(AbstractKerasProgram):
-    """Nothing is compiled; Keras's fused path is cuDNN on a GPU and a Python loop on a CPU."""
-
-    loop = "python loop (Keras)"
-    fused = "python loop (Keras, fused cell)"
+    """Nothing is compiled; Keras's fused path is cuDNN on a GPU, or, on a CPU and wherever that fails, a loop."""
 
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
@@ -83,6 +80,16 @@ class KerasTorchProgram(AbstractKerasProgram):
     def set_tf32(self, allowed: bool) -> None:
         """See `AbstractKerasProgram.set_tf32`."""
         torch_platform.set_tf32(allowed)
+
+    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+        """What it dispatches tells the kernel: Keras says nothing where cuDNN fails."""
+        result, operators = torch_platform.watch(path)
+        kernel = kernels.of_aten(operators)
+        return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As they were dispatched."""
+        return {"python loop (Keras)" if path == kernels.LOOP else path for path in entered}
 
     def place(self, tensor: Any) -> str:
         """See `AbstractKerasProgram.place`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from multilstm.engines.base import Executor
 from multilstm.engines.registry import load
+from multilstm.engines.trial import trial
 from multilstm.job import job_from_tree, result_to_tree
 
 
@@ -17,7 +19,12 @@ def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         if message["call"] in ("facts", "doctor"):
             executor.engine.use(message["device"])
-            return getattr(executor.engine, message["call"])()  # type: ignore[no-any-return]
+        if message["call"] == "facts":
+            return executor.engine.facts()
+        if message["call"] == "doctor":
+            found = executor.engine.doctor()
+            test, found["implementation"] = trial(executor, message["device"])
+            return {**found, "self_test": [*found["self_test"], dataclasses.asdict(test)]}
         return result_to_tree(executor.execute(job_from_tree(message["job"])))
 
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.kernels import of_aten
 from multilstm.engines.self_test import Operations
 from multilstm.errors import UnsupportedError
 from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
@@ -127,6 +129,8 @@ class TorchLSTMProgram(AbstractProgram):
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
+        self._kernels: set[str] = set()
+        self._watched: set[tuple[Any, ...]] = set()  # the calls of which `_kernels` tells
         self._modules = {
             name: torch.nn.LSTM(
                 self._spec.weight_shapes[f"{name}/kernel"][0], lstm.units, bias=lstm.use_bias, batch_first=True
@@ -136,11 +140,8 @@ class TorchLSTMProgram(AbstractProgram):
 
     @property
     def implementation(self) -> str:
-        """The kernel: cuDNN on a GPU; on a CPU, oneDNN (mkldnn) for float32, and ATen's loop otherwise."""
-        if self._device.type == "cuda":
-            return "torch.nn.LSTM (cuDNN)" if torch.backends.cudnn.is_available() else "torch.nn.LSTM (ATen CUDA)"
-        fused = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-        return f"torch.nn.LSTM ({'mkldnn' if fused and self._dtype == torch.float32 else 'ATen'})"
+        """The kernels that were dispatched: cuDNN on a GPU; on a CPU, oneDNN (mkldnn), or ATen's loop."""
+        return f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Sets weights and optimizer slots, and the update counter."""
@@ -251,7 +252,14 @@ class TorchLSTMProgram(AbstractProgram):
                 start = State(zeros, zeros)
             given = inputs.flip(1) if layer.go_backwards else inputs
             hidden_and_cell = tuple(state[None].contiguous() for state in start)
-            sequence, final_state = torch.func.functional_call(module, own, (given.contiguous(), hidden_and_cell))
+            call = partial(torch.func.functional_call, module, own, (given.contiguous(), hidden_and_cell))
+            kind = name, given.shape, torch.is_grad_enabled()
+            if kind in self._watched:
+                sequence, final_state = call()
+            else:
+                (sequence, final_state), operators = torch_platform.watch(call)
+                self._kernels.add(of_aten(operators))
+                self._watched.add(kind)
             last = run.last[name] = State(*(state[0] for state in final_state))
             if layer.stateful:
                 current[name] = State(*(state.detach() for state in last))

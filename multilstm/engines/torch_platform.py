@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from multilstm.engines.self_test import Operations
 
@@ -49,6 +51,24 @@ def _fp32() -> list[Any]:
 def make_deterministic() -> None:
     """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
     torch.use_deterministic_algorithms(True)
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[misc]
+    """Notes the operators that are dispatched below autograd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        self.operators.add(function.name().split(".")[0])
+        return function(*arguments, **(options or {}))
+
+
+def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
+    with _Watch() as seen:
+        return function(), seen.operators
 
 
 def place(tensor: Any) -> str:
