@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from multilstm.case import Case, Fit
-from multilstm.checks import check_batch
+from multilstm.checks import check_batch, check_range
 from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.environment import environment
 from multilstm.errors import EngineUnavailableError, InputError, UsageError, WorkerError, choice
@@ -86,7 +86,7 @@ def run(
         weights: every weight by `layer/weight` in Keras's layout; None: `discriminating_weights(spec)`.
         states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
-        dtype: `float32`, `float64`, or one of Keras's policies `mixed_bfloat16` and `mixed_float16`.
+        dtype: `float32`, `float64`, one of Keras's policies `mixed_bfloat16` and `mixed_float16`, or, on a GPU, `tf32`.
         layers: for Keras engines, `portable` or `plain`.
         device: `cpu` or `gpu`.
 
@@ -101,15 +101,16 @@ def run(
         WorkerError: where it raised or crashed.
     """
     engine_row(engine)
-    batch = check_batch(spec, _batch(spec, inputs, states, mask))
+    batch, made = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
     job = Job(
         spec,
-        _weights(spec, weights),
+        made,
         (Step("forward", batch, keep=("outputs", "sequences", "states")),),
         dtype=dtype,
         layers=layers,
         device=device,
     )
+    check_range(batch, made, (dtype,))
     with WorkerPool() as pool:
         result = pool.execute(engine, job)
     answer = result.answers[0]
@@ -192,6 +193,7 @@ def parity(
     )
     names, skipped, facts = available(engines, device)
     options = Options(names, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    check_range(batch, made, options.dtypes)
     start = time.perf_counter()
     cells = run_suite((case,), options) if names else ()
     told = tuple(touch.to_dict() for touch in touches(case, options)) if layers == "plain" else ()
