@@ -14,6 +14,7 @@ import numpy as np
 
 from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
+from multilstm.errors import EngineUnavailableError
 
 
 def versions() -> dict[str, str]:
@@ -49,6 +50,18 @@ def no_gpu() -> str:
 def set_tf32(allowed: bool) -> None:
     """Whether XLA's products, and cuDNN in `jax.experimental.rnn`, may round float32 to TF32 in what is traced next."""
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+
+
+def use_gpu() -> None:
+    """For whoever computes on JAX's default device: IEEE float32, on a GPU.
+
+    Raises:
+        EngineUnavailableError: where there is none.
+    """
+    missing = no_gpu()
+    if missing:
+        raise EngineUnavailableError(f"no GPU: {missing}")
+    set_tf32(False)
 
 
 class Watched:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
-from multilstm.engines import kernels
+from multilstm.engines import kernels, tensorflow_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -40,15 +40,8 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
 
     def no_gpu(self) -> str:
-        """Whether this build of TensorFlow has CUDA, and sees a device."""
-        if tf.config.list_physical_devices("GPU"):
-            return ""
-        if not tf.test.is_built_with_cuda():
-            return (
-                f"TensorFlow {tf.__version__} is built without CUDA; install it with: "
-                f"pip uninstall tensorflow-cpu; pip install 'tensorflow[and-cuda]'"
-            )
-        return f"TensorFlow {tf.__version__} finds none; see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
+        """TensorFlow's."""
+        return tensorflow_platform.no_gpu()
 
     def make_deterministic(self) -> None:
         """TensorFlow's op determinism; what has no deterministic kernel raises."""

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multilstm.engines.self_test import Operations
+from multilstm.errors import EngineUnavailableError
 
 
 def versions() -> dict[str, str]:
@@ -51,6 +52,25 @@ def _fp32() -> list[Any]:
 def make_deterministic() -> None:
     """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
     torch.use_deterministic_algorithms(True)
+
+
+def use_gpu() -> None:
+    """For whoever computes on PyTorch's, or Keras's default device: IEEE float32, on a GPU.
+
+    Raises:
+        EngineUnavailableError: where there is none.
+    """
+    missing = no_gpu()
+    if missing:
+        raise EngineUnavailableError(f"no GPU: {missing}")
+    set_tf32(False)
+
+
+def ready(value: Any) -> Any:
+    """The value, when it is there: a GPU computes while Python goes on."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return value
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[misc]
