@@ -17,7 +17,7 @@ import numpy as np
 
 from multilstm.checks import check_dropout, check_shapes
 from multilstm.engines.self_test import Operations, denormals, self_test
-from multilstm.errors import EngineUnavailableError, InputError
+from multilstm.errors import EngineUnavailableError, InputError, WorkerError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
 from multilstm.spec import Graph
 from multilstm.state import State
@@ -158,7 +158,8 @@ class Executor:
         Raises:
             InputError: for arrays whose names or shapes are not those of the spec.
             UnsupportedError: where the engine cannot execute the job.
-            EngineUnavailableError: where the job's device is missing, or was not what computed.
+            EngineUnavailableError: where the job's device is missing.
+            WorkerError: where something else computed.
         """
         start = time.perf_counter()
         self.engine.use(job.device)
@@ -182,9 +183,11 @@ class Executor:
             }
             answer = program.step(step.kind, batch, states)
             if job.device not in program.places:
-                raise EngineUnavailableError(
-                    f"asked to compute on the {job.device}, and its results lie on the "
-                    f"{' and '.join(sorted(program.places))}; see multilstm doctor --device {job.device}"
+                found = " and ".join(sorted(program.places)) or "nowhere"
+                raise WorkerError(
+                    f"asked to compute on the {job.device}, and the results lie on the {found}; "
+                    f"see multilstm doctor --device {job.device}",
+                    kind="device",
                 )
             carried.update({name: answer.states[name] for name in stateful})
             answers.append(_kept(job, step, batch, answer, program))

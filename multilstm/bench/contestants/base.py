@@ -92,7 +92,7 @@ class _Service:
 def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """What a worker answers for the contestant `module:Class`.
 
-    `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers and the seconds of the first
+    `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers and the seconds of first
     calls;
     `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
     """
