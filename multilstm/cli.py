@@ -109,7 +109,7 @@ def parity(
 ) -> int:
     """Run cases on every engine and compare each answer with the float64 reference.
 
-    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 650 cases,
+    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 680 cases,
     and `--full` all of it with nothing left out.
 
     Parameters
