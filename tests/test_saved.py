@@ -60,6 +60,14 @@ def test_another_engine_agrees(file, tmp_path):
     assert data["environment"]["judged_against"]["engine"] == "jax-scan"
 
 
+def test_the_recorded_answers_of_tensorflow_are_those_of_this_catalogue():
+    recorded = ROOT / "parity" / "results" / "keras-tensorflow-cpu.safetensors"
+    done = saved("compare", recorded, "--engine", "jax-scan", "--case", "gpu-s*", "gpu-mask-left")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all agree" in done.stdout
+    assert "judged against keras-tensorflow on cpu" in done.stdout
+
+
 def test_the_engine_itself_gives_the_same_bits(file):
     done = saved("compare", file, "--engine", "jax-scan", "--case", "gpu-states")
     assert done.returncode == 0
