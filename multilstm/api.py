@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from multilstm.case import Case, Fit
-from multilstm.checks import check_batch
+from multilstm.checks import check_batch, check_range
 from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.environment import environment
-from multilstm.errors import InputError, UsageError
-from multilstm.job import Array, Batch, Job, Step
+from multilstm.errors import EngineUnavailableError, InputError, UsageError, WorkerError, choice
+from multilstm.job import DEVICES, Array, Batch, Job, Step
 from multilstm.known import touches
 from multilstm.parts import Options
 from multilstm.report.data import Report
@@ -86,7 +86,7 @@ def run(
         weights: every weight by `layer/weight` in Keras's layout; None: `discriminating_weights(spec)`.
         states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
-        dtype: `float32`, `float64`, or one of Keras's policies `mixed_bfloat16` and `mixed_float16`.
+        dtype: `float32`, `float64`, one of Keras's policies `mixed_bfloat16` and `mixed_float16`, or, on a GPU, `tf32`.
         layers: for Keras engines, `portable` or `plain`.
         device: `cpu` or `gpu`.
 
@@ -101,15 +101,16 @@ def run(
         WorkerError: where it raised or crashed.
     """
     engine_row(engine)
-    batch = check_batch(spec, _batch(spec, inputs, states, mask))
+    batch, made = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
     job = Job(
         spec,
-        _weights(spec, weights),
+        made,
         (Step("forward", batch, keep=("outputs", "sequences", "states")),),
         dtype=dtype,
         layers=layers,
         device=device,
     )
+    check_range(batch, made, (dtype,))
     with WorkerPool() as pool:
         result = pool.execute(engine, job)
     answer = result.answers[0]
@@ -190,35 +191,50 @@ def parity(
         weights=made,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )
-    names, skipped = available(engines)
+    names, skipped, facts = available(engines, device)
     options = Options(names, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    check_range(batch, made, options.dtypes)
     start = time.perf_counter()
     cells = run_suite((case,), options) if names else ()
     told = tuple(touch.to_dict() for touch in touches(case, options)) if layers == "plain" else ()
-    return Report(cells, environment(options), skipped, seconds=time.perf_counter() - start, touches=told)
+    return Report(cells, environment(options, facts), skipped, seconds=time.perf_counter() - start, touches=told)
 
 
-def available(engines: Sequence[str] | None) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The engines to judge, and those left out with the reason.
+def available(
+    engines: Sequence[str] | None, device: str = "cpu"
+) -> tuple[tuple[str, ...], dict[str, str], dict[str, dict[str, Any]]]:
+    """The engines to judge, those left out with the reason, and what those on a GPU say of themselves.
+
+    Whether an engine finds a GPU, only its own process can tell: for `gpu` each is started once.
 
     Args:
-        engines: names asked for; None or empty: all that are installed.
+        engines: names asked for; None or empty: all that can run here.
+        device: `cpu` or `gpu`.
+
+    Returns:
+        Names; reasons by name; and for `gpu` versions, devices and switches by name.
 
     Raises:
-        UsageError: for an unknown name.
-        EngineUnavailableError: where one that was asked for by name is not installed.
+        UsageError: for an unknown name or device.
+        EngineUnavailableError: where one that was asked for by name is not installed, or finds no GPU.
+        WorkerError: where one that was asked for by name cannot start.
     """
-    if engines:
-        for name in engines:
-            engine_row(name).require()
-        return tuple(dict.fromkeys(engines)), {}
-    names = [name for name in ENGINES if name != "reference"]
-    skipped = {
-        name: f"{', '.join(ENGINES[name].missing)} is not installed; pip install 'multilstm[{ENGINES[name].extra}]'"
-        for name in names
-        if ENGINES[name].missing
-    }
-    return tuple(name for name in names if name not in skipped), skipped
+    if device not in DEVICES:
+        raise UsageError(choice("device", device, DEVICES))
+    rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
+    names, skipped, facts = [], {}, {}
+    with WorkerPool() as pool:
+        for row in rows if engines else [row for row in rows if row.name != "reference"]:
+            try:
+                row.require()
+                if device == "gpu" and row.name != "reference":
+                    facts[row.name] = pool.facts(row.name, device)
+                names.append(row.name)
+            except (EngineUnavailableError, WorkerError) as error:
+                if engines:
+                    raise
+                skipped[row.name] = str(error)
+    return tuple(names), skipped, facts
 
 
 def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:

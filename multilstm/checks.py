@@ -6,14 +6,14 @@ Every refusal names the array, what was given, what was expected, and what to do
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from multilstm.dropout import dropout_masks
 from multilstm.errors import InputError
-from multilstm.job import Array, Batch
+from multilstm.job import Array, Batch, stored
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.shapes import Shape, show
 from multilstm.state import State
@@ -45,6 +45,33 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
     for index, target in enumerate(batch.targets):
         _values(f"target {index}", target)
     return dataclasses.replace(batch, dropout=check_dropout(spec, batch.dropout, batch.size))
+
+
+def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str]) -> None:
+    """Returns if every number is finite in every dtype, as which engines are given it.
+
+    Raises:
+        InputError: for a number beyond the largest of a dtype, which would become infinite.
+    """
+    arrays = {f"input {name!r}": array for name, array in batch.inputs.items()}
+    arrays |= {f"target {index}": array for index, array in enumerate(batch.targets)}
+    arrays |= {f"dropout mask {name!r}": array for name, array in batch.dropout.items()}
+    arrays |= {
+        f"LSTM {name!r}: its {field} state": array
+        for name, state in batch.states.items()
+        for field, array in state._asdict().items()
+    }
+    arrays |= {f"weight {name!r}": array for name, array in weights.items()}
+    for dtype in dict.fromkeys(map(stored, dtypes)):
+        largest = np.finfo(dtype).max
+        for what, array in arrays.items():
+            beyond = np.abs(array) > largest if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+            if beyond.any():
+                place = tuple(int(i) for i in np.argwhere(beyond)[0])
+                raise InputError(
+                    f"{what}: value {array[place]:g} at {place} is beyond {dtype}, whose largest is {largest:.3g}; "
+                    f"scale it, or compute in float64"
+                )
 
 
 def check_shapes(spec: Graph, batch: Batch) -> Batch:

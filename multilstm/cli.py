@@ -47,12 +47,13 @@ def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: P
     json
         Write the diagnosis to this file; `-` is standard output.
     """
-    from multilstm.api import available
     from multilstm.doctor import examine, render
+    from multilstm.engines.registry import engine_row
     from multilstm.report.data import check_writable, json_text, write_text
 
     if engine:
-        available(engine)
+        for name in engine:
+            engine_row(name).require()
     if json is not None:
         check_writable(json)
     diagnosis = examine(engine or None, device)
@@ -86,7 +87,7 @@ def parity(
     engine: Names = (),
     case: Names = (),
     dtype: Annotated[
-        tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16"], ...],
+        tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...],
         Parameter(consume_multiple=True, negative=()),
     ] = (
         "float32",
@@ -108,7 +109,7 @@ def parity(
 ) -> int:
     """Run cases on every engine and compare each answer with the float64 reference.
 
-    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 650 cases,
+    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 680 cases,
     and `--full` all of it with nothing left out.
 
     Parameters
@@ -119,9 +120,10 @@ def parity(
         Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
     case
         Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'optimizer-*'`,
-        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`.
+        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
     dtype
-        What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision.
+        What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision; tf32 is
+        float32 whose products a GPU rounds, which float32 itself never means here.
     layers
         `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
     quantity
@@ -166,7 +168,7 @@ def parity(
         raise UsageError("--batch and --timesteps are for a MODEL, and none is given; the catalogue has its own")
     if json is not None:
         check_writable(json)
-    engines, skipped = available(engine)
+    engines, skipped, facts = available(engine, device)
     patience = (3600.0 if full else 600.0) if timeout is None else timeout
     options = Options(engines, dtype, layers, device, quantity, atol, rtol, patience)
     cases = (
@@ -181,7 +183,7 @@ def parity(
         cells = run_suite(cases, options, following) if engines else ()
     report = Report(
         cells,
-        environment(options),
+        environment(options, facts),
         skipped,
         {one.name: one.shortened for one in cases if one.shortened},
         time.perf_counter() - start,
@@ -246,7 +248,7 @@ def fuzz(
         ) from None
     if not 0 <= seconds < math.inf or seed < 0:
         raise UsageError(f"--seconds and --seed must be finite and not negative, given {seconds} and {seed}")
-    engines, skipped = available(engine)
+    engines, skipped, _ = available(engine, device)
     if not engines:
         raise EngineUnavailableError(f"no engine can run here: {'; '.join(skipped.values())}")
     campaign = open_campaign(folder, seed, layers)

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from multilstm.engines.registry import ENGINES
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "numpy", "safetensors")
 
 
-def environment(options: Options | None = None) -> dict[str, Any]:
-    """The environment as JSON data; no host name, no user, no path."""
+def environment(
+    options: Options | None = None, engines: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The environment as JSON data; no host name, no user, no path.
+
+    Args:
+        options: of a suite.
+        engines: what engines say of themselves on a GPU: versions, devices, switches.
+    """
     found: dict[str, Any] = {
         "multilstm": __version__,
         "python": platform.python_version(),
@@ -31,6 +39,8 @@ def environment(options: Options | None = None) -> dict[str, Any]:
     }
     if options is not None:
         found["options"] = dataclasses.asdict(options)
+    if engines:
+        found["engines"] = engines
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multilstm.errors import UsageError, choice
+from multilstm.errors import UnsupportedError, UsageError, choice
 from multilstm.spec import Graph, from_json, to_json
 from multilstm.state import State
 from multilstm.training import LOSSES, Optimizer, optimizer_from_dict, optimizer_to_dict
@@ -21,7 +21,12 @@ from multilstm.training import LOSSES, Optimizer, optimizer_from_dict, optimizer
 Array = np.ndarray
 StepKind = Literal["forward", "gradient", "update", "evaluate"]
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}  # Keras's policies: what computes in what
-DTYPES = ("float32", "float64", *MIXED)
+DTYPES = (
+    "float32",
+    "float64",
+    *MIXED,
+    "tf32",
+)  # tf32: arrays in float32, whose products a GPU rounds to ten bits of mantissa
 LAYERS = ("portable", "plain")
 DEVICES = ("cpu", "gpu")
 
@@ -81,6 +86,7 @@ class Job:
         steps: what to do.
         dtype: the dtype of weights, states and computation; arrays are rounded to it first. Under Keras's mixed
             policies layers compute in half precision, and everything is kept, goes in and comes out in float32.
+            `float32` is IEEE's on every device; `tf32` is the same with products in TF32, on a GPU.
         layers: for the Keras engines: `plain` (exactly Keras's layers) or `portable` (multilstm.keras_layers).
         device: `cpu` or `gpu`.
         loss: the loss of every output; needed by all steps but `forward`.
@@ -111,6 +117,7 @@ class Job:
         ):
             if given not in known:
                 raise UsageError(choice(what, given, known))
+        check_dtype(self.dtype, self.device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +177,17 @@ class Result:
 
 def stored(dtype: str) -> str:
     """The dtype of the arrays of a job: of its weights and of all that goes in and comes out."""
-    return "float32" if dtype in MIXED else dtype
+    return "float32" if dtype in MIXED or dtype == "tf32" else dtype
+
+
+def check_dtype(dtype: str, device: str) -> None:
+    """Returns if the device has the dtype.
+
+    Raises:
+        UnsupportedError: for tf32 on a CPU.
+    """
+    if dtype == "tf32" and device != "gpu":
+        raise UnsupportedError(f"tf32 is how GPUs round products of float32; given device {device!r}, expected 'gpu'")
 
 
 def job_to_tree(job: Job) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from multilstm.case import Case
 from multilstm.compare.tolerances import EXACT, FORWARD, GRADIENTS, QUANTITIES, TRAINED
 from multilstm.engines.registry import engine_row
 from multilstm.errors import UsageError, choice
-from multilstm.job import DEVICES, DTYPES, LAYERS, MIXED, Array, Batch, Job, Result, Step, stored
+from multilstm.job import DEVICES, DTYPES, LAYERS, Array, Batch, Job, Result, Step, check_dtype, stored
 from multilstm.state import State
 from multilstm.weights import discriminating_weights
 from multilstm.workers import WorkerPool
@@ -69,6 +69,8 @@ class Options:
         for what, given, known in (("layers", self.layers, LAYERS), ("device", self.device, DEVICES)):
             if given not in known:
                 raise UsageError(choice(what, given, known))
+        for dtype in self.dtypes:
+            check_dtype(dtype, self.device)
         for name, value in (("atol", self.atol), ("rtol", self.rtol)):
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(f"{name} must be a finite number that is not negative, got {value}")
@@ -85,15 +87,15 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
 
     The 100 updates are made in float64 alone: they show that the rule of the optimizer is the same. In float32 they
     would show how training amplifies rounding, which is seen in the program's own losses. A witness does not train: it
-    would repeat the optimizer's rule, and not show it. Under mixed precision nobody trains: weights and updates are in
-    float32, and what differs in half precision is seen in the gradient.
+    would repeat the optimizer's rule, and not show it. Under mixed precision, and in tf32, nobody trains: weights and
+    updates are in float32, and what differs is seen in the gradient.
     """
     differentiates = dtype in case.trained_in
     trains = differentiates and not engine_row(engine).witness
     possible = {
         "forward": True,
         "gradient": differentiates and case.loss is not None and bool(case.spec.trainable_weights),
-        "program": trains and bool(case.training) and dtype not in MIXED,
+        "program": trains and bool(case.training) and dtype in ("float32", "float64"),
         "updates": trains and case.updates_on is not None and dtype == "float64",
     }
     for part, kinds in PARTS.items():

@@ -179,7 +179,7 @@ def _run_part(
         else:
             row = tolerance(dtype, options.device, quantity, options.atol, options.rtol)
             pair = actual.get(quantity, []), desired.get(quantity, [])
-            comparison = _compare_all(quantity, *pair, row)
+            comparison = compare_all(quantity, *pair, row)
             if comparison.verdict == "diverges" and pair[0] and pair[1]:
                 block = first_block(case.spec, quantity, pair[0][0], pair[1][0], row)
                 comparison = dataclasses.replace(comparison, explanation=block)
@@ -203,7 +203,7 @@ def _with(cells: list[Cell], wrong: list[Cell], explanation: str) -> list[Cell]:
     ]
 
 
-def _compare_all(quantity: str, actual: list[Array], desired: list[Array], row: Tolerance) -> Comparison:
+def compare_all(quantity: str, actual: list[Array], desired: list[Array], row: Tolerance) -> Comparison:
     """Judges a quantity that a part gave several times, once a batch: the weakest verdict, the largest distances."""
     count = max(len(actual), len(desired))
     each = [

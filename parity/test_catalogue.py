@@ -13,7 +13,7 @@ from multilstm.case import Case
 from multilstm.catalogue import catalogue
 from multilstm.compare.tolerances import FORWARD
 from multilstm.engines.registry import ENGINES
-from multilstm.job import DTYPES
+from multilstm.job import MIXED
 from multilstm.parts import Options, parts
 
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
@@ -40,24 +40,31 @@ def quick(case: Case, dtype: str, part: str) -> bool:
     return chosen and dtype == "float32" and part == "forward"
 
 
-CELLS = [
-    pytest.param(
-        (engine, case.name, dtype, part),
-        id="-".join((engine, "cpu", case.name, dtype, part)),
-        marks=[pytest.mark.quick] if quick(case, dtype, part) else [],
-    )
-    for engine in ENGINE_NAMES
-    for case in catalogue().values()
-    for dtype in (DTYPES if case.name.startswith("seed") else ("float32", "float64"))
-    for part in parts(case, dtype, Options((engine,)), engine)
-]
+def dtypes(case: Case, device: str) -> tuple[str, ...]:
+    """In what a case is computed; in half precision and tf32, the seed programs and what decides on kernels."""
+    chosen = MIXED if case.name.startswith(("seed", "gpu-") if device == "gpu" else "seed") else ()
+    return ("float32", "float64", *chosen, *(("tf32",) if chosen and device == "gpu" else ()))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_part(cell, judged):
+def pytest_generate_tests(metafunc):
+    device = metafunc.config.getoption("--device")
+    cells = [
+        pytest.param(
+            (engine, case.name, dtype, part),
+            id="-".join((engine, device, case.name, dtype, part)),
+            marks=[pytest.mark.quick] if quick(case, dtype, part) else [],
+        )
+        for engine in ENGINE_NAMES
+        for case in catalogue().values()
+        for dtype in dtypes(case, device)
+        for part in parts(case, dtype, Options((engine,), device=device), engine)
+    ]
+    metafunc.parametrize("cell", cells)
+
+
+def test_part(cell, engines, judged):
     engine, name, dtype, part = cell
-    if ENGINES[engine].missing:
-        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    engines.require(engine)
     found = judged.get(cell, [])
     assert found, f"{engine} gave nothing"
     if {one.verdict for one in found} == {"unsupported"}:

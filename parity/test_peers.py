@@ -22,11 +22,10 @@ def pool():
 @pytest.mark.quick
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "reference"])
-def test_engine_gives_what_is_published(pool, engine, name):
-    if ENGINES[engine].missing:
-        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+def test_engine_gives_what_is_published(pool, engines, engine, name):
+    engines.require(engine)
     peer = PEERS[name]
-    job = Job(peer.case.spec, peer.case.weights, tuple(peer.case.forward_steps()))
+    job = Job(peer.case.spec, peer.case.weights, tuple(peer.case.forward_steps()), device=engines.device)
     try:
         found = collect("forward", peer.case, pool.execute(engine, job))
     except UnsupportedError as error:

@@ -179,3 +179,27 @@ def test_a_given_state_wins_over_one_that_the_graph_passes_on(engine):
         run(spec, "reference", X).output, run(spec, "reference", X, states={"decoder": state}).output
     )
     parity(spec, X, states={"decoder": state}, engines=[engine], dtypes=["float64"]).check()
+
+
+LARGE = Sequential([LSTM(2)], input_shape=(None, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"inputs": np.full((2, 3, 1), 1e39)}, r"input 'input_layer': value 1e\+39 at \(0, 0, 0\) is beyond float32"),
+        (
+            {"states": {"lstm": State(np.zeros((2, 2)), np.full((2, 2), -1e39))}},
+            r"LSTM 'lstm': its cell state: value -1",
+        ),
+        ({"weights": {**discriminating_weights(LARGE), "lstm/bias": np.full(8, 1e300)}}, r"weight 'lstm/bias': value"),
+    ],
+)
+def test_numbers_beyond_float32_are_refused_there_and_taken_in_float64(arguments, words):
+    given = {"inputs": np.ones((2, 3, 1)), **arguments}
+    with pytest.raises(InputError, match=words):
+        run(LARGE, "reference", **given)
+    with pytest.raises(InputError, match=words):
+        parity(LARGE, engines=["reference"], **given)
+    with np.errstate(over="ignore"):
+        assert np.isfinite(run(LARGE, "reference", dtype="float64", **given).output).all()

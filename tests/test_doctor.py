@@ -240,12 +240,19 @@ class FakePool:
         pass
 
     def doctor(self, engine, device):
+        FakePool.asked = (engine, device)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-ANSWER = {"versions": {"jaxlib": "0.10.2"}, "devices": ["cpu"], "switches": {}, "self_test": [dataclasses.asdict(PASS)]}
+ANSWER = {
+    "versions": {"jaxlib": "0.10.2"},
+    "devices": ["cpu"],
+    "switches": {},
+    "implementation": "cuDNN",
+    "self_test": [dataclasses.asdict(PASS)],
+}
 
 
 @pytest.fixture
@@ -279,12 +286,15 @@ def test_an_engine_that_cannot_run_here_is_a_row_with_the_reason(examined):
 
 
 def test_a_gpu_that_is_asked_for_and_missing_is_no_success(examined):
-    found = examined(ANSWER, device="gpu")
-    assert found.engines[0].status == "unavailable"
-    assert "it sees no GPU, only: cpu" in found.engines[0].reason
+    found = examined(EngineUnavailableError("no GPU: none here"), device="gpu")
+    assert (found.engines[0].status, found.engines[0].reason) == ("unavailable", "no GPU: none here")
     assert found.exit_code == 3
     assert examined({**ANSWER, "devices": ["gpu:0 NVIDIA H200", "cpu"]}, device="gpu").exit_code == 0
+
+
+def test_the_reference_is_examined_on_the_cpu(examined):
     assert examined(ANSWER, "reference", "gpu").exit_code == 0
+    assert FakePool.asked == ("reference", "cpu")
 
 
 def test_a_missing_framework_is_a_row_with_what_to_install(monkeypatch):
@@ -326,7 +336,8 @@ def test_this_machine(here, engine):
     assert row.versions
     assert row.devices == ("cpu",)
     assert row.switches["denormals"] in ("kept", "flushed")
-    assert len(row.self_test) == 10
+    assert len(row.self_test) == 11
+    assert row.implementation
     known = any(issue.package == "jaxlib" for issue in row.issues)
     wrong = [f"{test.name}: {test.detail}" for test in row.failed if not (known and "sums of products" in test.name)]
     assert wrong == []

@@ -20,7 +20,7 @@ from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
 from multilstm.bench.shapes import Array, Shape
 from multilstm.compare.tolerances import tolerance
-from multilstm.errors import WorkerError
+from multilstm.errors import EngineUnavailableError, WorkerError
 from multilstm.workers.launcher import Worker
 
 JUDGE = "jax-scan"  # computed in float64; the parity suite holds it to the reference
@@ -62,6 +62,7 @@ def measure(
     rounds: int,
     follow: Callable[[str], None] = lambda _: None,
     timeout_s: float = 1800.0,
+    device: str = "cpu",
 ) -> tuple[list[Row], dict[str, dict[str, str]]]:
     """Times contestants on shapes.
 
@@ -71,6 +72,7 @@ def measure(
         rounds: how often each is timed; a round has up to 50 calls, or as many as 0.3 s allow, and one at least.
         follow: is told what is being done.
         timeout_s: seconds after which one answer is given up.
+        device: `cpu` or `gpu`; the judge computes on the CPU.
 
     Returns:
         A row for every shape, contestant and quantity, and the versions by contestant.
@@ -78,14 +80,15 @@ def measure(
     rows: list[Row] = []
     versions: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
-        workers = {name: _worker(name, pathlib.Path(home)) for name in dict.fromkeys((JUDGE, *contestants))}
+        workers = {name: _worker(name, pathlib.Path(home), device) for name in dict.fromkeys((JUDGE, *contestants))}
+        judge = workers[JUDGE] if device == "cpu" else _worker(JUDGE, pathlib.Path(home), "cpu")
         try:
             for shape in shapes:
-                desired = _prepare(workers[JUDGE], shape, "float64", timeout_s)["answers"]
+                desired = _prepare(judge, shape, "float64", "cpu", timeout_s)["answers"]
                 ready = []
                 for name in contestants:
                     follow(f"{shape.name}: {name} prepares")
-                    found, about = _checked(workers[name], name, shape, desired, timeout_s)
+                    found, about = _checked(workers[name], name, shape, desired, device, timeout_s)
                     versions.setdefault(name, about)
                     rows += found
                     ready += [row for row in found if row.failure is None]
@@ -96,7 +99,7 @@ def measure(
                         for row in turn[number % len(turn) :] + turn[: number % len(turn)] if turn else []:
                             _time(workers[row.contestant], row, timeout_s)
         finally:
-            for worker in workers.values():
+            for worker in (judge, *workers.values()):
                 worker.kill()
     return rows, versions
 
@@ -122,22 +125,23 @@ def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
 
 
-def _worker(name: str, home: pathlib.Path) -> Worker:
+def _worker(name: str, home: pathlib.Path, device: str) -> Worker:
     row = CONTESTANTS[name]
     service = ("multilstm.bench.contestants.base:serve", row.target, *row.arguments)
-    return Worker(name, service, "cpu", row.environment, home, renew=False)
+    return Worker(name, service, device, row.environment, home, renew=False)
 
 
-def _prepare(worker: Worker, shape: Shape, dtype: str, timeout_s: float) -> dict[str, Any]:
-    return worker.call({"call": "prepare", "shape": dataclasses.asdict(shape), "dtype": dtype}, timeout_s)
+def _prepare(worker: Worker, shape: Shape, dtype: str, device: str, timeout_s: float) -> dict[str, Any]:
+    message = {"call": "prepare", "shape": dataclasses.asdict(shape), "dtype": dtype, "device": device}
+    return worker.call(message, timeout_s)
 
 
 def _checked(
-    worker: Worker, name: str, shape: Shape, desired: dict[str, dict[str, Array]], timeout_s: float
+    worker: Worker, name: str, shape: Shape, desired: dict[str, dict[str, Array]], device: str, timeout_s: float
 ) -> tuple[list[Row], dict[str, str]]:
     try:
-        prepared = _prepare(worker, shape, "float32", timeout_s)
-    except WorkerError as error:
+        prepared = _prepare(worker, shape, "float32", device, timeout_s)
+    except (WorkerError, EngineUnavailableError) as error:
         return [Row(shape.name, name, quantity, failure=str(error)) for quantity in QUANTITIES], {}
     rows = []
     for quantity, answers in prepared["answers"].items():
@@ -145,14 +149,16 @@ def _checked(
             told = f"it answers {', '.join(answers) or 'nothing'}, expected {', '.join(desired[quantity])}"
             rows.append(Row(shape.name, name, quantity, failure=told))
             continue
-        distance = max(_distance(quantity, answers[key], array, shape) for key, array in desired[quantity].items())
+        distance = max(
+            _distance(quantity, answers[key], array, shape, device) for key, array in desired[quantity].items()
+        )
         failure = None if distance <= 1 else f"its answer is {distance:.2g} times the tolerance away"
         rows.append(Row(shape.name, name, quantity, [], prepared["first_s"][quantity], distance, failure))
     return rows, prepared["versions"]
 
 
-def _distance(quantity: str, actual: Array, desired: Array, shape: Shape) -> float:
-    row = tolerance("float32", "cpu", "gradient" if quantity == GRADIENT else "sequence")
+def _distance(quantity: str, actual: Array, desired: Array, shape: Shape, device: str) -> float:
+    row = tolerance("float32", device, "gradient" if quantity == GRADIENT else "sequence")
     if actual.shape != desired.shape:
         return math.inf
     if quantity != GRADIENT and shape.shortest is not None:

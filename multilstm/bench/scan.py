@@ -10,7 +10,7 @@ import fnmatch
 import json as jsonlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cyclopts import App
 from rich.console import Console
@@ -35,7 +35,14 @@ HEADINGS = {
 
 
 @app.default
-def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: Path = None) -> None:
+def main(
+    *,
+    shape: Names = (),
+    contestant: Names = (),
+    rounds: int = 5,
+    device: Literal["cpu", "gpu"] = "cpu",
+    json: Path = None,
+) -> None:
     """Time multilstm.scan and other LSTMs, forward and with the gradient of all weights, on published shapes.
 
     A number in the table is how many times longer a contestant takes than jax-scan: above 1, jax-scan is faster.
@@ -49,6 +56,8 @@ def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: Pa
         ragged sequences with a mask.
     rounds
         How often each is timed.
+    device
+        Where they compute, in IEEE float32; who finds no GPU is not timed, with the reason.
     json
         Write every sample to this file, with machine and versions; `-` is standard output.
     """
@@ -57,13 +66,15 @@ def main(*, shape: Names = (), contestant: Names = (), rounds: int = 5, json: Pa
     if json is not None:
         check_writable(json)
     shapes, names, skipped = _shapes(shape), *_contestants(contestant)
-    rows, versions = measure(shapes, names, rounds, _follow)
+    rows, versions = measure(shapes, names, rounds, _follow, device=device)
     if json is not None:
-        write_text(json, jsonlib.dumps(to_data(rows, versions, shapes), indent=1) + "\n")
+        write_text(json, jsonlib.dumps({**to_data(rows, versions, shapes), "device": device}, indent=1) + "\n")
     console = Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80)
     show(rows, shapes, names, console)
     for name, reason in skipped.items():
         console.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
+    if device == "gpu" and not any(row.samples for row in rows):
+        raise EngineUnavailableError("nothing was timed on the GPU; see above for each contestant's reason")
 
 
 def to_data(rows: Sequence[Row], versions: dict[str, dict[str, str]], shapes: Sequence[Shape]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 `seed1` to `seed5` are whole programs; `optimizer-` trains with all options of one; `option-` is one option of the LSTM
 alone, `size-` a shape, `sweep-` options that interact, `model-` what people build around an LSTM, `issue-` what was
-reported upstream, `peer-` what others' tests expect.
+reported upstream, `peer-` what others' tests expect, `gpu-` what decides there which kernel computes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from multilstm.case import Case
+from multilstm.catalogue.gpu import gpu
 from multilstm.catalogue.issues import issues
 from multilstm.catalogue.models import models
 from multilstm.catalogue.optimizers import optimizers
@@ -33,7 +34,8 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
     """
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
-    for case in (*seeds(full), *options(full), *sweep(full), *models(full), *issues(full), *optimizers(), *of_peers):
+    of_options = (*options(full), *sweep(full), *models(full), *issues(full), *gpu(full))
+    for case in (*seeds(full), *of_options, *optimizers(), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case

@@ -41,6 +41,7 @@ class EngineDiagnosis:
         versions: of the packages that compute.
         devices: what its process can compute on.
         switches: precision and determinism as they are set there.
+        implementation: what computed the LSTMs of its self-test, as it was seen.
         self_test: its numerical self-test.
         issues: what is known to be wrong with its versions.
     """
@@ -53,6 +54,7 @@ class EngineDiagnosis:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: tuple[str, ...] = ()
     switches: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    implementation: str = ""
     self_test: tuple[SelfTest, ...] = ()
     issues: tuple[Divergence, ...] = ()
 
@@ -146,7 +148,7 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         reason = f"not installed: {', '.join(row.missing)}"
         return EngineDiagnosis(row.name, "unavailable", reason, f"pip install 'multilstm[{row.extra}]'")
     try:
-        answer = pool.doctor(row.name, device)
+        answer = pool.doctor(row.name, "cpu" if row.name == _REFERENCE else device)
     except EngineUnavailableError as error:
         return EngineDiagnosis(row.name, "unavailable", str(error))
     except MultilstmError as error:
@@ -156,11 +158,9 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         "versions": answer["versions"],
         "devices": tuple(answer["devices"]),
         "switches": answer["switches"],
+        "implementation": answer["implementation"],
         "issues": known_issues(row.name, device, answer["versions"], answer["switches"]),
     }
-    if device == "gpu" and row.name != _REFERENCE and not any(each.startswith("gpu") for each in answer["devices"]):
-        reason = f"it sees no GPU, only: {', '.join(answer['devices'])}"
-        return EngineDiagnosis(row.name, "unavailable", reason, "install its build for this GPU, or use cpu", **facts)
     tests = tuple(SelfTest(**test) for test in answer["self_test"])
     return EngineDiagnosis(row.name, "ready", self_test=tests, **facts)
 

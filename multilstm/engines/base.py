@@ -10,14 +10,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, final
 
 import numpy as np
 
 from multilstm.checks import check_dropout, check_shapes
 from multilstm.engines.self_test import Operations, denormals, self_test
-from multilstm.errors import InputError
+from multilstm.errors import EngineUnavailableError, InputError, WorkerError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
 from multilstm.spec import Graph
 from multilstm.state import State
@@ -25,7 +25,13 @@ from multilstm.weights import check_weight_shapes
 
 
 class AbstractProgram(abc.ABC):
-    """One model made ready on one engine. Arrays go in and out as NumPy arrays of `stored(job.dtype)`."""
+    """One model made ready on one engine. Arrays go in and out as NumPy arrays of `stored(job.dtype)`.
+
+    Attributes:
+        places: where the outputs of the last step lay when they were computed: `cpu`, `gpu`.
+    """
+
+    places: Set[str] = frozenset()
 
     @abc.abstractmethod
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
@@ -84,6 +90,28 @@ class AbstractEngine(abc.ABC):
         """What this process can compute on, the default first: `gpu:0 NVIDIA H200`, `cpu`."""
 
     @abc.abstractmethod
+    def no_gpu(self) -> str:
+        """Why this process cannot compute on a GPU, and what to do, in one line; empty where it can."""
+
+    @abc.abstractmethod
+    def make_deterministic(self) -> None:
+        """Asks the framework for the same bits from the same numbers; what must be set earlier, `registry` sets."""
+
+    @final
+    def use(self, device: str) -> None:
+        """Returns if this process can compute on the device; on a GPU, deterministically from now on.
+
+        Raises:
+            EngineUnavailableError: where there is no GPU for it.
+        """
+        if device != "gpu":
+            return
+        missing = self.no_gpu()
+        if missing:
+            raise EngineUnavailableError(f"no GPU: {missing}; or use device 'cpu'")
+        self.make_deterministic()
+
+    @abc.abstractmethod
     def switches(self) -> dict[str, str]:
         """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
 
@@ -96,14 +124,16 @@ class AbstractEngine(abc.ABC):
         return [dataclasses.asdict(test) for test in self_test(self.operations())]
 
     @final
+    def facts(self) -> dict[str, Any]:
+        """Versions, devices and switches, as JSON data."""
+        return {"versions": self.versions(), "devices": self.devices(), "switches": self.switches()}
+
+    @final
     def doctor(self) -> dict[str, Any]:
         """All of the above, as JSON data."""
-        return {
-            "versions": self.versions(),
-            "devices": self.devices(),
-            "switches": {**self.switches(), "denormals": denormals(self.operations())},
-            "self_test": self.self_test(),
-        }
+        facts = self.facts()
+        facts["switches"]["denormals"] = denormals(self.operations())
+        return {**facts, "self_test": self.self_test()}
 
 
 def signature(job: Job) -> tuple[Any, ...]:
@@ -128,8 +158,11 @@ class Executor:
         Raises:
             InputError: for arrays whose names or shapes are not those of the spec.
             UnsupportedError: where the engine cannot execute the job.
+            EngineUnavailableError: where the job's device is missing.
+            WorkerError: where something else computed.
         """
         start = time.perf_counter()
+        self.engine.use(job.device)
         key = signature(job)
         check_weight_shapes(job.spec, job.weights)
         program = self._programs.pop(key, None) or self.engine.prepare(job)
@@ -149,6 +182,13 @@ class Executor:
                 for name, state in {**states, **batch.states}.items()
             }
             answer = program.step(step.kind, batch, states)
+            if job.device not in program.places:
+                found = " and ".join(sorted(program.places)) or "nowhere"
+                raise WorkerError(
+                    f"asked to compute on the {job.device}, and the results lie on the {found}; "
+                    f"see multilstm doctor --device {job.device}",
+                    kind="device",
+                )
             carried.update({name: answer.states[name] for name in stateful})
             answers.append(_kept(job, step, batch, answer, program))
         # Only now: a program that raised may be broken (Keras on JAX loses its weights), and is prepared anew.

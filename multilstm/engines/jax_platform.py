@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
+from multilstm.errors import EngineUnavailableError
 
 
 def versions() -> dict[str, str]:
     """JAX and jaxlib."""
     return {"jax": jax.__version__, "jaxlib": importlib.metadata.version("jaxlib")}
+
+
+_CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
 
 def devices() -> list[str]:
@@ -26,16 +33,71 @@ def devices() -> list[str]:
     ]
 
 
-def switches(matmul: str) -> dict[str, str]:
-    """Precision, determinism and compiler flags.
+def no_gpu() -> str:
+    """See `AbstractEngine.no_gpu`."""
+    try:
+        jax.devices("gpu")
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+    else:
+        return ""
+    found = [name for name in _CUDA_PLUGINS if importlib.util.find_spec(name) is not None]
+    if not found:
+        return f"JAX {jax.__version__} is installed without CUDA; install it with: pip install 'jax[cuda13]'"
+    return f"JAX with {found[0]} finds none ({reason}); see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
 
-    Args:
-        matmul: the precision that the engine asks of matrix products.
+
+def set_tf32(allowed: bool) -> None:
+    """Whether XLA's products, and cuDNN in `jax.experimental.rnn`, may round float32 to TF32 in what is traced next."""
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+
+
+def use_gpu() -> None:
+    """For whoever computes on JAX's default device: IEEE float32, on a GPU.
+
+    Raises:
+        EngineUnavailableError: where there is none.
     """
+    missing = no_gpu()
+    if missing:
+        raise EngineUnavailableError(f"no GPU: {missing}")
+    set_tf32(False)
+
+
+class Watched:
+    """A jitted function, compiled once for every signature of its arguments, whose compiled program is read.
+
+    Attributes:
+        found: what `kernels.of_hlo` found in the program that ran last.
+    """
+
+    def __init__(self, function: Callable[..., Any], static_argnames: str = "") -> None:
+        self._jitted = jax.jit(function, static_argnames=static_argnames or None)
+        self._compiled: dict[Any, tuple[Any, set[str]]] = {}
+        self.found: set[str] = set()
+
+    def __call__(self, *arguments: Any, **static: Any) -> Any:
+        """What the function gives."""
+        leaves, structure = jax.tree.flatten(arguments)
+        key = (structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), *static.items())
+        if key not in self._compiled:
+            compiled = self._jitted.lower(*arguments, **static).compile()
+            self._compiled[key] = compiled, kernels.of_hlo(compiled.as_text() or "")
+        compiled, self.found = self._compiled[key]
+        return compiled(*arguments)
+
+
+def places(tree: Any) -> set[str]:
+    """The platforms on which the arrays of a tree lie."""
+    return {device.platform for array in jax.tree.leaves(tree) for device in array.devices()}
+
+
+def switches() -> dict[str, str]:
+    """Precision, determinism and compiler flags."""
     flags = os.environ.get("XLA_FLAGS", "")
     return {
         "x64": "on" if jax.config.jax_enable_x64 else "off",
-        "matmul": matmul,
+        "matmul": str(jax.config.jax_default_matmul_precision),
         "deterministic": "on" if "xla_gpu_deterministic_ops=true" in flags else "off",
         **({"XLA_FLAGS": flags} if flags else {}),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from multilstm.engines import jax_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.kernels import LOOP
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
@@ -24,18 +25,21 @@ from multilstm.state import State
 class JaxScanEngine(AbstractEngine):
     """`lax.scan` with the gradient derived by hand."""
 
+    def __init__(self) -> None:
+        jax_platform.set_tf32(False)
+
     def prepare(self, job: Job) -> AbstractProgram:
         """A program for the job.
 
         Raises:
-            EngineUnavailableError: without the job's device, or for float64 where JAX's x64 mode is off.
+            EngineUnavailableError: for float64 where JAX's x64 mode is off.
         """
         if job.dtype == "float64" and not jax.config.jax_enable_x64:
             raise EngineUnavailableError(
                 "jax-scan: float64 needs JAX's x64 mode, which is off in this process; "
                 "set JAX_ENABLE_X64=1 before it starts"
             )
-        return _Program(job, _device(job.device))
+        return _Program(job, jax.devices(job.device)[0])
 
     def versions(self) -> dict[str, str]:
         """The versions of jax and jaxlib."""
@@ -45,9 +49,16 @@ class JaxScanEngine(AbstractEngine):
         """JAX's."""
         return jax_platform.devices()
 
+    def no_gpu(self) -> str:
+        """JAX's."""
+        return jax_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """XLA is told by a flag before it starts, in `registry`."""
+
     def switches(self) -> dict[str, str]:
-        """JAX's; `multilstm.scan` asks for precision `highest` in every product."""
-        return jax_platform.switches(matmul="highest")
+        """JAX's."""
+        return jax_platform.switches()
 
     def operations(self) -> Operations:
         """Jitted `jax.numpy`."""
@@ -60,24 +71,26 @@ class _Program(AbstractProgram):
         self._job, self._device = job, device
         self._model = model(job.spec, dtype=MIXED.get(job.dtype))
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
-        self._forward = jax.jit(functions.apply)
-        self._evaluate = jax.jit(partial(functions.loss, loss=job.loss))
-        self._gradients = jax.jit(partial(functions.gradients, loss=job.loss))
+        self._forward = jax_platform.Watched(functions.apply)
+        self._evaluate = jax_platform.Watched(partial(functions.loss, loss=job.loss))
+        self._gradients = jax_platform.Watched(partial(functions.gradients, loss=job.loss))
         # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._update = jax.jit(partial(functions.update, optimizer=job.optimizer))
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
         self._batch = self._timesteps = 0  # of the last step
+        self._found: set[str] = set()  # in all programs that ran
 
     @property
     def implementation(self) -> str:
         if not self._batch:
             return "lax.scan, custom gradient"
-        itemsize = 2 if self._job.dtype in MIXED else np.dtype(self._job.dtype).itemsize
+        loop = "lax.scan" if LOOP in self._found else "steps written out"
+        itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
         each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
-        return f"lax.scan, custom gradient; {each}"
+        return f"{loop}, custom gradient; {each}"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
@@ -100,6 +113,7 @@ class _Program(AbstractProgram):
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         given = (inputs, batch.targets, masks, dict(states), dict(batch.dropout))
         loss, found = None, Gradients({}, {}, {})
+        jax_platform.set_tf32(self._job.dtype == "tf32")
         with jax.default_device(self._device):
             if kind == "forward":
                 evaluation = self._forward(self._weights, inputs, masks, dict(states))
@@ -115,6 +129,9 @@ class _Program(AbstractProgram):
                 }
                 self._weights, self._slots = self._update(self._weights, self._slots, coefficients, found.weights)
                 self._iteration += 1
+        for program in (self._forward, self._evaluate, self._gradients):
+            self._found |= program.found
+        self.places = jax_platform.places(evaluation.outputs)
         return Answer(
             loss=None if loss is None else float(loss),
             outputs=_numpy(evaluation.outputs),
@@ -125,16 +142,6 @@ class _Program(AbstractProgram):
             input_gradients=_numpy(found.inputs),
             state_gradients=_numpy(found.states),
         )
-
-
-def _device(name: str) -> Any:
-    try:
-        return jax.devices(name)[0]
-    except RuntimeError as error:
-        raise EngineUnavailableError(
-            f"jax-scan: JAX has no {name} here ({error}); it has {', '.join(str(each) for each in jax.devices())}; "
-            f"use device='cpu', or install JAX for this device"
-        ) from None
 
 
 def _numpy(tree: Any) -> Any:

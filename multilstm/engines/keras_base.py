@@ -13,7 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 import keras
@@ -22,12 +22,13 @@ from keras.src import backend as keras_backend
 from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
+from multilstm.engines import kernels
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import Answer, Array, Batch, Job, stored
+from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.schedules import Schedule
 from multilstm.state import State
 from multilstm.training import Optimizer
@@ -87,9 +88,11 @@ class AbstractKerasProgram(AbstractProgram):
     """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
 
     def __init__(self, job: Job) -> None:
-        self.spec, self.policy, self.portable = job.spec, job.dtype, job.layers == "portable"
+        self.spec, self.portable, self._tf32 = job.spec, job.layers == "portable", job.dtype == "tf32"
+        self.policy = job.dtype if job.dtype in MIXED else stored(job.dtype)
         self.dtype = stored(job.dtype)
         self._ran: set[str] = set()
+        self._watched: set[tuple[Any, ...]] = set()  # the kinds of steps and shapes of which `_ran` tells
         self._given = tuple(
             name for name in job.spec.lstms if any(name in step.batch.states for step in job.steps)
             and not job.spec.lstms[name].stateful
@@ -130,7 +133,9 @@ class AbstractKerasProgram(AbstractProgram):
             refuse_in_plain_keras(self.spec)
         stateful = self.built.stateful
         weights = self.model.trainable_variables
-        with self._context(), self._spies():
+        shapes = kind, *(array.shape for array in batch.inputs.values()), *batch.masks
+        entered: set[str] = set()
+        with self._context(), contextlib.nullcontext() if shapes in self._watched else self._spies(entered):
             for name in stateful.keys() & states.keys():  # without one, the graph passes it
                 for variable, value in zip(stateful[name].states, states[name], strict=True):
                     variable.assign(value)
@@ -150,6 +155,9 @@ class AbstractKerasProgram(AbstractProgram):
             inputs = [values[name] for name in self.built.inputs]
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
+            self.places = {self.place(output) for output in outputs}
+            self._ran |= self.kernels(entered)
+            self._watched.add(shapes)
             if kind == "update":
                 self.apply(gradients[: len(weights)])
             arrays = [_numpy(output) for output in outputs]
@@ -191,6 +199,14 @@ class AbstractKerasProgram(AbstractProgram):
     # --- what the backend decides ---
 
     @abc.abstractmethod
+    def set_tf32(self, allowed: bool) -> None:
+        """Whether products of float32 may be rounded to TF32 from now on, in cuDNN too."""
+
+    @abc.abstractmethod
+    def place(self, tensor: Any) -> str:
+        """Where a tensor lies: `cpu` or `gpu`."""
+
+    @abc.abstractmethod
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
     ) -> tuple[Any, list[Any], list[Any]]:
@@ -208,7 +224,13 @@ class AbstractKerasProgram(AbstractProgram):
         """A gradient as one array of the weight's shape."""
         return gradient
 
-    loop: str  # what this backend's generic recurrent loop is
+    @abc.abstractmethod
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """The kernels behind the paths that were entered in this step, as `multilstm.engines.kernels` reads them."""
+
+    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+        """Calls Keras's fused path: what it gave, and the kernel, or `fused` where only `kernels` can tell."""
+        return path(), kernels.FUSED
 
     def total_loss(self, targets: list[Any], outputs: list[Any], penalties: list[Any]) -> Any:
         """The sum of the losses of the model's own outputs, and of `penalties`, which are Keras's `model.losses`.
@@ -256,7 +278,8 @@ class AbstractKerasProgram(AbstractProgram):
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
-        """Keras's process-wide default dtypes, while this program builds or runs."""
+        """Keras's process-wide default dtypes, and the backend's TF32, while this program builds or runs."""
+        self.set_tf32(self._tf32)
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         keras.config.set_floatx(self.dtype)
         keras.config.set_dtype_policy(self.policy)
@@ -267,26 +290,38 @@ class AbstractKerasProgram(AbstractProgram):
             keras.config.set_dtype_policy(policy)
 
     @contextlib.contextmanager
-    def _spies(self) -> Iterator[None]:
-        """Records which of Keras's recurrent loops are entered: the fused one, or the generic one."""
-        fused, generic = keras_backend.lstm, keras_backend.rnn
+    def _spies(self, entered: set[str]) -> Iterator[None]:
+        """Puts into `entered` which of Keras's recurrent paths are entered; with `fused`, why it was left for a loop.
 
-        def spy_fused(*arguments: Any, **options: Any) -> Any:
-            result = fused(*arguments, **options)
-            self._ran.add(self.fused)
-            return result
+        A fused path that has no cuDNN here says so without words, and Keras takes its loop; one that failed has words.
+        """
+        originals = {name: getattr(keras_backend, name) for name in ("lstm", "bidirectional_lstm", "rnn")}
+
+        def spy_fused(path: Callable[..., Any]) -> Callable[..., Any]:
+            def spy(*arguments: Any, **options: Any) -> Any:
+                try:
+                    result, kernel = self.fused(lambda: path(*arguments, **options))
+                except NotImplementedError as error:
+                    if str(error):
+                        entered.add(f"not cuDNN ({str(error).splitlines()[0]})")
+                    raise
+                entered.add(kernel)
+                return result
+
+            return spy
 
         def spy_generic(*arguments: Any, **options: Any) -> Any:
-            self._ran.add("unrolled" if options.get("unroll") else self.loop)
-            return generic(*arguments, **options)
+            entered.add(kernels.UNROLLED if options.get("unroll") else kernels.LOOP)
+            return originals["rnn"](*arguments, **options)
 
-        keras_backend.lstm, keras_backend.rnn = spy_fused, spy_generic
         try:
+            keras_backend.lstm = spy_fused(originals["lstm"])
+            keras_backend.bidirectional_lstm = spy_fused(originals["bidirectional_lstm"])
+            keras_backend.rnn = spy_generic
             yield
         finally:
-            keras_backend.lstm, keras_backend.rnn = fused, generic
-
-    fused: str = "fused"
+            for name, original in originals.items():
+                setattr(keras_backend, name, original)
 
 
 def _state_input(lstm: str, part: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import jax
 import keras
 
-from multilstm.engines import jax_platform
+from multilstm.engines import jax_platform, kernels
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import Array, Job
@@ -24,7 +24,7 @@ class KerasJaxEngine(AbstractKerasEngine):
         super().__init__()
         if not jax.config.jax_enable_x64:
             raise EngineUnavailableError("engine keras-jax needs JAX_ENABLE_X64=1 in its environment; it is not set")
-        jax.config.update("jax_default_matmul_precision", "highest")
+        jax_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> KerasJaxProgram:
         """See `AbstractEngine.prepare`."""
@@ -38,9 +38,16 @@ class KerasJaxEngine(AbstractKerasEngine):
         """JAX's."""
         return jax_platform.devices()
 
+    def no_gpu(self) -> str:
+        """JAX's."""
+        return jax_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """XLA is told by a flag before it starts, in `registry`."""
+
     def switches(self) -> dict[str, str]:
-        """JAX's, with the precision set above."""
-        return jax_platform.switches(matmul=str(jax.config.jax_default_matmul_precision))
+        """JAX's."""
+        return jax_platform.switches()
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Jitted."""
@@ -51,12 +58,9 @@ class KerasJaxEngine(AbstractKerasEngine):
 class KerasJaxProgram(AbstractKerasProgram):
     """Variables go in and come out of jitted functions; what Keras does not track does not come out."""
 
-    loop = "lax.scan (Keras)"
-    fused = "cuDNN"
-
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._compute = jax.jit(self._traced, static_argnames="kind")
+        self._compute = jax_platform.Watched(self._traced, static_argnames="kind")
         # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
         self._apply = jax.jit(self.optimizer.stateless_apply) if self.optimizer is not None else None
 
@@ -71,6 +75,18 @@ class KerasJaxProgram(AbstractKerasProgram):
         loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=traced)
         _assign(model.non_trainable_variables, other)
         return loss, outputs, gradients
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        jax_platform.set_tf32(allowed)
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As the compiled program says."""
+        return kernels.confirmed(entered, self._compute.found, "lax.scan (Keras)")
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return jax_platform.places(tensor).pop()
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from multilstm.engines import kernels, tensorflow_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -37,13 +39,21 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
         return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
 
+    def no_gpu(self) -> str:
+        """TensorFlow's."""
+        return tensorflow_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """TensorFlow's op determinism; what has no deterministic kernel raises."""
+        tf.config.experimental.enable_op_determinism()
+
     def switches(self) -> dict[str, str]:
         """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
         threads = tf.config.threading.get_intra_op_parallelism_threads()
         return {
             "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
             "threads": str(threads or "all"),
-            "deterministic": "on" if os.environ.get("TF_DETERMINISTIC_OPS", "0") in ("1", "true") else "off",
+            "deterministic": "on" if is_op_determinism_enabled() else "off",
             "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
         }
 
@@ -56,12 +66,10 @@ class KerasTensorflowEngine(AbstractKerasEngine):
 class KerasTensorflowProgram(AbstractKerasProgram):
     """Dimensions that the spec leaves open stay open in the graph, so that a new length is no new trace."""
 
-    loop = "tf.while_loop (Keras)"
-    fused = "cuDNN"
-
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._functions: dict[tuple[Any, ...], Any] = {}
+        self._found: set[str] = set()  # in the graph that was traced last
         self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
 
     def run(
@@ -78,6 +86,18 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             [tf.constant(array) for array in targets] if kind != "forward" else [],
         )
         return (None if kind == "forward" else loss), outputs, gradients
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As the graph says, of which cuDNN's operation has no other kernel."""
+        return kernels.confirmed(entered, self._found, "tf.while_loop (Keras)")
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return "gpu" if "GPU" in tensor.device else "cpu"
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`; an Embedding's gradient comes sparse, as in Keras's own trainer."""
@@ -109,6 +129,9 @@ class KerasTensorflowProgram(AbstractKerasProgram):
                 loss = self.total_loss(targets, outputs, self.model.losses)
             return loss, outputs, tape.gradient(loss, weights + others)
 
+        graph = compute.get_concrete_function().graph.as_graph_def()
+        nodes = [graph.node, *(function.node_def for function in graph.library.function)]
+        self._found = kernels.of_graph(node.op for each in nodes for node in each)
         return compute
 
     def dense(self, gradient: Any) -> Any:

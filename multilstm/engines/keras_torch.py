@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import torch
 
-from multilstm.engines import torch_platform
+from multilstm.engines import kernels, torch_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
 from multilstm.job import Array, Job
 
@@ -21,8 +21,7 @@ class KerasTorchEngine(AbstractKerasEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        torch_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> KerasTorchProgram:
         """See `AbstractEngine.prepare`."""
@@ -36,6 +35,14 @@ class KerasTorchEngine(AbstractKerasEngine):
         """PyTorch's."""
         return torch_platform.devices()
 
+    def no_gpu(self) -> str:
+        """PyTorch's."""
+        return torch_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """PyTorch's."""
+        torch_platform.make_deterministic()
+
     def switches(self) -> dict[str, str]:
         """PyTorch's."""
         return torch_platform.switches()
@@ -47,10 +54,7 @@ class KerasTorchEngine(AbstractKerasEngine):
 
 @final
 class KerasTorchProgram(AbstractKerasProgram):
-    """Nothing is compiled; Keras's fused path is cuDNN on a GPU and a Python loop on a CPU."""
-
-    loop = "python loop (Keras)"
-    fused = "python loop (Keras, fused cell)"
+    """Nothing is compiled; Keras's fused path is cuDNN on a GPU, or, on a CPU and wherever that fails, a loop."""
 
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
@@ -72,6 +76,24 @@ class KerasTorchProgram(AbstractKerasProgram):
             loss.backward()
         weights = [variable.value for variable in self.model.trainable_variables]
         return loss, outputs, [each.grad for each in weights + others]
+
+    def set_tf32(self, allowed: bool) -> None:
+        """See `AbstractKerasProgram.set_tf32`."""
+        torch_platform.set_tf32(allowed)
+
+    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+        """What it dispatches tells the kernel: Keras says nothing where cuDNN fails."""
+        result, operators = torch_platform.watch(path)
+        kernel = kernels.of_aten(operators)
+        return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """As they were dispatched."""
+        return {"python loop (Keras)" if path == kernels.LOOP else path for path in entered}
+
+    def place(self, tensor: Any) -> str:
+        """See `AbstractKerasProgram.place`."""
+        return torch_platform.place(tensor)
 
     def apply(self, gradients: list[Any]) -> None:
         """See `AbstractKerasProgram.apply`."""

@@ -48,6 +48,13 @@ class ReferenceEngine(AbstractEngine):
         """The CPU, whatever the job's device."""
         return ["cpu"]
 
+    def no_gpu(self) -> str:
+        """It has no use for one."""
+        return "the reference computes in NumPy, on the CPU alone; judge other engines on the GPU"
+
+    def make_deterministic(self) -> None:
+        """It is."""
+
     def switches(self) -> dict[str, str]:
         """It computes in float64, whatever the job's dtype."""
         return {"dtype": "float64"}
@@ -89,6 +96,8 @@ class ReferenceProgram(AbstractProgram):
     Attributes:
         records: for every LSTM, all that its last call computed, gate by gate and timestep by timestep.
     """
+
+    places = frozenset({"cpu"})
 
     def __init__(self, spec: Graph, loss: str | None, optimizer: Optimizer | None) -> None:
         self.records: dict[str, LSTMRecord] = {}

@@ -35,6 +35,32 @@ def _jax_environment() -> dict[str, str]:
 
 _JAX = _jax_environment()
 
+# What a process must know of its device before it starts: no GPU at all, or one whose memory is taken as it is needed,
+# and whose kernels give the same bits every time (the rest of determinism is `AbstractEngine.make_deterministic`).
+_DEVICES = {
+    "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
+    "gpu": {
+        "JAX_PLATFORMS": "cuda,cpu",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    },
+}
+_DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+
+
+def for_device(device: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that computes on a device.
+
+    Args:
+        device: `cpu` or `gpu`.
+        environment: what it would be otherwise.
+    """
+    made = {**environment, **_DEVICES[device]}
+    if device == "gpu":
+        made["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {_DETERMINISTIC_XLA}".strip()
+    return made
+
 
 @dataclasses.dataclass(frozen=True)
 class EngineRow:

@@ -1,12 +1,14 @@
-"""What a worker answers for an engine: `{"call": "execute", "job": ...}`, or `{"call": "doctor"}`."""
+"""What a worker answers for an engine: `{"call": "execute", "job": ...}`; `facts` or `doctor`, with the device."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from multilstm.engines.base import Executor
 from multilstm.engines.registry import load
+from multilstm.engines.trial import trial
 from multilstm.job import job_from_tree, result_to_tree
 
 
@@ -15,8 +17,14 @@ def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     executor = Executor(load(target))
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
+        if message["call"] in ("facts", "doctor"):
+            executor.engine.use(message["device"])
+        if message["call"] == "facts":
+            return executor.engine.facts()
         if message["call"] == "doctor":
-            return executor.engine.doctor()
+            found = executor.engine.doctor()
+            test, found["implementation"] = trial(executor, message["device"])
+            return {**found, "self_test": [*found["self_test"], dataclasses.asdict(test)]}
         return result_to_tree(executor.execute(job_from_tree(message["job"])))
 
     return answer

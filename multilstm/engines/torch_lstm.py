@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -17,9 +18,10 @@ import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.kernels import of_aten
 from multilstm.engines.self_test import Operations
-from multilstm.errors import EngineUnavailableError, UnsupportedError
-from multilstm.job import MIXED, Answer, Array, Batch, Job
+from multilstm.errors import UnsupportedError
+from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -61,8 +63,11 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class TorchLSTMEngine(AbstractEngine):
     """Executes specs whose LSTMs `torch.nn.LSTM` can express."""
 
+    def __init__(self) -> None:
+        torch_platform.set_tf32(False)
+
     def prepare(self, job: Job) -> TorchLSTMProgram:
-        """A program on the CPU, or on a CUDA device with TF32 off."""
+        """A program on the CPU, or on a CUDA device."""
         for name, lstm in job.spec.lstms.items():
             for argument, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
                 if getattr(lstm, argument) != expected:
@@ -70,13 +75,6 @@ class TorchLSTMEngine(AbstractEngine):
                         f"torch-lstm: LSTM {name!r} has {argument}={getattr(lstm, argument)!r}; torch.nn.LSTM knows "
                         f"only {expected!r}; leave the engine torch-lstm out for this model"
                     )
-        if job.device == "gpu":
-            if not torch.cuda.is_available():
-                raise EngineUnavailableError(
-                    "torch-lstm: given device 'gpu', but torch sees no CUDA device; expected one, or device 'cpu'"
-                )
-            torch.backends.cuda.matmul.allow_tf32 = False
-            torch.backends.cudnn.allow_tf32 = False
         return TorchLSTMProgram(job)
 
     def versions(self) -> dict[str, str]:
@@ -86,6 +84,14 @@ class TorchLSTMEngine(AbstractEngine):
     def devices(self) -> list[str]:
         """PyTorch's."""
         return torch_platform.devices()
+
+    def no_gpu(self) -> str:
+        """PyTorch's."""
+        return torch_platform.no_gpu()
+
+    def make_deterministic(self) -> None:
+        """PyTorch's."""
+        torch_platform.make_deterministic()
 
     def switches(self) -> dict[str, str]:
         """PyTorch's."""
@@ -118,11 +124,13 @@ class TorchLSTMProgram(AbstractProgram):
                 f"torch-lstm: {job.dtype} is Keras's policy, which torch.nn.LSTM does not know; "
                 f"leave the engine torch-lstm out, or compute in float32 or float64"
             )
-        self._dtype = getattr(torch, job.dtype)
+        self._dtype, self._tf32 = getattr(torch, stored(job.dtype)), job.dtype == "tf32"
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
+        self._kernels: set[str] = set()
+        self._watched: set[tuple[Any, ...]] = set()  # the calls of which `_kernels` tells
         self._modules = {
             name: torch.nn.LSTM(
                 self._spec.weight_shapes[f"{name}/kernel"][0], lstm.units, bias=lstm.use_bias, batch_first=True
@@ -132,11 +140,8 @@ class TorchLSTMProgram(AbstractProgram):
 
     @property
     def implementation(self) -> str:
-        """The kernel: cuDNN on a GPU; on a CPU, oneDNN (mkldnn) for float32, and ATen's loop otherwise."""
-        if self._device.type == "cuda":
-            return "torch.nn.LSTM (cuDNN)" if torch.backends.cudnn.is_available() else "torch.nn.LSTM (ATen CUDA)"
-        fused = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
-        return f"torch.nn.LSTM ({'mkldnn' if fused and self._dtype == torch.float32 else 'ATen'})"
+        """The kernels that were dispatched: cuDNN on a GPU; on a CPU, oneDNN (mkldnn), or ATen's loop."""
+        return f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Sets weights and optimizer slots, and the update counter."""
@@ -177,6 +182,7 @@ class TorchLSTMProgram(AbstractProgram):
                     f"torch-lstm: LSTM {lstm!r} trains with {argument}; torch.nn.LSTM knows no dropout inside the "
                     f"recurrence; leave the engine torch-lstm out, or put a Dropout layer below the LSTM"
                 )
+        torch_platform.set_tf32(self._tf32)
         gradients: dict[str, Any] = {}
         others: list[Array] = []
         inputs = {name: self._tensor(array) for name, array in batch.inputs.items()}
@@ -190,6 +196,7 @@ class TorchLSTMProgram(AbstractProgram):
         loss = None
         with torch.set_grad_enabled(kind in ("gradient", "update")):
             outputs, masks = self._forward(batch, run)
+            self.places = {torch_platform.place(output) for output in outputs}
             if kind != "forward":
                 targets = [self._tensor(target) for target in batch.targets]
                 loss = sum(
@@ -245,7 +252,14 @@ class TorchLSTMProgram(AbstractProgram):
                 start = State(zeros, zeros)
             given = inputs.flip(1) if layer.go_backwards else inputs
             hidden_and_cell = tuple(state[None].contiguous() for state in start)
-            sequence, final_state = torch.func.functional_call(module, own, (given.contiguous(), hidden_and_cell))
+            call = partial(torch.func.functional_call, module, own, (given.contiguous(), hidden_and_cell))
+            kind = name, given.shape, torch.is_grad_enabled()
+            if kind in self._watched:
+                sequence, final_state = call()
+            else:
+                (sequence, final_state), operators = torch_platform.watch(call)
+                self._kernels.add(of_aten(operators))
+                self._watched.add(kind)
             last = run.last[name] = State(*(state[0] for state in final_state))
             if layer.stateful:
                 current[name] = State(*(state.detach() for state in last))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from multilstm.engines.self_test import Operations
+from multilstm.errors import EngineUnavailableError
 
 
 def versions() -> dict[str, str]:
@@ -20,16 +23,88 @@ def devices() -> list[str]:
     return [*(f"gpu:{index} {torch.cuda.get_device_name(index)}" for index in range(count)), "cpu"]
 
 
+def no_gpu() -> str:
+    """See `AbstractEngine.no_gpu`."""
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA; install a CUDA build as pytorch.org says"
+    return (
+        f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, finds none; see whether nvidia-smi and "
+        f"CUDA_VISIBLE_DEVICES name one, and whether the driver is new enough"
+    )
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether cuBLAS and cuDNN may round float32 to TF32; PyTorch 2.9 has both ways to say so, which must agree."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    for backend in _fp32():
+        backend.fp32_precision = "tf32" if allowed else "ieee"
+
+
+def _fp32() -> list[Any]:
+    """What has the newer way: products, convolutions and recurrent layers."""
+    cudnn = torch.backends.cudnn
+    found = (torch.backends.cuda.matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None))
+    return [backend for backend in found if hasattr(backend, "fp32_precision")]
+
+
+def make_deterministic() -> None:
+    """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
+    torch.use_deterministic_algorithms(True)
+
+
+def use_gpu() -> None:
+    """For whoever computes on PyTorch's, or Keras's default device: IEEE float32, on a GPU.
+
+    Raises:
+        EngineUnavailableError: where there is none.
+    """
+    missing = no_gpu()
+    if missing:
+        raise EngineUnavailableError(f"no GPU: {missing}")
+    set_tf32(False)
+
+
+def ready(value: Any) -> Any:
+    """The value, when it is there: a GPU computes while Python goes on."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return value
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[misc]
+    """Notes the operators that are dispatched below autograd."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        self.operators.add(function.name().split(".")[0])
+        return function(*arguments, **(options or {}))
+
+
+def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
+    with _Watch() as seen:
+        return function(), seen.operators
+
+
+def place(tensor: Any) -> str:
+    """Where a tensor lies: `cpu` or `gpu`."""
+    return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
+
+
 def switches() -> dict[str, str]:
     """Precision, determinism and threads."""
+    legacy = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
     found = {
+        "TF32": "on" if legacy or any(each.fp32_precision == "tf32" for each in _fp32()) else "off",
         "threads": str(torch.get_num_threads()),
         "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "off",
     }
-    if torch.cuda.is_available():
-        tf32 = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
-        return {"TF32": "on" if tf32 else "off", "cuDNN": str(torch.backends.cudnn.version()), **found}
-    return found
+    return {**found, "cuDNN": str(torch.backends.cudnn.version())} if torch.cuda.is_available() else found
 
 
 def operations() -> Operations:

@@ -60,6 +60,11 @@ class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional)
     Args, call arguments, weights: those of `keras.layers.Bidirectional`.
     """
 
+    def _can_attempt_fused_lstm(self, mask: Any, initial_state: Any = None) -> bool:
+        """Keras's fused path reads the forward half forwards, whatever its `go_backwards`."""
+        possible = super()._can_attempt_fused_lstm(mask, initial_state)
+        return possible and not self.forward_layer.go_backwards and not _without_cudnn(self.forward_layer)
+
     def compute_mask(self, _: Any, mask: Any) -> Any:
         """The mask of each output; states have none. Keras's own fails where the layer is stateful."""
         first = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
@@ -187,7 +192,8 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
         Keras on JAX puts out the initial hidden state until the mask keeps a timestep, and forgets
         `zero_output_for_mask` where it unrolls; where it unrolls backwards, TensorFlow forgets to turn the mask, and
         PyTorch fails: so sequences and mask are turned here. Keras's fused path takes the dropout masks of the four
-        gates for one array of the inputs' shape, and fails.
+        gates for one array of the inputs' shape, and fails. On a GPU, JAX's turns sequences that go backwards once too
+        often, so that these are turned here too, and for `_without_cudnn` it is not taken.
         """
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         keep = None
@@ -197,10 +203,11 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
             mask = keep
             if self.go_backwards:
                 keep = ops.flip(keep, axis=1)
-        turned = keep is not None and self.unroll and self.go_backwards
+        turned = self.go_backwards and (keep is None or self.unroll)
         if turned:
             sequences, mask = ops.flip(sequences, axis=1), keep
-        apart = training and self.dropout and self.cell.implementation == 1 and self.use_cudnn == "auto"
+        each_gate = training and self.dropout and self.cell.implementation == 1
+        apart = self.use_cudnn == "auto" and (each_gate or _without_cudnn(self, mask))
         # Past Keras's LSTM, to the loop of any cell, where that LSTM's own fails.
         loop = super(_KerasLSTM, self).inner_loop if apart else super().inner_loop
         try:
@@ -215,6 +222,17 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
         if self.return_sequences:
             outputs = ops.where(shown[..., None], outputs, ops.zeros_like(outputs))
         return last, outputs, states
+
+
+def _without_cudnn(layer: Any, mask: Any = None) -> bool:
+    """Whether Keras's fused path, where there is a GPU, is not for this: by its source, and not yet seen on one.
+
+    JAX's hands cuDNN every dtype, and cuDNN is told float32. TensorFlow's takes masks that are padded on the right, and
+    gives zeros in their padding where every other path repeats the last output; other masks raise in a graph.
+    """
+    if keras.backend.backend() == "jax":
+        return bool(layer.compute_dtype != "float32")
+    return keras.backend.backend() == "tensorflow" and mask is not None
 
 
 def _of_batch_size(sequences: Any, batch_size: int | None) -> Any:

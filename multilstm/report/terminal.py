@@ -63,6 +63,7 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
         which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
         whole = "it" if len(cases) == 1 else "them"
         console.print(f"[dim]shortened[/] {_shown(which)}: {_shown(how)} (--full runs {whole} whole)", highlight=False)
+    _implementations(report, console)
     _known(report, console)
     _touches(report, console)
     _sum(report, engines, console)
@@ -77,7 +78,7 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        program = re.match(r"seed\d+|(optimizer|option|size|sweep|model|issue|peer)(?=-)", cell.case)
+        program = re.match(r"seed\d+|(optimizer|option|size|sweep|model|issue|peer|gpu)(?=-)", cell.case)
         groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
     for name, group in groups.items():
         label = _shown(name)
@@ -153,6 +154,19 @@ def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
         verdict = "[bold red]they do not agree[/]" if campaign.findings else "[bold green]all agree[/]"
         done = f"{_count(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
         console.print(f"{done}: {verdict}", highlight=False)
+
+
+def _implementations(report: Report, console: Console) -> None:
+    """What computed the LSTMs on a GPU, by engine: a kernel that was left for a loop is a line that can be seen."""
+    ran: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in report.cells:
+        if cell.device == "gpu" and cell.implementation:
+            ran.setdefault((cell.engine, cell.implementation.split(";")[0]), {})[cell.case] = None
+    for (engine, implementation), cases in ran.items():
+        style = "yellow" if "loop" in implementation or "cuDNN" not in implementation else "dim"
+        some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")
+        where = f"{_count(len(cases), 'case')} ({_shown(some)})"
+        console.print(f"[{style}]ran[/] {engine}: {_shown(implementation)}: {where}", highlight=False)
 
 
 def _known(report: Report, console: Console) -> None:

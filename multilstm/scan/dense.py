@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.activations import activate, activate_and_keep, check_activation, pullback
-from multilstm.scan.projection import matmul
+from multilstm.scan.projection import matmul, precision
 
 
 def dense(
@@ -72,7 +72,7 @@ def _dense_backward(activation: str, residuals: Any, dy: jax.Array) -> Any:
     dbias = None if bias is None else dz.sum(rows)
     if kernel is None:
         return None, dbias, dz
-    dkernel = jnp.tensordot(jnp.where(reached, x, 0), dz, axes=(rows, rows), precision="highest")
+    dkernel = jnp.tensordot(jnp.where(reached, x, 0), dz, axes=(rows, rows), precision=precision())
     return dkernel, dbias, matmul(dz, kernel.T)
 
 

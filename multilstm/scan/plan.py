@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import jax
+
 
 class Layout(NamedTuple):
     """How the timesteps go through the loop.
@@ -70,6 +72,9 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
     Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out.
 
+    All of this was measured on CPUs. Elsewhere it is one loop that stores its gates, and one product for the weights'
+    gradient, unless `unroll` or `checkpoint` asks for more: what was not measured is nobody's default.
+
     Args:
         sizes: of the problem.
         unroll: as in `lstm`.
@@ -84,6 +89,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     if checkpoint:
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
         return Plan(whole, Layout(min(chunk, timesteps)), True)
+    if platform() != "cpu" and not ragged:
+        return Plan(whole, whole, False)
     numbers = batch * timesteps * units * itemsize
     large = batch * timesteps * units * (features + units) >= _WORTH_UNROLLING
     chunk = max(5, -(-_ROWS // max(batch, 1)))
@@ -95,6 +102,12 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
     return Plan(_FORWARD if large else whole, Layout(chunk, steps), recompute and chunk < timesteps)
+
+
+def platform() -> str:
+    """Where JAX computes what is traced now, unless its arrays lie elsewhere: `cpu`, `gpu`, ..."""
+    device = jax.config.jax_default_device
+    return str(getattr(device, "platform", device) or jax.default_backend())
 
 
 def wide(units: int, itemsize: int) -> bool:

@@ -6,9 +6,14 @@ import jax
 import jax.numpy as jnp
 
 
+def precision() -> str | None:
+    """The full precision of the dtype on every device, unless the user has set `jax_default_matmul_precision`."""
+    return "highest" if jax.config.jax_default_matmul_precision is None else None
+
+
 def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
-    """A matrix product in the full precision of its dtype on every device."""
-    return jnp.matmul(left, right, precision="highest")
+    """A matrix product in the precision of `precision`."""
+    return jnp.matmul(left, right, precision=precision())
 
 
 def project(kernel: jax.Array, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
@@ -77,4 +82,4 @@ def accumulator(dtype: jnp.dtype) -> jnp.dtype:
 
 def _over_rows(left: jax.Array, right: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     dtype = accumulator(right.dtype)
-    return jnp.tensordot(left, right, axes=(axes, axes), precision="highest", preferred_element_type=dtype)
+    return jnp.tensordot(left, right, axes=(axes, axes), precision=precision(), preferred_element_type=dtype)

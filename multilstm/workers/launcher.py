@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from multilstm import errors
-from multilstm.engines.registry import engine_row
+from multilstm.engines.registry import engine_row, for_device
 from multilstm.errors import MultilstmError, WorkerError
 from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
@@ -27,10 +27,6 @@ from multilstm.workers import protocol
 TIMEOUT_S = 600.0
 JOBS_PER_WORKER = 400  # a JAX process that had compiled about a thousand models crashed
 _STDERR_BYTES = 4000
-_DEVICE_ENVIRONMENT = {
-    "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
-    "gpu": {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
-}
 
 
 class WorkerPool:
@@ -70,7 +66,16 @@ class WorkerPool:
 
     def doctor(self, engine: str, device: str = "cpu") -> dict[str, Any]:
         """Versions, devices, switches and self-tests of an engine, as it sees them in its own process."""
-        return self._call(engine, device, {"call": "doctor"})
+        return self._call(engine, device, {"call": "doctor", "device": device})
+
+    def facts(self, engine: str, device: str = "cpu") -> dict[str, Any]:
+        """The same without its self-tests.
+
+        Raises:
+            EngineUnavailableError: where the engine is not installed, or finds no such device.
+            WorkerError: as for `execute`.
+        """
+        return self._call(engine, device, {"call": "facts", "device": device})
 
     def close(self) -> None:
         """Ends all workers for good and removes their private files; a job given afterwards is refused."""
@@ -189,11 +194,9 @@ class Worker:
             stderr=self._stderr,
             start_new_session=True,  # the terminal's Ctrl-C reaches the launcher alone, which ends the workers
             env={
-                **os.environ,
+                **for_device(self._device, {**os.environ, **self._environment}),
                 "PYTHONPATH": root if path is None else os.pathsep.join((root, path)),
                 "KERAS_HOME": str(self._home),  # nobody's keras.json changes an answer
-                **_DEVICE_ENVIRONMENT[self._device],
-                **self._environment,
             },
         )
 
@@ -241,12 +244,15 @@ class Worker:
         if known is not None and known is not WorkerError:
             raised: MultilstmError = known(error["message"])
             return raised
-        first = error["message"].strip().splitlines()[:1] or [""]
-        return WorkerError(
-            f"{self._name}: {error['type']}: {first[0]}",
-            kind="memory" if error["memory"] else "exception",
-            stderr=error["traceback"] + self._stderr_tail(),
-        )
+        first = (error["message"].strip().splitlines() or [""])[0]
+        message, kind = f"{self._name}: {error['type']}: {first}", "exception"
+        if error["memory"]:
+            message = f"{self._name}: out of memory on the {self._device}, with {error['type']}: {first}; "
+            message, kind = message + "give it a smaller batch, fewer timesteps or fewer units", "memory"
+        lost = WorkerError(message, kind=kind, stderr=error["traceback"] + self._stderr_tail())
+        if error["memory"] or self._device == "gpu":  # what a failed kernel leaves behind fails the jobs after it
+            self.kill()
+        return lost
 
     def _stderr_tail(self) -> str:
         if self._stderr is None:

@@ -64,9 +64,21 @@ def _describe(error: Exception) -> dict[str, Any]:
         "type": type(error).__name__,
         "message": str(error),
         "ours": isinstance(error, MultilstmError),
-        "memory": isinstance(error, MemoryError),
+        "memory": out_of_memory(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
+
+
+_MEMORY_ERRORS = ("OutOfMemoryError", "ResourceExhaustedError")  # PyTorch's, TensorFlow's
+# JAX's; CUDA's; cuDNN's and cuBLAS's; PyTorch's on a CPU.
+_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "_ALLOC_FAILED", "can't allocate memory")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory, of the machine or of the GPU, was not enough, in any framework's way."""
+    if isinstance(error, MemoryError) or any(kind.__name__ in _MEMORY_ERRORS for kind in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY_WORDS)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from multilstm.bench import contestants
-from multilstm.bench.contestants import ContestantRow
+from multilstm.bench.contestants import CONTESTANTS, ContestantRow, contestant_row
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, QUANTITIES
 from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
 from multilstm.bench.shapes import Shape
@@ -118,3 +118,17 @@ def test_no_ratio_without_both(shape, quantity, contestant):
 def test_geometric_mean():
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert geometric_mean([]) != geometric_mean([])  # NaN
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(name):
+    missing = contestant_row(name).missing
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    rows, _ = measure(SHAPES[:1], [name], 1, timeout_s=120, device="gpu")
+    failures = {row.failure for row in rows}
+    if failures == {None}:
+        pytest.skip("there is a GPU, and its answers agree")
+    (failure,) = failures
+    assert failure.startswith("no GPU: ") or failure == "it computes on CPUs alone"
+    assert all(not row.samples for row in rows)

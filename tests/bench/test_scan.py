@@ -148,7 +148,7 @@ def test_one_that_is_named_must_be_installed(without_flax):
 def test_others_that_are_missing_are_skipped_by_name(without_flax, monkeypatch, capsys):
     timed = []
 
-    def measure(shapes, names, rounds, follow):
+    def measure(shapes, names, rounds, follow, device):
         timed.extend(names)
         return [Row(shape.name, "jax-scan", quantity, [[1.0]]) for shape in shapes for quantity in QUANTITIES], {}
 

@@ -3,6 +3,7 @@ import pytest
 
 from multilstm.compare import TABLE, Tolerance, compare, tolerance
 from multilstm.compare.distances import max_abs, max_ulp, rounding
+from multilstm.compare.tolerances import FORWARD, GRADIENTS
 from multilstm.errors import UsageError
 
 VALUE = Tolerance("float64", "cpu", ("hidden",), 1e-12, 0.0, "value", "test")
@@ -80,6 +81,14 @@ def test_a_row_for_every_quantity_is_unique():
 
 def test_every_row_has_its_reason():
     assert all("easured" in row.reason for row in TABLE)
+    assert all(("ot measured yet" in row.reason) == (row.device == "gpu") for row in TABLE)
+
+
+def test_a_gpu_has_a_row_wherever_a_cpu_has_one():
+    rows = {device: {(row.dtype, kind) for row in TABLE if row.device == device for kind in row.quantities}
+            for device in ("cpu", "gpu")}  # fmt: skip
+    assert rows["gpu"] - rows["cpu"] == {("tf32", kind) for kind in (*FORWARD, *GRADIENTS)}
+    assert rows["cpu"] <= rows["gpu"]
 
 
 def test_own_tolerance_replaces_the_row():

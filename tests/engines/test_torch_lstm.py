@@ -10,7 +10,7 @@ from multilstm.dropout import draw_dropout
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.engines.torch_lstm import ACTIVATIONS, TorchLSTMEngine
-from multilstm.errors import EngineUnavailableError, UnsupportedError
+from multilstm.errors import UnsupportedError
 from multilstm.job import Batch, Job, Step
 from multilstm.spec import (
     LSTM,
@@ -279,13 +279,6 @@ def test_training_with_dropout_inside_an_lstm_is_refused(bidirectional, argument
         both(spec, Step("gradient", batch))
     actual, desired = both(spec, Step("forward", batch, keep=KEEP))
     assert_close(actual.answers[0].outputs[0], desired.answers[0].outputs[0], 1e-14)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_said():
-    spec = SPECS["stack"]
-    with pytest.raises(EngineUnavailableError, match="no CUDA device"):
-        TorchLSTMEngine().prepare(Job(spec, weights_of(spec), (), device="gpu"))
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -176,3 +177,15 @@ def test_an_explanation_is_said_once_for_all_that_it_explains():
     assert all(f"{name}: far" in printed for name in names)
     with pytest.raises(ParityError, match="gate f"):
         report.check()
+
+
+def test_what_ran_on_a_gpu_is_listed_by_engine():
+    ran = {"a": "cuDNN", "b": "python loop (Keras, fused cell)", "c": "cuDNN"}
+    cells = [
+        dataclasses.replace(cell(case=case, engine="keras-jax"), device="gpu", implementation=f"{kernel}; sizes")
+        for case, kernel in ran.items()
+    ]
+    shown = text(Report(tuple(cells), {}))
+    assert "ran keras-jax: cuDNN: 2 cases (a, c)" in shown
+    assert "ran keras-jax: python loop (Keras, fused cell): 1 case (b)" in shown
+    assert "ran " not in text(Report((dataclasses.replace(cells[0], device="cpu"),), {}))

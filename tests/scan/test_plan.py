@@ -2,9 +2,10 @@
 
 import math
 
+import jax
 import pytest
 
-from multilstm.scan.plan import Layout, Plan, Sizes, choose, worth_splitting
+from multilstm.scan.plan import Layout, Plan, Sizes, choose, platform, worth_splitting
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
 WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
@@ -134,3 +135,22 @@ def test_splitting_is_worth_it_for_enough_work_and_a_kernel_that_stays_near(size
 )
 def test_a_plan_in_words(plan, text):
     assert str(plan) == text
+
+
+@pytest.mark.parametrize("sizes", [(1, 500, 128, 512, 4), (64, 100, 123, 320, 4), (1000, 55, 5, 32, 4)])
+def test_where_nothing_was_measured_there_is_one_loop(sizes, monkeypatch):
+    sizes = Sizes(*sizes)
+    measured = choose(sizes, unroll=False, checkpoint=False, ragged=False)
+    monkeypatch.setattr("multilstm.scan.plan.platform", lambda: "gpu")
+    found = choose(sizes, unroll=False, checkpoint=False, ragged=False)
+    whole = Layout(sizes.timesteps)
+    assert found == Plan(whole, whole, False) != measured
+    assert choose(sizes, unroll=True, checkpoint=False, ragged=False).forward.unroll == sizes.timesteps
+    assert choose(sizes, unroll=False, checkpoint=True, ragged=False).recompute
+
+
+def test_the_platform_is_that_of_the_default_device():
+    cpu = jax.devices("cpu")[0]
+    for device in (cpu, "cpu"):
+        with jax.default_device(device):
+            assert platform() == "cpu"

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import signal
@@ -49,7 +50,7 @@ def pool():
     ("name", "kind", "words"),
     [
         ("Raises", "exception", "ZeroDivisionError: on purpose"),
-        ("OutOfMemory", "memory", "MemoryError"),
+        ("OutOfMemory", "memory", r"out of memory on the cpu, with .*MemoryError: .*; give it a smaller batch"),
         ("Exits", "crash", "exit code 7; last words: last words"),
         pytest.param(
             "Killed", "crash", r"ended by SIGKILL \(out of memory\?\)",
@@ -109,6 +110,22 @@ def test_a_worker_is_reused_and_then_renewed(pool, monkeypatch):
         pool.execute("reference", JOB)
         seen.append(next(iter(pool._workers.values()))._process.pid)
     assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "same"),
+    [("Raises", "cpu", True), ("Raises", "gpu", False), ("OutOfMemory", "cpu", False)],
+)
+def test_a_worker_that_an_error_may_have_spoiled_is_renewed(engine, pool, name, device, same):
+    """What a kernel of a GPU leaves behind when it fails would fail the jobs after it; so would missing memory."""
+    job = dataclasses.replace(JOB, device=device)
+    seen = []
+    for _ in range(2):
+        with pytest.raises(WorkerError):
+            pool.execute(engine(name), job)
+        seen.append(pool._workers["test", device]._process)
+    assert (seen[0] is not None and seen[0] is seen[1]) == same
+    assert same or seen == [None, None]
 
 
 def test_no_process_outlives_the_pool():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from multilstm.bench.shapes import Array, Problem, Shape, problem
+from multilstm.errors import EngineUnavailableError
 
 FORWARD, GRADIENT = "forward", "gradient"
 QUANTITIES = (FORWARD, GRADIENT)
@@ -35,6 +36,14 @@ class AbstractContestant(abc.ABC):
     def prepare(self, problem: Problem) -> dict[str, Run]:
         """What can be timed, by quantity; weights and inputs are already where they are computed with."""
 
+    def use_gpu(self) -> None:
+        """Computes on the GPU from now on, in IEEE float32.
+
+        Raises:
+            EngineUnavailableError: where there is none, or nothing of this contestant computes on one.
+        """
+        raise EngineUnavailableError("it computes on CPUs alone")
+
     @abc.abstractmethod
     def versions(self) -> dict[str, str]:
         """The versions that matter, and the number of threads."""
@@ -53,6 +62,8 @@ class _Service:
 
     def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["call"] == "prepare":
+            if message["device"] == "gpu":
+                self._contestant.use_gpu()
             return self._prepare(Shape(**message["shape"]), message["dtype"])
         return {"seconds": self._time(self._runs[message["quantity"]].call, message["seconds"], message["calls"])}
 
@@ -81,7 +92,8 @@ class _Service:
 def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """What a worker answers for the contestant `module:Class`.
 
-    `{"call": "prepare", "shape": ..., "dtype": ...}` gives versions, answers and the seconds of the first calls;
+    `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers and the seconds of first
+    calls;
     `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
     """
     module, name = target.split(":")

@@ -30,6 +30,9 @@ class ScanContestant(AbstractContestant):
     def __init__(self, how: str = "lengths") -> None:
         self._masked = how == "mask"
 
+    def use_gpu(self) -> None:
+        jax_platform.use_gpu()
+
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [
             tuple(LSTMParams(*map(jnp.asarray, each)) for each in layer)

@@ -19,6 +19,9 @@ from multilstm.engines import jax_platform
 class KerasJaxContestant(AbstractContestant):
     """`stateless_call` under `jax.jit`."""
 
+    def use_gpu(self) -> None:
+        jax_platform.use_gpu()
+
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)
         weights = [variable.value for variable in model.trainable_variables]

@@ -10,6 +10,8 @@ import tensorflow as tf
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
+from multilstm.engines import tensorflow_platform
+from multilstm.errors import EngineUnavailableError
 
 
 @final
@@ -18,6 +20,12 @@ class KerasTensorflowContestant(AbstractContestant):
 
     def __init__(self, kind: str) -> None:
         self._xla = {"graph": False, "xla": True}[kind]
+
+    def use_gpu(self) -> None:
+        missing = tensorflow_platform.no_gpu()
+        if missing:
+            raise EngineUnavailableError(f"no GPU: {missing}")
+        tf.config.experimental.enable_tensor_float_32_execution(False)
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)

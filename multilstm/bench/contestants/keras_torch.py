@@ -10,28 +10,35 @@ import torch
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
+from multilstm.engines import torch_platform
 
 
 @final
 class KerasTorchContestant(AbstractContestant):
     """Called as a module; gradients by autograd."""
 
+    _device = "cpu"
+
+    def use_gpu(self) -> None:
+        torch_platform.use_gpu()
+        self._device = "cuda"  # Keras's own choice too, where there is one
+
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)
         weights = [variable.value for variable in model.trainable_variables]
-        x, cotangent = torch.from_numpy(problem.x), torch.from_numpy(problem.cotangent)
-        mask = None if problem.mask is None else torch.from_numpy(problem.mask)
+        x, cotangent = (torch.from_numpy(array).to(self._device) for array in (problem.x, problem.cotangent))
+        mask = None if problem.mask is None else torch.from_numpy(problem.mask).to(self._device)
 
         def forward() -> Any:
             with torch.no_grad():
-                return model(x, mask=mask)
+                return torch_platform.ready(model(x, mask=mask))
 
         def gradient() -> Any:
-            return torch.autograd.grad((model(x, mask=mask) * cotangent).sum(), weights)
+            return torch_platform.ready(torch.autograd.grad((model(x, mask=mask) * cotangent).sum(), weights))
 
         return {
-            FORWARD: Run(forward, lambda y: {"sequence": y.numpy()}),
-            GRADIENT: Run(gradient, lambda found: named(problem, [each.numpy() for each in found])),
+            FORWARD: Run(forward, lambda y: {"sequence": y.cpu().numpy()}),
+            GRADIENT: Run(gradient, lambda found: named(problem, [each.cpu().numpy() for each in found])),
         }
 
     def versions(self) -> dict[str, str]:

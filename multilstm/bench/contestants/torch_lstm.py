@@ -9,15 +9,22 @@ import torch
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
 from multilstm.bench.shapes import Array, Problem
+from multilstm.engines import torch_platform
 
 
 @final
 class TorchLSTMContestant(AbstractContestant):
     """One module for all layers and directions; ragged batches as a packed sequence."""
 
+    _device = "cpu"
+
+    def use_gpu(self) -> None:
+        torch_platform.use_gpu()
+        self._device = "cuda"
+
     def prepare(self, problem: Problem) -> dict[str, Run]:
         shape = problem.shape
-        x, cotangent = torch.from_numpy(problem.x), torch.from_numpy(problem.cotangent)
+        x, cotangent = (torch.from_numpy(array).to(self._device) for array in (problem.x, problem.cotangent))
         module = torch.nn.LSTM(
             shape.features,
             shape.units,
@@ -25,6 +32,7 @@ class TorchLSTMContestant(AbstractContestant):
             batch_first=True,
             bidirectional=shape.bidirectional,
             dtype=x.dtype,
+            device=x.device,
         )
         suffixes = {prefix: f"_l{layer}" + "_reverse" * way for layer, way, prefix in weight_names(shape)}
         with torch.no_grad():
@@ -33,7 +41,7 @@ class TorchLSTMContestant(AbstractContestant):
                 for name, array in (("weight_ih", kernel.T), ("weight_hh", recurrent.T), ("bias_ih", bias)):
                     getattr(module, name + suffixes[prefix]).copy_(torch.from_numpy(np.ascontiguousarray(array)))
                 getattr(module, "bias_hh" + suffixes[prefix]).zero_()
-        lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)
+        lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)  # on the CPU in any case
         pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
 
         def forward() -> Any:
@@ -43,22 +51,23 @@ class TorchLSTMContestant(AbstractContestant):
 
         def only_forward() -> Any:
             with torch.no_grad():
-                return forward()
+                return torch_platform.ready(forward())
 
         def gradient() -> Any:
             module.zero_grad(set_to_none=True)
             (forward() * cotangent).sum().backward()
+            torch_platform.ready(cotangent)
 
         def arrays(_: Any) -> dict[str, Array]:
             found = {}
             for prefix, suffix in suffixes.items():
                 names = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih"}
                 found.update(
-                    {prefix + key: getattr(module, name + suffix).grad.numpy().T for key, name in names.items()}
+                    {prefix + key: getattr(module, name + suffix).grad.cpu().numpy().T for key, name in names.items()}
                 )
             return found
 
-        return {FORWARD: Run(only_forward, lambda y: {"sequence": y.numpy()}), GRADIENT: Run(gradient, arrays)}
+        return {FORWARD: Run(only_forward, lambda y: {"sequence": y.cpu().numpy()}), GRADIENT: Run(gradient, arrays)}
 
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__, "threads": str(torch.get_num_threads())}

@@ -1,0 +1,54 @@
+"""Which kernel computed the LSTMs, read from what a framework compiled or dispatched; imports no framework.
+
+Keras's Python says which of its paths was entered; that is not yet what ran. XLA's compiled program, TensorFlow's graph
+and the operators that PyTorch dispatched do say it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Set
+
+CUDNN, LOOP = "cuDNN", "loop"
+FUSED, UNROLLED = "fused", "unrolled"  # beside LOOP, the paths of Keras
+_WHILE = re.compile(r"\bwhile\(|stablehlo\.while")  # XLA's own text, and what JAX gives to it
+
+
+def of_hlo(text: str) -> set[str]:
+    """What an XLA program holds of `cuDNN` (`jax.experimental.rnn` calls `cudnn_rnn_ffi`) and `loop`."""
+    return ({CUDNN} if "cudnn_rnn" in text else set()) | ({LOOP} if _WHILE.search(text) else set())
+
+
+def of_graph(operations: Iterable[str]) -> set[str]:
+    """The same of a TensorFlow graph, by the operations in it and in the functions that it calls."""
+    kinds = set(operations)
+    cudnn = any(kind.startswith("CudnnRNN") for kind in kinds)
+    return ({CUDNN} if cudnn else set()) | ({LOOP} if kinds & {"While", "StatelessWhile"} else set())
+
+
+def of_aten(operators: Iterable[str]) -> str:
+    """The kernel of an LSTM in PyTorch by the operators that were dispatched: `aten::_cudnn_rnn` and its like."""
+    seen = set(operators)
+    for operator, kernel in (
+        ("aten::_cudnn_rnn", CUDNN),
+        ("aten::mkldnn_rnn_layer", "mkldnn"),
+        ("aten::_thnn_fused_lstm_cell", "ATen, fused cell"),
+    ):
+        if operator in seen:
+            return kernel
+    return "ATen"
+
+
+def confirmed(entered: Set[str], found: Set[str], loop: str) -> set[str]:
+    """What a compiled program holds of the paths of Keras that were entered when it was traced.
+
+    Args:
+        entered: `fused`, `loop`, `unrolled`, or in words why cuDNN was tried in vain.
+        found: what `of_hlo` or `of_graph` found.
+        loop: the name of the backend's loop.
+    """
+    names = {
+        FUSED: CUDNN if CUDNN in found else "Keras's fused path, without cuDNN",
+        LOOP: loop if LOOP in found else f"{loop}, of which the compiler left no loop",
+    }
+    return {names.get(path, path) for path in entered}

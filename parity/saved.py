@@ -1,0 +1,244 @@
+"""Answers of one engine, saved, and other engines judged against them: where two frameworks never meet on one machine.
+
+    python parity/saved.py save tensorflow.safetensors --engine keras-tensorflow
+    python parity/saved.py compare tensorflow.safetensors --engine keras-jax jax-scan --device gpu
+
+Inputs and weights are not in the file: NumPy and the catalogue's seeds make them again, and what was made is compared
+by its SHA-256. What is saved is every quantity of the forward pass and the gradient. An engine is judged by the rows of
+multilstm/compare/tolerances.py for its own device, which are for the distance from the float64 reference: here the
+saved engine's own rounding comes on top.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from multilstm.api import available
+from multilstm.case import Case
+from multilstm.catalogue import catalogue, select
+from multilstm.cli import run
+from multilstm.compare import Comparison, tolerance
+from multilstm.environment import environment
+from multilstm.errors import InputError, MultilstmError, UnsupportedError, WorkerError
+from multilstm.parts import Options, Quantities, collect, execute, parts, rounded, rounded_step, weights_of
+from multilstm.report.data import Cell, Report, check_writable, write_text
+from multilstm.report.terminal import show
+from multilstm.suite import compare_all, suite_pool
+
+FORMAT = "multilstm saved answers 1"
+SAVED = ("forward", "gradient")
+DEFAULT = ("seed*", "gpu-*")
+Key = tuple[str, str, str]  # case, dtype, part
+Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
+Dtypes = Annotated[
+    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16"], ...],
+    Parameter(consume_multiple=True, negative=()),
+]
+Device = Literal["cpu", "gpu"]
+
+app = App(name="python parity/saved.py", help=__doc__.split("\n\n")[0], help_format="markdown")
+
+
+@app.command
+def save(
+    file: str,
+    /,
+    *,
+    engine: str = "keras-tensorflow",
+    case: Names = DEFAULT,
+    dtype: Dtypes = ("float32", "float64"),
+    device: Device = "cpu",
+) -> int:
+    """Save an engine's answers.
+
+    Parameters
+    ----------
+    file
+        The safetensors file to write.
+    engine
+        Whose answers.
+    case
+        Cases of the catalogue by name or glob; the seed programs and `'gpu-*'` if left out.
+    dtype
+        What to compute in.
+    device
+        Where.
+    """
+    check_writable(file)
+    engines, _, facts = available([engine], device)
+    options = Options(engines, dtype, device=device)
+    arrays: dict[str, np.ndarray] = {}
+    digests = {}
+    with suite_pool(options) as pool:
+        for key in _keys(select(case), options, engine):
+            found = collect(
+                key[2], catalogue()[key[0]], execute(pool, engine, catalogue()[key[0]], key[2], key[1], options)
+            )
+            digests["|".join(key)] = digest(key)
+            for quantity, each in found.items():
+                arrays.update({"|".join((*key, quantity, str(index))): array for index, array in enumerate(each)})
+            _say(f"saved {' '.join(key)}: {len(found)} quantities")
+    about = {"engine": engine, "device": device, "environment": environment(options, facts), "digests": digests}
+    beside = pathlib.Path(f"{file}.part")
+    beside.write_bytes(safetensors.numpy.save(arrays, {"format": FORMAT, "about": json.dumps(about)}))
+    os.replace(beside, file)
+    return 0
+
+
+@app.command
+def compare(
+    file: str,
+    /,
+    *,
+    engine: Names = (),
+    case: Names = (),
+    device: Device = "cpu",
+    atol: float | None = None,
+    rtol: float | None = None,
+    json: str | None = None,
+) -> int:
+    """Judge engines against saved answers.
+
+    Parameters
+    ----------
+    file
+        What `save` wrote.
+    engine
+        Whom to judge; all that can run here if left out.
+    case
+        Of the saved cases those that match a name or glob; all if left out.
+    device
+        Where they compute.
+    atol
+        Absolute tolerance instead of the table's.
+    rtol
+        Relative tolerance instead of the table's.
+    json
+        Write the report to this file.
+    """
+    if json is not None:
+        check_writable(json)
+    about, saved = load(file)
+    chosen = {one.name for one in select(case)} if case else catalogue().keys()
+    keys = [key for key in saved if key[0] in chosen]
+    engines, skipped, facts = available(engine, device)
+    options = Options(engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol)
+    start, cells = time.perf_counter(), []
+    with suite_pool(options) as pool:
+        for key in keys:
+            if about["digests"]["|".join(key)] != digest(key):
+                raise InputError(
+                    f"{file}: {' '.join(key)} was computed from other inputs or weights than this version of multilstm "
+                    f"makes; save it again"
+                )
+            for name in engines:
+                cells += list(_judged(pool, name, key, saved[key], options))
+                _say(f"compared {name} {' '.join(key)}")
+    surroundings = {**environment(options, facts), "judged_against": {**about, "digests": len(about["digests"])}}
+    report = Report(tuple(cells), surroundings, skipped, seconds=time.perf_counter() - start)
+    if json is not None:
+        write_text(json, report.to_json())
+    console = Console(width=None if sys.stdout.isatty() else 80, highlight=False)
+    show(report, console)
+    console.print(f"judged against {about['engine']} on {about['device']}, from {file}")
+    return 3 if not cells else 0 if report.agrees else 1
+
+
+def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) -> Iterator[Cell]:
+    """One cell for each saved quantity, and for each that the engine gives besides."""
+    case, dtype, part = key
+    error: MultilstmError | None = None
+    actual: Quantities = {}
+    implementation, seconds = "", 0.0
+    try:
+        result = execute(pool, engine, catalogue()[case], part, dtype, options)
+        actual, implementation, seconds = (
+            collect(part, catalogue()[case], result),
+            result.implementation,
+            result.seconds,
+        )
+    except (WorkerError, UnsupportedError) as raised:
+        error = raised
+    for quantity in dict.fromkeys((*saved, *actual)):
+        if error is not None:
+            verdict = "unsupported" if isinstance(error, UnsupportedError) else "error"
+            comparison = Comparison(quantity, verdict, message=str(error))
+        else:
+            row = tolerance(dtype, options.device, quantity, options.atol, options.rtol)
+            comparison = compare_all(quantity, actual.get(quantity, []), saved.get(quantity, []), row)
+        yield Cell(case, engine, options.device, dtype, options.layers, seconds, implementation, comparison)
+
+
+def _keys(cases: tuple[Case, ...], options: Options, engine: str) -> Iterator[Key]:
+    for case in cases:
+        for dtype in options.dtypes:
+            yield from ((case.name, dtype, part) for part in parts(case, dtype, options, engine) if part in SAVED)
+
+
+def digest(key: Key) -> str:
+    """SHA-256 of the weights and of all batches of a part of a case, as an engine is given them in that dtype."""
+    name, dtype, part = key
+    case = catalogue()[name]
+    total = hashlib.sha256()
+
+    def add(label: str, array: np.ndarray) -> None:
+        array = np.ascontiguousarray(rounded(np.asarray(array), dtype))
+        total.update(f"{label} {array.shape} {array.dtype.str}".encode() + array.tobytes())
+
+    for label, array in weights_of(case).items():
+        add(label, array)
+    for step in (case.forward_steps if part == "forward" else case.gradient_steps)():
+        batch = rounded_step(step, dtype).batch
+        for group in (batch.inputs, batch.masks, batch.dropout):
+            for label, array in group.items():
+                add(label, array)
+        for label, state in batch.states.items():
+            for array in state:
+                add(label, array)
+        for array in batch.targets:
+            add("target", array)
+    return total.hexdigest()
+
+
+def load(file: str) -> tuple[dict, dict[Key, Quantities]]:
+    """What is known of a file, and its answers.
+
+    Raises:
+        InputError: where it cannot be read, or `save` did not write it, or a case is no longer in the catalogue.
+    """
+    try:
+        with safetensors.safe_open(file, "np") as stream:
+            metadata = stream.metadata() or {}
+            found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"cannot read {file!r}: {error}; expected a file of: python parity/saved.py save") from None
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{file!r} holds {metadata.get('format')!r}, expected {FORMAT!r}; save it again")
+    answers: dict[Key, Quantities] = {}
+    for name in sorted(found, key=lambda name: (name.rsplit("|", 1)[0], int(name.rsplit("|", 1)[1]))):
+        case, dtype, part, quantity, _ = name.split("|")
+        if case not in catalogue():
+            raise InputError(f"{file!r}: the catalogue has no case {case!r}; save it again")
+        answers.setdefault((case, dtype, part), {}).setdefault(quantity, []).append(found[name])
+    return json.loads(metadata["about"]), answers
+
+
+def _say(line: str) -> None:
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run(app)

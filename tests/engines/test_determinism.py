@@ -1,0 +1,48 @@
+"""Deterministic kernels are asked for in every framework, what its engine computes has one, and switches say so.
+
+The CPU lends its place to the GPU: the environment and the switches are a GPU's, which this machine need not have.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from multilstm.engines.registry import ENGINES, for_device
+
+PROGRAM = """
+import dataclasses, json, sys
+from multilstm.engines.base import Executor
+from multilstm.engines.registry import ENGINES, load
+from multilstm.engines.trial import trial
+engine = load(ENGINES[sys.argv[1]].target)
+before = engine.switches()["deterministic"]
+engine.make_deterministic()
+test, implementation = trial(Executor(engine), "cpu")
+print(json.dumps([before, engine.switches()["deterministic"], dataclasses.asdict(test), implementation]))
+"""
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "reference"])
+def test_the_same_bits_under_deterministic_kernels(engine):
+    row = ENGINES[engine]
+    if row.missing:
+        pytest.skip(f"{', '.join(row.missing)} is not installed")
+    environment = {**for_device("gpu", {**os.environ, **row.environment}), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, engine],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after, test, implementation = json.loads(done.stdout.splitlines()[-1])
+    by_flag = engine in ("keras-jax", "jax-scan")  # XLA is told before it starts, the others when they are asked
+    assert (before, after) == ("on" if by_flag else "off", "on")
+    assert test["ok"], test["detail"]
+    assert implementation

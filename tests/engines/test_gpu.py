@@ -1,0 +1,174 @@
+"""A GPU that is missing is said in one line, by every engine and command; no job falls back to the CPU in silence."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from multilstm import LSTM, Sequential, api, parity, run
+from multilstm.cli import main
+from multilstm.engines.base import Executor
+from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.registry import ENGINES, for_device
+from multilstm.errors import EngineUnavailableError, WorkerError
+from multilstm.job import Batch, Job, Step
+from multilstm.weights import discriminating_weights
+from multilstm.workers import WorkerPool
+from multilstm.workers.worker import out_of_memory
+
+SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
+INPUTS = np.ones((2, 3, 1), "f4")
+
+
+def job(device):
+    step = Step("forward", Batch({"input_layer": INPUTS}), keep=("outputs",))
+    return Job(SPEC, discriminating_weights(SPEC), (step,), device=device)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool(threads=1) as made:
+        yield made
+
+
+@pytest.fixture
+def unavailable(monkeypatch):
+    """Workers of which only jax-scan finds a GPU."""
+
+    class Pool(WorkerPool):
+        def facts(self, engine, device="cpu"):
+            if engine != "jax-scan":
+                raise EngineUnavailableError(f"no GPU: none for {engine}")
+            return {"versions": {"jax": "1.0"}, "devices": ["gpu:0 a GPU", "cpu"], "switches": {"TF32": "off"}}
+
+    monkeypatch.setattr(api, "WorkerPool", Pool)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_without_a_gpu_says_why_in_one_line(pool, engine):
+    if ENGINES[engine].missing:
+        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    try:
+        devices = pool.facts(engine, "gpu")["devices"]
+    except EngineUnavailableError as error:
+        said = str(error)
+    else:
+        assert devices[0].startswith("gpu:0")
+        pytest.skip(f"there is a GPU: {devices[0]}")
+    assert said.startswith("no GPU: ")
+    assert "\n" not in said
+    assert any(words in said for words in ("without CUDA; install", "nvidia-smi", "on the CPU alone"))
+    with pytest.raises(EngineUnavailableError) as caught:
+        pool.execute(engine, job("gpu"))
+    assert str(caught.value) == said
+    assert pool.execute(engine, job("cpu")).answers[0].outputs[0].shape == (2, 2)
+
+
+def test_results_of_another_device_are_refused():
+    class Pretends(ReferenceEngine):
+        def no_gpu(self):
+            return ""
+
+    with pytest.raises(WorkerError, match="asked to compute on the gpu, and the results lie on the cpu; see"):
+        Executor(Pretends()).execute(job("gpu"))
+    assert len(Executor(Pretends()).execute(job("cpu")).answers) == 1
+
+
+def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
+    asked = []
+
+    class Counts(ReferenceEngine):
+        def no_gpu(self):
+            return ""
+
+        def make_deterministic(self):
+            asked.append(self)
+
+    Counts().use("cpu")
+    assert asked == []
+    Counts().use("gpu")
+    assert len(asked) == 1
+
+
+def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
+    names, skipped, facts = api.available(None, "gpu")
+    assert names == ("jax-scan",)
+    assert set(skipped) == set(ENGINES) - {"jax-scan", "reference"}
+    assert skipped["keras-torch"] == "no GPU: none for keras-torch"
+    assert facts["jax-scan"]["switches"] == {"TF32": "off"}
+    assert api.available(None, "cpu")[0] == tuple(name for name in ENGINES if name != "reference")
+
+
+def test_an_engine_that_is_asked_for_and_finds_no_gpu_is_an_error(unavailable):
+    with pytest.raises(EngineUnavailableError, match="none for keras-jax"):
+        api.available(["keras-jax"], "gpu")
+
+
+def test_the_reference_judges_on_the_cpu(unavailable):
+    assert api.available(["reference"], "gpu") == (("reference",), {}, {})
+    report = parity(SPEC, INPUTS, engines=["reference"], device="gpu", dtypes=["float64"])
+    report.check()
+    with pytest.raises(EngineUnavailableError, match="the reference computes in NumPy, on the CPU alone"):
+        run(SPEC, "reference", INPUTS, device="gpu")
+
+
+def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
+    class Pool(WorkerPool):
+        def facts(self, engine, device="cpu"):
+            raise EngineUnavailableError("no GPU: none here")
+
+    monkeypatch.setattr(api, "WorkerPool", Pool)
+    with pytest.raises(SystemExit) as caught:
+        main(["parity", "--device", "gpu", "--engine", "reference", "jax-scan"])
+    assert caught.value.code == 3
+    assert capsys.readouterr().err == "multilstm: no GPU: none here\n"
+    with pytest.raises(SystemExit) as caught:
+        main(["parity", "--device", "gpu", "--case", "size-*"])
+    assert caught.value.code == 3
+    shown = capsys.readouterr().out
+    assert "skipped jax-scan: no GPU: none here" in shown
+    assert "nothing was compared" in shown
+
+
+def test_a_process_is_told_of_its_device_before_it_starts():
+    cpu, gpu = (for_device(device, {"XLA_FLAGS": "--a=1", "JAX_PLATFORMS": "tpu"}) for device in ("cpu", "gpu"))
+    assert (cpu["CUDA_VISIBLE_DEVICES"], cpu["JAX_PLATFORMS"], cpu["XLA_FLAGS"]) == ("-1", "cpu", "--a=1")
+    assert "CUDA_VISIBLE_DEVICES" not in gpu
+    assert (gpu["JAX_PLATFORMS"], gpu["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ("cuda,cpu", "false")
+    assert gpu["XLA_FLAGS"] == "--a=1 --xla_gpu_deterministic_ops=true"
+    assert gpu["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {})  # as torch's
+ResourceExhaustedError = type("ResourceExhaustedError", (Exception,), {})  # as TensorFlow's
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (ResourceExhaustedError("OOM when allocating tensor with shape[1,2]"), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("INVALID_ARGUMENT: shapes"), False),
+        (ValueError("out of memory"), False),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, Exception) else "",
+)
+def test_what_out_of_memory_is(error, expected):
+    assert out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("module", "allocate"),
+    [("jax", lambda jax: jax.numpy.ones(1 << 45)), ("torch", lambda torch: torch.ones(1 << 45))],
+    ids=["jax", "torch"],
+)
+def test_what_a_framework_raises_is_known(module, allocate):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
+        allocate(pytest.importorskip(module))
+    assert out_of_memory(caught.value)

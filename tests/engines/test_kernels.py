@@ -1,0 +1,180 @@
+"""Which kernel ran is read from what was compiled or dispatched: here texts of GPUs, real programs of this CPU, and
+Keras's JAX path for GPUs with JAX's reference LSTM in the place of cuDNN."""
+
+import dataclasses
+import inspect
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from multilstm import parity
+from multilstm.engines import kernels, registry
+from multilstm.engines.registry import ENGINES
+from multilstm.job import Batch, Job, Step
+from multilstm.spec import LSTM, Bidirectional, Dense, Sequential
+from multilstm.weights import discriminating_weights
+from multilstm.workers import WorkerPool
+
+HERE = pathlib.Path(__file__).parent
+HLO = """
+  %c = (f32[2,5,4]{2,1,0}, u8[64]{0}) custom-call(%x, %w), custom_call_target="cudnn_rnn_ffi", backend_config={}
+"""
+STABLEHLO = "%3:6 = stablehlo.custom_call @cudnn_rnn_ffi(%0, %1) {mhlo.backend_config = {}}"
+LOOP_HLO = "  %while.1 = (s32[], f32[2,4]{1,0}) while(%tuple), condition=%cond, body=%body"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HLO, {"cuDNN"}),
+        (STABLEHLO, {"cuDNN"}),
+        (HLO.replace("rnn_ffi", "rnn_bwd_ffi"), {"cuDNN"}),
+        (LOOP_HLO, {"loop"}),
+        ("%1:3 = stablehlo.while(%iterArg = %0) : tensor<i32>", {"loop"}),
+        (HLO + LOOP_HLO, {"cuDNN", "loop"}),
+        ('custom_call_target="cublas$gemm" metadata={op_name="while_body"}', set()),
+    ],
+    ids=["hlo", "stablehlo", "gradient", "loop", "loop_stablehlo", "both", "neither"],
+)
+def test_hlo(text, expected):
+    assert kernels.of_hlo(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("operations", "expected"),
+    [
+        (["Placeholder", "CudnnRNNV3", "CudnnRNNBackpropV3"], {"cuDNN"}),
+        (["While", "MatMul"], {"loop"}),
+        (["StatelessWhile"], {"loop"}),
+        (["MatMul", "Tanh"], set()),
+    ],
+)
+def test_a_graph_of_tensorflow(operations, expected):
+    assert kernels.of_graph(operations) == expected
+
+
+@pytest.mark.parametrize(
+    ("operators", "expected"),
+    [
+        ({"aten::_cudnn_rnn", "aten::select"}, "cuDNN"),
+        ({"aten::mkldnn_rnn_layer"}, "mkldnn"),
+        ({"aten::_thnn_fused_lstm_cell", "aten::mm"}, "ATen, fused cell"),
+        ({"aten::mm", "aten::tanh"}, "ATen"),
+    ],
+)
+def test_operators_of_pytorch(operators, expected):
+    assert kernels.of_aten(operators) == expected
+
+
+@pytest.mark.parametrize(
+    ("entered", "found", "expected"),
+    [
+        ({"fused"}, {"cuDNN"}, {"cuDNN"}),
+        ({"fused"}, {"loop"}, {"Keras's fused path, without cuDNN"}),
+        ({"loop"}, {"loop"}, {"scan"}),
+        ({"loop"}, {"cuDNN"}, {"scan, of which the compiler left no loop"}),
+        ({"fused", "loop"}, {"cuDNN", "loop"}, {"cuDNN", "scan"}),
+        ({"unrolled"}, set(), {"unrolled"}),
+        ({"loop", "not cuDNN (it failed)"}, {"loop"}, {"scan", "not cuDNN (it failed)"}),
+    ],
+)
+def test_what_was_entered_is_confirmed_by_what_was_compiled(entered, found, expected):
+    assert kernels.confirmed(entered, found, "scan") == expected
+
+
+def test_the_name_of_jaxs_call_is_jaxs():
+    source = inspect.getsource(pytest.importorskip("jaxlib.gpu_rnn"))
+    assert 'f"{platform}dnn_rnn_ffi"' in source
+    assert 'partial(_rnn_fwd_lowering, _cuda_rnn, "cu")' in source
+
+
+def job(layer, dtype="float32", layers="portable"):
+    spec = Sequential([layer, Dense(2)], input_shape=(5, 3))
+    random = np.random.default_rng(2)
+    batch = Batch(
+        {"input_layer": random.normal(size=(2, 5, 3))}, (random.normal(size=(2, *spec.output_shapes[0][1:])),)
+    )
+    steps = (Step("forward", batch), Step("gradient", batch))
+    return Job(spec, discriminating_weights(spec), steps, dtype=dtype, layers=layers, loss="mean_squared_error")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool(threads=1) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("engine", "layer", "dtype", "expected"),
+    [
+        ("keras-tensorflow", LSTM(4), "float32", "tf.while_loop (Keras)"),
+        ("keras-tensorflow", LSTM(4, unroll=True), "float32", "unrolled"),
+        ("keras-jax", LSTM(4), "float32", "lax.scan (Keras)"),
+        ("keras-jax", Bidirectional(LSTM(4)), "float32", "lax.scan (Keras)"),
+        ("keras-jax", LSTM(4, unroll=True), "float32", "unrolled"),
+        ("keras-torch", LSTM(4), "float32", "python loop (Keras, fused cell)"),
+        ("keras-torch", LSTM(4, use_cudnn=False), "float32", "python loop (Keras)"),
+        ("jax-scan", LSTM(4), "float32", "lax.scan, custom gradient"),
+        ("jax-scan", LSTM(4, unroll=True), "float32", "steps written out, custom gradient"),
+        ("torch-lstm", LSTM(4), "float64", "torch.nn.LSTM (ATen)"),
+    ],
+)
+def test_what_runs_on_a_cpu(pool, engine, layer, dtype, expected):
+    if ENGINES[engine].missing:
+        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    assert pool.execute(engine, job(layer, dtype)).implementation.split(";")[0] == expected
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """Registers an engine of simulated.py under the name `simulated`, which the ledger knows nothing of."""
+    if ENGINES["keras-jax"].missing:
+        pytest.skip("keras or jax is not installed")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
+
+    def register(name):
+        row = dataclasses.replace(ENGINES["keras-jax"], name="simulated", target=f"simulated:{name}")
+        monkeypatch.setitem(registry.ENGINES, "simulated", row)
+        return "simulated"
+
+    return register
+
+
+def test_a_fused_path_without_cudnn_in_the_program_is_not_called_cudnn(simulated, pool):
+    result = pool.execute(simulated("WithCuDNN"), job(LSTM(4)))
+    assert result.implementation == "Keras's fused path, without cuDNN"
+
+
+def test_cudnn_that_fails_is_said_beside_the_loop_that_ran(simulated):
+    with WorkerPool(threads=1) as pool:
+        result = pool.execute(simulated("CuDNNRefuses"), job(LSTM(4)))
+    assert result.implementation == "lax.scan (Keras), not cuDNN (cuDNN LSTM failed: no kernel)"
+
+
+BACKWARDS = LSTM(4, return_sequences=True, go_backwards=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype"),
+    [
+        pytest.param(BACKWARDS, "float32", id="go_backwards"),
+        pytest.param(Bidirectional(LSTM(4, return_sequences=True, dropout=0.5)), "float32", id="not_fused"),
+        pytest.param(Bidirectional(LSTM(4, return_sequences=True)), "float32", id="fused"),
+        pytest.param(LSTM(4), "float64", id="float64"),
+        pytest.param(Bidirectional(LSTM(4, return_sequences=True)), "float64", id="fused_float64"),
+        pytest.param(LSTM(4), "mixed_bfloat16", id="bfloat16"),
+    ],
+)
+def test_portable_layers_agree_around_cudnn(simulated, layer, dtype):
+    spec, inputs = job(layer).spec, job(layer).steps[0].batch.inputs["input_layer"]
+    parity(spec, inputs, engines=[simulated("WithCuDNN")], dtypes=[dtype]).check()
+
+
+@pytest.mark.parametrize("layer", [BACKWARDS, Bidirectional(LSTM(4, return_sequences=True, dropout=0.5))])
+def test_plain_keras_is_suspected_to_turn_once_too_often(simulated, layer):
+    """By its source: the day that this passes, parity/README.md and `multilstm.keras_layers` are to be changed."""
+    spec, inputs = job(layer).spec, job(layer).steps[0].batch.inputs["input_layer"]
+    report = parity(spec, inputs, engines=[simulated("WithCuDNN")], dtypes=["float32"], layers="plain")
+    assert {cell.kind for cell in report.failures} == {"output", *(["sequence"] if layer is BACKWARDS else [])}

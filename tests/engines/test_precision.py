@@ -1,0 +1,148 @@
+"""float32 means IEEE float32: TF32 is off wherever a framework has a switch for it, and on for the dtype tf32 alone."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from multilstm import LSTM, Sequential, run
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import UnsupportedError
+from multilstm.job import Job, stored
+from multilstm.parts import Options
+from multilstm.workers import WorkerPool
+
+SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
+
+
+def missing(engine):
+    return pytest.mark.skipif(bool(ENGINES[engine].missing), reason=f"{engine}: {ENGINES[engine].missing}")
+
+
+@pytest.mark.parametrize(
+    ("engine", "switch", "value"),
+    [
+        pytest.param("keras-tensorflow", "TF32", "off", marks=missing("keras-tensorflow")),
+        pytest.param("keras-jax", "matmul", "highest", marks=missing("keras-jax")),
+        pytest.param("keras-torch", "TF32", "off", marks=missing("keras-torch")),
+        pytest.param("jax-scan", "matmul", "highest", marks=missing("jax-scan")),
+        pytest.param("torch-lstm", "TF32", "off", marks=missing("torch-lstm")),
+    ],
+)
+def test_tf32_is_off_whatever_the_user_has_set(engine, switch, value, monkeypatch):
+    monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "bfloat16")
+    with WorkerPool() as pool:
+        assert pool.facts(engine)["switches"][switch] == value
+
+
+@pytest.mark.parametrize("make", [lambda: Options(("jax-scan",), ("tf32",)), lambda: Job(SPEC, {}, (), dtype="tf32")])
+def test_a_cpu_has_no_tf32(make):
+    with pytest.raises(UnsupportedError, match=r"^tf32 is how GPUs round .* given device 'cpu', expected 'gpu'$"):
+        make()
+
+
+def test_run_refuses_it_too():
+    with pytest.raises(UnsupportedError, match="tf32 is how GPUs round"):
+        run(SPEC, "reference", np.ones((1, 3, 1)), dtype="tf32")
+
+
+def test_tf32_is_stored_in_float32():
+    assert stored("tf32") == "float32"
+
+
+# What a job of either dtype sets before its step, as the framework itself then says; in a process of its own. The CPU
+# lends its place to the GPU: the switches are the same on both.
+PROGRAM = """
+import sys
+from multilstm.engines.registry import ENGINES, load
+from multilstm.job import Job, Step, Batch
+from multilstm.spec import LSTM, Sequential
+from multilstm.weights import discriminating_weights
+import dataclasses, numpy as np
+engine = load(ENGINES[sys.argv[1]].target)
+spec = Sequential([LSTM(2)], input_shape=(3, 1))
+job = Job(spec, discriminating_weights(spec), (), device="cpu")
+weights = {name: np.float32(array) for name, array in job.weights.items()}
+batch = Batch({"input_layer": np.ones((2, 3, 1), "f4")})
+seen = []
+# tf32 is refused on a CPU, so the jobs are made as a GPU's, and their device is changed behind the check.
+gpu = dataclasses.replace(job, dtype="tf32", device="gpu")
+object.__setattr__(gpu, "device", "cpu")
+programs = [engine.prepare(each) for each in (job, gpu)]
+for program in (*programs, *programs):  # the switch is set by each step, since programs of both kinds are kept
+    program.load(weights, {}, 0)
+    program.step("forward", batch, {})
+    seen.append(engine.switches().get("TF32", engine.switches().get("matmul")))
+print(*seen)
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("keras-tensorflow", "off on off on"),
+        ("keras-jax", "highest tensorfloat32 highest tensorfloat32"),
+        ("keras-torch", "off on off on"),
+        ("jax-scan", "highest tensorfloat32 highest tensorfloat32"),
+        ("torch-lstm", "off on off on"),
+    ],
+)
+def test_every_step_sets_the_precision_of_its_job(engine, expected):
+    row = ENGINES[engine]
+    if row.missing:
+        pytest.skip(f"{', '.join(row.missing)} is not installed")
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", **row.environment}
+    environment["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, engine],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == expected.split()
+
+
+def test_the_products_of_scan_are_what_the_precision_says():
+    """Read in what is given to XLA: `highest` in every product, or, where the user chose, what was chosen."""
+    jax = pytest.importorskip("jax")
+    from multilstm.scan import init, lstm
+
+    def products(precision):
+        with jax.default_matmul_precision(precision):
+            text = (
+                jax.jit(jax.grad(lambda p, x: lstm(p, x)[0].sum()))
+                .lower(init(3, 2), np.ones((2, 4, 3), "f4"))
+                .as_text()
+            )
+        return {line.split("precision = ")[1][:20] for line in text.splitlines() if "precision = " in line}
+
+    assert products(None) == products("highest") == {"[HIGHEST, HIGHEST] :"}
+    assert products("tensorfloat32") == {"[HIGH, HIGH] : (tens"}
+
+
+def test_jax_experimental_rnn_heeds_the_precision():
+    """Keras calls it without one; XLA's own name for TF32 in cuDNN is what JAX derives from the default."""
+    jax = pytest.importorskip("jax")
+    from jax.experimental import rnn
+
+    for precision, tf32 in (("highest", False), ("tensorfloat32", True)):
+        with jax.default_matmul_precision(precision):
+            assert rnn._lstm_cudnn_allow_tf32(None) is tf32
+
+
+@pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
+def test_both_ways_of_pytorch_say_the_same():
+    import torch
+
+    from multilstm.engines import torch_platform
+
+    for allowed, name in ((True, "tf32"), (False, "ieee")):
+        torch_platform.set_tf32(allowed)
+        assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
+        if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+            assert torch.backends.cuda.matmul.fp32_precision == torch.backends.cudnn.rnn.fp32_precision == name

@@ -1,0 +1,118 @@
+"""parity/saved.py: answers that were saved judge other engines, of the same inputs and weights and no others."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+from multilstm.engines.registry import ENGINES
+
+ROOT = pathlib.Path(__file__).parents[1]
+CASES = ("gpu-states", "gpu-mask-right")
+pytestmark = pytest.mark.skipif(
+    bool(ENGINES["jax-scan"].missing or ENGINES["torch-lstm"].missing), reason="jax or torch is not installed"
+)
+
+
+def saved(*arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    command = [sys.executable, str(ROOT / "parity" / "saved.py"), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "jax.safetensors"
+    done = saved("save", path, "--engine", "jax-scan", "--case", *CASES)
+    assert done.returncode == 0, done.stderr
+    assert not path.with_name("jax.safetensors.part").exists()
+    return path
+
+
+def changed(file, tmp_path, change):
+    """A copy of the file with its arrays and metadata changed."""
+    with safetensors.safe_open(file, "np") as stream:
+        metadata, arrays = stream.metadata(), {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    change(arrays, metadata)
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(safetensors.numpy.save(arrays, metadata))
+    return path
+
+
+def test_another_engine_agrees(file, tmp_path):
+    report = tmp_path / "report.json"
+    done = saved("compare", file, "--engine", "torch-lstm", "--json", report)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"judged against jax-scan on cpu, from {file}" in done.stdout.replace("\n", "")
+    data = json.loads(report.read_text())
+    verdicts = {(cell["case"], cell["verdict"]) for cell in data["cells"]}
+    assert {verdict for case, verdict in verdicts if case == "gpu-mask-right"} == {"unsupported"}
+    assert {verdict for case, verdict in verdicts if case == "gpu-states"} <= {"equal", "bitwise", "rounded", "within"}
+    assert {cell["dtype"] for cell in data["cells"]} == {"float32", "float64"}
+    kinds = {cell["quantity"].split(":")[0] for cell in data["cells"] if cell["case"] == "gpu-states"}
+    assert kinds >= {"output", "hidden", "cell", "gradient", "state_gradient", "parameter_count"}
+    assert data["environment"]["judged_against"]["engine"] == "jax-scan"
+
+
+def test_the_recorded_answers_of_tensorflow_are_those_of_this_catalogue():
+    recorded = ROOT / "parity" / "results" / "keras-tensorflow-cpu.safetensors"
+    done = saved("compare", recorded, "--engine", "jax-scan", "--case", "gpu-s*", "gpu-mask-left")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all agree" in done.stdout
+    assert "judged against keras-tensorflow on cpu" in done.stdout
+
+
+def test_the_engine_itself_gives_the_same_bits(file):
+    done = saved("compare", file, "--engine", "jax-scan", "--case", "gpu-states")
+    assert done.returncode == 0
+    assert "within" not in done.stdout
+
+
+def test_a_value_that_differs_is_found(file, tmp_path):
+    def change(arrays, _):
+        arrays["gpu-states|float64|forward|hidden:lstm|0"][0, 0] += 1e-9
+
+    done = saved("compare", changed(file, tmp_path, change), "--engine", "torch-lstm", "--case", "gpu-states")
+    assert done.returncode == 1
+    assert "hidden:lstm: 1 of 16 values differ" in done.stdout
+
+
+def test_an_answer_that_is_missing_is_found(file, tmp_path):
+    path = changed(file, tmp_path, lambda arrays, _: arrays.pop("gpu-states|float64|forward|cell:lstm|0"))
+    done = saved("compare", path, "--engine", "jax-scan", "--case", "gpu-states")
+    assert done.returncode == 1
+    assert "cell:lstm: it is missing: the reference has none" in done.stdout.replace("\n", " ")
+
+
+def test_other_inputs_are_refused(file, tmp_path):
+    def change(_, metadata):
+        about = json.loads(metadata["about"])
+        about["digests"]["gpu-states|float32|forward"] = "0" * 64
+        metadata["about"] = json.dumps(about)
+
+    done = saved("compare", changed(file, tmp_path, change), "--engine", "jax-scan")
+    assert done.returncode == 4
+    assert "gpu-states float32 forward was computed from other inputs or weights" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"no such file", safetensors.numpy.save({"a": np.ones(1)})])
+def test_another_file_is_refused(tmp_path, content):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(content)
+    done = saved("compare", path, "--engine", "jax-scan")
+    assert done.returncode == 4
+    assert "python parity/saved.py save" in done.stderr or "save it again" in done.stderr
+
+
+def test_a_gpu_that_is_missing_is_said(file):
+    done = saved("compare", file, "--engine", "torch-lstm", "--device", "gpu", "--case", "gpu-states")
+    if done.returncode == 0:
+        pytest.skip("there is a GPU, and it agrees")
+    assert done.returncode == 3
+    assert done.stderr.startswith("multilstm: no GPU: torch ")
