@@ -128,6 +128,7 @@ class _Program(AbstractProgram):
                     for name, number in self._job.optimizer.coefficients(self._iteration).items()
                 }
                 self._weights, self._slots = self._update(self._weights, self._slots, coefficients, found.weights)
+                found = Gradients({}, {}, {})  # what an update gives is the weights
                 self._iteration += 1
         for program in (self._forward, self._evaluate, self._gradients):
             self._found |= program.found
