@@ -13,6 +13,7 @@ from multilstm.scan.cell import LSTMParams
 from multilstm.scan.checks import check_merge_mode
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
+from multilstm.scan.wavefront import wavefront as one_loop
 from multilstm.state import State
 
 
@@ -78,6 +79,7 @@ def stack(
     mask: jax.Array | None = None,
     merge_mode: str = "concat",
     dropout: Sequence[Any] | None = None,
+    wavefront: bool = False,
     **options: Any,
 ) -> tuple[jax.Array, tuple[Any, ...]]:
     """Runs LSTMs on top of one another: each goes through the outputs of the one below.
@@ -89,6 +91,9 @@ def stack(
         mask: boolean `[batch, timesteps]`, the same for every layer.
         merge_mode: how a bidirectional layer merges its outputs.
         dropout: for each layer its `Dropout`, or a pair of them, or None.
+        wavefront: all layers in one loop, each a timestep behind the one below; for LSTMs of the same units in one
+            direction, without dropout, and of the options of `lstm` with `activation`, `recurrent_activation`,
+            `zero_output_for_mask` and `dtype`. For devices on which a step costs its launch; not faster on a CPU.
         **options: any other of `lstm`, but `go_backwards`, the same for every layer.
 
     Returns:
@@ -104,8 +109,14 @@ def stack(
             raise InputError(f"stack: {name} has {len(given)} entries for {len(layers)} layers; None stands for none")
     if merge_mode is None:
         raise InputError("stack: merge_mode None gives two outputs, and the next layer takes one; expected another")
-    last: list[Any] = []
     none = [None] * len(layers)
+    if wavefront:
+        left = sorted(options.keys() - {"activation", "recurrent_activation", "zero_output_for_mask", "dtype"})
+        if dropout is not None or left:
+            refused = ", ".join([*(["dropout"] if dropout is not None else []), *left])
+            raise InputError(f"stack: wavefront does not go with {refused}; leave one of them out")
+        return one_loop(layers, x, states or none, mask, **options)
+    last: list[Any] = []
     for params, state, drop in zip(layers, states or none, dropout or none, strict=True):
         if isinstance(params, LSTMParams):
             x, after = lstm(params, x, state, mask, dropout=drop, **options)

@@ -1,5 +1,6 @@
 """`stack`: the same as calling `lstm` and `bidirectional` layer by layer."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -73,6 +74,37 @@ def test_options_go_to_every_layer(distance):
     assert distance(stack(LAYERS[:2], X), actual) > 1e-3
 
 
+EQUAL = [params(3, 6), params(6, 6)._replace(bias=None), params(6, 6)]
+EQUAL_STATES = [state(6), None, state(6)]
+
+
+@pytest.mark.parametrize("timesteps", [7, 1, 0])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_wavefront_equals_one_after_another(distance, mask, count, timesteps):
+    """NaN where the mask says so, in the first timestep of all too."""
+    mask = None if mask is None else mask[:, :timesteps]
+    x = X[:, :timesteps] if mask is None else np.where(mask[..., None], X[:, :timesteps], np.nan)
+    options = {"activation": "softsign", "recurrent_activation": "hard_sigmoid"} if count == 2 else {}
+    for zeroed in (False, True):
+        both = [
+            stack(EQUAL[:count], x, EQUAL_STATES[:count], mask, zero_output_for_mask=zeroed, wavefront=one, **options)
+            for one in (True, False)
+        ]
+        assert distance(*both) < 1e-14
+
+
+def test_the_gradient_of_a_wavefront_is_that_of_one_after_another(distance, holes):
+    cotangents = RNG.normal(size=(BATCH, TIMESTEPS, 6))
+
+    def objective(layers, x, states, wavefront):
+        sequence, last = stack(layers, x, states, holes, wavefront=wavefront)
+        return (sequence * cotangents).sum() + sum((each.hidden**2).sum() + each.cell.sum() for each in last)
+
+    states = [EQUAL_STATES[0], state(6), EQUAL_STATES[2]]
+    both = [jax.grad(objective, (0, 1, 2))(EQUAL, X, states, one) for one in (True, False)]
+    assert distance(*both) < 1e-13
+
+
 REFUSED = {
     "no_layers": (([],), {}, "no layers given, expected at least one"),
     "states": ((LAYERS, X, STATES[:2]), {}, "states has 2 entries for 3 layers; None stands for none"),
@@ -87,6 +119,18 @@ REFUSED = {
         (PAIRS[:1], X),
         {"dropout": DROPOUT[:1]},
         r"dropout must be Dropout\(inputs, hidden\), given",
+    ),
+    "wavefront_of_pairs": ((PAIRS, X), {"wavefront": True}, "takes LSTMParams alone"),
+    "wavefront_of_unequal_units": ((LAYERS, X), {"wavefront": True}, "of the same units, given 6 and 5"),
+    "wavefront_with_dropout": (
+        (LAYERS, X),
+        {"wavefront": True, "dropout": DROPOUT, "unroll": True},
+        "does not go with dropout, unroll",
+    ),
+    "wavefront_that_does_not_fit": (
+        ([EQUAL[0], EQUAL[0]], X),
+        {"wavefront": True},
+        r"x has shape \(4, 7, 6\), expected \(batch, timesteps, 3\)",
     ),
     "three_for_a_pair": (([LAYERS], X), {}, "a layer must be LSTMParams or a pair of them, given 3"),
 }
