@@ -57,8 +57,10 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     for engine, reason in report.skipped.items():
         console.print(f"[yellow]skipped[/] {engine}: {_shown(reason)}", highlight=False)
     shortened: dict[str, list[str]] = {}
+    ran = {cell.case for cell in report.cells}
     for case, how in report.shortened.items():
-        shortened.setdefault(how, []).append(case)
+        if case in ran:
+            shortened.setdefault(how, []).append(case)
     for how, cases in shortened.items():
         which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
         whole = "it" if len(cases) == 1 else "them"

@@ -111,9 +111,12 @@ def test_unsupported_cases_are_marked_and_counted():
 
 
 def test_skipped_engines_and_shortened_cases_are_said():
-    printed = text(Report((cell(),), {}, {"keras-jax": "jax is not installed"}, {"seed1": "1/10 of it"}), width=120)
+    shortened = {"seed1": "1/10 of it", "seed2": "half of it"}  # nobody could run seed2
+    report = Report((cell(case="seed1"),), {}, {"keras-jax": "jax is not installed"}, shortened)
+    printed = text(report, width=120)
     assert "skipped keras-jax: jax is not installed" in printed
     assert "shortened seed1: 1/10 of it (--full runs it whole)" in printed
+    assert "seed2" not in printed
 
 
 def test_file_is_written_whole(tmp_path):
