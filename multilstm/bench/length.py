@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -38,6 +38,7 @@ def main(
     *,
     timesteps: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=(), show_default=False)] = LENGTHS,
     rounds: int = 5,
+    device: Literal["cpu", "gpu"] = "cpu",
     json: Path = None,
 ) -> None:
     """Time the gradient of one LSTM on sequences of several lengths, with and without checkpoints.
@@ -48,6 +49,8 @@ def main(
         The lengths; 1,000 to 100,000 if left out.
     rounds
         How often each is timed.
+    device
+        Where it is computed, in IEEE float32; without a GPU, `gpu` is an error.
     json
         Write what was measured to this file, with machine and versions; `-` is standard output.
     """
@@ -57,13 +60,15 @@ def main(
         check_writable(json)
     with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
         service = ("multilstm.bench.length:serve",)
-        worker = Worker("jax-scan", service, "cpu", CONTESTANTS["jax-scan-one"].environment, pathlib.Path(home))
+        worker = Worker("jax-scan", service, device, CONTESTANTS["jax-scan-one"].environment, pathlib.Path(home))
+        message = {"timesteps": list(timesteps), "rounds": rounds, "device": device}
         try:
-            rows = worker.call({"timesteps": list(timesteps), "rounds": rounds}, 3600.0)["rows"]
+            rows = worker.call(message, 3600.0)["rows"]
         finally:
             worker.kill()
     if json is not None:
-        write_text(json, jsonlib.dumps({"format": 1, "environment": environment(), "rows": rows}) + "\n")
+        data = {"format": 1, "environment": environment(), "device": device, "rows": rows}
+        write_text(json, jsonlib.dumps(data) + "\n")
     show(rows, Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80))
 
 
@@ -82,31 +87,42 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def serve() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What the worker answers: `{"timesteps": [...], "rounds": n}` gives a row for each length, twice."""
+    """What the worker answers: two rows for each length of `{"timesteps": [...], "rounds": n, "device": ...}`."""
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
+        if message["device"] == "gpu":
+            from multilstm.engines import jax_platform
+
+            jax_platform.use_gpu()
         cases = [(steps, checkpoint) for steps in message["timesteps"] for checkpoint in (False, True)]
         runs = [_prepare(*case) for case in cases]
         samples: list[list[float]] = [[] for _ in cases]
         for _ in range(message["rounds"]):
-            for (call, _), found in zip(runs, samples, strict=True):
+            for (call, *_), found in zip(runs, samples, strict=True):
                 start = time.perf_counter()
                 call()
                 found.append(time.perf_counter() - start)
         rows = [
-            {"timesteps": steps, "checkpoint": checkpoint, "seconds": statistics.median(found), "bytes": size}
-            for (steps, checkpoint), found, (_, size) in zip(cases, samples, runs, strict=True)
+            {
+                "timesteps": steps,
+                "checkpoint": checkpoint,
+                "seconds": statistics.median(found),
+                "bytes": size,
+                "implementation": ran,
+            }
+            for (steps, checkpoint), found, (_, size, ran) in zip(cases, samples, runs, strict=True)
         ]
         return {"rows": rows}
 
     return answer
 
 
-def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int]:
+def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int, str]:
     import jax
     import jax.numpy as jnp
     import numpy as np
 
+    from multilstm.engines import jax_platform
     from multilstm.scan import LSTMParams, init, lstm
 
     params = init(FEATURES, UNITS)
@@ -115,10 +131,12 @@ def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int]:
     def loss(params: LSTMParams, x: jax.Array) -> jax.Array:
         return lstm(params, x, checkpoint=checkpoint)[1].hidden.sum()
 
-    compiled = jax.jit(jax.grad(loss)).lower(params, x).compile()
+    gradient = jax.jit(jax.grad(loss))
+    compiled = gradient.lower(params, x).compile()
+    implementation = jax_platform.implementation(gradient, params, x)
     memory = compiled.memory_analysis().temp_size_in_bytes
     jax.block_until_ready(compiled(params, x))
-    return lambda: jax.block_until_ready(compiled(params, x)), memory
+    return lambda: jax.block_until_ready(compiled(params, x)), memory, implementation
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Row:
         first_s: seconds of the first call, compilation included.
         distance: the largest difference from the judge's answer, in units of the tolerance; above 1 it disagrees.
         failure: why there is no time, or None.
+        implementation: the kernel that computed it, as it was compiled or dispatched; None where nothing was computed.
     """
 
     shape: str
@@ -49,6 +50,7 @@ class Row:
     first_s: float | None = None
     distance: float | None = None
     failure: str | None = None
+    implementation: str | None = None
 
     @property
     def median_s(self) -> float | None:
@@ -145,15 +147,16 @@ def _checked(
         return [Row(shape.name, name, quantity, failure=str(error)) for quantity in QUANTITIES], {}
     rows = []
     for quantity, answers in prepared["answers"].items():
+        ran = prepared["implementations"][quantity]
         if answers.keys() != desired[quantity].keys():
             told = f"it answers {', '.join(answers) or 'nothing'}, expected {', '.join(desired[quantity])}"
-            rows.append(Row(shape.name, name, quantity, failure=told))
+            rows.append(Row(shape.name, name, quantity, failure=told, implementation=ran))
             continue
         distance = max(
             _distance(quantity, answers[key], array, shape, device) for key, array in desired[quantity].items()
         )
         failure = None if distance <= 1 else f"its answer is {distance:.2g} times the tolerance away"
-        rows.append(Row(shape.name, name, quantity, [], prepared["first_s"][quantity], distance, failure))
+        rows.append(Row(shape.name, name, quantity, [], prepared["first_s"][quantity], distance, failure, ran))
     return rows, prepared["versions"]
 
 

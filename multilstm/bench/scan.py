@@ -118,7 +118,24 @@ def show(rows: Sequence[Row], shapes: Sequence[Shape], names: Sequence[str], con
         if row.failure is not None:
             line = f"not timed: {row.contestant} {row.shape} {row.quantity}: {row.failure}"
             console.print(printable(line), markup=False, soft_wrap=True)
+    for line in implementations(rows):
+        console.print(printable(line), markup=False, soft_wrap=True)
     console.print("~ its rounds differ by more than a quarter", style="dim")
+
+
+def implementations(rows: Sequence[Row]) -> list[str]:
+    """A line for the contestants that the same kernel computed; where one had several, the rarer ones by shape."""
+    lines: dict[str, list[str]] = {}
+    for name in dict.fromkeys(row.contestant for row in rows):
+        ran: dict[str, list[str]] = {}
+        for row in rows:
+            if row.contestant == name and row.implementation is not None:
+                ran.setdefault(row.implementation, []).append(f"{row.shape} {row.quantity}")
+        if ran:
+            common, *others = sorted(ran, key=lambda kernel: -len(ran[kernel]))
+            told = "; ".join([common, *(f"but {kernel}: {', '.join(ran[kernel])}" for kernel in others)])
+            lines.setdefault(told, []).append(name)
+    return [f"computed by {', '.join(who)}: {told}" for told, who in lines.items()]
 
 
 def _cell(rows: Sequence[Row], shape: str, quantity: str, name: str) -> str:

@@ -14,19 +14,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Any, Literal
 
 import numpy as np
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
+from multilstm.bench.contestants.base import load
 from multilstm.case import Case
 from multilstm.catalogue import select
-from multilstm.cli import Path, run
+from multilstm.cli import Names, Path, run
 from multilstm.environment import environment
-from multilstm.errors import UsageError, choice
+from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.job import Batch
 from multilstm.report.data import check_writable, write_text
 from multilstm.weights import initial_weights
@@ -46,10 +47,9 @@ app = App(
 @app.default
 def main(
     *,
-    contestant: Annotated[
-        tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)
-    ] = TRAINERS,
+    contestant: Names = (),
     steps: int = 300,
+    device: Literal["cpu", "gpu"] = "cpu",
     timeout: float = 3600.0,
     json: Path = None,
 ) -> None:
@@ -61,6 +61,8 @@ def main(
         Whom to time, by name; all if left out.
     steps
         How many of the 300 training steps.
+    device
+        Where they train, in IEEE float32; who finds no GPU is skipped with the reason, and named, it is an error.
     timeout
         Seconds after which one of them is given up.
     json
@@ -75,17 +77,27 @@ def main(
         check_writable(json)
     errors = Console(stderr=True, highlight=False)
     found: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
-        for name in contestant:
+        for name in contestant or TRAINERS:
             errors.print(f"{name} trains", style="dim")
             service = ("multilstm.bench.training:serve", name)
-            worker = Worker(name, service, "cpu", CONTESTANTS[name].environment, pathlib.Path(home))
+            worker = Worker(name, service, device, CONTESTANTS[name].environment, pathlib.Path(home))
             try:
-                found[name] = worker.call({"steps": steps}, timeout)
+                found[name] = worker.call({"steps": steps, "device": device}, timeout)
+            except EngineUnavailableError as error:
+                if contestant:
+                    raise
+                skipped[name] = str(error)
             finally:
                 worker.kill()
+    for name, reason in skipped.items():
+        errors.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
+    if not found:
+        raise EngineUnavailableError(f"nothing was trained on the {device}; see above for each contestant's reason")
     if json is not None:
-        write_text(json, jsonlib.dumps({"format": 1, "environment": environment(), "contestants": found}) + "\n")
+        data = {"format": 1, "environment": environment(), "device": device, "contestants": found}
+        write_text(json, jsonlib.dumps(data) + "\n")
     show(found, Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80))
 
 
@@ -108,9 +120,11 @@ def show(found: dict[str, dict[str, Any]], console: Console) -> None:
 
 
 def serve(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What a worker answers: `{"steps": n}` gives the seconds and the loss of each step."""
+    """What a worker answers: `{"steps": n, "device": ...}` gives the seconds and the loss of each step."""
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
+        if message["device"] == "gpu":
+            load(CONTESTANTS[name].target, *CONTESTANTS[name].arguments).use_gpu()
         (case,) = select(("seed5",), full=True)
         start = {key: array.astype("float32") for key, array in initial_weights(case.spec, seed=0).items()}
         step = (_scan if name == "jax-scan" else _keras)(case, start)

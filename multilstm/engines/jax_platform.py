@@ -64,6 +64,11 @@ def use_gpu() -> None:
     set_tf32(False)
 
 
+def implementation(jitted: Any, *arguments: Any) -> str:
+    """What the program that was compiled for these arguments holds; one that has run is not compiled again."""
+    return kernels.named(kernels.of_hlo(jitted.lower(*arguments).compile().as_text() or ""), "XLA's loop")
+
+
 class Watched:
     """A jitted function, compiled once for every signature of its arguments, whose compiled program is read.
 

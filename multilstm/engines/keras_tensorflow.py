@@ -129,9 +129,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
                 loss = self.total_loss(targets, outputs, self.model.losses)
             return loss, outputs, tape.gradient(loss, weights + others)
 
-        graph = compute.get_concrete_function().graph.as_graph_def()
-        nodes = [graph.node, *(function.node_def for function in graph.library.function)]
-        self._found = kernels.of_graph(node.op for each in nodes for node in each)
+        self._found = tensorflow_platform.found(compute.get_concrete_function())
         return compute
 
     def dense(self, gradient: Any) -> Any:

@@ -26,6 +26,11 @@ def of_graph(operations: Iterable[str]) -> set[str]:
     return ({CUDNN} if cudnn else set()) | ({LOOP} if kinds & {"While", "StatelessWhile"} else set())
 
 
+def named(found: Set[str], loop: str) -> str:
+    """What `of_hlo` or `of_graph` found, in words, the loop under the name that is given."""
+    return ", ".join(sorted(loop if kind == LOOP else kind for kind in found)) or "neither cuDNN nor a loop"
+
+
 def of_aten(operators: Iterable[str]) -> str:
     """The kernel of an LSTM in PyTorch by the operators that were dispatched: `aten::_cudnn_rnn` and its like."""
     seen = set(operators)

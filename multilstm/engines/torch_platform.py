@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 
@@ -89,6 +90,11 @@ def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
     """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
     with _Watch() as seen:
         return function(), seen.operators
+
+
+def implementation(function: Callable[[], Any]) -> str:
+    """Calls it: the kernel of its LSTMs, by the operators that it dispatched."""
+    return kernels.of_aten(watch(function)[1])
 
 
 def place(tensor: Any) -> str:

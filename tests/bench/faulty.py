@@ -48,3 +48,33 @@ def spoil(fault, arrays):
     elif fault == "missing_weight":
         return {key: array for key, array in arrays.items() if key != name}
     return {**arrays, name: spoilt}
+
+
+def WithoutCuDNN():  # noqa: N802
+    """Keras on JAX as if there were a GPU, with JAX's own loop in the place of cuDNN."""
+    import sys
+
+    from jax.experimental import rnn
+
+    from multilstm.bench.contestants.keras_jax import KerasJaxContestant
+
+    entered = []
+
+    def lstm(x, h_0, c_0, weights, lengths, *, input_size, hidden_size, num_layers, dropout, bidirectional):
+        entered.append(x)
+        sizes = (input_size, hidden_size, num_layers, bidirectional)
+        unpacked = rnn.unpack_lstm_weights(weights, *sizes)
+        return rnn.lstm_ref(
+            x, h_0, c_0, *unpacked, lengths, input_size, hidden_size, num_layers, dropout, bidirectional
+        )
+
+    class Contestant:
+        def prepare(self, problem):
+            return KerasJaxContestant().prepare(problem)
+
+        def versions(self):
+            return {"fused": "entered" if entered else "not entered"}
+
+    rnn.lstm = lstm
+    sys.modules["keras.src.backend.jax.rnn"]._is_gpu_available = lambda: True
+    return Contestant()

@@ -51,6 +51,7 @@ def test_who_agrees_is_timed_in_every_round(measured, shape, quantity):
     assert 0 <= row.distance < 1
     assert len(row.samples) == 2
     assert all(0 < sample < row.first_s for round_ in row.samples for sample in round_)
+    assert row.implementation == "XLA's loop"
 
 
 @needs_jax
@@ -62,6 +63,7 @@ def test_a_fault_is_told_and_not_timed(measured, fault):
             assert FAULTS[fault][quantity] in row.failure
             assert row.samples == []
             assert row.median_s is None
+            assert row.implementation == (None if fault == "raises,none" else "XLA's loop")
         elif fault != "none,crashes_when_timed":  # whose other quantity is lost with its process
             assert row.failure is None
             assert len(row.samples) == 2
@@ -120,6 +122,34 @@ def test_geometric_mean():
     assert geometric_mean([]) != geometric_mean([])  # NaN
 
 
+ON_A_CPU = {
+    "keras-tensorflow": {"tf.while_loop"},
+    "keras-torch": {"ATen"},
+    "torch-lstm": {"mkldnn", "ATen"},  # as PyTorch was built for this processor
+    "onnxruntime": {"LSTM of CPUExecutionProvider"},
+}
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_what_computes_a_contestant_on_a_cpu(name):
+    missing = contestant_row(name).missing
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    rows, _ = measure(SHAPES[1:], [name], 1, timeout_s=120)
+    assert [row.failure for row in rows] == [None] * len(rows)
+    assert {row.implementation for row in rows} <= ON_A_CPU.get(name, {"XLA's loop"})
+
+
+@needs_jax
+def test_a_fused_path_that_is_entered_is_not_taken_for_cudnn(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
+    row = CONTESTANTS["keras-jax"]._replace(target="faulty:WithoutCuDNN")
+    monkeypatch.setitem(contestants.CONTESTANTS, "keras-jax", row)
+    rows, versions = measure(SHAPES[:1], ["keras-jax"], 1, timeout_s=120)
+    assert versions["keras-jax"]["fused"] == "entered"
+    assert {row.implementation for row in rows} == {"XLA's loop"}
+
+
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(name):
     missing = contestant_row(name).missing
@@ -131,4 +161,4 @@ def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(name):
         pytest.skip("there is a GPU, and its answers agree")
     (failure,) = failures
     assert failure.startswith("no GPU: ") or failure == "it computes on CPUs alone"
-    assert all(not row.samples for row in rows)
+    assert all(not row.samples and row.implementation is None for row in rows)

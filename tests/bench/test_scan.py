@@ -1,5 +1,6 @@
 """`python -m multilstm.bench.scan` as a user meets it: its table, errors, exit codes and JSON."""
 
+import dataclasses
 import io
 import json
 import os
@@ -103,6 +104,30 @@ def test_cells_are_ratios_and_say_what_they_are_worth():
     assert "not timed: keras-torch 10x96x2x8 forward: its answer is 7 times the tolerance away\n" in text
 
 
+def test_what_computed_is_told_alike_together_and_an_exception_by_its_shapes():
+    rows = [
+        Row(shape, name, FORWARD, implementation=kernel)
+        for name, kernels in (
+            ("jax-scan", ["XLA's loop"] * 3),
+            ("keras-jax", ["cuDNN", "XLA's loop", "cuDNN"]),
+            ("flax", ["XLA's loop"] * 3),
+            ("onnxruntime", [None] * 3),
+        )
+        for shape, kernel in zip("abc", kernels, strict=True)
+    ]
+    assert scan.implementations(rows) == [
+        "computed by jax-scan, flax: XLA's loop",
+        "computed by keras-jax: cuDNN; but XLA's loop: b forward",
+    ]
+
+
+def test_what_computed_stands_below_the_table():
+    row = Row(SMALL, "jax-scan", FORWARD, [[0.002]], implementation="XLA's loop")
+    rows = [row, dataclasses.replace(row, quantity="gradient")]
+    text = shown(rows, ["jax-scan"], 80, [s for s in SHAPES if s.name == SMALL])
+    assert "computed by jax-scan: XLA's loop\n" in text
+
+
 def test_help_fits_80_columns():
     done = run("--help")
     assert done.returncode == 0
@@ -176,6 +201,7 @@ def test_a_run_in_the_terminal_and_as_json(tmp_path):
     for row in rows.values():
         assert row["failure"] is None
         assert row["distance"] < 1
+        assert row["implementation"] == "XLA's loop"
         assert [bool(samples) for samples in row["samples"]] == [True, True]
 
 

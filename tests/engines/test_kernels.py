@@ -56,6 +56,19 @@ def test_a_graph_of_tensorflow(operations, expected):
 
 
 @pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"cuDNN"}, "cuDNN"),
+        ({"loop"}, "a loop"),
+        ({"loop", "cuDNN"}, "a loop, cuDNN"),
+        (set(), "neither cuDNN nor a loop"),
+    ],
+)
+def test_what_was_found_in_words(found, expected):
+    assert kernels.named(found, "a loop") == expected
+
+
+@pytest.mark.parametrize(
     ("operators", "expected"),
     [
         ({"aten::_cudnn_rnn", "aten::select"}, "cuDNN"),

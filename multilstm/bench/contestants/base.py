@@ -23,10 +23,12 @@ class Run(NamedTuple):
         call: computes it, and returns when it is there.
         arrays: the answer by name, from what `call` returned: `sequence [batch, timesteps, width]` for `forward`,
             `layer/direction/weight` in Keras's layout for `gradient`.
+        implementation: after a first call, the kernel that computes it, read from what was compiled or dispatched.
     """
 
     call: Callable[[], Any]
     arrays: Callable[[Any], dict[str, Array]]
+    implementation: Callable[[], str]
 
 
 class AbstractContestant(abc.ABC):
@@ -69,13 +71,19 @@ class _Service:
 
     def _prepare(self, shape: Shape, dtype: str) -> dict[str, Any]:
         self._runs = self._contestant.prepare(problem(shape, dtype))
-        answers, first_s = {}, {}
+        answers, first_s, implementations = {}, {}, {}
         for quantity, run in self._runs.items():
             start = time.perf_counter()
             value = run.call()
             first_s[quantity] = time.perf_counter() - start
             answers[quantity] = run.arrays(value)
-        return {"versions": self._contestant.versions(), "answers": answers, "first_s": first_s}
+            implementations[quantity] = run.implementation()
+        return {
+            "versions": self._contestant.versions(),
+            "answers": answers,
+            "first_s": first_s,
+            "implementations": implementations,
+        }
 
     @staticmethod
     def _time(call: Callable[[], Any], seconds: float, calls: int) -> list[float]:
@@ -89,15 +97,21 @@ class _Service:
         return samples
 
 
+def load(target: str, *arguments: str) -> AbstractContestant:
+    """The contestant `module:Class`, made in this process."""
+    module, name = target.split(":")
+    contestant: AbstractContestant = getattr(importlib.import_module(module), name)(*arguments)
+    return contestant
+
+
 def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """What a worker answers for the contestant `module:Class`.
 
-    `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers and the seconds of first
-    calls;
+    `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers, the seconds of first calls
+    and the implementations;
     `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
     """
-    module, name = target.split(":")
-    return _Service(getattr(importlib.import_module(module), name)(*arguments))
+    return _Service(load(target, *arguments))
 
 
 def shape_to_tree(shape: Shape) -> dict[str, Any]:

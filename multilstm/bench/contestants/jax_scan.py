@@ -67,8 +67,16 @@ class ScanContestant(AbstractContestant):
             return found
 
         return {
-            FORWARD: Run(lambda: jax.block_until_ready(compiled(params, x)), lambda y: {"sequence": np.asarray(y)}),
-            GRADIENT: Run(lambda: jax.block_until_ready(gradient(params, x, cotangent)), arrays),
+            FORWARD: Run(
+                lambda: jax.block_until_ready(compiled(params, x)),
+                lambda y: {"sequence": np.asarray(y)},
+                lambda: jax_platform.implementation(compiled, params, x),
+            ),
+            GRADIENT: Run(
+                lambda: jax.block_until_ready(gradient(params, x, cotangent)),
+                arrays,
+                lambda: jax_platform.implementation(gradient, params, x, cotangent),
+            ),
         }
 
     def versions(self) -> dict[str, str]:

@@ -37,10 +37,15 @@ class KerasJaxContestant(AbstractContestant):
 
         compiled, gradient = jax.jit(forward), jax.jit(jax.grad(loss))
         return {
-            FORWARD: Run(lambda: jax.block_until_ready(compiled(weights, x)), lambda y: {"sequence": np.asarray(y)}),
+            FORWARD: Run(
+                lambda: jax.block_until_ready(compiled(weights, x)),
+                lambda y: {"sequence": np.asarray(y)},
+                lambda: jax_platform.implementation(compiled, weights, x),
+            ),
             GRADIENT: Run(
                 lambda: jax.block_until_ready(gradient(weights, x, cotangent)),
                 lambda found: named(problem, [np.asarray(each) for each in found]),
+                lambda: jax_platform.implementation(gradient, weights, x, cotangent),
             ),
         }
 

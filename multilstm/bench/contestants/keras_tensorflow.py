@@ -11,7 +11,6 @@ from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContesta
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
 from multilstm.engines import tensorflow_platform
-from multilstm.errors import EngineUnavailableError
 
 
 @final
@@ -22,10 +21,7 @@ class KerasTensorflowContestant(AbstractContestant):
         self._xla = {"graph": False, "xla": True}[kind]
 
     def use_gpu(self) -> None:
-        missing = tensorflow_platform.no_gpu()
-        if missing:
-            raise EngineUnavailableError(f"no GPU: {missing}")
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tensorflow_platform.use_gpu()
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)
@@ -44,9 +40,15 @@ class KerasTensorflowContestant(AbstractContestant):
             return tape.gradient(loss, weights)
 
         return {  # on a CPU a function returns when its values are there; reading a number waits for a GPU too
-            FORWARD: Run(lambda: _wait(forward(x)), lambda y: {"sequence": y.numpy()}),
+            FORWARD: Run(
+                lambda: _wait(forward(x)),
+                lambda y: {"sequence": y.numpy()},
+                lambda: tensorflow_platform.implementation(forward, x),
+            ),
             GRADIENT: Run(
-                lambda: _wait(gradient(x, cotangent)), lambda found: named(problem, [each.numpy() for each in found])
+                lambda: _wait(gradient(x, cotangent)),
+                lambda found: named(problem, [each.numpy() for each in found]),
+                lambda: tensorflow_platform.implementation(gradient, x, cotangent),
             ),
         }
 

@@ -37,8 +37,14 @@ class KerasTorchContestant(AbstractContestant):
             return torch_platform.ready(torch.autograd.grad((model(x, mask=mask) * cotangent).sum(), weights))
 
         return {
-            FORWARD: Run(forward, lambda y: {"sequence": y.cpu().numpy()}),
-            GRADIENT: Run(gradient, lambda found: named(problem, [each.cpu().numpy() for each in found])),
+            FORWARD: Run(
+                forward, lambda y: {"sequence": y.cpu().numpy()}, lambda: torch_platform.implementation(forward)
+            ),
+            GRADIENT: Run(
+                gradient,
+                lambda found: named(problem, [each.cpu().numpy() for each in found]),
+                lambda: torch_platform.implementation(gradient),
+            ),
         }
 
     def versions(self) -> dict[str, str]:

@@ -67,7 +67,14 @@ class TorchLSTMContestant(AbstractContestant):
                 )
             return found
 
-        return {FORWARD: Run(only_forward, lambda y: {"sequence": y.cpu().numpy()}), GRADIENT: Run(gradient, arrays)}
+        return {
+            FORWARD: Run(
+                only_forward,
+                lambda y: {"sequence": y.cpu().numpy()},
+                lambda: torch_platform.implementation(only_forward),
+            ),
+            GRADIENT: Run(gradient, arrays, lambda: torch_platform.implementation(gradient)),
+        }
 
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__, "threads": str(torch.get_num_threads())}

@@ -1,0 +1,41 @@
+"""`python -m multilstm.bench.length`: what it writes, and what it refuses."""
+
+import json
+
+import pytest
+
+from multilstm.bench import length
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import EngineUnavailableError, UsageError
+
+pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+
+
+def run(*arguments):
+    length.app(arguments, exit_on_error=False, result_action="return_value")
+
+
+def test_every_row_says_what_computed_it(tmp_path):
+    run("--timesteps", "20", "600", "--rounds", "1", "--json", str(tmp_path / "r.json"))
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["device"] == "cpu"
+    cases = [(row["timesteps"], row["checkpoint"]) for row in data["rows"]]
+    assert cases == [(20, False), (20, True), (600, False), (600, True)]
+    assert {row["implementation"] for row in data["rows"]} == {"XLA's loop"}
+    assert all(row["seconds"] > 0 for row in data["rows"])
+
+
+def test_without_a_gpu_it_is_an_error_in_one_line(tmp_path):
+    try:
+        run("--timesteps", "20", "--rounds", "1", "--device", "gpu", "--json", str(tmp_path / "r.json"))
+    except EngineUnavailableError as error:
+        assert "no GPU: JAX" in str(error)
+        assert "\n" not in str(error)
+        assert not (tmp_path / "r.json").exists()
+    else:
+        pytest.skip("there is a GPU")
+
+
+def test_lengths_and_rounds_begin_with_one():
+    with pytest.raises(UsageError, match="must be at least 1, given 0 and 5"):
+        run("--timesteps", "5", "--rounds", "0")

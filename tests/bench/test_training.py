@@ -1,0 +1,80 @@
+"""`python -m multilstm.bench.training`: who trains on which device, and who is skipped."""
+
+import json
+
+import pytest
+
+from multilstm.bench import training
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import EngineUnavailableError
+
+
+def run(*arguments):
+    training.app(arguments, exit_on_error=False, result_action="return_value")
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Workers that answer without training; those named in `without_gpu` find none. Gives what they were asked."""
+    asked, without_gpu = {}, set()
+
+    class Fake:
+        def __init__(self, name, service, device, environment, home):
+            self._name, self._device = name, device
+
+        def call(self, message, timeout_s):
+            asked[self._name] = self._device, message
+            if message["device"] == "gpu" and self._name in without_gpu:
+                raise EngineUnavailableError("no GPU: there is none")
+            return {"seconds": [1.0] * message["steps"], "losses": [0.5] * message["steps"]}
+
+        def kill(self):
+            pass
+
+    monkeypatch.setattr(training, "Worker", Fake)
+    return asked, without_gpu
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_all_train_on_the_device_that_is_asked_for(workers, device, tmp_path):
+    run("--steps", "2", "--device", device, "--json", str(tmp_path / "r.json"))
+    assert workers[0] == dict.fromkeys(training.TRAINERS, (device, {"steps": 2, "device": device}))
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["device"] == device
+    assert tuple(data["contestants"]) == training.TRAINERS
+
+
+def test_who_finds_no_gpu_is_skipped_with_the_reason(workers, tmp_path, capsys):
+    workers[1].add("keras-tensorflow")
+    run("--steps", "2", "--device", "gpu", "--json", str(tmp_path / "r.json"))
+    assert "skipped keras-tensorflow: no GPU: there is none\n" in capsys.readouterr().err
+    assert json.loads((tmp_path / "r.json").read_text())["contestants"].keys() == {
+        "jax-scan", "keras-jax", "keras-torch",
+    }  # fmt: skip
+
+
+def test_who_is_named_and_finds_no_gpu_is_an_error(workers):
+    workers[1].add("keras-tensorflow")
+    with pytest.raises(EngineUnavailableError, match="no GPU: there is none"):
+        run("--contestant", "jax-scan", "keras-tensorflow", "--device", "gpu", "--steps", "2")
+
+
+def test_it_is_an_error_if_nobody_finds_a_gpu(workers, tmp_path, capsys):
+    workers[1].update(training.TRAINERS)
+    with pytest.raises(EngineUnavailableError, match="nothing was trained on the gpu; see above"):
+        run("--device", "gpu", "--json", str(tmp_path / "r.json"))
+    assert capsys.readouterr().err.count("skipped ") == len(training.TRAINERS)
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize("name", training.TRAINERS)
+def test_a_trainer_without_a_gpu_says_so_in_one_line(name):
+    if ENGINES[name].missing:
+        pytest.skip(f"{', '.join(ENGINES[name].missing)} is not installed")
+    try:
+        run("--contestant", name, "--device", "gpu", "--steps", "1")
+    except EngineUnavailableError as error:
+        assert "no GPU: " in str(error)
+        assert "\n" not in str(error)
+    else:
+        pytest.skip("there is a GPU")
