@@ -41,9 +41,9 @@ def found(concrete: Any) -> set[str]:
     return kernels.of_graph(node.op for each in nodes for node in each)
 
 
-def implementation(function: Any, *arguments: Any) -> str:
+def implementation(function: Any, *arguments: Any, xla: bool) -> str:
     """What a `tf.function` holds for these arguments: its graph, or where XLA compiles it, XLA's program."""
-    if function.jit_compile:
+    if xla:
         text = function.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
         return kernels.named(kernels.of_hlo(text), "XLA's loop")
     return kernels.named(found(function.get_concrete_function(*arguments)), "tf.while_loop")

@@ -6,7 +6,7 @@ import pytest
 
 from multilstm.bench import length
 from multilstm.engines.registry import ENGINES
-from multilstm.errors import EngineUnavailableError, UsageError
+from multilstm.errors import UsageError
 
 pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
 
@@ -25,15 +25,11 @@ def test_every_row_says_what_computed_it(tmp_path):
     assert all(row["seconds"] > 0 for row in data["rows"])
 
 
-def test_without_a_gpu_it_is_an_error_in_one_line(tmp_path):
-    try:
-        run("--timesteps", "20", "--rounds", "1", "--device", "gpu", "--json", str(tmp_path / "r.json"))
-    except EngineUnavailableError as error:
-        assert "no GPU: JAX" in str(error)
-        assert "\n" not in str(error)
-        assert not (tmp_path / "r.json").exists()
-    else:
-        pytest.skip("there is a GPU")
+def test_without_a_gpu_it_is_an_error_in_one_line(refused, tmp_path):
+    message = refused(run, "--timesteps", "20", "--rounds", "1", "--device", "gpu", "--json", str(tmp_path / "r.json"))
+    assert "no GPU: JAX" in message
+    assert "\n" not in message
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_lengths_and_rounds_begin_with_one():

@@ -5,6 +5,8 @@ import dataclasses
 import inspect
 import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,6 +68,31 @@ def test_a_graph_of_tensorflow(operations, expected):
 )
 def test_what_was_found_in_words(found, expected):
     assert kernels.named(found, "a loop") == expected
+
+
+TENSORFLOW = """
+import tensorflow as tf
+from multilstm.engines import tensorflow_platform
+
+@tf.function
+def lstm(x):
+    state, weights = tf.zeros([1, 2, 4]), tf.zeros([160])
+    return tf.raw_ops.CudnnRNN(input=x, input_h=state, input_c=state, params=weights, rnn_mode="lstm")[0]
+
+called = tf.function(lambda x: tf.cond(x[0, 0, 0] > 0, lambda: lstm(x), lambda: x))
+for function in (lstm, called):
+    print(tensorflow_platform.implementation(function, tf.zeros([5, 2, 4]), xla=False))
+"""
+
+
+@pytest.mark.skipif(bool(ENGINES["keras-tensorflow"].missing), reason="keras or tensorflow is not installed")
+def test_cudnn_in_a_graph_of_tensorflow_or_in_what_it_calls():
+    root = os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-c", TENSORFLOW], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["cuDNN", "cuDNN"], done.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,12 @@ class KerasTensorflowContestant(AbstractContestant):
             FORWARD: Run(
                 lambda: _wait(forward(x)),
                 lambda y: {"sequence": y.numpy()},
-                lambda: tensorflow_platform.implementation(forward, x),
+                lambda: tensorflow_platform.implementation(forward, x, xla=self._xla),
             ),
             GRADIENT: Run(
                 lambda: _wait(gradient(x, cotangent)),
                 lambda found: named(problem, [each.numpy() for each in found]),
-                lambda: tensorflow_platform.implementation(gradient, x, cotangent),
+                lambda: tensorflow_platform.implementation(gradient, x, cotangent, xla=self._xla),
             ),
         }
 
