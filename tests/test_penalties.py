@@ -319,7 +319,7 @@ def _constraints_first(scan, monkeypatch):
 
 
 def _penalties_left_out_of_evaluation(scan, monkeypatch):
-    gradient, loss = scan.ScanModel.gradient, scan.ScanModel.loss
+    gradients, loss = scan.ScanModel.gradients, scan.ScanModel.loss
 
     def evaluated(self, *given, **more):
         return loss(scan.ScanModel(without(self.spec, "regularizer")), *given, **more)
@@ -327,22 +327,20 @@ def _penalties_left_out_of_evaluation(scan, monkeypatch):
     def trained(self, *given, **more):
         with monkeypatch.context() as right:
             right.setattr(scan.ScanModel, "loss", loss)
-            return gradient(self, *given, **more)
+            return gradients(self, *given, **more)
 
     monkeypatch.setattr(scan.ScanModel, "loss", evaluated)
-    monkeypatch.setattr(scan.ScanModel, "gradient", trained)
+    monkeypatch.setattr(scan.ScanModel, "gradients", trained)
 
 
 def _penalties_without_gradient(scan, monkeypatch):
-    gradient = scan.ScanModel.gradient
+    gradients = scan.ScanModel.gradients
 
     def wrong(self, weights, *given, **more):
-        value, evaluation, gradients = gradient(
-            scan.ScanModel(without(self.spec, "regularizer")), weights, *given, **more
-        )
-        return value + self.spec.penalty(weights), evaluation, gradients
+        value, evaluation, found = gradients(scan.ScanModel(without(self.spec, "regularizer")), weights, *given, **more)
+        return value + self.spec.penalty(weights), evaluation, found
 
-    monkeypatch.setattr(scan.ScanModel, "gradient", wrong)
+    monkeypatch.setattr(scan.ScanModel, "gradients", wrong)
 
 
 def _frozen_weights_penalised(scan, monkeypatch):
