@@ -131,12 +131,10 @@ def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int, str]
     def loss(params: LSTMParams, x: jax.Array) -> jax.Array:
         return lstm(params, x, checkpoint=checkpoint)[1].hidden.sum()
 
-    gradient = jax.jit(jax.grad(loss))
-    compiled = gradient.lower(params, x).compile()
-    implementation = jax_platform.implementation(gradient, params, x)
+    compiled = jax.jit(jax.grad(loss)).lower(params, x).compile()
     memory = compiled.memory_analysis().temp_size_in_bytes
     jax.block_until_ready(compiled(params, x))
-    return lambda: jax.block_until_ready(compiled(params, x)), memory, implementation
+    return lambda: jax.block_until_ready(compiled(params, x)), memory, jax_platform.implementation(compiled)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
+from multilstm.bench.contestants.jax_base import jitted_run
 from multilstm.bench.shapes import Array, Problem
 from multilstm.engines import jax_platform
 
@@ -74,16 +75,8 @@ class FlaxContestant(AbstractContestant):
             return named
 
         return {
-            FORWARD: Run(
-                lambda: jax.block_until_ready(compiled(params, x)),
-                lambda y: {"sequence": np.asarray(y)},
-                lambda: jax_platform.implementation(compiled, params, x),
-            ),
-            GRADIENT: Run(
-                lambda: jax.block_until_ready(gradient(params, x, cotangent)),
-                arrays,
-                lambda: jax_platform.implementation(gradient, params, x, cotangent),
-            ),
+            FORWARD: jitted_run(compiled, (params, x), lambda y: {"sequence": np.asarray(y)}),
+            GRADIENT: jitted_run(gradient, (params, x, cotangent), arrays),
         }
 
     def versions(self) -> dict[str, str]:

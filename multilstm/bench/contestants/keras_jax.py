@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
+from multilstm.bench.contestants.jax_base import jitted_run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
 from multilstm.engines import jax_platform
@@ -37,15 +38,9 @@ class KerasJaxContestant(AbstractContestant):
 
         compiled, gradient = jax.jit(forward), jax.jit(jax.grad(loss))
         return {
-            FORWARD: Run(
-                lambda: jax.block_until_ready(compiled(weights, x)),
-                lambda y: {"sequence": np.asarray(y)},
-                lambda: jax_platform.implementation(compiled, weights, x),
-            ),
-            GRADIENT: Run(
-                lambda: jax.block_until_ready(gradient(weights, x, cotangent)),
-                lambda found: named(problem, [np.asarray(each) for each in found]),
-                lambda: jax_platform.implementation(gradient, weights, x, cotangent),
+            FORWARD: jitted_run(compiled, (weights, x), lambda y: {"sequence": np.asarray(y)}),
+            GRADIENT: jitted_run(
+                gradient, (weights, x, cotangent), lambda found: named(problem, [np.asarray(each) for each in found])
             ),
         }
 
