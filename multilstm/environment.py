@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import ENGINES, for_process
 from multilstm.version import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def environment(
         options: of a suite.
         engines: what engines say of themselves on a GPU: versions, devices, switches.
     """
+    device = "cpu" if options is None else options.device
     found: dict[str, Any] = {
         "multilstm": __version__,
         "python": platform.python_version(),
@@ -35,7 +36,7 @@ def environment(
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "versions": versions(),
-        "xla_flags": ENGINES["jax-scan"].environment.get("XLA_FLAGS", os.environ.get("XLA_FLAGS", "")),
+        "xla_flags": for_process(device, ENGINES["jax-scan"].environment, os.environ).get("XLA_FLAGS", ""),
     }
     if options is not None:
         found["options"] = dataclasses.asdict(options)

@@ -8,6 +8,7 @@ and, in float64, exactly 100 `updates`. What a part gives is named `kind:where`,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -18,6 +19,7 @@ from multilstm.compare.tolerances import EXACT, FORWARD, GRADIENTS, QUANTITIES, 
 from multilstm.engines.registry import engine_row
 from multilstm.errors import UsageError, choice
 from multilstm.job import DEVICES, DTYPES, LAYERS, Array, Batch, Job, Result, Step, check_dtype, stored
+from multilstm.spec import Graph
 from multilstm.state import State
 from multilstm.weights import discriminating_weights
 from multilstm.workers import WorkerPool
@@ -151,7 +153,13 @@ def execute(pool: WorkerPool, engine: str, case: Case, part: str, dtype: str, op
 
 def weights_of(case: Case) -> Mapping[str, Array]:
     """The weights of a case: its own, or those that its seed makes."""
-    return case.weights if case.weights is not None else discriminating_weights(case.spec, case.seed)
+    return case.weights if case.weights is not None else _made(case.spec, case.seed)
+
+
+@functools.lru_cache(64)
+def _made(spec: Graph, seed: int) -> Mapping[str, Array]:
+    """Every engine and every part asks for them again, and engines are not all at the same case."""
+    return discriminating_weights(spec, seed)
 
 
 def rounded(array: Array, dtype: str) -> Array:

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from multilstm.api import available
 from multilstm.catalogue import select
-from multilstm.job import DEVICES
+from multilstm.job import DEVICES, MIXED
 from multilstm.parts import PARTS, Options
 from multilstm.report.data import Cell
 from multilstm.suite import run_suite
@@ -60,18 +62,36 @@ def engines(request: pytest.FixtureRequest) -> Engines:
 
 
 @pytest.fixture(scope="session")
-def judged(request: pytest.FixtureRequest, engines: Engines) -> dict[Key, Sequence[Cell]]:
-    """The cells by engine, case, dtype and part; of those that a collected test names, and no other."""
+def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: Any) -> dict[Key, Sequence[Cell]]:
+    """The cells by engine, case, dtype and part; of those that a collected test names, and no other.
+
+    Whole programs in float32 and float64 compile as they do for users, all else quickly.
+    """
     tests = pathlib.Path(__file__).with_name("test_catalogue.py")
     asked = [item.callspec.params["cell"] for item in request.session.items if item.path == tests]
-    wanted, cases, dtypes, parts = (tuple(dict.fromkeys(column)) for column in zip(*asked, strict=True))
-    names = tuple(name for name in engines.names if name in wanted)
     found: dict[Key, Sequence[Cell]] = {}
 
     def keep(engine: str, case: str, dtype: str, part: str, cells: Sequence[Cell]) -> None:
         found[engine, case, dtype, part] = cells
 
-    if names:
+    for (usual, dtypes), group in _groups(asked).items():
+        wanted, cases, _, parts = (tuple(dict.fromkeys(column)) for column in zip(*group, strict=True))
+        names = tuple(name for name in engines.names if name in wanted)
         kinds = tuple(kind for part in parts for kind in PARTS[part])
-        run_suite(select(cases), Options(names, dtypes, device=engines.device, quantities=kinds), keep)
+        if names:
+            with as_users_compile() if usual else contextlib.nullcontext():
+                run_suite(select(cases), Options(names, dtypes, device=engines.device, quantities=kinds), keep)
+    return found
+
+
+def _groups(asked: Sequence[Key]) -> dict[tuple[bool, tuple[str, ...]], list[Key]]:
+    """What is asked, by whether it compiles as it does for users, and by the dtypes that its case is asked for in."""
+    found: dict[tuple[bool, tuple[str, ...]], list[Key]] = {}
+    for usual in (True, False):
+        chosen = [key for key in asked if (key[1].startswith("seed") and key[2] not in MIXED) == usual]
+        dtypes: dict[str, dict[str, None]] = {}
+        for _, case, dtype, _ in chosen:
+            dtypes.setdefault(case, {})[dtype] = None
+        for key in chosen:
+            found.setdefault((usual, tuple(dtypes[key[1]])), []).append(key)
     return found

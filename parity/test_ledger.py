@@ -60,7 +60,7 @@ class Runs:
 
     def run(self, backend, rows, portable=False, **environment):
         out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
-        given = {key: value for key, value in os.environ.items() if key not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
+        given = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **environment}
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])

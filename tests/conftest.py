@@ -3,14 +3,10 @@
 import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
-
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

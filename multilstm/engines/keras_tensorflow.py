@@ -112,7 +112,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             [tf.TensorSpec(tensor.shape, self.dtype) for tensor in outputs],
         )
 
-        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
         def compute(inputs: Any, given: Any, targets: Any) -> Any:
             masks: list[Any] = [None] * len(inputs)
             for index, mask in zip(where, given, strict=True):

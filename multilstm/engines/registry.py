@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -27,10 +26,7 @@ def _jax_environment() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         version = ""
     affected, flag = _JAX_FAULT
-    given = os.environ.get("XLA_FLAGS", "")
-    if version in affected and flag.rstrip("=") not in given:
-        return {"JAX_ENABLE_X64": "1", "XLA_FLAGS": f"{given} {flag}".strip()}
-    return {"JAX_ENABLE_X64": "1"}
+    return {"JAX_ENABLE_X64": "1", **({"XLA_FLAGS": flag} if version in affected else {})}
 
 
 _JAX = _jax_environment()
@@ -44,21 +40,25 @@ _DEVICES = {
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",
     },
 }
-_DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
 
 
-def for_device(device: str, environment: Mapping[str, str]) -> dict[str, str]:
+def for_process(device: str, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that computes on a device.
 
     Args:
         device: `cpu` or `gpu`.
-        environment: what it would be otherwise.
+        own: what the process must know besides, as `EngineRow.environment`.
+        given: what it would be otherwise; a flag of XLA that stands there already is left as it is.
     """
-    made = {**environment, **_DEVICES[device]}
-    if device == "gpu":
-        made["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {_DETERMINISTIC_XLA}".strip()
+    made = dict(given)
+    for variables in (own, _DEVICES[device]):
+        flags, flag = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
+        made.update(variables)
+        if flag:
+            made["XLA_FLAGS"] = flags if flag.split("=")[0] in flags else f"{flags} {flag}".strip()
     return made
 
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from multilstm import errors
-from multilstm.engines.registry import engine_row, for_device
+from multilstm.engines.registry import engine_row, for_process
 from multilstm.errors import MultilstmError, WorkerError
 from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
@@ -194,7 +194,7 @@ class Worker:
             stderr=self._stderr,
             start_new_session=True,  # the terminal's Ctrl-C reaches the launcher alone, which ends the workers
             env={
-                **for_device(self._device, {**os.environ, **self._environment}),
+                **for_process(self._device, self._environment, os.environ),
                 "PYTHONPATH": root if path is None else os.pathsep.join((root, path)),
                 "KERAS_HOME": str(self._home),  # nobody's keras.json changes an answer
             },

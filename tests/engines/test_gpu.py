@@ -9,7 +9,7 @@ from multilstm import LSTM, Sequential, api, parity, run
 from multilstm.cli import main
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
-from multilstm.engines.registry import ENGINES, for_device
+from multilstm.engines.registry import ENGINES, for_process
 from multilstm.errors import EngineUnavailableError, WorkerError
 from multilstm.job import Batch, Job, Step
 from multilstm.weights import discriminating_weights
@@ -132,11 +132,13 @@ def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
 
 
 def test_a_process_is_told_of_its_device_before_it_starts():
-    cpu, gpu = (for_device(device, {"XLA_FLAGS": "--a=1", "JAX_PLATFORMS": "tpu"}) for device in ("cpu", "gpu"))
-    assert (cpu["CUDA_VISIBLE_DEVICES"], cpu["JAX_PLATFORMS"], cpu["XLA_FLAGS"]) == ("-1", "cpu", "--a=1")
+    given = {"XLA_FLAGS": "--a=1 --b=2", "JAX_PLATFORMS": "tpu"}
+    cpu, gpu = (for_process(device, {"XLA_FLAGS": "--a=3"}, given) for device in ("cpu", "gpu"))
+    assert (cpu["CUDA_VISIBLE_DEVICES"], cpu["JAX_PLATFORMS"], cpu["XLA_FLAGS"]) == ("-1", "cpu", "--a=1 --b=2")
     assert "CUDA_VISIBLE_DEVICES" not in gpu
     assert (gpu["JAX_PLATFORMS"], gpu["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ("cuda,cpu", "false")
-    assert gpu["XLA_FLAGS"] == "--a=1 --xla_gpu_deterministic_ops=true"
+    assert gpu["XLA_FLAGS"] == "--a=1 --b=2 --xla_gpu_deterministic_ops=true"
+    assert for_process("cpu", {"XLA_FLAGS": "--a=3"}, {})["XLA_FLAGS"] == "--a=3"
     assert gpu["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 

@@ -57,7 +57,6 @@ class Runs:
             "KERAS_HOME": str(folder / "keras_home"),
             "JAX_ENABLE_X64": "1",
             "JAX_PLATFORMS": "cpu",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # of the compiler: a third of the time went there
             "CUDA_VISIBLE_DEVICES": "",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "OMP_NUM_THREADS": "1",

@@ -12,8 +12,6 @@ from multilstm.engines import reference_lstm
 from multilstm.scan import LSTMParams, State, lstm
 
 jax.config.update("jax_enable_x64", True)
-# Compiling is most of the time here, and a third of it optimizes; `pytest parity` runs what users run.
-jax.config.update("jax_disable_most_optimizations", True)
 
 # Not 5 units: XLA on CPUs with AVX-512 (jaxlib 0.8.3 to 0.10.2 at least) then miscomputes float64 gradients of a
 # vmapped plain scan with a batch of 4; they are right with --xla_cpu_max_isa=AVX2.

@@ -1,0 +1,47 @@
+"""How all tests compile in JAX, in their own process and in those that they start: quickly.
+
+XLA's compiling was most of their time, and three quarters of it optimize loops of a few units. What the optimizations
+do to the answers is seen where `as_users_compile` is used, and by `multilstm parity --full`.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import signal
+
+import pytest
+
+# Older and newer jaxlibs may not know the flag, and refuse to start with a flag that they do not know.
+_KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
+_FLAG = "--xla_cpu_use_fusion_emitters=false"
+
+
+def _quick():
+    """The variables that make compiling quick, by name."""
+    try:
+        known = importlib.metadata.version("jaxlib") in _KNOWN
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()} if known else {}
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **flags}
+
+
+USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
+os.environ.update(_quick())
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def as_users_compile():
+    """A context in which processes start that compile in JAX as they do outside of the tests."""
+
+    @contextlib.contextmanager
+    def context():
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in USUAL.items():
+                patch.delenv(name, raising=False) if value is None else patch.setenv(name, value)
+            yield
+
+    return context
