@@ -19,7 +19,7 @@ import time
 import tomllib
 
 ROOT = pathlib.Path(__file__).parents[1]
-COPIED = ("multilstm", "tests", "parity", "pyproject.toml", "README.md")
+COPIED = ("multilstm", "tests", "parity", "conftest.py", "pyproject.toml", "README.md")
 PASSED, FAILED = 0, 1  # pytest's exit codes
 
 

@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 inputs = keras.Input((None,), dtype="int32")
 model = keras.Model(inputs, keras.layers.LSTM(5)(keras.layers.Embedding(5, 2)(inputs)))
 model.compile(keras.optimizers.RMSprop(centered=True), "mse")

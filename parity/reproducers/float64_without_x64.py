@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 warnings.simplefilter("ignore")
 keras.config.set_floatx("float64")
 layer = keras.layers.LSTM(2)

@@ -4,6 +4,7 @@ import sys
 
 import keras
 
+keras.utils.set_random_seed(0)
 layer = keras.layers.LSTM(2, implementation=1, use_cudnn=False)
 again = keras.layers.LSTM.from_config(layer.get_config())
 both = keras.layers.Bidirectional(layer)

@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 inputs = keras.Input((None, 3))
 sequences = keras.layers.LSTM(4, return_sequences=True)(inputs)
 model = keras.Model(inputs, keras.layers.TimeDistributed(keras.layers.Dense(2))(sequences))

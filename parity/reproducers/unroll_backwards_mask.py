@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 if keras.backend.backend() == "torch":
     print("PyTorch raises: see unroll_backwards_mask_raises.py")
     sys.exit(0)

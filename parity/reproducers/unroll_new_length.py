@@ -5,6 +5,7 @@ import sys
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 model = keras.Sequential([keras.layers.LSTM(2, unroll=True)])
 try:
     for timesteps in (4, 5, 6):

@@ -9,6 +9,7 @@ import warnings
 import keras
 import numpy as np
 
+keras.utils.set_random_seed(0)
 warnings.simplefilter("ignore")  # that gradients do not exist for some variables
 inputs = keras.Input((3, 2))
 layer = keras.layers.Bidirectional(keras.layers.LSTM(4), merge_mode=None)
