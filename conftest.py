@@ -28,6 +28,7 @@ def _quick():
 
 USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
 os.environ.update(_quick())
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)

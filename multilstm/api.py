@@ -205,7 +205,8 @@ def available(
 ) -> tuple[tuple[str, ...], dict[str, str], dict[str, dict[str, Any]]]:
     """The engines to judge, those left out with the reason, and what those on a GPU say of themselves.
 
-    Whether an engine finds a GPU, only its own process can tell: for `gpu` each is started once.
+    Whether an engine finds a GPU, only its own process can tell: for `gpu` each is started once. One that breaks there
+    is not left out.
 
     Args:
         engines: names asked for; None or empty: all that can run here.
@@ -230,10 +231,14 @@ def available(
                 if device == "gpu" and row.name != "reference":
                     facts[row.name] = pool.facts(row.name, device)
                 names.append(row.name)
-            except (EngineUnavailableError, WorkerError) as error:
+            except EngineUnavailableError as error:
                 if engines:
                     raise
                 skipped[row.name] = str(error)
+            except WorkerError:  # it broke: each of its jobs will say so, in the report
+                if engines:
+                    raise
+                names.append(row.name)
     return tuple(names), skipped, facts
 
 

@@ -36,7 +36,7 @@ def environment(
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "versions": versions(),
-        "xla_flags": for_process(device, ENGINES["jax-scan"].environment, os.environ).get("XLA_FLAGS", ""),
+        "xla_flags": for_process(device, ENGINES["jax-scan"].on(device), os.environ).get("XLA_FLAGS", ""),
     }
     if options is not None:
         found["options"] = dataclasses.asdict(options)

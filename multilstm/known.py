@@ -54,7 +54,8 @@ def _judged(cell: Cell, met: Sequence[Divergence], installed: Mapping[str, str])
     rows = [
         row
         for row in met
-        if row.affects(cell.engine, cell.device, installed, {})
+        if cell.device == (row.device or "cpu")  # what was seen on CPUs alone explains nothing on a GPU
+        and row.affects(cell.engine, cell.device, installed, {})
         and row.explains(cell.kind, cell.verdict, found.max_abs, found.message)
     ]
     if not rows:

@@ -1,6 +1,7 @@
 """Runs what the collected tests ask for, once, on all engines that can run, and hands out the judged cells.
 
-`pytest parity --device gpu` runs them on a GPU: an engine that finds none is skipped, with what it says.
+`pytest parity --device gpu` runs them on a GPU: an engine that finds none is skipped, with what it says;
+where none finds one, pytest ends with 3.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def engines(request: pytest.FixtureRequest) -> Engines:
     """On the device of `--device`."""
     device = request.config.getoption("--device")
     names, skipped, _ = available(None, device)
+    if not names:
+        pytest.exit(f"no engine can run on the {device}: {'; '.join(skipped.values())}", returncode=3)
     return Engines(device, names, skipped)
 
 

@@ -233,7 +233,13 @@ def load(file: str) -> tuple[dict, dict[Key, Quantities]]:
         if case not in catalogue():
             raise InputError(f"{file!r}: the catalogue has no case {case!r}; save it again")
         answers.setdefault((case, dtype, part), {}).setdefault(quantity, []).append(found[name])
-    return json.loads(metadata["about"]), answers
+    about = json.loads(metadata["about"])
+    lost = about["digests"].keys() - {"|".join(key) for key in answers}
+    if lost:
+        raise InputError(
+            f"{file!r} has lost {len(lost)} of {len(about['digests'])} parts, such as {min(lost)}; save it again"
+        )
+    return about, answers
 
 
 def _say(line: str) -> None:

@@ -77,6 +77,10 @@ KNOWN = {
         dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), layers="portable"),
         None,
     ),
+    "on a GPU, where it was not seen": (
+        dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), device="gpu"),
+        None,
+    ),
     "what agrees": (cell("seed1-stateful", "keras-jax", "hidden:lstm", "within", ""), None),
 }  # fmt: skip
 

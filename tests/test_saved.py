@@ -90,6 +90,16 @@ def test_an_answer_that_is_missing_is_found(file, tmp_path):
     assert "cell:lstm: it is missing: the reference has none" in done.stdout.replace("\n", " ")
 
 
+def test_a_file_that_lost_a_part_is_refused(file, tmp_path):
+    def change(arrays, _):
+        for name in [name for name in arrays if name.startswith("gpu-states|float64|gradient|")]:
+            del arrays[name]
+
+    done = saved("compare", changed(file, tmp_path, change), "--engine", "jax-scan")
+    assert done.returncode == 4
+    assert "has lost 1 of 6 parts, such as gpu-states|float64|gradient; save it again" in done.stderr
+
+
 def test_other_inputs_are_refused(file, tmp_path):
     def change(_, metadata):
         about = json.loads(metadata["about"])

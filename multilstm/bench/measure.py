@@ -99,7 +99,8 @@ def measure(
                     for quantity in QUANTITIES:
                         turn = [row for row in ready if row.quantity == quantity and row.failure is None]
                         for row in turn[number % len(turn) :] + turn[: number % len(turn)] if turn else []:
-                            _time(workers[row.contestant], row, timeout_s)
+                            same = [one for one in ready if one.contestant == row.contestant]
+                            _time(workers[row.contestant], row, same, timeout_s)
         finally:
             for worker in (judge, *workers.values()):
                 worker.kill()
@@ -182,10 +183,11 @@ def _growth(shape: Shape) -> float:
     return max(1.0, math.sqrt(widest / 200)) * shape.layers
 
 
-def _time(worker: Worker, row: Row, timeout_s: float) -> None:
-    """One round; who fails in it loses all of its own."""
+def _time(worker: Worker, row: Row, same: Sequence[Row], timeout_s: float) -> None:
+    """One round; who fails in it loses the rows of this shape that are the `same` contestant's: its process is gone."""
     message = {"call": "time", "quantity": row.quantity, "seconds": CALL_SECONDS, "calls": CALLS}
     try:
         row.samples.append(worker.call(message, timeout_s)["seconds"])
     except WorkerError as error:
-        row.samples, row.failure = [], str(error)
+        for one in same:
+            one.samples, one.failure = [], str(error)

@@ -47,7 +47,7 @@ class Divergence:
         at_most: the largest absolute distance that it explains; None: any.
         handled: True where multilstm's engines do not show it, whatever the layers.
         flags: each of these, in XLA_FLAGS, avoids it.
-        device: where it shows; None: on all.
+        device: where it shows; None: on all, by its cause; it was seen on CPUs, and explains what diverges there alone.
         processor: what the processor must have, as in /proc/cpuinfo; empty: any.
     """
 

@@ -28,7 +28,7 @@ class AbstractProgram(abc.ABC):
     """One model made ready on one engine. Arrays go in and out as NumPy arrays of `stored(job.dtype)`.
 
     Attributes:
-        places: where the outputs of the last step lay when they were computed: `cpu`, `gpu`.
+        places: where the outputs and gradients of the last step lay when they were computed: `cpu`, `gpu`.
     """
 
     places: Set[str] = frozenset()
@@ -182,7 +182,7 @@ class Executor:
                 for name, state in {**states, **batch.states}.items()
             }
             answer = program.step(step.kind, batch, states)
-            if job.device not in program.places:
+            if program.places != {job.device}:
                 found = " and ".join(sorted(program.places)) or "nowhere"
                 raise WorkerError(
                     f"asked to compute on the {job.device}, and the results lie on the {found}; "

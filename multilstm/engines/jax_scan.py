@@ -86,7 +86,8 @@ class _Program(AbstractProgram):
     def implementation(self) -> str:
         if not self._batch:
             return "lax.scan, custom gradient"
-        loop = "lax.scan" if LOOP in self._found else "steps written out"
+        written_out = LOOP not in self._found or all(lstm.unroll for lstm in self._job.spec.lstms.values())
+        loop = "steps written out" if written_out else "lax.scan"  # XLA makes loops of other things too
         itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
         each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
@@ -132,7 +133,7 @@ class _Program(AbstractProgram):
                 self._iteration += 1
         for program in (self._forward, self._evaluate, self._gradients):
             self._found |= program.found
-        self.places = jax_platform.places(evaluation.outputs)
+        self.places = jax_platform.places((evaluation.outputs, found, self._weights if kind == "update" else ()))
         return Answer(
             loss=None if loss is None else float(loss),
             outputs=_numpy(evaluation.outputs),

@@ -155,7 +155,7 @@ class AbstractKerasProgram(AbstractProgram):
             inputs = [values[name] for name in self.built.inputs]
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
-            self.places = {self.place(output) for output in outputs}
+            self.places = {self.place(tensor) for tensor in (*outputs, *gradients) if tensor is not None}
             self._ran |= self.kernels(entered)
             self._watched.add(shapes)
             if kind == "update":

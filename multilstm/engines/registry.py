@@ -31,18 +31,28 @@ def _jax_environment() -> dict[str, str]:
 
 _JAX = _jax_environment()
 
-# What a process must know of its device before it starts: no GPU at all, or one whose memory is taken as it is needed,
-# and whose kernels give the same bits every time (the rest of determinism is `AbstractEngine.make_deterministic`).
+# What a process must know of its device before it starts: no GPU at all, or one whose memory is taken as it is needed.
 _DEVICES = {
     "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
     "gpu": {
         "JAX_PLATFORMS": "cuda,cpu",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",
     },
 }
+# The same bits every time; the rest of it is `AbstractEngine.make_deterministic`. Benchmarks do without: it is slower.
+_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
+
+
+def joined(*environments: Mapping[str, str]) -> dict[str, str]:
+    """All variables, the later ones before the earlier; but a flag of XLA stays as it is given first."""
+    made: dict[str, str] = {}
+    for variables in environments:
+        flags, flag = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
+        made.update(variables)
+        if flags and flag:
+            made["XLA_FLAGS"] = flags if flag.split("=")[0] in flags else f"{flags} {flag}"
+    return made
 
 
 def for_process(device: str, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -50,16 +60,10 @@ def for_process(device: str, own: Mapping[str, str], given: Mapping[str, str]) -
 
     Args:
         device: `cpu` or `gpu`.
-        own: what the process must know besides, as `EngineRow.environment`.
-        given: what it would be otherwise; a flag of XLA that stands there already is left as it is.
+        own: what the process must know besides, as `EngineRow.on` gives it.
+        given: what it would be otherwise.
     """
-    made = dict(given)
-    for variables in (own, _DEVICES[device]):
-        flags, flag = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
-        made.update(variables)
-        if flag:
-            made["XLA_FLAGS"] = flags if flag.split("=")[0] in flags else f"{flags} {flag}".strip()
-    return made
+    return joined(given, own, _DEVICES[device])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,10 @@ class EngineRow:
     extra: str | None
     environment: Mapping[str, str]
     witness: bool = False
+
+    def on(self, device: str) -> dict[str, str]:
+        """What its process must know before it starts, deterministic kernels of a GPU included."""
+        return joined(self.environment, _DETERMINISTIC if device == "gpu" else {})
 
     @property
     def missing(self) -> tuple[str, ...]:

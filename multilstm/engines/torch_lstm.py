@@ -208,6 +208,7 @@ class TorchLSTMProgram(AbstractProgram):
             wanted = [self._weights[name] for name in names] + (differentiated if kind == "gradient" else [])
             found = torch.autograd.grad(loss, wanted, materialize_grads=True) if wanted else ()
             gradients = dict(zip(names, found, strict=False))
+            self.places |= {torch_platform.place(gradient) for gradient in found}
             others = list(map(_numpy, found[len(names) :]))
         if kind == "update":
             self._update(gradients)
@@ -238,13 +239,14 @@ class TorchLSTMProgram(AbstractProgram):
 
         def lstm(name: str, inputs: Any, passed: State | None) -> list[Any]:
             layer, module = self._spec.lstms[name], self._modules[name]
-            # The second bias is new and zero in every call, so that nothing can train it.
+            # The second bias is new and zero in every call, so that nothing can train it. All are copies: cuDNN moves
+            # what it is given into one block of memory, and takes no transposed view.
             own = {
-                "weight_ih_l0": self._weights[f"{name}/kernel"].T,
-                "weight_hh_l0": self._weights[f"{name}/recurrent_kernel"].T,
+                f"weight_{short}_l0": self._weights[f"{name}/{weight}"].T.clone(memory_format=torch.contiguous_format)
+                for short, weight in (("ih", "kernel"), ("hh", "recurrent_kernel"))
             }
             if layer.use_bias:
-                bias = self._weights[f"{name}/bias"]
+                bias = self._weights[f"{name}/bias"].clone()
                 own |= {"bias_ih_l0": bias, "bias_hh_l0": torch.zeros_like(bias)}
             start = current.get(name, passed)
             if start is None:

@@ -75,15 +75,16 @@ def ready(value: Any) -> Any:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[misc]
-    """Notes the operators that are dispatched below autograd."""
+    """Notes the operators that are dispatched below autograd, and did not raise."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operators: set[str] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        self.operators.add(function.name().split(".")[0])
-        return function(*arguments, **(options or {}))
+        result = function(*arguments, **(options or {}))
+        self.operators.add(function.name().split(".")[0])  # only now: Keras goes on where cuDNN raised
+        return result
 
 
 def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:

@@ -120,7 +120,7 @@ class ScanModel:
             _, steps, features = self.spec.layer_inputs[name.split("/")[0]]
             assert features is not None
             sizes = Sizes(batch, timesteps if steps is None else steps, features, layer.units, itemsize)
-            found[name] = choose(sizes, unroll=False, checkpoint=False, ragged=False)
+            found[name] = choose(sizes, layer.unroll, checkpoint=False, ragged=False)
         return found
 
     def loss(

@@ -47,7 +47,7 @@ def wavefront(
         The outputs of the highest layer `[batch, timesteps, units]`, and the last state of each.
 
     Raises:
-        InputError: as `lstm`, for pairs of directions, and for layers of different units.
+        InputError: as `lstm`, for pairs of directions, and for layers of different units or dtypes.
     """
     names = Names(activation, recurrent_activation)
     return _compiled(names, zero_output_for_mask, dtype, tuple(layers), x, tuple(states), mask)  # type: ignore[no-any-return]
@@ -72,6 +72,11 @@ def _checked(
                 f"stack: wavefront takes layers of the same units, given {checked[0].recurrent_kernel.shape[0]} and "
                 f"{units}; leave it out"
             )
+        elif params.kernel.dtype != checked[0].kernel.dtype:
+            raise InputError(
+                f"stack: wavefront takes layers of one dtype, given {checked[0].kernel.dtype} and "
+                f"{params.kernel.dtype}; leave it out, or give a dtype"
+            )
         zeros = jnp.zeros((below.shape[0], units), below.dtype)
         checked.append(params)
         starts.append(State(zeros, zeros) if state is None else state)
@@ -93,7 +98,8 @@ def _wavefront(
     counts = jnp.ones((batch, timesteps), bool) if mask is None else mask
     x = jnp.where(counts[..., None], x, 0)  # 0 * NaN is NaN, so that a masked NaN must not meet the weights at all
     lowest = _biased(matmul(jnp.swapaxes(x, 0, 1), layers[0].kernel), layers[0].bias)
-    kernels, biases = _joined(layers)
+    # In float32 at least: JAX adds up their gradients over all steps in the dtype that they have outside of the loop.
+    kernels, biases = (a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in _joined(layers))
     # Layer l is at timestep s - l in step s of the loop, and stands still before the first and after the last.
     at = jnp.arange(timesteps + count - 1)[:, None] - jnp.arange(count)
     active = counts.T[jnp.clip(at, 0, max(timesteps - 1, 0))] if timesteps else jnp.zeros((*at.shape, batch), bool)
@@ -102,7 +108,8 @@ def _wavefront(
     def step(state: State, now: Any) -> tuple[State, jax.Array]:
         z_lowest, active = now
         arriving = jnp.roll(state.hidden, 1, 0).at[0].set(0)
-        z = matmul(jnp.concatenate([state.hidden, arriving], -1), kernels) + biases
+        both = jnp.concatenate([state.hidden, arriving], -1)
+        z = matmul(both, kernels.astype(both.dtype)) + biases.astype(both.dtype)
         after, _ = cell_forward(names, z.at[0].add(z_lowest), state.cell)
         after = State(*(jnp.where(active[..., None], new, old) for new, old in zip(after, state, strict=True)))
         return after, after.hidden[-1]

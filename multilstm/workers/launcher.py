@@ -95,7 +95,7 @@ class WorkerPool:
                 f"engine {engine!r}",
                 ("multilstm.engines.service:serve", row.target),
                 device,
-                {**self._threads, **row.environment},
+                {**self._threads, **row.on(device)},
                 pathlib.Path(self._home.name) / engine,
             )
             worker = self._workers.setdefault((engine, device), new)

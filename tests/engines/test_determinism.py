@@ -30,7 +30,7 @@ def test_the_same_bits_under_deterministic_kernels(engine):
     row = ENGINES[engine]
     if row.missing:
         pytest.skip(f"{', '.join(row.missing)} is not installed")
-    environment = {**for_process("gpu", row.environment, os.environ), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**for_process("gpu", row.on("gpu"), os.environ), **for_process("cpu", {}, {})}
     environment["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, engine],

@@ -75,6 +75,28 @@ def test_results_of_another_device_are_refused():
     assert len(Executor(Pretends()).execute(job("cpu")).answers) == 1
 
 
+@pytest.mark.parametrize("places", [{"gpu", "cpu"}, set()], ids=["partly", "nowhere"])
+def test_results_that_lie_only_partly_on_the_gpu_are_refused(places, monkeypatch):
+    class Pretends(ReferenceEngine):
+        def no_gpu(self):
+            return ""
+
+        def prepare(self, job):
+            program = super().prepare(job)
+            step = program.step
+
+            def elsewhere(*arguments):
+                answer = step(*arguments)
+                program.places = places
+                return answer
+
+            program.step = elsewhere
+            return program
+
+    with pytest.raises(WorkerError, match=r"the results lie on the (cpu and gpu|nowhere)"):
+        Executor(Pretends()).execute(job("gpu"))
+
+
 def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
     asked = []
 
@@ -98,6 +120,21 @@ def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
     assert skipped["keras-torch"] == "no GPU: none for keras-torch"
     assert facts["jax-scan"]["switches"] == {"TF32": "off"}
     assert api.available(None, "cpu")[0] == tuple(name for name in ENGINES if name != "reference")
+
+
+def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
+    class Pool(WorkerPool):
+        def facts(self, engine, device="cpu"):
+            if engine == "jax-scan":
+                raise WorkerError("engine 'jax-scan': its worker was ended by SIGSEGV", kind="crash")
+            raise EngineUnavailableError(f"no GPU: none for {engine}")
+
+    monkeypatch.setattr(api, "WorkerPool", Pool)
+    names, skipped, facts = api.available(None, "gpu")
+    assert (names, facts) == (("jax-scan",), {})
+    assert "jax-scan" not in skipped
+    with pytest.raises(WorkerError, match="SIGSEGV"):
+        api.available(["jax-scan"], "gpu")
 
 
 def test_an_engine_that_is_asked_for_and_finds_no_gpu_is_an_error(unavailable):
@@ -137,9 +174,17 @@ def test_a_process_is_told_of_its_device_before_it_starts():
     assert (cpu["CUDA_VISIBLE_DEVICES"], cpu["JAX_PLATFORMS"], cpu["XLA_FLAGS"]) == ("-1", "cpu", "--a=1 --b=2")
     assert "CUDA_VISIBLE_DEVICES" not in gpu
     assert (gpu["JAX_PLATFORMS"], gpu["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ("cuda,cpu", "false")
-    assert gpu["XLA_FLAGS"] == "--a=1 --b=2 --xla_gpu_deterministic_ops=true"
+    assert gpu["XLA_FLAGS"] == "--a=1 --b=2"
     assert for_process("cpu", {"XLA_FLAGS": "--a=3"}, {})["XLA_FLAGS"] == "--a=3"
-    assert gpu["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_on_a_gpu_is_deterministic_from_the_start_and_a_benchmark_is_not(engine):
+    row = ENGINES[engine]
+    assert row.on("gpu")["XLA_FLAGS"].endswith("--xla_gpu_deterministic_ops=true")
+    assert row.on("gpu")["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert row.on("cpu") == row.environment
+    assert "deterministic" not in for_process("gpu", row.environment, {}).get("XLA_FLAGS", "")
 
 
 OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {})  # as torch's

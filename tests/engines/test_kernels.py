@@ -1,6 +1,7 @@
 """Which kernel ran is read from what was compiled or dispatched: here texts of GPUs, real programs of this CPU, and
 Keras's JAX path for GPUs with JAX's reference LSTM in the place of cuDNN."""
 
+import contextlib
 import dataclasses
 import inspect
 import os
@@ -106,6 +107,24 @@ def test_cudnn_in_a_graph_of_tensorflow_or_in_what_it_calls():
 )
 def test_operators_of_pytorch(operators, expected):
     assert kernels.of_aten(operators) == expected
+
+
+def test_an_operator_of_pytorch_that_raises_did_not_compute():
+    """As Keras does: cuDNN is tried, and where it fails, a loop computes, and nobody says so."""
+    torch = pytest.importorskip("torch")
+    from multilstm.engines import torch_platform
+
+    def tried():
+        with contextlib.suppress(RuntimeError, NotImplementedError):
+            torch._cudnn_rnn(
+                torch.ones(5, 2, 3), [torch.ones(16, 3), torch.ones(16, 4)], 2, None, torch.ones(1, 2, 4),
+                torch.ones(1, 2, 4), 2, 4, 0, 1, False, 0.0, True, False, [], None,
+            )  # fmt: skip
+        return torch.ones(2, 3) @ torch.ones(3, 4)
+
+    _, operators = torch_platform.watch(tried)
+    assert "aten::mm" in operators
+    assert kernels.of_aten(operators) == "ATen"
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,22 @@ def test_the_gradient_of_a_wavefront_is_that_of_one_after_another(distance, hole
     assert distance(*both) < 1e-13
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_gradient_of_a_long_wavefront_in_half_precision_is_added_up_in_float32(distance, dtype):
+    x = RNG.normal(size=(4, 500, 3))
+
+    def bias_gradients(dtype, wavefront):
+        def objective(layers):
+            return stack(layers, x, dtype=dtype, wavefront=wavefront)[0].astype("float64").mean((0, 2)).sum()
+
+        found = jax.grad(objective)([EQUAL[0], EQUAL[2]])
+        return [each.bias for each in found]
+
+    exact = bias_gradients(None, False)
+    for wavefront in (True, False):
+        assert distance(bias_gradients(dtype, wavefront), exact) < 0.01  # added up in bfloat16, they are off by 0.26
+
+
 REFUSED = {
     "no_layers": (([],), {}, "no layers given, expected at least one"),
     "states": ((LAYERS, X, STATES[:2]), {}, "states has 2 entries for 3 layers; None stands for none"),
@@ -122,6 +138,11 @@ REFUSED = {
     ),
     "wavefront_of_pairs": ((PAIRS, X), {"wavefront": True}, "takes LSTMParams alone"),
     "wavefront_of_unequal_units": ((LAYERS, X), {"wavefront": True}, "of the same units, given 6 and 5"),
+    "wavefront_of_two_dtypes": (
+        ([jax.tree.map(np.float32, EQUAL[0]), EQUAL[2]], np.float32(X)),
+        {"wavefront": True},
+        "of one dtype, given float32 and float64",
+    ),
     "wavefront_with_dropout": (
         (LAYERS, X),
         {"wavefront": True, "dropout": DROPOUT, "unroll": True},

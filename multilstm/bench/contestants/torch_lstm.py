@@ -50,10 +50,12 @@ class TorchLSTMContestant(AbstractContestant):
             return unpack(module(pack(x, lengths, True, enforce_sorted=False))[0], True, 0.0, shape.timesteps)[0]
 
         def only_forward() -> Any:
+            module.eval()  # else cuDNN keeps what a gradient would need, and it takes that for a gradient alone
             with torch.no_grad():
                 return torch_platform.ready(forward())
 
         def gradient() -> Any:
+            module.train()
             module.zero_grad(set_to_none=True)
             (forward() * cotangent).sum().backward()
             torch_platform.ready(cotangent)
