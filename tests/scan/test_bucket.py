@@ -1,5 +1,7 @@
 """A model that is given room: the same answers as without it, and one compilation for many lengths."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,3 +120,18 @@ def test_different_numbers_of_timesteps_are_refused():
     spec, weights, inputs, targets, _ = make("seed5", 11)
     with pytest.raises(InputError, match=r"input_layer 11, target 0 10"):
         BucketedModel(model(spec)).gradient(weights, inputs, [targets[0][:, :10]], loss="mean_squared_error")
+
+
+def test_an_option_of_xla_is_given_on_a_cpu_alone_and_where_it_is_known(monkeypatch):
+    module = sys.modules["multilstm.scan.bucket"]
+    chosen = module._quick_to_compile.__wrapped__
+
+    def unknown(*_, **options):
+        raise jax.errors.JaxRuntimeError(f"INVALID_ARGUMENT: No such compile option: {options}")
+
+    monkeypatch.setattr(module, "platform", lambda: "gpu")
+    assert chosen() is None
+    monkeypatch.setattr(module, "platform", lambda: "cpu")
+    assert chosen() in (None, {"xla_cpu_use_fusion_emitters": False})
+    monkeypatch.setattr(jax, "jit", unknown)
+    assert chosen() is None
