@@ -189,7 +189,7 @@ def parity(
         time.perf_counter() - start,
         tuple(touch.to_dict() for touch in touches(cases[0], options)) if model and layers == "plain" else (),
     )
-    if json is not None:
+    if json is not None and (report.cells or json == "-"):  # nothing takes no recorded run's place
         write_text(json, report.to_json())
     show(report, console, verbose)
     if shrink is not None and report.failures:

@@ -187,7 +187,9 @@ def check_dtype(dtype: str, device: str) -> None:
         UnsupportedError: for tf32 on a CPU.
     """
     if dtype == "tf32" and device != "gpu":
-        raise UnsupportedError(f"tf32 is how GPUs round products of float32; given device {device!r}, expected 'gpu'")
+        raise UnsupportedError(
+            f"tf32 is how GPUs round products of float32; given device {device!r}, expected 'gpu' (--device gpu)"
+        )
 
 
 def job_to_tree(job: Job) -> dict[str, Any]:

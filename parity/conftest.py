@@ -60,7 +60,8 @@ def engines(request: pytest.FixtureRequest) -> Engines:
     device = request.config.getoption("--device")
     names, skipped, _ = available(None, device)
     if not names:
-        pytest.exit(f"no engine can run on the {device}: {'; '.join(skipped.values())}", returncode=3)
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
+        pytest.exit(f"no engine can run on the {device}:{reasons}", returncode=3)
     return Engines(device, names, skipped)
 
 

@@ -11,6 +11,7 @@ saved engine's own rounding comes on top.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -29,10 +30,10 @@ from rich.console import Console
 from multilstm.api import available
 from multilstm.case import Case
 from multilstm.catalogue import catalogue, select
-from multilstm.cli import run
+from multilstm.cli import Path, run
 from multilstm.compare import Comparison, tolerance
 from multilstm.environment import environment
-from multilstm.errors import InputError, MultilstmError, UnsupportedError, WorkerError
+from multilstm.errors import InputError, MultilstmError, UnsupportedError, UsageError, WorkerError, choice
 from multilstm.parts import Options, Quantities, collect, execute, parts, rounded, rounded_step, weights_of
 from multilstm.report.data import Cell, Report, check_writable, write_text
 from multilstm.report.terminal import show
@@ -44,7 +45,7 @@ DEFAULT = ("seed*", "gpu-*")
 Key = tuple[str, str, str]  # case, dtype, part
 Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
 Dtypes = Annotated[
-    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16"], ...],
+    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...],
     Parameter(consume_multiple=True, negative=()),
 ]
 Device = Literal["cpu", "gpu"]
@@ -62,7 +63,7 @@ def save(
     dtype: Dtypes = ("float32", "float64"),
     device: Device = "cpu",
 ) -> int:
-    """Save an engine's answers.
+    """Save an engine's answers; what it does not execute is left out, and said.
 
     Parameters
     ----------
@@ -84,9 +85,12 @@ def save(
     digests = {}
     with suite_pool(options) as pool:
         for key in _keys(select(case), options, engine):
-            found = collect(
-                key[2], catalogue()[key[0]], execute(pool, engine, catalogue()[key[0]], key[2], key[1], options)
-            )
+            one = catalogue()[key[0]]
+            try:
+                found = collect(key[2], one, execute(pool, engine, one, key[2], key[1], options))
+            except UnsupportedError as error:
+                _say(f"left out {' '.join(key)}: {error}")
+                continue
             digests["|".join(key)] = digest(key)
             for quantity, each in found.items():
                 arrays.update({"|".join((*key, quantity, str(index))): array for index, array in enumerate(each)})
@@ -108,7 +112,7 @@ def compare(
     device: Device = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
-    json: str | None = None,
+    json: Path = None,
 ) -> int:
     """Judge engines against saved answers.
 
@@ -127,13 +131,16 @@ def compare(
     rtol
         Relative tolerance instead of the table's.
     json
-        Write the report to this file.
+        Write the report to this file; `-` is standard output.
     """
     if json is not None:
         check_writable(json)
     about, saved = load(file)
-    chosen = {one.name for one in select(case)} if case else catalogue().keys()
-    keys = [key for key in saved if key[0] in chosen]
+    names = list(dict.fromkeys(key[0] for key in saved))
+    for pattern in case:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"{file}: {choice('case', pattern, names)}")
+    keys = [key for key in saved if not case or any(fnmatch.fnmatchcase(key[0], pattern) for pattern in case)]
     engines, skipped, facts = available(engine, device)
     options = Options(engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol)
     start, cells = time.perf_counter(), []
@@ -149,9 +156,9 @@ def compare(
                 _say(f"compared {name} {' '.join(key)}")
     surroundings = {**environment(options, facts), "judged_against": {**about, "digests": len(about["digests"])}}
     report = Report(tuple(cells), surroundings, skipped, seconds=time.perf_counter() - start)
-    if json is not None:
+    if json is not None and (cells or json == "-"):
         write_text(json, report.to_json())
-    console = Console(width=None if sys.stdout.isatty() else 80, highlight=False)
+    console = Console(stderr=json == "-", width=None if sys.stdout.isatty() else 80, highlight=False)
     show(report, console)
     console.print(f"judged against {about['engine']} on {about['device']}, from {file}")
     return 3 if not cells else 0 if report.agrees else 1

@@ -90,6 +90,22 @@ def test_an_answer_that_is_missing_is_found(file, tmp_path):
     assert "cell:lstm: it is missing: the reference has none" in done.stdout.replace("\n", " ")
 
 
+def test_what_an_engine_does_not_execute_is_left_out_and_said(tmp_path):
+    path = tmp_path / "torch.safetensors"
+    done = saved("save", path, "--engine", "torch-lstm", "--case", *CASES, "--dtype", "float64")
+    assert done.returncode == 0, done.stderr
+    assert "left out gpu-mask-right float64 forward: torch-lstm: " in done.stderr
+    done = saved("compare", path, "--engine", "jax-scan")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_case_that_was_not_saved_is_told(file):
+    done = saved("compare", file, "--engine", "jax-scan", "--case", "gpu-states", "seed4*")
+    assert done.returncode == 2
+    assert "unknown case 'seed4*'" in done.stderr
+    assert "gpu-mask-right" in done.stderr
+
+
 def test_a_file_that_lost_a_part_is_refused(file, tmp_path):
     def change(arrays, _):
         for name in [name for name in arrays if name.startswith("gpu-states|float64|gradient|")]:

@@ -107,6 +107,23 @@ def measure(
     return rows, versions
 
 
+def without_gpu(contestants: Sequence[str], timeout_s: float = 600.0) -> dict[str, str]:
+    """Those that find no GPU, with the reason; each is asked in a process of its own."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
+        for name in contestants:
+            worker = _worker(name, pathlib.Path(home), "gpu")
+            try:
+                worker.call({"call": "use_gpu"}, timeout_s)
+            except EngineUnavailableError as error:
+                found[name] = str(error)
+            except WorkerError:  # it broke, and will be asked again, in `measure`, which tells of it
+                continue
+            finally:
+                worker.kill()
+    return found
+
+
 def ratio(rows: Sequence[Row], shape: str, quantity: str, contestant: str, base: str = "jax-scan") -> float | None:
     """How many times longer a contestant takes than `base`: the ratio of their medians; None where one is missing."""
     medians = {row.contestant: row.median_s for row in rows if (row.shape, row.quantity) == (shape, quantity)}

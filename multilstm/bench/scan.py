@@ -18,7 +18,7 @@ from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS, contestant_row
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
-from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
+from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round, without_gpu
 from multilstm.bench.shapes import SHAPES, Shape
 from multilstm.cli import Names, Path, run
 from multilstm.environment import environment
@@ -57,7 +57,7 @@ def main(
     rounds
         How often each is timed.
     device
-        Where they compute, in IEEE float32; who finds no GPU is not timed, with the reason.
+        Where they compute, in IEEE float32; who finds no GPU is skipped with the reason, and named, it is an error.
     json
         Write every sample to this file, with machine and versions; `-` is standard output.
     """
@@ -66,6 +66,12 @@ def main(
     if json is not None:
         check_writable(json)
     shapes, names, skipped = _shapes(shape), *_contestants(contestant)
+    if device == "gpu":
+        lacking = without_gpu(names)
+        for name in (JUDGE, *contestant):  # every ratio is to the judge
+            if name in lacking:
+                raise EngineUnavailableError(f"contestant {name!r}: {lacking[name]}")
+        names, skipped = [name for name in names if name not in lacking], {**skipped, **lacking}
     rows, versions = measure(shapes, names, rounds, _follow, device=device)
     if json is not None:
         write_text(json, jsonlib.dumps({**to_data(rows, versions, shapes), "device": device}, indent=1) + "\n")

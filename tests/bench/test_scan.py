@@ -253,3 +253,25 @@ def alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@needs_jax
+def test_a_gpu_that_is_missing_is_said_before_anything_is_prepared(refused, tmp_path):
+    written = tmp_path / "scan.json"
+    message = refused(lambda: scan.main(device="gpu", contestant=("jax-scan",), json=str(written)))
+    assert message.startswith("contestant 'jax-scan': no GPU: ")
+    assert not written.exists()
+
+
+def test_contestants_that_find_no_gpu_are_skipped_with_the_reason(monkeypatch, capsys):
+    def measure(shapes, names, rounds, follow, device):
+        return [Row(shape.name, name, each, [[1.0]]) for shape in shapes for name in names for each in QUANTITIES], {}
+
+    monkeypatch.setattr(scan, "without_gpu", lambda names: dict.fromkeys(names[1:], "no GPU: none here"))
+    monkeypatch.setattr(scan, "measure", measure)
+    monkeypatch.setattr(scan, "_contestants", lambda names: (["jax-scan", "keras-torch"], {}))
+    scan.main(device="gpu", shape=(SMALL,))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
+    assert told == ["skipped keras-torch: no GPU: none here"]
+    with pytest.raises(EngineUnavailableError, match="contestant 'keras-torch': no GPU: none here"):
+        scan.main(device="gpu", contestant=("keras-torch",))

@@ -150,6 +150,20 @@ def test_the_reference_judges_on_the_cpu(unavailable):
         run(SPEC, "reference", INPUTS, device="gpu")
 
 
+def test_a_run_that_compares_nothing_leaves_a_recorded_one_alone(monkeypatch, tmp_path):
+    class Pool(WorkerPool):
+        def facts(self, engine, device="cpu"):
+            raise EngineUnavailableError("no GPU: none here")
+
+    monkeypatch.setattr(api, "WorkerPool", Pool)
+    recorded = tmp_path / "gpu.json"
+    recorded.write_text("recorded")
+    with pytest.raises(SystemExit) as caught:
+        main(["parity", "--device", "gpu", "--case", "gpu-states", "--json", str(recorded)])
+    assert caught.value.code == 3
+    assert recorded.read_text() == "recorded"
+
+
 def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
     class Pool(WorkerPool):
         def facts(self, engine, device="cpu"):

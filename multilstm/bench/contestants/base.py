@@ -63,6 +63,9 @@ class _Service:
         self._runs: dict[str, Run] = {}
 
     def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["call"] == "use_gpu":
+            self._contestant.use_gpu()
+            return {}
         if message["call"] == "prepare":
             if message["device"] == "gpu":
                 self._contestant.use_gpu()
@@ -109,6 +112,7 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
 
     `{"call": "prepare", "shape": ..., "dtype": ..., "device": ...}` gives versions, answers, the seconds of first calls
     and the implementations;
+    `{"call": "use_gpu"}` raises where it finds none;
     `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
     """
     return _Service(load(target, *arguments))
