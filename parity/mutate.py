@@ -30,7 +30,7 @@ def planted(fault, source):
         SystemExit: where the text to replace does not stand there as often as the fault says.
     """
     pieces = source.split(fault["before"])
-    if len(pieces) == 1 or (len(pieces) > 2 and "nth" not in fault):
+    if len(pieces) - 1 <= fault.get("nth", 0) or (len(pieces) > 2 and "nth" not in fault):
         raise SystemExit(f"{fault['id']}: {fault['before']!r} stands {len(pieces) - 1} times in {fault['file']}")
     nth = fault.get("nth", 0)
     begin, end = (fault["before"].join(part) for part in (pieces[: nth + 1], pieces[nth + 1 :]))

@@ -74,6 +74,37 @@ def test_bidirectional_states_are_named_by_direction(merge_mode):
     np.testing.assert_array_equal(result.sequences["both/backward"][:, -1], bh)
 
 
+def test_a_stateful_lstm_that_is_called_twice_goes_on_where_it_was():
+    source, shared = Input((6, 3), batch_size=4), LSTM(4, return_sequences=True, stateful=True, name="lstm")
+    twice = model(Model(source, [shared(source), shared(source)]))
+    once = Sequential([LSTM(4, return_sequences=True, stateful=True, name="lstm")], input_shape=(6, 3), batch_size=4)
+    weights, inputs = weights_of(once), {next(iter(once.inputs)): X}
+    first = model(once).apply(weights, inputs)
+    second = model(once).apply(weights, inputs, states=first.states)
+    actual = twice.apply(weights, {next(iter(twice.spec.inputs)): X})
+    np.testing.assert_array_equal(actual.outputs[0], first.outputs[0])
+    np.testing.assert_array_equal(actual.outputs[1], second.outputs[0])
+
+
+def test_a_given_state_wins_over_the_graphs():
+    source, hidden, cell = Input((6, 3)), Input((4,)), Input((4,))
+    passed = model(Model([source, hidden, cell], LSTM(4, name="lstm")(source, initial_state=[hidden, cell])))
+    alone = Sequential([LSTM(4, name="lstm")], input_shape=(6, 3))
+    weights, given = weights_of(alone), State(RNG.normal(size=(4, 4)), RNG.normal(size=(4, 4)))
+    inputs = dict(zip(passed.spec.inputs, (X, np.ones((4, 4)), np.ones((4, 4))), strict=True))
+    actual = passed.apply(weights, inputs, states={"lstm": given})
+    desired = model(alone).apply(weights, {next(iter(alone.inputs)): X}, states={"lstm": given})
+    np.testing.assert_array_equal(actual.outputs[0], desired.outputs[0])
+
+
+def test_masking_leaves_a_timestep_that_holds_its_value_in_some_features_alone():
+    x = np.concatenate([np.zeros((4, 6, 1)), X[..., 1:]], -1)
+    masked = Sequential([Masking(0.0), LSTM(4)], input_shape=(6, 3))
+    plain = Sequential([LSTM(4)], input_shape=(6, 3))
+    actual, desired = (model(each).apply(weights_of(plain), {"input_layer": x}).outputs[0] for each in (masked, plain))
+    np.testing.assert_allclose(actual, desired, rtol=1e-13)
+
+
 def test_crossentropy_of_labels_that_do_not_sum_to_one():
     output, target = jnp.asarray([[0.2, 0.6], [0.5, 0.5]]), jnp.asarray([[1.0, 1.0], [0.0, 0.5]])
     desired = -(np.log(0.25) + np.log(0.75) + 0.5 * np.log(0.5)) / 2
