@@ -11,6 +11,8 @@ import signal
 
 import pytest
 
+from multilstm.engines.registry import joined
+
 # Older and newer jaxlibs may not know the flag, and refuse to start with a flag that they do not know.
 _KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
 _FLAG = "--xla_cpu_use_fusion_emitters=false"
@@ -22,12 +24,11 @@ def _quick():
         known = importlib.metadata.version("jaxlib") in _KNOWN
     except importlib.metadata.PackageNotFoundError:
         return {}
-    flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()} if known else {}
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **flags}
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **({"XLA_FLAGS": _FLAG} if known else {})}
 
 
 USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
-os.environ.update(_quick())
+os.environ.update(joined(os.environ, _quick()))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts

@@ -231,14 +231,13 @@ def available(
                 if device == "gpu" and row.name != "reference":
                     facts[row.name] = pool.facts(row.name, device)
                 names.append(row.name)
-            except EngineUnavailableError as error:
+            except (EngineUnavailableError, WorkerError) as error:
                 if engines:
                     raise
-                skipped[row.name] = str(error)
-            except WorkerError:  # it broke: each of its jobs will say so, in the report
-                if engines:
-                    raise
-                names.append(row.name)
+                if isinstance(error, WorkerError):  # it broke: each of its jobs will say so, in the report
+                    names.append(row.name)
+                else:
+                    skipped[row.name] = str(error)
     return tuple(names), skipped, facts
 
 

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from multilstm.engines.registry import ENGINES, for_process
+from multilstm.engines.registry import ENGINES, for_process, joined
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))
@@ -22,7 +22,7 @@ ENVIRONMENT = {
     **for_process("cpu", ENGINES["jax-scan"].environment, os.environ),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
 }  # fmt: skip
-EIGHT = {"XLA_FLAGS": f"{ENVIRONMENT.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()}
+EIGHT = joined(ENVIRONMENT, {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"})
 TOLERANCE = 1e-12  # of max|actual - desired| / max|desired|; measured: 3e-15
 PLACEMENTS = {
     "eight_devices": ([PROGRAM, "parallel"], EIGHT, {"devices": 8, "processes": 1}),
