@@ -35,7 +35,12 @@ class DropoutMask(NamedTuple):
 
 
 def dropout_masks(spec: Graph, batch: int | None = None) -> list[DropoutMask]:
-    """The masks that a training step needs, for a batch of that size; those of a shared layer stand once a call."""
+    """The masks that a training step needs; those of a shared layer stand once a call.
+
+    Args:
+        spec: the model.
+        batch: how many sequences; as the spec fixes it, or None, if left out.
+    """
     return list(_masks(spec, batch))
 
 
@@ -45,13 +50,14 @@ def _masks(spec: Graph, batch: int | None) -> Iterator[DropoutMask]:
         if not call.inputs:
             continue
         inputs = spec.tensor_shapes[call.inputs[0]]
+        size = inputs[0] if batch is None else batch
         if isinstance(layer, Dropout) and layer.rate:
-            yield DropoutMask(call.layer, layer.rate, (batch, *inputs[1:]))
+            yield DropoutMask(call.layer, layer.rate, (size, *inputs[1:]))
         elif isinstance(layer, LSTM):
-            yield from _masks_of_lstm(call.layer, layer, batch, inputs[-1])
+            yield from _masks_of_lstm(call.layer, layer, size, inputs[-1])
         elif isinstance(layer, Bidirectional):
             for direction, lstm in layer.directions.items():
-                yield from _masks_of_lstm(f"{call.layer}/{direction}", lstm, batch, inputs[-1])
+                yield from _masks_of_lstm(f"{call.layer}/{direction}", lstm, size, inputs[-1])
 
 
 def _masks_of_lstm(name: str, lstm: LSTM, batch: int | None, features: int | None) -> Iterator[DropoutMask]:

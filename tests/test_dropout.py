@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Sequential
+from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Sequential, parity
 from multilstm.case import Case, Fit
 from multilstm.checks import check_batch
 from multilstm.compare import AGREES, compare, tolerance
@@ -150,6 +150,20 @@ def test_plain_keras_refuses_what_it_does_not_train(cells, engine, layer, reason
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 
 
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness and name != "reference"])
+def test_a_batch_that_the_model_fixes_at_one(engine):
+    """TensorFlow's loop wants states of a known shape, which one row times an open number of rows has not."""
+    lstm = LSTM(UNITS, dropout=0.4, recurrent_dropout=0.3)
+    spec = Sequential([lstm, Dense(1)], input_shape=(None, FEATURES), batch_size=1)
+    dropout = draw_dropout(np.random.default_rng(0), spec, 1, TIMESTEPS)
+    inputs = np.random.default_rng(1).normal(size=(1, TIMESTEPS, FEATURES))
+    report = parity(
+        spec, inputs, dropout=dropout, targets=np.ones((1, 1)), loss="mean_squared_error", engines=[engine], dtypes=["float64"],
+    )  # fmt: skip
+    report.check()
+    assert {"gradient"} <= {cell.kind for cell in report.cells}
+
+
 @pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].witness])
 def test_the_witness_refuses(cells, engine):
     judged = [cell for cell in cells(engine) if cell.case == "unmasked"]
@@ -220,6 +234,11 @@ def test_masks_of_an_lstm(arguments, shapes):
     assert {mask.name: mask.rate for mask in found} == {
         f"lstm/{key}": arguments[key] for key in ("dropout", "recurrent_dropout") if key in arguments
     }
+
+
+def test_masks_of_a_spec_that_fixes_its_batch():
+    spec = Sequential([Dropout(0.25), LSTM(UNITS, dropout=0.5)], input_shape=(6, FEATURES), batch_size=2)
+    assert [mask.shape for mask in dropout_masks(spec)] == [(2, 6, FEATURES), (2, FEATURES)]
 
 
 def test_masks_of_a_graph():

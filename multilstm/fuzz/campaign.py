@@ -40,7 +40,10 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Failing:
-    """A case that fails on an engine: in which dtype, which part (`forward` or `gradient`), and how (see `how`)."""
+    """A case that fails on an engine: in which dtype, which part (`forward` or `gradient`), and how (see `how`).
+
+    `message` is what was said of the first quantity that failed.
+    """
 
     case: str
     sample: Sample
@@ -48,6 +51,7 @@ class Failing:
     dtype: str
     part: str
     how: str
+    message: str
 
 
 @dataclasses.dataclass
@@ -272,7 +276,7 @@ def _failing(
         part = "gradient" if all(cell.kind in GRADIENTS for cell in wrong) else "forward"
         dtype = "float64" if any(cell.dtype == "float64" for cell in wrong) else wrong[0].dtype
         reason = how(pool, engine, samples[case], dtype, part, options)
-        yield Failing(case, samples[case], engine, dtype, part, reason)
+        yield Failing(case, samples[case], engine, dtype, part, reason, wrong[0].comparison.message)
 
 
 def _shrink(pool: WorkerPool, one: Failing, options: Options, campaign: Campaign, folder: str) -> dict[str, Any]:
@@ -283,7 +287,7 @@ def _shrink(pool: WorkerPool, one: Failing, options: Options, campaign: Campaign
 
     sample = shrink(one.sample, fails, SHRINK_S) if one.how else one.sample
     name = f"{one.engine}-{len(campaign.findings) + 1}"
-    title = one.how or "it agrees where it is traced"
+    title = one.message if one.how else "it agrees where it is traced"
     if one.part == "forward" and one.how in CAUSES:
         title = str(explain(pool, one.engine, sample.case(name), one.dtype, options))
     elif one.how in GRADIENTS:

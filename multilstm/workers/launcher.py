@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from multilstm.workers import protocol
 TIMEOUT_S = 600.0
 JOBS_PER_WORKER = 400  # a JAX process that had compiled about a thousand models crashed
 _STDERR_BYTES = 4000
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # Keras makes parts of its errors bold
 
 
 class WorkerPool:
@@ -244,7 +246,7 @@ class Worker:
         if known is not None and known is not WorkerError:
             raised: MultilstmError = known(error["message"])
             return raised
-        first = (error["message"].strip().splitlines() or [""])[0]
+        first = _gist(error["message"])
         message, kind = f"{self._name}: {error['type']}: {first}", "exception"
         if error["memory"]:
             message = f"{self._name}: out of memory on the {self._device}, with {error['type']}: {first}; "
@@ -260,6 +262,12 @@ class Worker:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_BYTES))
         return self._stderr.read().decode(errors="replace")
+
+
+def _gist(message: str) -> str:
+    """The first line of what was raised; where Keras says only in which layer, the reason too, which it says next."""
+    first, *more = [line for each in message.splitlines() if (line := _ESCAPES.sub("", each).strip())] or [""]
+    return f"{first} {more[0]}" if more and first.startswith("Exception encountered when calling") else first
 
 
 def _threads(count: int | None) -> dict[str, str]:

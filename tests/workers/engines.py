@@ -19,6 +19,11 @@ class Raises(ReferenceEngine):
         raise ZeroDivisionError("on purpose")
 
 
+class RaisesAsKeras(Raises):
+    def prepare(self, job):
+        raise ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mtoo wide\x1b[0m\n\nArguments: ...")
+
+
 class Exits(Raises):
     def prepare(self, job):
         print("last words", file=sys.stderr)

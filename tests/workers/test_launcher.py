@@ -50,6 +50,7 @@ def pool():
     ("name", "kind", "words"),
     [
         ("Raises", "exception", "ZeroDivisionError: on purpose"),
+        ("RaisesAsKeras", "exception", r"ValueError: Exception encountered when calling LSTM\.call\(\)\. too wide$"),
         ("OutOfMemory", "memory", r"out of memory on the cpu, with .*MemoryError: .*; give it a smaller batch"),
         ("Exits", "crash", "exit code 7; last words: last words"),
         pytest.param(
