@@ -158,7 +158,8 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
     dropout = draw_dropout(np.random.default_rng(0), spec, 1, TIMESTEPS)
     inputs = np.random.default_rng(1).normal(size=(1, TIMESTEPS, FEATURES))
     report = parity(
-        spec, inputs, dropout=dropout, targets=np.ones((1, 1)), loss="mean_squared_error", engines=[engine], dtypes=["float64"],
+        spec, inputs, dropout=dropout, targets=np.ones((1, 1)), loss="mean_squared_error", engines=[engine],
+        dtypes=["float64"],
     )  # fmt: skip
     report.check()
     assert {"gradient"} <= {cell.kind for cell in report.cells}

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
+from multilstm.bench.contestants.base import load
 from multilstm.cli import Path, run
 from multilstm.environment import environment
 from multilstm.errors import UsageError
@@ -84,6 +85,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
             cells += [f"{1e6 * row['seconds'] / steps:.2f}", f"{row['bytes'] / 2**20:,.1f}"]
         table.add_row(*cells, f"{saved['seconds'] / plain['seconds']:.2f}")
     console.print(table)
+    console.print(f"computed by {', '.join(dict.fromkeys(row['implementation'] for row in rows))}")
 
 
 def serve() -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -91,9 +93,7 @@ def serve() -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         if message["device"] == "gpu":
-            from multilstm.engines import jax_platform
-
-            jax_platform.use_gpu()
+            load(CONTESTANTS["jax-scan-one"].target, *CONTESTANTS["jax-scan-one"].arguments).use_gpu()
         cases = [(steps, checkpoint) for steps in message["timesteps"] for checkpoint in (False, True)]
         runs = [_prepare(*case) for case in cases]
         samples: list[list[float]] = [[] for _ in cases]

@@ -3,7 +3,7 @@
 Keras on its three backends, with the layers of `multilstm.keras_layers`, and `multilstm.scan.BucketedModel` start from
 the same weights and see the same batches, one framework after another, each in its own process with its own number of
 threads. What is timed is every training step until its loss is known, the first of each length too; making the data is
-not.
+not, nor finding out which kernel computed the LSTMs, which comes after the last step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from cyclopts import App
@@ -26,16 +27,31 @@ from multilstm.bench.contestants.base import load
 from multilstm.case import Case
 from multilstm.catalogue import select
 from multilstm.cli import Names, Path, run
+from multilstm.engines.kernels import with_algorithm
 from multilstm.environment import environment
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.job import Batch
 from multilstm.report.data import check_writable, write_text
+from multilstm.report.terminal import printable
 from multilstm.weights import initial_weights
 from multilstm.workers.launcher import Worker
 
 TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
-Step = Callable[[Batch], float]
+
+
+class Trainer(NamedTuple):
+    """One framework's model, ready to be trained.
+
+    Attributes:
+        step: trains on a batch, and gives its loss.
+        implementation: what computes its LSTMs in such a step, as it is compiled or dispatched.
+    """
+
+    step: Callable[[Batch], float]
+    implementation: Callable[[Batch], str]
+
+
 app = App(
     name="python -m multilstm.bench.training",
     help_format="markdown",
@@ -117,23 +133,31 @@ def show(found: dict[str, dict[str, Any]], console: Console) -> None:
     apart = float(np.abs(curves - curves[0]).max())
     verdict = "agree" if apart <= LOSS_TOLERANCE else "DISAGREE"
     console.print(f"losses {verdict}: at most {apart:.1e} apart")
+    computed: dict[str, list[str]] = {}
+    for name, each in found.items():
+        computed.setdefault(each["implementation"], []).append(name)
+    for implementation, names in computed.items():
+        console.print(printable(f"computed by {', '.join(names)}: {implementation}"), markup=False, soft_wrap=True)
 
 
 def serve(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What a worker answers: `{"steps": n, "device": ...}` gives the seconds and the loss of each step."""
+    """What a worker answers: `{"steps": n, "device": ...}` gives seconds and loss of each step, and what computed."""
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
+        contestant = load(CONTESTANTS[name].target, *CONTESTANTS[name].arguments)
         if message["device"] == "gpu":
-            load(CONTESTANTS[name].target, *CONTESTANTS[name].arguments).use_gpu()
+            contestant.use_gpu()
         (case,) = select(("seed5",), full=True)
         start = {key: array.astype("float32") for key, array in initial_weights(case.spec, seed=0).items()}
-        step = (_scan if name == "jax-scan" else _keras)(case, start)
+        trainer = (_scan if name == "jax-scan" else _keras)(case, start)
         seconds, losses = [], []
         for batch in _batches(case, message["steps"]):
             begin = time.perf_counter()
-            losses.append(step(batch))
+            losses.append(trainer.step(batch))
             seconds.append(time.perf_counter() - begin)
-        return {"seconds": seconds, "losses": losses}
+        implementation = trainer.implementation(batch)
+        launched = contestant.launched(lambda: trainer.step(batch))
+        return {"seconds": seconds, "losses": losses, "implementation": with_algorithm(implementation, launched)}
 
     return answer
 
@@ -144,9 +168,10 @@ def _batches(case: Case, count: int) -> Iterator[Batch]:
         yield batch
 
 
-def _scan(case: Case, start: dict[str, Any]) -> Step:
+def _scan(case: Case, start: dict[str, Any]) -> Trainer:
     import jax
 
+    from multilstm.engines import jax_platform
     from multilstm.scan import BucketedModel, model
     from multilstm.scan.parallel import data_parallel_mesh
 
@@ -157,19 +182,24 @@ def _scan(case: Case, start: dict[str, Any]) -> Step:
     slots: Any = {f"{name}/{slot}": np.zeros_like(array) for name, array in start.items() for slot in optimizer.slots}
     iteration = 0
 
+    def arguments(batch: Batch) -> tuple[Any, ...]:
+        coefficients = {key: np.float32(number) for key, number in optimizer.coefficients(iteration).items()}
+        return weights, slots, coefficients, batch.inputs, batch.targets
+
     def step(batch: Batch) -> float:
         nonlocal weights, slots, iteration
-        coefficients = {key: np.float32(number) for key, number in optimizer.coefficients(iteration).items()}
-        weights, slots, loss, _ = bucketed.train_step(
-            weights, slots, coefficients, batch.inputs, batch.targets, optimizer=optimizer, loss=str(case.loss)
-        )
+        weights, slots, loss, _ = bucketed.train_step(*arguments(batch), optimizer=optimizer, loss=str(case.loss))
         iteration += 1
         return float(loss)
 
-    return step
+    def implementation(batch: Batch) -> str:
+        jitted = jax.jit(partial(bucketed.model.train_step, optimizer=optimizer, loss=str(case.loss)))
+        return jax_platform.implementation(jitted.lower(*arguments(batch)).compile())
+
+    return Trainer(step, implementation)
 
 
-def _keras(case: Case, start: dict[str, Any]) -> Step:
+def _keras(case: Case, start: dict[str, Any]) -> Trainer:
     import keras
 
     from multilstm import keras_layers
@@ -186,7 +216,30 @@ def _keras(case: Case, start: dict[str, Any]) -> Step:
         model.reset_metrics()  # train_on_batch returns the mean loss since then
         return float(model.train_on_batch(next(iter(batch.inputs.values())), batch.targets[0]))
 
-    return step
+    def implementation(batch: Batch) -> str:
+        """Of Keras's own `train_step`, as `train_on_batch` compiles it."""
+        data = next(iter(batch.inputs.values())), batch.targets[0]
+        if keras.backend.backend() == "torch":
+            from multilstm.engines import torch_platform
+
+            return torch_platform.implementation(partial(step, batch))
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            from multilstm.engines import tensorflow_platform
+
+            traced = tf.function(model.train_step, jit_compile=model.jit_compile)
+            return tensorflow_platform.implementation(traced, tuple(map(tf.constant, data)), xla=model.jit_compile)
+        import jax
+
+        from multilstm.engines import jax_platform
+
+        trained, other = model.trainable_variables, model.non_trainable_variables
+        variables = (trained, other, model.optimizer.variables, model.metrics_variables)
+        state = tuple([variable.value for variable in each] for each in variables)
+        return jax_platform.implementation(jax.jit(model.train_step).lower(state, data).compile())
+
+    return Trainer(step, implementation)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 
 from multilstm.checks import check_dropout, check_shapes
+from multilstm.engines.kernels import with_algorithm
 from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import EngineUnavailableError, InputError, WorkerError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
@@ -112,6 +114,10 @@ class AbstractEngine(abc.ABC):
         self.make_deterministic()
 
     @abc.abstractmethod
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """Calls it: what it gave, and the names of the kernels that ran on a GPU meanwhile, by the profiler."""
+
+    @abc.abstractmethod
     def switches(self) -> dict[str, str]:
         """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
 
@@ -171,7 +177,8 @@ class Executor:
         passed = {call.layer for call in job.spec.calls if call.initial_state}  # the graph's own states win
         stateful = [n for n, lstm in job.spec.lstms.items() if lstm.stateful and n.split("/")[0] not in passed]
         carried = dict(job.carried)
-        answers = []
+        answers: list[Answer] = []
+        launched: set[str] = set()
         for step in job.steps:
             if step.reset:
                 carried = {}
@@ -181,7 +188,10 @@ class Executor:
                 name: State(*(_cast(array, dtype) for array in state))
                 for name, state in {**states, **batch.states}.items()
             }
-            answer = program.step(step.kind, batch, states)
+            if job.device == "gpu" and not answers:  # the others launch the same, and an update by far too much to note
+                answer, launched = self.engine.launched(partial(program.step, step.kind, batch, states))
+            else:
+                answer = program.step(step.kind, batch, states)
             if program.places != {job.device}:
                 found = " and ".join(sorted(program.places)) or "nowhere"
                 raise WorkerError(
@@ -201,7 +211,7 @@ class Executor:
             slots=program.slots(),
             carried=carried,
             parameter_counts=program.parameter_counts(),
-            implementation=program.implementation,
+            implementation=with_algorithm(program.implementation, launched),
             seconds=time.perf_counter() - start,
         )
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import pathlib
+import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +17,6 @@ import numpy as np
 
 from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
-from multilstm.errors import EngineUnavailableError
 
 
 def versions() -> dict[str, str]:
@@ -52,21 +54,24 @@ def set_tf32(allowed: bool) -> None:
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
 
 
-def use_gpu() -> None:
-    """For whoever computes on JAX's default device: IEEE float32, on a GPU.
-
-    Raises:
-        EngineUnavailableError: where there is none.
-    """
-    missing = no_gpu()
-    if missing:
-        raise EngineUnavailableError(f"no GPU: {missing}")
-    set_tf32(False)
-
-
 def implementation(compiled: Any) -> str:
     """What a compiled program holds; one that has run is not compiled again by `lower` and `compile`."""
     return kernels.named(kernels.of_hlo(compiled.as_text() or ""), "XLA's loop")
+
+
+def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by JAX's profiler."""
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # which would note every call of Python, and there are many while a model is traced
+    with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
+        start = partial(jax.profiler.start_trace, folder, profiler_options=options)
+        value, _ = kernels.traced(lambda: jax.block_until_ready(function()), start, jax.profiler.stop_trace)
+        read: Any = jax.profiler.ProfileData  # None before JAX 0.7
+        files = pathlib.Path(folder).rglob("*.xplane.pb") if read is not None else ()
+        planes = [plane for path in files for plane in read.from_file(str(path)).planes]
+    return value, {
+        event.name for plane in planes if plane.name.startswith(device) for line in plane.lines for event in line.events
+    }
 
 
 class Watched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, final
 
@@ -55,6 +55,10 @@ class JaxScanEngine(AbstractEngine):
 
     def make_deterministic(self) -> None:
         """XLA is told by a flag before it starts, in `registry`."""
+
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """JAX's."""
+        return jax_platform.launched(function)
 
     def switches(self) -> dict[str, str]:
         """JAX's."""

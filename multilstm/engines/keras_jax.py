@@ -45,6 +45,10 @@ class KerasJaxEngine(AbstractKerasEngine):
     def make_deterministic(self) -> None:
         """XLA is told by a flag before it starts, in `registry`."""
 
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """JAX's."""
+        return jax_platform.launched(function)
+
     def switches(self) -> dict[str, str]:
         """JAX's."""
         return jax_platform.switches()

@@ -23,7 +23,7 @@ class KerasTensorflowEngine(AbstractKerasEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tensorflow_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> KerasTensorflowProgram:
         """See `AbstractEngine.prepare`."""
@@ -46,6 +46,10 @@ class KerasTensorflowEngine(AbstractKerasEngine):
     def make_deterministic(self) -> None:
         """TensorFlow's op determinism; what has no deterministic kernel raises."""
         tf.config.experimental.enable_op_determinism()
+
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """TensorFlow's."""
+        return tensorflow_platform.launched(function)
 
     def switches(self) -> dict[str, str]:
         """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
@@ -89,7 +93,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
 
     def set_tf32(self, allowed: bool) -> None:
         """See `AbstractKerasProgram.set_tf32`."""
-        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+        tensorflow_platform.set_tf32(allowed)
 
     def kernels(self, entered: Set[str]) -> set[str]:
         """As the graph says, of which cuDNN's operation has no other kernel."""

@@ -43,6 +43,10 @@ class KerasTorchEngine(AbstractKerasEngine):
         """PyTorch's."""
         torch_platform.make_deterministic()
 
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """PyTorch's."""
+        return torch_platform.launched(function)
+
     def switches(self) -> dict[str, str]:
         """PyTorch's."""
         return torch_platform.switches()

@@ -7,10 +7,16 @@ and the operators that PyTorch dispatched do say it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
+from typing import Any
 
 CUDNN, LOOP = "cuDNN", "loop"
 FUSED, UNROLLED = "fused", "unrolled"  # beside LOOP, the paths of Keras
+# In the names of cuDNN's kernels: one launch for all timesteps, or a launch of its own for the gates of each.
+_ALGORITHMS = {
+    "persistent": re.compile(r"RNN_\w*[Pp]ersist"),  # RNN_blockPersist_fp_LSTM
+    "standard": re.compile(r"elemWiseRNNcell|(?:RNN|LSTM)_elementWise"),
+}
 _WHILE = re.compile(r"\bwhile\(|stablehlo\.while")  # XLA's own text, and what JAX gives to it
 
 
@@ -42,6 +48,32 @@ def of_aten(operators: Iterable[str]) -> str:
         if operator in seen:
             return kernel
     return "ATen"
+
+
+def traced(function: Callable[[], Any], start: Callable[[], Any], stop: Callable[[], Any]) -> tuple[Any, bool]:
+    """Calls it while a profiler runs: what it gave, and whether there was one, since some cannot start everywhere."""
+    try:
+        start()
+    except Exception:  # of many kinds: without permission, without a library, or with another profiler at work
+        return function(), False
+    try:
+        return function(), True
+    finally:
+        stop()
+
+
+def with_algorithm(implementation: str, launched: Iterable[str]) -> str:
+    """What computed the LSTMs, with the algorithm of cuDNN that is seen in the names of the kernels that were launched.
+
+    What a framework asks cuDNN for is not what decides: asked for its standard algorithm, it may take persistent
+    kernels. A forward pass may have one and its gradient the other. Nothing is added where no name is cuDNN's.
+    """
+    names = set(launched)
+    seen = [algorithm for algorithm, pattern in _ALGORITHMS.items() if any(map(pattern.search, names))]
+    if not seen:
+        return implementation
+    kernel, *rest = implementation.split(";", 1)
+    return ";".join((f"{kernel}, {CUDNN}'s {' and '.join(seen)} kernels", *rest))
 
 
 def confirmed(entered: Set[str], found: Set[str], loop: str) -> set[str]:

@@ -8,7 +8,7 @@ regularizers are in `reference_activations`, `reference_lstm`, `reference_layers
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -51,6 +51,10 @@ class ReferenceEngine(AbstractEngine):
     def no_gpu(self) -> str:
         """It has no use for one."""
         return "the reference computes in NumPy, on the CPU alone; judge other engines on the GPU"
+
+    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
+        """Nothing runs on a GPU."""
+        return function(), set()
 
     def make_deterministic(self) -> None:
         """It is."""

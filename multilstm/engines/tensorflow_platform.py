@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from multilstm.engines import kernels
-from multilstm.errors import EngineUnavailableError
 
 
 def no_gpu() -> str:
@@ -22,16 +26,24 @@ def no_gpu() -> str:
     return f"TensorFlow {tf.__version__} finds none; see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
 
 
-def use_gpu() -> None:
-    """For whoever computes on TensorFlow's default device: IEEE float32, on a GPU.
+def set_tf32(allowed: bool) -> None:
+    """Whether a GPU may round the factors of float32 products to TF32, in cuDNN too."""
+    tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
-    Raises:
-        EngineUnavailableError: where there is none.
-    """
-    missing = no_gpu()
-    if missing:
-        raise EngineUnavailableError(f"no GPU: {missing}")
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by its profiler."""
+    with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
+        profiler = tf.profiler.experimental
+        value, _ = kernels.traced(function, partial(profiler.start, folder), profiler.stop)
+        spaces = [xplane_pb2.XSpace.FromString(path.read_bytes()) for path in pathlib.Path(folder).rglob("*.xplane.pb")]
+    planes = [plane for space in spaces for plane in space.planes if plane.name.startswith(device)]
+    return value, {
+        plane.event_metadata[event.metadata_id].name
+        for plane in planes
+        for line in plane.lines
+        for event in line.events
+    }
 
 
 def found(concrete: Any) -> set[str]:

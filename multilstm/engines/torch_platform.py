@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multilstm.engines import kernels
 from multilstm.engines.self_test import Operations
-from multilstm.errors import EngineUnavailableError
+
+NAMES = {"cpu": "cpu", "gpu": "cuda"}  # PyTorch's, of our devices
 
 
 def versions() -> dict[str, str]:
@@ -55,18 +58,6 @@ def make_deterministic() -> None:
     torch.use_deterministic_algorithms(True)
 
 
-def use_gpu() -> None:
-    """For whoever computes on PyTorch's, or Keras's default device: IEEE float32, on a GPU.
-
-    Raises:
-        EngineUnavailableError: where there is none.
-    """
-    missing = no_gpu()
-    if missing:
-        raise EngineUnavailableError(f"no GPU: {missing}")
-    set_tf32(False)
-
-
 def ready(value: Any) -> Any:
     """The value, when it is there: a GPU computes while Python goes on."""
     if torch.cuda.is_available():
@@ -96,6 +87,13 @@ def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
 def implementation(function: Callable[[], Any]) -> str:
     """Calls it: the kernel of its LSTMs, by the operators that it dispatched."""
     return kernels.of_aten(watch(function)[1])
+
+
+def launched(function: Callable[[], Any], device: DeviceType = DeviceType.CUDA) -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by PyTorch's profiler."""
+    seen = profile(activities=[getattr(ProfilerActivity, device.name)])
+    value, ran = kernels.traced(lambda: ready(function()), seen.start, seen.stop)
+    return value, {event.name for event in seen.events() if event.device_type == device} if ran else set()
 
 
 def place(tensor: Any) -> str:

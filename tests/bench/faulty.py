@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 
-from multilstm.bench.contestants.base import FORWARD, GRADIENT
+from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant
 from multilstm.bench.contestants.jax_scan import ScanContestant
 
 
-class Faulty:
+class Faulty(AbstractContestant):
     """`multilstm.scan`, but for a fault in what it answers, forward and gradient, or in what it does."""
 
     def __init__(self, forward, gradient):
@@ -68,7 +68,7 @@ def WithoutCuDNN():  # noqa: N802
             x, h_0, c_0, *unpacked, lengths, input_size, hidden_size, num_layers, dropout, bidirectional
         )
 
-    class Contestant:
+    class Contestant(AbstractContestant):
         def prepare(self, problem):
             return KerasJaxContestant().prepare(problem)
 

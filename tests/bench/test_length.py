@@ -15,7 +15,7 @@ def run(*arguments):
     length.app(arguments, exit_on_error=False, result_action="return_value")
 
 
-def test_every_row_says_what_computed_it(tmp_path):
+def test_every_row_says_what_computed_it(tmp_path, capsys):
     run("--timesteps", "20", "600", "--rounds", "1", "--json", str(tmp_path / "r.json"))
     data = json.loads((tmp_path / "r.json").read_text())
     assert data["device"] == "cpu"
@@ -23,6 +23,7 @@ def test_every_row_says_what_computed_it(tmp_path):
     assert cases == [(20, False), (20, True), (600, False), (600, True)]
     assert {row["implementation"] for row in data["rows"]} == {"XLA's loop"}
     assert all(row["seconds"] > 0 for row in data["rows"])
+    assert "computed by XLA's loop" in capsys.readouterr().out.splitlines()
 
 
 def test_without_a_gpu_it_is_an_error_in_one_line(refused, tmp_path):

@@ -26,7 +26,8 @@ def workers(monkeypatch):
             asked[self._name] = self._device, message
             if message["device"] == "gpu" and self._name in without_gpu:
                 raise EngineUnavailableError("no GPU: there is none")
-            return {"seconds": [1.0] * message["steps"], "losses": [0.5] * message["steps"]}
+            steps = message["steps"]
+            return {"seconds": [1.0] * steps, "losses": [0.5] * steps, "implementation": f"kernel of {self._name[:5]}"}
 
         def kill(self):
             pass
@@ -65,6 +66,31 @@ def test_it_is_an_error_if_nobody_finds_a_gpu(workers, tmp_path, capsys):
         run("--device", "gpu", "--json", str(tmp_path / "r.json"))
     assert capsys.readouterr().err.count("skipped ") == len(training.TRAINERS)
     assert not (tmp_path / "r.json").exists()
+
+
+def test_it_says_what_computed_and_for_whom(workers, capsys):
+    run("--steps", "2")
+    lines = capsys.readouterr().out.splitlines()
+    assert "computed by jax-scan: kernel of jax-s" in lines
+    assert "computed by keras-jax, keras-tensorflow, keras-torch: kernel of keras" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("jax-scan", "XLA's loop"),
+        ("keras-jax", "XLA's loop"),
+        ("keras-tensorflow", "tf.while_loop"),
+        ("keras-torch", "ATen"),
+    ],
+)
+def test_the_first_step_of_a_trainer(name, kernel, tmp_path):
+    if ENGINES[name].missing:
+        pytest.skip(f"{', '.join(ENGINES[name].missing)} is not installed")
+    run("--contestant", name, "--steps", "1", "--json", str(tmp_path / "r.json"))
+    found = json.loads((tmp_path / "r.json").read_text())["contestants"][name]
+    assert found["implementation"] == kernel
+    assert found["losses"] == [pytest.approx(0.6957, abs=1e-4)]
 
 
 @pytest.mark.parametrize("name", training.TRAINERS)

@@ -1,5 +1,6 @@
 """A GPU that is missing is said in one line, by every engine and command; no job falls back to the CPU in silence."""
 
+import dataclasses
 import importlib.util
 
 import numpy as np
@@ -95,6 +96,40 @@ def test_results_that_lie_only_partly_on_the_gpu_are_refused(places, monkeypatch
 
     with pytest.raises(WorkerError, match=r"the results lie on the (cpu and gpu|nowhere)"):
         Executor(Pretends()).execute(job("gpu"))
+
+
+def test_the_first_step_on_a_gpu_shows_the_algorithm_of_cudnn():
+    calls = []
+
+    class Pretends(ReferenceEngine):
+        def no_gpu(self):
+            return ""
+
+        def prepare(self, job):
+            program = super().prepare(job)
+            step = program.step
+
+            def there(*arguments):
+                calls.append(arguments)
+                answer = step(*arguments)
+                program.places = {job.device}
+                return answer
+
+            program.step = there
+            return program
+
+        def launched(self, function):
+            return function(), {f"RNN_blockPersist_fp_LSTM, after {len(calls)}"}
+
+    (step,) = job("gpu").steps
+    twice = dataclasses.replace(job("gpu"), steps=(step, step))
+    result = Executor(Pretends()).execute(twice)
+    assert (len(result.answers), len(calls)) == (2, 2)
+    assert result.implementation == "numpy float64, cuDNN's persistent kernels"
+    on_cpu = Executor(Pretends()).execute(dataclasses.replace(twice, device="cpu"))
+    assert on_cpu.implementation == "numpy float64"
+    for one, other in zip(result.answers, on_cpu.answers, strict=True):
+        np.testing.assert_array_equal(one.outputs[0], other.outputs[0])
 
 
 def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():

@@ -142,6 +142,82 @@ def test_what_was_entered_is_confirmed_by_what_was_compiled(entered, found, expe
     assert kernels.confirmed(entered, found, "scan") == expected
 
 
+PERSISTENT = "void RNN_blockPersist_fp_LSTM<float, float, float, 128>(int)"
+STANDARD = "_Z19LSTM_elementWise_fpIfffL18cudnnRNNBiasMode_t2EEviiii"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({PERSISTENT}, "cuDNN, cuDNN's persistent kernels; a plan"),
+        ({STANDARD}, "cuDNN, cuDNN's standard kernels; a plan"),
+        (
+            {"void elemWiseRNNcell<float, float>(int)", "cutlass_80_simt_sgemm"},
+            "cuDNN, cuDNN's standard kernels; a plan",
+        ),
+        ({PERSISTENT, "_Z20LSTM_elementWise_bp1IfffEviiPT_"}, "cuDNN, cuDNN's persistent and standard kernels; a plan"),
+        ({"fusion_19", "loop_add_fusion", "void at::native::vectorized_elementwise_kernel<4>"}, "cuDNN; a plan"),
+        (set(), "cuDNN; a plan"),
+    ],
+    ids=["persistent", "standard", "standard_9", "gradient_of_another", "not_cudnn", "not_traced"],
+)
+def test_the_algorithm_of_cudnn_by_the_kernels_that_were_launched(names, expected):
+    assert kernels.with_algorithm("cuDNN; a plan", names) == expected
+
+
+LAUNCHED = """
+import sys
+from multilstm.engines import PLATFORM_platform as platform
+
+if "PLATFORM" == "jax":
+    import jax.numpy as jnp
+    call, host, known = lambda: jnp.ones((30, 30)) @ jnp.ones((30, 30)), "/host:CPU", "dot"
+elif "PLATFORM" == "torch":
+    import torch
+    call, host, known = lambda: torch.ones(3, 3) @ torch.ones(3, 3), torch.autograd.DeviceType.CPU, "aten::mm"
+else:
+    import tensorflow as tf
+    call, host, known = lambda: tf.matmul(tf.ones((3, 3)), tf.ones((3, 3))), "/host:CPU", "MatMul"
+
+value, names = platform.launched(call, host)
+assert float(value[0][0]) == len(value), value
+assert any(known in name for name in names), names
+value, names = platform.launched(call)
+assert float(value[0][0]) == len(value), value
+print(sorted(names))
+"""
+
+
+@pytest.mark.parametrize(
+    ("platform", "engine"), [("jax", "jax-scan"), ("torch", "torch-lstm"), ("tensorflow", "keras-tensorflow")]
+)
+def test_what_is_launched_is_noted_by_device(platform, engine, tmp_path):
+    """On a CPU its own operations can be seen, and nothing of a GPU; what was asked for is given in any case."""
+    if ENGINES[engine].missing:
+        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    environment = registry.for_process("cpu", ENGINES[engine].environment, os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHED.replace("PLATFORM", platform)], cwd=HERE.parents[1], timeout=120, check=False,
+        capture_output=True, text=True, env={**environment, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr
+    assert list(tmp_path.glob("multilstm-*")) == []
+
+
+def test_without_a_profiler_the_answer_is_given_all_the_same():
+    def cannot():
+        raise RuntimeError("no permission to trace")
+
+    assert kernels.traced(lambda: 3, cannot, cannot) == (3, False)
+
+
+def test_a_profiler_is_stopped_when_what_it_sees_fails():
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        kernels.traced(lambda: 1 // 0, lambda: seen.append("on"), lambda: seen.append("off"))
+    assert seen == ["on", "off"]
+
+
 def test_the_name_of_jaxs_call_is_jaxs():
     source = inspect.getsource(pytest.importorskip("jaxlib.gpu_rnn"))
     assert 'f"{platform}dnn_rnn_ffi"' in source

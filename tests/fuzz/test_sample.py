@@ -7,7 +7,7 @@ from hypothesis import given
 from multilstm.checks import check_batch
 from multilstm.fuzz.sample import Sample, sample_from_json
 from multilstm.fuzz.strategies import LARGEST, draw_samples, largest, samples
-from multilstm.spec import LSTM, Embedding, Masking, Sequential
+from multilstm.spec import LSTM, Embedding, Masking, OrthogonalRegularizer, Sequential
 from multilstm.spec.layers import ACTIVATIONS
 
 MASK = ((True, False, True), (False, True, True))
@@ -69,3 +69,11 @@ def test_what_is_drawn_covers_the_options():
     assert {bool(sample.states) for sample in drawn} == {True, False}
     assert {sample.loss for sample in drawn} == {None, "mean_squared_error", "categorical_crossentropy"}
     assert any(call.initial_state for sample in drawn for call in sample.spec.calls)
+    rows = [
+        sample.spec.weight_shapes[name][0]
+        for sample in drawn
+        for name, regularizer in sample.spec.regularizers.items()
+        if isinstance(regularizer, OrthogonalRegularizer)
+    ]
+    assert rows
+    assert min(rows) > 1

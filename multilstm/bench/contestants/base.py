@@ -7,9 +7,11 @@ import dataclasses
 import importlib
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, final
 
 from multilstm.bench.shapes import Array, Problem, Shape, problem
+from multilstm.engines.kernels import with_algorithm
 from multilstm.errors import EngineUnavailableError
 
 FORWARD, GRADIENT = "forward", "gradient"
@@ -32,19 +34,42 @@ class Run(NamedTuple):
 
 
 class AbstractContestant(abc.ABC):
-    """One framework's LSTM."""
+    """One framework's LSTM.
+
+    Attributes:
+        platform: the module of `multilstm.engines` that knows its framework's devices; None: it has CPUs alone.
+        device: `cpu` or `gpu`, where it computes.
+    """
+
+    platform: ModuleType | None = None
+    device = "cpu"
 
     @abc.abstractmethod
     def prepare(self, problem: Problem) -> dict[str, Run]:
         """What can be timed, by quantity; weights and inputs are already where they are computed with."""
 
+    @final
     def use_gpu(self) -> None:
         """Computes on the GPU from now on, in IEEE float32.
 
         Raises:
             EngineUnavailableError: where there is none, or nothing of this contestant computes on one.
         """
-        raise EngineUnavailableError("it computes on CPUs alone")
+        if self.platform is None:
+            raise EngineUnavailableError("it computes on CPUs alone")
+        missing = self.platform.no_gpu()
+        if missing:
+            raise EngineUnavailableError(f"no GPU: {missing}")
+        self.platform.set_tf32(False)
+        self.device = "gpu"
+
+    @final
+    def launched(self, call: Callable[[], Any]) -> set[str]:
+        """Calls it: the names of the kernels that ran on the GPU meanwhile; none on a CPU."""
+        if self.platform is None or self.device == "cpu":
+            return set()
+        names: set[str] = self.platform.launched(call)[1]
+        return names
 
     @abc.abstractmethod
     def versions(self) -> dict[str, str]:
@@ -80,7 +105,7 @@ class _Service:
             value = run.call()
             first_s[quantity] = time.perf_counter() - start
             answers[quantity] = run.arrays(value)
-            implementations[quantity] = run.implementation()
+            implementations[quantity] = with_algorithm(run.implementation(), self._contestant.launched(run.call))
         return {
             "versions": self._contestant.versions(),
             "answers": answers,

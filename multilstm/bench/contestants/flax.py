@@ -41,8 +41,7 @@ class _Layers(nn.Module):  # type: ignore[misc]
 class FlaxContestant(AbstractContestant):
     """Its weights are a matrix a gate; the input's have no bias."""
 
-    def use_gpu(self) -> None:
-        jax_platform.use_gpu()
+    platform = jax_platform
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         shape = problem.shape

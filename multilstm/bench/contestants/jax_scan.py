@@ -28,11 +28,10 @@ class ScanContestant(AbstractContestant):
         how: whether ragged sequences are given by their `lengths`, or by a `mask`.
     """
 
+    platform = jax_platform
+
     def __init__(self, how: str = "lengths") -> None:
         self._masked = how == "mask"
-
-    def use_gpu(self) -> None:
-        jax_platform.use_gpu()
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [

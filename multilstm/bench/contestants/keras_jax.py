@@ -20,8 +20,7 @@ from multilstm.engines import jax_platform
 class KerasJaxContestant(AbstractContestant):
     """`stateless_call` under `jax.jit`."""
 
-    def use_gpu(self) -> None:
-        jax_platform.use_gpu()
+    platform = jax_platform
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)

@@ -17,11 +17,10 @@ from multilstm.engines import tensorflow_platform
 class KerasTensorflowContestant(AbstractContestant):
     """`kind` is `graph` or `xla`."""
 
+    platform = tensorflow_platform
+
     def __init__(self, kind: str) -> None:
         self._xla = {"graph": False, "xla": True}[kind]
-
-    def use_gpu(self) -> None:
-        tensorflow_platform.use_gpu()
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)

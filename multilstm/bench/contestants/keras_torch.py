@@ -17,17 +17,14 @@ from multilstm.engines import torch_platform
 class KerasTorchContestant(AbstractContestant):
     """Called as a module; gradients by autograd."""
 
-    _device = "cpu"
-
-    def use_gpu(self) -> None:
-        torch_platform.use_gpu()
-        self._device = "cuda"  # Keras's own choice too, where there is one
+    platform = torch_platform
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)
         weights = [variable.value for variable in model.trainable_variables]
-        x, cotangent = (torch.from_numpy(array).to(self._device) for array in (problem.x, problem.cotangent))
-        mask = None if problem.mask is None else torch.from_numpy(problem.mask).to(self._device)
+        device = torch_platform.NAMES[self.device]
+        x, cotangent = (torch.from_numpy(array).to(device) for array in (problem.x, problem.cotangent))
+        mask = None if problem.mask is None else torch.from_numpy(problem.mask).to(device)
 
         def forward() -> Any:
             with torch.no_grad():

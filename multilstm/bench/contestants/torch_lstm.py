@@ -16,15 +16,12 @@ from multilstm.engines import torch_platform
 class TorchLSTMContestant(AbstractContestant):
     """One module for all layers and directions; ragged batches as a packed sequence."""
 
-    _device = "cpu"
-
-    def use_gpu(self) -> None:
-        torch_platform.use_gpu()
-        self._device = "cuda"
+    platform = torch_platform
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         shape = problem.shape
-        x, cotangent = (torch.from_numpy(array).to(self._device) for array in (problem.x, problem.cotangent))
+        device = torch_platform.NAMES[self.device]
+        x, cotangent = (torch.from_numpy(array).to(device) for array in (problem.x, problem.cotangent))
         module = torch.nn.LSTM(
             shape.features,
             shape.units,
