@@ -44,6 +44,27 @@ def test_layers_equal_one_after_another(distance, holes, given, dropped):
     assert distance(stack(LAYERS, X, states, holes, dropout=drops), (x, tuple(last))) == 0
 
 
+MERGED = {
+    "concat": lambda one, other: np.concatenate([one, other], -1),
+    "sum": lambda one, other: one + other,
+    "mul": lambda one, other: one * other,
+    "ave": lambda one, other: (one + other) / 2,
+    None: lambda one, other: (one, other),
+}
+
+
+@pytest.mark.parametrize("merge_mode", MERGED)
+def test_two_directions_are_merged_timestep_by_timestep(distance, mask, merge_mode):
+    """The backward one sees the last timestep first; what it says of it stands last again."""
+    states = PAIRS_OF_STATES[0]
+    turned = None if mask is None else mask[:, ::-1]
+    one, first = lstm(PAIRS[0][0], X, states[0], mask)
+    other, last = lstm(PAIRS[0][1], X[:, ::-1], states[1], turned)
+    merged = MERGED[merge_mode](np.asarray(one), np.asarray(other)[:, ::-1])
+    actual = bidirectional(*PAIRS[0], X, *states, mask, merge_mode)
+    assert distance(actual, (merged, first, last)) < 1e-14
+
+
 @pytest.mark.parametrize("merge_mode", ["concat", "sum"])
 def test_pairs_equal_one_after_another(distance, holes, merge_mode):
     layers = PAIRS if merge_mode == "concat" else [PAIRS[0], (LAYERS[1], LAYERS[1]._replace(bias=None))]
