@@ -163,7 +163,7 @@ def faulty(change):
             return change(self._program.step(kind, batch, states))
 
     class Engine(AbstractEngine):
-        versions = devices = switches = operations = None
+        platform = operations = None
 
         def prepare(self, job):
             return Program(ReferenceEngine().prepare(job))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from functools import partial
 from typing import Any, final
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from multilstm.checks import check_dropout, check_shapes
 from multilstm.engines.kernels import with_algorithm
+from multilstm.engines.platform import Platform
 from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import EngineUnavailableError, InputError, WorkerError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
@@ -73,7 +74,13 @@ class AbstractProgram(abc.ABC):
 
 
 class AbstractEngine(abc.ABC):
-    """One way to execute a spec. Built inside a worker process; imports its framework when it is built."""
+    """One way to execute a spec. Built inside a worker process; imports its framework when it is built.
+
+    Attributes:
+        platform: the module that knows the engine's framework.
+    """
+
+    platform: Platform
 
     @abc.abstractmethod
     def prepare(self, job: Job) -> AbstractProgram:
@@ -83,21 +90,9 @@ class AbstractEngine(abc.ABC):
             UnsupportedError: where this engine cannot execute the spec; the message names what.
         """
 
-    @abc.abstractmethod
     def versions(self) -> dict[str, str]:
         """The versions of the packages that compute."""
-
-    @abc.abstractmethod
-    def devices(self) -> list[str]:
-        """What this process can compute on, the default first: `gpu:0 NVIDIA H200`, `cpu`."""
-
-    @abc.abstractmethod
-    def no_gpu(self) -> str:
-        """Why this process cannot compute on a GPU, and what to do, in one line; empty where it can."""
-
-    @abc.abstractmethod
-    def make_deterministic(self) -> None:
-        """Asks the framework for the same bits from the same numbers; what must be set earlier, `registry` sets."""
+        return self.platform.versions()
 
     @final
     def use(self, device: str) -> None:
@@ -108,18 +103,10 @@ class AbstractEngine(abc.ABC):
         """
         if device != "gpu":
             return
-        missing = self.no_gpu()
+        missing = self.platform.no_gpu()
         if missing:
             raise EngineUnavailableError(f"no GPU: {missing}; or use device 'cpu'")
-        self.make_deterministic()
-
-    @abc.abstractmethod
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """Calls it: what it gave, and the names of the kernels that ran on a GPU meanwhile, by the profiler."""
-
-    @abc.abstractmethod
-    def switches(self) -> dict[str, str]:
-        """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
+        self.platform.make_deterministic()
 
     @abc.abstractmethod
     def operations(self) -> Operations:
@@ -132,7 +119,11 @@ class AbstractEngine(abc.ABC):
     @final
     def facts(self) -> dict[str, Any]:
         """Versions, devices and switches, as JSON data."""
-        return {"versions": self.versions(), "devices": self.devices(), "switches": self.switches()}
+        return {
+            "versions": self.versions(),
+            "devices": self.platform.devices(),
+            "switches": self.platform.switches(),
+        }
 
     @final
     def doctor(self) -> dict[str, Any]:
@@ -189,7 +180,7 @@ class Executor:
                 for name, state in {**states, **batch.states}.items()
             }
             if job.device == "gpu" and not answers:  # the others launch the same, and an update by far too much to note
-                answer, launched = self.engine.launched(partial(program.step, step.kind, batch, states))
+                answer, launched = self.engine.platform.launched(partial(program.step, step.kind, batch, states))
             else:
                 answer = program.step(step.kind, batch, states)
             if program.places != {job.device}:

@@ -1,4 +1,4 @@
-"""JAX as its two engines see it: versions, devices, switches, and the operations of the self-test."""
+"""JAX as its two engines and the benchmarks see it: see `Platform`; and the operations of the self-test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def devices() -> list[str]:
 
 
 def no_gpu() -> str:
-    """See `AbstractEngine.no_gpu`."""
+    """See `Platform`."""
     try:
         jax.devices("gpu")
     except RuntimeError as error:
@@ -72,6 +72,10 @@ def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[
     return value, {
         event.name for plane in planes if plane.name.startswith(device) for line in plane.lines for event in line.events
     }
+
+
+def make_deterministic() -> None:
+    """XLA is told by a flag before it starts, in `registry`."""
 
 
 class Watched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, final
 
@@ -25,6 +25,8 @@ from multilstm.state import State
 class JaxScanEngine(AbstractEngine):
     """`lax.scan` with the gradient derived by hand."""
 
+    platform = jax_platform
+
     def __init__(self) -> None:
         jax_platform.set_tf32(False)
 
@@ -40,29 +42,6 @@ class JaxScanEngine(AbstractEngine):
                 "set JAX_ENABLE_X64=1 before it starts"
             )
         return _Program(job, jax.devices(job.device)[0])
-
-    def versions(self) -> dict[str, str]:
-        """The versions of jax and jaxlib."""
-        return jax_platform.versions()
-
-    def devices(self) -> list[str]:
-        """JAX's."""
-        return jax_platform.devices()
-
-    def no_gpu(self) -> str:
-        """JAX's."""
-        return jax_platform.no_gpu()
-
-    def make_deterministic(self) -> None:
-        """XLA is told by a flag before it starts, in `registry`."""
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """JAX's."""
-        return jax_platform.launched(function)
-
-    def switches(self) -> dict[str, str]:
-        """JAX's."""
-        return jax_platform.switches()
 
     def operations(self) -> Operations:
         """Jitted `jax.numpy`."""

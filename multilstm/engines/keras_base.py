@@ -26,6 +26,7 @@ from multilstm.engines import kernels
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.keras_dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras_model import KerasModel
+from multilstm.engines.platform import Platform
 from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
 from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
@@ -59,11 +60,7 @@ class AbstractKerasEngine(AbstractEngine):
 
     def versions(self) -> dict[str, str]:
         """The versions of Keras and of the backend's packages."""
-        return {"keras": keras.__version__, **self.backend_versions()}
-
-    @abc.abstractmethod
-    def backend_versions(self) -> dict[str, str]:
-        """The versions of the backend's packages."""
+        return {"keras": keras.__version__, **self.platform.versions()}
 
     @abc.abstractmethod
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,6 +83,8 @@ class AbstractKerasEngine(AbstractEngine):
 
 class AbstractKerasProgram(AbstractProgram):
     """A functional Keras model with its loss and optimizer, and every LSTM's sequence and states as extra outputs."""
+
+    platform: Platform
 
     def __init__(self, job: Job) -> None:
         self.spec, self.portable, self._tf32 = job.spec, job.layers == "portable", job.dtype == "tf32"
@@ -199,10 +198,6 @@ class AbstractKerasProgram(AbstractProgram):
     # --- what the backend decides ---
 
     @abc.abstractmethod
-    def set_tf32(self, allowed: bool) -> None:
-        """Whether products of float32 may be rounded to TF32 from now on, in cuDNN too."""
-
-    @abc.abstractmethod
     def place(self, tensor: Any) -> str:
         """Where a tensor lies: `cpu` or `gpu`."""
 
@@ -279,7 +274,7 @@ class AbstractKerasProgram(AbstractProgram):
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
         """Keras's process-wide default dtypes, and the backend's TF32, while this program builds or runs."""
-        self.set_tf32(self._tf32)
+        self.platform.set_tf32(self._tf32)
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         keras.config.set_floatx(self.dtype)
         keras.config.set_dtype_policy(self.policy)

@@ -18,6 +18,7 @@ from multilstm.job import Array, Job
 class KerasJaxEngine(AbstractKerasEngine):
     """Keras's JAX backend. Dots are computed at precision `highest`; float64 is true float64."""
 
+    platform = jax_platform
     backend = "jax"
 
     def __init__(self) -> None:
@@ -30,29 +31,6 @@ class KerasJaxEngine(AbstractKerasEngine):
         """See `AbstractEngine.prepare`."""
         return KerasJaxProgram(job)
 
-    def backend_versions(self) -> dict[str, str]:
-        """JAX and jaxlib."""
-        return jax_platform.versions()
-
-    def devices(self) -> list[str]:
-        """JAX's."""
-        return jax_platform.devices()
-
-    def no_gpu(self) -> str:
-        """JAX's."""
-        return jax_platform.no_gpu()
-
-    def make_deterministic(self) -> None:
-        """XLA is told by a flag before it starts, in `registry`."""
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """JAX's."""
-        return jax_platform.launched(function)
-
-    def switches(self) -> dict[str, str]:
-        """JAX's."""
-        return jax_platform.switches()
-
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Jitted."""
         return jax.jit(function)  # type: ignore[no-any-return]
@@ -61,6 +39,8 @@ class KerasJaxEngine(AbstractKerasEngine):
 @final
 class KerasJaxProgram(AbstractKerasProgram):
     """Variables go in and come out of jitted functions; what Keras does not track does not come out."""
+
+    platform = jax_platform
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -79,10 +59,6 @@ class KerasJaxProgram(AbstractKerasProgram):
         loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=traced)
         _assign(model.non_trainable_variables, other)
         return loss, outputs, gradients
-
-    def set_tf32(self, allowed: bool) -> None:
-        """See `AbstractKerasProgram.set_tf32`."""
-        jax_platform.set_tf32(allowed)
 
     def kernels(self, entered: Set[str]) -> set[str]:
         """As the compiled program says."""

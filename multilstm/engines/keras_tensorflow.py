@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from multilstm.engines import kernels, tensorflow_platform
 from multilstm.engines.keras_base import AbstractKerasEngine, AbstractKerasProgram
@@ -19,6 +17,7 @@ from multilstm.job import Array, Job
 class KerasTensorflowEngine(AbstractKerasEngine):
     """Keras's TensorFlow backend, without TF32 and without XLA (Keras's choice for an LSTM on CPU)."""
 
+    platform = tensorflow_platform
     backend = "tensorflow"
 
     def __init__(self) -> None:
@@ -29,38 +28,6 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         """See `AbstractEngine.prepare`."""
         return KerasTensorflowProgram(job)
 
-    def backend_versions(self) -> dict[str, str]:
-        """TensorFlow."""
-        return {"tensorflow": tf.__version__}
-
-    def devices(self) -> list[str]:
-        """GPUs first, by TensorFlow's index."""
-        gpus = tf.config.list_physical_devices("GPU")
-        names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
-        return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
-
-    def no_gpu(self) -> str:
-        """TensorFlow's."""
-        return tensorflow_platform.no_gpu()
-
-    def make_deterministic(self) -> None:
-        """TensorFlow's op determinism; what has no deterministic kernel raises."""
-        tf.config.experimental.enable_op_determinism()
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """TensorFlow's."""
-        return tensorflow_platform.launched(function)
-
-    def switches(self) -> dict[str, str]:
-        """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
-        return {
-            "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
-            "threads": str(threads or "all"),
-            "deterministic": "on" if is_op_determinism_enabled() else "off",
-            "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
-        }
-
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A tf.function, without XLA."""
         return tf.function(function)  # type: ignore[no-any-return]
@@ -69,6 +36,8 @@ class KerasTensorflowEngine(AbstractKerasEngine):
 @final
 class KerasTensorflowProgram(AbstractKerasProgram):
     """Dimensions that the spec leaves open stay open in the graph, so that a new length is no new trace."""
+
+    platform = tensorflow_platform
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
@@ -90,10 +59,6 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             [tf.constant(array) for array in targets] if kind != "forward" else [],
         )
         return (None if kind == "forward" else loss), outputs, gradients
-
-    def set_tf32(self, allowed: bool) -> None:
-        """See `AbstractKerasProgram.set_tf32`."""
-        tensorflow_platform.set_tf32(allowed)
 
     def kernels(self, entered: Set[str]) -> set[str]:
         """As the graph says, of which cuDNN's operation has no other kernel."""

@@ -17,6 +17,7 @@ from multilstm.job import Array, Job
 class KerasTorchEngine(AbstractKerasEngine):
     """Keras's PyTorch backend, without TF32."""
 
+    platform = torch_platform
     backend = "torch"
 
     def __init__(self) -> None:
@@ -27,30 +28,6 @@ class KerasTorchEngine(AbstractKerasEngine):
         """See `AbstractEngine.prepare`."""
         return KerasTorchProgram(job)
 
-    def backend_versions(self) -> dict[str, str]:
-        """PyTorch."""
-        return torch_platform.versions()
-
-    def devices(self) -> list[str]:
-        """PyTorch's."""
-        return torch_platform.devices()
-
-    def no_gpu(self) -> str:
-        """PyTorch's."""
-        return torch_platform.no_gpu()
-
-    def make_deterministic(self) -> None:
-        """PyTorch's."""
-        torch_platform.make_deterministic()
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """PyTorch's."""
-        return torch_platform.launched(function)
-
-    def switches(self) -> dict[str, str]:
-        """PyTorch's."""
-        return torch_platform.switches()
-
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Nothing is compiled."""
         return function
@@ -59,6 +36,8 @@ class KerasTorchEngine(AbstractKerasEngine):
 @final
 class KerasTorchProgram(AbstractKerasProgram):
     """Nothing is compiled; Keras's fused path is cuDNN on a GPU, or, on a CPU and wherever that fails, a loop."""
+
+    platform = torch_platform
 
     def run(
         self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
@@ -80,10 +59,6 @@ class KerasTorchProgram(AbstractKerasProgram):
             loss.backward()
         weights = [variable.value for variable in self.model.trainable_variables]
         return loss, outputs, [each.grad for each in weights + others]
-
-    def set_tf32(self, allowed: bool) -> None:
-        """See `AbstractKerasProgram.set_tf32`."""
-        torch_platform.set_tf32(allowed)
 
     def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
         """What it dispatches tells the kernel: Keras says nothing where cuDNN fails."""

@@ -8,11 +8,12 @@ regularizers are in `reference_activations`, `reference_lstm`, `reference_layers
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from multilstm.engines import numpy_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference_activations import sigmoid
 from multilstm.engines.reference_layers import Applied, Given, Maybe, apply, within
@@ -30,6 +31,8 @@ from multilstm.training import EPSILON, Optimizer
 class ReferenceEngine(AbstractEngine):
     """Executes every spec; imports nothing but NumPy."""
 
+    platform = numpy_platform
+
     def prepare(self, job: Job) -> ReferenceProgram:
         """A program; float32 jobs compare Masking's mask_value in float32, as any engine that computes in it."""
         layers = tuple(
@@ -39,29 +42,6 @@ class ReferenceEngine(AbstractEngine):
             for layer in job.spec.layers
         )
         return ReferenceProgram(dataclasses.replace(job.spec, layers=layers), job.loss, job.optimizer)
-
-    def versions(self) -> dict[str, str]:
-        """NumPy's version."""
-        return {"numpy": np.__version__}
-
-    def devices(self) -> list[str]:
-        """The CPU, whatever the job's device."""
-        return ["cpu"]
-
-    def no_gpu(self) -> str:
-        """It has no use for one."""
-        return "the reference computes in NumPy, on the CPU alone; judge other engines on the GPU"
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """Nothing runs on a GPU."""
-        return function(), set()
-
-    def make_deterministic(self) -> None:
-        """It is."""
-
-    def switches(self) -> dict[str, str]:
-        """It computes in float64, whatever the job's dtype."""
-        return {"dtype": "float64"}
 
     def operations(self) -> Operations:
         """NumPy's."""

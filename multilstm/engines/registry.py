@@ -40,7 +40,7 @@ _DEVICES = {
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     },
 }
-# The same bits every time; the rest of it is `AbstractEngine.make_deterministic`. Benchmarks do without: it is slower.
+# The same bits every time; the rest of it is `Platform.make_deterministic`. Benchmarks do without: it is slower.
 _DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
 
 

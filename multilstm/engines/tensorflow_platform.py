@@ -1,7 +1,8 @@
-"""TensorFlow as its engine and the benchmarks see it: whether it has a GPU, and what is in its graphs."""
+"""TensorFlow as its engine and the benchmarks see it: see `Platform`; and what is in its graphs."""
 
 from __future__ import annotations
 
+import os
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -9,13 +10,26 @@ from functools import partial
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from multilstm.engines import kernels
 
 
+def versions() -> dict[str, str]:
+    """TensorFlow."""
+    return {"tensorflow": tf.__version__}
+
+
+def devices() -> list[str]:
+    """GPUs first, by TensorFlow's index."""
+    gpus = tf.config.list_physical_devices("GPU")
+    names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
+    return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
+
+
 def no_gpu() -> str:
-    """See `AbstractEngine.no_gpu`."""
+    """See `Platform`."""
     if tf.config.list_physical_devices("GPU"):
         return ""
     if not tf.test.is_built_with_cuda():
@@ -29,6 +43,22 @@ def no_gpu() -> str:
 def set_tf32(allowed: bool) -> None:
     """Whether a GPU may round the factors of float32 products to TF32, in cuDNN too."""
     tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+
+def make_deterministic() -> None:
+    """TensorFlow's op determinism; what has no deterministic kernel raises."""
+    tf.config.experimental.enable_op_determinism()
+
+
+def switches() -> dict[str, str]:
+    """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return {
+        "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
+        "threads": str(threads or "all"),
+        "deterministic": "on" if is_op_determinism_enabled() else "off",
+        "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
+    }
 
 
 def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:

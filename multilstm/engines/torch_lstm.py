@@ -63,6 +63,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 class TorchLSTMEngine(AbstractEngine):
     """Executes specs whose LSTMs `torch.nn.LSTM` can express."""
 
+    platform = torch_platform
+
     def __init__(self) -> None:
         torch_platform.set_tf32(False)
 
@@ -76,30 +78,6 @@ class TorchLSTMEngine(AbstractEngine):
                         f"only {expected!r}; leave the engine torch-lstm out for this model"
                     )
         return TorchLSTMProgram(job)
-
-    def versions(self) -> dict[str, str]:
-        """The version of torch."""
-        return torch_platform.versions()
-
-    def devices(self) -> list[str]:
-        """PyTorch's."""
-        return torch_platform.devices()
-
-    def no_gpu(self) -> str:
-        """PyTorch's."""
-        return torch_platform.no_gpu()
-
-    def make_deterministic(self) -> None:
-        """PyTorch's."""
-        torch_platform.make_deterministic()
-
-    def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """PyTorch's."""
-        return torch_platform.launched(function)
-
-    def switches(self) -> dict[str, str]:
-        """PyTorch's."""
-        return torch_platform.switches()
 
     def operations(self) -> Operations:
         """Eager PyTorch."""

@@ -1,4 +1,4 @@
-"""PyTorch as its two engines see it: versions, devices, switches, and the operations of the self-test."""
+"""PyTorch as its two engines and the benchmarks see it: see `Platform`; and the operations of the self-test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def devices() -> list[str]:
 
 
 def no_gpu() -> str:
-    """See `AbstractEngine.no_gpu`."""
+    """See `Platform`."""
     if torch.cuda.is_available():
         return ""
     if torch.version.cuda is None:

@@ -18,10 +18,10 @@ from multilstm.engines.base import Executor
 from multilstm.engines.registry import ENGINES, load
 from multilstm.engines.trial import trial
 engine = load(ENGINES[sys.argv[1]].target)
-before = engine.switches()["deterministic"]
-engine.make_deterministic()
+before = engine.platform.switches()["deterministic"]
+engine.platform.make_deterministic()
 test, implementation = trial(Executor(engine), "cpu")
-print(json.dumps([before, engine.switches()["deterministic"], dataclasses.asdict(test), implementation]))
+print(json.dumps([before, engine.platform.switches()["deterministic"], dataclasses.asdict(test), implementation]))
 """
 
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import importlib.util
+import types
 
 import numpy as np
 import pytest
 
 from multilstm import LSTM, Sequential, api, parity, run
 from multilstm.cli import main
+from multilstm.engines import numpy_platform
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.engines.registry import ENGINES, for_process
@@ -19,6 +21,11 @@ from multilstm.workers.worker import out_of_memory
 
 SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
 INPUTS = np.ones((2, 3, 1), "f4")
+
+
+def with_gpu(**answers):
+    """The reference's platform as if it had a GPU."""
+    return types.SimpleNamespace(**{**vars(numpy_platform), "no_gpu": lambda: "", **answers})
 
 
 def job(device):
@@ -68,8 +75,7 @@ def test_an_engine_without_a_gpu_says_why_in_one_line(pool, engine):
 
 def test_results_of_another_device_are_refused():
     class Pretends(ReferenceEngine):
-        def no_gpu(self):
-            return ""
+        platform = with_gpu()
 
     with pytest.raises(WorkerError, match="asked to compute on the gpu, and the results lie on the cpu; see"):
         Executor(Pretends()).execute(job("gpu"))
@@ -79,8 +85,7 @@ def test_results_of_another_device_are_refused():
 @pytest.mark.parametrize("places", [{"gpu", "cpu"}, set()], ids=["partly", "nowhere"])
 def test_results_that_lie_only_partly_on_the_gpu_are_refused(places, monkeypatch):
     class Pretends(ReferenceEngine):
-        def no_gpu(self):
-            return ""
+        platform = with_gpu()
 
         def prepare(self, job):
             program = super().prepare(job)
@@ -102,8 +107,7 @@ def test_the_first_step_on_a_gpu_shows_the_algorithm_of_cudnn():
     calls = []
 
     class Pretends(ReferenceEngine):
-        def no_gpu(self):
-            return ""
+        platform = with_gpu(launched=lambda function: (function(), {"RNN_blockPersist_fp_LSTM"}))
 
         def prepare(self, job):
             program = super().prepare(job)
@@ -117,9 +121,6 @@ def test_the_first_step_on_a_gpu_shows_the_algorithm_of_cudnn():
 
             program.step = there
             return program
-
-        def launched(self, function):
-            return function(), {f"RNN_blockPersist_fp_LSTM, after {len(calls)}"}
 
     (step,) = job("gpu").steps
     twice = dataclasses.replace(job("gpu"), steps=(step, step))
@@ -136,11 +137,7 @@ def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
     asked = []
 
     class Counts(ReferenceEngine):
-        def no_gpu(self):
-            return ""
-
-        def make_deterministic(self):
-            asked.append(self)
+        platform = with_gpu(make_deterministic=lambda: asked.append(None))
 
     Counts().use("cpu")
     assert asked == []

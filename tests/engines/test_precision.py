@@ -74,7 +74,7 @@ programs = [engine.prepare(each) for each in (job, gpu)]
 for program in (*programs, *programs):  # the switch is set by each step, since programs of both kinds are kept
     program.load(weights, {}, 0)
     program.step("forward", batch, {})
-    seen.append(engine.switches().get("TF32", engine.switches().get("matmul")))
+    seen.append(engine.platform.switches().get("TF32", engine.platform.switches().get("matmul")))
 print(*seen)
 """
 

@@ -7,11 +7,11 @@ import dataclasses
 import importlib
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NamedTuple, final
 
 from multilstm.bench.shapes import Array, Problem, Shape, problem
 from multilstm.engines.kernels import with_algorithm
+from multilstm.engines.platform import Platform
 from multilstm.errors import EngineUnavailableError
 
 FORWARD, GRADIENT = "forward", "gradient"
@@ -41,7 +41,7 @@ class AbstractContestant(abc.ABC):
         device: `cpu` or `gpu`, where it computes.
     """
 
-    platform: ModuleType | None = None
+    platform: Platform | None = None
     device = "cpu"
 
     @abc.abstractmethod
@@ -68,8 +68,7 @@ class AbstractContestant(abc.ABC):
         """Calls it: the names of the kernels that ran on the GPU meanwhile; none on a CPU."""
         if self.platform is None or self.device == "cpu":
             return set()
-        names: set[str] = self.platform.launched(call)[1]
-        return names
+        return self.platform.launched(call)[1]
 
     @abc.abstractmethod
     def versions(self) -> dict[str, str]:
