@@ -11,7 +11,6 @@ saved engine's own rounding comes on top.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
@@ -33,8 +32,9 @@ from multilstm.catalogue import catalogue, select
 from multilstm.cli import Path, run
 from multilstm.compare import Comparison, tolerance
 from multilstm.environment import environment
-from multilstm.errors import InputError, MultilstmError, UnsupportedError, UsageError, WorkerError, choice
+from multilstm.errors import InputError, MultilstmError, UnsupportedError, WorkerError
 from multilstm.parts import Options, Quantities, collect, execute, parts, rounded, rounded_step, weights_of
+from multilstm.patterns import matching
 from multilstm.report.data import Cell, Report, check_writable, write_text
 from multilstm.report.terminal import show
 from multilstm.suite import compare_all, suite_pool
@@ -136,11 +136,8 @@ def compare(
     if json is not None:
         check_writable(json)
     about, saved = load(file)
-    names = list(dict.fromkeys(key[0] for key in saved))
-    for pattern in case:
-        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            raise UsageError(f"{file}: {choice('case', pattern, names)}")
-    keys = [key for key in saved if not case or any(fnmatch.fnmatchcase(key[0], pattern) for pattern in case)]
+    names = matching("case", case, list(dict.fromkeys(key[0] for key in saved)))
+    keys = [key for key in saved if key[0] in names]
     engines, skipped, facts = available(engine, device)
     options = Options(engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol)
     start, cells = time.perf_counter(), []

@@ -6,7 +6,6 @@ only contestants whose answers agree are timed.
 
 from __future__ import annotations
 
-import fnmatch
 import json as jsonlib
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,8 @@ from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, 
 from multilstm.bench.shapes import SHAPES, Shape
 from multilstm.cli import Names, Path, run
 from multilstm.environment import environment
-from multilstm.errors import EngineUnavailableError, UsageError, choice
+from multilstm.errors import EngineUnavailableError, UsageError
+from multilstm.patterns import matching
 from multilstm.report.data import check_writable, write_text
 from multilstm.report.terminal import printable
 
@@ -161,12 +161,8 @@ def _follow(text: str) -> None:
 
 
 def _shapes(patterns: Sequence[str]) -> list[Shape]:
-    for pattern in patterns:
-        if not any(fnmatch.fnmatchcase(shape.name, pattern) for shape in SHAPES):
-            raise UsageError(choice("shape", pattern, [shape.name for shape in SHAPES]))
-    return [
-        shape for shape in SHAPES if not patterns or any(fnmatch.fnmatchcase(shape.name, each) for each in patterns)
-    ]
+    shapes = {shape.name: shape for shape in SHAPES}
+    return [shapes[name] for name in matching("shape", patterns, shapes.keys())]
 
 
 def _contestants(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:

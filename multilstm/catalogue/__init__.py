@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from multilstm.case import Case
 from multilstm.catalogue.gpu import gpu
@@ -20,7 +19,7 @@ from multilstm.catalogue.options import options
 from multilstm.catalogue.peers import peers
 from multilstm.catalogue.seeds import seeds
 from multilstm.catalogue.sweep import sweep
-from multilstm.errors import UsageError, choice
+from multilstm.patterns import matching
 
 
 @functools.cache
@@ -55,13 +54,7 @@ def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
     if not patterns and not full:
         return seeds()
     cases = catalogue(full)
-    chosen: set[str] = set()
-    for pattern in patterns or ("*",):
-        found = {pattern} & cases.keys() or {name for name in cases if fnmatchcase(name, pattern)}
-        if not found:
-            raise UsageError(choice("case", pattern, _shown(cases)))
-        chosen |= found
-    return tuple(case for name, case in cases.items() if name in chosen)
+    return tuple(cases[name] for name in matching("case", patterns, cases.keys(), _shown(cases)))
 
 
 def _shown(cases: Mapping[str, Case]) -> list[str]:
