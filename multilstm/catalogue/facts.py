@@ -38,6 +38,7 @@ FACTS = {
     "one_state_for_all": "the initial state is given once for the whole batch",
     "batch_of_one": "the model's batch size is 1",
     "fixed_timesteps": "the model's Input fixes the number of timesteps",
+    "selu": "it has the activation selu",
     "gelu_or_leaky_relu": "it has one of these activations",
     "hard_sigmoid_or_softplus": "it has one of these activations",
     "regularizer": "it has a regularizer L1, L2 or L1L2",
@@ -200,6 +201,7 @@ def _arguments(layer: Layer) -> set[str]:
     regularizers = {type(value).__name__ for value in vars(layer).values() if isinstance(value, Regularizer)}
     facts = {
         "biased": layer.trainable and getattr(layer, "use_bias", False),
+        "selu": activations & {"selu"},
         "gelu_or_leaky_relu": activations & {"gelu", "leaky_relu"},
         "hard_sigmoid_or_softplus": activations & {"hard_sigmoid", "softplus"},
         "regularizer": regularizers & {"L1", "L2", "L1L2"},

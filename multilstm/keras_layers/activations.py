@@ -1,7 +1,7 @@
 """Activations that are computed in the dtype of their tensor on every backend, by Keras's names and formulas.
 
-Plain Keras rounds a constant of these to float32 on some backend, or goes another way far from 0. The formulas are
-those of Keras's documentation (https://keras.io/api/layers/activations/).
+Plain Keras rounds a constant of these to float32 on some backend, goes another way far from 0, or has another
+derivative at 0, where it is taken from the left here. The formulas are those of Keras's documentation (https://keras.io/api/layers/activations/).
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ def leaky_relu(x: Any) -> Any:
 
 
 @_registered  # type: ignore[untyped-decorator]
+def selu(x: Any) -> Any:
+    """`scale * x` where it is positive, and else `scale * alpha * (exp(x) - 1)`."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    negative = ops.where(x > 0, ops.zeros_like(x), x)  # whose exponential overflows nowhere, in no gradient either
+    return scale * ops.where(x > 0, x, alpha * ops.expm1(negative))
+
+
+@_registered  # type: ignore[untyped-decorator]
 def hard_sigmoid(x: Any) -> Any:
     """`relu6(x + 3) / 6`."""
     return ops.relu6(x + 3.0) / 6.0
@@ -36,4 +44,6 @@ def hard_sigmoid(x: Any) -> Any:
 @_registered  # type: ignore[untyped-decorator]
 def softplus(x: Any) -> Any:
     """`log(exp(x) + 1)`, for large x too."""
-    return ops.logaddexp(x, ops.zeros_like(x))
+    zeros = ops.zeros_like(x)
+    above, below = ops.where(x > 0, x, zeros), ops.where(x > 0, zeros, x)  # logaddexp has a kink at 0 on TensorFlow
+    return ops.where(x > 0, above + ops.log1p(ops.exp(-above)), ops.log1p(ops.exp(below)))

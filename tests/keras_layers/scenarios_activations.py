@@ -2,16 +2,26 @@
 
 import keras
 import numpy as np
-from harness import fill, normal, numpy, scenario, weights
+from harness import compiled, fill, normal, numpy, scenario, weights
 
 from multilstm.keras_layers import LSTM, activations
 
-NAMES = ("gelu", "leaky_relu", "hard_sigmoid", "softplus")
+NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")
 
 
 def values():
     """From -30 to 30, the kinks at -3, 0 and 3 among them."""
     return np.linspace(-30.0, 30.0, 241)
+
+
+def slopes(function, x):
+    """The derivative at every x, as a step of gradient descent on the sum sees it."""
+    layer = keras.layers.Dense(x.size, function, use_bias=False)
+    model = keras.Sequential([keras.Input((1,)), layer])
+    layer.set_weights([x[None]])
+    compiled(model, keras.optimizers.SGD(1.0), lambda _, outputs: keras.ops.sum(outputs))
+    model.train_on_batch(np.ones((1, 1)), np.ones((1, x.size)))
+    return x - layer.get_weights()[0][0]
 
 
 @scenario("float64")
@@ -21,6 +31,8 @@ def portable_activations():
     for name in NAMES:
         found[name] = numpy(getattr(activations, name)(keras.ops.convert_to_tensor(x)))
         found[f"{name}_plain"] = numpy(getattr(keras.activations, name)(keras.ops.convert_to_tensor(x)))
+        found[f"{name}_slopes"] = slopes(getattr(activations, name), x)
+        found[f"{name}_plain_slopes"] = slopes(getattr(keras.activations, name), x)
     lstm = LSTM(4, activations.gelu, activations.hard_sigmoid, name="lstm")
     model = fill(keras.Sequential([keras.Input((4, 3)), lstm]))
     again = keras.models.model_from_json(model.to_json())

@@ -6,7 +6,7 @@ import pytest
 from multilstm.engines.reference_activations import FUNCTIONS
 from multilstm.spec import LSTM, Sequential
 
-NAMES = ("gelu", "leaky_relu", "hard_sigmoid", "softplus")
+NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")
 INEXACT = {("gelu", "tensorflow"), ("leaky_relu", "tensorflow"), ("softplus", "torch")}  # hard_sigmoid: its gradient
 
 
@@ -14,6 +14,24 @@ INEXACT = {("gelu", "tensorflow"), ("leaky_relu", "tensorflow"), ("softplus", "t
 def test_exact_in_float64(ran, name):
     found = ran("portable_activations")
     np.testing.assert_allclose(found[name], FUNCTIONS[name].forward(found["x"]), rtol=1e-15, atol=4e-15, strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_derivative_is_exact_in_float64_and_from_the_left_at_a_kink(ran, name):
+    found = ran("portable_activations")
+    x, ones = found["x"], np.ones_like(found["x"])
+    assert 0.0 in x
+    desired = FUNCTIONS[name].pullback(x, FUNCTIONS[name].forward(x), ones)
+    np.testing.assert_allclose(found[f"{name}_slopes"], desired, 0, 1e-14, strict=True)
+
+
+def test_plain_selu_has_another_derivative_at_0_on_tensorflow(ran, backend):
+    found = ran("portable_activations")
+    (slope,) = found["selu_plain_slopes"][found["x"] == 0]
+    assert (slope < 1.1) == (backend == "tensorflow"), (
+        slope,
+        "fixed upstream, remove the row and what ours does about it",
+    )
 
 
 def test_saved_and_loaded_in_an_lstm(ran, reference, arrays):
