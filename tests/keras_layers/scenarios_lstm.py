@@ -240,6 +240,25 @@ def initial_state():
 
 
 @scenario()
+def mask_from_below_beside_states():
+    """A mask that only Masking knows of, where initial states are given: in a model, and with tensors."""
+    h, c = normal(BATCH, UNITS, seed=5), normal(BATCH, UNITS, seed=6)
+    x = data()[0]
+    mask = np.arange(TIMESTEPS) < np.array([[TIMESTEPS - 1 - row % 2] for row in range(BATCH)])
+    x[~mask] = 0
+    sequences = keras.Input((TIMESTEPS, FEATURES))
+    given = [keras.Input((UNITS,)), keras.Input((UNITS,))]
+    lstm, masking = LSTM(UNITS), keras.layers.Masking()
+    model = fill(keras.Model([sequences, *given], lstm(masking(sequences), initial_state=given)))
+    return {
+        "model": model.predict([x, h, c], verbose=0),
+        "tensors": numpy(lstm(masking(x), initial_state=[h, c])),
+        "given": numpy(lstm(x, mask=mask, initial_state=[h, c])),
+        "without": numpy(lstm(x, initial_state=[h, c])),
+    }
+
+
+@scenario()
 def stateless_is_plain():
     """Without state nothing is changed: bit for bit what Keras's own layer gives, dropout and all."""
     found = {}

@@ -28,10 +28,8 @@ def test_the_derivative_is_exact_in_float64_and_from_the_left_at_a_kink(ran, nam
 def test_plain_selu_has_another_derivative_at_0_on_tensorflow(ran, backend):
     found = ran("portable_activations")
     (slope,) = found["selu_plain_slopes"][found["x"] == 0]
-    assert (slope < 1.1) == (backend == "tensorflow"), (
-        slope,
-        "fixed upstream, remove the row and what ours does about it",
-    )
+    fixed = "fixed upstream, remove the row and what ours does about it"
+    assert (slope < 1.1) == (backend == "tensorflow"), (slope, fixed)
 
 
 def test_saved_and_loaded_in_an_lstm(ran, reference, arrays):

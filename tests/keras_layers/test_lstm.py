@@ -198,6 +198,13 @@ def test_initial_state_given_by_the_graph(ran, reference, arrays):
     close(found["carried"], judge.predict(found["x"]))
 
 
+def test_a_mask_from_below_acts_beside_given_states(ran):
+    found = ran("mask_from_below_beside_states")
+    close(found["model"], found["given"])
+    close(found["tensors"], found["given"])
+    assert np.abs(found["without"] - found["given"]).max() > 0.01
+
+
 def test_without_state_it_is_keras_own_layer_to_the_bit(ran, arrays):
     found = ran("stateless_is_plain")
     for ours, plain in zip(arrays(found, "ours"), arrays(found, "plain"), strict=True):
