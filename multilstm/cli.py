@@ -194,7 +194,7 @@ def parity(
     show(report, console, verbose)
     if shrink is not None and report.failures:
         from multilstm.fuzz import shrink_failures
-        from multilstm.report.terminal import show_campaign
+        from multilstm.fuzz.rendering import show_campaign
 
         show_campaign(shrink_failures(cases, cells, options, shrink, _say), shrink, console)
     if not report.cells:
@@ -236,7 +236,7 @@ def fuzz(
 
     from multilstm.api import available
     from multilstm.fuzz import open_campaign, run_campaign
-    from multilstm.report.terminal import show_campaign
+    from multilstm.fuzz.rendering import show_campaign
 
     try:
         from multilstm.fuzz.strategies import draw_samples

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +12,6 @@ from rich.table import Table
 from multilstm.compare.comparison import AGREES, VERDICTS
 from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.report.data import Cell, Report, weakest
-
-if TYPE_CHECKING:
-    from multilstm.fuzz import Campaign
 
 ASPECTS = {
     "counts": EXACT,
@@ -55,7 +51,7 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     _legend(report, console)
     _failures(report, console)
     for engine, reason in report.skipped.items():
-        console.print(f"[yellow]skipped[/] {engine}: {_shown(reason)}", highlight=False)
+        console.print(f"[yellow]skipped[/] {engine}: {shown(reason)}", highlight=False)
     shortened: dict[str, list[str]] = {}
     ran = {cell.case for cell in report.cells}
     for case, how in report.shortened.items():
@@ -64,7 +60,7 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     for how, cases in shortened.items():
         which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
         whole = "it" if len(cases) == 1 else "them"
-        console.print(f"[dim]shortened[/] {_shown(which)}: {_shown(how)} (--full runs {whole} whole)", highlight=False)
+        console.print(f"[dim]shortened[/] {shown(which)}: {shown(how)} (--full runs {whole} whole)", highlight=False)
     _implementations(report, console)
     _known(report, console)
     _touches(report, console)
@@ -83,7 +79,7 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
         program = re.match(r"seed\d+|(optimizer|option|size|sweep|model|issue|peer|gpu)(?=-)", cell.case)
         groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
     for name, group in groups.items():
-        label = _shown(name)
+        label = shown(name)
         for aspect, kinds in ASPECTS.items():
             found = [cell for cell in group if cell.kind in kinds]
             if not found:
@@ -135,27 +131,11 @@ def _failures(report: Report, console: Console) -> None:
     said: set[str] = set()  # all forward quantities of a case share an explanation
     for (engine, case, dtype, _), found in list(lines.items())[:FAILURES_SHOWN]:
         first, count = found[0].comparison, f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        console.print(
-            f"[bold red]x[/] {engine} {_shown(case)} {dtype}: {_shown(first.message)}{count}", highlight=False
-        )
+        console.print(f"[bold red]x[/] {engine} {shown(case)} {dtype}: {shown(first.message)}{count}", highlight=False)
         why = f"{engine} {case} {dtype} {first.explanation}"
         if first.explanation and why not in said:
             said.add(why)
-            console.print(f"  {_shown(first.explanation)}", highlight=False)
-
-
-def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
-    """Prints what a campaign of `multilstm fuzz` did and found."""
-    console.print()
-    for name, finding in campaign.findings.items():
-        title, count = _shown(finding["title"]), _count(finding["samples"], "model")
-        where = _shown(f"{folder}/{name}.py")
-        console.print(f"[bold red]x[/] {finding['engine']}, {count}: {title} -> {where}", highlight=False)
-    if campaign.ran:
-        ran = ", ".join(f"{engine} {count:,}" for engine, count in campaign.ran.items())
-        verdict = "[bold red]they do not agree[/]" if campaign.findings else "[bold green]all agree[/]"
-        done = f"{_count(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
-        console.print(f"{done}: {verdict}", highlight=False)
+            console.print(f"  {shown(first.explanation)}", highlight=False)
 
 
 def _implementations(report: Report, console: Console) -> None:
@@ -167,8 +147,8 @@ def _implementations(report: Report, console: Console) -> None:
     for (engine, implementation), cases in ran.items():
         style = "yellow" if "loop" in implementation or "cuDNN" not in implementation else "dim"
         some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")
-        where = f"{_count(len(cases), 'case')} ({_shown(some)})"
-        console.print(f"[{style}]ran[/] {engine}: {_shown(implementation)}: {where}", highlight=False)
+        where = f"{counted(len(cases), 'case')} ({shown(some)})"
+        console.print(f"[{style}]ran[/] {engine}: {shown(implementation)}: {where}", highlight=False)
 
 
 def _known(report: Report, console: Console) -> None:
@@ -179,7 +159,7 @@ def _known(report: Report, console: Console) -> None:
             row = cell.comparison.message.split(" (")[0]
             rows.setdefault(row, set()).add(cell.engine)
     for row, engines in rows.items():
-        console.print(f"[yellow]known[/] {', '.join(sorted(engines))}: {_shown(row)}", highlight=False)
+        console.print(f"[yellow]known[/] {', '.join(sorted(engines))}: {shown(row)}", highlight=False)
 
 
 def _touches(report: Report, console: Console) -> None:
@@ -191,13 +171,13 @@ def _touches(report: Report, console: Console) -> None:
         if touch["severity"] == "low":
             continue
         engines = ", ".join(touch["engines"])
-        at = f" at {_shown(', '.join(touch['layers']))}" if touch["layers"] else ""
+        at = f" at {shown(', '.join(touch['layers']))}" if touch["layers"] else ""
         style = "bold red" if touch["severity"] == "high" else "yellow"
-        console.print(f"[{style}]{engines}[/]{at}: {_shown(touch['title'])}", highlight=False)
-        console.print(f"    {_shown(touch['consequence'])} [green]{_shown(touch['advice'])}[/]", highlight=False)
+        console.print(f"[{style}]{engines}[/]{at}: {shown(touch['title'])}", highlight=False)
+        console.print(f"    {shown(touch['consequence'])} [green]{shown(touch['advice'])}[/]", highlight=False)
     low = [touch["title"] for touch in report.touches if touch["severity"] == "low"]
     if low:
-        console.print(f"[dim]and in corners: {_shown('; '.join(low))} (more with --json)[/]", highlight=False)
+        console.print(f"[dim]and in corners: {shown('; '.join(low))} (more with --json)[/]", highlight=False)
 
 
 def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
@@ -215,8 +195,8 @@ def _sum(report: Report, engines: Sequence[str], console: Console) -> None:
     if not report.cells:
         verdict = "[bold red]nothing was compared[/]"
     console.print(
-        f"{_count(cases, 'case')} on {_count(len(engines), 'engine')} in {report.seconds:.0f} s: {agreed:,} of "
-        f"{_count(len(report.cells), 'quantity', 'quantities')} agree: {verdict}",
+        f"{counted(cases, 'case')} on {counted(len(engines), 'engine')} in {report.seconds:.0f} s: {agreed:,} of "
+        f"{counted(len(report.cells), 'quantity', 'quantities')} agree: {verdict}",
         highlight=False,
     )
 
@@ -226,10 +206,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
-def _shown(text: str) -> str:
-    """The same, and no markup of Rich's."""
+def shown(text: str) -> str:
+    """The same on one line, and no markup of Rich's."""
     return escape(printable(text).replace("\n", "\\n"))
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number of things, such as `2,020 models`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
