@@ -11,7 +11,7 @@ import math
 import pathlib
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,14 @@ def ratio_by_round(
     found = {row.contestant: row.samples for row in rows if (row.shape, row.quantity) == (shape, quantity)}
     pairs = zip(found.get(contestant, []), found.get(base, []), strict=False)
     return [statistics.median(one) / statistics.median(other) for one, other in pairs]
+
+
+def computed_by(kernels: Mapping[str, str]) -> list[str]:
+    """A line for those that the same kernel computed; `kernels` is what computed, by name."""
+    names: dict[str, list[str]] = {}
+    for name, kernel in kernels.items():
+        names.setdefault(kernel, []).append(name)
+    return [f"computed by {', '.join(who)}: {kernel}" for kernel, who in names.items()]
 
 
 def geometric_mean(values: Sequence[float]) -> float:

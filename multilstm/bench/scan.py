@@ -17,7 +17,7 @@ from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS, contestant_row
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
-from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round, without_gpu
+from multilstm.bench.measure import JUDGE, Row, computed_by, geometric_mean, measure, ratio, ratio_by_round, without_gpu
 from multilstm.bench.shapes import SHAPES, Shape
 from multilstm.cli import Names, Path, run
 from multilstm.environment import environment
@@ -131,7 +131,7 @@ def show(rows: Sequence[Row], shapes: Sequence[Shape], names: Sequence[str], con
 
 def implementations(rows: Sequence[Row]) -> list[str]:
     """A line for the contestants that the same kernel computed; where one had several, the rarer ones by shape."""
-    lines: dict[str, list[str]] = {}
+    told: dict[str, str] = {}
     for name in dict.fromkeys(row.contestant for row in rows):
         ran: dict[str, list[str]] = {}
         for row in rows:
@@ -139,9 +139,8 @@ def implementations(rows: Sequence[Row]) -> list[str]:
                 ran.setdefault(row.implementation, []).append(f"{row.shape} {row.quantity}")
         if ran:
             common, *others = sorted(ran, key=lambda kernel: -len(ran[kernel]))
-            told = "; ".join([common, *(f"but {kernel}: {', '.join(ran[kernel])}" for kernel in others)])
-            lines.setdefault(told, []).append(name)
-    return [f"computed by {', '.join(who)}: {told}" for told, who in lines.items()]
+            told[name] = "; ".join([common, *(f"but {kernel}: {', '.join(ran[kernel])}" for kernel in others)])
+    return computed_by(told)
 
 
 def _cell(rows: Sequence[Row], shape: str, quantity: str, name: str) -> str:

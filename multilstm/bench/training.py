@@ -24,6 +24,7 @@ from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import load
+from multilstm.bench.measure import computed_by
 from multilstm.case import Case
 from multilstm.catalogue import select
 from multilstm.cli import Names, Path, run
@@ -133,11 +134,8 @@ def show(found: dict[str, dict[str, Any]], console: Console) -> None:
     apart = float(np.abs(curves - curves[0]).max())
     verdict = "agree" if apart <= LOSS_TOLERANCE else "DISAGREE"
     console.print(f"losses {verdict}: at most {apart:.1e} apart")
-    computed: dict[str, list[str]] = {}
-    for name, each in found.items():
-        computed.setdefault(each["implementation"], []).append(name)
-    for implementation, names in computed.items():
-        console.print(printable(f"computed by {', '.join(names)}: {implementation}"), markup=False, soft_wrap=True)
+    for line in computed_by({name: each["implementation"] for name, each in found.items()}):
+        console.print(printable(line), markup=False, soft_wrap=True)
 
 
 def serve(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

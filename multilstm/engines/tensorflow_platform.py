@@ -11,7 +11,6 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from multilstm.engines import kernels
 
@@ -63,6 +62,8 @@ def switches() -> dict[str, str]:
 
 def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:
     """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by its profiler."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         profiler = tf.profiler.experimental
         value, _ = kernels.traced(function, partial(profiler.start, folder), profiler.stop)

@@ -2,14 +2,13 @@
 
 import dataclasses
 import importlib.util
-import types
 
 import numpy as np
 import pytest
+from pretended_gpu import with_gpu
 
 from multilstm import LSTM, Sequential, api, parity, run
 from multilstm.cli import main
-from multilstm.engines import numpy_platform
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import ReferenceEngine
 from multilstm.engines.registry import ENGINES, for_process
@@ -21,11 +20,6 @@ from multilstm.workers.worker import out_of_memory
 
 SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
 INPUTS = np.ones((2, 3, 1), "f4")
-
-
-def with_gpu(**answers):
-    """The reference's platform as if it had a GPU."""
-    return types.SimpleNamespace(**{**vars(numpy_platform), "no_gpu": lambda: "", **answers})
 
 
 def job(device):

@@ -30,7 +30,7 @@ HERE = pathlib.Path(__file__).parent
 @pytest.fixture
 def engine(monkeypatch):
     """Registers an engine of engines.py under the name `test`."""
-    path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH"))))
     monkeypatch.setenv("PYTHONPATH", path)
 
     def register(name: str) -> str:
