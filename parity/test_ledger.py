@@ -23,7 +23,7 @@ from multilstm.catalogue.ledger import ledger, release
 HERE = pathlib.Path(__file__).parent
 BACKENDS = ("tensorflow", "jax", "torch")
 ROWS = {row.id: row for row in ledger()}
-# After these a process is not as it was: Keras on JAX has lost weights, or an array of JAX's has another dtype.
+# After these a process that uses JAX is not as it was: Keras has lost weights, or an array has another dtype.
 ALONE = ("exception_in_predict_loses_weights", "float64_without_x64", "xla_cpu_vmapped_gradient")
 
 
@@ -39,7 +39,7 @@ MENDED = [(f"keras-{backend}", row.id) for row in ROWS.values() if row.mended_by
 
 
 class Runs:
-    """One process for all reproducers of a backend that collected tests ask for, and one for each of `ALONE`.
+    """One process for all reproducers of a backend that collected tests ask for; on JAX one more for each of `ALONE`.
 
     Two processes run at a time, and all of them in the background.
     """
@@ -48,7 +48,7 @@ class Runs:
         self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
         groups = {}
         for engine, row, portable in asked:
-            groups.setdefault((engine, row if row in ALONE else None, portable), []).append(row)
+            groups.setdefault(self.key(engine, row, portable), []).append(row)
         self.found = {
             key: self.threads.submit(self.run, key[0].removeprefix("keras-"), rows, key[2])
             for key, rows in groups.items()
@@ -56,7 +56,12 @@ class Runs:
         }
 
     def of(self, engine, row, portable=False):
-        return self.found[engine, row if row in ALONE else None, portable].result()[row]
+        return self.found[self.key(engine, row, portable)].result()[row]
+
+    @staticmethod
+    def key(engine, row, portable):
+        """What runs in one process."""
+        return engine, row if row in ALONE and engine == "keras-jax" else None, portable
 
     def run(self, backend, rows, portable=False, **environment):
         out = self.folder / f"{backend}-{portable}-{rows[0]}.json"

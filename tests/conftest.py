@@ -1,5 +1,6 @@
-"""What several tests ask: Keras's own answer to a question."""
+"""What several tests ask: Keras's own answer to a question, and workers that outlive a call."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -7,6 +8,37 @@ import subprocess
 import sys
 
 import pytest
+
+from multilstm import api, suite
+from multilstm.workers import WorkerPool
+
+
+class KeptPool(WorkerPool):
+    """A pool that knows whether it was closed, as it is after an error."""
+
+    closed = False
+
+    def close(self):
+        self.closed = True
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def kept_workers():
+    """In a module's tests all calls of `run` and `parity` share one process an engine; users' calls start their own."""
+    pools = []
+
+    def kept(*_):
+        if not pools or pools[-1].closed:
+            pools.append(KeptPool(threads=1, parallel=2))
+        return contextlib.nullcontext(pools[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "WorkerPool", kept)
+        patch.setattr(suite, "suite_pool", kept)
+        yield
+    for pool in pools:
+        pool.close()
 
 
 @pytest.fixture(scope="session")

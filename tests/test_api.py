@@ -21,6 +21,8 @@ from multilstm import (
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import InputError, ParityError, UsageError
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 SPEC = Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], input_shape=(None, 5))
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 5)).astype("f4")

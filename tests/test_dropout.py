@@ -20,6 +20,8 @@ from multilstm.parts import Options
 from multilstm.suite import run_suite
 from multilstm.weights import discriminating_weights
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
 KERAS = [name for name in INSTALLED if name.startswith("keras-")]
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4

@@ -12,6 +12,8 @@ from multilstm.scan import model
 from multilstm.spec import Bidirectional, Embedding, Masking
 from multilstm.weights import discriminating_weights
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 EPS = {"mixed_bfloat16": 2**-7, "mixed_float16": 2**-10}
 JUDGED = [name for name, row in ENGINES.items() if name != "reference" and not row.witness]
 BATCH, TIMESTEPS = 5, 9

@@ -34,7 +34,7 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
     of_options = (*options(full), *sweep(full), *models(full), *issues(full), *gpu(full))
-    for case in (*seeds(full), *of_options, *optimizers(), *of_peers):
+    for case in (*seeds(full), *of_options, *optimizers(full), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case

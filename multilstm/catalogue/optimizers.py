@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from multilstm.case import Case, Fit
+from multilstm.catalogue.drawn import shortened
 from multilstm.catalogue.recipes import Tokens
 from multilstm.schedules import (
     CosineDecay,
@@ -43,9 +44,10 @@ RULES: dict[str, tuple[type[Optimizer], float, tuple[dict[str, Any], ...]]] = {
 }
 
 
-def optimizers() -> tuple[Case, ...]:
-    """The 16 cases."""
-    return tuple(_case(a, b) for a in range(4) for b in range(4))
+def optimizers(full: bool = False) -> tuple[Case, ...]:
+    """The 16 cases; unless `full`, with gradients and training in float64 alone."""
+    cases = (_case(a, b) for a in range(4) for b in range(4))
+    return tuple(case if full else shortened(case, trained=True) for case in cases)
 
 
 def _case(a: int, b: int) -> Case:

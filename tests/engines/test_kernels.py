@@ -19,6 +19,8 @@ from multilstm.spec import LSTM, Bidirectional, Dense, Sequential
 from multilstm.weights import discriminating_weights
 from multilstm.workers import WorkerPool
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 HERE = pathlib.Path(__file__).parent
 HLO = """
   %c = (f32[2,5,4]{2,1,0}, u8[64]{0}) custom-call(%x, %w), custom_call_target="cudnn_rnn_ffi", backend_config={}
