@@ -16,10 +16,11 @@ import pytest
 
 from multilstm.api import available
 from multilstm.catalogue import select
+from multilstm.catalogue.seeds import PROGRAMS
 from multilstm.job import DEVICES, MIXED
 from multilstm.parts import PARTS, Options
 from multilstm.report.data import Cell
-from multilstm.suite import run_suite
+from multilstm.suite import run_suite, suite_pool
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
@@ -69,7 +70,7 @@ def engines(request: pytest.FixtureRequest) -> Engines:
 def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: Any) -> dict[Key, Sequence[Cell]]:
     """The cells by engine, case, dtype and part; of those that a collected test names, and no other.
 
-    Whole programs in float32 and float64 compile as they do for users, all else quickly.
+    In float32 and float64 one variant of each whole program compiles as it does for users, all else quickly.
     """
     tests = pathlib.Path(__file__).with_name("test_catalogue.py")
     asked = [item.callspec.params["cell"] for item in request.session.items if item.path == tests]
@@ -78,24 +79,25 @@ def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: A
     def keep(engine: str, case: str, dtype: str, part: str, cells: Sequence[Cell]) -> None:
         found[engine, case, dtype, part] = cells
 
-    for (usual, dtypes), group in _groups(asked).items():
-        wanted, cases, _, parts = (tuple(dict.fromkeys(column)) for column in zip(*group, strict=True))
-        names = tuple(name for name in engines.names if name in wanted)
-        kinds = tuple(kind for part in parts for kind in PARTS[part])
-        if names:
-            with as_users_compile() if usual else contextlib.nullcontext():
-                run_suite(select(cases), Options(names, dtypes, device=engines.device, quantities=kinds), keep)
+    for usual in (True, False):
+        chosen = [key for key in asked if (key[1] in PROGRAMS and key[2] not in MIXED) == usual]
+        with as_users_compile() if usual else contextlib.nullcontext(), suite_pool(Options(engines.names)) as pool:
+            for dtypes, cells in _by_dtypes(chosen).items():
+                wanted, cases, _, parts = (tuple(dict.fromkeys(column)) for column in zip(*cells, strict=True))
+                names = tuple(name for name in engines.names if name in wanted)
+                kinds = tuple(kind for part in parts for kind in PARTS[part])
+                if names:
+                    options = Options(names, dtypes, device=engines.device, quantities=kinds)
+                    run_suite(select(cases), options, keep, pool)
     return found
 
 
-def _groups(asked: Sequence[Key]) -> dict[tuple[bool, tuple[str, ...]], list[Key]]:
-    """What is asked, by whether it compiles as it does for users, and by the dtypes that its case is asked for in."""
-    found: dict[tuple[bool, tuple[str, ...]], list[Key]] = {}
-    for usual in (True, False):
-        chosen = [key for key in asked if (key[1].startswith("seed") and key[2] not in MIXED) == usual]
-        dtypes: dict[str, dict[str, None]] = {}
-        for _, case, dtype, _ in chosen:
-            dtypes.setdefault(case, {})[dtype] = None
-        for key in chosen:
-            found.setdefault((usual, tuple(dtypes[key[1]])), []).append(key)
+def _by_dtypes(asked: Sequence[Key]) -> dict[tuple[str, ...], list[Key]]:
+    """What is asked, by the dtypes that its case is asked for in."""
+    dtypes: dict[str, dict[str, None]] = {}
+    for _, case, dtype, _ in asked:
+        dtypes.setdefault(case, {})[dtype] = None
+    found: dict[tuple[str, ...], list[Key]] = {}
+    for key in asked:
+        found.setdefault(tuple(dtypes[key[1]]), []).append(key)
     return found

@@ -11,6 +11,7 @@ import pytest
 
 from multilstm.case import Case
 from multilstm.catalogue import catalogue
+from multilstm.catalogue.seeds import PROGRAMS
 from multilstm.compare.tolerances import FORWARD
 from multilstm.engines.registry import ENGINES
 from multilstm.job import MIXED
@@ -41,9 +42,11 @@ def quick(case: Case, dtype: str, part: str) -> bool:
 
 
 def dtypes(case: Case, device: str) -> tuple[str, ...]:
-    """In what a case is computed; in half precision and tf32, the seed programs and what decides on kernels."""
-    chosen = MIXED if case.name.startswith(("seed", "gpu-") if device == "gpu" else "seed") else ()
-    return ("float32", "float64", *chosen, *(("tf32",) if chosen and device == "gpu" else ()))
+    """In what a case is computed; in half precision one variant of each seed program, on a GPU, where tf32 comes with
+    it, every one, and what decides on kernels."""
+    on_gpu = device == "gpu"
+    chosen = case.name.startswith(("seed", "gpu-")) if on_gpu else case.name in PROGRAMS
+    return ("float32", "float64", *(MIXED if chosen else ()), *(("tf32",) if chosen and on_gpu else ()))
 
 
 def pytest_generate_tests(metafunc):

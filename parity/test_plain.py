@@ -21,12 +21,11 @@ KERAS = tuple(name for name in ENGINES if name.startswith("keras-"))
 
 
 @pytest.fixture(scope="module")
-def plain(as_users_compile):
+def plain():
     """Forward and gradient in float32, on the Keras engines that are installed."""
     engines = tuple(name for name in KERAS if not ENGINES[name].missing)
     quantities = ("parameter_count", "output", "sequence", "hidden", "cell", "gradient")
-    with as_users_compile():
-        return run_suite(select(PROGRAMS), Options(engines, ("float32",), "plain", quantities=quantities))
+    return run_suite(select(PROGRAMS), Options(engines, ("float32",), "plain", quantities=quantities))
 
 
 @pytest.mark.parametrize("engine", KERAS)

@@ -23,22 +23,34 @@ class KeptPool(WorkerPool):
         super().close()
 
 
-@pytest.fixture(scope="module")
-def kept_workers():
-    """In a module's tests all calls of `run` and `parity` share one process an engine; users' calls start their own."""
+@pytest.fixture(scope="session")
+def living_pool():
+    """Gives the pool whose workers, one process an engine, serve all tests that ask for it: to start takes seconds."""
     pools = []
 
-    def kept(*_):
+    def living():
         if not pools or pools[-1].closed:
             pools.append(KeptPool(threads=1, parallel=2))
-        return contextlib.nullcontext(pools[-1])
+        return pools[-1]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "WorkerPool", kept)
-        patch.setattr(suite, "suite_pool", kept)
-        yield
+    yield living
     for pool in pools:
         pool.close()
+
+
+@pytest.fixture
+def pool(living_pool):
+    """See `living_pool`."""
+    return living_pool()
+
+
+@pytest.fixture(scope="module")
+def kept_workers(living_pool):
+    """All calls of `run` and `parity` in a module use its workers; a user's call starts its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((api, "WorkerPool"), (suite, "suite_pool")):
+            patch.setattr(module, name, lambda *_: contextlib.nullcontext(living_pool()))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ from multilstm.parts import Options, collect, execute
 from multilstm.spec.penalties import KINDS
 from multilstm.suite import run_suite
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
 needs_jax = pytest.mark.skipif("jax-scan" not in INSTALLED, reason="jax is not installed")
 

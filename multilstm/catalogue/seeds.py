@@ -23,6 +23,7 @@ from multilstm.spec import (
 )
 from multilstm.training import Adam, RMSprop
 
+PROGRAMS = ("seed1-stateful", "seed2-stacked", "seed3-states", "seed4-one-feature", "seed5")  # one variant of each
 NO_UPDATES = ", without the 100 updates"
 
 

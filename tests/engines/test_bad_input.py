@@ -15,7 +15,6 @@ from multilstm.engines.registry import ENGINES
 from multilstm.errors import InputError
 from multilstm.job import Batch, Job, Step
 from multilstm.weights import discriminating_weights
-from multilstm.workers import WorkerPool
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bad_input import BAD, SPECS, one, ones
@@ -31,12 +30,6 @@ TAKEN = {
     "token_below_zero": BACKENDS,  # and counted from the end
     "inputs_of_different_batches": BACKENDS,
 }
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with WorkerPool(timeout_s=300, threads=1, parallel=1) as pool:
-        yield pool
 
 
 def engine_param(name):

@@ -27,12 +27,6 @@ def job(device):
     return Job(SPEC, discriminating_weights(SPEC), (step,), device=device)
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with WorkerPool(threads=1) as made:
-        yield made
-
-
 @pytest.fixture
 def unavailable(monkeypatch):
     """Workers of which only jax-scan finds a GPU."""

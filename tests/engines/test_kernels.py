@@ -236,12 +236,6 @@ def job(layer, dtype="float32", layers="portable"):
     return Job(spec, discriminating_weights(spec), steps, dtype=dtype, layers=layers, loss="mean_squared_error")
 
 
-@pytest.fixture(scope="module")
-def pool():
-    with WorkerPool(threads=1) as made:
-        yield made
-
-
 @pytest.mark.parametrize(
     ("engine", "layer", "dtype", "expected"),
     [

@@ -7,16 +7,9 @@ from multilstm.engines.registry import ENGINES
 from multilstm.fuzz.campaign import how
 from multilstm.fuzz.strategies import samples
 from multilstm.parts import Options
-from multilstm.workers import WorkerPool
 
 DTYPE = "float64"  # in which rounding hides nothing
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with WorkerPool(threads=1) as made:
-        yield made
 
 
 @pytest.mark.parametrize("engine", ENGINE_NAMES)
