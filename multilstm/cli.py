@@ -89,10 +89,7 @@ def parity(
     dtype: Annotated[
         tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...],
         Parameter(consume_multiple=True, negative=()),
-    ] = (
-        "float32",
-        "float64",
-    ),
+    ] = (),
     layers: Literal["portable", "plain"] = "portable",
     quantity: Names = (),
     device: Literal["cpu", "gpu"] = "cpu",
@@ -122,8 +119,9 @@ def parity(
         Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'optimizer-*'`,
         `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
     dtype
-        What to compute in. The mixed ones are Keras's policies: variables in float32, layers in half precision; tf32 is
-        float32 whose products a GPU rounds, which float32 itself never means here.
+        What to compute in: float32 and float64, or, with `--full`, all that the device has, if left out. The mixed ones
+        are Keras's policies: variables in float32, layers in half precision; tf32 is float32 whose products a GPU
+        rounds, which float32 itself never means here.
     layers
         `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
     quantity
@@ -136,7 +134,8 @@ def parity(
     rtol
         Relative tolerance instead of the table's.
     full
-        Run long programs whole, and every small case with gradients and training; all cases if none is named.
+        Run long programs whole, and every small case with gradients and training; all cases if none is named, in every
+        dtype.
     strict
         Exit with 1 for known, unsupported and skipped cells too.
     batch
@@ -155,6 +154,7 @@ def parity(
     from multilstm.api import available
     from multilstm.catalogue import select
     from multilstm.environment import environment
+    from multilstm.job import device_dtypes
     from multilstm.known import touches
     from multilstm.load import load_model, random_case
     from multilstm.parts import Options, parts
@@ -170,7 +170,8 @@ def parity(
         check_writable(json)
     engines, skipped, facts = available(engine, device)
     patience = (3600.0 if full else 600.0) if timeout is None else timeout
-    options = Options(engines, dtype, layers, device, quantity, atol, rtol, patience)
+    dtypes = dtype or (device_dtypes(device) if full else ("float32", "float64"))
+    options = Options(engines, dtypes, layers, device, quantity, atol, rtol, patience)
     cases = (
         select(case, full)
         if model is None
@@ -178,7 +179,7 @@ def parity(
     )
     console = _console(json)
     start = time.perf_counter()
-    jobs = sum(1 for name in engines for one in cases for each in dtype for _ in parts(one, each, options, name))
+    jobs = sum(1 for name in engines for one in cases for each in dtypes for _ in parts(one, each, options, name))
     with _Following(console, jobs) as following:
         cells = run_suite(cases, options, following) if engines else ()
     report = Report(

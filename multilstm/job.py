@@ -180,13 +180,18 @@ def stored(dtype: str) -> str:
     return "float32" if dtype in MIXED or dtype == "tf32" else dtype
 
 
+def device_dtypes(device: str) -> tuple[str, ...]:
+    """The dtypes in which a device computes."""
+    return tuple(dtype for dtype in DTYPES if dtype != "tf32" or device == "gpu")
+
+
 def check_dtype(dtype: str, device: str) -> None:
     """Returns if the device has the dtype.
 
     Raises:
         UnsupportedError: for tf32 on a CPU.
     """
-    if dtype == "tf32" and device != "gpu":
+    if dtype not in device_dtypes(device):
         raise UnsupportedError(
             f"tf32 is how GPUs round products of float32; given device {device!r}, expected 'gpu' (--device gpu)"
         )

@@ -1,33 +1,69 @@
-"""Shows the head room of the table of tolerances: how much of each row a recorded run used, and where.
+"""Sums up recorded runs: what ran and agreed, and how much of each row of the table of tolerances was used, and where.
 
-multilstm parity --json REPORT.json; python parity/measure.py REPORT.json
+multilstm parity --json REPORT.json; python parity/measure.py REPORT.json [REPORT.json]...
 """
 
+import collections
 import json
+import pathlib
 import sys
+from collections.abc import Iterator
+from typing import Any
 
-from multilstm.compare import TABLE
+from multilstm.compare import TABLE, VERDICTS
 
 
-def main(path: str) -> None:
-    """Prints one line a row."""
-    with open(path, encoding="utf-8") as stream:
-        cells = json.load(stream)["cells"]
+def main(*paths: str) -> None:
+    """Prints the reports as one.
+
+    Raises:
+        SystemExit: for reports from different environments, or of one case twice.
+    """
+    reports = [json.loads(pathlib.Path(path).read_text(encoding="utf-8")) for path in paths]
+    if any(report["environment"] != reports[0]["environment"] for report in reports):
+        raise SystemExit("the reports are of different environments or options; expected parts of one run")
+    named = [{cell["case"] for cell in report["cells"]} for report in reports]
+    cases = set().union(*named)
+    if len(cases) < sum(map(len, named)):
+        raise SystemExit("a case is in two of the reports; expected parts of one run")
+    cells = [cell for report in reports for cell in report["cells"]]
+    lines = (*environment(reports), *verdicts(cells, len(cases)), "", *rows(cells))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def environment(reports: list[dict[str, Any]]) -> Iterator[str]:
+    """Where it ran, and for how long."""
+    facts = reports[0]["environment"]
+    yield ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    yield f"Python {facts['python']}, {facts['platform']}, {facts['processor']}, {facts['cores']} cores"
+    each = " + ".join(f"{report['seconds']:.0f}" for report in reports)
+    total = sum(report["seconds"] for report in reports)
+    yield f"{total:.0f} s" + (f" ({each})" if len(reports) > 1 else "")
+
+
+def verdicts(cells: list[dict[str, Any]], cases: int) -> Iterator[str]:
+    """How many quantities had which verdict, by dtype."""
+    yield f"{cases} cases, {len(cells):,} quantities"
+    counts = collections.Counter((cell["dtype"], cell["verdict"]) for cell in cells)
+    for dtype in dict.fromkeys(cell["dtype"] for cell in cells):
+        found = (f"{verdict} {counts[dtype, verdict]:,}" for verdict in VERDICTS if counts[dtype, verdict])
+        yield f"{dtype}: {', '.join(found)}"
+
+
+def rows(cells: list[dict[str, Any]]) -> Iterator[str]:
+    """The head room of the table: a line for each row and quantity that was measured."""
+    measured = collections.defaultdict(list)
+    for cell in cells:
+        if cell["share"] is not None:
+            measured[cell["dtype"], cell["device"], cell["quantity"].split(":")[0]].append(cell)
     for row in TABLE:
         for kind in row.quantities:
-            found = [
-                cell
-                for cell in cells
-                if (cell["dtype"], cell["device"]) == (row.dtype, row.device)
-                and cell["quantity"].split(":")[0] == kind
-                and cell["share"] is not None
-            ]
-            if not found:
-                continue
-            worst = max(found, key=lambda cell: cell["share"])
-            where = f"{worst['engine']} {worst['case']} {worst['quantity']}"
-            used = f"used {worst['share']:6.1%}  max_abs {worst['max_abs']:.1e}"
-            sys.stdout.write(f"{row.dtype} {kind:14} {row!s:24} {used}  {where}\n")
+            found = measured[row.dtype, row.device, kind]
+            if found:
+                worst = max(found, key=lambda cell: cell["share"])
+                where = f"{worst['engine']} {worst['case']} {worst['quantity']}"
+                used = f"used {worst['share']:6.1%}  max_abs {worst['max_abs']:.1e}"
+                yield f"{row.dtype:14} {kind:14} {row!s:24} {used}  {where}"
 
 
 if __name__ == "__main__":

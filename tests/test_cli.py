@@ -155,6 +155,20 @@ def test_json_alone_on_standard_output(run, model):
     assert "all agree" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "dtypes"),
+    [
+        ([], {"float32", "float64"}),
+        (["--full"], {"float32", "float64", "mixed_bfloat16", "mixed_float16"}),
+        (["--full", "--dtype", "float64"], {"float64"}),
+    ],
+    ids=["default", "full", "named"],
+)
+def test_in_what_it_computes(run, arguments, dtypes):
+    done = run("parity", "--case", "seed4-one-feature", "--engine", "reference", *arguments, "--json", "-")
+    assert {cell["dtype"] for cell in json.loads(done.stdout)["cells"]} == dtypes
+
+
 @needs_jax
 def test_what_diverges_exits_with_1_and_says_where(run, model):
     done = run("parity", model, "--engine", "jax-scan", "--dtype", "float32", "--atol", "0", "--quantity", "hidden")
