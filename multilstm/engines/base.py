@@ -18,9 +18,9 @@ import numpy as np
 
 from multilstm.checks import check_dropout, check_shapes
 from multilstm.engines.kernels import with_algorithm
-from multilstm.engines.platform import Platform
+from multilstm.engines.platform import Platform, require_gpu
 from multilstm.engines.self_test import Operations, denormals, self_test
-from multilstm.errors import EngineUnavailableError, InputError, WorkerError
+from multilstm.errors import InputError, WorkerError
 from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
 from multilstm.spec import Graph
 from multilstm.state import State
@@ -101,12 +101,9 @@ class AbstractEngine(abc.ABC):
         Raises:
             EngineUnavailableError: where there is no GPU for it.
         """
-        if device != "gpu":
-            return
-        missing = self.platform.no_gpu()
-        if missing:
-            raise EngineUnavailableError(f"no GPU: {missing}; or use device 'cpu'")
-        self.platform.make_deterministic()
+        if device == "gpu":
+            require_gpu(self.platform)
+            self.platform.make_deterministic()
 
     @abc.abstractmethod
     def operations(self) -> Operations:

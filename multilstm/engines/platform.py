@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from multilstm.errors import EngineUnavailableError
+
 
 class Platform(Protocol):
     """The modules `jax_platform`, `tensorflow_platform`, `torch_platform` and `numpy_platform`."""
@@ -29,3 +31,14 @@ class Platform(Protocol):
 
     def switches(self) -> dict[str, str]:
         """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
+
+
+def require_gpu(platform: Platform) -> None:
+    """Returns if this process can compute on a GPU.
+
+    Raises:
+        EngineUnavailableError: where it cannot, with the reason.
+    """
+    missing = platform.no_gpu()
+    if missing:
+        raise EngineUnavailableError(f"no GPU: {missing}; or use the device 'cpu'")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, final
 
 from multilstm.bench.shapes import Array, Problem, Shape, problem
 from multilstm.engines.kernels import with_algorithm
-from multilstm.engines.platform import Platform
+from multilstm.engines.platform import Platform, require_gpu
 from multilstm.errors import EngineUnavailableError
 
 FORWARD, GRADIENT = "forward", "gradient"
@@ -57,9 +57,7 @@ class AbstractContestant(abc.ABC):
         """
         if self.platform is None:
             raise EngineUnavailableError("it computes on CPUs alone")
-        missing = self.platform.no_gpu()
-        if missing:
-            raise EngineUnavailableError(f"no GPU: {missing}")
+        require_gpu(self.platform)
         self.platform.set_tf32(False)
         self.device = "gpu"
 
