@@ -93,18 +93,29 @@ _CPU = (
         "8 eps of bfloat16, as for float32. Measured: 21% of the row (1.3e-2; 0.24 on cells of about 20)",
     ),
     Tolerance(
-        "mixed_bfloat16", "cpu", GRADIENTS, 0.0, 0.25, "tensor",
-        "32 eps of bfloat16, for sums whose terms were rounded to it. Measured: 42% of the row for weights (0.1), 9% "
-        "for inputs, 4% for states",
+        "mixed_bfloat16", "cpu", ("gradient", "input_gradient"), 0.0, 0.25, "tensor",
+        "32 eps of bfloat16, for sums whose terms were rounded to it. Measured: 42% of the row for weights (0.1), 14% "
+        "for inputs",
+    ),
+    Tolerance(
+        "mixed_bfloat16", "cpu", ("state_gradient",), 4e-6, 0.25, "tensor",
+        "as for inputs; and absolute where the timesteps between a state and the loss left 1e-6 of it, beside "
+        "gradients of 1e-2 for inputs: to round nothing but the weights to bfloat16 changes such a one by half. "
+        "Measured: 37% of the row, 20% where a gradient has vanished (8.4e-7)",
     ),
     Tolerance(
         "mixed_float16", "cpu", FORWARD, 8e-3, 8e-3, "value",
         "8 eps of float16, as for float32. Measured: 20% of the row (1.3e-3; 3.3e-2 on cells of about 20)",
     ),
     Tolerance(
-        "mixed_float16", "cpu", GRADIENTS, 0.0, 0.05, "tensor",
+        "mixed_float16", "cpu", ("gradient", "input_gradient"), 0.0, 0.05, "tensor",
         "51 eps of float16: small gradients underflow, since no loss is scaled. Measured: 35% of the row (1.8e-2) "
-        "for weights, 9% for inputs, 4% for states",
+        "for weights, 11% for inputs",
+    ),
+    Tolerance(
+        "mixed_float16", "cpu", ("state_gradient",), 4 * 2**-24, 0.05, "tensor",
+        "as for inputs; and four of the steps that float16 has below 6e-5, for gradients that vanish over the "
+        "timesteps: they are rounded to one at each. Measured: 22% of the row (one step, 6e-8)",
     ),
 )  # fmt: skip
 
