@@ -170,7 +170,7 @@ def parity(
         check_writable(json)
     engines, skipped, facts = available(engine, device)
     patience = (3600.0 if full else 600.0) if timeout is None else timeout
-    dtypes = dtype or (device_dtypes(device) if full else ("float32", "float64"))
+    dtypes = dtype or (device_dtypes(device) if full else Options.dtypes)
     options = Options(engines, dtypes, layers, device, quantity, atol, rtol, patience)
     cases = (
         select(case, full)
