@@ -16,7 +16,7 @@ EXPECTED = {
     ("seed3-units", "keras-torch"): {"stateful_training_raises"},
     ("seed5-masked", "keras-tensorflow"): {"time_distributed_variable_length"},
 }
-PROGRAMS = ("seed1-stateful", "seed2-stacked", "seed2-functional", "seed3-units", "seed5-masked")
+PLAIN = ("seed1-stateful", "seed2-stacked", "seed2-functional", "seed3-units", "seed5-masked")
 KERAS = tuple(name for name in ENGINES if name.startswith("keras-"))
 
 
@@ -25,11 +25,11 @@ def plain():
     """Forward and gradient in float32, on the Keras engines that are installed."""
     engines = tuple(name for name in KERAS if not ENGINES[name].missing)
     quantities = ("parameter_count", "output", "sequence", "hidden", "cell", "gradient")
-    return run_suite(select(PROGRAMS), Options(engines, ("float32",), "plain", quantities=quantities))
+    return run_suite(select(PLAIN), Options(engines, ("float32",), "plain", quantities=quantities))
 
 
 @pytest.mark.parametrize("engine", KERAS)
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", PLAIN)
 def test_what_differs_is_known(plain, program, engine):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
