@@ -1,7 +1,8 @@
 """How all tests compile in JAX, in their own process and in those that they start: quickly.
 
-XLA's compiling was most of their time, and three quarters of it optimize loops of a few units. What the optimizations
-do to the answers is seen where `as_users_compile` is used, and by `multilstm parity --full`.
+XLA's compiling was most of their time, and three quarters of it optimize loops of a few units; of the rest, a third was
+LLVM's, which begins anew for each part of a program. What the optimizations do to the answers is seen where
+`as_users_compile` is used, and by `multilstm parity --full`.
 """
 
 import contextlib
@@ -13,9 +14,9 @@ import pytest
 
 from multilstm.engines.registry import joined
 
-# Older and newer jaxlibs may not know the flag, and refuse to start with a flag that they do not know.
+# Older and newer jaxlibs may not know the flags, and refuse to start with a flag that they do not know.
 _KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
-_FLAG = "--xla_cpu_use_fusion_emitters=false"
+_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def _quick():
@@ -24,7 +25,7 @@ def _quick():
         known = importlib.metadata.version("jaxlib") in _KNOWN
     except importlib.metadata.PackageNotFoundError:
         return {}
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **({"XLA_FLAGS": _FLAG} if known else {})}
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **({"XLA_FLAGS": _FLAGS} if known else {})}
 
 
 USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}

@@ -16,9 +16,10 @@ from multilstm.scan.layer import lstm
 from multilstm.scan.losses import loss_value
 from multilstm.scan.model import Evaluation, ScanModel, model
 from multilstm.scan.stack import bidirectional, merge, stack
+from multilstm.scan.tuning import tune_cpu
 from multilstm.state import State
 
 __all__ = [
     "ACTIVATIONS", "BucketedModel", "Dropout", "Evaluation", "LSTMParams", "ScanModel", "State", "activate",
-    "bidirectional", "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack",
+    "bidirectional", "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack", "tune_cpu",
 ]  # fmt: skip

@@ -71,7 +71,7 @@ def lstm(
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
         mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum
             of the weights' gradients. `multilstm.scan.parallel.data_parallel_mesh` makes one. On a CPU, as many
-            devices as cores (`jax.config.update("jax_num_cpu_devices", 2)`) train up to twice as fast as one.
+            devices as cores, which `tune_cpu` makes, train up to twice as fast as one.
 
     Returns:
         The outputs `[batch, timesteps, units]` and the state after the last step, each `[batch, units]`.

@@ -1,4 +1,7 @@
-"""Every backend runs all scenarios once, in a process of its own; a test asks for what one of them gave."""
+"""Every backend runs the scenarios of the collected tests once, in a process of its own; a test asks for what one gave.
+
+The scenarios of `test_lstm.py` are in `scenarios_lstm.py`, and so on.
+"""
 
 import importlib.util
 import os
@@ -27,8 +30,8 @@ def installed(backend):
 class Runs:
     """What the scenarios gave on the backends that a session needs. Its worker processes share one run of them."""
 
-    def __init__(self, folder, needed):
-        self.folder, self.results = folder, {}
+    def __init__(self, folder, needed, parts):
+        self.folder, self.parts, self.results = folder, parts, {}
         folder.mkdir(exist_ok=True)
         with FileLock(folder / "lock"):
             if not (folder / "done").exists():
@@ -38,7 +41,7 @@ class Runs:
                 (folder / "done").touch()
 
     def run(self, backends):
-        """Runs the scenarios on backends side by side."""
+        """Runs them on backends side by side."""
         processes = [self.start(backend) for backend in backends]
         try:
             for process in processes:
@@ -61,7 +64,7 @@ class Runs:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, str(HERE / "scenarios.py"), str(folder)]
+        command = [sys.executable, str(HERE / "scenarios.py"), ",".join(self.parts), str(folder)]
         if backend != FIRST and installed(FIRST):
             command.append(str(self.folder / FIRST))
         with (folder / "log").open("w") as log:
@@ -80,9 +83,11 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory):
     asked = {item.callspec.params.get("backend") for item in request.session.items if hasattr(item, "callspec")}
+    parts = sorted({item.path.stem.removeprefix("test_") for item in request.session.items if item.path.parent == HERE})
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    return Runs(shared / "keras_layers", {name for name in BACKENDS if name in asked and installed(name)})
+    needed = {name for name in BACKENDS if name in asked and installed(name)}
+    return Runs(shared / "keras_layers", needed, parts)
 
 
 @pytest.fixture(params=BACKENDS)

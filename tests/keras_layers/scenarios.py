@@ -1,6 +1,6 @@
-"""Runs every scenario of this directory on the backend that KERAS_BACKEND names, and writes what came out.
+"""Runs the scenarios of some parts on the backend that KERAS_BACKEND names, and writes what came out.
 
-    python scenarios.py FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE]
+    python scenarios.py lstm,dense FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE]
 
 A scenario is a function that gives arrays by name. They go to FOLDER/results.npz as `scenario/name`; where it raised,
 its traceback is there as `scenario/raised`. Scenarios named `plain_...` run plain Keras's classes into the faults that
@@ -21,8 +21,8 @@ from keras.src.backend.common import dtypes
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 
-def main(folder, *others):
-    for part in ("lstm", "dense", "time_distributed", "losses", "optimizers", "regularizers", "activations"):
+def main(parts, folder, *others):
+    for part in parts.split(","):
         importlib.import_module(f"scenarios_{part}")
     folders = [pathlib.Path(path) for path in (folder, *others)]
     results = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -37,19 +36,26 @@ class ContestantRow(NamedTuple):
 
 
 _HERE = "multilstm.bench.contestants"
-_CORES = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 _JAX = ENGINES["jax-scan"].environment
-_SPLIT = {**_JAX, "JAX_NUM_CPU_DEVICES": _CORES}
+_KERAS_JAX = ENGINES["keras-jax"].environment
 _TENSORFLOW = ENGINES["keras-tensorflow"].environment
 
 CONTESTANTS: dict[str, ContestantRow] = {
     row.name: row
     for row in (
-        ContestantRow("jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT),
+        ContestantRow("jax-scan", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX, ("tuned",)),
         ContestantRow("jax-scan-one", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX),
-        ContestantRow("jax-scan-mask", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _SPLIT, ("mask",), named=True),
         ContestantRow(
-            "keras-jax", f"{_HERE}.keras_jax:KerasJaxContestant", ("keras", "jax"), ENGINES["keras-jax"].environment
+            "jax-scan-mask", f"{_HERE}.jax_scan:ScanContestant", ("jax",), _JAX, ("tuned", "mask"), named=True
+        ),
+        ContestantRow("keras-jax", f"{_HERE}.keras_jax:KerasJaxContestant", ("keras", "jax"), _KERAS_JAX),
+        ContestantRow(
+            "keras-jax-tuned",
+            f"{_HERE}.keras_jax:KerasJaxContestant",
+            ("keras", "jax"),
+            _KERAS_JAX,
+            ("tuned",),
+            named=True,
         ),
         ContestantRow(
             "keras-tensorflow",

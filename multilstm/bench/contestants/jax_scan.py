@@ -13,7 +13,7 @@ from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContesta
 from multilstm.bench.contestants.jax_base import jitted_run
 from multilstm.bench.shapes import Array, Problem
 from multilstm.engines import jax_platform
-from multilstm.scan import LSTMParams, stack
+from multilstm.scan import LSTMParams, stack, tune_cpu
 from multilstm.scan.parallel import data_parallel_mesh
 from multilstm.scan.plan import Sizes, worth_splitting
 
@@ -25,13 +25,14 @@ class ScanContestant(AbstractContestant):
     Where `multilstm.scan.plan.worth_splitting` says so; other batches stay on one device.
 
     Args:
-        how: whether ragged sequences are given by their `lengths`, or by a `mask`.
+        options: `tuned`, to call `tune_cpu` first; `mask`, to give ragged sequences by a mask instead of their lengths.
     """
 
     platform = jax_platform
 
-    def __init__(self, how: str = "lengths") -> None:
-        self._masked = how == "mask"
+    def __init__(self, *options: str) -> None:
+        self._masked = "mask" in options
+        self._tuned = tune_cpu() if "tuned" in options else {}
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [
@@ -72,4 +73,4 @@ class ScanContestant(AbstractContestant):
         }
 
     def versions(self) -> dict[str, str]:
-        return jax_platform.versions()
+        return {**jax_platform.versions(), **self._tuned}

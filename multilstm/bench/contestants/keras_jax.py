@@ -14,13 +14,21 @@ from multilstm.bench.contestants.jax_base import jitted_run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
 from multilstm.engines import jax_platform
+from multilstm.scan import tune_cpu
 
 
 @final
 class KerasJaxContestant(AbstractContestant):
-    """`stateless_call` under `jax.jit`."""
+    """`stateless_call` under `jax.jit`.
+
+    Args:
+        options: `tuned`, to call `tune_cpu` of `multilstm.scan` first.
+    """
 
     platform = jax_platform
+
+    def __init__(self, *options: str) -> None:
+        self._tuned = tune_cpu() if "tuned" in options else {}
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = sequential(problem)
@@ -44,4 +52,4 @@ class KerasJaxContestant(AbstractContestant):
         }
 
     def versions(self) -> dict[str, str]:
-        return {"keras": keras.__version__, **jax_platform.versions()}
+        return {"keras": keras.__version__, **jax_platform.versions(), **self._tuned}

@@ -1,0 +1,73 @@
+"""What makes JAX's LSTMs fast on a CPU, and must be said before JAX computes anything: one call, `tune_cpu`.
+
+It is process-wide, which is why no other function of this package does it by itself. No answer changes beyond rounding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+import jax
+import jaxlib
+
+from multilstm.errors import UsageError
+
+# Versions of jaxlib that know the flag; with a flag that it does not know, XLA ends the process.
+_KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
+_FLAG = "--xla_cpu_prefer_vector_width"
+_WIDTH = 512
+# Of mallopt(3): give nothing back from the top of the heap, and take no block from outside of it.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def tune_cpu(devices: int | None = None) -> dict[str, str]:
+    """Prepares this process for LSTMs on a CPU; to be called before JAX computes anything.
+
+    - One device of JAX for every core, so that `lstm(..., mesh=data_parallel_mesh())` splits a batch over them.
+    - Memory that arrays free stays in the process, so that the next call does not fault it in anew, page by page;
+      the process holds on to the most that it ever needed. (glibc alone; its default gives blocks of 32 MiB and more
+      back at once, mallopt(3).)
+    - XLA writes its loops for vectors of 512 bits where the CPU has them.
+
+    Args:
+        devices: how many CPU devices JAX shall have; None: as many as cores that this process may use.
+
+    Returns:
+        What was done, by `devices`, `memory` and `vectors`, or why it was not.
+
+    Raises:
+        UsageError: where JAX has already started, or for less than one device.
+    """
+    count = _cores() if devices is None else devices
+    if count < 1:
+        raise UsageError(f"tune_cpu: expected devices of at least 1, given {count}")
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError as error:
+        raise UsageError("tune_cpu: JAX has already started; call it before JAX computes anything") from error
+    return {"devices": str(count), "memory": _keep_memory(), "vectors": _widen_vectors()}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _keep_memory() -> str:
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(library, "gnu_get_libc_version"):  # mallopt of other libraries knows other parameters, or none
+        return "given back: not glibc"
+    assert library is not None
+    kept = library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, -1)
+    return "kept" if kept else "given back: mallopt refused"
+
+
+def _widen_vectors() -> str:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _FLAG in flags:
+        return "as XLA_FLAGS says"
+    if jaxlib.__version__ not in _KNOWN:
+        return f"XLA's own: not known of jaxlib {jaxlib.__version__}"
+    os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={_WIDTH}".strip()
+    return f"{_WIDTH} bits"

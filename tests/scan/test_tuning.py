@@ -1,0 +1,111 @@
+"""`tune_cpu` is process-wide, so that it is asked in processes of their own: with it, without it, and with flags."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+COUNT_FAULTS = """
+import numpy, resource
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    numpy.ones(1 << 24)  # 128 MiB, freed at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+found["faults"] = faults()
+"""
+ANSWER = """
+import jax, numpy
+from multilstm.scan import init, lstm
+from multilstm.scan.parallel import data_parallel_mesh
+params = init(features=7, units=40, seed=0)
+x = numpy.random.default_rng(0).normal(size=(4, 30, 7)).astype("float32")
+loss = lambda params: (lstm(params, x, mesh=data_parallel_mesh())[0] ** 2).sum()
+found["devices"] = jax.device_count()
+found["gradient"] = numpy.asarray(jax.grad(loss)(params).recurrent_kernel).tolist()
+"""
+
+
+REFUSED = """
+from multilstm.errors import UsageError
+found["refused"] = []
+for devices in (0, None):
+    try:
+        tune_cpu(devices)
+    except UsageError as error:
+        found["refused"].append(str(error))
+"""
+
+
+def ask(body, tune, flags=""):
+    """What a process finds in which `found["tuned"]` is what `tune` gave."""
+    script = f"import json, os, sys\nfrom multilstm.scan import tune_cpu, tuning\nfound = {{'tuned': {tune}}}\n{body}\n"
+    script += "found['flags'] = os.environ['XLA_FLAGS']\njson.dump(found, sys.stdout)"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return ask(COUNT_FAULTS + ANSWER + REFUSED, "None")
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    return ask(COUNT_FAULTS + ANSWER + "found['known'] = tuning._KNOWN", "tune_cpu(2)")
+
+
+@pytest.fixture(scope="module")
+def with_flags():
+    return ask("", "tune_cpu()", "--xla_cpu_prefer_vector_width=256")
+
+
+def test_as_many_devices_as_asked_for(plain, tuned):
+    assert (plain["devices"], tuned["devices"]) == (1, 2)
+    assert tuned["tuned"]["devices"] == "2"
+
+
+def test_one_device_for_every_core(with_flags):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert with_flags["tuned"]["devices"] == str(cores)
+
+
+def test_the_answer_is_the_same(plain, tuned):
+    actual, desired = np.array(tuned["gradient"]), np.array(plain["gradient"])
+    assert np.abs(actual - desired).max() <= 2e-5 * np.abs(desired).max()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone has mallopt's parameters")
+def test_freed_memory_stays(plain, tuned):
+    assert tuned["tuned"]["memory"] == "kept"
+    assert plain["faults"] > 40  # 64 of 2 MiB, 32,768 of 4 KiB
+    assert tuned["faults"] <= plain["faults"] / 10
+
+
+def test_vectors_where_the_version_is_known(tuned):
+    known = importlib.metadata.version("jaxlib") in tuned["known"]
+    assert ("--xla_cpu_prefer_vector_width=512" in tuned["flags"]) == known
+    assert tuned["tuned"]["vectors"].startswith("512 bits" if known else "XLA's own")
+
+
+def test_flags_that_are_given_stay(with_flags):
+    assert with_flags["flags"] == "--xla_cpu_prefer_vector_width=256"
+    assert with_flags["tuned"]["vectors"] == "as XLA_FLAGS says"
+
+
+def test_refuses_no_device_and_to_come_too_late(plain):
+    assert plain["refused"] == [
+        "tune_cpu: expected devices of at least 1, given 0",
+        "tune_cpu: JAX has already started; call it before JAX computes anything",
+    ]
