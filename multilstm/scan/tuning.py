@@ -6,11 +6,11 @@ It is process-wide, which is why no other function of this package does it by it
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import os
 import sys
 
 import jax
-import jaxlib
 
 from multilstm.errors import UsageError
 
@@ -67,7 +67,8 @@ def _widen_vectors() -> str:
     flags = os.environ.get("XLA_FLAGS", "")
     if _FLAG in flags:
         return "as XLA_FLAGS says"
-    if jaxlib.__version__ not in _KNOWN:
-        return f"XLA's own: not known of jaxlib {jaxlib.__version__}"
+    version = importlib.metadata.version("jaxlib")
+    if version not in _KNOWN:
+        return f"XLA's own: not known of jaxlib {version}"
     os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={_WIDTH}".strip()
     return f"{_WIDTH} bits"
