@@ -6,11 +6,11 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from multilstm.engines.registry import ENGINES, for_process
+from multilstm.machine import cores, processor
 from multilstm.version import __version__
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def environment(
         "multilstm": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor(),
+        "cores": cores(),
         "versions": versions(),
         "xla_flags": for_process(device, ENGINES["jax-scan"].on(device), os.environ).get("XLA_FLAGS", ""),
     }
@@ -54,12 +54,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

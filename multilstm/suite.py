@@ -9,7 +9,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
 from multilstm.explain import explain, explain_error, first_block
 from multilstm.job import Array
 from multilstm.known import judge
+from multilstm.machine import cores
 from multilstm.parts import Options, Quantities, collect, execute, parts, rounded
 from multilstm.report.data import Cell
 from multilstm.workers import WorkerPool
@@ -30,9 +30,8 @@ Progress = Callable[[str, str, str, str, Sequence[Cell]], None]  # engine, case,
 
 def suite_pool(options: Options) -> WorkerPool:
     """Worker processes for a suite: as many at work at a time as there are cores, which they share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parallel = min(cores, len(options.engines) + 1)
-    return WorkerPool(options.timeout_s, threads=max(1, cores // parallel), parallel=parallel)
+    parallel = min(cores(), len(options.engines) + 1)
+    return WorkerPool(options.timeout_s, threads=max(1, cores() // parallel), parallel=parallel)
 
 
 def run_suite(

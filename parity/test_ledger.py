@@ -70,7 +70,7 @@ class Runs:
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **environment}
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
         command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
-        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=1800, check=False)
         assert done.returncode == 0, f"the process for {backend} ended with {done.returncode}:\n{done.stderr[-4000:]}"
         return json.loads(out.read_text(encoding="utf-8"))
 

@@ -1,7 +1,7 @@
 """`python -m multilstm.bench.scan`: `multilstm.scan` beside Keras, Flax, PyTorch and ONNX Runtime, on published shapes.
 
 All of it runs in one interleaved run, with each framework's own number of threads, on the same weights and inputs;
-only contestants whose answers agree are timed.
+only contestants whose answers agree are timed. `multilstm.scan` runs as its users are told to: after `tune_cpu`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main(
         Shapes by name or glob, for example `--shape '64x*'`; all if left out.
     contestant
         Contestants beside jax-scan, by name; all that are installed if left out, but for `jax-scan-mask`, which takes
-        ragged sequences with a mask.
+        ragged sequences with a mask, and `keras-jax-tuned`. What `multilstm.scan.tune_cpu` does is done for jax-scan
+        and for these two; `jax-scan-one` does without, on one device.
     rounds
         How often each is timed.
     device

@@ -13,6 +13,7 @@ import sys
 import jax
 
 from multilstm.errors import UsageError
+from multilstm.machine import cores
 
 # Versions of jaxlib that know the flag; with a flag that it does not know, XLA ends the process.
 _KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
@@ -40,7 +41,7 @@ def tune_cpu(devices: int | None = None) -> dict[str, str]:
     Raises:
         UsageError: where JAX has already started, or for less than one device.
     """
-    count = _cores() if devices is None else devices
+    count = cores() if devices is None else devices
     if count < 1:
         raise UsageError(f"tune_cpu: expected devices of at least 1, given {count}")
     try:
@@ -48,10 +49,6 @@ def tune_cpu(devices: int | None = None) -> dict[str, str]:
     except RuntimeError as error:
         raise UsageError("tune_cpu: JAX has already started; call it before JAX computes anything") from error
     return {"devices": str(count), "memory": _keep_memory(), "vectors": _widen_vectors()}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep_memory() -> str:
