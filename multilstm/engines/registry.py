@@ -48,10 +48,11 @@ def joined(*environments: Mapping[str, str]) -> dict[str, str]:
     """All variables, the later ones before the earlier; but a flag of XLA stays as it is given first."""
     made: dict[str, str] = {}
     for variables in environments:
-        flags, flag = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
+        flags, added = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
         made.update(variables)
-        if flags and flag:
-            made["XLA_FLAGS"] = flags if flag.split("=")[0] in flags else f"{flags} {flag}"
+        if flags and added:
+            new = [flag for flag in added.split() if flag.split("=")[0] not in flags]
+            made["XLA_FLAGS"] = " ".join([flags, *new])
     return made
 
 

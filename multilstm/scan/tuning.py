@@ -52,10 +52,11 @@ def tune_cpu(devices: int | None = None) -> dict[str, str]:
 
 
 def _keep_memory() -> str:
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return "given back: not glibc"
+    library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):  # mallopt of other libraries knows other parameters, or none
         return "given back: not glibc"
-    assert library is not None
     kept = library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, -1)
     return "kept" if kept else "given back: mallopt refused"
 
