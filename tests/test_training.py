@@ -1,57 +1,15 @@
 """The update rules: against numbers worked out by hand, and against Keras's own optimizers in a process of theirs."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
 import pytest
+from optimizer_cases import ALL, CASES
 
-from multilstm.errors import UsageError
-from multilstm.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
-from multilstm.training import (
-    EPSILON,
-    LOSSES,
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    AdamW,
-    Optimizer,
-    RMSprop,
-    optimizer_from_dict,
-    optimizer_to_dict,
-)
+from multilstm.schedules import PiecewiseConstantDecay
+from multilstm.training import EPSILON, OPTIMIZERS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer_to_dict
 
-CASES = {
-    "sgd": SGD(),
-    "sgd-rate": SGD(0.3),
-    "sgd-momentum": SGD(0.1, 0.9),
-    "sgd-nesterov": SGD(0.1, 0.9, True),
-    "sgd-nesterov-without-momentum": SGD(0.1, nesterov=True),
-    "rmsprop": RMSprop(),
-    "rmsprop-momentum": RMSprop(0.01, 0.8, 0.5),
-    "rmsprop-centered": RMSprop(0.01, centered=True),
-    "rmsprop-all": RMSprop(0.01, 0.7, 0.5, 1e-3, True),
-    "adam": Adam(),
-    "adam-all": Adam(0.01, 0.7, 0.8, 1e-3),
-    "adam-no-memory": Adam(0.01, 0.0, 0.0),
-    "adamw": AdamW(0.01),
-    "adamw-decay": AdamW(0.01, 0.7, 0.8, 1e-3, weight_decay=0.3),
-    "sgd-decay": SGD(0.1, 0.9, weight_decay=0.2),
-    "sgd-clipvalue": SGD(0.1, 0.9, True, clipvalue=0.3),
-    "rmsprop-decay-clipvalue": RMSprop(0.01, weight_decay=0.2, clipvalue=0.1),
-    "rmsprop-exponential": RMSprop(ExponentialDecay(0.01, 7, 0.6), 0.8, 0.5, weight_decay=0.2),
-    "adam-cosine": Adam(CosineDecay(0.001, 9, 0.1, 0.02, 5), weight_decay=0.2),
-    "adam-piecewise-clipvalue": Adam(PiecewiseConstantDecay([3, 4], [0.1, 0.01, 0.05]), clipvalue=0.5),
-}
-# What one element of a gradient does to the others: not of CASES, where every element stands alone.
-TOGETHER = {
-    "sgd-clipnorm": SGD(0.1, 0.9, clipnorm=0.5),
-    "rmsprop-clipnorm": RMSprop(0.01, clipnorm=0.5, weight_decay=0.1),
-    "adam-global-clipnorm": Adam(0.01, global_clipnorm=0.5),
-    "adamw-global-clipnorm-cosine": AdamW(CosineDecay(0.02, 15, 0.1), global_clipnorm=3.0),
-}
-ALL = {**CASES, **TOGETHER}
 UPDATES = 20
 WEIGHT = np.random.default_rng(1).normal(size=(3, 4))
 GRADIENTS = np.random.default_rng(2).normal(size=(UPDATES, 3, 4)) * np.logspace(-6, 2, 12).reshape(3, 4)
@@ -314,94 +272,3 @@ def test_the_defaults_are_keras_own(keras, name):
 
 def test_epsilon_is_keras_own(keras):
     assert keras["epsilon"] == EPSILON
-
-
-# As data ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("optimizer", ALL.values(), ids=ALL)
-def test_optimizers_travel_as_json(optimizer):
-    assert optimizer_from_dict(json.loads(json.dumps(optimizer_to_dict(optimizer)))) == optimizer
-
-
-def test_names_of_optimizers_and_losses():
-    assert list(OPTIMIZERS) == ["sgd", "rmsprop", "adam", "adamw"]
-    assert LOSSES == ("categorical_crossentropy", "mean_squared_error")
-    assert all(issubclass(make, Optimizer) for make in OPTIMIZERS.values())
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"name": "adagrad"}, "unknown optimizer 'adagrad': expected one of sgd, rmsprop, adam, adamw"),
-        ({"name": "nadam"}, "unknown optimizer 'nadam': expected one of sgd, rmsprop, adam, adamw"),
-        ({}, "unknown optimizer None: expected one of sgd, rmsprop, adam, adamw"),
-        ({"name": "sgd", "rho": 0.5}, "optimizer 'sgd': .*unexpected keyword argument 'rho'"),
-        ({"name": "adam", "amsgrad": True}, "optimizer 'adam': .*unexpected keyword argument 'amsgrad'"),
-        ({"name": "adamw", "amsgrad": True}, "optimizer 'adamw': .*unexpected keyword argument 'amsgrad'"),
-    ],
-    ids=str,
-)
-def test_refuses_data(data, message):
-    with pytest.raises(UsageError, match=message):
-        optimizer_from_dict(data)
-
-
-NUMBERS = [
-    (make, field.name) for make in OPTIMIZERS.values() for field in dataclasses.fields(make)
-    if not isinstance(field.default, bool)
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
-def test_none_is_taken_where_it_is_the_default(make, argument):
-    default = {field.name: field.default for field in dataclasses.fields(make)}[argument]
-    if default is None:
-        assert getattr(make(**{argument: None}), argument) is None
-    else:
-        with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like {default}, got None"):
-            make(**{argument: None})
-
-
-@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
-def test_whole_numbers_become_floats(make, argument):
-    """Keras refuses some integers, as for the learning rate."""
-    found = getattr(make(**{argument: 0}), argument)
-    assert repr(found) == "0.0"
-
-
-@pytest.mark.parametrize(
-    "given", [("clipnorm", "clipvalue"), ("clipnorm", "global_clipnorm"), ("clipvalue", "global_clipnorm")], ids=str
-)
-def test_refuses_two_kinds_of_clipping(given):
-    with pytest.raises(UsageError, match="SGD: only one of clipnorm, clipvalue, global_clipnorm may be set, got"):
-        SGD(**dict.fromkeys(given, 0.0))
-
-
-@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", [0.1]], ids=repr)
-@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
-def test_refuses_a_number(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like .*, got "):
-        make(**{argument: value})
-
-
-@pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
-@pytest.mark.parametrize(("make", "argument"), [(SGD, "nesterov"), (RMSprop, "centered")])
-def test_refuses_what_is_not_a_boolean(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like False, got {value!r}"):
-        make(**{argument: value})
-
-
-@pytest.mark.parametrize(
-    ("make", "argument", "value"),
-    [(SGD, "momentum", 1.5), (RMSprop, "rho", 1.5), (Adam, "beta_1", 1.0), (Adam, "beta_2", 1.0)],
-    ids=lambda value: getattr(value, "__name__", value),
-)
-def test_refuses_a_share_above_one(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} is a share of what was, below 1, got {value}"):
-        make(**{argument: value})
-
-
-def test_the_base_has_no_rule():
-    with pytest.raises(NotImplementedError):
-        Optimizer().step(0.0, 0.0, {}, {})

@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 
+from multilstm.keras_layers import LSTM
+
 BACKEND = keras.backend.backend()
 SCENARIOS = {}
+BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
 
 
 def scenario(*floatxs):
@@ -59,3 +62,19 @@ def error(function, *arguments, **more):
     except Exception as caught:
         return f"{type(caught).__name__}: {caught}"
     return ""
+
+
+def stateful_model(layer=LSTM, timesteps=TIMESTEPS, batch=BATCH, **arguments):
+    return fill(
+        keras.Sequential(
+            [
+                keras.Input(batch_shape=(batch, timesteps, FEATURES)),
+                layer(UNITS, stateful=True, name="lstm", **arguments),
+                keras.layers.Dense(CLASSES, name="dense"),
+            ]
+        )
+    )
+
+
+def data(batches=1, seed=0, batch=BATCH):
+    return normal(batches * batch, TIMESTEPS, FEATURES, seed=seed), uniform(batches * batch, CLASSES, seed=seed)
