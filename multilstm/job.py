@@ -90,6 +90,8 @@ class Job:
         layers: for the Keras engines: `plain` (exactly Keras's layers) or `portable` (multilstm.keras_layers).
         device: `cpu` or `gpu`.
         loss: the loss of every output; needed by all steps but `forward`.
+        loss_scale: what the loss is multiplied by before it is differentiated, and gradients divided by; what comes out
+            is scaled by nothing. A power of two, with which float16 keeps small gradients, as in Keras's trainer.
         optimizer: needed by `update`.
         slots: the optimizer's arrays as `layer/weight/slot`; None: zeros.
         iteration: how many updates were made before.
@@ -103,6 +105,7 @@ class Job:
     layers: str = "portable"
     device: str = "cpu"
     loss: str | None = None
+    loss_scale: float = 1.0
     optimizer: Optimizer | None = None
     slots: Mapping[str, Array] | None = None
     iteration: int = 0

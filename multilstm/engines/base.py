@@ -133,7 +133,7 @@ class AbstractEngine(abc.ABC):
 def signature(job: Job) -> tuple[Any, ...]:
     """Two jobs of equal signature can share a prepared program."""
     given = frozenset(name for step in job.steps for name in step.batch.states)
-    return (job.spec, job.dtype, job.layers, job.device, job.loss, job.optimizer, given)
+    return (job.spec, job.dtype, job.layers, job.device, job.loss, job.loss_scale, job.optimizer, given)
 
 
 @final

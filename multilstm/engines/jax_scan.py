@@ -52,7 +52,7 @@ class JaxScanEngine(AbstractEngine):
 class _Program(AbstractProgram):
     def __init__(self, job: Job, device: Any) -> None:
         self._job, self._device = job, device
-        self._model = model(job.spec, dtype=MIXED.get(job.dtype))
+        self._model = model(job.spec, dtype=MIXED.get(job.dtype), loss_scale=job.loss_scale)
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
         self._forward = jax_platform.Watched(functions.apply)
         self._evaluate = jax_platform.Watched(partial(functions.loss, loss=job.loss))

@@ -104,7 +104,7 @@ class AbstractKerasProgram(AbstractProgram):
             inputs, states = job.spec.sources(self._given)
             floats = {*inputs, *(_state_input(name, part) for name in states for part in State._fields)}
             self.sources = [index for index, name in enumerate(self.built.inputs) if name in floats]
-            self.loss = self._make_loss(job.loss)
+            self.loss, self._loss_scale = self._make_loss(job.loss), job.loss_scale
             self.optimizer = self._make_optimizer(job.optimizer)
 
     # --- the contract ---
@@ -154,6 +154,8 @@ class AbstractKerasProgram(AbstractProgram):
             inputs = [values[name] for name in self.built.inputs]
             masks = [batch.masks.get(name) for name in self.built.inputs]
             loss, outputs, gradients = self.run(kind, inputs, masks, list(batch.targets))
+            if loss is not None and self._loss_scale != 1.0:
+                loss, *gradients = (self._unscaled(each) for each in (loss, *gradients))
             self.places = {self.place(tensor) for tensor in (*outputs, *gradients) if tensor is not None}
             self._ran |= self.kernels(entered)
             self._watched.add(shapes)
@@ -230,15 +232,19 @@ class AbstractKerasProgram(AbstractProgram):
     def total_loss(self, targets: list[Any], outputs: list[Any], penalties: list[Any]) -> Any:
         """The sum of the losses of the model's own outputs, and of `penalties`, which are Keras's `model.losses`.
 
-        Each loss takes the output's Keras mask into account.
+        Each loss takes the output's Keras mask into account. All is multiplied by the job's `loss_scale`.
         """
-        total = None
+        total: Any = None
         own = zip(targets, outputs[: self.outputs_count], strict=True)
         for loss in (*(self.loss(target, output) for target, output in own), *penalties):
             total = loss if total is None else total + loss
-        return total
+        return total if self._loss_scale == 1.0 else total * self._loss_scale
 
     # --- parts ---
+
+    def _unscaled(self, gradient: Any) -> Any:
+        """The gradient of the loss, sparse ones too; None stays None."""
+        return None if gradient is None else keras.ops.divide(gradient, self._loss_scale)
 
     def _make_loss(self, name: str | None) -> Any:
         if name is None:
