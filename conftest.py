@@ -16,20 +16,22 @@ from multilstm.engines.registry import joined
 
 # Older and newer jaxlibs may not know the flags, and refuse to start with a flag that they do not know.
 _KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
-_FLAGS = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+_ONE_PART = "--xla_cpu_parallel_codegen_split_count=1"  # LLVM begins once; what it makes is the same
+_QUICK = "--xla_cpu_use_fusion_emitters=false"
 
 
-def _quick():
-    """The variables that make compiling quick, by name."""
+def _flags(*flags):
+    """XLA's flags as a variable, by its name."""
     try:
         known = importlib.metadata.version("jaxlib") in _KNOWN
     except importlib.metadata.PackageNotFoundError:
         return {}
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **({"XLA_FLAGS": _FLAGS} if known else {})}
+    return {"XLA_FLAGS": " ".join(flags)} if known else {}
 
 
 USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
-os.environ.update(joined(os.environ, _quick()))
+USUAL |= joined(USUAL, _flags(_ONE_PART))
+os.environ.update(joined(os.environ, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, _flags(_ONE_PART, _QUICK)))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
@@ -37,8 +39,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background
 
 
 @pytest.fixture(scope="session")
+def one_part():
+    """The variables with which JAX compiles what it compiles for users, in less time."""
+    return _flags(_ONE_PART)
+
+
+@pytest.fixture(scope="session")
 def as_users_compile():
-    """A context in which processes start that compile in JAX as they do outside of the tests."""
+    """A context in which processes start that compile in JAX as they do outside of the tests, in one part."""
 
     @contextlib.contextmanager
     def context():

@@ -44,8 +44,9 @@ class Runs:
     Two processes run at a time, and all of them in the background.
     """
 
-    def __init__(self, folder, asked):
+    def __init__(self, folder, asked, environment):
         self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
+        self.environment = environment
         groups = {}
         for engine, row, portable in asked:
             groups.setdefault(self.key(engine, row, portable), []).append(row)
@@ -67,7 +68,8 @@ class Runs:
         out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
         given = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", **environment}
+        given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
+        given |= {**self.environment, **environment}
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
         command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=1800, check=False)
@@ -76,13 +78,13 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def runs(request, tmp_path_factory):
+def runs(request, tmp_path_factory, one_part):
     asked = [
         (*item.callspec.params["cell"], item.originalname == "test_mended")
         for item in request.session.items
         if item.path == pathlib.Path(__file__) and "runs" in item.fixturenames
     ]
-    runs = Runs(tmp_path_factory.mktemp("ledger"), asked)
+    runs = Runs(tmp_path_factory.mktemp("ledger"), asked, one_part)
     yield runs
     runs.threads.shutdown(cancel_futures=True)
 
@@ -141,7 +143,7 @@ def keras_layers_names():
 def test_a_flag_avoids_it(flag, tmp_path):
     name, value = flag
     needs(ROWS[name], "jax")
-    found = Runs(tmp_path, []).run("jax", [name], XLA_FLAGS=value)[name]
+    found = Runs(tmp_path, [], {}).run("jax", [name], XLA_FLAGS=value)[name]
     assert found["status"] == 0, f"{value} does not avoid it: {found['printed']}"
 
 

@@ -82,7 +82,8 @@ def case(name, names=tuple(LAYERS), masked=False):
 
 CASES = {each.name: each for each in (case("unmasked"), case("masked", masked=True))}
 KNOWN_TO_PLAIN = case("plain", [name for name in LAYERS if name not in ONLY_PORTABLE])
-UNKNOWN_TO_PLAIN = [case(name, [name]) for name in ONLY_PORTABLE]
+UNKNOWN_TO_PLAIN = {name: case(name, [name]) for name in ONLY_PORTABLE}
+IN_TRAINING = ("gradient", "weights", "loss")
 NAMES = [*LAYERS, "encoder", "decoder", "shared", "below"]
 
 
@@ -91,25 +92,24 @@ NAMES = [*LAYERS, "encoder", "decoder", "shared", "below"]
 
 @pytest.fixture(scope="module")
 def cells():
-    """What the suite says of all cases in float64, by engine, asked for once: an engine takes seconds to start."""
+    """What the suite says of some kinds of quantities of a case in float64, on an engine, asked for once."""
     found = {}
-    cases = {"portable": tuple(CASES.values()), "plain": (KNOWN_TO_PLAIN, *UNKNOWN_TO_PLAIN)}
 
-    def cells(engine, layers="portable"):
-        if (engine, layers) not in found:
-            found[engine, layers] = run_suite(cases[layers], Options((engine,), ("float64",), layers))
-        return found[engine, layers]
+    def cells(engine, case, layers="portable", kinds=IN_TRAINING):
+        if (engine, case.name) not in found:
+            found[engine, case.name] = run_suite((case,), Options((engine,), ("float64",), layers, quantities=kinds))
+        return found[engine, case.name]
 
     return cells
 
 
-def of_layer(cells, case, layer):
+def of_layer(cells, layer):
     """Verdicts and messages of one layer's gradients and trained weights, and of the loss."""
     found = {}
     for cell in cells:
         kind, _, rest = cell.comparison.quantity.partition(":")
         owner = rest.removeprefix("program/").split("/")[0]
-        if cell.case == case and kind in ("gradient", "weights", "loss") and owner in (layer, "program"):
+        if kind in IN_TRAINING and owner in (layer, "program"):
             found[cell.comparison.quantity] = (cell.verdict, cell.comparison.message)
     return found
 
@@ -122,7 +122,7 @@ def failing(found):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness and name != "reference"])
 def test_agrees(cells, engine, name, layer):
-    found = of_layer(cells(engine), name, layer)
+    found = of_layer(cells(engine, CASES[name]), layer)
     assert failing(found) == {}
     weights = [weight for weight in CASES[name].spec.weight_shapes if weight.split("/")[0] == layer]
     assert {f"gradient:{weight}" for weight in weights} < set(found)
@@ -134,7 +134,7 @@ def test_agrees(cells, engine, name, layer):
 @pytest.mark.parametrize("layer", [name for name in NAMES if name not in ONLY_PORTABLE])
 def test_plain_keras_agrees(cells, engine, layer):
     """Keras's own cells, which take given masks for drawn ones: so it is here that Keras applies them."""
-    found = of_layer(cells(engine, "plain"), "plain", layer)
+    found = of_layer(cells(engine, KNOWN_TO_PLAIN, "plain"), layer)
     assert found
     assert failing(found) == {}
 
@@ -146,8 +146,8 @@ def test_plain_keras_agrees(cells, engine, layer):
     ids=ONLY_PORTABLE,
 )
 def test_plain_keras_refuses_what_it_does_not_train(cells, engine, layer, reason):
-    judged = [cell for cell in cells(engine, "plain") if cell.case == layer]
-    assert {cell.verdict for cell in judged if cell.kind in ("gradient", "weights", "loss")} == {"unsupported"}
+    judged = cells(engine, UNKNOWN_TO_PLAIN[layer], "plain", kinds=())
+    assert {cell.verdict for cell in judged if cell.kind in IN_TRAINING} == {"unsupported"}
     assert all(reason in cell.comparison.message for cell in judged if cell.verdict == "unsupported")
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 
@@ -169,7 +169,7 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
 
 @pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].witness])
 def test_the_witness_refuses(cells, engine):
-    judged = [cell for cell in cells(engine) if cell.case == "unmasked"]
+    judged = cells(engine, CASES["unmasked"], kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 

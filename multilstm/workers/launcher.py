@@ -26,7 +26,7 @@ from multilstm.job import Job, Result, job_to_tree, result_from_tree
 from multilstm.workers import protocol
 
 TIMEOUT_S = 600.0
-JOBS_PER_WORKER = 400  # frameworks keep something of every model
+JOBS_PER_WORKER = 4000  # frameworks keep something of every model: up to 0.5 MiB a job
 # Of the memory maps that Linux allows a process (vm.max_map_count). A program that XLA compiled for a CPU takes about
 # 70, and a process that may have no more of them crashes.
 MAPS_SHARE = 0.5
