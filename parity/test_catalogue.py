@@ -50,8 +50,7 @@ def dtypes(case: Case, device: str) -> tuple[str, ...]:
 
 
 def trained(case: Case, dtype: str, device: str) -> bool:
-    """Whether gradients and training are compared: on a CPU, those of a seed program's variants in float64 alone,
-    but for one variant of each."""
+    """Whether gradients and training are compared: on a CPU, in float32, those of one variant of each seed program."""
     return dtype == "float64" or device == "gpu" or not case.name.startswith("seed") or case.name in PROGRAMS
 
 

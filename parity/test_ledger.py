@@ -64,12 +64,12 @@ class Runs:
         """What runs in one process."""
         return engine, row if row in ALONE and engine == "keras-jax" else None, portable
 
-    def run(self, backend, rows, portable=False, **environment):
+    def run(self, backend, rows, portable=False):
         out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
         given = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
-        given |= {**self.environment, **environment}
+        given |= self.environment
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
         command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=1800, check=False)
@@ -143,7 +143,7 @@ def keras_layers_names():
 def test_a_flag_avoids_it(flag, tmp_path):
     name, value = flag
     needs(ROWS[name], "jax")
-    found = Runs(tmp_path, [], {}).run("jax", [name], XLA_FLAGS=value)[name]
+    found = Runs(tmp_path, [], {"XLA_FLAGS": value}).run("jax", [name])[name]
     assert found["status"] == 0, f"{value} does not avoid it: {found['printed']}"
 
 

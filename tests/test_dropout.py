@@ -96,9 +96,10 @@ def cells():
     found = {}
 
     def cells(engine, case, layers="portable", kinds=IN_TRAINING):
-        if (engine, case.name) not in found:
-            found[engine, case.name] = run_suite((case,), Options((engine,), ("float64",), layers, quantities=kinds))
-        return found[engine, case.name]
+        key = engine, case.name, layers, kinds
+        if key not in found:
+            found[key] = run_suite((case,), Options((engine,), ("float64",), layers, quantities=kinds))
+        return found[key]
 
     return cells
 

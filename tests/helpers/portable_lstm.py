@@ -1,10 +1,19 @@
-"""What the tests of multilstm.keras_layers.LSTM share: how near an answer has to be, and a model."""
+"""What the tests of multilstm.keras_layers.LSTM share, and, of sizes and options, its scenarios too."""
 
 import numpy as np
 
 from multilstm.spec import LSTM, Dense, Input, Model
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
+MASKED = {  # over batches that begin masked
+    "sequence": {"return_sequences": True},
+    "last": {},
+    "backwards": {"return_sequences": True, "go_backwards": True},
+    "zero": {"return_sequences": True, "zero_output_for_mask": True},
+    "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
+    "unroll_backwards": {"return_sequences": True, "unroll": True, "go_backwards": True},
+    "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
+}
 ATOL = {"float32": 1e-6, "float64": 1e-14}  # measured maxima over the backends: 3.7e-7 and 5.6e-16
 FIXED = "fixed upstream, remove the row and what ours does about it"
 

@@ -19,6 +19,7 @@ from multilstm.job import Batch, Job, Step
 from multilstm.training import SGD
 
 HERE = pathlib.Path(__file__).parent
+HELPERS = HERE.parent / "helpers"
 FIRST = "torch"  # runs alone; the others load the files that it saved
 BACKENDS = (FIRST, "tensorflow", "jax")
 
@@ -56,6 +57,7 @@ class Runs:
         folder.mkdir(exist_ok=True)
         environment = {
             **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(HELPERS), os.environ.get("PYTHONPATH")))),
             "KERAS_BACKEND": backend,
             "KERAS_HOME": str(folder / "keras_home"),
             "JAX_ENABLE_X64": "1",

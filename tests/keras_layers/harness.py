@@ -2,12 +2,12 @@
 
 import keras
 import numpy as np
+from portable_lstm import BATCH, CLASSES, FEATURES, TIMESTEPS, UNITS
 
 from multilstm.keras_layers import LSTM
 
 BACKEND = keras.backend.backend()
 SCENARIOS = {}
-BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 2, 4, 3, 4, 2
 
 
 def scenario(*floatxs):

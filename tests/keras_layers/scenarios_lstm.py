@@ -3,11 +3,6 @@
 import keras
 import numpy as np
 from harness import (
-    BATCH,
-    CLASSES,
-    FEATURES,
-    TIMESTEPS,
-    UNITS,
     compiled,
     data,
     error,
@@ -20,6 +15,7 @@ from harness import (
     uniform,
     weights,
 )
+from portable_lstm import BATCH, CLASSES, FEATURES, TIMESTEPS, UNITS
 
 from multilstm.keras_layers import LSTM, Bidirectional
 

@@ -4,11 +4,6 @@ import keras
 import numpy as np
 from harness import (
     BACKEND,
-    BATCH,
-    CLASSES,
-    FEATURES,
-    TIMESTEPS,
-    UNITS,
     compiled,
     data,
     error,
@@ -20,6 +15,7 @@ from harness import (
     uniform,
     weights,
 )
+from portable_lstm import BATCH, CLASSES, FEATURES, MASKED, TIMESTEPS, UNITS
 
 from multilstm.keras_layers import LSTM
 
@@ -128,15 +124,7 @@ def stateful_masked():
     x2[0, :2] = 0.0
     x2[1] = 0.0
     found |= {"x1": x1, "x2": x2}
-    for name, arguments in {
-        "sequence": {"return_sequences": True},
-        "last": {},
-        "backwards": {"return_sequences": True, "go_backwards": True},
-        "zero": {"return_sequences": True, "zero_output_for_mask": True},
-        "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
-        "unroll_backwards": {"return_sequences": True, "unroll": True, "go_backwards": True},
-        "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
-    }.items():
+    for name, arguments in MASKED.items():
         lstm = LSTM(UNITS, stateful=True, name="lstm", **arguments)
         inputs = keras.Input(batch_shape=(BATCH, TIMESTEPS, FEATURES))
         model = fill(keras.Model(inputs, lstm(keras.layers.Masking()(inputs))))

@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from portable_lstm import ATOL, BATCH, CLASSES, FEATURES, FIXED, TIMESTEPS, UNITS, all_close, close, stateful_spec
+from portable_lstm import (
+    ATOL,
+    BATCH,
+    CLASSES,
+    FEATURES,
+    FIXED,
+    MASKED,
+    TIMESTEPS,
+    UNITS,
+    all_close,
+    close,
+    stateful_spec,
+)
 
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model
 
@@ -82,17 +94,6 @@ def test_bidirectional_of_a_stateful_layer(ran, reference, arrays):
         all_close(arrays(found, direction), judge.states(f"both/{direction}"), "float64")
     judge.reset()
     close(found["y3"], judge.predict(x[:BATCH]), "float64")
-
-
-MASKED = {
-    "sequence": {"return_sequences": True},
-    "last": {},
-    "backwards": {"return_sequences": True, "go_backwards": True},
-    "zero": {"return_sequences": True, "zero_output_for_mask": True},
-    "unroll": {"return_sequences": True, "unroll": True, "zero_output_for_mask": True},
-    "unroll_backwards": {"return_sequences": True, "unroll": True, "go_backwards": True},
-    "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
-}
 
 
 @pytest.mark.parametrize("name", MASKED)
