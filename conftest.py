@@ -31,7 +31,8 @@ def _flags(*flags):
 
 USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
 USUAL |= joined(USUAL, _flags(_ONE_PART))
-os.environ.update(joined(os.environ, {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}, _flags(_ONE_PART, _QUICK)))
+QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **_flags(_ONE_PART, _QUICK)}
+os.environ.update(joined(os.environ, QUICKLY))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
@@ -42,6 +43,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background
 def one_part():
     """The variables with which JAX compiles what it compiles for users, in less time."""
     return _flags(_ONE_PART)
+
+
+@pytest.fixture(scope="session")
+def quickly():
+    """The variables with which JAX compiles in all tests but those that ask for something else."""
+    return QUICKLY
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,13 @@ MENDED = [(f"keras-{backend}", row.id) for row in ROWS.values() if row.mended_by
 class Runs:
     """One process for all reproducers of a backend that collected tests ask for; on JAX one more for each of `ALONE`.
 
-    Two processes run at a time, and all of them in the background.
+    What Keras itself does in JAX does not depend on how XLA compiles it, so that these are compiled `quickly`, in a
+    process of their own. Two processes run at a time, and all of them in the background.
     """
 
-    def __init__(self, folder, asked, environment):
+    def __init__(self, folder, asked, as_users, quickly):
         self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
-        self.environment = environment
+        self.as_users, self.quickly = as_users, quickly
         groups = {}
         for engine, row, portable in asked:
             groups.setdefault(self.key(engine, row, portable), []).append(row)
@@ -62,14 +63,15 @@ class Runs:
     @staticmethod
     def key(engine, row, portable):
         """What runs in one process."""
-        return engine, row if row in ALONE and engine == "keras-jax" else None, portable
+        together = None if engine != "keras-jax" else row if row in ALONE else ROWS[row].package
+        return engine, together, portable
 
     def run(self, backend, rows, portable=False):
         out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
         given = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
-        given |= self.environment
+        given |= self.quickly if {ROWS[row].package for row in rows} == {"keras"} else self.as_users
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
         command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=1800, check=False)
@@ -78,13 +80,13 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def runs(request, tmp_path_factory, one_part):
+def runs(request, tmp_path_factory, one_part, quickly):
     asked = [
         (*item.callspec.params["cell"], item.originalname == "test_mended")
         for item in request.session.items
         if item.path == pathlib.Path(__file__) and "runs" in item.fixturenames
     ]
-    runs = Runs(tmp_path_factory.mktemp("ledger"), asked, one_part)
+    runs = Runs(tmp_path_factory.mktemp("ledger"), asked, one_part, quickly)
     yield runs
     runs.threads.shutdown(cancel_futures=True)
 
@@ -143,7 +145,7 @@ def keras_layers_names():
 def test_a_flag_avoids_it(flag, tmp_path):
     name, value = flag
     needs(ROWS[name], "jax")
-    found = Runs(tmp_path, [], {"XLA_FLAGS": value}).run("jax", [name])[name]
+    found = Runs(tmp_path, [], {"XLA_FLAGS": value}, {}).run("jax", [name])[name]
     assert found["status"] == 0, f"{value} does not avoid it: {found['printed']}"
 
 

@@ -26,7 +26,7 @@ from multilstm.spec import (
 from multilstm.training import Adam, RMSprop
 
 PROGRAMS = ("seed1-stateful", "seed2-stacked", "seed3-states", "seed4-one-feature", "seed5")  # one variant of each
-NO_UPDATES = "without the 100 updates"
+NO_UPDATES = "without the 100 updates"  # a variant of the program makes them, or the cases of `optimizers.py`
 
 
 def seeds(full: bool = False) -> tuple[Case, ...]:
@@ -115,8 +115,8 @@ def integer_coded(name: str, full: bool, *, embedded: bool) -> Case:
         loss="categorical_crossentropy",
         optimizer=RMSprop(),
         training=(Fit(data),),
-        updates_on=data if full or embedded else None,  # without an Embedding it is the stacked classifier's model
-        shortened="" if full or embedded else NO_UPDATES,
+        updates_on=data if full else None,
+        shortened="" if full else NO_UPDATES,
         seed=3,
     )
 
@@ -222,9 +222,9 @@ def new_length_every_batch(name: str, full: bool, *, in_place: bool, masked: boo
         loss="categorical_crossentropy",
         optimizer=Adam(),
         training=(Fit(data(1000, 30, seed=501), epochs=10) if full else Fit(data(100, 5, seed=501), epochs=2),),
-        # The whole program makes 300 updates; the model of the two unmasked variants is the same. One length will do:
-        # an update has none, and the program's gradients have seen both.
-        updates_on=None if full or (not in_place and not masked) else replace(data(100, 5, seed=501), lengths=(10,)),
+        # The whole program makes 300 updates. One length will do: an update has none, and the program's gradients have
+        # seen both.
+        updates_on=replace(data(100, 5, seed=501), lengths=(10,)) if in_place and not full else None,
         shortened="" if full else "10 of 300 batches, of 100 instead of 1000 sequences, 2 of 90 lengths",
         seed=8,
     )

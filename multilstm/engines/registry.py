@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # jaxlib from 0.9.1 to 0.10.2 miscomputes some sums of products on CPU (jax#39103), unless this is set. Older ones do
 # not know it and refuse to start; newer ones are left to `multilstm doctor`, which tests for the fault.
-_JAX_FAULT = (("0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2"), "--xla_cpu_experimental_ynn_fusion_type=")
+_JAX_FAULT = (("0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2"), "--xla_cpu_experimental_ynn_fusion_type=-reduce")
 
 
 def _jax_environment() -> dict[str, str]:

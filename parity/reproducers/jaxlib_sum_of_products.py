@@ -1,6 +1,6 @@
 """jaxlib 0.9.1 to 0.10.2 on CPU: a compiled sum over a product is wrong; needs JAX alone.
 
-Not with XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type= (nothing behind the last =).
+Not with XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-reduce.
 """
 
 import sys
