@@ -62,6 +62,7 @@ _WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's ca
 _FORWARD = Layout(8, 8)
 _WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
 _WORTH_UNROLLING = 5e7  # products of numbers: below, compiling a loop that is written out takes longer than it saves
+_WORTH_LEAVING_LOOPS = 5e5  # the same where no loop is left at all, which saves a tenth of the gradient too
 
 
 def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
@@ -70,7 +71,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     Forward: one loop; or, from 50 million products on, chunks of 8 timesteps, written out. Gradient: where gates and
     dz (9 numbers a unit and step) fit in 16 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
-    Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out.
+    Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out. Up to 8 timesteps in all, of
+    500 thousand products or more, are written out both ways.
 
     All of this was measured on CPUs. Elsewhere it is one loop that stores its gates, and one product for the weights'
     gradient, unless `unroll` or `checkpoint` asks for more: what was not measured is nobody's default.
@@ -92,7 +94,10 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     if platform() != "cpu" and not ragged:
         return Plan(whole, whole, False)
     numbers = batch * timesteps * units * itemsize
-    large = batch * timesteps * units * (features + units) >= _WORTH_UNROLLING
+    products = batch * timesteps * units * (features + units)
+    large = products >= _WORTH_UNROLLING
+    if timesteps <= _FORWARD.unroll and products >= _WORTH_LEAVING_LOOPS and not (large or ragged):
+        return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
     chunk = max(5, -(-_ROWS // max(batch, 1)))
     if ragged:
         chunk = 1 << (chunk - 1).bit_length()

@@ -36,6 +36,15 @@ def test_steps_are_written_out_where_the_recurrent_kernel_is_large():
     assert plan(WIDE, units=1024, ragged=True).gradient.unroll == 1
 
 
+def test_few_timesteps_are_written_out_where_they_compute_much():
+    few = {"batch": 64, "timesteps": 8, "features": 16, "units": 32}
+    assert plan(few) == Plan(Layout(8, 8), Layout(8, 8), False)
+    assert plan(few, timesteps=3) == Plan(Layout(3), Layout(3), False)
+    assert plan(few, timesteps=9) == Plan(Layout(9), Layout(9), False)
+    assert plan(few, batch=1000, timesteps=3) == Plan(Layout(3, 3), Layout(3, 3), False)
+    assert plan(few, units=512).gradient == Layout(8, 4)
+
+
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
 def test_what_is_chunked_stays_chunked_when_it_grows(size):
     sizes = [{**SMALL, "batch": 32, "timesteps": 100, size: 2**power} for power in range(3, 20)]
