@@ -66,7 +66,7 @@ def lstm(
         dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
         unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few. Not beside
-            `checkpoint`.
+            `checkpoint`; beside `lengths` the loops stay, which end when the sequences do.
         checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
         mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum

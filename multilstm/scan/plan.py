@@ -60,6 +60,7 @@ _NARROW = 64  # features + units up to which the gates are computed again in les
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
 _WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's cache
 _FORWARD = Layout(8, 8)
+_RAGGED_FORWARD = Layout(2, 2)  # what is written out is compiled once for every number of rows
 _WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
 _WORTH_UNROLLING = 5e7  # products of numbers: below, compiling a loop that is written out takes longer than it saves
 _WORTH_LEAVING_LOOPS = 5e5  # the same where no loop is left at all, which saves a tenth of the gradient too
@@ -72,7 +73,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     dz (9 numbers a unit and step) fit in 16 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
     Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out. Up to 8 timesteps in all, of
-    500 thousand products or more, are written out both ways.
+    500 thousand products or more, are written out both ways. Ragged sequences go forward two steps at a time, written
+    out, at every size.
 
     All of this was measured on CPUs. Elsewhere it is one loop that stores its gates, and one product for the weights'
     gradient, unless `unroll` or `checkpoint` asks for more: what was not measured is nobody's default.
@@ -81,16 +83,16 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
         sizes: of the problem.
         unroll: as in `lstm`.
         checkpoint: as in `lstm`.
-        ragged: whether the loops are those of `ragged.py`, which only read `gradient` and `recompute`, and whose
-            chunks are powers of two.
+        ragged: whether the loops are those of `ragged.py`, whose chunks are powers of two; `unroll` leaves them as
+            they are, since they end when the sequences do.
     """
     batch, timesteps, features, units, itemsize = sizes
     whole = Layout(timesteps)
-    if unroll:
+    if unroll and not ragged:
         return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
     if checkpoint:
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
-        return Plan(whole, Layout(min(chunk, timesteps)), True)
+        return Plan(_RAGGED_FORWARD if ragged else whole, Layout(min(chunk, timesteps)), True)
     if platform() != "cpu" and not ragged:
         return Plan(whole, whole, False)
     numbers = batch * timesteps * units * itemsize
@@ -106,7 +108,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     steps = 4 if wide(units, itemsize) and not ragged else 1
     chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    return Plan(_FORWARD if large else whole, Layout(chunk, steps), recompute and chunk < timesteps)
+    forward = _RAGGED_FORWARD if ragged else _FORWARD if large else whole
+    return Plan(forward, Layout(chunk, steps), recompute and chunk < timesteps)
 
 
 def platform() -> str:

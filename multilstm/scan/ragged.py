@@ -70,7 +70,7 @@ class _Sorted(NamedTuple):
 def run_ragged(
     names: Names, plan: Plan, params: LSTMParams, inputs: Ragged, state: State, dropout: Dropout
 ) -> tuple[jax.Array, State]:
-    """The loop; reverse mode only, in the chunks of `plan.gradient`.
+    """The loop; reverse mode only.
 
     Returns:
         The hidden state after every timestep `[batch, timesteps, units]`, which after a sequence's end is some finite
@@ -88,16 +88,17 @@ def _run_forward(
     dropout: Dropout,
     differentiated: bool = True,
 ) -> Any:
-    chunk, keep = plan.gradient.chunk, differentiated and not plan.recompute
+    chunk, unroll = plan.gradient if differentiated else plan.forward
+    keep = differentiated and not plan.recompute
     by_length = _sort(inputs)
-    groups = _groups(by_length, chunk)
+    groups = _groups(by_length, chunk, inputs.x.shape[1])
     x = _pad(inputs.x, chunk)
     now, dropped = by_length.sort((state, dropout))
 
     def step(number: Any, state: State) -> tuple[State, Any]:
         rows = state.hidden.shape[0]
         own = _take(x, by_length, number, chunk, rows)
-        hidden, last, steps = forward_chunk(names, 1, keep, params, own, state, _rows(dropped, slice(0, rows)))
+        hidden, last, steps = forward_chunk(names, unroll, keep, params, own, state, _rows(dropped, slice(0, rows)))
         return last, (hidden, steps, state if differentiated else None)
 
     stored = _room(step, x.shape[1] // chunk, now)
@@ -124,7 +125,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
     params, inputs, dropout, (hidden, steps, starts) = residuals
     chunk = plan.gradient.chunk
     by_length = _sort(inputs)
-    groups = _groups(by_length, chunk)
+    groups = _groups(by_length, chunk, inputs.x.shape[1])
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
     dstate, dropped = by_length.sort((cotangents[1], dropout))
     transposed = transpose(params)
@@ -134,8 +135,8 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
         own = _take(x, by_length, number, chunk, rows)
         down = _take(dhidden, by_length, number, chunk, rows).x
         start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
-        drop = _rows(dropped, slice(0, rows))
-        return backward_chunk(names, 1, params, transposed, own, start, before, made, drop, down, after)
+        drop, unroll = _rows(dropped, slice(0, rows)), plan.gradient.unroll
+        return backward_chunk(names, unroll, params, transposed, own, start, before, made, drop, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
     dparams = zero_gradient(params)
@@ -167,10 +168,11 @@ def _sort(inputs: Ragged) -> _Sorted:
     return _Sorted(order, inputs.lengths[order])
 
 
-def _groups(by_length: _Sorted, chunk: int) -> list[_Group]:
+def _groups(by_length: _Sorted, chunk: int, timesteps: int) -> list[_Group]:
     """All rows until the longest of the last eighth has ended, all but these until the next eighth has, and so on."""
     batch = by_length.lengths.shape[0]
-    each = batch if by_length.order is None else -(-batch // _GROUPS)
+    together = by_length.order is None or timesteps <= chunk
+    each = batch if together else -(-batch // _GROUPS)
     ends = (by_length.lengths + chunk - 1) // chunk
     groups: list[_Group] = []
     for rows in range(batch, 0, -each):
