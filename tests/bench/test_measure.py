@@ -13,7 +13,7 @@ from multilstm.bench.shapes import Shape
 from multilstm.engines.registry import ENGINES
 
 HERE = pathlib.Path(__file__).parent
-SHAPES = (Shape(2, 3, 3, 4), Shape(3, 4, 2, 2, shortest=2))
+SHAPES = (Shape(2, 3, 3, 4), Shape(3, 12, 2, 2, shortest=5))
 AWAY = "times the tolerance away"
 FAULTS = {  # what is told, by quantity
     "nudged,swapped_gates": {FORWARD: AWAY, GRADIENT: AWAY},
