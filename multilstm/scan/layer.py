@@ -66,7 +66,7 @@ def lstm(
         dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
         unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few. Not beside
-            `checkpoint`; beside `lengths` the loops stay, which end when the sequences do.
+            `checkpoint`; beside `lengths` the gradient by hand keeps its loops, which end when the sequences do.
         checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
         mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum
@@ -88,7 +88,7 @@ def lstm(
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
-    plan = choose(sizes, unroll, checkpoint, lengths is not None)
+    plan = choose(sizes, unroll, checkpoint, ragged=custom_gradient and lengths is not None)
     return _compiled(  # type: ignore[no-any-return]
         names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, lengths, dropout
     )

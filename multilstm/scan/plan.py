@@ -88,11 +88,12 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     """
     batch, timesteps, features, units, itemsize = sizes
     whole = Layout(timesteps)
+    forward = _RAGGED_FORWARD if ragged else whole
     if unroll and not ragged:
         return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
     if checkpoint:
         chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
-        return Plan(_RAGGED_FORWARD if ragged else whole, Layout(min(chunk, timesteps)), True)
+        return Plan(forward, Layout(min(chunk, timesteps)), True)
     if platform() != "cpu" and not ragged:
         return Plan(whole, whole, False)
     numbers = batch * timesteps * units * itemsize
@@ -108,8 +109,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     steps = 4 if wide(units, itemsize) and not ragged else 1
     chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    forward = _RAGGED_FORWARD if ragged else _FORWARD if large else whole
-    return Plan(forward, Layout(chunk, steps), recompute and chunk < timesteps)
+    return Plan(_FORWARD if large and not ragged else forward, Layout(chunk, steps), recompute and chunk < timesteps)
 
 
 def platform() -> str:

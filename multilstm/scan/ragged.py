@@ -91,7 +91,7 @@ def _run_forward(
     chunk, unroll = plan.gradient if differentiated else plan.forward
     keep = differentiated and not plan.recompute
     by_length = _sort(inputs)
-    groups = _groups(by_length, chunk, inputs.x.shape[1])
+    groups = _groups(by_length, chunk)
     x = _pad(inputs.x, chunk)
     now, dropped = by_length.sort((state, dropout))
 
@@ -123,9 +123,9 @@ def _run_forward(
 
 def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
     params, inputs, dropout, (hidden, steps, starts) = residuals
-    chunk = plan.gradient.chunk
+    chunk, unroll = plan.gradient
     by_length = _sort(inputs)
-    groups = _groups(by_length, chunk, inputs.x.shape[1])
+    groups = _groups(by_length, chunk)
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
     dstate, dropped = by_length.sort((cotangents[1], dropout))
     transposed = transpose(params)
@@ -135,7 +135,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
         own = _take(x, by_length, number, chunk, rows)
         down = _take(dhidden, by_length, number, chunk, rows).x
         start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
-        drop, unroll = _rows(dropped, slice(0, rows)), plan.gradient.unroll
+        drop = _rows(dropped, slice(0, rows))
         return backward_chunk(names, unroll, params, transposed, own, start, before, made, drop, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
@@ -168,11 +168,10 @@ def _sort(inputs: Ragged) -> _Sorted:
     return _Sorted(order, inputs.lengths[order])
 
 
-def _groups(by_length: _Sorted, chunk: int, timesteps: int) -> list[_Group]:
+def _groups(by_length: _Sorted, chunk: int) -> list[_Group]:
     """All rows until the longest of the last eighth has ended, all but these until the next eighth has, and so on."""
     batch = by_length.lengths.shape[0]
-    together = by_length.order is None or timesteps <= chunk
-    each = batch if together else -(-batch // _GROUPS)
+    each = batch if by_length.order is None else -(-batch // _GROUPS)
     ends = (by_length.lengths + chunk - 1) // chunk
     groups: list[_Group] = []
     for rows in range(batch, 0, -each):
