@@ -20,7 +20,7 @@ from jax import lax
 
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.projection import accumulator, project, pull_input, pull_kernel, sum_rows
+from multilstm.scan.projection import Transposed, accumulator, project, pull_input, pull_kernel, sum_rows
 from multilstm.state import State
 
 
@@ -76,7 +76,7 @@ def backward_chunk(
     names: Names,
     unroll: int,
     params: LSTMParams,
-    transposed: LSTMParams,
+    transposed: tuple[Transposed, Transposed],
     inputs: Inputs,
     start: State,
     hidden: jax.Array | None,
@@ -91,7 +91,7 @@ def backward_chunk(
         names: the activations.
         unroll: see `forward_chunk`.
         params: the weights.
-        transposed: the transposes of both kernels, which a caller with many chunks makes once.
+        transposed: what `transpose_kernels` returned, which a caller with many chunks asks for once.
         inputs: of these steps.
         start: the state before them.
         hidden: what `forward_chunk` returned, or None: computed again.
@@ -100,6 +100,7 @@ def backward_chunk(
         dhidden: the derivative by `hidden`.
         after: the derivatives by the state after the chunk.
     """
+    kernel, recurrent_kernel = transposed
     if hidden is None or steps is None:
         hidden, _, steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)
         assert steps is not None
@@ -110,7 +111,7 @@ def backward_chunk(
         dz, dcell_before = cell_backward(names, gates, cell_before, cell, after)
         if mask is not None:
             dz = jnp.where(mask[:, None], dz, 0)
-        before = State(pull_input(transposed.recurrent_kernel, dropout.hidden, dz), dcell_before)
+        before = State(pull_input(recurrent_kernel, dropout.hidden, dz), dcell_before)
         return _keep_masked(mask, before, after), dz
 
     each = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
@@ -120,12 +121,17 @@ def backward_chunk(
         recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
         bias=None if params.bias is None else sum_rows(dz),
     )
-    return before, dparams, pull_input(transposed.kernel, dropout.inputs, dz)
+    return before, dparams, pull_input(kernel, dropout.inputs, dz)
 
 
-def transpose(params: LSTMParams) -> LSTMParams:
-    """What `backward_chunk` wants: the transposes of both kernels."""
-    return LSTMParams(params.kernel.T, params.recurrent_kernel.T)
+def transpose_kernels(params: LSTMParams, batch: int) -> tuple[Transposed, Transposed]:
+    """What `backward_chunk` wants of the kernel and the recurrent kernel.
+
+    Their transposes: on a CPU the products of more than one row are faster with them; a step of one row is not.
+    """
+    made = batch > 1
+    recurrent_kernel = params.recurrent_kernel.T if made else params.recurrent_kernel
+    return Transposed(params.kernel.T, True), Transposed(recurrent_kernel, made)
 
 
 def zero_gradient(params: LSTMParams) -> LSTMParams:
