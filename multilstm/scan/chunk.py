@@ -20,7 +20,7 @@ from jax import lax
 
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.projection import Transposed, accumulator, project, pull_input, pull_kernel, sum_rows
+from multilstm.scan.projection import Pulled, accumulator, project, pull_input, pull_kernel, sum_rows
 from multilstm.state import State
 
 
@@ -76,7 +76,7 @@ def backward_chunk(
     names: Names,
     unroll: int,
     params: LSTMParams,
-    transposed: tuple[Transposed, Transposed],
+    pulled: tuple[Pulled, Pulled],
     inputs: Inputs,
     start: State,
     hidden: jax.Array | None,
@@ -91,7 +91,7 @@ def backward_chunk(
         names: the activations.
         unroll: see `forward_chunk`.
         params: the weights.
-        transposed: what `transpose_kernels` returned, which a caller with many chunks asks for once.
+        pulled: what `kernels_to_pull` returned, which a caller with many chunks asks for once.
         inputs: of these steps.
         start: the state before them.
         hidden: what `forward_chunk` returned, or None: computed again.
@@ -100,7 +100,7 @@ def backward_chunk(
         dhidden: the derivative by `hidden`.
         after: the derivatives by the state after the chunk.
     """
-    kernel, recurrent_kernel = transposed
+    kernel, recurrent_kernel = pulled
     if hidden is None or steps is None:
         hidden, _, steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)
         assert steps is not None
@@ -124,14 +124,13 @@ def backward_chunk(
     return before, dparams, pull_input(kernel, dropout.inputs, dz)
 
 
-def transpose_kernels(params: LSTMParams, batch: int) -> tuple[Transposed, Transposed]:
+def kernels_to_pull(params: LSTMParams, batch: int) -> tuple[Pulled, Pulled]:
     """What `backward_chunk` wants of the kernel and the recurrent kernel.
 
     Their transposes: on a CPU the products of more than one row are faster with them; a step of one row is not.
     """
-    made = batch > 1
-    recurrent_kernel = params.recurrent_kernel.T if made else params.recurrent_kernel
-    return Transposed(params.kernel.T, True), Transposed(recurrent_kernel, made)
+    recurrent = Pulled(params.recurrent_kernel, 1) if batch == 1 else Pulled(params.recurrent_kernel.T, 0)
+    return Pulled(params.kernel.T, 0), recurrent
 
 
 def zero_gradient(params: LSTMParams) -> LSTMParams:

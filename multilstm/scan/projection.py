@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 
 def precision() -> str | None:
@@ -36,41 +35,39 @@ def project(kernel: jax.Array, dropout: jax.Array | None, v: jax.Array) -> jax.A
     return jnp.concatenate([matmul(v * each, part) for each, part in gates], -1)
 
 
-class Transposed(NamedTuple):
-    """A kernel as `pull_input` wants it: transposed once, before a loop, or by each product.
+class Pulled(NamedTuple):
+    """A kernel as `pull_input` wants it.
 
     Attributes:
-        array: `[4 * units, size]`; or the kernel itself, `[size, 4 * units]`.
-        made: which of them.
+        kernel: `[size, 4 * units]`, or transposed.
+        gates: which axis has the gates, and meets `dz`: 1, or 0.
     """
 
-    array: jax.Array
-    made: bool
+    kernel: jax.Array
+    gates: int
 
 
-def pull_input(transposed: Transposed, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
+def pull_input(pulled: Pulled, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
     """The derivative of `project` by `v`.
 
     Args:
-        transposed: the kernel.
+        pulled: the kernel.
         dropout: see `project`.
         dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
 
     Returns:
         `[..., batch, size]`.
     """
-    array, made = transposed
+    kernel, axis = pulled
+
+    def pull(dz: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.tensordot(dz, kernel, axes=(-1, axis), precision=precision())
+
     if dropout is None or dropout.ndim == 2:
-        return _drop(_with_transpose(dz, array, made), dropout)
-    gates = zip(dropout, jnp.split(dz, 4, -1), jnp.split(array, 4, 0 if made else 1), strict=True)
-    parts = [_with_transpose(part, of_gate, made) * each for each, part, of_gate in gates]
+        return _drop(pull(dz, kernel), dropout)
+    gates = zip(dropout, jnp.split(dz, 4, -1), jnp.split(kernel, 4, axis), strict=True)
+    parts = [pull(part, of_gate) * each for each, part, of_gate in gates]
     return parts[0] + parts[1] + parts[2] + parts[3]
-
-
-def _with_transpose(dz: jax.Array, array: jax.Array, made: bool) -> jax.Array:
-    if made:
-        return matmul(dz, array)
-    return lax.dot_general(dz, array, (((dz.ndim - 1,), (1,)), ((), ())), precision=precision())
 
 
 def pull_kernel(dropout: jax.Array | None, v: jax.Array, dz: jax.Array) -> jax.Array:

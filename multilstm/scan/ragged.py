@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, transpose_kernels, zero_gradient
+from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, kernels_to_pull, zero_gradient
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.plan import Plan
 from multilstm.state import State
@@ -128,7 +128,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
     groups = _groups(by_length, chunk)
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
     dstate, dropped = by_length.sort((cotangents[1], dropout))
-    transposed = transpose_kernels(params, x.shape[0])
+    pulled = kernels_to_pull(params, x.shape[0])
 
     def step(number: Any, after: State) -> tuple[State, LSTMParams, jax.Array]:
         rows = after.hidden.shape[0]
@@ -136,7 +136,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
         down = _take(dhidden, by_length, number, chunk, rows).x
         start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
         drop = _rows(dropped, slice(0, rows))
-        return backward_chunk(names, unroll, params, transposed, own, start, before, made, drop, down, after)
+        return backward_chunk(names, unroll, params, pulled, own, start, before, made, drop, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
     dparams = zero_gradient(params)

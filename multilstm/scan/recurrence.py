@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, transpose_kernels, zero_gradient
+from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, kernels_to_pull, zero_gradient
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.plan import Layout, Plan
 from multilstm.state import State
@@ -82,7 +82,7 @@ def _run_forward(
 def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
     params, inputs, dropout, hidden, kept = residuals
     dhidden, dstate = cotangents
-    transposed = transpose_kernels(params, inputs.x.shape[0])
+    pulled = kernels_to_pull(params, inputs.x.shape[0])
     carry = (dstate, zero_gradient(params))
     dx: list[jax.Array] = []
     blocks = list(zip(_blocks(plan.gradient.chunk, inputs.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
@@ -93,7 +93,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
             number, (hidden, (steps, start)) = now
             own, down = _take(block, number, (inputs, dhidden))
             before, dparams, dx = backward_chunk(
-                names, plan.gradient.unroll, params, transposed, own, start, hidden, steps, dropout, down, after
+                names, plan.gradient.unroll, params, pulled, own, start, hidden, steps, dropout, down, after
             )
             return (before, jax.tree.map(jnp.add, total, dparams)), dx
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from multilstm.scan import Dropout, LSTMParams, State, init, lstm
+from multilstm.scan import Dropout, LSTMParams, State, lstm
 from multilstm.spec.layers import ACTIVATIONS
 
 TOLERANCE = 1e-12
@@ -110,22 +110,14 @@ def test_output_of_leading_masked_steps_gives_the_initial_state_no_gradient(prob
 
 @pytest.mark.parametrize("dropped", ["no_dropout", "dropout_by_gate"])
 @pytest.mark.parametrize("given", ["no_lengths", "lengths"])
-def test_custom_gradient_equals_plain_of_one_row(distance, given, dropped):
-    """The product with the kernel's transpose is made in another way there: see `chunk.transpose_kernels`."""
-    units, timesteps, rng = 6, 3, np.random.default_rng(2)
-    params = init(2, units, seed=3, dtype="float64")
-    x, weights = rng.normal(size=(1, timesteps, 2)), rng.normal(size=(1, timesteps, units))
-    options = {"lengths": 2} if given == "lengths" else {}
+def test_custom_gradient_equals_plain_of_one_row(make_problem, distance, given, dropped):
+    """The recurrent kernel meets dz along another axis there: see `chunk.kernels_to_pull`."""
+    problem = make_problem(batch=1)
+    options = {"lengths": 5} if given == "lengths" else {}
     if dropped == "dropout_by_gate":
-        options["dropout"] = Dropout(None, 2.0 * rng.integers(0, 2, (4, 1, units)))
-
-    def of(custom_gradient):
-        def objective(params, x):
-            return (lstm(params, x, custom_gradient=custom_gradient, **options)[0] * weights).sum()
-
-        return jax.jit(jax.grad(objective, argnums=(0, 1)))(params, x)
-
-    assert distance(of(True), of(False)) <= TOLERANCE
+        mask = 2.0 * np.random.default_rng(2).integers(0, 2, (4, *problem.state.hidden.shape))
+        options["dropout"] = Dropout(None, mask)
+    assert distance(gradients(problem, True, **options), gradients(problem, False, **options)) <= TOLERANCE
 
 
 def test_unused_outputs_need_no_gradient(problem, distance):
