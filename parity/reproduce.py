@@ -1,9 +1,9 @@
 """Runs reproducers one after the other in this process, and writes what each printed and its exit status as JSON.
 
     KERAS_BACKEND=jax python parity/reproduce.py OUT.json stateful_state_is_lost ...
-    KERAS_BACKEND=jax python parity/reproduce.py --portable OUT.json stateful_state_is_lost ...
+    KERAS_BACKEND=jax python parity/reproduce.py OUT.json portable:stateful_state_is_lost ...
 
-With `--portable` they find the classes of multilstm.keras_layers in place of Keras's own, and true float64.
+After `portable:` it finds the classes of multilstm.keras_layers in place of Keras's own, and true float64.
 TensorFlow takes seconds to import, so that it is imported once. Between two reproducers Keras's global settings are
 put back; those that leave something else behind are to be run alone.
 """
@@ -38,16 +38,23 @@ def run(name):
     }
 
 
-def portable():
-    """Puts everything of multilstm.keras_layers in the place of Keras's own of that name."""
+@contextlib.contextmanager
+def portable(name):
+    """Everything of multilstm.keras_layers stands in the place of Keras's own of that name."""
     import keras
 
     from multilstm import keras_layers
 
-    for name in keras_layers.__all__:
-        for module in (keras.layers, keras.losses, keras.optimizers, keras.regularizers):
-            if hasattr(module, name):
-                setattr(module, name, getattr(keras_layers, name))
+    modules = (keras.layers, keras.losses, keras.optimizers, keras.regularizers)
+    own = [(module, each, getattr(module, each)) for module in modules for each in dir(module)
+           if each in keras_layers.__all__]  # fmt: skip
+    for module, each, _ in own:
+        setattr(module, each, getattr(keras_layers, each))
+    if "float64" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
+        keras_layers.enable_float64()
+    yield
+    for module, each, plain in own:
+        setattr(module, each, plain)
 
 
 def put_back():
@@ -63,17 +70,13 @@ def put_back():
         jax.config.update("jax_enable_x64", False)
 
 
-def main(*arguments):
+def main(out, *names):
     """Runs the reproducers, and writes what came of them."""
-    mended = arguments[0] == "--portable"
-    out, *names = arguments[1:] if mended else arguments
-    if mended:
-        portable()
     found = {}
-    for name in names:
-        if mended and "float64" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
-            sys.modules["multilstm.keras_layers"].enable_float64()
-        found[name] = run(name)
+    for given in names:
+        name = given.removeprefix("portable:")
+        with portable(name) if name != given else contextlib.nullcontext():
+            found[given] = run(name)
         put_back()
     pathlib.Path(out).write_text(json.dumps(found, indent=1), encoding="utf-8")
 

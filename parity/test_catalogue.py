@@ -4,7 +4,7 @@ An id says everything: `test_part[keras-torch-cpu-seed5-float64-forward]`. Names
 forward quantities computed in float64 have the same float32 bits as the reference; everything else is inside the row of
 multilstm/compare/tolerances.py. Which cases have gradients and training here: see `multilstm.catalogue.catalogue`.
 
-`-m quick` takes the forward pass in float32 of every pair of options, and of upstream issues.
+`-m quick` takes the forward pass in float32 of every pair of options, of upstream issues and of peer vectors.
 """
 
 import pytest
@@ -37,7 +37,7 @@ def kinds(case: Case, part: str) -> set[str]:
 
 
 def quick(case: Case, dtype: str, part: str) -> bool:
-    chosen = case.name.startswith("issue-") or (case.name.startswith("sweep-") and bool(case.training))
+    chosen = case.name.startswith(("issue-", "peer-")) or (case.name.startswith("sweep-") and bool(case.training))
     return chosen and dtype == "float32" and part == "forward"
 
 

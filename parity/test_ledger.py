@@ -33,13 +33,17 @@ def backends(row):
 
 
 CELLS = [(f"keras-{backend}", row.id) for row in ROWS.values() for backend in backends(row)]
+PORTABLE = "portable:"  # as `reproduce.py` reads it
+MENDED = [(f"keras-{backend}", f"{PORTABLE}{row.id}") for row in ROWS.values() if row.mended_by for backend in BACKENDS]
 
 
-MENDED = [(f"keras-{backend}", row.id) for row in ROWS.values() if row.mended_by for backend in BACKENDS]
+def row_of(name):
+    return ROWS[name.removeprefix(PORTABLE)]
 
 
 class Runs:
-    """One process for all reproducers of a backend that collected tests ask for; on JAX one more for each of `ALONE`.
+    """One process for all reproducers of a backend that collected tests ask for, with plain layers and with portable
+    ones; on JAX one more for each of `ALONE`.
 
     What Keras itself does in JAX does not depend on how XLA compiles it, so that these are compiled `quickly`, in a
     process of their own. Two processes run at a time, and all of them in the background.
@@ -49,31 +53,31 @@ class Runs:
         self.folder, self.threads = folder, concurrent.futures.ThreadPoolExecutor(2)
         self.as_users, self.quickly = as_users, quickly
         groups = {}
-        for engine, row, portable in asked:
-            groups.setdefault(self.key(engine, row, portable), []).append(row)
+        for engine, name in asked:
+            groups.setdefault(self.key(engine, name), []).append(name)
         self.found = {
-            key: self.threads.submit(self.run, key[0].removeprefix("keras-"), rows, key[2])
-            for key, rows in groups.items()
+            key: self.threads.submit(self.run, key[0].removeprefix("keras-"), names)
+            for key, names in groups.items()
             if importlib.util.find_spec(key[0].removeprefix("keras-")) is not None
         }
 
-    def of(self, engine, row, portable=False):
-        return self.found[self.key(engine, row, portable)].result()[row]
+    def of(self, engine, name):
+        return self.found[self.key(engine, name)].result()[name]
 
     @staticmethod
-    def key(engine, row, portable):
+    def key(engine, name):
         """What runs in one process."""
-        together = None if engine != "keras-jax" else row if row in ALONE else ROWS[row].package
-        return engine, together, portable
+        row = row_of(name)
+        return engine, None if engine != "keras-jax" else name if row.id in ALONE else row.package
 
-    def run(self, backend, rows, portable=False):
-        out = self.folder / f"{backend}-{portable}-{rows[0]}.json"
+    def run(self, backend, names):
+        out = self.folder / f"{backend}-{names[0].replace(':', '-')}.json"
         given = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
         given |= {"KERAS_BACKEND": backend, "KERAS_HOME": str(self.folder / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3"}
         given |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
-        given |= self.quickly if {ROWS[row].package for row in rows} == {"keras"} else self.as_users
+        given |= self.quickly if {row_of(name).package for name in names} == {"keras"} else self.as_users
         given["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *sys.path])
-        command = [sys.executable, str(HERE / "reproduce.py"), *(["--portable"] if portable else []), str(out), *rows]
+        command = [sys.executable, str(HERE / "reproduce.py"), str(out), *names]
         done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=1800, check=False)
         assert done.returncode == 0, f"the process for {backend} ended with {done.returncode}:\n{done.stderr[-4000:]}"
         return json.loads(out.read_text(encoding="utf-8"))
@@ -82,7 +86,7 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(request, tmp_path_factory, one_part, quickly):
     asked = [
-        (*item.callspec.params["cell"], item.originalname == "test_mended")
+        item.callspec.params["cell"]
         for item in request.session.items
         if item.path == pathlib.Path(__file__) and "runs" in item.fixturenames
     ]
@@ -126,9 +130,9 @@ def test_reproduces(cell, runs):
 def test_mended(cell, runs):
     """With multilstm.keras_layers the very same program shows nothing any more."""
     engine, name = cell
-    needs(ROWS[name], engine.removeprefix("keras-"))
-    found = runs.of(engine, name, portable=True)
-    assert found["status"] == 0, f"{', '.join(ROWS[name].mended_by)} does not mend it: {found['printed']}"
+    needs(row_of(name), engine.removeprefix("keras-"))
+    found = runs.of(engine, name)
+    assert found["status"] == 0, f"{', '.join(row_of(name).mended_by)} does not mend it: {found['printed']}"
 
 
 def test_what_mends_is_there():

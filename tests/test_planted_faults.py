@@ -76,8 +76,8 @@ def test_planted_fault_is_caught_and_explained(judge, fault):
 
 
 @pytest.mark.parametrize(("case", "quantity"), sorted({caught[:2] for caught in CAUGHT_BY.values()}))
-def test_without_a_fault_the_same_case_agrees(judge, case, quantity):
-    cells = judge(ENGINES["jax-scan"].target, case, quantity)
+def test_without_a_fault_the_same_case_agrees(pool, case, quantity):
+    cells = run_suite(select((case,)), Options(("jax-scan",), ("float32",), quantities=(quantity,)), pool=pool)
     assert cells
     assert {cell.verdict for cell in cells} <= {"within", "bitwise"}
     assert {cell.comparison.explanation for cell in cells} == {""}

@@ -1,6 +1,8 @@
 """Each option of the LSTM alone, at every value that it has, and sizes: batch, timesteps and units.
 
-Unless `full`, activations and sizes are shortened to their forward pass; what acts in training alone is trained.
+Unless `full`, sizes and most options are shortened to their forward pass: a flag acts in training too, and there with
+all others in the sweep. Trained are what acts in training alone, what has gradients of its own, and activations that
+some backend computes inexactly.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from multilstm.spec.layers import ACTIVATIONS
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4
 INEXACT = ("gelu", "leaky_relu", "hard_sigmoid", "softplus")  # in float64, on some backend of plain Keras
+TRAINED = (*(f"activation-{each}" for each in INEXACT), "use_bias-False", "implementation-1")
 # Every argument and every class once; each class on each weight is a matter of tests/test_penalties.py.
 PENALTIES: tuple[tuple[str, Regularizer | Constraint], ...] = (
     ("kernel_regularizer", L1(0.01)),
@@ -57,8 +60,7 @@ def options(full: bool = False) -> Iterator[Case]:
     """The cases of all options alone, then the sizes."""
     for name, arguments in {**_values(), **_in_training()}.items():
         case = _alone(name, arguments)
-        gradients = name not in _activations() or name in {f"activation-{each}" for each in INEXACT}
-        yield case if full else shortened(case, gradients)
+        yield case if full else shortened(case, name in _in_training() or name in TRAINED)
     rows = list(product(SIZES))
     for place in covering(rows, 2):
         case = _size(**rows[place])

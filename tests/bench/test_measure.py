@@ -1,5 +1,6 @@
 """Only contestants whose answers agree are timed, in turn, and ratios are of medians."""
 
+import functools
 import os
 import pathlib
 
@@ -130,12 +131,26 @@ ON_A_CPU = {
 }
 
 
+@pytest.fixture(scope="module")
+def rows_of():
+    """The rows of each installed contestant on a device, all of them measured in one run."""
+
+    @functools.cache
+    def measured_on(device, names):
+        return measure(SHAPES[1:], [name for name in names if not contestant_row(name).missing], 1, device=device)[0]
+
+    def rows_of(name, device, names):
+        missing = contestant_row(name).missing
+        if missing:
+            pytest.skip(f"{', '.join(missing)} is not installed")
+        return [row for row in measured_on(device, names) if row.contestant == name]
+
+    return rows_of
+
+
 @pytest.mark.parametrize("name", CONTESTANTS)
-def test_what_computes_a_contestant_on_a_cpu(name):
-    missing = contestant_row(name).missing
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed")
-    rows, _ = measure(SHAPES[1:], [name], 1, timeout_s=120)
+def test_what_computes_a_contestant_on_a_cpu(rows_of, name):
+    rows = rows_of(name, "cpu", tuple(CONTESTANTS))
     assert [row.failure for row in rows] == [None] * len(rows)
     assert {row.implementation for row in rows} <= ON_A_CPU.get(name, {"XLA's loop"})
 
@@ -150,15 +165,12 @@ def test_a_fused_path_that_is_entered_is_not_taken_for_cudnn(monkeypatch):
     assert {row.implementation for row in rows} == {"XLA's loop"}
 
 
-ONE_OF_EACH_CLASS = {row.target: name for name, row in reversed(CONTESTANTS.items())}.values()
+ONE_OF_EACH_CLASS = tuple({row.target: name for name, row in reversed(CONTESTANTS.items())}.values())
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_CLASS)
-def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(name):
-    missing = contestant_row(name).missing
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed")
-    rows, _ = measure(SHAPES[:1], [name], 1, timeout_s=120, device="gpu")
+def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(rows_of, name):
+    rows = rows_of(name, "gpu", ONE_OF_EACH_CLASS)
     failures = {row.failure for row in rows}
     if failures == {None}:
         pytest.skip("there is a GPU, and its answers agree")

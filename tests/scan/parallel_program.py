@@ -1,7 +1,8 @@
 """What `test_parallel.py` compares, computed in a process of its own: on one device, or over all that the process has.
 
-    python parallel_program.py alone FOLDER       # ScanModel under jax.jit, and nothing of multilstm.scan.parallel
-    python parallel_program.py parallel FOLDER    # over all devices, of all processes
+    python parallel_program.py alone FOLDER               # ScanModel under jax.jit, nothing of multilstm.scan.parallel
+    python parallel_program.py parallel FOLDER            # over all devices, of all processes
+    python parallel_program.py parallel FOLDER PROBLEM... # these alone
 
 Each process writes `FOLDER/INDEX.npz` with `problem:rows:...` (its own rows) and `problem:whole:...`, and
 `FOLDER/INDEX.json` with what is not numbers.
@@ -267,15 +268,16 @@ def words_of(calls):
     return found
 
 
-def main(mode, folder):
+def main(mode, folder, *names):
+    problems = {name: PROBLEMS[name] for name in names or PROBLEMS}
     jax.config.update("jax_enable_x64", True)
     arrays, facts = {}, {"devices": jax.device_count(), "processes": jax.process_count()}
     if mode == "alone":
-        runs = {name: alone(problem) for name, problem in PROBLEMS.items()}
+        runs = {name: alone(problem) for name, problem in problems.items()}
         runs["mean_of_means"] = mean_of_means(PROBLEMS["masked_adam"])
     else:
         mesh = data_parallel_mesh()
-        runs = {name: parallel(problem, mesh) for name, problem in PROBLEMS.items()}
+        runs = {name: parallel(problem, mesh) for name, problem in problems.items()}
         if jax.process_count() == 1:
             problem = PROBLEMS["masked_adam"]
             steps = {

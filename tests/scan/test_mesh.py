@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import ENGINES, for_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = pathlib.Path(__file__).with_name("mesh_program.py")
@@ -26,9 +26,10 @@ CASES = [
 def facts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mesh")
     environment = {
-        **os.environ, **ENGINES["jax-scan"].environment, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "4",
+        **for_process("cpu", ENGINES["jax-scan"].environment, os.environ),
+        "JAX_NUM_CPU_DEVICES": "4",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(folder)], env=environment, capture_output=True, text=True, timeout=600,
         check=False,
