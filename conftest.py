@@ -1,4 +1,4 @@
-"""How all tests compile in JAX, in their own process and in those that they start: quickly.
+"""How all tests compute, in their own process and in those that they start: in long slices, and JAX compiles quickly.
 
 XLA's compiling was most of their time, and three quarters of it optimize loops of a few units; of the rest, a third was
 LLVM's, which begins anew for each part of a program. What the optimizations do to the answers is seen where
@@ -34,6 +34,9 @@ USUAL |= joined(USUAL, _flags(_ONE_PART))
 QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **_flags(_ONE_PART, _QUICK)}
 os.environ.update(joined(os.environ, QUICKLY))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
+
+if hasattr(os, "SCHED_BATCH"):  # there are more processes than cores, and each turn finds the caches cold
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
