@@ -36,7 +36,8 @@ os.environ.update(joined(os.environ, QUICKLY))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
 
 if hasattr(os, "SCHED_BATCH"):  # there are more processes than cores, and each turn finds the caches cold
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):  # it is about time alone
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
