@@ -6,8 +6,12 @@ once; sizes are small, since a wrong answer is as wrong in two units as in two h
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -235,6 +239,27 @@ def largest(sample: Sample) -> float:
     return max(math.inf if math.isnan(value) else value for value in found)
 
 
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM are heeded when the drawing, of a second, has ended.
+
+    Hypothesis hangs a function on the garbage collector, and leaves it there; Python prints what is raised in one, and
+    goes on as if nothing had been.
+    """
+    callbacks, later = gc.callbacks[:], list[int]()
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers, or is interrupted
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    handlers = {number: signal.signal(number, lambda number, _: later.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        gc.callbacks[:] = callbacks
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for received in later:
+        signal.raise_signal(received)
+
+
 def draw_samples(number: int, count: int) -> list[Sample]:
     """Samples of different models, at most `count`: the same ones for the same number and version of Hypothesis."""
     found: dict[Graph, Sample] = {}  # Hypothesis varies what it has drawn: of each model, the first is taken
@@ -251,5 +276,6 @@ def draw_samples(number: int, count: int) -> list[Sample]:
     def collect(sample: Sample) -> None:
         found.setdefault(sample.spec, sample)
 
-    collect()
+    with _signals_later():
+        collect()
     return list(found.values())[1 : count + 1]  # the very first is the simplest, whatever the number

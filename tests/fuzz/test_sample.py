@@ -1,10 +1,15 @@
 """Samples: the same numbers whenever they are asked, within the spec's shapes, and back from JSON as they were."""
 
+import gc
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from multilstm.checks import check_batch
+from multilstm.fuzz import strategies
 from multilstm.fuzz.sample import Sample, sample_from_json
 from multilstm.fuzz.strategies import LARGEST, draw_samples, largest, samples
 from multilstm.spec import LSTM, Embedding, Masking, OrthogonalRegularizer, Sequential
@@ -77,3 +82,38 @@ def test_what_is_drawn_covers_the_options():
     ]
     assert rows
     assert min(rows) > 1
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals are the main thread's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_samples_are_drawn_is_not_lost(monkeypatch, number):
+    """Hypothesis hangs a function on the garbage collector, in which Python prints and forgets what is raised."""
+
+    class Ended(BaseException):
+        pass
+
+    def end(*_):
+        raise Ended
+
+    def collected(*_):
+        gc.callbacks.remove(collected)
+        signal.raise_signal(number)
+
+    def largest_and_collect(sample):
+        if not drawn:
+            gc.callbacks.append(collected)
+            gc.collect()
+        drawn.append(sample)
+        return largest(sample)
+
+    drawn, callbacks = [], gc.callbacks[:]
+    monkeypatch.setattr(strategies, "largest", largest_and_collect)
+    previous = signal.signal(number, end)
+    try:
+        with pytest.raises(Ended):
+            draw_samples(0, 2)
+        assert signal.getsignal(number) is end
+    finally:
+        signal.signal(number, previous)
+    assert len(drawn) > 1
+    assert gc.callbacks == callbacks
