@@ -39,7 +39,8 @@ LAYERS = {
 }
 ONLY_PORTABLE = ("implementation_1", "bidirectional_1")
 PLAIN = ("both", "bidirectional", "shared", "encoder", "decoder", "below")
-# By what is masked: the option-*dropout* cases of the catalogue have the same layers without a mask.
+# By what is masked, each layer once: tracing takes the time. Without a mask the catalogue's option-*dropout* cases have
+# `implementation_1`, `both` and dropout in a Bidirectional too.
 NAMES = {
     "masked": ("implementation_1", "both", "backwards", "bidirectional", "shared", "below"),
     "unmasked": ("implementation_2", "recurrent", "bidirectional_1", "bidirectional_2", "encoder", "decoder", "below"),

@@ -1,8 +1,7 @@
 """Each option of the LSTM alone, at every value that it has, and sizes: batch, timesteps and units.
 
-Unless `full`, sizes and most options are shortened to their forward pass: a flag acts in training too, and there with
-all others in the sweep. Trained are what acts in training alone, what has gradients of its own, and activations that
-some backend computes inexactly.
+Unless `full`, sizes, activations that every backend computes exactly, and what the sweep trains are shortened to their
+forward pass.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 from multilstm.case import Case
 from multilstm.catalogue.covering import covering, product
 from multilstm.catalogue.drawn import Drawn, shortened, trainable
+from multilstm.catalogue.sweep import FACTORS
 from multilstm.spec import (
     L1,
     L1L2,
@@ -36,7 +36,6 @@ from multilstm.spec.layers import ACTIVATIONS
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4
 INEXACT = ("gelu", "leaky_relu", "hard_sigmoid", "softplus")  # in float64, on some backend of plain Keras
-TRAINED = (*(f"activation-{each}" for each in INEXACT), "use_bias-False", "implementation-1")
 # Every argument and every class once; each class on each weight is a matter of tests/test_penalties.py.
 PENALTIES: tuple[tuple[str, Regularizer | Constraint], ...] = (
     ("kernel_regularizer", L1(0.01)),
@@ -60,7 +59,8 @@ def options(full: bool = False) -> Iterator[Case]:
     """The cases of all options alone, then the sizes."""
     for name, arguments in {**_values(), **_in_training()}.items():
         case = _alone(name, arguments)
-        yield case if full else shortened(case, name in _in_training() or name in TRAINED)
+        inexact = name in {f"activation-{each}" for each in INEXACT}
+        yield case if full else shortened(case, inexact or name not in {*_activations(), *FACTORS})
     rows = list(product(SIZES))
     for place in covering(rows, 2):
         case = _size(**rows[place])

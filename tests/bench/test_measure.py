@@ -137,7 +137,8 @@ def rows_of():
 
     @functools.cache
     def measured_on(device, names):
-        return measure(SHAPES[1:], [name for name in names if not contestant_row(name).missing], 1, device=device)[0]
+        installed = [name for name in names if not contestant_row(name).missing]
+        return measure(SHAPES[1:], installed, 1, timeout_s=120, device=device)[0]
 
     def rows_of(name, device, names):
         missing = contestant_row(name).missing
