@@ -20,7 +20,7 @@ from jax import lax
 
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.projection import Pulled, accumulator, project, pull_input, pull_kernel, sum_rows
+from multilstm.scan.projection import Matrix, accumulator, project, pull_input, pull_kernel, sum_rows
 from multilstm.state import State
 
 
@@ -36,6 +36,20 @@ class Inputs(NamedTuple):
     mask: Any = None
 
 
+class Weights(NamedTuple):
+    """The weights as the products of many steps take them, or the transposes of their kernels for the way back.
+
+    Attributes:
+        kernel: `[features, 4 * units]`, or transposed.
+        recurrent_kernel: `[units, 4 * units]`, or transposed.
+        bias: `[4 * units]`, or None.
+    """
+
+    kernel: Matrix
+    recurrent_kernel: Matrix
+    bias: Any = None
+
+
 class Steps(NamedTuple):
     """What the gradient needs of every timestep: `[timesteps, batch, units]` each, the gates as `cell_forward` kept."""
 
@@ -44,7 +58,7 @@ class Steps(NamedTuple):
 
 
 def forward_chunk(
-    names: Names, unroll: int, keep: bool, params: LSTMParams, inputs: Inputs, start: State, dropout: Dropout
+    names: Names, unroll: int, keep: bool, weights: Weights, inputs: Inputs, start: State, dropout: Dropout
 ) -> tuple[jax.Array, State, Steps | None]:
     """The hidden state after every step `[timesteps, batch, units]`, the last state, and what the gradient needs.
 
@@ -52,18 +66,18 @@ def forward_chunk(
         names: the activations.
         unroll: how many steps are written out one after another; their inputs meet the kernel in one product.
         keep: whether to return `Steps`.
-        params: the weights.
+        weights: see `weights_forward`.
         inputs: of these steps.
         start: the state before them.
         dropout: see `dropout.py`.
     """
 
     def receive(inputs: Inputs) -> Inputs:
-        z = project(params.kernel, dropout.inputs, inputs.x)
-        return inputs._replace(x=z if params.bias is None else z + params.bias)
+        z = project(weights.kernel, dropout.inputs, inputs.x)
+        return inputs._replace(x=z if weights.bias is None else z + weights.bias)
 
     def step(before: State, now: Inputs) -> tuple[State, Any]:
-        z = now.x + project(params.recurrent_kernel, dropout.hidden, before.hidden)
+        z = now.x + project(weights.recurrent_kernel, dropout.hidden, before.hidden)
         after, gates = cell_forward(names, z, before.cell)
         after = _keep_masked(now.mask, after, before)
         return after, (after.hidden, Steps(gates, after.cell) if keep else None)
@@ -75,8 +89,8 @@ def forward_chunk(
 def backward_chunk(
     names: Names,
     unroll: int,
-    params: LSTMParams,
-    pulled: tuple[Pulled, Pulled],
+    weights: Weights,
+    transposed: Weights,
     inputs: Inputs,
     start: State,
     hidden: jax.Array | None,
@@ -90,8 +104,8 @@ def backward_chunk(
     Args:
         names: the activations.
         unroll: see `forward_chunk`.
-        params: the weights.
-        pulled: what `kernels_to_pull` returned, which a caller with many chunks asks for once.
+        weights: see `weights_forward`.
+        transposed: see `weights_backward`.
         inputs: of these steps.
         start: the state before them.
         hidden: what `forward_chunk` returned, or None: computed again.
@@ -100,9 +114,8 @@ def backward_chunk(
         dhidden: the derivative by `hidden`.
         after: the derivatives by the state after the chunk.
     """
-    kernel, recurrent_kernel = pulled
     if hidden is None or steps is None:
-        hidden, _, steps = forward_chunk(names, unroll, True, params, inputs, start, dropout)
+        hidden, _, steps = forward_chunk(names, unroll, True, weights, inputs, start, dropout)
         assert steps is not None
 
     def step(after: State, now: Any) -> tuple[State, jax.Array]:
@@ -111,7 +124,7 @@ def backward_chunk(
         dz, dcell_before = cell_backward(names, gates, cell_before, cell, after)
         if mask is not None:
             dz = jnp.where(mask[:, None], dz, 0)
-        before = State(pull_input(recurrent_kernel, dropout.hidden, dz), dcell_before)
+        before = State(pull_input(transposed.recurrent_kernel, dropout.hidden, dz), dcell_before)
         return _keep_masked(mask, before, after), dz
 
     each = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
@@ -119,18 +132,19 @@ def backward_chunk(
     dparams = LSTMParams(
         kernel=pull_kernel(dropout.inputs, inputs.x, dz),
         recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
-        bias=None if params.bias is None else sum_rows(dz),
+        bias=None if weights.bias is None else sum_rows(dz),
     )
-    return before, dparams, pull_input(kernel, dropout.inputs, dz)
+    return before, dparams, pull_input(transposed.kernel, dropout.inputs, dz)
 
 
-def kernels_to_pull(params: LSTMParams, batch: int) -> tuple[Pulled, Pulled]:
-    """What `backward_chunk` wants of the kernel and the recurrent kernel.
+def weights_forward(params: LSTMParams, left: bool) -> Weights:
+    """What `forward_chunk` takes; `left` as in `Plan`."""
+    return Weights(Matrix(params.kernel), Matrix.of(params.recurrent_kernel, left), params.bias)
 
-    Their transposes: on a CPU the products of more than one row are faster with them; a step of one row is not.
-    """
-    recurrent = Pulled(params.recurrent_kernel, 1) if batch == 1 else Pulled(params.recurrent_kernel.T, 0)
-    return Pulled(params.kernel.T, 0), recurrent
+
+def weights_backward(params: LSTMParams, left: bool) -> Weights:
+    """The transposes that `backward_chunk` takes: a CPU's products want what they sum over on a matrix's first axis."""
+    return Weights(Matrix(params.kernel.T), Matrix.of(params.recurrent_kernel.T, left))
 
 
 def zero_gradient(params: LSTMParams) -> LSTMParams:

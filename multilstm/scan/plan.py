@@ -31,15 +31,20 @@ class Plan(NamedTuple):
         forward: where no gradient is asked for.
         gradient: of the forward and the backward loop where one is.
         recompute: whether the gradient computes the gates again from the state before each chunk, or stores them.
+        left: whether a step's hidden states meet the recurrent kernel as columns, with the kernel on their left.
+        left_backward: the same of the derivatives and the kernel's transpose.
     """
 
     forward: Layout
     gradient: Layout
     recompute: bool
+    left: bool = False
+    left_backward: bool = False
 
     def __str__(self) -> str:
         gates = "recomputed" if self.recompute else "stored"
-        return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}"
+        left = ", the recurrent kernel on the left" if self.left else ""
+        return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}{left}"
 
 
 class Sizes(NamedTuple):
@@ -59,6 +64,8 @@ _CACHED_BYTES = 8 << 20  # what is stored and read again some steps later is sti
 _NARROW = 64  # features + units up to which the gates are computed again in less time than they are fetched from memory
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
 _WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's cache
+_FETCHED_BYTES = 4 << 20  # of one that no core's cache holds, so that every step fetches it
+_FEW_ROWS = range(8, 33)  # where a product takes as long as fetching such a kernel
 _FORWARD = Layout(8, 8)
 _RAGGED_FORWARD = Layout(2, 2)  # what is written out is compiled once for every number of rows
 _WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
@@ -74,7 +81,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
     Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out. Up to 8 timesteps in all, of
     500 thousand products or more, are written out both ways. Ragged sequences go forward two steps at a time, written
-    out, at every size.
+    out, at every size. The recurrent kernel stands on the left where it takes more than 4 MiB and the batch is of 8 to
+    32 rows, and backwards for a single row.
 
     All of this was measured on CPUs. Elsewhere it is one loop that stores its gates, and one product for the weights'
     gradient, unless `unroll` or `checkpoint` asks for more: what was not measured is nobody's default.
@@ -86,6 +94,16 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
         ragged: whether the loops are those of `ragged.py`, whose chunks are powers of two; `unroll` leaves them as
             they are, since they end when the sequences do.
     """
+    batch, _, _, units, itemsize = sizes
+    plan = _without_sides(sizes, unroll, checkpoint, ragged)
+    if platform() != "cpu":
+        return plan
+    left = batch in _FEW_ROWS and _kernel_bytes(units, itemsize) > _FETCHED_BYTES
+    return plan._replace(left=left, left_backward=left or batch == 1)
+
+
+def _without_sides(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
+    """What `choose` gives, but for the sides of the products."""
     batch, timesteps, features, units, itemsize = sizes
     whole = Layout(timesteps)
     forward = _RAGGED_FORWARD if ragged else whole
@@ -109,7 +127,8 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     steps = 4 if wide(units, itemsize) and not ragged else 1
     chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    return Plan(_FORWARD if large and not ragged else forward, Layout(chunk, steps), recompute and chunk < timesteps)
+    forward = _FORWARD if large and not ragged else forward
+    return Plan(forward, Layout(chunk, steps), recompute and chunk < timesteps)
 
 
 def platform() -> str:
@@ -120,7 +139,11 @@ def platform() -> str:
 
 def wide(units: int, itemsize: int) -> bool:
     """Whether the recurrent kernel is too large for a core's cache."""
-    return 4 * units * units * itemsize > _WIDE_BYTES
+    return _kernel_bytes(units, itemsize) > _WIDE_BYTES
+
+
+def _kernel_bytes(units: int, itemsize: int) -> int:
+    return 4 * units * units * itemsize
 
 
 def worth_splitting(sizes: Sizes, devices: int) -> bool:

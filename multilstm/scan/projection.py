@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def precision() -> str | None:
@@ -18,7 +19,40 @@ def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
     return jnp.matmul(left, right, precision=precision())
 
 
-def project(kernel: jax.Array, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
+class Matrix(NamedTuple):
+    """A matrix `[in, out]` that rows are multiplied by.
+
+    Attributes:
+        array: the matrix; with `left` its transpose, `[out, in]`, made once for many products.
+        left: the rows are turned into columns and the array stands on their left, which for a few rows and a large
+            matrix is faster on a CPU.
+    """
+
+    array: jax.Array
+    left: bool = False
+
+    @classmethod
+    def of(cls, array: jax.Array, left: bool) -> Matrix:
+        """Of an array `[in, out]`."""
+        return cls(array.T if left else array, left)
+
+    def meet(self, rows: jax.Array) -> jax.Array:
+        """`[..., rows, out]` from `[..., rows, in]`; with `left`, without leading axes."""
+        if not self.left:
+            return matmul(rows, self.array)
+        # The barrier keeps XLA from exchanging both sides again.
+        return lax.optimization_barrier(matmul(self.array, rows.T)).T
+
+    def split_out(self) -> list[Matrix]:
+        """One for each gate, where `out` is the gates'."""
+        return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 0 if self.left else 1)]
+
+    def split_in(self) -> list[Matrix]:
+        """One for each gate, where `in` is the gates'."""
+        return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 1 if self.left else 0)]
+
+
+def project(kernel: Matrix, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
     """`(v * dropout) @ kernel`.
 
     Args:
@@ -30,43 +64,26 @@ def project(kernel: jax.Array, dropout: jax.Array | None, v: jax.Array) -> jax.A
         `[..., batch, 4 * units]`.
     """
     if dropout is None or dropout.ndim == 2:
-        return matmul(_drop(v, dropout), kernel)
-    gates = zip(dropout, jnp.split(kernel, 4, -1), strict=True)
-    return jnp.concatenate([matmul(v * each, part) for each, part in gates], -1)
+        return kernel.meet(_drop(v, dropout))
+    gates = zip(dropout, kernel.split_out(), strict=True)
+    return jnp.concatenate([part.meet(v * each) for each, part in gates], -1)
 
 
-class Pulled(NamedTuple):
-    """A kernel as `pull_input` wants it.
-
-    Attributes:
-        kernel: `[size, 4 * units]`, or transposed.
-        gates: which axis has the gates, and meets `dz`: 1, or 0.
-    """
-
-    kernel: jax.Array
-    gates: int
-
-
-def pull_input(pulled: Pulled, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
+def pull_input(transposed: Matrix, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
     """The derivative of `project` by `v`.
 
     Args:
-        pulled: the kernel.
+        transposed: the kernel's transpose, `[4 * units, size]`.
         dropout: see `project`.
         dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
 
     Returns:
         `[..., batch, size]`.
     """
-    kernel, axis = pulled
-
-    def pull(dz: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.tensordot(dz, kernel, axes=(-1, axis), precision=precision())
-
     if dropout is None or dropout.ndim == 2:
-        return _drop(pull(dz, kernel), dropout)
-    gates = zip(dropout, jnp.split(dz, 4, -1), jnp.split(kernel, 4, axis), strict=True)
-    parts = [pull(part, of_gate) * each for each, part, of_gate in gates]
+        return _drop(transposed.meet(dz), dropout)
+    gates = zip(dropout, jnp.split(dz, 4, -1), transposed.split_in(), strict=True)
+    parts = [of_gate.meet(part) * each for each, part, of_gate in gates]
     return parts[0] + parts[1] + parts[2] + parts[3]
 
 

@@ -18,7 +18,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, kernels_to_pull, zero_gradient
+from multilstm.scan.chunk import (
+    Inputs,
+    backward_chunk,
+    forward_chunk,
+    weights_backward,
+    weights_forward,
+    zero_gradient,
+)
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.plan import Plan
 from multilstm.state import State
@@ -94,11 +101,12 @@ def _run_forward(
     groups = _groups(by_length, chunk)
     x = _pad(inputs.x, chunk)
     now, dropped = by_length.sort((state, dropout))
+    weights = weights_forward(params, plan.left)
 
     def step(number: Any, state: State) -> tuple[State, Any]:
         rows = state.hidden.shape[0]
         own = _take(x, by_length, number, chunk, rows)
-        hidden, last, steps = forward_chunk(names, unroll, keep, params, own, state, _rows(dropped, slice(0, rows)))
+        hidden, last, steps = forward_chunk(names, unroll, keep, weights, own, state, _rows(dropped, slice(0, rows)))
         return last, (hidden, steps, state if differentiated else None)
 
     stored = _room(step, x.shape[1] // chunk, now)
@@ -128,7 +136,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
     groups = _groups(by_length, chunk)
     x, dhidden = _pad(inputs.x, chunk), _pad(cotangents[0], chunk)
     dstate, dropped = by_length.sort((cotangents[1], dropout))
-    pulled = kernels_to_pull(params, x.shape[0])
+    weights, transposed = weights_forward(params, plan.left), weights_backward(params, plan.left_backward)
 
     def step(number: Any, after: State) -> tuple[State, LSTMParams, jax.Array]:
         rows = after.hidden.shape[0]
@@ -136,7 +144,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
         down = _take(dhidden, by_length, number, chunk, rows).x
         start, before, made = jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps))
         drop = _rows(dropped, slice(0, rows))
-        return backward_chunk(names, unroll, params, pulled, own, start, before, made, drop, down, after)
+        return backward_chunk(names, unroll, weights, transposed, own, start, before, made, drop, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
     dparams = zero_gradient(params)

@@ -18,7 +18,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.chunk import Inputs, backward_chunk, forward_chunk, kernels_to_pull, zero_gradient
+from multilstm.scan.chunk import (
+    Inputs,
+    Weights,
+    backward_chunk,
+    forward_chunk,
+    weights_backward,
+    weights_forward,
+    zero_gradient,
+)
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.plan import Layout, Plan
 from multilstm.state import State
@@ -48,12 +56,12 @@ def run(
     Returns:
         The hidden state after every timestep `[batch, timesteps, units]`, and the last state.
     """
-    hidden, last, _ = _forward(names, plan.forward, False, params, inputs, state, dropout)
+    hidden, last, _ = _forward(names, plan.forward, False, weights_forward(params, plan.left), inputs, state, dropout)
     return _join(hidden), last
 
 
 def _forward(
-    names: Names, layout: Layout, keep: bool, params: LSTMParams, inputs: Inputs, state: State, dropout: Dropout
+    names: Names, layout: Layout, keep: bool, weights: Weights, inputs: Inputs, state: State, dropout: Dropout
 ) -> tuple[list[jax.Array], State, list[Any]]:
     """Block by block: hidden states, and what `keep` asks for with the state before each chunk; and the last state."""
     hidden, kept = [], []
@@ -61,7 +69,7 @@ def _forward(
 
         def chunk(start: State, now: Any, block: _Block = block) -> tuple[State, Any]:
             own = _take(block, now, inputs)
-            hidden, last, steps = forward_chunk(names, layout.unroll, keep, params, own, start, dropout)
+            hidden, last, steps = forward_chunk(names, layout.unroll, keep, weights, own, start, dropout)
             return last, (hidden, (steps, start))
 
         state, (one, each) = _over_chunks(block, chunk, state, None, False)
@@ -73,7 +81,9 @@ def _forward(
 def _run_forward(
     names: Names, plan: Plan, params: LSTMParams, inputs: Inputs, state: State, dropout: Dropout
 ) -> tuple[tuple[jax.Array, State], Any]:
-    hidden, last, kept = _forward(names, plan.gradient, not plan.recompute, params, inputs, state, dropout)
+    hidden, last, kept = _forward(
+        names, plan.gradient, not plan.recompute, weights_forward(params, plan.left), inputs, state, dropout
+    )
     # Computed again, the hidden states come with the gates: so what a checkpoint saves is not spent on them.
     needed = [None] * len(hidden) if plan.recompute else hidden
     return (_join(hidden), last), (params, inputs, dropout, needed, kept)
@@ -82,7 +92,7 @@ def _run_forward(
 def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
     params, inputs, dropout, hidden, kept = residuals
     dhidden, dstate = cotangents
-    pulled = kernels_to_pull(params, inputs.x.shape[0])
+    weights, transposed = weights_forward(params, plan.left), weights_backward(params, plan.left_backward)
     carry = (dstate, zero_gradient(params))
     dx: list[jax.Array] = []
     blocks = list(zip(_blocks(plan.gradient.chunk, inputs.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
@@ -93,7 +103,7 @@ def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[ja
             number, (hidden, (steps, start)) = now
             own, down = _take(block, number, (inputs, dhidden))
             before, dparams, dx = backward_chunk(
-                names, plan.gradient.unroll, params, pulled, own, start, hidden, steps, dropout, down, after
+                names, plan.gradient.unroll, weights, transposed, own, start, hidden, steps, dropout, down, after
             )
             return (before, jax.tree.map(jnp.add, total, dparams)), dx
 

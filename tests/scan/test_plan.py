@@ -45,6 +45,26 @@ def test_few_timesteps_are_written_out_where_they_compute_much():
     assert plan(few, units=512).gradient == Layout(8, 4)
 
 
+@pytest.mark.parametrize("options", [{}, {"ragged": True}, {"unroll": True}, {"checkpoint": True}], ids=" ".join)
+@pytest.mark.parametrize(
+    ("batch", "units", "itemsize", "sides"),
+    [
+        (16, 768, 4, (True, True)),
+        (16, 512, 8, (True, True)),
+        (16, 512, 4, (False, False)),
+        (64, 768, 4, (False, False)),
+        (2, 768, 4, (False, False)),
+        (1, 768, 4, (False, True)),
+        (1, 6, 4, (False, True)),
+    ],
+)
+def test_the_recurrent_kernel_is_on_the_left_for_a_few_rows_if_large_and_backwards_for_one(
+    batch, units, itemsize, sides, options
+):
+    found = plan(SMALL, itemsize, batch=batch, units=units, **options)
+    assert (found.left, found.left_backward) == sides
+
+
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
 def test_what_is_chunked_stays_chunked_when_it_grows(size):
     sizes = [{**SMALL, "batch": 32, "timesteps": 100, size: 2**power} for power in range(3, 20)]
@@ -151,14 +171,21 @@ def test_splitting_is_worth_it_for_enough_work_and_a_kernel_that_stays_near(size
             Plan(Layout(7, 7), Layout(8, 4), False),
             "forward in chunks of 7 steps, 7 written out; gradient in chunks of 8 steps, 4 written out, gates stored",
         ),
+        (
+            Plan(Layout(7), Layout(7), False, left=True, left_backward=True),
+            "forward in chunks of 7 steps; gradient in chunks of 7 steps, gates stored, the recurrent kernel on the "
+            "left",
+        ),
     ],
-    ids=["recomputed", "unrolled"],
+    ids=["recomputed", "unrolled", "left"],
 )
 def test_a_plan_in_words(plan, text):
     assert str(plan) == text
 
 
-@pytest.mark.parametrize("sizes", [(1, 500, 128, 512, 4), (64, 100, 123, 320, 4), (1000, 55, 5, 32, 4)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 500, 128, 512, 4), (16, 9, 8, 768, 4), (64, 100, 123, 320, 4), (1000, 55, 5, 32, 4)]
+)
 def test_where_nothing_was_measured_there_is_one_loop(sizes, monkeypatch):
     sizes = Sizes(*sizes)
     measured = choose(sizes, unroll=False, checkpoint=False, ragged=False)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from multilstm.scan import Dropout, lstm
+from multilstm.scan import Dropout, layer, lstm, plan
 from multilstm.scan.cell import Names
 from multilstm.scan.chunk import Inputs
 from multilstm.scan.plan import Layout, Plan
@@ -61,6 +61,54 @@ def test_masked_gradient_equals_the_reference(problem, distance, holes, layout, 
     # What is shown before the first step that counts is decided after the loop, so here the first one counts.
     mask, run = holes | (np.arange(7) == 0), under(Plan(Layout(1), layout, recompute))
     assert distance(problem.everything({"mask": mask}, run), problem.reference(mask)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["", "left_backward"])
+@pytest.mark.parametrize("forward", [False, True], ids=["", "left_forward"])
+@pytest.mark.parametrize("layout", [Layout(3), Layout(7, 3)], ids=ids)
+def test_a_kernel_on_the_left_changes_no_answer(problem, distance, layout, forward, backward):
+    for recompute in (False, True):
+        run = under(Plan(layout, layout, recompute, forward, backward))
+        assert distance(problem.everything(run=run), problem.reference()) <= TOLERANCE
+
+
+def gradient(params, x, state, **options):
+    return jax.grad(lambda *all_: (lstm(*all_, **options)[0] ** 2).sum(), (0, 1, 2))(params, x, state)
+
+
+def dropped_by_gate(params, x, state):
+    rng = np.random.default_rng(2)
+    masks = [2.0 * rng.integers(0, 2, (4, *array.shape)) for array in (x[:, 0], state.hidden)]
+    return gradient(params, x, state, dropout=Dropout(*masks))
+
+
+def ragged(params, x, state):
+    return gradient(params, x, state, lengths=np.array([5, 0, 7, 2])[: x.shape[0]])
+
+
+def forward_mode(params, x, state):
+    return jax.jvp(lambda x: lstm(params, x, state, custom_gradient=False), (x,), (x,))
+
+
+def twice(params, x, state):
+    return jax.grad(lambda params: (gradient(params, x, state)[1] ** 2).sum())(params)
+
+
+def mapped(params, x, state):
+    return jax.vmap(gradient, (0, None, None))(jax.tree.map(lambda a: jax.numpy.stack([a, 2 * a]), params), x, state)
+
+
+@pytest.mark.parametrize("function", [dropped_by_gate, ragged, forward_mode, twice, mapped])
+def test_a_kernel_on_the_left_goes_where_others_go(problem, distance, monkeypatch, function):
+    arguments = problem.params, problem.x, problem.state
+    desired = function(*arguments)
+
+    def choose(*sizes, **options):
+        return plan.choose(*sizes, **options)._replace(left=True, left_backward=True)
+
+    monkeypatch.setattr(layer, "choose", choose)
+    assert "optimization_barrier" in str(jax.make_jaxpr(function)(*arguments))
+    assert distance(function(*arguments), desired) <= TOLERANCE
 
 
 @pytest.mark.parametrize(
