@@ -57,10 +57,10 @@ SIZES = {
 
 def options(full: bool = False) -> Iterator[Case]:
     """The cases of all options alone, then the sizes."""
+    forward_alone = {*_activations(), *FACTORS} - {f"activation-{each}" for each in INEXACT}
     for name, arguments in {**_values(), **_in_training()}.items():
         case = _alone(name, arguments)
-        inexact = name in {f"activation-{each}" for each in INEXACT}
-        yield case if full else shortened(case, inexact or name not in {*_activations(), *FACTORS})
+        yield case if full else shortened(case, name not in forward_alone)
     rows = list(product(SIZES))
     for place in covering(rows, 2):
         case = _size(**rows[place])

@@ -65,7 +65,7 @@ _NARROW = 64  # features + units up to which the gates are computed again in les
 _ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
 _WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's cache
 _FETCHED_BYTES = 4 << 20  # of one that no core's cache holds, so that every step fetches it
-_FEW_ROWS = range(8, 33)  # where a product takes as long as fetching such a kernel
+_FEW_ROWS = range(8, 33)  # with fewer and with more, such a kernel is slower on the left, forward at least
 _FORWARD = Layout(8, 8)
 _RAGGED_FORWARD = Layout(2, 2)  # what is written out is compiled once for every number of rows
 _WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
@@ -127,8 +127,7 @@ def _without_sides(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: b
     steps = 4 if wide(units, itemsize) and not ragged else 1
     chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
     recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    forward = _FORWARD if large and not ragged else forward
-    return Plan(forward, Layout(chunk, steps), recompute and chunk < timesteps)
+    return Plan(_FORWARD if large and not ragged else forward, Layout(chunk, steps), recompute and chunk < timesteps)
 
 
 def platform() -> str:

@@ -43,13 +43,9 @@ class Matrix(NamedTuple):
         # The barrier keeps XLA from exchanging both sides again.
         return lax.optimization_barrier(matmul(self.array, rows.T)).T
 
-    def split_out(self) -> list[Matrix]:
-        """One for each gate, where `out` is the gates'."""
-        return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 0 if self.left else 1)]
-
-    def split_in(self) -> list[Matrix]:
-        """One for each gate, where `in` is the gates'."""
-        return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 1 if self.left else 0)]
+    def split(self, axis: int) -> list[Matrix]:
+        """One for each gate, which are along the axis `in`, 0, or `out`, 1."""
+        return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 1 - axis if self.left else axis)]
 
 
 def project(kernel: Matrix, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
@@ -65,7 +61,7 @@ def project(kernel: Matrix, dropout: jax.Array | None, v: jax.Array) -> jax.Arra
     """
     if dropout is None or dropout.ndim == 2:
         return kernel.meet(_drop(v, dropout))
-    gates = zip(dropout, kernel.split_out(), strict=True)
+    gates = zip(dropout, kernel.split(1), strict=True)
     return jnp.concatenate([part.meet(v * each) for each, part in gates], -1)
 
 
@@ -82,7 +78,7 @@ def pull_input(transposed: Matrix, dropout: jax.Array | None, dz: jax.Array) -> 
     """
     if dropout is None or dropout.ndim == 2:
         return _drop(transposed.meet(dz), dropout)
-    gates = zip(dropout, jnp.split(dz, 4, -1), transposed.split_in(), strict=True)
+    gates = zip(dropout, jnp.split(dz, 4, -1), transposed.split(0), strict=True)
     parts = [of_gate.meet(part) * each for each, part, of_gate in gates]
     return parts[0] + parts[1] + parts[2] + parts[3]
 

@@ -45,7 +45,11 @@ def test_few_timesteps_are_written_out_where_they_compute_much():
     assert plan(few, units=512).gradient == Layout(8, 4)
 
 
-@pytest.mark.parametrize("options", [{}, {"ragged": True}, {"unroll": True}, {"checkpoint": True}], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"ragged": True}, {"unroll": True}, {"checkpoint": True}],
+    ids=["plain", "ragged", "unroll", "checkpoint"],
+)
 @pytest.mark.parametrize(
     ("batch", "units", "itemsize", "sides"),
     [
@@ -57,6 +61,7 @@ def test_few_timesteps_are_written_out_where_they_compute_much():
         (1, 768, 4, (False, True)),
         (1, 6, 4, (False, True)),
     ],
+    ids=["large", "float64", "smaller", "many_rows", "two_rows", "one_row", "one_row_small"],
 )
 def test_the_recurrent_kernel_is_on_the_left_for_a_few_rows_if_large_and_backwards_for_one(
     batch, units, itemsize, sides, options
