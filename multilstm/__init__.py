@@ -34,16 +34,19 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
     UnitNorm,
+    schedules,
 )
-from multilstm.state import State
-from multilstm.training import SGD, Adam, AdamW, RMSprop
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.version import __version__
-from multilstm.weights import discriminating_weights, gates, initial_weights, load_weights, save_weights
+from multilstm.weights.files import load_weights, save_weights
+from multilstm.weights.initializers import discriminating_weights, initial_weights
+from multilstm.weights.layout import gates
 
 __all__ = [
     "L1", "L1L2", "L2", "LSTM", "SGD", "Activation", "Adam", "AdamW", "Bidirectional", "Concatenate", "Dense",
     "Dropout", "Embedding", "Graph", "Input", "Masking", "MaxNorm", "MinMaxNorm", "Model", "MultilstmError", "NonNeg",
     "OrthogonalRegularizer", "RMSprop", "RepeatVector", "RunResult", "Sequential", "State", "TimeDistributed",
     "UnitNorm", "__version__", "discriminating_weights", "gates", "initial_weights", "load_weights", "parity", "run",
-    "save_weights",
+    "save_weights", "schedules",
 ]  # fmt: skip

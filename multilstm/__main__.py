@@ -11,7 +11,7 @@ def main() -> None:
     """Runs the command line and exits."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        from multilstm.cli import main
+        from multilstm.cli.app import main
     except KeyboardInterrupt:
         sys.exit(130)
     main()

@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.case import Case, Fit
-from multilstm.checks import check_batch, check_range
-from multilstm.engines.registry import ENGINES, engine_row
-from multilstm.environment import environment
-from multilstm.errors import EngineUnavailableError, InputError, UsageError, WorkerError, choice
-from multilstm.job import DEVICES, Array, Batch, Job, Step
-from multilstm.known import touches
-from multilstm.parts import Options
+from multilstm.cases.case import Case, Fit
+from multilstm.engines.registry import engine_row
+from multilstm.errors import InputError, UsageError
+from multilstm.execution.availability import available
+from multilstm.execution.environment import environment
+from multilstm.execution.options import Options
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.jobs.validation import check_batch, check_range
+from multilstm.ledger.matching import touches
 from multilstm.report.data import Report
 from multilstm.spec import Graph
-from multilstm.state import State
-from multilstm.suite import run_suite
-from multilstm.training import Optimizer
-from multilstm.weights import check_weights, discriminating_weights
+from multilstm.spec.arrays import Array, State
+from multilstm.spec.optimizers import Optimizer
+from multilstm.suite.compare_cases import run_suite
+from multilstm.weights.initializers import discriminating_weights
+from multilstm.weights.layout import check_weights
 from multilstm.workers import WorkerPool
 
 Inputs = Array | Mapping[str, Array]
@@ -145,11 +147,11 @@ def parity(
         inputs: see `run`.
         targets: an array for every output of the model.
         loss: `categorical_crossentropy` or `mean_squared_error`.
-        optimizer: from `multilstm.training`; its learning rate may be a schedule of `multilstm.schedules`.
+        optimizer: from `multilstm.spec.optimizers`; its learning rate may be a schedule of `multilstm.spec.schedules`.
         weights: see `run`.
         states: see `run`.
         mask: see `run`.
-        dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.job.Batch`.
+        dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.jobs.job.Batch`.
         engines: their names; None: all that are installed.
         dtypes: what to compute in.
         layers: `portable` or `plain`.
@@ -198,47 +200,6 @@ def parity(
     cells = run_suite((case,), options) if names else ()
     told = tuple(touch.to_dict() for touch in touches(case, options)) if layers == "plain" else ()
     return Report(cells, environment(options, facts), skipped, seconds=time.perf_counter() - start, touches=told)
-
-
-def available(
-    engines: Sequence[str] | None, device: str = "cpu"
-) -> tuple[tuple[str, ...], dict[str, str], dict[str, dict[str, Any]]]:
-    """The engines to judge, those left out with the reason, and what those on a GPU say of themselves.
-
-    Whether an engine finds a GPU, only its own process can tell: for `gpu` each is started once. One that breaks there
-    is not left out.
-
-    Args:
-        engines: names asked for; None or empty: all that can run here.
-        device: `cpu` or `gpu`.
-
-    Returns:
-        Names; reasons by name; and for `gpu` versions, devices and switches by name.
-
-    Raises:
-        UsageError: for an unknown name or device.
-        EngineUnavailableError: where one that was asked for by name is not installed, or finds no GPU.
-        WorkerError: where one that was asked for by name cannot start.
-    """
-    if device not in DEVICES:
-        raise UsageError(choice("device", device, DEVICES))
-    rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
-    names, skipped, facts = [], {}, {}
-    with WorkerPool() as pool:
-        for row in rows if engines else [row for row in rows if row.name != "reference"]:
-            try:
-                row.require()
-                if device == "gpu" and row.name != "reference":
-                    facts[row.name] = pool.facts(row.name, device)
-                names.append(row.name)
-            except (EngineUnavailableError, WorkerError) as error:
-                if engines:
-                    raise
-                if isinstance(error, WorkerError):  # it broke: each of its jobs will say so, in the report
-                    names.append(row.name)
-                else:
-                    skipped[row.name] = str(error)
-    return tuple(names), skipped, facts
 
 
 def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from multilstm.api import available
-from multilstm.catalogue import select
-from multilstm.catalogue.seeds import PROGRAMS
-from multilstm.job import DEVICES
-from multilstm.parts import PARTS, Options
+from multilstm.cases.catalogue import select
+from multilstm.cases.catalogue.seeds import PROGRAMS
+from multilstm.execution.availability import available
+from multilstm.execution.execute import PARTS
+from multilstm.execution.options import Options
+from multilstm.jobs.dtypes import DEVICES
 from multilstm.report.data import Cell
-from multilstm.suite import run_suite, suite_pool
+from multilstm.suite.compare_cases import run_suite, suite_pool
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
 CPU_ONLY = ("test_ledger.py", "test_plain.py")

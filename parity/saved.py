@@ -26,18 +26,23 @@ import safetensors.numpy
 from cyclopts import App, Parameter
 from rich.console import Console
 
-from multilstm.api import available
-from multilstm.case import Case
-from multilstm.catalogue import catalogue, select
-from multilstm.cli import Path, run
+from multilstm.cases.case import Case
+from multilstm.cases.catalogue import catalogue, select
+from multilstm.cases.catalogue.selection import matching
+from multilstm.cli.app import run
+from multilstm.cli.types import Path
 from multilstm.compare import Comparison, tolerance
-from multilstm.environment import environment
 from multilstm.errors import InputError, MultilstmError, UnsupportedError, WorkerError
-from multilstm.parts import Options, Quantities, collect, execute, parts, rounded, rounded_step, weights_of
-from multilstm.patterns import matching
-from multilstm.report.data import Cell, Report, check_writable, write_text
+from multilstm.execution.availability import available
+from multilstm.execution.environment import environment
+from multilstm.execution.execute import execute, parts, weights_of
+from multilstm.execution.options import Options
+from multilstm.execution.quantities import Quantities, collect
+from multilstm.execution.rounding import rounded, rounded_step
+from multilstm.report.data import Cell, Report
+from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
-from multilstm.suite import compare_all, suite_pool
+from multilstm.suite.compare_cases import compare_all, suite_pool
 
 FORMAT = "multilstm saved answers 1"
 SAVED = ("forward", "gradient")

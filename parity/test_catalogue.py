@@ -2,20 +2,21 @@
 
 An id says everything: `test_part[keras-torch-cpu-seed5-float64-forward]`. Names, shapes, dtypes and counts are exact;
 forward quantities computed in float64 have the same float32 bits as the reference; everything else is inside the row of
-multilstm/compare/tolerances.py. Which cases have gradients and training here: see `multilstm.catalogue.catalogue`.
+multilstm/compare/tolerances.py. Which cases have gradients and training here: see `cases.catalogue`.
 
 `-m quick` takes the forward pass in float32 of every pair of options, of upstream issues and of peer vectors.
 """
 
 import pytest
 
-from multilstm.case import Case
-from multilstm.catalogue import catalogue
-from multilstm.catalogue.seeds import PROGRAMS
+from multilstm.cases.case import Case
+from multilstm.cases.catalogue import catalogue
+from multilstm.cases.catalogue.seeds import PROGRAMS
 from multilstm.compare.tolerances import FORWARD
 from multilstm.engines.registry import ENGINES
-from multilstm.job import MIXED
-from multilstm.parts import Options, parts
+from multilstm.execution.execute import parts
+from multilstm.execution.options import Options
+from multilstm.jobs.dtypes import MIXED
 
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
 

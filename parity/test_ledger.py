@@ -18,7 +18,7 @@ import sys
 
 import pytest
 
-from multilstm.catalogue.ledger import ledger, release
+from multilstm.ledger.rows import ledger, release
 
 HERE = pathlib.Path(__file__).parent
 BACKENDS = ("tensorflow", "jax", "torch")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from multilstm.catalogue import select
+from multilstm.cases.catalogue import select
 from multilstm.engines.registry import ENGINES
-from multilstm.parts import Options
-from multilstm.suite import run_suite
+from multilstm.execution.options import Options
+from multilstm.suite.compare_cases import run_suite
 
 # The rows that explain what is not the same; nothing differs elsewhere.
 EXPECTED = {

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from multilstm import api, suite
+from multilstm import api
+from multilstm.suite import compare_cases as suite
 from multilstm.workers import WorkerPool
 
 

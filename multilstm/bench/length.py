@@ -21,11 +21,12 @@ from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import load
-from multilstm.cli import Path, run
-from multilstm.environment import environment
+from multilstm.cli.app import run
+from multilstm.cli.types import Path
 from multilstm.errors import UsageError
-from multilstm.report.data import check_writable, write_text
-from multilstm.workers.launcher import Worker
+from multilstm.execution.environment import environment
+from multilstm.report.files import check_writable, write_text
+from multilstm.workers.process import Worker
 
 BATCH, FEATURES, UNITS = 8, 32, 64
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -122,7 +123,7 @@ def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int, str]
     import jax.numpy as jnp
     import numpy as np
 
-    from multilstm.engines import jax_platform
+    from multilstm.frameworks import jax as jax_platform
     from multilstm.scan import LSTMParams, init, lstm
 
     params = init(FEATURES, UNITS)

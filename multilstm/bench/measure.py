@@ -18,10 +18,11 @@ import numpy as np
 
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
-from multilstm.bench.shapes import Array, Shape
+from multilstm.bench.shapes import Shape
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import EngineUnavailableError, WorkerError
-from multilstm.workers.launcher import Worker
+from multilstm.spec.arrays import Array
+from multilstm.workers.process import Worker
 
 JUDGE = "jax-scan"  # computed in float64; the parity suite holds it to the reference
 CALL_SECONDS = 0.3

@@ -19,11 +19,12 @@ from multilstm.bench.contestants import CONTESTANTS, contestant_row
 from multilstm.bench.contestants.base import GRADIENT, QUANTITIES
 from multilstm.bench.measure import JUDGE, Row, computed_by, geometric_mean, measure, ratio, ratio_by_round, without_gpu
 from multilstm.bench.shapes import SHAPES, Shape
-from multilstm.cli import Names, Path, run
-from multilstm.environment import environment
+from multilstm.cases.catalogue.selection import matching
+from multilstm.cli.app import run
+from multilstm.cli.types import Names, Path
 from multilstm.errors import EngineUnavailableError, UsageError
-from multilstm.patterns import matching
-from multilstm.report.data import check_writable, write_text
+from multilstm.execution.environment import environment
+from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import printable
 
 app = App(

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.weights import glorot_uniform, orthogonal
-
-Array = np.ndarray
+from multilstm.spec.arrays import Array
+from multilstm.weights.initializers import glorot_uniform, orthogonal
 
 
 @dataclasses.dataclass(frozen=True)

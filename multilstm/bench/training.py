@@ -25,17 +25,18 @@ from rich.table import Table
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import load
 from multilstm.bench.measure import computed_by
-from multilstm.case import Case
-from multilstm.catalogue import select
-from multilstm.cli import Names, Path, run
-from multilstm.engines.kernels import with_algorithm
-from multilstm.environment import environment
+from multilstm.cases.case import Case
+from multilstm.cases.catalogue import select
+from multilstm.cli.app import run
+from multilstm.cli.types import Names, Path
 from multilstm.errors import EngineUnavailableError, UsageError, choice
-from multilstm.job import Batch
-from multilstm.report.data import check_writable, write_text
+from multilstm.execution.environment import environment
+from multilstm.frameworks.kernels import with_algorithm
+from multilstm.jobs.job import Batch
+from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import printable
-from multilstm.weights import initial_weights
-from multilstm.workers.launcher import Worker
+from multilstm.weights.initializers import initial_weights
+from multilstm.workers.process import Worker
 
 TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
@@ -175,7 +176,7 @@ def _first(batch: Batch, count: int) -> Batch:
 def _scan(case: Case, start: dict[str, Any]) -> Trainer:
     import jax
 
-    from multilstm.engines import jax_platform
+    from multilstm.frameworks import jax as jax_platform
     from multilstm.scan import BucketedModel, model
     from multilstm.scan.parallel import data_parallel_mesh
 
@@ -224,19 +225,19 @@ def _keras(case: Case, start: dict[str, Any]) -> Trainer:
         """Of Keras's own `train_step`, as `train_on_batch` compiles it."""
         data = next(iter(batch.inputs.values())), batch.targets[0]
         if keras.backend.backend() == "torch":
-            from multilstm.engines import torch_platform
+            from multilstm.frameworks import torch as torch_platform
 
             return torch_platform.implementation(partial(step, _first(batch, 8)))  # watching slows every operator
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            from multilstm.engines import tensorflow_platform
+            from multilstm.frameworks import tensorflow as tensorflow_platform
 
             traced = tf.function(model.train_step, jit_compile=model.jit_compile)
             return tensorflow_platform.implementation(traced, tuple(map(tf.constant, data)), xla=model.jit_compile)
         import jax
 
-        from multilstm.engines import jax_platform
+        from multilstm.frameworks import jax as jax_platform
 
         trained, other = model.trainable_variables, model.non_trainable_variables
         variables = (trained, other, model.optimizer.variables, model.metrics_variables)

@@ -18,9 +18,10 @@ import dataclasses
 
 import numpy as np
 
-from multilstm.compare.distances import Array, Rounding, max_abs, max_ulp, rounding, same_bits
+from multilstm.compare.distances import Rounding, max_abs, max_ulp, rounding, same_bits
 from multilstm.compare.tolerances import EXACT, FORWARD, Tolerance
-from multilstm.job import stored
+from multilstm.jobs.dtypes import stored
+from multilstm.spec.arrays import Array
 
 VERDICTS = ("equal", "bitwise", "rounded", "within", "known", "unsupported", "diverges", "error")
 AGREES = ("equal", "bitwise", "rounded", "within")

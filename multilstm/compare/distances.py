@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-Array = np.ndarray
+from multilstm.spec.arrays import Array
+
 _INTEGERS: dict[str, type[np.int32] | type[np.int64]] = {"float32": np.int32, "float64": np.int64}
 
 

@@ -9,8 +9,8 @@ No framework is imported: every engine is examined in a worker of its own.
 """
 
 from multilstm.doctor.examination import Diagnosis, EngineDiagnosis, KerasBackend, examine, keras_backend
-from multilstm.doctor.known_issues import KNOWN_ISSUES, known_issues
 from multilstm.doctor.rendering import render
+from multilstm.ledger.known_issues import KNOWN_ISSUES, known_issues
 
 __all__ = [
     "KNOWN_ISSUES", "Diagnosis", "EngineDiagnosis", "KerasBackend", "examine", "keras_backend",

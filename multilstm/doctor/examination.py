@@ -14,13 +14,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from multilstm.catalogue.ledger import Divergence
-from multilstm.doctor.known_issues import known_issues
 from multilstm.engines.registry import ENGINES, EngineRow, engine_row
-from multilstm.engines.self_test import SelfTest
-from multilstm.environment import environment
 from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError, WorkerError, choice
-from multilstm.job import DEVICES
+from multilstm.execution.environment import environment
+from multilstm.frameworks.self_test import SelfTest
+from multilstm.jobs.dtypes import DEVICES
+from multilstm.ledger.known_issues import known_issues
+from multilstm.ledger.rows import Divergence
 from multilstm.workers import WorkerPool
 
 FORMAT = 1  # of to_dict

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multilstm.doctor.examination import Diagnosis, EngineDiagnosis
-from multilstm.doctor.known_issues import KNOWN_ISSUES
+from multilstm.ledger.known_issues import KNOWN_ISSUES
 
 
 def render(diagnosis: Diagnosis, console: Console) -> None:

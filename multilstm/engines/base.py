@@ -16,15 +16,16 @@ from typing import Any, final
 
 import numpy as np
 
-from multilstm.checks import check_dropout, check_shapes
-from multilstm.engines.kernels import with_algorithm
-from multilstm.engines.platform import Platform, require_gpu
-from multilstm.engines.self_test import Operations, denormals, self_test
 from multilstm.errors import InputError, WorkerError
-from multilstm.job import Answer, Array, Batch, Job, Result, Step, stored
+from multilstm.frameworks.kernels import with_algorithm
+from multilstm.frameworks.platform import Platform, require_gpu
+from multilstm.frameworks.self_test import Operations, denormals, self_test
+from multilstm.jobs.dtypes import stored
+from multilstm.jobs.job import Answer, Batch, Job, Result, Step
+from multilstm.jobs.validation import check_dropout, check_shapes
 from multilstm.spec import Graph
-from multilstm.state import State
-from multilstm.weights import check_weight_shapes
+from multilstm.spec.arrays import Array, State
+from multilstm.weights.layout import check_weight_shapes
 
 
 class AbstractProgram(abc.ABC):
@@ -232,7 +233,7 @@ def _batch(job: Job, step: Step) -> Batch:
     batch, dtype = check_shapes(job.spec, step.batch), stored(job.dtype)
     training = step.kind in ("gradient", "update")
     if step.kind != "forward" and job.loss is None:
-        raise InputError(f"a {step.kind} step needs a loss; given None, expected one of multilstm.training.LOSSES")
+        raise InputError(f"a {step.kind} step needs a loss; given None, expected one of spec.optimizers.LOSSES")
     if step.kind != "forward" and not batch.targets:
         raise InputError(f"a {step.kind} step needs targets; given none, expected one for each output of the model")
     if step.kind == "update" and job.optimizer is None:

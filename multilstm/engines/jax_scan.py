@@ -9,16 +9,17 @@ from typing import Any, final
 import jax
 import numpy as np
 
-from multilstm.engines import jax_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.engines.kernels import LOOP
-from multilstm.engines.self_test import Operations
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
+from multilstm.frameworks import jax as jax_platform
+from multilstm.frameworks.kernels import LOOP
+from multilstm.frameworks.self_test import Operations
+from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.scan import model
 from multilstm.scan.model import Gradients
 from multilstm.spec import InputLayer
-from multilstm.state import State
+from multilstm.spec.arrays import Array, State
 
 
 @final

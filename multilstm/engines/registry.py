@@ -13,6 +13,7 @@ from multilstm.errors import EngineUnavailableError, UsageError, choice
 
 if TYPE_CHECKING:
     from multilstm.engines.base import AbstractEngine
+from multilstm.frameworks.process_environment import _DETERMINISTIC, joined
 
 # jaxlib from 0.9.1 to 0.10.2 miscomputes some sums of products on CPU (jax#39103), unless this is set. Older ones do
 # not know it and refuse to start; newer ones are left to `multilstm doctor`, which tests for the fault.
@@ -30,41 +31,6 @@ def _jax_environment() -> dict[str, str]:
 
 
 _JAX = _jax_environment()
-
-# What a process must know of its device before it starts: no GPU at all, or one whose memory is taken as it is needed.
-_DEVICES = {
-    "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
-    "gpu": {
-        "JAX_PLATFORMS": "cuda,cpu",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    },
-}
-# The same bits every time; the rest of it is `Platform.make_deterministic`. Benchmarks do without: it is slower.
-_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
-
-
-def joined(*environments: Mapping[str, str]) -> dict[str, str]:
-    """All variables, the later ones before the earlier; but a flag of XLA stays as it is given first."""
-    made: dict[str, str] = {}
-    for variables in environments:
-        flags, added = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
-        made.update(variables)
-        if flags and added:
-            new = [flag for flag in added.split() if flag.split("=")[0] not in flags]
-            made["XLA_FLAGS"] = " ".join([flags, *new])
-    return made
-
-
-def for_process(device: str, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that computes on a device.
-
-    Args:
-        device: `cpu` or `gpu`.
-        own: what the process must know besides, as `EngineRow.on` gives it.
-        given: what it would be otherwise.
-    """
-    return joined(given, own, _DEVICES[device])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,24 +85,24 @@ def load(target: str) -> AbstractEngine:
 ENGINES: dict[str, EngineRow] = {
     row.name: row
     for row in (
-        EngineRow("reference", "multilstm.engines.reference:ReferenceEngine", ("numpy",), None, {}),
+        EngineRow("reference", "multilstm.engines.reference.engine:ReferenceEngine", ("numpy",), None, {}),
         EngineRow(
             "keras-tensorflow",
-            "multilstm.engines.keras_tensorflow:KerasTensorflowEngine",
+            "multilstm.engines.keras.tensorflow:KerasTensorflowEngine",
             ("keras", "tensorflow"),
             "tensorflow",
             {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
         ),
         EngineRow(
             "keras-jax",
-            "multilstm.engines.keras_jax:KerasJaxEngine",
+            "multilstm.engines.keras.jax:KerasJaxEngine",
             ("keras", "jax"),
             "jax",
             {"KERAS_BACKEND": "jax", **_JAX},
         ),
         EngineRow(
             "keras-torch",
-            "multilstm.engines.keras_torch:KerasTorchEngine",
+            "multilstm.engines.keras.torch:KerasTorchEngine",
             ("keras", "torch"),
             "torch",
             {"KERAS_BACKEND": "torch"},

@@ -8,8 +8,8 @@ from typing import Any
 
 from multilstm.engines.base import Executor
 from multilstm.engines.registry import load
-from multilstm.engines.trial import trial
-from multilstm.job import job_from_tree, result_to_tree
+from multilstm.engines.repeatability import trial
+from multilstm.jobs.wire import job_from_tree, result_to_tree
 
 
 def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:

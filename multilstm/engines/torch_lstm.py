@@ -16,12 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
-from multilstm.engines import torch_platform
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.engines.kernels import of_aten
-from multilstm.engines.self_test import Operations
 from multilstm.errors import UnsupportedError
-from multilstm.job import MIXED, Answer, Array, Batch, Job, stored
+from multilstm.frameworks import torch as torch_platform
+from multilstm.frameworks.kernels import of_aten
+from multilstm.frameworks.self_test import Operations
+from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -36,9 +37,9 @@ from multilstm.spec import (
     RepeatVector,
     TimeDistributed,
 )
-from multilstm.spec.walk import walk
-from multilstm.state import State
-from multilstm.training import EPSILON
+from multilstm.spec.arrays import Array, State
+from multilstm.spec.optimizers import EPSILON
+from multilstm.spec.propagation import walk
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda z: z,

@@ -7,8 +7,8 @@ An engine is asked nothing but ordinary forward jobs, so that its fused kernels 
     gate      one timestep of it from given states, with weights that leave one gate at a time alive
 """
 
-from multilstm.explain.causes import cause, explain, explain_error
+from multilstm.explain.explain import cause, explain, explain_error
 from multilstm.explain.finding import CAUSES, Finding
-from multilstm.explain.gradients import first_block
+from multilstm.explain.gradient_block import first_block
 
 __all__ = ["CAUSES", "Finding", "cause", "explain", "explain_error", "first_block"]

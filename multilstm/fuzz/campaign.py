@@ -15,18 +15,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from multilstm.case import Case
+from multilstm.cases.case import Case
 from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
 from multilstm.compare.tolerances import GRADIENTS
 from multilstm.errors import InputError, UnsupportedError, WorkerError
+from multilstm.execution.execute import execute
+from multilstm.execution.options import Options
+from multilstm.execution.quantities import collect
 from multilstm.explain import CAUSES, cause, explain
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Shown, script
 from multilstm.fuzz.shrink import shrink
-from multilstm.parts import Options, collect, execute
-from multilstm.report.data import Cell, Report, json_text, write_text
+from multilstm.report.data import Cell, Report, json_text
+from multilstm.report.files import write_text
 from multilstm.spec import Layer
-from multilstm.suite import run_suite, suite_pool
+from multilstm.suite.compare_cases import run_suite, suite_pool
 from multilstm.workers import WorkerPool
 
 SIZES = ("name", "units", "n", "input_dim", "output_dim", "shape", "batch_size", "dtype", "mask_value", "rate", "seed")

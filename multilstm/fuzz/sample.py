@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.case import Case
-from multilstm.dropout import draw_dropout
-from multilstm.job import Array, Batch
+from multilstm.cases.case import Case
+from multilstm.jobs.dropout_masks import draw_dropout
+from multilstm.jobs.job import Batch
 from multilstm.spec import Embedding, Graph, Masking, from_json, to_json
-from multilstm.state import State
+from multilstm.spec.arrays import Array, State
 
 Bits = tuple[tuple[bool, ...], ...]
 

@@ -15,11 +15,13 @@ import numpy as np
 
 from multilstm.compare import tolerance
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.fuzz.sample import Sample
-from multilstm.job import MIXED, Array, Job, Step
-from multilstm.parts import rounded, rounded_step
+from multilstm.jobs.dtypes import MIXED
+from multilstm.jobs.job import Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
+from multilstm.spec.arrays import Array
 from multilstm.spec.penalties import Penalty
 
 LINES, WIDTH = 25, 120

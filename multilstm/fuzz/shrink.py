@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from multilstm.errors import MultilstmError
-from multilstm.explain.pruning import changed, pruned
 from multilstm.fuzz.sample import Sample
 from multilstm.spec import Bidirectional, Call, Graph, InputLayer, Layer, Ref, TimeDistributed
+from multilstm.spec.subgraph import changed, pruned
 
 
 def shrink(sample: Sample, diverges: Callable[[Sample], bool], seconds: float) -> Sample:

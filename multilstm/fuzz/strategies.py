@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.fuzz.sample import Sample
-from multilstm.job import Job
+from multilstm.jobs.job import Job
 from multilstm.spec import (
     L1,
     L1L2,

@@ -17,7 +17,7 @@ from multilstm.scan.losses import loss_value
 from multilstm.scan.model import Evaluation, ScanModel, model
 from multilstm.scan.stack import bidirectional, merge, stack
 from multilstm.scan.tuning import tune_cpu
-from multilstm.state import State
+from multilstm.spec.arrays import State
 
 __all__ = [
     "ACTIVATIONS", "BucketedModel", "Dropout", "Evaluation", "LSTMParams", "ScanModel", "State", "activate",

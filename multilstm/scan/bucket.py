@@ -21,11 +21,11 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError
+from multilstm.scan.forward import Arrays, is_open
+from multilstm.scan.loops.plan import platform
 from multilstm.scan.model import Evaluation, ScanModel
-from multilstm.scan.plan import platform
-from multilstm.scan.walker import Arrays, is_open
-from multilstm.state import State
-from multilstm.training import Optimizer
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import Optimizer
 
 SMALLEST = 16
 

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.activations import ACTIVATIONS, activate_and_keep, pullback
-from multilstm.state import State
+from multilstm.spec.arrays import State
 
 Gates = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from multilstm.errors import InputError
 from multilstm.scan.cell import LSTMParams
-from multilstm.scan.checks import check_dtype
-from multilstm.weights import glorot_uniform, orthogonal
+from multilstm.scan.loops.checks import check_dtype
+from multilstm.weights.initializers import glorot_uniform, orthogonal
 
 
 def init(

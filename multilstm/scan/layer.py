@@ -19,13 +19,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
-from multilstm.scan.chunk import Inputs
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.plan import Plan, Sizes, choose
-from multilstm.scan.ragged import Ragged, reverse_within, run_ragged_with_custom_gradient
-from multilstm.scan.recurrence import run, run_with_custom_gradient
-from multilstm.state import State
+from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
+from multilstm.scan.loops.chunk import Inputs
+from multilstm.scan.loops.plan import Plan, Sizes, choose
+from multilstm.scan.loops.ragged import Ragged, reverse_within, run_ragged_with_custom_gradient
+from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
+from multilstm.spec.arrays import State
 
 
 def lstm(

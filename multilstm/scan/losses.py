@@ -1,4 +1,4 @@
-"""The losses of `multilstm.training` as JAX functions, with Keras's clipping and Keras's mean over masked steps."""
+"""The losses of `spec.optimizers` as JAX functions, with Keras's clipping and Keras's mean over masked steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.errors import InputError, choice
-from multilstm.training import EPSILON, LOSSES
+from multilstm.spec.optimizers import EPSILON, LOSSES
 
 
 def loss_value(
@@ -22,7 +22,7 @@ def loss_value(
     a mask of their shape, over the timesteps that count; 0 if none does (keras/src/losses/loss.py of Keras 3.15.1).
 
     Args:
-        name: one of `multilstm.training.LOSSES`.
+        name: one of `multilstm.spec.optimizers.LOSSES`.
         outputs: the model's outputs, `[batch, ..., features]` each.
         targets: of the same shapes.
         masks: of each output, `[batch, timesteps]` or None. NaN in a masked timestep reaches nothing.

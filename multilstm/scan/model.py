@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from multilstm.scan.forward import Arrays, Walker, counted, is_open
+from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
-from multilstm.scan.plan import Plan, Sizes, choose
-from multilstm.scan.walker import Arrays, Walker, counted, is_open
 from multilstm.spec import Graph
-from multilstm.spec.walk import walk
-from multilstm.state import State
-from multilstm.training import Optimizer
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import Optimizer
+from multilstm.spec.propagation import walk
 
 
 class Evaluation(NamedTuple):
@@ -94,7 +94,7 @@ class ScanModel:
             inputs: an array for every input layer, by name, `[batch, ...]`.
             masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
             states: initial states by LSTM; they win over what the graph passes to it; absent ones are zero.
-            dropout: masks of Dropout layers and LSTMs, as in `multilstm.job.Batch`; without one nothing is dropped.
+            dropout: masks of Dropout layers and LSTMs, as in `jobs.job.Batch`; without one nothing is dropped.
             timesteps: how many of the timesteps of all arrays are real, where the spec leaves that number open; the
                 others are room, cost nothing in the loops over time, and hold nothing of meaning in the outputs.
         """
@@ -246,7 +246,7 @@ class ScanModel:
             dropout: see `apply`.
             timesteps: see `apply`.
             optimizer: its update rule.
-            loss: one of `multilstm.training.LOSSES`.
+            loss: one of `multilstm.spec.optimizers.LOSSES`.
 
         Returns:
             The new weights, the new slots, the loss before the update, and what `apply` gave.

@@ -36,10 +36,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, UsageError
+from multilstm.scan.forward import Arrays
 from multilstm.scan.model import Evaluation, ScanModel
-from multilstm.scan.walker import Arrays
-from multilstm.state import State
-from multilstm.training import Optimizer
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import Optimizer
 
 AXIS = "batch"
 

@@ -17,8 +17,8 @@ import numpy as np
 from multilstm.scan.model import model
 from multilstm.scan.parallel import ParallelModel, data_parallel_mesh, local_slice, replicate, shard_batch
 from multilstm.spec import LSTM, Dense, Sequential
-from multilstm.training import Adam
-from multilstm.weights import initial_weights
+from multilstm.spec.optimizers import Adam
+from multilstm.weights.initializers import initial_weights
 
 TIMESTEPS, STEPS, ROWS_EACH = 20, 100, 16
 TOLERANCE = 1e-9  # of max|actual - desired| / max|desired|: a hundred steps of Adam have carried rounding on

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from multilstm.errors import InputError
 from multilstm.scan.cell import LSTMParams
-from multilstm.scan.checks import check_merge_mode
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
-from multilstm.scan.wavefront import wavefront as one_loop
-from multilstm.state import State
+from multilstm.scan.loops.checks import check_merge_mode
+from multilstm.scan.loops.wavefront import wavefront as one_loop
+from multilstm.spec.arrays import State
 
 
 def bidirectional(

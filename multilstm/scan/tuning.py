@@ -13,7 +13,7 @@ import sys
 import jax
 
 from multilstm.errors import UsageError
-from multilstm.machine import cores
+from multilstm.frameworks.machine import cores
 
 # Versions of jaxlib that know the flag; with a flag that it does not know, XLA ends the process.
 _KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")

@@ -8,8 +8,9 @@ For example:
     466
 """
 
-from multilstm.spec.base import Layer, Tensor
-from multilstm.spec.keras_config import from_json, to_json
+from multilstm.spec.graph import Call, Graph, Model, Ref, Sequential
+from multilstm.spec.keras_json import from_json, to_json
+from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
     LSTM,
     Activation,
@@ -24,7 +25,6 @@ from multilstm.spec.layers import (
     RepeatVector,
     TimeDistributed,
 )
-from multilstm.spec.model import Call, Graph, Model, Ref, Sequential
 from multilstm.spec.penalties import (
     L1,
     L1L2,

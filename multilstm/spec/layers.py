@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from multilstm.errors import SpecError
-from multilstm.spec.base import Layer, Tensor
+from multilstm.spec.arguments import is_integer, is_real
+from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.penalties import Constraint, Regularizer
-from multilstm.spec.values import is_integer, is_real
 
 ACTIVATIONS = (
     "linear", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid", "elu", "selu", "softplus", "softsign",

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from multilstm.errors import SpecError, choice
-from multilstm.spec.values import is_integer, is_real
-from multilstm.training import EPSILON
+from multilstm.spec.arguments import is_integer, is_real
+from multilstm.spec.optimizers import EPSILON
 
 MODES = ("rows", "columns")
 

@@ -9,7 +9,7 @@ import math
 from functools import singledispatch
 
 from multilstm.errors import SpecError
-from multilstm.spec.base import Layer
+from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import (
     LSTM,
     Activation,

@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 
-from multilstm.job import Batch
+from multilstm.jobs.job import Batch
 from multilstm.spec import LSTM, Embedding, Input, Model, Sequential
-from multilstm.state import State
+from multilstm.spec.arrays import State
 
 SPECS = {
     "any": Sequential([LSTM(2, return_sequences=True)], input_shape=(None, 3)),
@@ -85,7 +85,7 @@ def main(path):
     """Asks plain Keras."""
     import keras
 
-    from multilstm.engines.keras_model import KerasModel
+    from multilstm.engines.keras.model import KerasModel
 
     answers = {}
     for name, (key, batch, _) in BAD.items():

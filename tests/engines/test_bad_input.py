@@ -13,8 +13,8 @@ import pytest
 
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import InputError
-from multilstm.job import Batch, Job, Step
-from multilstm.weights import discriminating_weights
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.weights.initializers import discriminating_weights
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bad_input import BAD, SPECS, one, ones

@@ -10,13 +10,14 @@ import sys
 
 import pytest
 
-from multilstm.engines.registry import ENGINES, for_process
+from multilstm.engines.registry import ENGINES
+from multilstm.frameworks.process_environment import for_process
 
 PROGRAM = """
 import dataclasses, json, sys
 from multilstm.engines.base import Executor
 from multilstm.engines.registry import ENGINES, load
-from multilstm.engines.trial import trial
+from multilstm.engines.repeatability import trial
 engine = load(ENGINES[sys.argv[1]].target)
 before = engine.platform.switches()["deterministic"]
 engine.platform.make_deterministic()

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from pretended_gpu import with_gpu
 
-from multilstm import LSTM, Sequential, api, parity, run
-from multilstm.cli import main
+from multilstm import LSTM, Sequential, parity, run
+from multilstm.cli.app import main
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
-from multilstm.engines.registry import ENGINES, for_process
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError, WorkerError
-from multilstm.job import Batch, Job, Step
-from multilstm.weights import discriminating_weights
+from multilstm.execution import availability
+from multilstm.frameworks.process_environment import for_process
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.weights.initializers import discriminating_weights
 from multilstm.workers import WorkerPool
 from multilstm.workers.worker import out_of_memory
 
@@ -37,7 +39,7 @@ def unavailable(monkeypatch):
                 raise EngineUnavailableError(f"no GPU: none for {engine}")
             return {"versions": {"jax": "1.0"}, "devices": ["gpu:0 a GPU", "cpu"], "switches": {"TF32": "off"}}
 
-    monkeypatch.setattr(api, "WorkerPool", Pool)
+    monkeypatch.setattr(availability, "WorkerPool", Pool)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
 
 
@@ -134,12 +136,12 @@ def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
 
 
 def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
-    names, skipped, facts = api.available(None, "gpu")
+    names, skipped, facts = availability.available(None, "gpu")
     assert names == ("jax-scan",)
     assert set(skipped) == set(ENGINES) - {"jax-scan", "reference"}
     assert skipped["keras-torch"] == "no GPU: none for keras-torch"
     assert facts["jax-scan"]["switches"] == {"TF32": "off"}
-    assert api.available(None, "cpu")[0] == tuple(name for name in ENGINES if name != "reference")
+    assert availability.available(None, "cpu")[0] == tuple(name for name in ENGINES if name != "reference")
 
 
 def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
@@ -149,21 +151,21 @@ def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
                 raise WorkerError("engine 'jax-scan': its worker was ended by SIGSEGV", kind="crash")
             raise EngineUnavailableError(f"no GPU: none for {engine}")
 
-    monkeypatch.setattr(api, "WorkerPool", Pool)
-    names, skipped, facts = api.available(None, "gpu")
+    monkeypatch.setattr(availability, "WorkerPool", Pool)
+    names, skipped, facts = availability.available(None, "gpu")
     assert (names, facts) == (("jax-scan",), {})
     assert "jax-scan" not in skipped
     with pytest.raises(WorkerError, match="SIGSEGV"):
-        api.available(["jax-scan"], "gpu")
+        availability.available(["jax-scan"], "gpu")
 
 
 def test_an_engine_that_is_asked_for_and_finds_no_gpu_is_an_error(unavailable):
     with pytest.raises(EngineUnavailableError, match="none for keras-jax"):
-        api.available(["keras-jax"], "gpu")
+        availability.available(["keras-jax"], "gpu")
 
 
 def test_the_reference_judges_on_the_cpu(unavailable):
-    assert api.available(["reference"], "gpu") == (("reference",), {}, {})
+    assert availability.available(["reference"], "gpu") == (("reference",), {}, {})
     report = parity(SPEC, INPUTS, engines=["reference"], device="gpu", dtypes=["float64"])
     report.check()
     with pytest.raises(EngineUnavailableError, match="the reference computes in NumPy, on the CPU alone"):
@@ -175,7 +177,7 @@ def test_a_run_that_compares_nothing_leaves_a_recorded_one_alone(monkeypatch, tm
         def facts(self, engine, device="cpu"):
             raise EngineUnavailableError("no GPU: none here")
 
-    monkeypatch.setattr(api, "WorkerPool", Pool)
+    monkeypatch.setattr(availability, "WorkerPool", Pool)
     recorded = tmp_path / "gpu.json"
     recorded.write_text("recorded")
     with pytest.raises(SystemExit) as caught:
@@ -189,7 +191,7 @@ def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
         def facts(self, engine, device="cpu"):
             raise EngineUnavailableError("no GPU: none here")
 
-    monkeypatch.setattr(api, "WorkerPool", Pool)
+    monkeypatch.setattr(availability, "WorkerPool", Pool)
     with pytest.raises(SystemExit) as caught:
         main(["parity", "--device", "gpu", "--engine", "reference", "jax-scan"])
     assert caught.value.code == 3

@@ -6,11 +6,10 @@ import pytest
 
 from multilstm.engines.base import Executor
 from multilstm.engines.jax_scan import JaxScanEngine
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import EngineUnavailableError
-from multilstm.job import Batch, Job, Step
+from multilstm.jobs.job import Batch, Job, Step
 from multilstm.scan import model
-from multilstm.schedules import ExponentialDecay
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -26,9 +25,10 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.state import State
-from multilstm.training import SGD, Adam, AdamW, RMSprop
-from multilstm.weights import discriminating_weights
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
+from multilstm.spec.schedules import ExponentialDecay
+from multilstm.weights.initializers import discriminating_weights
 
 jax.config.update("jax_enable_x64", True)
 

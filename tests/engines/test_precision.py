@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from multilstm import LSTM, Sequential, run
-from multilstm.engines.registry import ENGINES, for_process
+from multilstm.engines.registry import ENGINES
 from multilstm.errors import UnsupportedError
-from multilstm.job import Job, stored
-from multilstm.parts import Options
+from multilstm.execution.options import Options
+from multilstm.frameworks.process_environment import for_process
+from multilstm.jobs.dtypes import stored
+from multilstm.jobs.job import Job
 
 SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
 
@@ -36,9 +38,9 @@ def test_tf32_is_stored_in_float32():
 PROGRAM = """
 import sys
 from multilstm.engines.registry import ENGINES, load
-from multilstm.job import Job, Step, Batch
+from multilstm.jobs.job import Job, Step, Batch
 from multilstm.spec import LSTM, Sequential
-from multilstm.weights import discriminating_weights
+from multilstm.weights.initializers import discriminating_weights
 import dataclasses, numpy as np
 engine = load(ENGINES[sys.argv[1]].target)
 def switch():
@@ -121,7 +123,7 @@ def test_jax_experimental_rnn_heeds_the_precision():
 def test_both_ways_of_pytorch_say_the_same():
     import torch
 
-    from multilstm.engines import torch_platform
+    from multilstm.frameworks import torch as torch_platform
 
     for allowed, name in ((True, "tf32"), (False, "ieee")):
         torch_platform.set_tf32(allowed)

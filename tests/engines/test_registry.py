@@ -2,7 +2,7 @@
 
 import pytest
 
-from multilstm.engines.registry import joined
+from multilstm.frameworks.process_environment import joined
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from multilstm.dropout import draw_dropout
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.torch_lstm import ACTIVATIONS, TorchLSTMEngine
 from multilstm.errors import UnsupportedError
-from multilstm.job import Batch, Job, Step
+from multilstm.jobs.dropout_masks import draw_dropout
+from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -28,8 +28,8 @@ from multilstm.spec import (
     TimeDistributed,
 )
 from multilstm.spec import layers as spec_layers
-from multilstm.state import State
-from multilstm.training import SGD, Adam, AdamW, RMSprop
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 3, 6, 2, 4, 3
 KEEP = ("outputs", "sequences", "states", "gradients")

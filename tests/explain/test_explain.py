@@ -5,22 +5,23 @@ import dataclasses
 import numpy as np
 import pytest
 
-from multilstm.case import Case
+from multilstm.cases.case import Case
 from multilstm.compare import tolerance
-from multilstm.engines import reference_layers, reference_lstm
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference import layers as reference_layers
+from multilstm.engines.reference import lstm as reference_lstm
+from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import UnsupportedError, WorkerError
+from multilstm.execution.options import Options
 from multilstm.explain import cause, explain, explain_error, first_block
-from multilstm.explain.gates import gates_of
-from multilstm.explain.lone import Lone
-from multilstm.explain.sides import Sides
+from multilstm.explain.gate import gates_of
+from multilstm.explain.side_by_side import Sides
+from multilstm.explain.timestep import Lone
 from multilstm.fuzz.sample import Sample
 from multilstm.fuzz.strategies import draw_samples
-from multilstm.parts import Options
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
+from multilstm.spec.arrays import State
 from multilstm.spec.layers import ACTIVATIONS
-from multilstm.state import State
 
 true_forward = reference_lstm.forward
 

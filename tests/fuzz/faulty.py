@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from multilstm.engines import reference_layers, reference_lstm
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference import layers as reference_layers
+from multilstm.engines.reference import lstm as reference_lstm
+from multilstm.engines.reference.engine import ReferenceEngine
 
 true_forward = reference_lstm.forward
 

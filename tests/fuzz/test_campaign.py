@@ -11,18 +11,18 @@ import sys
 import numpy as np
 import pytest
 
-from multilstm.case import Case
+from multilstm.cases.case import Case
 from multilstm.engines import registry
 from multilstm.engines.registry import EngineRow
 from multilstm.errors import InputError, ParityError
+from multilstm.execution.options import Options
 from multilstm.fuzz import campaign as module
 from multilstm.fuzz import check, open_campaign, run_campaign, sample_from_json, shrink_failures
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import LINES
-from multilstm.job import Batch
-from multilstm.parts import Options
+from multilstm.jobs.job import Batch
 from multilstm.spec import LSTM, Dense, Embedding, Input, Masking, Model, Sequential
-from multilstm.suite import run_suite
+from multilstm.suite.compare_cases import run_suite
 
 ROOT = pathlib.Path(__file__).parents[2]
 MASK = ((True, False, True), (True, True, False))

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 
 from multilstm.engines.registry import ENGINES
+from multilstm.execution.options import Options
 from multilstm.fuzz.campaign import how
 from multilstm.fuzz.strategies import samples
-from multilstm.parts import Options
 
 DTYPE = "float64"  # in which rounding hides nothing
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from multilstm.checks import check_batch
 from multilstm.fuzz import strategies
 from multilstm.fuzz.sample import Sample, sample_from_json
 from multilstm.fuzz.strategies import LARGEST, draw_samples, largest, samples
+from multilstm.jobs.validation import check_batch
 from multilstm.spec import LSTM, Embedding, Masking, OrthogonalRegularizer, Sequential
 from multilstm.spec.layers import ACTIVATIONS
 

@@ -1,7 +1,7 @@
 """Optimizers with all their arguments, by name, for the tests of the update rules and of their data."""
 
-from multilstm.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
-from multilstm.training import SGD, Adam, AdamW, RMSprop
+from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
+from multilstm.spec.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 
 CASES = {
     "sgd": SGD(),

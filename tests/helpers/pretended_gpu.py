@@ -2,7 +2,7 @@
 
 import types
 
-from multilstm.engines import numpy_platform
+from multilstm.frameworks import numpy as numpy_platform
 
 
 def with_gpu(**answers):

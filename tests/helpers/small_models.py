@@ -3,8 +3,8 @@
 import numpy as np
 
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
-from multilstm.job import Batch, Job, Step
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Dense, Sequential
 
 BATCH, TIMESTEPS, FEATURES, UNITS, CLASSES = 3, 5, 2, 3, 4

@@ -14,9 +14,9 @@ import pytest
 from filelock import FileLock
 
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
-from multilstm.job import Batch, Job, Step
-from multilstm.training import SGD
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.spec.optimizers import SGD
 
 HERE = pathlib.Path(__file__).parent
 HELPERS = HERE.parent / "helpers"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from multilstm.engines.reference_activations import FUNCTIONS
+from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.spec import LSTM, Sequential
 
 NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")

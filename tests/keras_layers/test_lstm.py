@@ -5,11 +5,11 @@ import pytest
 from portable_lstm import BATCH, FEATURES, FIXED, TIMESTEPS, UNITS, all_close, close, stateful_spec
 
 from multilstm.engines.base import Executor
-from multilstm.engines.reference import ReferenceEngine
-from multilstm.job import Batch, Job, Step
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import LSTM, Bidirectional, Input, Masking, Model, Sequential
-from multilstm.state import State
-from multilstm.training import SGD
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD
 
 
 def test_bidirectional_of_an_unrolled_layer_over_a_mask(ran, reference, arrays):

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from multilstm import schedules, training
+from multilstm.spec import optimizers as training
+from multilstm.spec import schedules
 
 # As in scenarios_optimizers.py, whose arguments are compared with these.
 CASES = {
@@ -52,7 +53,7 @@ class Amsgrad(training.Adam):
 
 
 class Trained:
-    """Weights under one optimizer, by the rules of multilstm.training."""
+    """Weights under one optimizer, by the rules of multilstm.spec.optimizers."""
 
     def __init__(self, case, weights):
         rule, arguments = case[0], dict(case[1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from multilstm import spec
-from multilstm.engines.reference_penalties import penalty_gradient
+from multilstm.engines.reference.penalties import penalty_gradient
 
 REGULARIZERS = {
     "L1": spec.L1(0.1),

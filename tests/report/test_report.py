@@ -8,7 +8,8 @@ from rich.console import Console
 
 from multilstm.compare import Comparison, Rounding
 from multilstm.errors import InputError, ParityError
-from multilstm.report.data import Cell, Report, check_writable, weakest, write_text
+from multilstm.report.data import Cell, Report, weakest
+from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
 
 

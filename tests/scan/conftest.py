@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multilstm import spec
-from multilstm.engines import reference_lstm
+from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.scan import LSTMParams, State, lstm
 
 jax.config.update("jax_enable_x64", True)

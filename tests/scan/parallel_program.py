@@ -18,8 +18,8 @@ import sys
 import jax
 import numpy as np
 
-from multilstm.dropout import dropout_masks
 from multilstm.errors import InputError, UsageError
+from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.scan import State, model
 from multilstm.scan.parallel import (
     ParallelModel,
@@ -41,8 +41,8 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.training import SGD, Adam, Optimizer, RMSprop
-from multilstm.weights import discriminating_weights
+from multilstm.spec.optimizers import SGD, Adam, Optimizer, RMSprop
+from multilstm.weights.initializers import discriminating_weights
 
 ROWS, TIMESTEPS, STEPS = 16, 6, 4
 # How many timesteps count of each sequence: of the first eighth none, of the first half few, of the last all.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from multilstm.engines.reference_activations import FUNCTIONS
+from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.scan import ACTIVATIONS, activate
 from multilstm.scan.activations import activate_and_keep, pullback
 from multilstm.spec import layers

@@ -11,8 +11,8 @@ from multilstm.errors import InputError
 from multilstm.scan import BucketedModel, model
 from multilstm.scan.bucket import bucket
 from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Masking, RepeatVector, Sequential, TimeDistributed
-from multilstm.training import Adam
-from multilstm.weights import discriminating_weights
+from multilstm.spec.optimizers import Adam
+from multilstm.weights.initializers import discriminating_weights
 
 FEATURES = 5
 SPECS = {

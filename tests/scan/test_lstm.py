@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multilstm import spec
-from multilstm.engines import reference_lstm
+from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.scan import State, bidirectional, lstm
 from multilstm.spec.layers import ACTIVATIONS
 

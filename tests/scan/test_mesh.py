@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from multilstm.engines.registry import ENGINES, for_process
+from multilstm.engines.registry import ENGINES
+from multilstm.frameworks.process_environment import for_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = pathlib.Path(__file__).with_name("mesh_program.py")

@@ -23,8 +23,8 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.training import SGD, Adam
-from multilstm.weights import discriminating_weights
+from multilstm.spec.optimizers import SGD, Adam
+from multilstm.weights.initializers import discriminating_weights
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 3))

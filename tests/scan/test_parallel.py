@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from multilstm.engines.registry import ENGINES, for_process, joined
+from multilstm.engines.registry import ENGINES
+from multilstm.frameworks.process_environment import for_process, joined
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))

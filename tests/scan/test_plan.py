@@ -5,7 +5,7 @@ import math
 import jax
 import pytest
 
-from multilstm.scan.plan import Layout, Plan, Sizes, choose, platform, worth_splitting
+from multilstm.scan.loops.plan import Layout, Plan, Sizes, choose, platform, worth_splitting
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
 WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
@@ -194,7 +194,7 @@ def test_a_plan_in_words(plan, text):
 def test_where_nothing_was_measured_there_is_one_loop(sizes, monkeypatch):
     sizes = Sizes(*sizes)
     measured = choose(sizes, unroll=False, checkpoint=False, ragged=False)
-    monkeypatch.setattr("multilstm.scan.plan.platform", lambda: "gpu")
+    monkeypatch.setattr("multilstm.scan.loops.plan.platform", lambda: "gpu")
     found = choose(sizes, unroll=False, checkpoint=False, ragged=False)
     whole = Layout(sizes.timesteps)
     assert found == Plan(whole, whole, False) != measured

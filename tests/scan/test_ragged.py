@@ -7,7 +7,7 @@ import pytest
 
 from multilstm.errors import InputError
 from multilstm.scan import Dropout, bidirectional, lstm, stack
-from multilstm.scan.plan import Sizes, choose
+from multilstm.scan.loops.plan import Sizes, choose
 
 TOLERANCE = 1e-12
 

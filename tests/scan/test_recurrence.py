@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from multilstm.scan import Dropout, layer, lstm, plan
+from multilstm.scan import Dropout, layer, lstm
 from multilstm.scan.cell import Names
-from multilstm.scan.chunk import Inputs
-from multilstm.scan.plan import Layout, Plan
-from multilstm.scan.recurrence import run_with_custom_gradient
+from multilstm.scan.loops import plan
+from multilstm.scan.loops.chunk import Inputs
+from multilstm.scan.loops.plan import Layout, Plan
+from multilstm.scan.loops.recurrence import run_with_custom_gradient
 
 TOLERANCE = 1e-12
 # Of 7 timesteps, 2 and 3 at a time leave one over.

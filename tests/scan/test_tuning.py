@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from multilstm.machine import cores
+from multilstm.frameworks.machine import cores
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT_FAULTS = """

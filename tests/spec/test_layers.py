@@ -19,8 +19,8 @@ from multilstm.spec import (
     RepeatVector,
     TimeDistributed,
 )
+from multilstm.spec.arguments import check_name, is_integer, is_real
 from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS
-from multilstm.spec.values import check_name, is_integer, is_real
 
 # One of every class, with all that it needs.
 EXAMPLES = {

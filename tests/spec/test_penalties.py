@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from multilstm.engines.reference_penalties import penalty_gradient
+from multilstm.engines.reference.penalties import penalty_gradient
 from multilstm.errors import SpecError
 from multilstm.spec import (
     L1,

@@ -8,7 +8,7 @@ import time
 import numpy as np
 from pretended_gpu import with_gpu
 
-from multilstm.engines.reference import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine
 
 
 class Raises(ReferenceEngine):

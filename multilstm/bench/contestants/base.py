@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
-from multilstm.bench.shapes import Array, Problem, Shape, problem
-from multilstm.engines.kernels import with_algorithm
-from multilstm.engines.platform import Platform, require_gpu
+from multilstm.bench.shapes import Problem, Shape, problem
 from multilstm.errors import EngineUnavailableError
+from multilstm.frameworks.kernels import with_algorithm
+from multilstm.frameworks.platform import Platform, require_gpu
+from multilstm.spec.arrays import Array
 
 FORWARD, GRADIENT = "forward", "gradient"
 QUANTITIES = (FORWARD, GRADIENT)

@@ -12,8 +12,9 @@ import numpy as np
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
 from multilstm.bench.contestants.jax_base import jitted_run
-from multilstm.bench.shapes import Array, Problem
-from multilstm.engines import jax_platform
+from multilstm.bench.shapes import Problem
+from multilstm.frameworks import jax as jax_platform
+from multilstm.spec.arrays import Array
 
 _GATES = "ifgo"
 

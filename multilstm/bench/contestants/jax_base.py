@@ -8,8 +8,8 @@ from typing import Any
 import jax
 
 from multilstm.bench.contestants.base import Run
-from multilstm.bench.shapes import Array
-from multilstm.engines import jax_platform
+from multilstm.frameworks import jax as jax_platform
+from multilstm.spec.arrays import Array
 
 
 def jitted_run(jitted: Any, arguments: tuple[Any, ...], arrays: Callable[[Any], dict[str, Array]]) -> Run:

@@ -11,18 +11,19 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
 from multilstm.bench.contestants.jax_base import jitted_run
-from multilstm.bench.shapes import Array, Problem
-from multilstm.engines import jax_platform
+from multilstm.bench.shapes import Problem
+from multilstm.frameworks import jax as jax_platform
 from multilstm.scan import LSTMParams, stack, tune_cpu
+from multilstm.scan.loops.plan import Sizes, worth_splitting
 from multilstm.scan.parallel import data_parallel_mesh
-from multilstm.scan.plan import Sizes, worth_splitting
+from multilstm.spec.arrays import Array
 
 
 @final
 class ScanContestant(AbstractContestant):
     """Layers on top of one another, each forward or in both directions; the batch is split over all devices.
 
-    Where `multilstm.scan.plan.worth_splitting` says so; other batches stay on one device.
+    Where `multilstm.scan.loops.plan.worth_splitting` says so; other batches stay on one device.
 
     Args:
         options: `tuned`, to call `tune_cpu` first; `mask`, to give ragged sequences by a mask instead of their lengths.

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from multilstm.bench.contestants.base import weight_names
-from multilstm.bench.shapes import Array, Problem
+from multilstm.bench.shapes import Problem
+from multilstm.spec.arrays import Array
 
 
 def sequential(problem: Problem) -> Any:

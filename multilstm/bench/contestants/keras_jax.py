@@ -13,7 +13,7 @@ from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContesta
 from multilstm.bench.contestants.jax_base import jitted_run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
-from multilstm.engines import jax_platform
+from multilstm.frameworks import jax as jax_platform
 from multilstm.scan import tune_cpu
 
 

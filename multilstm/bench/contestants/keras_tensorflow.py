@@ -10,7 +10,7 @@ import tensorflow as tf
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
-from multilstm.engines import tensorflow_platform
+from multilstm.frameworks import tensorflow as tensorflow_platform
 
 
 @final

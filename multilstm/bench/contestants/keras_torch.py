@@ -10,7 +10,7 @@ import torch
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
 from multilstm.bench.contestants.keras_base import named, sequential
 from multilstm.bench.shapes import Problem
-from multilstm.engines import torch_platform
+from multilstm.frameworks import torch as torch_platform
 
 
 @final

@@ -13,7 +13,8 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 from multilstm.bench.contestants.base import FORWARD, AbstractContestant, Run
-from multilstm.bench.shapes import Array, Problem
+from multilstm.bench.shapes import Problem
+from multilstm.spec.arrays import Array
 
 _PROVIDERS = ["CPUExecutionProvider"]
 

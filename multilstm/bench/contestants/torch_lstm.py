@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
-from multilstm.bench.shapes import Array, Problem
-from multilstm.engines import torch_platform
+from multilstm.bench.shapes import Problem
+from multilstm.frameworks import torch as torch_platform
+from multilstm.spec.arrays import Array
 
 
 @final

@@ -1,0 +1,62 @@
+"""The catalogue: every case by its name.
+
+`seed1` to `seed5` are whole programs; `optimizer-` trains with all options of one; `option-` is one option of the LSTM
+alone, `size-` a shape, `sweep-` options that interact, `model-` what people build around an LSTM, `issue-` what was
+reported upstream, `peer-` what others' tests expect, `gpu-` what decides there which kernel computes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from multilstm.cases.case import Case
+from multilstm.cases.catalogue.gpu import gpu
+from multilstm.cases.catalogue.issues import issues
+from multilstm.cases.catalogue.models import models
+from multilstm.cases.catalogue.optimizers import optimizers
+from multilstm.cases.catalogue.options import options
+from multilstm.cases.catalogue.peers import peers
+from multilstm.cases.catalogue.seeds import seeds
+from multilstm.cases.catalogue.selection import matching
+from multilstm.cases.catalogue.sweep import sweep
+
+
+@functools.cache
+def catalogue(full: bool = False) -> Mapping[str, Case]:
+    """All cases by name, in order.
+
+    Args:
+        full: whole programs, and gradients and a training of every case; else programs are shortened, and of the many
+            small cases those have gradients and training, in float64, that hold every pair of options, or act in
+            training alone.
+    """
+    of_peers = (peer.case for peer in peers())
+    cases: dict[str, Case] = {}
+    of_options = (*options(full), *sweep(full), *models(full), *issues(full), *gpu(full))
+    for case in (*seeds(full), *of_options, *optimizers(full), *of_peers):
+        if case.name in cases:
+            raise AssertionError(f"two cases have the name {case.name!r}")
+        cases[case.name] = case
+    return cases
+
+
+def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
+    """The cases whose names match one of the patterns, in the catalogue's order.
+
+    Args:
+        patterns: names, or globs such as `seed1*`; without any, the seed programs, or all cases if `full`.
+        full: whole programs, see `catalogue`.
+
+    Raises:
+        UsageError: for a pattern that matches no case.
+    """
+    if not patterns and not full:
+        return seeds()
+    cases = catalogue(full)
+    return tuple(cases[name] for name in matching("case", patterns, cases.keys(), _shown(cases)))
+
+
+def _shown(cases: Mapping[str, Case]) -> list[str]:
+    """The names of the programs, and of the others what they begin with."""
+    return list(dict.fromkeys(name if name.startswith("seed") else f"{name.split('-')[0]}-*" for name in cases))

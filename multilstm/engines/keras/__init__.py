@@ -1,0 +1,1 @@
+"""The engines on Keras's backends."""

@@ -1,0 +1,251 @@
+"""The LSTM of the reference: one pass over time forward, one pass back, with every gate of every timestep kept.
+
+Time stands first inside this file: `[timesteps, batch, ...]`, in the order of processing (reversed by go_backwards).
+The equations are those of `multilstm.spec.LSTM`; the reverse pass is their derivative, backpropagation through time
+(Werbos 1990, https://doi.org/10.1109/5.58337), written out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from multilstm.engines.reference.activations import FUNCTIONS
+from multilstm.spec import LSTM
+from multilstm.spec.arrays import Array, State
+
+GATES = ("i", "f", "c", "o")  # their order on the third axis of `LSTMRecord.gates`
+
+
+class Factors(NamedTuple):
+    """Dropout masks, one for each gate, `[4, batch, size]`; None where nothing is dropped."""
+
+    inputs: Array | None
+    hidden: Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTMRecord:
+    """Everything that one LSTM computed, float64, in the order of processing.
+
+    Attributes:
+        inputs: `[timesteps, batch, features]`, masked timesteps set to zero.
+        drop: what inputs and hidden states are multiplied by, for each gate, before they meet their kernels.
+        keep: `[timesteps, batch, 1]`, False where masked; None without a mask.
+        preactivations: `[timesteps, batch, 4, units]`: z of the gates i, f, c, o.
+        gates: `[timesteps, batch, 4, units]`: the gates i, f, c, o after their activation.
+        hidden: `[timesteps + 1, batch, units]`: the initial hidden state, then the one after every timestep.
+        cell: `[timesteps + 1, batch, units]`: likewise the cell state.
+        squashed: `[timesteps, batch, units]`: activation(cell).
+        outputs: `[timesteps + 1, batch, units]`: zeros, then what every timestep puts out.
+    """
+
+    inputs: Array
+    drop: Factors
+    keep: Array | None
+    preactivations: Array
+    gates: Array
+    hidden: Array
+    cell: Array
+    squashed: Array
+    outputs: Array
+
+    @property
+    def state(self) -> State:
+        """The state after the last timestep, each `[batch, units]`."""
+        return State(self.hidden[-1], self.cell[-1])
+
+    @property
+    def sequence(self) -> Array:
+        """The outputs `[batch, timesteps, units]`, in the order of processing."""
+        return self.outputs[1:].swapaxes(0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTMGradients:
+    """Gradients of the loss.
+
+    Attributes:
+        inputs: `[batch, timesteps, features]`; zero in masked timesteps.
+        weights: `kernel [features, 4 * units]`, `recurrent_kernel [units, 4 * units]` and, if used, `bias [4 * units]`.
+        start: of the initial state, each `[batch, units]`.
+    """
+
+    inputs: Array
+    weights: dict[str, Array]
+    start: State
+
+
+def forward(
+    layer: LSTM,
+    inputs: Array,
+    mask: Array | None,
+    weights: Mapping[str, Array],
+    start: State | None,
+    dropout: Mapping[str, Array],
+) -> LSTMRecord:
+    """Runs `layer` over a batch of sequences.
+
+    Args:
+        layer: the LSTM.
+        inputs: `[batch, timesteps, features]`.
+        mask: boolean `[batch, timesteps]`, True where a timestep counts; or None.
+        weights: its weights by name.
+        start: its initial state, each `[batch, units]`; None: zeros.
+        dropout: the masks `dropout` on its inputs and `recurrent_dropout` on its hidden states, each `[batch, size]`
+            for all gates, or `[4, batch, size]`; without one nothing is dropped.
+    """
+    activation, recurrent = FUNCTIONS[layer.activation].forward, FUNCTIONS[layer.recurrent_activation].forward
+    batch, timesteps, _ = inputs.shape
+    drop = Factors(*(_each_gate(dropout.get(name)) for name in ("dropout", "recurrent_dropout")))
+    order = slice(None, None, -1 if layer.go_backwards else 1)
+    keep = None
+    if mask is not None:
+        inputs = np.where(mask[:, :, None], inputs, 0.0)  # NaN times zero would be NaN
+        keep = mask.T[order, :, None]
+    x = np.ascontiguousarray(inputs.swapaxes(0, 1)[order])
+
+    z = _to_gates(x, weights["kernel"], drop.inputs)
+    if layer.use_bias:
+        z += weights["bias"].reshape(4, layer.units)
+    gates = np.empty_like(z)
+    hidden = np.zeros((timesteps + 1, batch, layer.units))
+    cell, outputs, squashed = np.zeros_like(hidden), np.zeros_like(hidden), np.empty_like(hidden[1:])
+    if start is not None:
+        hidden[0], cell[0] = start
+
+    for t in range(timesteps):
+        z[t] += _to_gates(hidden[t], weights["recurrent_kernel"], drop.hidden)
+        gates[t, :, :2] = recurrent(z[t, :, :2])
+        gates[t, :, 2] = activation(z[t, :, 2])
+        gates[t, :, 3] = recurrent(z[t, :, 3])
+        i, f, g, o = gates[t].swapaxes(0, 1)
+        new_cell = f * cell[t] + i * g
+        squashed[t] = activation(new_cell)
+        new_hidden = o * squashed[t]
+        if keep is None:
+            hidden[t + 1], cell[t + 1], outputs[t + 1] = new_hidden, new_cell, new_hidden
+        else:
+            hidden[t + 1] = np.where(keep[t], new_hidden, hidden[t])
+            cell[t + 1] = np.where(keep[t], new_cell, cell[t])
+            outputs[t + 1] = np.where(keep[t], new_hidden, 0.0 if layer.zero_output_for_mask else outputs[t])
+    return LSTMRecord(x, drop, keep, z, gates, hidden, cell, squashed, outputs)
+
+
+def backward(
+    layer: LSTM, record: LSTMRecord, weights: Mapping[str, Array], d_outputs: Array | None, d_state: State
+) -> LSTMGradients:
+    """Backpropagation through time; `d_x` is the gradient of the loss with respect to `x`.
+
+    With `d_hidden` and `d_cell` arriving from the timestep after, one timestep that counts is
+
+        d_hidden += d_output
+        d_o = d_hidden * activation(cell);    d_cell += d_hidden * o * activation'(cell)
+        d_i = d_cell * g;   d_g = d_cell * i;   d_f = d_cell * cell_before
+        d_z = (d_i * i', d_f * f', d_g * g', d_o * o')                        [batch, 4, units]
+        d_hidden_before = d_z @ recurrent_kernel.T;   d_cell_before = d_cell * f
+
+    (with dropout, each gate's share of d_hidden_before is multiplied by what its hidden state was multiplied by).
+
+    A masked timestep hands `d_hidden` and `d_cell` on as they are, and the gradient of its output, which repeats the
+    output before, to that output.
+
+    Args:
+        layer: the LSTM.
+        record: what `forward` returned.
+        weights: the weights that `forward` took.
+        d_outputs: `[batch, timesteps, units]` in the order of processing, or `[batch, units]` of the last output
+            alone (told apart by `layer.return_sequences`); None: no gradient.
+        d_state: of the last state, each `[batch, units]` or None.
+    """
+    activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
+    timesteps, batch, _, units = record.gates.shape
+    d_each = np.zeros((timesteps, batch, units))
+    if d_outputs is not None and layer.return_sequences:
+        d_each[:] = d_outputs.swapaxes(0, 1)
+    elif d_outputs is not None and timesteps:
+        d_each[-1] = d_outputs
+    nothing = np.zeros((batch, units))
+    d_hidden, d_cell = (nothing if gradient is None else gradient for gradient in d_state)
+    d_repeated = nothing  # of the output at t, from masked timesteps after t that repeat it
+    d_z = np.empty_like(record.gates)
+
+    for t in reversed(range(timesteps)):
+        z, a = record.preactivations[t], record.gates[t]
+        i, f, g, o = a.swapaxes(0, 1)
+        d_output = d_each[t] + d_repeated
+        d_h = d_hidden + d_output
+        d_c = d_cell + activation(record.cell[t + 1], record.squashed[t], d_h * o)
+        d_z[t, :, 0] = recurrent(z[:, 0], i, d_c * g)
+        d_z[t, :, 1] = recurrent(z[:, 1], f, d_c * record.cell[t])
+        d_z[t, :, 2] = activation(z[:, 2], g, d_c * i)
+        d_z[t, :, 3] = recurrent(z[:, 3], o, d_h * record.squashed[t])
+        if record.keep is not None:
+            keep = record.keep[t]
+            d_z[t] = np.where(keep[:, :, None], d_z[t], 0.0)
+            d_repeated = np.where(keep, 0.0, 0.0 if layer.zero_output_for_mask else d_output)
+        d_hidden_before = _from_gates(d_z[t], weights["recurrent_kernel"], record.drop.hidden)
+        d_cell_before = d_c * f
+        if record.keep is not None:
+            d_hidden_before = np.where(keep, d_hidden_before, d_hidden)
+            d_cell_before = np.where(keep, d_cell_before, d_cell)
+        d_hidden, d_cell = d_hidden_before, d_cell_before
+
+    d_x = _from_gates(d_z, weights["kernel"], record.drop.inputs)
+    d_weights = {
+        "kernel": _d_kernel(record.inputs, d_z, record.drop.inputs),
+        "recurrent_kernel": _d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
+    }
+    if layer.use_bias:
+        d_weights["bias"] = d_z.reshape(timesteps * batch, 4 * units).sum(axis=0)
+    order = slice(None, None, -1 if layer.go_backwards else 1)
+    return LSTMGradients(d_x[order].swapaxes(0, 1), d_weights, State(d_hidden, d_cell))
+
+
+def _each_gate(factor: Array | None) -> Array | None:
+    """A mask `[batch, size]` or `[4, batch, size]` as `[4, batch, size]`."""
+    return None if factor is None else np.broadcast_to(factor, (4, *factor.shape[-2:]))
+
+
+def _to_gates(x: Array, kernel: Array, factor: Array | None) -> Array:
+    """`x [..., batch, size]` times `kernel [size, 4 * units]`, as `[..., batch, 4, units]`.
+
+    With a factor, each gate takes an `x` of its own, multiplied by its part of the factor.
+    """
+    if factor is None:
+        return _matmul(x, kernel).reshape(*x.shape[:-1], 4, kernel.shape[1] // 4)
+    each = zip(factor, np.split(kernel, 4, axis=1), strict=True)
+    return np.stack([_matmul(x * kept, part) for kept, part in each], axis=-2)
+
+
+def _from_gates(d_z: Array, kernel: Array, factor: Array | None) -> Array:
+    """The gradient of `x` in `_to_gates`."""
+    if factor is None:
+        return _matmul(d_z.reshape(*d_z.shape[:-2], kernel.shape[1]), kernel.T)
+    each = zip(factor, np.split(kernel, 4, axis=1), np.moveaxis(d_z, -2, 0), strict=True)
+    d_x: Array = np.sum([_matmul(d_gate, part.T) * kept for kept, part, d_gate in each], axis=0)
+    return d_x
+
+
+def _d_kernel(x: Array, d_z: Array, factor: Array | None) -> Array:
+    """The gradient of `kernel` in `_to_gates`, summed over all timesteps and sequences."""
+    if factor is None:
+        d_kernel: Array = _rows(x).T @ d_z.reshape(-1, 4 * d_z.shape[-1])
+        return d_kernel
+    each = zip(factor, np.moveaxis(d_z, -2, 0), strict=True)
+    return np.hstack([_rows(x * kept).T @ _rows(d_gate) for kept, d_gate in each])
+
+
+def _matmul(x: Array, kernel: Array) -> Array:
+    """`x @ kernel` as one product of two matrices, which is faster than one for each timestep."""
+    product: Array = (_rows(x) @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    return product
+
+
+def _rows(x: Array) -> Array:
+    """`[..., size]` as a matrix of rows."""
+    matrix: Array = x.reshape(-1, x.shape[-1])
+    return matrix

@@ -1,0 +1,41 @@
+"""A small gradient, computed twice: which kernel computes an LSTM here, and whether it gives the same bits again.
+
+The same numbers in the same process must give the same gradient to the last bit: kernels that add up in an order of
+their own, as some of a GPU's do, are found by this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multilstm.engines.base import Executor
+from multilstm.frameworks.self_test import SelfTest
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.spec import LSTM, Dense, Sequential
+from multilstm.weights.initializers import discriminating_weights
+
+NAME = "gradient twice, float32"
+SPEC = Sequential([LSTM(32, return_sequences=True), LSTM(8), Dense(2)], input_shape=(50, 5))
+
+
+def trial(executor: Executor, device: str) -> tuple[SelfTest, str]:
+    """The test, and what computed the LSTMs (empty where it failed to).
+
+    Args:
+        executor: of the engine.
+        device: `cpu` or `gpu`.
+    """
+    random = np.random.default_rng(0)
+    inputs, targets = (random.normal(size=(64, *shape)).astype(np.float32) for shape in ((50, 5), (2,)))
+    step = Step("gradient", Batch({"input_layer": inputs}, (targets,)), keep=("gradients",))
+    job = Job(SPEC, discriminating_weights(SPEC), (step,), device=device, loss="mean_squared_error")
+    try:
+        first, second = executor.execute(job), executor.execute(job)
+    except Exception as error:  # a finding like any other
+        return SelfTest(NAME, False, f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]), ""
+    pairs = [(array, second.answers[0].gradients[name]) for name, array in first.answers[0].gradients.items()]
+    differing = sum(one.tobytes() != other.tobytes() for one, other in pairs)
+    detail = (
+        f"{len(pairs)} gradients, the same bits" if not differing else f"{differing} of {len(pairs)} have other bits"
+    )
+    return SelfTest(NAME, bool(pairs) and not differing, detail), first.implementation

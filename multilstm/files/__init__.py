@@ -1,0 +1,1 @@
+"""Users' files: recognised by content, read as data."""

@@ -1,0 +1,1 @@
+"""The needs of each framework, before any LSTM."""

@@ -1,0 +1,131 @@
+"""PyTorch as its two engines and the benchmarks see it: see `Platform`; and the operations of the self-test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from multilstm.frameworks import kernels
+from multilstm.frameworks.self_test import Operations
+
+NAMES = {"cpu": "cpu", "gpu": "cuda"}  # PyTorch's, of our devices
+
+
+def versions() -> dict[str, str]:
+    """PyTorch."""
+    return {"torch": torch.__version__}
+
+
+def devices() -> list[str]:
+    """Every device, the default of a GPU job first, as `gpu:0 NVIDIA H200` or `cpu`."""
+    count = torch.cuda.device_count()
+    return [*(f"gpu:{index} {torch.cuda.get_device_name(index)}" for index in range(count)), "cpu"]
+
+
+def no_gpu() -> str:
+    """See `Platform`."""
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA; install a CUDA build as pytorch.org says"
+    return (
+        f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, finds none; see whether nvidia-smi and "
+        f"CUDA_VISIBLE_DEVICES name one, and whether the driver is new enough"
+    )
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether cuBLAS and cuDNN may round float32 to TF32; PyTorch 2.9 has both ways to say so, which must agree."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    for backend in _fp32():
+        backend.fp32_precision = "tf32" if allowed else "ieee"
+
+
+def _fp32() -> list[Any]:
+    """What has the newer way: products, convolutions and recurrent layers."""
+    cudnn = torch.backends.cudnn
+    found = (torch.backends.cuda.matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None))
+    return [backend for backend in found if hasattr(backend, "fp32_precision")]
+
+
+def make_deterministic() -> None:
+    """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
+    torch.use_deterministic_algorithms(True)
+
+
+def ready(value: Any) -> Any:
+    """The value, when it is there: a GPU computes while Python goes on."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return value
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[misc]
+    """Notes the operators that are dispatched below autograd, and did not raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = function(*arguments, **(options or {}))
+        self.operators.add(function.name().split(".")[0])  # only now: Keras goes on where cuDNN raised
+        return result
+
+
+def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
+    with _Watch() as seen:
+        return function(), seen.operators
+
+
+def implementation(function: Callable[[], Any]) -> str:
+    """Calls it: the kernel of its LSTMs, by the operators that it dispatched."""
+    return kernels.of_aten(watch(function)[1])
+
+
+def launched(function: Callable[[], Any], device: DeviceType = DeviceType.CUDA) -> tuple[Any, set[str]]:
+    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by PyTorch's profiler."""
+    seen = profile(activities=[getattr(ProfilerActivity, device.name)])
+    value, ran = kernels.traced(lambda: ready(function()), seen.start, seen.stop)
+    return value, {event.name for event in seen.events() if event.device_type == device} if ran else set()
+
+
+def place(tensor: Any) -> str:
+    """Where a tensor lies: `cpu` or `gpu`."""
+    return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
+
+
+def switches() -> dict[str, str]:
+    """Precision, determinism and threads."""
+    legacy = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
+    found = {
+        "TF32": "on" if legacy or any(each.fp32_precision == "tf32" for each in _fp32()) else "off",
+        "threads": str(torch.get_num_threads()),
+        "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "off",
+    }
+    return {**found, "cuDNN": str(torch.backends.cudnn.version())} if torch.cuda.is_available() else found
+
+
+def operations() -> Operations:
+    """Eager PyTorch, on the GPU where this process sees one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def array(tensor: Any) -> Any:
+        return tensor.detach().cpu().numpy()
+
+    return Operations(
+        tensor=lambda values: torch.as_tensor(values, device=device),
+        array=array,
+        compiled=lambda function: function,
+        sum=torch.sum,
+        matmul=torch.matmul,
+        transpose=torch.t,
+        tanh=torch.tanh,
+        sigmoid=torch.sigmoid,
+    )

@@ -1,0 +1,1 @@
+"""Jobs and results, the data that cross the process border."""

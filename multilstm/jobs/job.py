@@ -1,0 +1,170 @@
+"""Jobs and results: what crosses the process boundary, and what an engine takes and gives.
+
+A job is a model spec, its weights, and a list of steps over batches. It is complete: it holds every number that
+matters (weights, optimizer slots, carried states, dropout masks), so that any engine in any process can execute it,
+and a long training may be cut into several jobs. All arrays are NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal
+
+from multilstm.errors import UsageError, choice
+from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
+from multilstm.spec import Graph
+from multilstm.spec.arrays import Array, State
+from multilstm.spec.optimizers import LOSSES, Optimizer
+
+StepKind = Literal["forward", "gradient", "update", "evaluate"]
+
+
+LAYERS = ("portable", "plain")
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The arrays of one step.
+
+    Attributes:
+        inputs: for every input layer, by name, an array `[batch, ...]`.
+        targets: for every output of the model, in order, an array of the output's shape; empty without a loss.
+        masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts; as `model(x, mask=...)`.
+        states: initial states by LSTM (see `Graph.lstms`), each `[batch, units]`; they win over carried ones.
+        dropout: masks in training steps, 0 where something is dropped, else 1 / (1 - rate): for a Dropout layer by its
+            name, of its input's shape; for an LSTM `lstm/dropout` on its inputs and `lstm/recurrent_dropout` on its
+            hidden states, `[batch, size]`, or `[4, batch, size]` if each gate has its own (see `dropout_masks.py`).
+    """
+
+    inputs: Mapping[str, Array]
+    targets: tuple[Array, ...] = ()
+    masks: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    states: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The number of sequences."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing to do with a batch.
+
+    Attributes:
+        kind: `forward`: inference. `evaluate`: inference and loss. `gradient`: loss and gradients in training mode,
+            weights untouched. `update`: one step of training.
+        batch: the arrays.
+        reset: sets all carried states to zero before the step.
+        keep: which arrays of the answer come back: `outputs`, `sequences` (the last outputs too), `states`, `gradients`
+            (of weights, inputs and given states), `weights`, `slots`.
+    """
+
+    kind: StepKind
+    batch: Batch
+    reset: bool = False
+    keep: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One model, its weights, and what to do with them, one step after the other.
+
+    Attributes:
+        spec: the model.
+        weights: every weight by `layer/weight`, in Keras's layout.
+        steps: what to do.
+        dtype: the dtype of weights, states and computation; arrays are rounded to it first. Under Keras's mixed
+            policies layers compute in half precision, and everything is kept, goes in and comes out in float32.
+            `float32` is IEEE's on every device; `tf32` is the same with products in TF32, on a GPU.
+        layers: for the Keras engines: `plain` (exactly Keras's layers) or `portable` (multilstm.keras_layers).
+        device: `cpu` or `gpu`.
+        loss: the loss of every output; needed by all steps but `forward`.
+        loss_scale: what the loss is multiplied by before it is differentiated, and gradients divided by; what comes out
+            is scaled by nothing. A power of two, with which float16 keeps small gradients, as in Keras's trainer.
+        optimizer: needed by `update`.
+        slots: the optimizer's arrays as `layer/weight/slot`; None: zeros.
+        iteration: how many updates were made before.
+        carried: the states that stateful layers begin with; missing ones are zero.
+    """
+
+    spec: Graph
+    weights: Mapping[str, Array]
+    steps: tuple[Step, ...]
+    dtype: str = "float32"
+    layers: str = "portable"
+    device: str = "cpu"
+    loss: str | None = None
+    loss_scale: float = 1.0
+    optimizer: Optimizer | None = None
+    slots: Mapping[str, Array] | None = None
+    iteration: int = 0
+    carried: Mapping[str, State] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for what, given, known in (
+            ("dtype", self.dtype, DTYPES),
+            ("layers", self.layers, LAYERS),
+            ("device", self.device, DEVICES),
+            ("loss", self.loss, (*LOSSES, None)),
+        ):
+            if given not in known:
+                raise UsageError(choice(what, given, known))
+        check_dtype(self.dtype, self.device)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one step gave.
+
+    Attributes:
+        loss: the scalar loss, the penalties of regularizers included; or None for `forward`.
+        accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
+        outputs: the model's outputs, in order.
+        sequences: for every LSTM layer with return_sequences, what it returned, `[batch, timesteps, units]`.
+        last_outputs: for every other LSTM layer, what it returned, `[batch, units]`.
+        states: for every LSTM, its state after the last timestep, each `[batch, units]`.
+        gradients: for every weight that is trained, the gradient of the loss, of the weight's shape.
+        input_gradients: for every input of floats, the gradient of the loss, of the input's shape.
+        state_gradients: for every LSTM whose initial state the batch gives, that state's gradient. Stateful LSTMs have
+            none: their states are carried, and what is carried is not differentiated.
+        weights: every weight after the step.
+        slots: the optimizer's arrays after the step, as `layer/weight/slot`.
+    """
+
+    loss: float | None = None
+    accuracy: float | None = None
+    outputs: tuple[Array, ...] = ()
+    sequences: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    last_outputs: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    states: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    input_gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    state_gradients: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    slots: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a job gave.
+
+    Attributes:
+        answers: one for every step.
+        weights: after the last step.
+        slots: the optimizer's arrays after the last step, as `layer/weight/slot`.
+        carried: the states of stateful layers after the last step.
+        parameter_counts: by layer, as the framework counts them itself.
+        implementation: what really computed the LSTMs.
+        seconds: the time that the job took inside its engine, compilation included.
+    """
+
+    answers: tuple[Answer, ...]
+    weights: Mapping[str, Array]
+    slots: Mapping[str, Array]
+    carried: Mapping[str, State]
+    parameter_counts: Mapping[str, int]
+    implementation: str
+    seconds: float

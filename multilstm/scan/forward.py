@@ -1,0 +1,185 @@
+"""The layers of a spec as JAX functions: what `ScanModel` applies on one walk through the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from multilstm.scan.cell import LSTMParams
+from multilstm.scan.dropout import Dropout as LSTMDropout
+from multilstm.scan.layer import last_output, lstm
+from multilstm.scan.loops.dense import dense
+from multilstm.scan.loops.ragged import reverse_within
+from multilstm.scan.stack import merge
+from multilstm.spec import (
+    LSTM,
+    Activation,
+    Bidirectional,
+    Call,
+    Concatenate,
+    Dense,
+    Dropout,
+    Embedding,
+    Graph,
+    Layer,
+    Masking,
+    RepeatVector,
+    TimeDistributed,
+)
+from multilstm.spec.arrays import State
+from multilstm.spec.shapes import Shape
+
+Arrays = Mapping[str, jax.Array]
+
+
+class Walker:
+    """Applies the layers of one walk through the graph, and collects sequences and states on the way."""
+
+    def __init__(
+        self,
+        spec: Graph,
+        custom_gradient: bool,
+        mesh: Mesh | None,
+        dtype: str | None,
+        weights: Arrays,
+        states: Mapping[str, State],
+        dropout: Arrays,
+        timesteps: jax.Array | None,
+    ) -> None:
+        self.spec, self.custom_gradient, self.mesh, self.dtype = spec, custom_gradient, mesh, dtype
+        self.weights, self.states, self.dropout, self.timesteps = weights, dict(states), dropout, timesteps
+        self.sequences: dict[str, jax.Array] = {}
+        self.last_outputs: dict[str, jax.Array] = {}
+        self.last_states: dict[str, State] = {}
+
+    def __call__(
+        self, call: Call, layer: Layer, inputs: list[jax.Array], mask: jax.Array | None, initial: list[jax.Array]
+    ) -> Sequence[jax.Array]:
+        """What `multilstm.spec.propagation` wants: the tensors that one call of a layer returns."""
+        x, name = inputs[0], call.layer
+        if isinstance(layer, LSTM):
+            output, state = self._lstm(name, layer, x, mask, initial, self._real(call))
+            return [output, *state] if layer.return_state else [output]
+        if isinstance(layer, Bidirectional):
+            return self._bidirectional(name, layer, x, mask, initial, self._real(call))
+        return [self._stateless(name, layer, x, inputs)]
+
+    def cast(self, array: jax.Array) -> jax.Array:
+        """The array in the dtype to compute in; whole numbers as they are."""
+        array = jnp.asarray(array)
+        return array.astype(self.dtype) if self.dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
+        match layer:
+            case Embedding():
+                return self.cast(jnp.take(self.weights[f"{name}/embeddings"], x.astype("int32"), axis=0))
+            case Masking():
+                return jnp.where((x != layer.mask_value).any(-1, keepdims=True), x, 0)
+            case Dense():
+                return self._dense(name, layer, x)
+            case TimeDistributed():
+                return self._dense(name, layer.layer, x)
+            case Dropout():
+                return x * self.cast(self.dropout[name]) if name in self.dropout else x
+            case Activation():
+                return dense(None, None, x, layer.activation, self.custom_gradient)
+            case RepeatVector():
+                return jnp.repeat(x[:, None], layer.n, axis=1)
+            case Concatenate():
+                return jnp.concatenate(inputs, -1)
+            case _:
+                raise NotImplementedError(type(layer))
+
+    def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
+        bias = self.cast(self.weights[f"{name}/bias"]) if layer.use_bias else None
+        return dense(self.cast(self.weights[f"{name}/kernel"]), bias, x, str(layer.activation), self.custom_gradient)
+
+    def _real(self, call: Call) -> jax.Array | None:
+        """How many timesteps of the call's input are real, if not all are."""
+        return self.timesteps if is_open(self.spec.tensor_shapes[call.inputs[0]]) else None
+
+    def _lstm(
+        self,
+        name: str,
+        layer: LSTM,
+        x: jax.Array,
+        mask: jax.Array | None,
+        initial: Sequence[jax.Array],
+        real: jax.Array | None,
+    ) -> tuple[jax.Array, State]:
+        params = LSTMParams(
+            self.weights[f"{name}/kernel"],
+            self.weights[f"{name}/recurrent_kernel"],
+            self.weights[f"{name}/bias"] if layer.use_bias else None,
+        )
+        state = self.states.get(name) or (State(*initial) if initial else None)
+        masked = mask is not None
+        if masked:
+            mask = counted(x, mask, real)
+        if real is not None and layer.go_backwards:  # from the last real timestep
+            x = reverse_within(x, real)
+            mask = None if mask is None else reverse_within(mask[..., None], real)[..., 0]
+        backwards = layer.go_backwards and real is None
+        sequence, last = lstm(
+            params,
+            x,
+            state,
+            mask,
+            backwards,
+            layer.activation,
+            layer.recurrent_activation,
+            layer.zero_output_for_mask,
+            self.custom_gradient,
+            lengths=None if masked else real,
+            dropout=LSTMDropout(*(self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))),
+            dtype=self.dtype,
+            unroll=layer.unroll,
+            mesh=self.mesh,
+        )
+        self.last_states[name] = last
+        if layer.stateful:  # where a second call of a shared layer goes on; no gradient goes back, as between batches
+            self.states[name] = jax.lax.stop_gradient(last)
+        if layer.return_sequences:
+            self.sequences[name] = sequence
+            return sequence, last
+        if mask is not None and real is not None and layer.zero_output_for_mask:
+            mask = jnp.take(mask, real - 1, axis=1)[:, None]  # the only step of which the last output asks
+        self.last_outputs[name] = last_output(sequence, last, mask, backwards, layer.zero_output_for_mask)
+        return self.last_outputs[name], last
+
+    def _bidirectional(
+        self,
+        name: str,
+        layer: Bidirectional,
+        x: jax.Array,
+        mask: jax.Array | None,
+        initial: list[jax.Array],
+        real: jax.Array | None,
+    ) -> Sequence[jax.Array]:
+        outputs: list[jax.Array] = []
+        states: list[jax.Array] = []
+        for index, (direction, each) in enumerate(layer.directions.items()):
+            output, state = self._lstm(f"{name}/{direction}", each, x, mask, initial[2 * index : 2 * index + 2], real)
+            # The backward run ends at the first timestep: turned back, so that both tell of the same timesteps.
+            if direction == "backward" and each.return_sequences:
+                output = jnp.flip(output, 1) if real is None else reverse_within(output, real)
+            outputs.append(output)
+            states += state
+        merged = merge(layer.merge_mode, *outputs)
+        return [*(merged if layer.merge_mode is None else [merged]), *(states if layer.layer.return_state else [])]
+
+
+def is_open(shape: Shape) -> bool:
+    """Whether the spec leaves the number of timesteps of a tensor open."""
+    return len(shape) > 2 and shape[1] is None
+
+
+def counted(array: jax.Array, mask: jax.Array | None, timesteps: jax.Array | None) -> jax.Array | None:
+    """The mask of an array `[batch, timesteps, ...]` of which only so many timesteps are real."""
+    if timesteps is None:
+        return mask
+    real = jnp.broadcast_to(jnp.arange(array.shape[1]) < timesteps, array.shape[:2])
+    return real if mask is None else mask & real

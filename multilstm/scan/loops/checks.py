@@ -1,0 +1,179 @@
+"""What the functions of `multilstm.scan` accept: shapes and dtypes are checked when they are traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from multilstm.errors import InputError, choice
+from multilstm.scan.activations import check_activation
+from multilstm.scan.cell import LSTMParams, Names
+from multilstm.scan.dropout import Dropout
+from multilstm.spec.arrays import State
+
+MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+
+
+def check_arrays(
+    params: LSTMParams, x: Any, state: State | None, mask: Any, names: Names, dtype: str | None
+) -> tuple[LSTMParams, jax.Array, State | None, jax.Array | None]:
+    """The arguments of `lstm` as arrays of one floating dtype: the given one, or the promotion of all of theirs.
+
+    Raises:
+        InputError: naming the argument, what was given, and what was expected.
+    """
+    for argument, name in names._asdict().items():
+        check_activation(argument, name)
+    params = _check_params(params)
+    features, units = params.kernel.shape[0], params.recurrent_kernel.shape[0]
+    x = jnp.asarray(x)
+    if x.ndim != 3 or x.shape[2] != features:
+        raise _error("x", x.shape, f"(batch, timesteps, {features}): features as in kernel {params.kernel.shape}")
+    batch, timesteps, _ = x.shape
+    if state is not None:
+        if not isinstance(state, State):
+            raise InputError(
+                f"lstm: state must be State(hidden, cell), given {type(state).__name__}; its order is open"
+            )
+        state = State(*(jnp.asarray(array) for array in state))
+        for name, array in state._asdict().items():
+            if array.shape != (batch, units):
+                raise _error(f"state.{name}", array.shape, f"{(batch, units)}: (batch, units)")
+    if mask is not None:
+        mask = jnp.asarray(mask)
+        if mask.dtype != jnp.bool_:
+            raise InputError(f"lstm: mask has dtype {mask.dtype}, expected bool; True marks a timestep that counts")
+        if mask.shape != (batch, timesteps):
+            raise _error("mask", mask.shape, f"{(batch, timesteps)}: (batch, timesteps)")
+    common = jnp.result_type(*params[:2], *([] if params.bias is None else [params.bias]), x, *(state or ()))
+    if not jnp.issubdtype(common, jnp.floating):
+        raise InputError(f"lstm: the arrays have dtype {common}, expected a floating dtype such as float32")
+    if dtype is not None:
+        common = check_dtype("lstm", dtype)
+    params, x, state = jax.tree.map(lambda array: array.astype(common), (params, x, state))
+    return params, x, state, mask
+
+
+def check_dtype(function: str, dtype: str) -> Any:
+    """The floating dtype of that name; `function` is named in the error.
+
+    Raises:
+        InputError: for another one, and for float64 without JAX's x64 mode.
+    """
+    try:
+        known = jnp.dtype(dtype)
+    except TypeError:
+        known = None
+    if known is None or not jnp.issubdtype(known, jnp.floating):
+        raise InputError(f"{function}: dtype must be floating, such as 'float32', given {dtype!r}")
+    if jax.dtypes.canonicalize_dtype(known) != known:
+        raise InputError(
+            f"{function}: dtype {dtype} needs jax.config.update('jax_enable_x64', True) before the first array"
+        )
+    return known
+
+
+def check_checkpoint(checkpoint: bool | int, unroll: bool) -> None:
+    """Refuses a number of timesteps that is none, and one beside `unroll`, which has no loop to keep states of.
+
+    Raises:
+        InputError: for a negative one, or for both.
+    """
+    if checkpoint and unroll:
+        raise InputError(f"lstm: checkpoint={checkpoint} saves memory in a loop, and unroll=True leaves none; give one")
+    if checkpoint < 0:
+        raise InputError(f"lstm: checkpoint must be True, False, or a number of timesteps, given {checkpoint}")
+
+
+def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
+    """The lengths as an array of integers; traced ones are brought into their range.
+
+    Raises:
+        InputError: beside a mask, for another shape or dtype, and for numbers below 0 or above the timesteps.
+    """
+    if lengths is None:
+        return None
+    batch, timesteps, _ = x.shape
+    if mask is not None:
+        raise InputError("lstm: mask and lengths are both given, expected one of them; lengths stand for a mask")
+    lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise InputError(f"lstm: lengths has dtype {lengths.dtype}, expected integers")
+    if lengths.shape not in ((), (batch,)):
+        raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,), or one number for all")
+    if isinstance(lengths, jax.core.Tracer):
+        return jnp.clip(lengths.astype("int32"), 0, timesteps)
+    known = np.asarray(lengths)
+    if known.size and not 0 <= known.min() <= known.max() <= timesteps:
+        raise InputError(
+            f"lstm: lengths go from {known.min()} to {known.max()}, expected 0 to {timesteps}, the timesteps"
+        )
+    return jnp.asarray(known, "int32")
+
+
+def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> Dropout:
+    """The masks as arrays of the dtype of `x`.
+
+    Raises:
+        InputError: for something else than `Dropout`, and for shapes that do not fit.
+    """
+    if dropout is None:
+        return Dropout()
+    if not isinstance(dropout, Dropout):
+        raise InputError(f"lstm: dropout must be Dropout(inputs, hidden), given {type(dropout).__name__}")
+    for name, array, size in (
+        ("inputs", dropout.inputs, x.shape[2]),
+        ("hidden", dropout.hidden, params.recurrent_kernel.shape[0]),
+    ):
+        one = (x.shape[0], size)
+        if array is not None and jnp.shape(array) not in (one, (4, *one)):
+            raise _error(f"dropout.{name}", jnp.shape(array), f"{one}, or {(4, *one)}: one for each gate")
+    return Dropout(*(None if array is None else jnp.asarray(array, x.dtype) for array in dropout))
+
+
+def check_mesh(mesh: Mesh | None, batch: int) -> None:
+    """Refuses a mesh that cannot share the batch.
+
+    Raises:
+        InputError: for more than one axis, or rows that are left over.
+    """
+    if mesh is not None and len(mesh.axis_names) != 1:
+        raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
+    if mesh is not None and batch % mesh.size:
+        raise InputError(f"lstm: the batch of {batch} cannot be shared equally by the {mesh.size} devices of the mesh")
+
+
+def check_merge_mode(mode: str | None) -> None:
+    """Refuses an unknown merge mode.
+
+    Raises:
+        InputError: naming the known ones.
+    """
+    if mode not in MERGE_MODES:
+        raise InputError(choice("merge_mode", mode, MERGE_MODES))
+
+
+def _check_params(params: LSTMParams) -> LSTMParams:
+    if not isinstance(params, LSTMParams):
+        raise InputError(
+            f"lstm: params must be LSTMParams(kernel, recurrent_kernel, bias), given {type(params).__name__}; "
+            f"multilstm.scan.init makes them"
+        )
+    params = LSTMParams(*(None if array is None else jnp.asarray(array) for array in params))
+    recurrent = params.recurrent_kernel.shape
+    if len(recurrent) != 2 or recurrent[1] != 4 * recurrent[0]:
+        raise _error("recurrent_kernel", recurrent, "(units, 4 * units)")
+    units = recurrent[0]
+    if params.kernel.ndim != 2 or params.kernel.shape[1] != 4 * units:
+        raise _error("kernel", params.kernel.shape, f"(features, {4 * units}): units as in recurrent_kernel")
+    if params.bias is not None and params.bias.shape != (4 * units,):
+        raise _error("bias", params.bias.shape, f"({4 * units},): units as in recurrent_kernel, or None")
+    return params
+
+
+def _error(argument: str, given: tuple[int, ...], expected: str) -> InputError:
+    return InputError(f"lstm: {argument} has shape {given}, expected {expected}")

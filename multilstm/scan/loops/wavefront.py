@@ -1,0 +1,144 @@
+"""LSTMs on top of one another in one loop: the wavefront of Appleyard, Kocisky and Blunsom 2016.
+
+While a layer computes timestep t, the layer above it computes t - 1, from what the lower one gave a step of the loop
+before (https://arxiv.org/abs/1604.01946, section 3.3). So `timesteps + layers - 1` steps do the work of
+`timesteps * layers`, each with one product for all layers: for devices on which a step costs its launch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from multilstm.errors import InputError
+from multilstm.scan.cell import LSTMParams, Names, cell_forward
+from multilstm.scan.loops.checks import check_arrays
+from multilstm.scan.loops.projection import matmul
+from multilstm.spec.arrays import State
+
+
+def wavefront(
+    layers: Sequence[LSTMParams],
+    x: jax.Array,
+    states: Sequence[State | None],
+    mask: jax.Array | None = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    zero_output_for_mask: bool = False,
+    dtype: str | None = None,
+) -> tuple[jax.Array, tuple[State, ...]]:
+    """What `stack` gives for LSTMs of the same units, in one loop; the gradient is JAX's own, forward mode included.
+
+    Args:
+        layers: from the lowest to the highest.
+        x: `[batch, timesteps, features]`.
+        states: for each layer its initial state, or None: zeros.
+        mask: boolean `[batch, timesteps]`, the same for every layer.
+        activation: as in `lstm`; so are the others.
+        recurrent_activation: see `lstm`.
+        zero_output_for_mask: see `lstm`.
+        dtype: see `lstm`.
+
+    Returns:
+        The outputs of the highest layer `[batch, timesteps, units]`, and the last state of each.
+
+    Raises:
+        InputError: as `lstm`, for pairs of directions, and for layers of different units or dtypes.
+    """
+    names = Names(activation, recurrent_activation)
+    return _compiled(names, zero_output_for_mask, dtype, tuple(layers), x, tuple(states), mask)  # type: ignore[no-any-return]
+
+
+def _checked(
+    names: Names, dtype: str | None, layers: Sequence[Any], x: Any, states: Sequence[Any], mask: Any
+) -> tuple[list[LSTMParams], jax.Array, list[State], jax.Array | None]:
+    """The arguments as arrays of each layer's dtype, and zeros where no state is given."""
+    checked: list[LSTMParams] = []
+    starts: list[State] = []
+    below = x
+    for params, state in zip(layers, states, strict=True):
+        if not isinstance(params, LSTMParams):
+            raise InputError("stack: wavefront takes LSTMParams alone, and no pair of directions; leave it out")
+        params, below, state, mask = check_arrays(params, below, state, mask, names, dtype)
+        units = params.recurrent_kernel.shape[0]
+        if not checked:
+            x = below
+        elif units != checked[0].recurrent_kernel.shape[0]:
+            raise InputError(
+                f"stack: wavefront takes layers of the same units, given {checked[0].recurrent_kernel.shape[0]} and "
+                f"{units}; leave it out"
+            )
+        elif params.kernel.dtype != checked[0].kernel.dtype:
+            raise InputError(
+                f"stack: wavefront takes layers of one dtype, given {checked[0].kernel.dtype} and "
+                f"{params.kernel.dtype}; leave it out, or give a dtype"
+            )
+        zeros = jnp.zeros((below.shape[0], units), below.dtype)
+        checked.append(params)
+        starts.append(State(zeros, zeros) if state is None else state)
+        below = jnp.zeros((*below.shape[:2], units), below.dtype)  # of the shape that goes up; nobody computes it
+    return checked, x, starts, mask
+
+
+def _wavefront(
+    names: Names,
+    zero_output_for_mask: bool,
+    dtype: str | None,
+    layers: Sequence[Any],
+    x: Any,
+    states: Sequence[Any],
+    mask: Any,
+) -> tuple[jax.Array, tuple[State, ...]]:
+    layers, x, states, mask = _checked(names, dtype, layers, x, states, mask)
+    (batch, timesteps, _), count = x.shape, len(layers)
+    counts = jnp.ones((batch, timesteps), bool) if mask is None else mask
+    x = jnp.where(counts[..., None], x, 0)  # 0 * NaN is NaN, so that a masked NaN must not meet the weights at all
+    lowest = _biased(matmul(jnp.swapaxes(x, 0, 1), layers[0].kernel), layers[0].bias)
+    # In float32 at least: JAX adds up their gradients over all steps in the dtype that they have outside of the loop.
+    kernels, biases = (a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in _joined(layers))
+    # Layer l is at timestep s - l in step s of the loop, and stands still before the first and after the last.
+    at = jnp.arange(timesteps + count - 1)[:, None] - jnp.arange(count)
+    active = counts.T[jnp.clip(at, 0, max(timesteps - 1, 0))] if timesteps else jnp.zeros((*at.shape, batch), bool)
+    active &= ((at >= 0) & (at < timesteps))[..., None]
+
+    def step(state: State, now: Any) -> tuple[State, jax.Array]:
+        z_lowest, active = now
+        arriving = jnp.roll(state.hidden, 1, 0).at[0].set(0)
+        both = jnp.concatenate([state.hidden, arriving], -1)
+        z = matmul(both, kernels.astype(both.dtype)) + biases.astype(both.dtype)
+        after, _ = cell_forward(names, z.at[0].add(z_lowest), state.cell)
+        after = State(*(jnp.where(active[..., None], new, old) for new, old in zip(after, state, strict=True)))
+        return after, after.hidden[-1]
+
+    start = State(*(jnp.stack(arrays) for arrays in zip(*states, strict=True)))
+    padded = jnp.pad(lowest, ((0, count - 1), (0, 0), (0, 0)))
+    last, highest = lax.scan(step, start, (padded, active))
+    sequence = jnp.swapaxes(highest[count - 1 :], 0, 1)
+    if mask is not None:
+        shown = mask if zero_output_for_mask else jnp.cumsum(mask, 1) > 0
+        sequence = jnp.where(shown[..., None], sequence, 0)
+    return sequence, tuple(State(*arrays) for arrays in zip(*last, strict=True))
+
+
+_compiled = jax.jit(_wavefront, static_argnums=(0, 1, 2))
+
+
+def _joined(layers: Sequence[LSTMParams]) -> tuple[jax.Array, jax.Array]:
+    """Kernels `[layers, 2 * units, 4 * units]` for a layer's own hidden state and the one below, and biases.
+
+    The lowest layer's inputs are multiplied before the loop, so that nothing comes to it from below.
+    """
+    kernels, biases = [], []
+    for number, (kernel, recurrent, bias) in enumerate(layers):
+        kernels.append(jnp.concatenate([recurrent, kernel if number else jnp.zeros_like(recurrent)]))
+        given = number and bias is not None
+        biases.append(bias if given else jnp.zeros(recurrent.shape[1], recurrent.dtype))
+    return jnp.stack(kernels), jnp.stack(biases)[:, None]
+
+
+def _biased(z: jax.Array, bias: jax.Array | None) -> jax.Array:
+    return z if bias is None else z + bias

@@ -1,0 +1,274 @@
+"""Keras 3's JSON of a model, to and from a spec: data only, so that a file from a stranger is safe to read.
+
+`from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. Size, nesting, repeated keys and
+numbers that are not finite are refused here, single layers are read by `keras_json_layer.py`; what Keras writes
+about compilation and building is ignored.
+
+The format is that of `keras.Model.to_json` (keras/src/saving/serialization_lib.py, keras/src/models/functional.py of
+Keras 3.0 to 3.15); Keras 2's differs, and is recognised only in order to be refused with its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import graphlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from multilstm.errors import SpecError
+from multilstm.spec.graph import Graph, Model, Ref, Sequential
+from multilstm.spec.keras_json_layer import (
+    SHAPES,
+    as_dict,
+    brief,
+    check_dtype,
+    class_of,
+    read_layer,
+    read_shape,
+    refuse,
+    write_layer,
+)
+from multilstm.spec.layer_base import Layer, Tensor
+from multilstm.spec.layers import Bidirectional, Embedding, InputLayer, TimeDistributed
+
+SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
+MODELS = ("Sequential", "Functional", "Model")
+
+
+def to_json(graph: Graph) -> str:
+    """The model as Keras 3's own JSON, which `keras.models.model_from_json` reads.
+
+    Args:
+        graph: any model.
+
+    Returns:
+        One line. Layer names, arguments and wiring are kept; dtypes are left to Keras's defaults.
+    """
+    if graph.sequential:
+        layers = [write_layer(layer) for layer in graph.layers]
+        config = {"name": graph.name, "layers": layers}
+        model = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+    else:
+        model = {
+            "module": "keras.src.models.functional",
+            "class_name": "Functional",
+            "config": _functional(graph),
+            "registered_name": "Functional",
+        }
+    return json.dumps(model, allow_nan=False)
+
+
+def from_json(source: str | Mapping[str, Any]) -> Graph:
+    """The model that Keras 3's JSON describes. What a compiled one says of its optimizer and loss is not read.
+
+    Args:
+        source: what `keras.Model.to_json` or `to_json` returned, or the same as a dict.
+
+    Raises:
+        SpecError: for text that is not JSON, and for all that multilstm does not execute; it says where and what.
+    """
+    model = as_dict(_parsed(source) if isinstance(source, str) else source, "the file")
+    version = model.get("keras_version")
+    if isinstance(version, str) and version.startswith(("1.", "2.")):
+        raise SpecError(
+            f"the file was written by Keras {brief(version)}, whose layers mean other things (hard_sigmoid, "
+            f"time_major); expected Keras 3; load it and save it with Keras 3 first"
+        )
+    name = class_of(model, MODELS, "the model")
+    config = as_dict(model.get("config"), f"config of {name}")
+    if not isinstance(config.get("trainable", True), bool):
+        refuse(f"trainable of {name}", config["trainable"], "true or false")
+    check_dtype(config.get("dtype"), name)
+    entries = config.get("layers")
+    if not isinstance(entries, (list, tuple)) or not entries:
+        refuse(f"layers of {name}", entries, "a list of layers")
+    title = config.get("name", "model")
+    if not isinstance(title, str):
+        refuse(f"name of {name}", title, "text")
+    graph = _read_sequential(title, config) if name == "Sequential" else _read_functional(title, config)
+    if config.get("trainable", True):
+        return graph
+    return dataclasses.replace(graph, layers=tuple(_frozen(layer) for layer in graph.layers))
+
+
+def _frozen(layer: Layer) -> Layer:
+    """The layer of a model that is not trained as a whole."""
+    inner: dict[str, Any] = (
+        {"layer": _frozen(layer.layer)} if isinstance(layer, (Bidirectional, TimeDistributed)) else {}
+    )
+    return layer if isinstance(layer, InputLayer) else dataclasses.replace(layer, trainable=False, **inner)
+
+
+def _functional(graph: Graph) -> dict[str, Any]:
+    place: list[tuple[str, int]] = []  # of every call: its layer, and its number among that layer's calls
+    nodes: dict[str, list[dict[str, Any]]] = {str(layer.name): [] for layer in graph.layers}
+    seen = dict.fromkeys(nodes, 0)
+
+    def history(ref: Ref) -> list[Any]:
+        return [*place[ref.call], ref.output]
+
+    def tensor(ref: Ref) -> dict[str, Any]:
+        source = graph.layer(graph.calls[ref.call].layer)
+        config = {
+            "shape": list(graph.tensor_shapes[ref]),
+            "dtype": source.dtype if isinstance(source, InputLayer) else "float32",
+            "keras_history": history(ref),
+        }
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    for call in graph.calls:
+        place.append((call.layer, seen[call.layer]))
+        seen[call.layer] += 1
+        if call.inputs:
+            given = [tensor(ref) for ref in call.inputs]
+            states = {"initial_state": [tensor(ref) for ref in call.initial_state]} if call.initial_state else {}
+            nodes[call.layer].append({"args": [given] if len(given) > 1 else given, "kwargs": states})
+    inputs = [[name, 0, 0] for name in graph.input_order]
+    outputs = [history(ref) for ref in graph.outputs]
+    return {
+        "name": graph.name,
+        "layers": [
+            {**write_layer(layer), "name": layer.name, "inbound_nodes": nodes[str(layer.name)]}
+            for layer in graph.layers
+        ],
+        "input_layers": inputs if len(inputs) > 1 else inputs[0],
+        "output_layers": outputs if len(outputs) > 1 else outputs[0],
+    }
+
+
+def _parsed(text: str) -> Any:
+    if len(text) > SIZE_LIMIT:
+        raise SpecError(f"the JSON has {len(text):,} characters; expected at most {SIZE_LIMIT:,}")
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
+    except SpecError:
+        raise
+    except RecursionError:
+        raise SpecError("the JSON is nested too deeply to be a model") from None
+    except ValueError as error:
+        raise SpecError(f"this is not JSON: {error}; expected what keras.Model.to_json() returns") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SpecError(f"the JSON gives the key {brief(twice)} twice in one object; expected once")
+    return found
+
+
+def _constant(text: str) -> NoReturn:
+    raise SpecError(f"the JSON contains {text}; expected finite numbers only")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _constant(brief(text))
+
+
+def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:
+    layers = [read_layer(entry, f"layer {number}") for number, entry in enumerate(config["layers"])]
+    if isinstance(layers[0], InputLayer):
+        return Sequential(layers, name=title)
+    first = config["layers"][0]["config"]
+    given = [config.get("build_input_shape"), *(first.get(key) for key in SHAPES)]
+    shape = next((read_shape(value, "build_input_shape") for value in given if value is not None), None)
+    if shape is None:
+        raise SpecError("Sequential: its input shape is missing; build the model before to_json(), or give it an Input")
+    dtype = "int32" if isinstance(layers[0], Embedding) else "float32"
+    return Sequential(layers, input_shape=shape[1:], batch_size=shape[0], input_dtype=dtype, name=title)
+
+
+Node = tuple[str, int]  # call number n of the layer of that name
+History = tuple[Node, int]  # and output number k of it
+
+
+def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
+    layers: dict[str, Layer] = {}
+    nodes: dict[Node, tuple[list[History], list[History]]] = {}
+    for number, entry in enumerate(config["layers"]):
+        layer = read_layer(entry, f"layer {number}")
+        name = str(layer.name)
+        if layer.name is None or name in layers:
+            refuse(f"name of layer {number}", layer.name, "a name of its own")
+        layers[name] = layer
+        inbound = entry.get("inbound_nodes", [])
+        if not isinstance(inbound, (list, tuple)) or (inbound and isinstance(layer, InputLayer)):
+            refuse(f"layer {brief(name)}: inbound_nodes", inbound, "a list of its calls, empty for an InputLayer")
+        if isinstance(layer, InputLayer):
+            nodes[name, 0] = ([], [])
+        for index, node in enumerate(inbound):
+            nodes[name, index] = _node(node, layer, f"layer {brief(name)}, call {index}")
+    tensors = _called(layers, nodes)
+    inputs = [_tensor(tensors, history) for history in _ends(config.get("input_layers"), "input_layers")]
+    outputs = [_tensor(tensors, history) for history in _ends(config.get("output_layers"), "output_layers")]
+    return Model(inputs, outputs, title)
+
+
+def _called(layers: Mapping[str, Layer], nodes: Mapping[Node, tuple[list[History], list[History]]]) -> dict[Node, Any]:
+    """What every call returns; the calls may stand in the file in any order."""
+    needs = {key: [history[0] for history in (*inputs, *states)] for key, (inputs, states) in nodes.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(needs).static_order())
+    except graphlib.CycleError as error:
+        names = sorted({name for name, _ in error.args[1]})
+        raise SpecError(
+            f"the layers {brief(names)} feed each other in a circle; expected a graph without one"
+        ) from None
+    tensors: dict[Node, Any] = {}
+    for key in order:
+        if key not in nodes:
+            refuse("the graph uses call", key, "a layer of the file, and a call that it has")
+        inputs, states = ([_tensor(tensors, history) for history in histories] for histories in nodes[key])
+        returned = layers[key[0]](inputs, states or None)
+        tensors[key] = [returned] if isinstance(returned, Tensor) else returned
+    return tensors
+
+
+def _tensor(tensors: Mapping[Node, Any], history: History) -> Tensor:
+    key, output = history
+    if key not in tensors or not 0 <= output < len(tensors[key]):
+        refuse("the graph uses tensor", history, "a layer, call and output that exist")
+    tensor: Tensor = tensors[key][output]
+    return tensor
+
+
+def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[History]]:
+    """The inputs and the initial states of one call."""
+    if isinstance(node, (list, tuple)):
+        refuse(where, node, "a dict with args and kwargs, as Keras 3 writes it (a list is Keras 2's)")
+    node = as_dict(node, where)
+    args, kwargs = node.get("args"), as_dict(node.get("kwargs", {}), f"{where}: kwargs")
+    for key, value in kwargs.items():
+        if key != "initial_state" and not (value is None or (key == "training" and value is False)):
+            refuse(f"{where}: {key}", value, "only initial_state (a model takes its mask with its inputs)")
+    if not isinstance(args, (list, tuple)) or len(args) not in ((1, 2) if layer.state_count else (1,)):
+        refuse(f"{where}: args", args, "a list of one tensor, or of one list of tensors")
+    states = kwargs.get("initial_state") if len(args) == 1 else args[1]
+    return _histories(args[0], where), _histories(states, f"{where}: initial_state") if states is not None else []
+
+
+def _histories(value: Any, where: str) -> list[History]:
+    found = []
+    for item in value if isinstance(value, (list, tuple)) else [value]:
+        if not isinstance(item, Mapping) or item.get("class_name") != "__keras_tensor__":
+            refuse(where, item, "a __keras_tensor__")
+        found.append(_history(as_dict(item.get("config"), where).get("keras_history"), where))
+    return found
+
+
+def _ends(value: Any, where: str) -> list[History]:
+    """`input_layers` or `output_layers`: one `["name", 0, 0]`, or a list of them."""
+    if not isinstance(value, (list, tuple)) or not value:
+        refuse(where, value, 'a list such as [["input_layer", 0, 0]]')
+    return [_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]
+
+
+def _history(value: Any, where: str) -> History:
+    kinds = [type(item) for item in value] if isinstance(value, (list, tuple)) else []
+    if kinds != [str, int, int]:
+        refuse(where, value, 'a layer, a call and an output such as ["lstm", 0, 0]')
+    return (value[0], value[1]), value[2]

@@ -1,0 +1,247 @@
+"""What a training step needs, as data: optimizers with Keras 3's names, defaults and update rules, and losses.
+
+An update rule is written once, with operators only, so that it runs on NumPy, JAX and PyTorch arrays alike. What
+depends on the iteration alone is computed beforehand in double precision, by `coefficients`. The rules are Keras's
+own (keras/src/optimizers/sgd.py, rmsprop.py, adam.py, adamw.py of Keras 3.15.1), which differ from the common textbook
+ones in where epsilon stands: RMSprop adds it inside the root, Adam outside of a root that is not bias-corrected.
+
+The order of one update is that of `BaseOptimizer._backend_apply_gradients`: gradients are clipped, weights decay, the
+rule is applied, and constraints act last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from multilstm.errors import UsageError, choice
+from multilstm.spec.schedules import Schedule, is_number, schedule_from_dict, schedule_to_dict
+
+LOSSES = ("categorical_crossentropy", "mean_squared_error")
+# Adam divides by 1 - beta**iteration.
+_LIMITS = {"momentum": 1.0, "rho": 1.0, "beta_1": math.nextafter(1, 0), "beta_2": math.nextafter(1, 0)}
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+EPSILON = 1e-7  # keras.config.epsilon(): the categorical cross-entropy clips probabilities to [1e-7, 1 - 1e-7]
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Base of the optimizers: `slots` are the arrays that it keeps for every weight, zero at first.
+
+    Attributes:
+        learning_rate: a number, or a schedule of `multilstm.spec.schedules`.
+        weight_decay: each weight loses this share of itself, times the learning rate, before the rule is applied.
+        clipnorm: the largest norm that the gradient of each weight keeps; 0 clips nothing, as in Keras.
+        clipvalue: the largest magnitude that each number of a gradient keeps; 0 clips nothing.
+        global_clipnorm: the largest norm that all gradients together keep; 0 clips nothing.
+    """
+
+    learning_rate: float | Schedule = 0.001
+    weight_decay: float | None = dataclasses.field(default=None, kw_only=True)
+    clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
+    clipvalue: float | None = dataclasses.field(default=None, kw_only=True)
+    global_clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, name = getattr(self, field.name), type(self).__name__
+            if field.name == "learning_rate" and isinstance(value, Schedule):
+                continue
+            if isinstance(field.default, bool):
+                valid = isinstance(value, bool)
+            else:
+                valid = is_number(value) or (value is None and field.default is None)
+            if not valid:
+                expected = "a number" if field.default is None else f"{field.default!r}"
+                raise UsageError(f"{name}: {field.name} must be like {expected}, got {value!r}")
+            if field.name in _LIMITS and value > _LIMITS[field.name]:
+                raise UsageError(f"{name}: {field.name} is a share of what was, below 1, got {value!r}")
+            if is_number(value):
+                object.__setattr__(self, field.name, float(value))  # Keras refuses integers
+        clips = [name for name in _CLIPS if getattr(self, name) is not None]
+        if len(clips) > 1:
+            raise UsageError(f"{type(self).__name__}: only one of {', '.join(_CLIPS)} may be set, got {clips}")
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the arrays kept for every weight."""
+        return ()
+
+    def coefficients(self, iteration: int) -> dict[str, float]:
+        """The numbers of update number `iteration`, from 0, that depend on nothing else."""
+        rate = self.learning_rate(iteration) if isinstance(self.learning_rate, Schedule) else self.learning_rate
+        decay = {"decay": self.weight_decay * rate} if self.weight_decay else {}
+        return {"rate": self._rate(rate, iteration), **decay}
+
+    def clip(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
+        """The gradients of all weights, clipped as this optimizer does it.
+
+        With `c` for clipnorm and `|g|` for the root of the sum of all squares of a gradient,
+
+            clipnorm: g * c / max(|g|, c);    global_clipnorm: the same with |g| over all gradients together
+
+        Args:
+            gradients: of every weight that is trained, by name.
+        """
+        if self.clipnorm:
+            return {name: g * self.clipnorm / _norm([g]).clip(self.clipnorm) for name, g in gradients.items()}
+        if self.global_clipnorm and gradients:
+            norm = _norm(list(gradients.values())).clip(self.global_clipnorm)
+            return {name: g * self.global_clipnorm / norm for name, g in gradients.items()}
+        if self.clipvalue:
+            return {name: g.clip(-self.clipvalue, self.clipvalue) for name, g in gradients.items()}
+        return dict(gradients)
+
+    def step(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """One update of one weight: its decay, and the rule.
+
+        Args:
+            weight: an array of any shape.
+            gradient: of the same shape, clipped.
+            slots: an array of the same shape for every name in `self.slots`.
+            coefficients: what `coefficients` returned, as numbers or as scalars of the weight's dtype.
+
+        Returns:
+            The new weight and the new slots; nothing is changed in place.
+        """
+        if self.weight_decay:
+            weight = weight - weight * coefficients["decay"]
+        return self._rule(weight, gradient, slots, coefficients)
+
+    def _rate(self, learning_rate: float, iteration: int) -> float:
+        """What the rule multiplies its step by."""
+        return learning_rate
+
+    def _rule(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """What `step` does after the decay."""
+        raise NotImplementedError
+
+
+def _norm(arrays: list[Any]) -> Any:
+    return sum((array * array).sum() for array in arrays) ** 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD(Optimizer):
+    """`velocity = momentum * velocity - rate * gradient; weight += velocity` (Keras's SGD)."""
+
+    learning_rate: float | Schedule = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum",) if self.momentum else ()
+
+    def _rule(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        descent = coefficients["rate"] * gradient
+        if not self.momentum:
+            return weight - descent, {}
+        velocity = self.momentum * slots["momentum"] - descent
+        move = self.momentum * velocity - descent if self.nesterov else velocity
+        return weight + move, {"momentum": velocity}
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Divides the gradient by a running root mean square (Hinton 2012); epsilon stands inside the root (Keras)."""
+
+    learning_rate: float | Schedule = 0.001
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return (
+            "velocity",
+            *(("momentum",) if self.momentum else ()),
+            *(("average_gradient",) if self.centered else ()),
+        )
+
+    def _rule(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        after = {"velocity": self.rho * slots["velocity"] + (1 - self.rho) * gradient * gradient}
+        denominator = after["velocity"] + self.epsilon
+        if self.centered:
+            after["average_gradient"] = self.rho * slots["average_gradient"] + (1 - self.rho) * gradient
+            denominator = denominator - after["average_gradient"] * after["average_gradient"]
+        move = coefficients["rate"] * gradient / denominator**0.5
+        if self.momentum:
+            move = after["momentum"] = self.momentum * slots["momentum"] + move
+        return weight - move, after
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam(Optimizer):
+    """Kingma and Ba 2014 (https://arxiv.org/abs/1412.6980), with the 'epsilon hat' of its section 2, as Keras."""
+
+    learning_rate: float | Schedule = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return ("momentum", "velocity")
+
+    def _rate(self, learning_rate: float, iteration: int) -> float:
+        correction_1 = 1 - self.beta_1 ** (iteration + 1)
+        correction_2 = 1 - self.beta_2 ** (iteration + 1)
+        return learning_rate * math.sqrt(correction_2) / correction_1
+
+    def _rule(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        momentum = slots["momentum"] + (gradient - slots["momentum"]) * (1 - self.beta_1)
+        velocity = slots["velocity"] + (gradient * gradient - slots["velocity"]) * (1 - self.beta_2)
+        move = coefficients["rate"] * momentum / (velocity**0.5 + self.epsilon)
+        return weight - move, {"momentum": momentum, "velocity": velocity}
+
+
+@dataclasses.dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam whose weights decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101).
+
+    The decay is that of every Keras optimizer, and does not go through the gradient's moments. It must be given.
+    """
+
+    weight_decay: float = dataclasses.field(default=0.004, kw_only=True)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+
+
+def optimizer_to_dict(optimizer: Optimizer) -> dict[str, Any]:
+    """The optimizer as JSON data: its name and its arguments."""
+    fields = {field.name: getattr(optimizer, field.name) for field in dataclasses.fields(optimizer)}
+    written = {key: schedule_to_dict(value) if isinstance(value, Schedule) else value for key, value in fields.items()}
+    return {"name": type(optimizer).__name__.lower(), **written}
+
+
+def optimizer_from_dict(data: dict[str, Any]) -> Optimizer:
+    """The optimizer that `optimizer_to_dict` wrote.
+
+    Raises:
+        UsageError: for an unknown name or argument.
+    """
+    arguments = dict(data)
+    name = arguments.pop("name", None)
+    if name not in OPTIMIZERS:
+        raise UsageError(choice("optimizer", name, OPTIMIZERS))
+    if isinstance(arguments.get("learning_rate"), Mapping):
+        arguments["learning_rate"] = schedule_from_dict(arguments["learning_rate"])
+    try:
+        return OPTIMIZERS[name](**arguments)
+    except TypeError as error:
+        raise UsageError(f"optimizer {name!r}: {error}") from None

@@ -1,0 +1,236 @@
+"""A model as plain text that teaches: where every parameter comes from, what is a state, what may vary.
+
+No line is longer than 80 columns, and no name reaches the terminal with control characters in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from multilstm.spec.graph import Graph, Ref
+from multilstm.spec.layer_base import Layer
+from multilstm.spec.layers import LSTM, Activation, Bidirectional, Dense, Dropout, InputLayer, TimeDistributed
+from multilstm.spec.penalties import Penalty
+from multilstm.spec.shapes import formula, show, weight_shapes
+
+WIDTH = 80
+_NAME = 36  # columns of a layer's name and type
+_INDENT = " " * 4
+_RULE = "-" * WIDTH
+
+
+def summary(graph: Graph) -> str:
+    """The model as text: for every layer its shapes, its parameters with their formula, and its states.
+
+    Args:
+        graph: any model.
+
+    Returns:
+        Lines of at most 80 columns, the last without a line break.
+    """
+    calls: dict[str, list[int]] = {}
+    for index, call in enumerate(graph.calls):
+        calls.setdefault(call.layer, []).append(index)
+    kind = "a stack of layers" if graph.sequential else "a graph of layers"
+    lines = [f"Model {_fit(_safe(graph.name), 50)}: {kind}", ""]
+    lines += [*_row("Layer (type)", "Output shape", "Parameters"), _RULE]
+    for layer in graph.layers:
+        lines += [*_layer(graph, calls, layer), ""]
+    size = graph.parameter_count
+    lines[-1:] = [_RULE, *_row(f"Total ({_bytes(4 * size)} in float32)", "", f"{size:,}")]
+    trained = sum(math.prod(graph.weight_shapes[name]) for name in graph.trainable_weights)
+    lines += [*([] if trained == size else _row("of which a training changes", "", f"{trained:,}")), ""]
+    lines += [line for text in _remarks(graph, calls) for line in _wrap(text, "")]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:
+    name, kind = str(layer.name), "Input" if isinstance(layer, InputLayer) else type(layer).__name__
+    first = calls[name][0]
+    outputs = [graph.tensor_shapes[Ref(first, output)] for output in range(layer.output_count)]
+    count = graph.parameter_counts.get(name)
+    label = f"{_fit(_safe(name), _NAME - len(kind) - 4)} ({kind})"
+    yield from _row(label, show(outputs[0]), "" if count is None else f"{count:,}")
+    for shape in outputs[1:]:
+        yield from _row("", show(shape), "")
+    if count:
+        words, figures = formula(layer, graph.layer_inputs[name]).split(" = ")
+        yield from _wrap(f"{count:,} = {words}", _INDENT)
+        yield from _wrap(f"{' ' * len(f'{count:,}')} = {figures}", _INDENT)
+    yield from _weights(graph, layer)
+    if count:
+        yield from _training(layer.layer if isinstance(layer, (Bidirectional, TimeDistributed)) else layer)
+    yield from _behaviour(graph, calls, layer)
+    if graph.sequential or isinstance(layer, InputLayer):
+        return
+    for number, index in enumerate(calls[name], 1):
+        call = graph.calls[index]
+        which = "" if len(calls[name]) == 1 else f"in call {number}, "
+        yield from _list(f"{which}takes ", [_tensor(graph, calls, ref) for ref in call.inputs])
+        if call.initial_state:
+            yield from _list(f"{which}starts from ", [_tensor(graph, calls, ref) for ref in call.initial_state])
+
+
+def _weights(graph: Graph, layer: Layer) -> Iterator[str]:
+    label, inner = "weights: ", layer
+    if isinstance(layer, Bidirectional):
+        label, inner = "weights, in each direction: ", layer.layer
+    items = []
+    for name, shape in weight_shapes(inner, graph.layer_inputs.get(str(layer.name), ())).items():
+        shown = show(shape)
+        if isinstance(inner, LSTM):
+            sizes = ", ".join([*map(str, shape[:-1]), f"4*{inner.units}"])
+            shown = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+        items.append(f"{name} {shown}")
+    yield from _list(label, items)
+
+
+def _training(layer: Layer) -> Iterator[str]:
+    """What a training does with the weights beside following the gradient."""
+    penalties = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    said = [f"{name} {value!r}" for name, value in penalties.items() if isinstance(value, Penalty)]
+    yield from _list("", said if layer.trainable else ["not trained"])
+
+
+def _behaviour(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:
+    """What the arguments of a layer mean, in words."""
+    said = []
+    if isinstance(layer, TimeDistributed):
+        said.append("a Dense with the same weights at every timestep")
+        layer = layer.layer
+    if isinstance(layer, (Dense, Activation)) and layer.activation not in (None, "linear"):
+        said.append(f"activation {layer.activation}")
+    if isinstance(layer, Dropout):
+        said.append(f"in training, drops {layer.rate:.4g} of its input")
+    if isinstance(layer, (LSTM, Bidirectional)):
+        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
+        shape = show((graph.layer_inputs[str(layer.name)][0], lstm.units))
+        each = ", in each direction" if isinstance(layer, Bidirectional) else ""
+        yield from _list(f"states{each}: ", [f"hidden {shape}", f"cell {shape}"])
+        if isinstance(layer, Bidirectional):
+            merged = "returned apart" if layer.merge_mode is None else f"merged by {layer.merge_mode}"
+            said.append(f"two LSTMs, forward and backward, {merged}")
+        said.append(f"returns {'every timestep' if lstm.return_sequences else 'the last timestep'}")
+        said[-1] += " and its states" if lstm.return_state else ""
+        said += ["reads backwards"] if lstm.go_backwards else []
+        if lstm.stateful:
+            said.append("keeps its states from batch to batch (stateful)")
+        elif not any(graph.calls[index].initial_state for index in calls[str(layer.name)]):
+            said.append("starts every batch from zero states")
+    yield from _list("", said)
+
+
+def _tensor(graph: Graph, calls: dict[str, list[int]], ref: Ref) -> str:
+    """A tensor by the layer that returns it."""
+    name = graph.calls[ref.call].layer
+    layer, number = graph.layer(name), calls[name].index(ref.call)
+    text = _fit(_safe(name), _NAME) + (f" (call {number + 1})" if number else "")
+    if layer.output_count == 1:
+        return text
+    directions = ("forward ", "backward ") if isinstance(layer, Bidirectional) else ("",)
+    apart = isinstance(layer, Bidirectional) and layer.merge_mode is None
+    outputs = [f"{direction}output" for direction in (directions if apart else ("",))]
+    outputs += [f"{direction}{state}" for direction in directions for state in ("hidden", "cell")]
+    return f"{outputs[ref.output]} of {text}"
+
+
+def _remarks(graph: Graph, calls: dict[str, list[int]]) -> Iterator[str]:
+    if not graph.sequential or len(graph.outputs) > 1:
+        outputs = (f"{_tensor(graph, calls, ref)} {show(graph.tensor_shapes[ref])}" for ref in graph.outputs)
+        yield f"Outputs: {'; '.join(outputs)}."
+    if graph.lstms:
+        yield "4*units: the four gates of an LSTM side by side: input, forget, cell, output."
+    varying = [text for name, layer in graph.inputs.items() if (text := _varying(name, layer))]
+    if varying:
+        yield f"any: may vary, since no parameter depends on it: {'; '.join(varying)}."
+
+
+def _varying(name: str, layer: InputLayer) -> str:
+    axes = ["batch size", "timesteps", "features"] if len(layer.shape) < 3 else ["batch size"]
+    axes += [f"dimension {index}" for index in range(len(axes), len(layer.shape) + 1)]
+    names = [axis for axis, size in zip(axes, (layer.batch_size, *layer.shape), strict=False) if size is None]
+    return f"{' and '.join(names)} of {_fit(_safe(name), _NAME)}" if names else ""
+
+
+# Text ---------------------------------------------------------------------------------------------------------------
+
+
+def _row(left: str, middle: str, right: str) -> Iterator[str]:
+    """One row of the table; what is too wide for its column goes on a line of its own."""
+    line = left
+    for text, column in ((_fit(middle, WIDTH), _NAME), (right, WIDTH)):
+        start = min(column, WIDTH - _columns(text))
+        if text and _columns(line) > start - (1 if line else 0):
+            yield line
+            line = ""
+        if text:
+            line += " " * (start - _columns(line)) + text
+    yield line
+
+
+def _list(label: str, items: Iterable[str]) -> Iterator[str]:
+    """A line of items, broken between them where that is possible."""
+    given = list(items)
+    texts = [f"{label if not k else ''}{item}{'; ' if k < len(given) - 1 else ''}" for k, item in enumerate(given)]
+    yield from _lines([word for text in texts for word in ([text] if _columns(text) < 72 else _words(text))], _INDENT)
+
+
+def _wrap(text: str, indent: str) -> Iterator[str]:
+    """`text` in lines of at most WIDTH columns, broken at spaces outside of brackets where that is possible."""
+    return _lines(_words(text), indent)
+
+
+def _lines(words: Iterable[str], indent: str) -> Iterator[str]:
+    line = indent
+    for word in words:
+        if line.strip() and _columns(line) + _columns(word.rstrip()) > WIDTH:
+            yield line
+            line = indent + "  "
+        line = _fit(line + word, WIDTH) if _columns((line + word).rstrip()) > WIDTH else line + word
+    if line.strip():
+        yield line
+
+
+def _words(text: str) -> Sequence[str]:
+    words, depth = [""], 0
+    for char in text:
+        words[-1] += char
+        depth += (char == "(") - (char == ")")
+        if char == " " and depth <= 0:
+            words.append("")
+    return words
+
+
+def _safe(name: str) -> str:
+    """A name without control characters, which could otherwise rule the terminal: they are escaped as by `repr`."""
+    return repr(name)[1:-1]
+
+
+def _columns(text: str) -> int:
+    """How many columns a terminal gives `text`, at most: some characters join the one before them."""
+    return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
+
+
+def _fit(text: str, width: int) -> str:
+    """`text`, cut to `width` columns with `...` at its end where it is longer."""
+    if _columns(text) <= width:
+        return text
+    kept = ""
+    for char in text:
+        if _columns(kept + char) > width - 3:
+            break
+        kept += char
+    return kept + "..."
+
+
+def _bytes(count: float) -> str:
+    if count < 1024:
+        return f"{count} bytes"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:,.1f} TiB"

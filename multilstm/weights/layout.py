@@ -1,0 +1,83 @@
+"""The layout of an LSTM's weights: views of the four gates, and checks of names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from multilstm.errors import InputError
+from multilstm.spec import Graph
+
+
+class Gates(NamedTuple):
+    """What belongs to each gate of an LSTM, in Keras's order i, f, c, o."""
+
+    input: Any
+    forget: Any
+    cell: Any
+    output: Any
+
+
+def gates(array: Any, units: int | None = None) -> Gates:
+    """The four gates of a weight (or of any array whose last axis holds them), as views: nothing is copied.
+
+    Args:
+        array: `kernel [features, 4 * units]`, `recurrent_kernel [units, 4 * units]` or `bias [4 * units]`.
+        units: the layer's units, to be checked; None: a quarter of the last axis.
+
+    Returns:
+        Four arrays `[..., units]`.
+
+    Raises:
+        InputError: where the last axis does not hold four gates.
+    """
+    size = array.shape[-1] if len(array.shape) else 0
+    width = size // 4 if units is None else units
+    if not width or size != 4 * width:
+        expected = "a last axis of 4 * units" if units is None else f"a last axis of 4 * {units} = {4 * units}"
+        raise InputError(f"gates: given an array of shape {tuple(array.shape)}; expected {expected}")
+    return Gates(*(array[..., k * width : (k + 1) * width] for k in range(4)))
+
+
+def check_weights(graph: Graph, weights: Mapping[str, Any]) -> None:
+    """Checks that `weights` are those of the model: names, shapes, dtypes, finite values, in this order.
+
+    Raises:
+        InputError: naming the weight, what was given and what was expected.
+    """
+    check_weight_shapes(graph, weights)
+    for name in graph.weight_shapes:
+        given = np.asarray(weights[name])
+        if given.dtype.kind != "f":
+            raise InputError(f"weight {name!r}: given dtype {given.dtype}, expected float32 or float64; convert it")
+        if not np.isfinite(given).all():
+            first = tuple(int(k) for k in np.argwhere(~np.isfinite(given))[0])
+            raise InputError(
+                f"weight {name!r}: given {given[first]} at {list(first)}, expected finite numbers; the training that "
+                f"made it may have diverged"
+            )
+
+
+def check_weight_shapes(graph: Graph, weights: Mapping[str, Any]) -> None:
+    """Checks that `weights` have the names and shapes of those of the model.
+
+    Raises:
+        InputError: naming the weight, what was given and what was expected.
+    """
+    shapes = graph.weight_shapes
+    missing, unknown = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes), key=str)
+    if missing or unknown:
+        said = [f"{what}: {', '.join(map(repr, names))}" for what, names in
+                (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
+        raise InputError(
+            f"weights of model {graph.name!r}: {'; '.join(said)}; expected {', '.join(map(repr, shapes)) or 'none'}"
+        )
+    for name, shape in shapes.items():
+        given = np.asarray(weights[name])
+        if given.shape != shape:
+            raise InputError(
+                f"weight {name!r}: given shape {given.shape}, expected {shape}, in Keras's layout"
+                + ("; it looks transposed" if given.shape == shape[::-1] else "")
+            )

@@ -1,0 +1,207 @@
+"""The command line as a user meets it: exit codes, one-line errors, where output goes."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from multilstm.engines.registry import ENGINES
+from multilstm.spec import LSTM, Dense, Sequential
+
+SPEC = Sequential([LSTM(4, return_sequences=True), Dense(2)], input_shape=(None, 3))
+needs_jax = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs `multilstm ...` in an empty folder."""
+    root = str(pathlib.Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+    def call(*arguments, columns=80):
+        environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": str(columns), "NO_COLOR": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", "multilstm", *arguments],
+            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "model.json").write_text(SPEC.to_json())
+    return "model.json"
+
+
+COMMANDS = ("", "parity", "doctor", "summary", "fuzz")
+
+
+@pytest.mark.parametrize("command", [name.split() for name in COMMANDS], ids=lambda c: " ".join(c) or "alone")
+def test_help_exits_with_0_and_fits_80_columns(run, command):
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_version(run):
+    from multilstm import __version__
+
+    assert run("--version").stdout.strip() == __version__
+
+
+USAGE = {
+    "unknown_command": ["compare"],
+    "unknown_engine": ["parity", "--engine", "kears-jax"],
+    "unknown_case": ["parity", "--case", "seed9*"],
+    "unknown_dtype": ["parity", "--dtype", "float8"],
+    "unknown_layers": ["parity", "--layers", "other"],
+    "unknown_quantity": ["parity", "--quantity", "colour"],
+    "unknown_option": ["parity", "--nonsense"],
+    "not_a_number": ["parity", "--atol", "small"],
+    "negative_tolerance": ["parity", "--atol", "-1"],
+    "nan_tolerance": ["parity", "--rtol", "nan"],
+    "no_such_timeout": ["parity", "--timeout", "0"],
+    "model_is_neither": ["summary", "model.yaml"],
+    "case_with_a_model": ["parity", "model.json", "--case", "seed1*"],
+    "zero_batch": ["parity", "model.json", "--batch", "0"],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_usage_errors_exit_with_2(run, model, arguments):
+    done = run(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+
+
+def test_unknown_engine_names_those_that_exist(run):
+    assert "unknown engine 'kears-jax': expected one of reference, keras-tensorflow" in run(
+        "parity", "--engine", "kears-jax"
+    ).stderr.replace("\n", " ")
+
+
+BAD_INPUT = {
+    "no_such_file": (["summary", "nothing.json"], "No such file"),
+    "no_such_module": (["summary", "nothing_here:model"], "No module named"),
+    "broken_json": (["summary", "broken.json"], "JSON"),
+    "not_utf8": (["summary", "binary.json"], "cannot read"),
+    "function_raises": (["summary", "models:raises"], "ZeroDivisionError"),
+    "function_returns_no_model": (["summary", "models:number"], "returned int"),
+    "zero_units": (["summary", "models:zero_units"], "units must be a positive integer, got 0"),
+    "folder_of_result_is_missing": (
+        ["parity", "model.json", "--engine", "reference", "--json", "nowhere/r.json"], "cannot write",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_exits_with_4_in_one_line(run, model, tmp_path, arguments, words):
+    (tmp_path / "broken.json").write_text('{"class_name": "Sequential",')
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "models.py").write_text(
+        "from multilstm import LSTM, Sequential\n"
+        "def raises(): return 1 / 0\n"
+        "def number(): return 3\n"
+        "def zero_units(): return Sequential([LSTM(0)], input_shape=(None, 1))\n"
+    )
+    done = run(*arguments)
+    assert done.returncode == 4, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("multilstm: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_result_file_that_cannot_be_written_is_refused_before_anything_runs(run, model, tmp_path):
+    done = run("parity", model, "--engine", "reference", "--json", "nowhere/r.json")
+    assert "[1/" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json"]
+
+
+def test_summary_of_keras_json(run, model):
+    done = run("summary", model)
+    assert done.returncode == 0
+    assert "4*(features*units + units*units + units)" in done.stdout
+
+
+def test_summary_of_a_function(run, tmp_path):
+    (tmp_path / "models.py").write_text(
+        "from multilstm import LSTM, Sequential\ndef small(): return Sequential([LSTM(1)], input_shape=(None, 2))\n"
+    )
+    assert "16" in run("summary", "models:small").stdout
+
+
+@needs_jax
+def test_parity_of_a_model_agrees_and_writes_its_report(run, model, tmp_path):
+    done = run("parity", model, "--engine", "jax-scan", "--json", "r.json")
+    assert done.returncode == 0, done.stderr
+    assert "all agree" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["schema"] == 1
+    assert {"case", "engine", "device", "dtype", "layers", "quantity", "verdict", "max_abs", "max_ulp", "tolerance",
+            "seconds", "implementation", "message"} <= report["cells"][0].keys()  # fmt: skip
+    assert {cell["dtype"] for cell in report["cells"]} == {"float32", "float64"}
+
+
+@needs_jax
+def test_json_alone_on_standard_output(run, model):
+    done = run("parity", model, "--engine", "jax-scan", "--dtype", "float64", "--json", "-")
+    assert json.loads(done.stdout)["cells"]
+    assert "all agree" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dtypes"),
+    [
+        ([], {"float32", "float64"}),
+        (["--full"], {"float32", "float64", "mixed_bfloat16", "mixed_float16"}),
+        (["--full", "--dtype", "float64"], {"float64"}),
+    ],
+    ids=["default", "full", "named"],
+)
+def test_in_what_it_computes(run, arguments, dtypes):
+    done = run("parity", "--case", "seed4-one-feature", "--engine", "reference", *arguments, "--json", "-")
+    assert {cell["dtype"] for cell in json.loads(done.stdout)["cells"]} == dtypes
+
+
+@needs_jax
+def test_what_diverges_exits_with_1_and_says_where(run, model):
+    done = run("parity", model, "--engine", "jax-scan", "--dtype", "float32", "--atol", "0", "--quantity", "hidden")
+    assert done.returncode == 1
+    text = " ".join(done.stdout.split())
+    assert "hidden:lstm: " in text
+    assert "worst at [" in text
+
+
+@needs_jax
+@pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)], ids=["default", "strict"])
+def test_strict_counts_what_is_unsupported(run, strict, code):
+    needs = ["--engine", "jax-scan", "torch-lstm", "--case", "seed5-masked", "--quantity", "hidden"]
+    if ENGINES["torch-lstm"].missing:
+        pytest.skip("torch is not installed")
+    assert run("parity", *needs, "--dtype", "float32", *strict).returncode == code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signal to one process")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_the_run_and_leaves_no_file_behind(name, code, tmp_path):
+    import signal
+
+    root = str(pathlib.Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-m", "multilstm", "parity", "--engine", "reference"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(tmp_path)},
+    ) as process:  # fmt: skip
+        process.stderr.readline()  # the first job is done, the second under way
+        process.send_signal(getattr(signal, name))
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert ("interrupted" in stderr) == (name == "SIGINT")
+    assert "Traceback" not in stderr
+    assert not list(tmp_path.iterdir())

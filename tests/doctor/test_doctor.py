@@ -1,0 +1,356 @@
+"""The doctor: rows of known issues, exit codes, what is shown, and one examination of this machine."""
+
+import dataclasses
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from multilstm import doctor
+from multilstm.doctor import KNOWN_ISSUES, Diagnosis, EngineDiagnosis, KerasBackend
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import EngineUnavailableError, UsageError, WorkerError
+from multilstm.frameworks.self_test import SelfTest
+
+PASS = SelfTest("sums, float32", True, "9 shapes, exact")
+FAIL = SelfTest("sums, float64", False, "1 of 3 wrong")
+MACHINE = {"multilstm": "1.2.3", "python": "3.12.1", "platform": "Linux x86_64", "processor": "a processor", "cores": 8}
+FLAG = "--xla_cpu_experimental_ynn_fusion_type="
+
+REFERENCE = EngineDiagnosis("reference", "ready", versions={"numpy": "2.0"}, devices=("cpu",), self_test=(PASS,))
+READY = dataclasses.replace(REFERENCE, name="jax-scan", versions={"jax": "0.9", "jaxlib": "0.9"})
+WRONG = dataclasses.replace(READY, self_test=(PASS, FAIL))
+MISSING = EngineDiagnosis("keras-torch", "unavailable", "not installed: torch", "pip install 'multilstm[torch]'")
+BROKEN = EngineDiagnosis("torch-lstm", "broken", "its worker ended", stderr="line one\n[bold]last\x1b[31m words\n")
+
+
+def diagnosis(*engines, **arguments):
+    given = {"device": "cpu", "machine": {**MACHINE, "memory_bytes": 2**34}, "keras": None, "variables": {}}
+    return Diagnosis(**{**given, "engines": engines, **arguments})
+
+
+def shown(found, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    doctor.render(found, console)
+    return console.file.getvalue()
+
+
+# --- known issues ---
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("0.8.3", False),
+        ("0.9.0", False),
+        ("0.9.0.1", False),
+        ("0.9.1", True),
+        ("0.10.1", True),
+        ("0.10.2", True),
+        ("0.10.2.dev3+cpu", True),
+        ("0.10.3", False),
+        ("0.11.0", False),
+        ("0.100.0", False),
+        ("1.0", False),
+    ],
+)
+def test_a_row_names_its_versions(version, expected):
+    assert bool(doctor.known_issues("jax-scan", "cpu", {"jaxlib": version}, {})) is expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "package", "flags", "expected"),
+    [
+        pytest.param("jax-scan", "cpu", "jaxlib", "", 1, id="as it is"),
+        pytest.param("jax-scan", "gpu", "jaxlib", "", 0, id="another device"),
+        pytest.param("torch-lstm", "cpu", "jaxlib", "", 0, id="another engine"),
+        pytest.param("jax-scan", "cpu", "jax", "", 0, id="another package"),
+        pytest.param("jax-scan", "cpu", "jaxlib", f"--other=1 {FLAG}", 0, id="avoided"),
+        pytest.param("jax-scan", "cpu", "jaxlib", f"{FLAG}-reduce", 0, id="avoided otherwise"),
+        pytest.param("jax-scan", "cpu", "jaxlib", f"{FLAG}dot", 1, id="not avoided"),
+    ],
+)
+def test_a_row_names_where_it_shows(engine, device, package, flags, expected):
+    assert len(doctor.known_issues(engine, device, {package: "0.10.2"}, {"XLA_FLAGS": flags})) == expected
+
+
+@pytest.mark.parametrize("version", ["3.15", "3.15.0", "3.15.2", "3.16.0", "2.15.1"])
+def test_what_was_measured_with_one_keras_is_said_of_no_other(version):
+    assert doctor.known_issues("keras-jax", "cpu", {"keras": version}, {}) == ()
+
+
+@pytest.mark.parametrize("issue", KNOWN_ISSUES, ids=lambda issue: issue.id)
+def test_every_row_can_show_and_says_what_to_do(issue):
+    assert issue in doctor.known_issues(issue.engines[0], issue.device or "cpu", {issue.package: issue.last}, {})
+    assert set(issue.engines) <= set(ENGINES)
+    assert issue.severity == "high"
+
+
+# --- exit codes ---
+
+
+@pytest.mark.parametrize(
+    ("engines", "expected"),
+    [
+        pytest.param((REFERENCE, READY), 0, id="all pass"),
+        pytest.param((REFERENCE, READY, MISSING), 0, id="one is missing"),
+        pytest.param((REFERENCE, READY, WRONG), 1, id="one fails"),
+        pytest.param((REFERENCE, READY, BROKEN), 1, id="one is broken"),
+        pytest.param((dataclasses.replace(REFERENCE, self_test=(FAIL,)), READY), 1, id="the reference fails"),
+        pytest.param((REFERENCE, dataclasses.replace(READY, self_test=())), 1, id="no tests are no success"),
+        pytest.param((REFERENCE, MISSING), 3, id="the reference alone"),
+        pytest.param((REFERENCE, MISSING, BROKEN), 3, id="nothing runs"),
+        pytest.param((REFERENCE,), 0, id="only the reference was asked for"),
+        pytest.param((), 3, id="nothing"),
+    ],
+)
+def test_exit_code(engines, expected):
+    assert diagnosis(*engines).exit_code == expected
+
+
+# --- what is shown ---
+
+
+def test_every_engine_is_shown_with_its_reason():
+    text = shown(diagnosis(REFERENCE, WRONG, MISSING, BROKEN))
+    for words in (
+        "multilstm 1.2.3 on cpu", "Python 3.12.1, Linux x86_64, 8 cores, 16 GiB", "1 pass", "1 of 2 FAIL",
+        "jax 0.9, jaxlib 0.9", "unavailable", "not installed: torch", "pip install 'multilstm[torch]'", "broken",
+        "its worker ended", "jax-scan: sums, float64", "1 of 3 wrong", "Do not trust jax-scan, torch-lstm yet.",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_what_a_worker_said_reaches_the_terminal_as_plain_text():
+    text = shown(diagnosis(BROKEN))
+    assert "\x1b" not in text
+    assert "[bold]last?[31m words" in text
+
+
+def test_a_shared_failure_and_a_shared_issue_are_shown_once():
+    issue = next(row for row in KNOWN_ISSUES if row.package == "jaxlib")
+    first = dataclasses.replace(WRONG, issues=(issue,))
+    text = shown(diagnosis(first, dataclasses.replace(first, name="keras-jax")))
+    assert "jax-scan, keras-jax: sums, float64" in text
+    assert text.count(issue.link) == 1
+    assert "jax-scan, keras-jax: jaxlib 0.9" in text
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_no_line_is_wider_than_the_terminal(width):
+    versions = {issue.package: issue.last for issue in KNOWN_ISSUES}
+    engines = [
+        dataclasses.replace(
+            WRONG,
+            name=name,
+            versions=versions,
+            switches={"denormals": "flushed", "deterministic": "off", "XLA_FLAGS": FLAG * 4},
+            issues=doctor.known_issues(name, "cpu", versions, {}),
+        )
+        for name in ENGINES
+    ]
+    text = shown(diagnosis(*engines, variables={"XLA_FLAGS": FLAG * 4}), width)
+    assert all(issue.title.split()[-1] in text for issue in KNOWN_ISSUES)
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_the_conclusion_counts():
+    assert "2 of 3 engines can run here and compute correctly; 1 cannot" in shown(diagnosis(REFERENCE, READY, MISSING))
+    assert "No engine can run here but the reference" in shown(diagnosis(REFERENCE, MISSING))
+
+
+def test_surroundings_are_shown_where_there_are_any():
+    assert "Outside of multilstm" not in shown(diagnosis(READY))
+    keras = KerasBackend("torch", "KERAS_BACKEND", installed=False)
+    text = shown(diagnosis(READY, keras=keras, variables={"XLA_FLAGS": ""}))
+    assert "takes torch, which is not installed here (by KERAS_BACKEND)" in text
+    assert "(empty)" in text
+
+
+def test_to_dict_is_json_and_complete():
+    data = diagnosis(WRONG, MISSING, keras=KerasBackend("jax", "KERAS_BACKEND", True)).to_dict()
+    assert json.loads(json.dumps(data)) == data
+    assert data["format"] == 1
+    assert data["exit_code"] == 1
+    assert set(data) == {"format", "exit_code", *(field.name for field in dataclasses.fields(Diagnosis))}
+    assert data["engines"][0]["self_test"][1] == {"name": "sums, float64", "ok": False, "detail": "1 of 3 wrong"}
+
+
+# --- who sets Keras's backend ---
+
+
+@pytest.mark.parametrize(
+    ("variable", "settings", "expected"),
+    [
+        pytest.param("jax", '{"backend": "torch"}', ("jax", "KERAS_BACKEND"), id="the variable wins"),
+        pytest.param("", '{"backend": "torch"}', ("torch", "keras.json"), id="an empty variable is none"),
+        pytest.param(None, '{"backend": "torch"}', ("torch", "keras.json"), id="the file"),
+        pytest.param(None, '{"floatx": "float64"}', ("tensorflow", "Keras's default"), id="a file without it"),
+        pytest.param(None, "{not JSON", ("tensorflow", "Keras's default"), id="a broken file"),
+        pytest.param(None, "[]", ("tensorflow", "Keras's default"), id="a strange file"),
+        pytest.param(None, None, ("tensorflow", "Keras's default"), id="nothing"),
+    ],
+)
+@pytest.mark.parametrize("where", ["KERAS_HOME", "home"])
+def test_who_sets_the_backend(variable, settings, expected, where, tmp_path, monkeypatch):
+    folder = tmp_path if where == "KERAS_HOME" else tmp_path / ".keras"
+    folder.mkdir(exist_ok=True)
+    if settings is not None:
+        (folder / "keras.json").write_text(settings)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    variables = {} if variable is None else {"KERAS_BACKEND": variable}
+    found = doctor.keras_backend({**variables, **({"KERAS_HOME": str(folder)} if where == "KERAS_HOME" else {})})
+    assert found.name == expected[0]
+    assert found.set_by.endswith(expected[1])
+    assert str(tmp_path) not in found.set_by
+
+
+def test_without_keras_there_is_no_backend(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert doctor.keras_backend({"KERAS_BACKEND": "jax"}) is None
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="keras is not installed")
+def test_an_unknown_backend_is_not_installed():
+    assert not doctor.keras_backend({"KERAS_BACKEND": "__main__"}).installed
+
+
+# --- the examination ---
+
+
+class FakePool:
+    """A pool whose workers answer as they are told."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, timeout_s):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def doctor(self, engine, device):
+        FakePool.asked = (engine, device)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+ANSWER = {
+    "versions": {"jaxlib": "0.10.2"},
+    "devices": ["cpu"],
+    "switches": {},
+    "implementation": "cuDNN",
+    "self_test": [dataclasses.asdict(PASS)],
+}
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """Examines one engine, all modules being there, with a pool that answers so."""
+
+    def examine(answer, engine="jax-scan", device="cpu"):
+        monkeypatch.setattr("multilstm.doctor.examination.WorkerPool", FakePool(answer))
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+        return doctor.examine([engine], device)
+
+    return examine
+
+
+def test_an_answer_becomes_a_row(examined):
+    (row,) = examined(ANSWER).engines
+    assert (row.status, row.devices, row.self_test, row.passes) == ("ready", ("cpu",), (PASS,), True)
+    assert [issue.package for issue in row.issues] == ["jaxlib"]
+
+
+def test_a_worker_that_fails_is_a_row_with_its_last_words(examined):
+    found = examined(WorkerError("its worker ended", kind="crash", stderr="last words"))
+    assert (found.engines[0].status, found.engines[0].reason) == ("broken", "its worker ended")
+    assert found.engines[0].stderr == "last words"
+    assert found.exit_code == 3
+
+
+def test_an_engine_that_cannot_run_here_is_a_row_with_the_reason(examined):
+    (row,) = examined(EngineUnavailableError("no x64")).engines
+    assert (row.status, row.reason) == ("unavailable", "no x64")
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_no_success(examined):
+    found = examined(EngineUnavailableError("no GPU: none here"), device="gpu")
+    assert (found.engines[0].status, found.engines[0].reason) == ("unavailable", "no GPU: none here")
+    assert found.exit_code == 3
+    assert examined({**ANSWER, "devices": ["gpu:0 NVIDIA H200", "cpu"]}, device="gpu").exit_code == 0
+
+
+def test_the_reference_is_examined_on_the_cpu(examined):
+    assert examined(ANSWER, "reference", "gpu").exit_code == 0
+    assert FakePool.asked == ("reference", "cpu")
+
+
+def test_a_missing_framework_is_a_row_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (row,) = doctor.examine(["jax-scan"]).engines
+    assert (row.status, row.reason) == ("unavailable", "not installed: jax")
+    assert row.remedy == "pip install 'multilstm[jax]'"
+
+
+def test_variables_that_matter_are_found_without_the_users_home(examined, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to={os.path.expanduser('~')}/dump")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_VAR_password", "secret")
+    variables = examined(ANSWER).variables
+    assert variables["XLA_FLAGS"] == "--xla_dump_to=~/dump"
+    assert variables["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert "TF_VAR_password" not in variables
+
+
+@pytest.mark.parametrize("arguments", [(["keras"], "cpu"), (None, "tpu")])
+def test_unknown_names_are_refused(arguments):
+    with pytest.raises(UsageError, match="expected one of"):
+        doctor.examine(*arguments)
+
+
+@pytest.fixture(scope="module")
+def here():
+    """This machine, really examined: one worker for every engine that is installed."""
+    return doctor.examine()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_this_machine(here, engine):
+    row = next(row for row in here.engines if row.name == engine)
+    if row.status == "unavailable":
+        assert row.reason.startswith("not installed: ")
+        pytest.skip(row.reason)
+    assert row.status == "ready", row.reason + row.stderr
+    assert row.versions
+    assert row.devices == ("cpu",)
+    assert row.switches["denormals"] in ("kept", "flushed")
+    assert len(row.self_test) == 11
+    assert row.implementation
+    known = any(issue.package == "jaxlib" for issue in row.issues)
+    wrong = [f"{test.name}: {test.detail}" for test in row.failed if not (known and "sums of products" in test.name)]
+    assert wrong == []
+
+
+def test_this_machine_is_shown_in_80_columns(here):
+    text = shown(here)
+    assert all(name in text for name in ENGINES)
+    assert max(map(len, text.splitlines())) <= 80
+    assert json.loads(json.dumps(here.to_dict())) == here.to_dict()
+
+
+def test_the_doctor_imports_no_framework():
+    code = "import sys, multilstm.doctor; sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120, check=False).returncode == 0

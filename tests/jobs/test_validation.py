@@ -1,0 +1,84 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from multilstm import LSTM, Dense, Embedding, Input, Model, Sequential, State
+from multilstm.errors import InputError
+from multilstm.jobs.job import Batch
+from multilstm.jobs.validation import check_batch
+
+SPEC = Sequential([LSTM(3, return_sequences=True), Dense(2)], input_shape=(None, 4))
+GOOD = Batch({"input_layer": np.ones((2, 5, 4), "f4")}, (np.ones((2, 5, 2), "f4"),))
+STATE = State(np.zeros((2, 3)), np.zeros((2, 3)))
+NAN = np.ones((2, 5, 4))
+NAN[1, 2, 3] = np.nan
+
+REFUSED = {
+    "input_missing": ({"inputs": {}}, "input: 'input_layer' is missing"),
+    "input_unknown": ({"inputs": {"x": np.ones((2, 5, 4))}}, "input: unknown 'x'; expected 'input_layer'"),
+    "input_rank": ({"inputs": {"input_layer": np.ones((2, 4))}}, r"shape is \(2, 4\), expected \(any, any, 4\)"),
+    "input_features": ({"inputs": {"input_layer": np.ones((2, 5, 3))}}, r"expected \(any, any, 4\)"),
+    "input_text": ({"inputs": {"input_layer": np.full((2, 5, 4), "a")}}, "dtype is <U1, expected numbers"),
+    "input_objects": ({"inputs": {"input_layer": np.full((2, 5, 4), None)}}, "dtype is object, expected numbers"),
+    "input_nan": ({"inputs": {"input_layer": NAN}}, r"value nan at \(1, 2, 3\); expected finite numbers"),
+    "no_sequences": (
+        {"inputs": {"input_layer": np.ones((0, 5, 4))}, "targets": (np.ones((0, 5, 2)),)},
+        "input .input_layer.: it is empty",
+    ),
+    "no_timesteps": ({"inputs": {"input_layer": np.ones((2, 0, 4))}}, "it is empty"),
+    "mask_shape": ({"masks": {"input_layer": np.ones((2, 4), bool)}}, r"shape is \(2, 4\), expected \(2, 5\)"),
+    "mask_of_nothing": ({"masks": {"lstm": np.ones((2, 5), bool)}}, "mask: unknown 'lstm'"),
+    "mask_of_numbers": ({"masks": {"input_layer": np.full((2, 5), 2)}}, "expected True and False"),
+    "state_of_nothing": ({"states": {"dense": STATE}}, r"states are given for 'dense'.*\(lstm\)"),
+    "state_units": (
+        {"states": {"lstm": State(np.zeros((2, 4)), STATE.cell)}},
+        r"LSTM 'lstm': its hidden state has shape \(2, 4\), expected \(2, 3\): \[batch, units\]",
+    ),
+    "state_would_broadcast": ({"states": {"lstm": State(STATE.hidden, np.zeros((1, 3)))}}, "its cell state has shape"),
+    "state_is_one_array": ({"states": {"lstm": np.zeros((2, 3))}}, "its state is State"),
+    "state_text": ({"states": {"lstm": State(np.full((2, 3), "a"), STATE.cell)}}, "expected numbers"),
+    "input_of_80_bits": ({"inputs": {"input_layer": np.ones((2, 5, 4), "g")}}, "numbers of at most 64 bits"),
+    "state_nan": ({"states": {"lstm": State(STATE.hidden + np.nan, STATE.cell)}}, "expected finite numbers"),
+    "targets_count": ({"targets": GOOD.targets * 2}, "2 targets given, expected one for each of 1 outputs"),
+    "targets_shape": ({"targets": (np.ones((2, 5, 3)),)}, r"target 0: shape is \(2, 5, 3\), expected \(2, any, 2\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED.values(), ids=REFUSED)
+def test_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        check_batch(SPEC, dataclasses.replace(GOOD, **change))
+
+
+def test_good_batch_passes_unchanged():
+    checked = check_batch(SPEC, dataclasses.replace(GOOD, states={"lstm": STATE}))
+    np.testing.assert_array_equal(checked.inputs["input_layer"], GOOD.inputs["input_layer"])
+    assert checked.states["lstm"].cell.shape == (2, 3)
+
+
+def test_fixed_batch_size_is_kept():
+    spec = Sequential([LSTM(3, stateful=True)], input_shape=(5, 4), batch_size=2)
+    with pytest.raises(InputError, match=r"expected \(2, 5, 4\)"):
+        check_batch(spec, Batch({"input_layer": np.ones((3, 5, 4))}))
+
+
+def test_tokens_are_whole_numbers():
+    spec = Sequential([Embedding(9, 2), LSTM(1)], input_shape=(3,), input_dtype="int32")
+    check_batch(spec, Batch({"input_layer": np.array([[1.0, 2.0, 3.0]])}))
+    with pytest.raises(InputError, match="whole numbers are expected"):
+        check_batch(spec, Batch({"input_layer": np.array([[1.0, 2.5, 3.0]])}))
+
+
+def test_tokens_outside_the_vocabulary_are_refused():
+    spec = Sequential([Embedding(9, 2), LSTM(1)], input_shape=(3,), input_dtype="int32")
+    with pytest.raises(InputError, match=r"Embedding 'embedding': token 9 .*expected 0 to 8"):
+        check_batch(spec, Batch({"input_layer": np.array([[1, 2, 9]])}))
+
+
+def test_inputs_of_different_batch_sizes():
+    first, second = Input((None, 2), name="first"), Input((None, 2), name="second")
+    spec = Model([first, second], [LSTM(2)(first), LSTM(2)(second)])
+    batch = Batch({"first": np.ones((2, 3, 2)), "second": np.ones((3, 3, 2))})
+    with pytest.raises(InputError, match="different numbers of sequences"):
+        check_batch(spec, batch)

@@ -1,0 +1,140 @@
+"""The verdict `known`, the rows that a model touches, and how both are shown."""
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from multilstm.cases.catalogue import catalogue
+from multilstm.cases.random_case import random_case
+from multilstm.compare import Comparison
+from multilstm.execution.options import Options
+from multilstm.ledger import matching as known
+from multilstm.ledger.matching import judge, touches
+from multilstm.ledger.rows import ledger
+from multilstm.report.data import Cell, Report
+from multilstm.report.terminal import show
+from multilstm.spec import LSTM, Masking, Sequential
+
+ENGINES = ("keras-tensorflow", "keras-jax", "keras-torch")
+VERSIONS = {"keras": ledger()[0].last, "jaxlib": "0.0.1"}
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """The versions of the ledger, whatever is installed here."""
+    monkeypatch.setattr(known, "versions", lambda: VERSIONS)
+
+
+def cell(
+    case, engine, quantity, verdict="diverges", message="it differs", max_abs=0.5, dtype="float32", layers="plain"
+):
+    return Cell(case, engine, "cpu", dtype, layers, 0.0, "", Comparison(quantity, verdict, max_abs, message=message))
+
+
+IN_PLACE = "a variable has been modified by an inplace operation"
+KNOWN = {
+    "state lost": (cell("seed1-stateful", "keras-jax", "hidden:lstm"), "stateful_state_is_lost"),
+    "state not lost elsewhere": (cell("seed1-stateful", "keras-torch", "hidden:lstm"), None),
+    "no state to lose": (cell("seed1-stateless", "keras-jax", "hidden:lstm"), None),
+    "counts are not states": (cell("seed1-stateful", "keras-jax", "parameter_count"), None),
+    "training raises": (
+        cell("seed1-stateful", "keras-torch", "gradient:lstm/kernel", "error", IN_PLACE),
+        "stateful_training_raises",
+    ),
+    "another error": (cell("seed1-stateful", "keras-torch", "gradient:lstm/kernel", "error", "out of memory"), None),
+    "forward does not raise": (cell("seed1-stateful", "keras-torch", "output", "error", IN_PLACE), None),
+    "repeated tokens": (
+        cell("seed2-embedding", "keras-tensorflow", "weights:program/embedding/embeddings"),
+        "embedding_repeated_tokens",
+    ),
+    "no Embedding": (cell("seed2-integers", "keras-tensorflow", "weights:program/lstm/kernel"), None),
+    "uneven labels": (
+        cell("seed2-stacked", "keras-tensorflow", "gradient:lstm/kernel"),
+        "categorical_crossentropy_logits",
+    ),
+    "Adam": (
+        cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-6, dtype="float64"),
+        "adam_float64",
+    ),
+    "Adam, too far": (
+        cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-3, dtype="float64"),
+        None,
+    ),
+    "Adam in float32": (cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-6), None),
+    "bias in bfloat16": (
+        cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_bfloat16"),
+        "bias_gradient_bfloat16",
+    ),
+    "bias in float16": (cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_float16"), None),
+    "TimeDistributed": (
+        cell("seed5", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"),
+        "time_distributed_variable_length",
+    ),
+    "fixed batch": (cell("seed3-states", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"), None),
+    "portable": (
+        dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), layers="portable"),
+        None,
+    ),
+    "on a GPU, where it was not seen": (
+        dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), device="gpu"),
+        None,
+    ),
+    "what agrees": (cell("seed1-stateful", "keras-jax", "hidden:lstm", "within", ""), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_failing_cell_is_known_exactly_where_a_row_says_so(name):
+    given, row = KNOWN[name]
+    (judged,) = judge(catalogue()[given.case], [given])
+    if row is None:
+        assert judged == given
+    else:
+        assert judged.verdict == "known"
+        assert judged.comparison.message.startswith(f"{row}: ")
+        assert judged.comparison.max_abs == given.comparison.max_abs
+
+
+def test_another_version_is_not_known(monkeypatch):
+    monkeypatch.setattr(known, "versions", lambda: {"keras": "99.0"})
+    given, _ = KNOWN["state lost"]
+    assert judge(catalogue()[given.case], [given]) == [given]
+
+
+def touched(spec, engines=ENGINES):
+    return {touch.row.id: touch for touch in touches(random_case(spec, 2, 5), Options(engines, ("float32",), "plain"))}
+
+
+def test_a_model_is_told_what_it_touches():
+    found = touched(Sequential([Masking(), LSTM(4, stateful=True)], input_shape=(None, 3), batch_size=2))
+    assert found["stateful_state_is_lost"].layers == ("lstm",)
+    assert found["stateful_state_is_lost"].engines == ("keras-jax",)
+    assert {"leading_mask_initial_state", "stateful_mixed_precision", "exception_in_predict_loses_weights"} <= set(
+        found
+    )
+    assert not {"time_distributed_variable_length", "embedding_repeated_tokens", "stacked_cells_dtype"} & set(found)
+    order = [touch.row.severity for touch in found.values()]
+    assert order == sorted(order, key=("high", "medium", "low").index)
+
+
+def test_only_rows_of_the_engines_that_run_are_told():
+    spec = Sequential([LSTM(4, stateful=True)], input_shape=(None, 3), batch_size=2)
+    assert "stateful_state_is_lost" not in touched(spec, ("keras-torch",))
+    assert touched(spec, ("torch-lstm",)) == {}
+
+
+def test_what_is_shown():
+    given, row = KNOWN["state lost"]
+    case = catalogue()["seed1-stateful"]
+    found = touches(case, Options(ENGINES, ("float32",), "plain"))
+    report = Report(tuple(judge(case, [given])), {}, touches=tuple(touch.to_dict() for touch in found))
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    show(report, console)
+    text = " ".join(console.file.getvalue().split())
+    assert f"known keras-jax: {row}: a stateful LSTM forgets its state" in text
+    assert "keras-jax at lstm: a stateful LSTM forgets its state" in text
+    assert "Use multilstm.keras_layers.LSTM." in text
+    assert report.to_dict()["touches"][0]["severity"] == "high"
+    assert not report.failures

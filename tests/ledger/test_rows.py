@@ -1,0 +1,288 @@
+"""The ledger's loader refuses what means nothing; its facts are those of the case, and no others."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from multilstm.cases.case import Case
+from multilstm.cases.random_case import random_case
+from multilstm.jobs.job import Batch
+from multilstm.ledger.facts import FACTS, certain_facts, possible_facts, where
+from multilstm.ledger.rows import ledger, parse
+from multilstm.spec import (
+    L1,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Embedding,
+    Input,
+    Masking,
+    Model,
+    Sequential,
+    TimeDistributed,
+)
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD, Adam, RMSprop
+
+ROW = """
+[[divergence]]
+id = "some_fault"
+title = "a fault"
+engines = ["keras-jax"]
+when = ["stateful"]
+severity = "high"
+consequence = "Numbers are wrong."
+advice = "Beware."
+"""
+
+
+def test_a_row_is_read():
+    (row,) = parse(ROW)
+    assert (row.id, row.engines, row.when, row.effect) == ("some_fault", ("keras-jax",), ("stateful",), "outside")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param('"keras-jax"', '"keras-numpy"', "engines holds 'keras-numpy'", id="engine"),
+        pytest.param('["keras-jax"]', "[]", "names no engine", id="no engine"),
+        pytest.param('"stateful"', '"forgetful"', "when holds 'forgetful'", id="fact"),
+        pytest.param('"high"', '"dire"', "severity holds 'dire'", id="severity"),
+        pytest.param('"some_fault"', '"Some Fault"', "small letters", id="id"),
+        pytest.param('"Beware."', '"Beware"', "full stop", id="advice"),
+        pytest.param('"a fault"', '"a fault."', "without a full stop", id="title"),
+        pytest.param('advice = "Beware."', "", "advice", id="missing key"),
+        pytest.param("severity", 'colour = "red"\nseverity', "colour", id="unknown key"),
+        pytest.param("severity", 'effect = "differs"\nseverity', "quantities belong", id="effect without quantities"),
+        pytest.param("severity", 'quantities = ["output"]\nseverity', "quantities belong", id="quantities alone"),
+        pytest.param("severity", 'raises = "Error"\nseverity', "raises", id="raises alone"),
+        pytest.param("severity", 'link = "example.org"\nseverity', "https", id="link"),
+        pytest.param("severity", 'first = "4.0"\nseverity', "from 4.0 to 3.15.1", id="versions"),
+        pytest.param("severity", 'device = "abacus"\nseverity', "device holds 'abacus'", id="device"),
+    ],
+)
+def test_a_row_that_means_nothing_is_refused(old, new, message):
+    assert old in ROW
+    with pytest.raises(ValueError, match="row") as caught:
+        parse(ROW.replace(old, new, 1))
+    assert message in str(caught.value)
+
+
+def test_two_rows_of_one_id_are_refused():
+    with pytest.raises(ValueError, match="two rows"):
+        parse(ROW + ROW)
+
+
+def test_every_fact_is_used_by_a_row():
+    assert {fact for row in ledger() for fact in row.when} | {"lstm"} == set(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "message", "max_abs", "expected"),
+    [
+        ({"effect": "differs"}, "diverges", "", 1.0, True),
+        ({"effect": "differs"}, "error", "", None, False),
+        ({"effect": "differs", "at_most": 1e-5}, "diverges", "", 1e-6, True),
+        ({"effect": "differs", "at_most": 1e-5}, "diverges", "", 1e-4, False),
+        ({"effect": "differs", "at_most": 1e-5}, "diverges", "shape is (2,)", None, False),
+        ({"effect": "raises", "raises": "in-place"}, "error", "RuntimeError: in-place operation", None, True),
+        ({"effect": "raises", "raises": "in-place"}, "error", "RuntimeError: out of memory", None, False),
+        ({"effect": "raises", "raises": "in-place"}, "diverges", "in-place", 1.0, False),
+    ],
+)
+def test_what_a_row_explains(effect, verdict, message, max_abs, expected):
+    (row,) = parse(ROW)
+    row = dataclasses.replace(row, quantities=("hidden",), **effect)
+    assert row.explains("hidden", verdict, max_abs, message) is expected
+    assert not row.explains("gradient", verdict, max_abs, message)
+
+
+# --- facts ---
+
+
+def facts(spec, dtype="float32", **more):
+    return certain_facts(dataclasses.replace(random_case(spec, 3, 7), **more), dtype)
+
+
+LSTM_FACTS = {
+    "stateful": ({"stateful": True}, {"stateful", "nonzero_state"}),
+    "unroll": ({"unroll": True}, {"unroll"}),
+    "go_backwards": ({"go_backwards": True}, {"go_backwards"}),
+    "return_sequences": ({"return_sequences": True}, set()),
+    "zero_output_for_mask": ({"zero_output_for_mask": True}, {"zero_output_for_mask"}),
+    "dropout": ({"dropout": 0.5}, {"dropout"}),
+    "both dropouts": ({"dropout": 0.5, "recurrent_dropout": 0.5}, set()),
+    "implementation": ({"implementation": 1}, {"implementation_1", "implementation_or_cudnn"}),
+    "use_cudnn": ({"use_cudnn": True}, {"use_cudnn_true", "implementation_or_cudnn"}),
+    "gelu": ({"activation": "gelu"}, {"gelu_or_leaky_relu"}),
+    "hard_sigmoid": ({"recurrent_activation": "hard_sigmoid"}, {"hard_sigmoid_or_softplus"}),
+    "L1": ({"kernel_regularizer": L1(0.1)}, {"regularizer", "l1"}),
+    "no bias": ({"use_bias": False}, set()),
+    "not trained": ({"trainable": False}, set()),
+}
+
+
+@pytest.mark.parametrize("name", LSTM_FACTS)
+def test_facts_of_an_lstm(name):
+    arguments, expected = LSTM_FACTS[name]
+    last = set() if arguments.get("return_sequences") else {"last_only"}
+    spec = Sequential([LSTM(4, **arguments)], input_shape=(5, 3), batch_size=2)
+    biased = set() if name in ("no bias", "not trained") else {"biased"}
+    assert facts(spec)["lstm"] == {"lstm", "trained", "fixed_timesteps"} | last | biased | expected
+
+
+def test_facts_of_a_bidirectional():
+    found = facts(Sequential([Bidirectional(LSTM(4, return_sequences=True))], input_shape=(5, 3)))
+    shared = {"lstm", "bidirectional", "wrapper", "zero_output_for_mask", "fixed_timesteps", "trained", "biased"}
+    assert found["bidirectional/forward"] == shared
+    assert found["bidirectional/backward"] == shared | {"go_backwards"}
+
+
+def test_a_mask_is_followed_to_the_layers_that_it_reaches():
+    spec = Sequential(
+        [Masking(), LSTM(4, return_sequences=True), LSTM(4), Dense(3)], input_shape=(None, 3)
+    )  # fmt: skip
+    found = facts(spec)
+    assert "masked" in found["lstm"]
+    assert "masked" in found["lstm_1"]
+    assert "starts_masked" not in found["lstm"]
+    plain = facts(Sequential([LSTM(4)], input_shape=(None, 3)))
+    assert "masked" not in plain["lstm"]
+
+
+@dataclasses.dataclass(frozen=True)
+class One:
+    """One batch, as a recipe."""
+
+    batch: Batch
+
+    def __len__(self):
+        return 1
+
+    def batches(self, epoch=0):
+        yield self.batch
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("masked", ["first", "last"])
+def test_a_mask_starts_where_the_lstm_does(go_backwards, masked):
+    spec = Sequential([LSTM(4, go_backwards=go_backwards)], input_shape=(None, 3))
+    mask = np.ones((2, 5), bool)
+    mask[1, 0 if masked == "first" else -1] = False
+    batch = Batch({"input_layer": np.ones((2, 5, 3), "float32")}, masks={"input_layer": mask})
+    found = certain_facts(Case("one", "", spec, One(batch)), "float32")["lstm"]
+    assert "masked" in found
+    assert ("starts_masked" in found) == ((masked == "first") != go_backwards)
+
+
+def test_given_states_and_what_is_not_finite():
+    spec = Sequential([LSTM(4)], input_shape=(None, 3))
+    x = np.ones((2, 5, 3), "float32")
+    states = {"lstm": State(np.ones((2, 4)), np.ones((2, 4)))}
+    found = certain_facts(Case("one", "", spec, One(Batch({"input_layer": x}, states=states))), "float32")["lstm"]
+    assert {"initial_state", "nonzero_state"} <= found
+    assert "not_finite" not in found
+    x[0, 0, 0] = np.nan
+    assert "not_finite" in certain_facts(Case("one", "", spec, One(Batch({"input_layer": x}))), "float32")["lstm"]
+    inputs = Input((None, 3))
+    _, *given = LSTM(4, return_state=True, name="first")(inputs)
+    inner = certain_facts(
+        random_case(Model(inputs, LSTM(4, name="second")(inputs, initial_state=given)), 2, 5), "float32"
+    )
+    assert "initial_state" in inner["second"]
+    assert "initial_state" not in inner["first"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (SGD(), set()),
+        (SGD(momentum=0.9), {"momentum"}),
+        (SGD(weight_decay=0.1), {"momentum", "weight_decay"}),
+        (SGD(clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
+        (SGD(global_clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
+        (SGD(clipvalue=0.1), set()),
+        (Adam(), {"adam", "adaptive_optimizer"}),
+        (RMSprop(centered=True), {"adaptive_optimizer", "centered_rmsprop"}),
+    ],
+    ids=["sgd", "momentum", "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "adam", "rmsprop"],
+)
+def test_facts_of_the_training(optimizer, expected):
+    spec = Sequential([Embedding(9, 3), LSTM(4)], input_shape=(None,), input_dtype="int32")
+    found = facts(spec, "float64", optimizer=optimizer, loss="categorical_crossentropy")
+    assert found["embedding"] == {"embedding", "trained", "float64", "categorical_crossentropy"} | expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("float32", set()),
+        ("float64", {"float64"}),
+        ("mixed_bfloat16", {"mixed", "bfloat16"}),
+        ("mixed_float16", {"mixed"}),
+    ],
+)
+def test_facts_of_a_dtype(dtype, expected):
+    spec = Sequential([LSTM(4)], input_shape=(None, 3))
+    assert facts(spec, dtype)["lstm"] == {"lstm", "trained", "last_only", "biased"} | expected
+
+
+# Which outputs of a Bidirectional the model puts out, and the halves on which none of them depends.
+UNUSED = {
+    "merged": ({}, [0], set()),
+    "one half": ({"merge_mode": None}, [0], {"backward"}),
+    "the other half": ({"merge_mode": None}, [1], {"forward"}),
+    "both halves": ({"merge_mode": None}, [0, 1], set()),
+    "a state of one half": ({"return_state": True}, [2], {"backward"}),
+    "a state of the other half": ({"return_state": True}, [3], {"forward"}),
+    "states, not merged": ({"return_state": True, "merge_mode": None}, [4], {"forward"}),
+    "a half and the other's state": ({"return_state": True, "merge_mode": None}, [0, 5], set()),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_what_no_output_depends_on(name):
+    options, numbers, expected = UNUSED[name]
+    merged = {key: value for key, value in options.items() if key == "merge_mode"}
+    inputs = Input((5, 3))
+    sequence = LSTM(4, return_sequences=True, name="below")(inputs)
+    outputs = Bidirectional(LSTM(4, return_state="return_state" in options), name="both", **merged)(sequence)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    found = facts(Model(inputs, [Dense(2)(outputs[number]) for number in numbers]))
+    assert {key for key, these in found.items() if "out_of_the_loss" in these} == {f"both/{half}" for half in expected}
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "linear"])
+def test_facts_of_a_head(batch_size, activation):
+    spec = Sequential(
+        [LSTM(4, return_sequences=True), TimeDistributed(Dense(2, activation=activation))], (None, 3), batch_size
+    )
+    found = facts(spec)["time_distributed"]
+    assert ("any_batch_and_timesteps" in found) == (batch_size is None)
+    assert ("softmax_or_sigmoid_output" in found) == (activation != "linear")  # random labels do not sum to one
+
+
+def test_softmax_matters_where_labels_do_not_sum_to_one():
+    spec = Sequential([LSTM(4), Dense(2, activation="softmax")], (None, 3))
+    x = np.ones((2, 5, 3), "float32")
+    for labels, expected in (([[1.0, 0.0], [0.0, 1.0]], False), ([[1.0, 0.5], [0.0, 1.0]], True)):
+        case = Case("one", "", spec, One(Batch({"input_layer": x}, (np.array(labels),))))
+        assert ("softmax_or_sigmoid_output" in certain_facts(case, "float32")["dense"]) is expected
+
+
+def test_what_is_open_is_possible_until_the_case_decides_it():
+    spec = Sequential([Embedding(9, 3, mask_zero=True), LSTM(4)], input_shape=(None,), input_dtype="int32")
+    case = random_case(spec, 2, 5)
+    found = possible_facts(case, "float32")
+    assert {"adam", "adaptive_optimizer", "mixed"} <= found["embedding"]
+    assert "starts_masked" in found["lstm"]
+    decided = possible_facts(dataclasses.replace(case, optimizer=SGD()), "float32")
+    assert not {"adam", "adaptive_optimizer"} & decided["embedding"]
+
+
+def test_a_row_asks_for_all_its_facts_at_one_layer():
+    found = {"a": frozenset({"masked"}), "b": frozenset({"unroll"}), "c": frozenset({"masked", "unroll"})}
+    assert where(("masked", "unroll"), found) == ("c",)
+    assert where((), found) == ("a", "b", "c")

@@ -1,0 +1,107 @@
+"""Optimizers as data: to JSON and back, and the names and numbers that are refused."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from optimizer_cases import ALL
+
+from multilstm.errors import UsageError
+from multilstm.spec.optimizers import (
+    LOSSES,
+    OPTIMIZERS,
+    SGD,
+    Adam,
+    Optimizer,
+    RMSprop,
+    optimizer_from_dict,
+    optimizer_to_dict,
+)
+
+NUMBERS = [
+    (make, field.name) for make in OPTIMIZERS.values() for field in dataclasses.fields(make)
+    if not isinstance(field.default, bool)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", ALL.values(), ids=ALL)
+def test_optimizers_travel_as_json(optimizer):
+    assert optimizer_from_dict(json.loads(json.dumps(optimizer_to_dict(optimizer)))) == optimizer
+
+
+def test_names_of_optimizers_and_losses():
+    assert list(OPTIMIZERS) == ["sgd", "rmsprop", "adam", "adamw"]
+    assert LOSSES == ("categorical_crossentropy", "mean_squared_error")
+    assert all(issubclass(make, Optimizer) for make in OPTIMIZERS.values())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "adagrad"}, "unknown optimizer 'adagrad': expected one of sgd, rmsprop, adam, adamw"),
+        ({"name": "nadam"}, "unknown optimizer 'nadam': expected one of sgd, rmsprop, adam, adamw"),
+        ({}, "unknown optimizer None: expected one of sgd, rmsprop, adam, adamw"),
+        ({"name": "sgd", "rho": 0.5}, "optimizer 'sgd': .*unexpected keyword argument 'rho'"),
+        ({"name": "adam", "amsgrad": True}, "optimizer 'adam': .*unexpected keyword argument 'amsgrad'"),
+        ({"name": "adamw", "amsgrad": True}, "optimizer 'adamw': .*unexpected keyword argument 'amsgrad'"),
+    ],
+    ids=str,
+)
+def test_refuses_data(data, message):
+    with pytest.raises(UsageError, match=message):
+        optimizer_from_dict(data)
+
+
+@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_none_is_taken_where_it_is_the_default(make, argument):
+    default = {field.name: field.default for field in dataclasses.fields(make)}[argument]
+    if default is None:
+        assert getattr(make(**{argument: None}), argument) is None
+    else:
+        with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like {default}, got None"):
+            make(**{argument: None})
+
+
+@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_whole_numbers_become_floats(make, argument):
+    """Keras refuses some integers, as for the learning rate."""
+    found = getattr(make(**{argument: 0}), argument)
+    assert repr(found) == "0.0"
+
+
+@pytest.mark.parametrize(
+    "given", [("clipnorm", "clipvalue"), ("clipnorm", "global_clipnorm"), ("clipvalue", "global_clipnorm")], ids=str
+)
+def test_refuses_two_kinds_of_clipping(given):
+    with pytest.raises(UsageError, match="SGD: only one of clipnorm, clipvalue, global_clipnorm may be set, got"):
+        SGD(**dict.fromkeys(given, 0.0))
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", [0.1]], ids=repr)
+@pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+def test_refuses_a_number(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like .*, got "):
+        make(**{argument: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
+@pytest.mark.parametrize(("make", "argument"), [(SGD, "nesterov"), (RMSprop, "centered")])
+def test_refuses_what_is_not_a_boolean(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like False, got {value!r}"):
+        make(**{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "argument", "value"),
+    [(SGD, "momentum", 1.5), (RMSprop, "rho", 1.5), (Adam, "beta_1", 1.0), (Adam, "beta_2", 1.0)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_refuses_a_share_above_one(make, argument, value):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} is a share of what was, below 1, got {value}"):
+        make(**{argument: value})
+
+
+def test_the_base_has_no_rule():
+    with pytest.raises(NotImplementedError):
+        Optimizer().step(0.0, 0.0, {}, {})

@@ -1,0 +1,93 @@
+"""The rooms of the package import each other in one direction only, lazy and type-checking imports included."""
+
+import ast
+import itertools
+import pathlib
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parents[1] / "multilstm"
+# From the foundation to the roof: a room imports rooms of floors below its own, and no other.
+FLOORS = (
+    ("errors", "version"),
+    ("frameworks", "spec"),
+    ("files", "jobs", "keras_layers", "weights"),
+    ("cases", "compare", "scan"),
+    ("engines", "report"),
+    ("workers",),
+    ("execution",),
+    ("explain", "ledger"),
+    ("doctor", "suite"),
+    ("api", "fuzz"),
+    ("__init__", "cli"),
+    ("__main__", "bench"),
+)
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+LOOSE_FILES = 6
+
+
+def room_of(path: pathlib.Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(source: str) -> set[str]:
+    """The rooms that a module imports anywhere in its syntax tree."""
+    rooms = set()
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "multilstm":
+                room = rest.split(".")[0]
+                rooms.add(room if room in LEVEL else "__init__")
+    return rooms
+
+
+def forbidden(room: str, imported: set[str]) -> set[str]:
+    """The imported rooms that stand on the same floor or above."""
+    return {other for other in imported if other != room and LEVEL[other] >= LEVEL[room]}
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[path.relative_to(PACKAGE).as_posix() for path in MODULES])
+def test_a_module_imports_only_rooms_below_its_own(path):
+    assert forbidden(room_of(path), imported_rooms(path.read_text(encoding="utf-8"))) == set()
+
+
+def test_every_room_has_a_floor():
+    assert {room_of(path) for path in MODULES} == set(LEVEL)
+
+
+def test_few_modules_are_outside_of_a_room():
+    assert len(list(PACKAGE.glob("*.py"))) <= LOOSE_FILES
+
+
+@pytest.mark.parametrize("room", [path.parent.name for path in PACKAGE.glob("*/__init__.py")])
+def test_a_room_says_what_enters_what_leaves_and_its_imports(room):
+    assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from multilstm.cli.app import main",
+        "import multilstm.suite",
+        "def late():\n    from multilstm.report.data import Report",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from multilstm.execution.options import Options",
+        "from multilstm import parity",
+    ],
+    ids=["plain", "import", "lazy", "type_checking", "package"],
+)
+def test_an_import_from_above_is_seen(source):
+    assert forbidden("spec", imported_rooms(source))
+
+
+def test_the_floors_name_each_room_once():
+    rooms = list(itertools.chain.from_iterable(FLOORS))
+    assert len(rooms) == len(set(rooms))

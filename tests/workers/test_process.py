@@ -1,0 +1,230 @@
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from multilstm.engines import registry
+from multilstm.engines.registry import EngineRow
+from multilstm.errors import EngineUnavailableError, UsageError, WorkerError
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.spec import LSTM, Sequential
+from multilstm.weights.initializers import discriminating_weights
+from multilstm.workers import WorkerPool, process
+
+SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
+JOB = Job(
+    SPEC,
+    discriminating_weights(SPEC),
+    (Step("forward", Batch({"input_layer": np.ones((2, 3, 1), "f4")}), keep=("outputs",)),),
+)
+HERE = pathlib.Path(__file__).parent
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Registers an engine of engines.py under the name `test`."""
+    path = os.pathsep.join(filter(None, (str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH"))))
+    monkeypatch.setenv("PYTHONPATH", path)
+
+    def register(name: str) -> str:
+        monkeypatch.setitem(registry.ENGINES, "test", EngineRow("test", f"engines:{name}", (), None, {}))
+        return "test"
+
+    return register
+
+
+@pytest.fixture
+def pool():
+    with WorkerPool() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("Raises", "exception", "ZeroDivisionError: on purpose"),
+        ("RaisesAsKeras", "exception", r"ValueError: Exception encountered when calling LSTM\.call\(\)\. too wide$"),
+        ("OutOfMemory", "memory", r"out of memory on the cpu, with .*MemoryError: .*; give it a smaller batch"),
+        ("Exits", "crash", "exit code 7; last words: last words"),
+        pytest.param(
+            "Killed", "crash", r"ended by SIGKILL \(out of memory\?\)",
+            marks=pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_loses_one_job_and_says_why(engine, pool, name, kind, words):
+    with pytest.raises(WorkerError, match=words) as caught:
+        pool.execute(engine(name), JOB)
+    assert caught.value.kind == kind
+    assert pool.execute("reference", JOB).answers[0].outputs[0].shape == (2, 2)
+
+
+def test_timeout_ends_the_worker_and_the_job_only(engine):
+    with WorkerPool(timeout_s=2.0) as pool:
+        start = time.perf_counter()
+        with pytest.raises(WorkerError, match="no answer after 2 s") as caught:
+            pool.execute(engine("Hangs"), JOB)
+        assert caught.value.kind == "timeout"
+        assert time.perf_counter() - start < 30
+
+
+def test_traceback_of_the_worker_is_attached(engine, pool):
+    with pytest.raises(WorkerError) as caught:
+        pool.execute(engine("Raises"), JOB)
+    assert "engines.py" in caught.value.stderr
+    assert "printed to standard output" in caught.value.stderr
+
+
+def test_what_a_framework_prints_never_reaches_the_messages(engine, pool):
+    np.testing.assert_array_equal(
+        pool.execute(engine("Noisy"), JOB).answers[0].outputs[0], pool.execute("reference", JOB).answers[0].outputs[0]
+    )
+
+
+def test_a_new_worker_starts_after_a_crash(engine, pool, tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTILSTM_TEST_MARKER", str(tmp_path / "crashed"))
+    name = engine("CrashesOnce")
+    with pytest.raises(WorkerError, match="exit code 1"):
+        pool.execute(name, JOB)
+    assert len(pool.execute(name, JOB).answers) == 1
+
+
+def test_keras_home_is_private(engine, pool, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", "/nowhere/of/the/user")
+    with pytest.raises(WorkerError) as caught:
+        pool.execute(engine("Environment"), JOB)
+    assert "/nowhere/of/the/user" not in str(caught.value)
+    assert "multilstm-" in str(caught.value)
+
+
+def test_a_worker_is_reused_and_then_renewed(pool, monkeypatch):
+    monkeypatch.setattr(process, "JOBS_PER_WORKER", 2)
+    seen = []
+    for _ in range(4):
+        pool.execute("reference", JOB)
+        seen.append(next(iter(pool._workers.values()))._process.pid)
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of memory maps")
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["few", "too_many"])
+def test_a_worker_with_too_many_memory_maps_is_renewed(pool, monkeypatch, share):
+    """A process that had compiled some 900 programs of XLA crashed: each takes about 70 of the 65,530 maps."""
+    monkeypatch.setattr(process, "MAPS_SHARE", share)
+    seen = []
+    for _ in range(2):
+        pool.execute("reference", JOB)
+        seen.append(next(iter(pool._workers.values()))._process.pid)
+    assert (seen[0] == seen[1]) == (share > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "same"),
+    [("Raises", "cpu", True), ("Raises", "gpu", False), ("OutOfMemory", "cpu", False)],
+)
+def test_a_worker_that_an_error_may_have_spoiled_is_renewed(engine, pool, name, device, same):
+    """What a kernel of a GPU leaves behind when it fails would fail the jobs after it; so would missing memory."""
+    job = dataclasses.replace(JOB, device=device)
+    seen = []
+    for _ in range(2):
+        with pytest.raises(WorkerError):
+            pool.execute(engine(name), job)
+        seen.append(pool._workers["test", device]._process)
+    assert (seen[0] is not None and seen[0] is seen[1]) == same
+    assert same or seen == [None, None]
+
+
+def test_no_process_outlives_the_pool():
+    with WorkerPool() as pool:
+        pool.execute("reference", JOB)
+        process = next(iter(pool._workers.values()))._process
+    assert process.poll() is not None
+
+
+def test_a_closed_pool_refuses_a_job_whose_thread_was_waiting_for_its_turn():
+    with WorkerPool(parallel=1) as pool:
+        pool.execute("reference", JOB)
+        caught = []
+
+        def next_job():
+            try:
+                pool.execute("reference", JOB)
+            except WorkerError as error:
+                caught.append(error.kind)
+
+        with pool._turn:  # as if another engine computed
+            thread = threading.Thread(target=next_job)
+            thread.start()
+            time.sleep(0.2)
+            pool.close()
+        thread.join()
+        with pytest.raises(WorkerError, match="'reference': its pool of workers is closed"):
+            pool.execute("reference", JOB)
+    assert caught == ["closed"]
+    assert not pathlib.Path(pool._home.name).exists()
+
+
+def test_unknown_engine_is_refused(pool):
+    with pytest.raises(UsageError, match="unknown engine 'kears-jax': expected one of reference"):
+        pool.execute("kears-jax", JOB)
+
+
+def test_missing_framework_says_what_to_install(pool, monkeypatch):
+    row = EngineRow("test", "nothing:Nothing", ("no_such_module",), "torch", {})
+    monkeypatch.setitem(registry.ENGINES, "test", row)
+    with pytest.raises(EngineUnavailableError, match=r"needs no_such_module.*pip install 'multilstm\[torch\]'"):
+        pool.execute("test", JOB)
+
+
+def test_several_threads_share_a_pool(pool):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(pool.execute("reference", JOB))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_no_worker_is_left_when_the_launcher_ends(how, tmp_path):
+    program = (
+        "import sys, time, numpy\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import test_process as t\n"
+        "from multilstm.engines import registry\n"
+        "registry.ENGINES['test'] = registry.EngineRow('test', 'engines:Hangs', (), None, {})\n"
+        "with t.WorkerPool() as pool:\n"
+        "    pool.execute('reference', t.JOB)\n"
+        "    print(next(iter(pool._workers.values()))._process.pid, flush=True)\n"
+        "    pool.execute('test', t.JOB)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE), os.environ.get("PYTHONPATH", "")))}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(HERE)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True,
+    ) as launcher_process:  # fmt: skip
+        worker = int(launcher_process.stdout.readline())
+        time.sleep(1.0)  # the second worker is on its way
+        launcher_process.send_signal(getattr(signal, how))
+        launcher_process.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while _alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
