@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from multilstm.cases.families import family_of
 from multilstm.jobs.dtypes import DTYPES
 from multilstm.jobs.job import Batch, Step
 from multilstm.spec import Graph
@@ -80,6 +81,11 @@ class Case:
     seed: int = 0
     weights: Mapping[str, Array] | None = None
     exact_in_float32: bool = True
+
+    @property
+    def family(self) -> str:
+        """The family in the catalogue, one of `FAMILIES`; empty for a case of a user's model."""
+        return family_of(self.name)
 
     @property
     def updates(self) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from multilstm.cases.families import family_of
 from multilstm.compare.comparison import AGREES, VERDICTS
 from multilstm.compare.tolerances import CURVES, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.report.data import Cell, Report, weakest
@@ -76,8 +76,7 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        program = re.match(r"seed\d+|(optimizer|option|size|sweep|model|issue|peer|gpu)(?=-)", cell.case)
-        groups.setdefault(program.group() if program and not verbose else cell.case, []).append(cell)
+        groups.setdefault(cell.case if verbose else family_of(cell.case) or cell.case, []).append(cell)
     for name, group in groups.items():
         label = shown(name)
         for aspect, kinds in ASPECTS.items():

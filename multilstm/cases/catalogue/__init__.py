@@ -20,6 +20,9 @@ from multilstm.cases.catalogue.peers import peers
 from multilstm.cases.catalogue.seeds import seeds
 from multilstm.cases.catalogue.selection import matching
 from multilstm.cases.catalogue.sweep import sweep
+from multilstm.cases.families import FAMILIES, SEEDS, family_of
+
+__all__ = ["FAMILIES", "SEEDS", "catalogue", "family_of", "select"]
 
 
 @functools.cache
@@ -58,5 +61,5 @@ def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
 
 
 def _shown(cases: Mapping[str, Case]) -> list[str]:
-    """The names of the programs, and of the others what they begin with."""
-    return list(dict.fromkeys(name if name.startswith("seed") else f"{name.split('-')[0]}-*" for name in cases))
+    """Return the names of the seed programs, and a glob for each other family."""
+    return list(dict.fromkeys(name if case.family in SEEDS else f"{case.family}-*" for name, case in cases.items()))

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from multilstm.cases.case import Case
-from multilstm.cases.catalogue import catalogue
+from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cases.catalogue.covering import covering, product, tuples
 from multilstm.cases.catalogue.options import SIZES
 from multilstm.cases.catalogue.sweep import DATA, FACTORS, possible, rows, trained
@@ -45,6 +45,15 @@ def values(factor):
 def test_at_least_600_cases():
     assert len(CASES) >= 600
     assert list(CASES) == list(FULL)
+
+
+def test_every_case_is_of_a_family_and_every_family_has_cases():
+    assert {case.family for case in CASES.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["", "mine", "seed", "seed9-a", "model", "sweeping-1"])
+def test_another_name_has_no_family(name):
+    assert family_of(name) == ""
 
 
 def test_every_pair_of_options_stands_in_a_case_or_is_impossible():
