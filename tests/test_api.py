@@ -72,10 +72,10 @@ def test_several_inputs_and_passed_states_agree_on(engine):
     report.check()
     kinds = {cell.kind for cell in report.cells}
     assert {"output", "sequence", "hidden", "cell", "gradient", "parameter_count"} <= kinds
-    assert ("weights" in kinds) != ENGINES[engine].witness
+    assert ("weights" in kinds) != ENGINES[engine].partial
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
 def test_masked_bidirectional_with_given_states_agrees_on(engine):
     spec = Sequential(
         [Masking(), Bidirectional(LSTM(3, return_sequences=True)), LSTM(2, go_backwards=True)], input_shape=(None, 5)
@@ -164,14 +164,14 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
 @pytest.mark.parametrize("spec", ALONE.values(), ids=ALONE)
 def test_a_model_of_one_output_and_no_state_shown_agrees_on(spec, engine):
     target = RNG.random((4, spec.output_shapes[0][-1]), dtype="f4")
     parity(spec, X, targets=target, loss="mean_squared_error", engines=[engine], dtypes=["float64"]).check()
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
 def test_a_given_state_wins_over_one_that_the_graph_passes_on(engine):
     inputs = Input((6, 5))
     _, hidden, cell = LSTM(3, return_state=True, name="encoder")(inputs)

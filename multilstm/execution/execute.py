@@ -43,7 +43,7 @@ def parts(case: Case, dtype: str, options: Options, engine: str = "reference") -
     updates are in float32, and what differs is seen in the gradient.
     """
     differentiates = dtype in case.trained_in
-    trains = differentiates and not engine_row(engine).witness
+    trains = differentiates and not engine_row(engine).partial
     possible = {
         "forward": True,
         "gradient": differentiates and case.loss is not None and bool(case.spec.trainable_weights),

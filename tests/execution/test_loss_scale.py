@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("kept_workers")
 DIFFERENTIATING = [
     pytest.param(name, marks=pytest.mark.skipif(bool(row.missing), reason=f"{', '.join(row.missing)} is not installed"))
     for name, row in ENGINES.items()
-    if name != "reference" and not row.witness
+    if name != "reference" and not row.partial
 ]
 RNG = np.random.default_rng(5)
 

@@ -129,7 +129,7 @@ def failing(found):
 
 
 @pytest.mark.parametrize(("name", "layer"), [(name, layer) for name in CASES for layer in NAMES[name]])
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness and name != "reference"])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial and name != "reference"])
 def test_agrees(cells, engine, name, layer):
     found = of_layer(cells(engine, CASES[name]), layer)
     assert failing(found) == {}
@@ -161,7 +161,7 @@ def test_plain_keras_refuses_what_it_does_not_train(cells, engine, layer, reason
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].witness and name != "reference"])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial and name != "reference"])
 def test_a_batch_that_the_model_fixes_at_one(engine):
     """TensorFlow's loop wants states of a known shape, which one row times an open number of rows has not."""
     lstm = LSTM(UNITS, dropout=0.4, recurrent_dropout=0.3)
@@ -176,7 +176,7 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
     assert {"gradient"} <= {cell.kind for cell in report.cells}
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].witness])
+@pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].partial])
 def test_the_witness_refuses(cells, engine):
     judged = cells(engine, CASES["unmasked"], kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}
