@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.frameworks import xla_flags
 from multilstm.frameworks.process_environment import DETERMINISTIC_GPU, merge
+from multilstm.frameworks.targets import import_target, not_installed
 from multilstm.frameworks.xla_flags import EXACT_SUMS, XlaFlag
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class EngineRow:
     @property
     def missing(self) -> tuple[str, ...]:
         """The modules that are needed and not installed."""
-        return tuple(module for module in self.needs if importlib.util.find_spec(module) is None)
+        return not_installed(self.needs)
 
     def require(self) -> None:
         """Return if all modules that the engine needs are installed.
@@ -68,8 +67,7 @@ class EngineRow:
 
 def load(target: str) -> AbstractEngine:
     """Return a new engine of the class `module:Class`; to be called in the engine's own process."""
-    module, name = target.split(":")
-    engine: AbstractEngine = getattr(importlib.import_module(module), name)()
+    engine: AbstractEngine = import_target(target)()
     return engine
 
 
