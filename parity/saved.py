@@ -39,6 +39,7 @@ from multilstm.execution.execute import execute, parts, weights_of
 from multilstm.execution.options import Options
 from multilstm.execution.quantities import Quantities, collect
 from multilstm.execution.rounding import rounded, rounded_step
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
@@ -171,7 +172,7 @@ def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) ->
     case, dtype, part = key
     error: MultilstmError | None = None
     actual: Quantities = {}
-    implementation, seconds = "", 0.0
+    implementation, seconds = Implementation(), 0.0
     try:
         result = execute(pool, engine, catalogue()[case], part, dtype, options)
         actual, implementation, seconds = (

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from multilstm.compare import Comparison
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report
 
 MEASURE = pathlib.Path(__file__).parents[1] / "parity" / "measure.py"
@@ -18,7 +19,7 @@ HERE = {
 
 def cell(case, verdict="within", share=0.25, dtype="float32", quantity="hidden:lstm", engine="jax-scan"):
     comparison = Comparison(quantity, verdict, None if share is None else 3e-7, share, 3, "1e-06")
-    return Cell(case, engine, "cpu", dtype, "portable", 0.5, "lax.scan", comparison)
+    return Cell(case, engine, "cpu", dtype, "portable", 0.5, Implementation("lax.scan"), comparison)
 
 
 @pytest.fixture

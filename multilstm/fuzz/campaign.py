@@ -225,7 +225,7 @@ def how(pool: WorkerPool, engine: str, sample: Sample, dtype: str, part: str, op
     except UnsupportedError:
         return ""
     except WorkerError as error:
-        return error.kind if error.kind != "exception" else str(error).split(": ")[1]
+        return error.exception if error.kind == "exception" else error.kind
 
 
 def _wrong_gradients(pool: WorkerPool, engine: str, sample: Sample, dtype: str, options: Options) -> list[Comparison]:

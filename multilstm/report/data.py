@@ -11,6 +11,7 @@ from typing import Any
 
 from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Rounding
 from multilstm.errors import ParityError
+from multilstm.jobs.implementation import Implementation
 
 SCHEMA = 1
 
@@ -26,7 +27,7 @@ class Cell:
         dtype: of the computation.
         layers: `plain` or `portable`.
         seconds: what the job that gave it took in the engine; jobs give several quantities.
-        implementation: what really computed the LSTMs.
+        implementation: the kernel that computed the LSTMs; empty where nothing ran.
         comparison: the verdict, with its distances.
     """
 
@@ -36,7 +37,7 @@ class Cell:
     dtype: str
     layers: str
     seconds: float
-    implementation: str
+    implementation: Implementation
     comparison: Comparison
 
     @property
@@ -52,6 +53,7 @@ class Cell:
     def to_dict(self) -> dict[str, Any]:
         """The cell as JSON data."""
         made = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        made["implementation"] = str(self.implementation)
         return {**made.pop("comparison").__dict__, **made} | {"rounding": dataclasses.asdict(self.comparison.rounding)}
 
 

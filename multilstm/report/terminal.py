@@ -141,8 +141,8 @@ def _implementations(report: Report, console: Console) -> None:
     """What computed the LSTMs on a GPU, by engine: a kernel that was left for a loop is a line that can be seen."""
     ran: dict[tuple[str, str], dict[str, None]] = {}
     for cell in report.cells:
-        if cell.device == "gpu" and cell.implementation:
-            ran.setdefault((cell.engine, cell.implementation.split(";")[0]), {})[cell.case] = None
+        if cell.device == "gpu" and cell.implementation.kernel:
+            ran.setdefault((cell.engine, cell.implementation.kernel), {})[cell.case] = None
     for (engine, implementation), cases in ran.items():
         style = "yellow" if "loop" in implementation or "cuDNN" not in implementation else "dim"
         some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")

@@ -23,6 +23,7 @@ from multilstm.execution.quantities import Quantities, collect
 from multilstm.execution.rounding import rounded
 from multilstm.explain import explain, explain_error, first_block
 from multilstm.frameworks.machine import cores
+from multilstm.jobs.implementation import Implementation
 from multilstm.ledger.matching import judge
 from multilstm.report.data import Cell
 from multilstm.spec.arrays import Array
@@ -158,7 +159,7 @@ def _run_part(
 ) -> list[Cell]:
     error: MultilstmError | None = None
     actual: Quantities = {}
-    implementation = ""
+    implementation = Implementation()
     seconds = 0.0
     try:
         result = execute(pool, engine, case, part, dtype, options)

@@ -10,6 +10,7 @@ from multilstm.cases.catalogue import catalogue
 from multilstm.cases.random_case import random_case
 from multilstm.compare import Comparison
 from multilstm.execution.options import Options
+from multilstm.jobs.implementation import Implementation
 from multilstm.ledger import matching as known
 from multilstm.ledger.matching import judge, touches
 from multilstm.ledger.rows import ledger
@@ -30,7 +31,16 @@ def installed(monkeypatch):
 def cell(
     case, engine, quantity, verdict="diverges", message="it differs", max_abs=0.5, dtype="float32", layers="plain"
 ):
-    return Cell(case, engine, "cpu", dtype, layers, 0.0, "", Comparison(quantity, verdict, max_abs, message=message))
+    return Cell(
+        case,
+        engine,
+        "cpu",
+        dtype,
+        layers,
+        0.0,
+        Implementation(),
+        Comparison(quantity, verdict, max_abs, message=message),
+    )
 
 
 IN_PLACE = "a variable has been modified by an inplace operation"

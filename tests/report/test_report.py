@@ -8,6 +8,7 @@ from rich.console import Console
 
 from multilstm.compare import Comparison, Rounding
 from multilstm.errors import InputError, ParityError
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report, weakest
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
@@ -15,7 +16,7 @@ from multilstm.report.terminal import show
 
 def cell(verdict="within", quantity="hidden:lstm", case="seed1-stateful", engine="jax-scan", dtype="float32", **more):
     comparison = Comparison(quantity, verdict, 1e-7, 0.1, 3, "1e-06", **more)
-    return Cell(case, engine, "cpu", dtype, "portable", 0.5, "lax.scan", comparison)
+    return Cell(case, engine, "cpu", dtype, "portable", 0.5, Implementation("lax.scan"), comparison)
 
 
 def text(report: Report, width=80, **options) -> str:
@@ -59,7 +60,7 @@ def test_weakest_is_by_verdict_and_then_by_distance():
 
 def test_json_has_the_promised_fields_and_no_infinity():
     comparison = Comparison("hidden:lstm", "diverges", float("inf"), float("inf"), None, "1e-06", message="worst")
-    made = Cell("case", "jax-scan", "cpu", "float32", "plain", 0.5, "lax.scan", comparison)
+    made = Cell("case", "jax-scan", "cpu", "float32", "plain", 0.5, Implementation("lax.scan"), comparison)
     data = json.loads(Report((made,), {"python": "3"}).to_json())
     assert data["schema"] == 1
     assert data["cells"][0] == {
@@ -186,7 +187,9 @@ def test_an_explanation_is_said_once_for_all_that_it_explains():
 def test_what_ran_on_a_gpu_is_listed_by_engine():
     ran = {"a": "cuDNN", "b": "python loop (Keras, fused cell)", "c": "cuDNN"}
     cells = [
-        dataclasses.replace(cell(case=case, engine="keras-jax"), device="gpu", implementation=f"{kernel}; sizes")
+        dataclasses.replace(
+            cell(case=case, engine="keras-jax"), device="gpu", implementation=Implementation(kernel, "sizes")
+        )
         for case, kernel in ran.items()
     ]
     shown = text(Report(tuple(cells), {}))
