@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,17 +12,14 @@ from multilstm.cases.case import Case, Fit
 from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError
 from multilstm.execution.availability import available
-from multilstm.execution.environment import environment
 from multilstm.execution.options import Options
-from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
-from multilstm.ledger.matching import touches
 from multilstm.report.data import Report
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import Optimizer
-from multilstm.suite.compare_cases import run_suite
+from multilstm.suite.compare_cases import compare_cases
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
 from multilstm.workers import WorkerPool
@@ -40,14 +36,14 @@ class RunResult:
         sequences: for every LSTM with return_sequences, `[batch, timesteps, units]`.
         states: for every LSTM, its state after the last timestep, `[batch, units]` each.
         parameter_counts: by layer, as the framework counts them itself.
-        implementation: the kernel that computed the LSTMs.
+        implementation: what really computed the LSTMs.
     """
 
     outputs: tuple[Array, ...]
     sequences: Mapping[str, Array]
     states: Mapping[str, State]
     parameter_counts: Mapping[str, int]
-    implementation: Implementation
+    implementation: str
 
     @property
     def output(self) -> Array:
@@ -194,13 +190,10 @@ def parity(
         weights=made,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )
-    names, skipped, facts = available(engines, device)
-    options = Options(names, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    availability = available(engines, device)
+    options = Options(availability.engines, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
     check_range(batch, made, options.dtypes)
-    start = time.perf_counter()
-    cells = run_suite((case,), options) if names else ()
-    told = tuple(touch.to_dict() for touch in touches(case, options)) if layers == "plain" else ()
-    return Report(cells, environment(options, facts), skipped, seconds=time.perf_counter() - start, touches=told)
+    return compare_cases((case,), options, availability=availability)
 
 
 def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:

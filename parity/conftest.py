@@ -17,11 +17,11 @@ import pytest
 from multilstm.cases.catalogue import select
 from multilstm.cases.catalogue.seeds import PROGRAMS
 from multilstm.execution.availability import available
-from multilstm.execution.execute import PARTS
 from multilstm.execution.options import Options
+from multilstm.execution.part import Part
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.report.data import Cell
-from multilstm.suite.compare_cases import run_suite, suite_pool
+from multilstm.suite.compare_cases import Progress, compare_cases, worker_pool
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
@@ -60,7 +60,7 @@ class Engines:
 def engines(request: pytest.FixtureRequest) -> Engines:
     """On the device of `--device`."""
     device = request.config.getoption("--device")
-    names, skipped, _ = available(None, device)
+    names, skipped, *_ = available(None, device)
     if not names:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
         pytest.exit(f"no engine can run on the {device}:{reasons}", returncode=3)
@@ -77,19 +77,19 @@ def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: A
     asked = [item.callspec.params["cell"] for item in request.session.items if item.path == tests]
     found: dict[Key, Sequence[Cell]] = {}
 
-    def keep(engine: str, case: str, dtype: str, part: str, cells: Sequence[Cell]) -> None:
-        found[engine, case, dtype, part] = cells
+    def keep(done: Progress) -> None:
+        found[done.engine, done.case, done.dtype, str(done.part)] = done.cells
 
     for usual in (True, False):
         chosen = [key for key in asked if (key[1] in PROGRAMS and key[2] == "float32") == usual]
-        with as_users_compile() if usual else contextlib.nullcontext(), suite_pool(Options(engines.names)) as pool:
+        with as_users_compile() if usual else contextlib.nullcontext(), worker_pool(Options(engines.names)) as pool:
             for dtypes, cells in _by_dtypes(chosen).items():
                 wanted, cases, _, parts = (tuple(dict.fromkeys(column)) for column in zip(*cells, strict=True))
                 names = tuple(name for name in engines.names if name in wanted)
-                kinds = tuple(kind for part in parts for kind in PARTS[part])
+                kinds = tuple(kind for part in parts for kind in Part(part).kinds)
                 if names:
                     options = Options(names, dtypes, device=engines.device, quantities=kinds)
-                    run_suite(select(cases), options, keep, pool)
+                    compare_cases(select(cases), options, keep, pool=pool)
     return found
 
 

@@ -31,22 +31,23 @@ from multilstm.cases.catalogue import catalogue, select
 from multilstm.cases.catalogue.selection import matching
 from multilstm.cli.app import run
 from multilstm.cli.types import Path
-from multilstm.compare import Comparison, tolerance
-from multilstm.errors import InputError, MultilstmError, UnsupportedError, WorkerError
+from multilstm.compare import Quantity
+from multilstm.errors import InputError, UnsupportedError
 from multilstm.execution.availability import available
 from multilstm.execution.environment import environment
-from multilstm.execution.execute import execute, parts, weights_of
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
-from multilstm.execution.quantities import Quantities, collect
+from multilstm.execution.part import Part, due_parts
+from multilstm.execution.quantities import Quantities
 from multilstm.execution.rounding import rounded, rounded_step
-from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
-from multilstm.suite.compare_cases import compare_all, suite_pool
+from multilstm.suite.compare_cases import worker_pool
+from multilstm.suite.judging import attempt_part, judge_attempt
 
 FORMAT = "multilstm saved answers 1"
-SAVED = ("forward", "gradient")
+SAVED = (Part.FORWARD, Part.GRADIENT)
 DEFAULT = ("seed*", "gpu-*")
 Key = tuple[str, str, str]  # case, dtype, part
 Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
@@ -85,23 +86,30 @@ def save(
         Where.
     """
     check_writable(file)
-    engines, _, facts = available([engine], device)
-    options = Options(engines, dtype, device=device)
+    availability = available([engine], device)
+    options = Options(availability.engines, dtype, device=device)
     arrays: dict[str, np.ndarray] = {}
     digests = {}
-    with suite_pool(options) as pool:
+    with worker_pool(options) as pool:
         for key in _keys(select(case), options, engine):
-            one = catalogue()[key[0]]
+            case_name, case_dtype, part = key
+            execution = Execution(pool, engine, catalogue()[case_name], case_dtype, options)
             try:
-                found = collect(key[2], one, execute(pool, engine, one, key[2], key[1], options))
+                quantities = execution.quantities(Part(part))
             except UnsupportedError as error:
                 _say(f"left out {' '.join(key)}: {error}")
                 continue
             digests["|".join(key)] = digest(key)
-            for quantity, each in found.items():
-                arrays.update({"|".join((*key, quantity, str(index))): array for index, array in enumerate(each)})
-            _say(f"saved {' '.join(key)}: {len(found)} quantities")
-    about = {"engine": engine, "device": device, "environment": environment(options, facts), "digests": digests}
+            for quantity, batches in quantities.items():
+                for index, array in enumerate(batches):
+                    arrays["|".join((*key, str(quantity), str(index)))] = array
+            _say(f"saved {' '.join(key)}: {len(quantities)} quantities")
+    about = {
+        "engine": engine,
+        "device": device,
+        "environment": environment(options, availability.facts),
+        "digests": digests,
+    }
     beside = pathlib.Path(f"{file}.part")
     beside.write_bytes(safetensors.numpy.save(arrays, {"format": FORMAT, "about": json.dumps(about)}))
     os.replace(beside, file)
@@ -144,58 +152,47 @@ def compare(
     about, saved = load(file)
     names = matching("case", case, list(dict.fromkeys(key[0] for key in saved)))
     keys = [key for key in saved if key[0] in names]
-    engines, skipped, facts = available(engine, device)
-    options = Options(engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol)
+    availability = available(engine, device)
+    options = Options(
+        availability.engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol
+    )
     start, cells = time.perf_counter(), []
-    with suite_pool(options) as pool:
+    with worker_pool(options) as pool:
         for key in keys:
             if about["digests"]["|".join(key)] != digest(key):
                 raise InputError(
                     f"{file}: {' '.join(key)} was computed from other inputs or weights than this version of multilstm "
                     f"makes; save it again"
                 )
-            for name in engines:
-                cells += list(_judged(pool, name, key, saved[key], options))
+            for name in availability.engines:
+                cells += _judged(pool, name, key, saved[key], options)
                 _say(f"compared {name} {' '.join(key)}")
-    surroundings = {**environment(options, facts), "judged_against": {**about, "digests": len(about["digests"])}}
-    report = Report(tuple(cells), surroundings, skipped, seconds=time.perf_counter() - start)
+    surroundings = {
+        **environment(options, availability.facts),
+        "judged_against": {**about, "digests": len(about["digests"])},
+    }
+    judge = f"{about['engine']} on {about['device']}"
+    report = Report(tuple(cells), surroundings, availability.skipped, seconds=time.perf_counter() - start, judge=judge)
     if json is not None and (cells or json == "-"):
         write_text(json, report.to_json())
     console = Console(stderr=json == "-", width=None if sys.stdout.isatty() else 80, highlight=False)
     show(report, console)
     console.print(f"judged against {about['engine']} on {about['device']}, from {file}")
-    return 3 if not cells else 0 if report.agrees else 1
+    return report.exit_code()
 
 
-def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) -> Iterator[Cell]:
+def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) -> list[Cell]:
     """One cell for each saved quantity, and for each that the engine gives besides."""
     case, dtype, part = key
-    error: MultilstmError | None = None
-    actual: Quantities = {}
-    implementation, seconds = Implementation(), 0.0
-    try:
-        result = execute(pool, engine, catalogue()[case], part, dtype, options)
-        actual, implementation, seconds = (
-            collect(part, catalogue()[case], result),
-            result.implementation,
-            result.seconds,
-        )
-    except (WorkerError, UnsupportedError) as raised:
-        error = raised
-    for quantity in dict.fromkeys((*saved, *actual)):
-        if error is not None:
-            verdict = "unsupported" if isinstance(error, UnsupportedError) else "error"
-            comparison = Comparison(quantity, verdict, message=str(error))
-        else:
-            row = tolerance(dtype, options.device, quantity, options.atol, options.rtol)
-            comparison = compare_all(quantity, actual.get(quantity, []), saved.get(quantity, []), row)
-        yield Cell(case, engine, options.device, dtype, options.layers, seconds, implementation, comparison)
+    execution = Execution(pool, engine, catalogue()[case], dtype, options)
+    return judge_attempt(execution, Part(part), attempt_part(execution, Part(part)), saved)
 
 
 def _keys(cases: tuple[Case, ...], options: Options, engine: str) -> Iterator[Key]:
     for case in cases:
         for dtype in options.dtypes:
-            yield from ((case.name, dtype, part) for part in parts(case, dtype, options, engine) if part in SAVED)
+            due = due_parts(case, dtype, options, engine)
+            yield from ((case.name, dtype, str(part)) for part in due if part in SAVED)
 
 
 def digest(key: Key) -> str:
@@ -208,9 +205,9 @@ def digest(key: Key) -> str:
         array = np.ascontiguousarray(rounded(np.asarray(array), dtype))
         total.update(f"{label} {array.shape} {array.dtype.str}".encode() + array.tobytes())
 
-    for label, array in weights_of(case).items():
+    for label, array in case.initial_weights.items():
         add(label, array)
-    for step in (case.forward_steps if part == "forward" else case.gradient_steps)():
+    for step in Part(part).steps(case):
         batch = rounded_step(step, dtype).batch
         for group in (batch.inputs, batch.masks, batch.dropout):
             for label, array in group.items():
@@ -242,7 +239,7 @@ def load(file: str) -> tuple[dict, dict[Key, Quantities]]:
         case, dtype, part, quantity, _ = name.split("|")
         if case not in catalogue():
             raise InputError(f"{file!r}: the catalogue has no case {case!r}; save it again")
-        answers.setdefault((case, dtype, part), {}).setdefault(quantity, []).append(found[name])
+        answers.setdefault((case, dtype, part), {}).setdefault(Quantity.parse(quantity), []).append(found[name])
     about = json.loads(metadata["about"])
     lost = about["digests"].keys() - {"|".join(key) for key in answers}
     if lost:

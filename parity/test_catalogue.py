@@ -12,10 +12,10 @@ import pytest
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue import catalogue
 from multilstm.cases.catalogue.seeds import PROGRAMS
-from multilstm.compare.tolerances import FORWARD
+from multilstm.compare.quantity import FORWARD
 from multilstm.engines.registry import ENGINES
-from multilstm.execution.execute import parts
 from multilstm.execution.options import Options
+from multilstm.execution.part import due_parts
 from multilstm.jobs.dtypes import MIXED
 
 ENGINE_NAMES = [name for name in ENGINES if name != "reference"]
@@ -71,7 +71,7 @@ def pytest_generate_tests(metafunc):
         for engine in ENGINE_NAMES
         for case in catalogue().values()
         for dtype in dtypes(case, device)
-        for part in parts(case, dtype, Options((engine,), device=device), engine)
+        for part in map(str, due_parts(case, dtype, Options((engine,), device=device), engine))
         if part == "forward" or trained(case, dtype, device)
     ]
     metafunc.parametrize("cell", cells)
@@ -83,7 +83,7 @@ def test_part(cell, engines, judged):
     found = judged.get(cell, [])
     assert found, f"{engine} gave nothing"
     if {one.verdict for one in found} == {"unsupported"}:
-        assert ENGINES[engine].partial, f"only a witness may leave a case out: {found[0].comparison.message}"
+        assert ENGINES[engine].partial, f"only a partial engine may leave a case out: {found[0].comparison.message}"
         pytest.skip(found[0].comparison.message)
     wrong = [one for one in found if one.verdict not in agreeing(dtype, one.kind)]
     assert not wrong, "\n".join(f"{one.verdict}: {one.comparison.message or one.comparison}" for one in wrong)

@@ -49,7 +49,7 @@ def pool(living_pool):
 def kept_workers(living_pool):
     """All calls of `run` and `parity` in a module use its workers; a user's call starts its own."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((api, "WorkerPool"), (suite, "suite_pool")):
+        for module, name in ((api, "WorkerPool"), (suite, "worker_pool")):
             patch.setattr(module, name, lambda *_: contextlib.nullcontext(living_pool()))
         yield
 

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from multilstm.compare import Comparison
-from multilstm.jobs.implementation import Implementation
+from multilstm.compare import Comparison, Quantity
 from multilstm.report.data import Cell, Report
 
 MEASURE = pathlib.Path(__file__).parents[1] / "parity" / "measure.py"
@@ -18,8 +17,11 @@ HERE = {
 
 
 def cell(case, verdict="within", share=0.25, dtype="float32", quantity="hidden:lstm", engine="jax-scan"):
-    comparison = Comparison(quantity, verdict, None if share is None else 3e-7, share, 3, "1e-06")
-    return Cell(case, engine, "cpu", dtype, "portable", 0.5, Implementation("lax.scan"), comparison)
+    comparison = Comparison(Quantity.parse(quantity), verdict, None if share is None else 3e-7, share, 3, "1e-06")
+    return Cell(
+        case=case, engine=engine, device="cpu", dtype=dtype, layers="portable", seconds=0.5,
+        implementation="lax.scan", comparison=comparison,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from multilstm.jobs.job import Batch, Step
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import Optimizer
+from multilstm.weights.initializers import discriminating_weights
 
 UPDATES = 100
 MILESTONES = (1, 10, UPDATES)  # the updates after which weights and optimizer slots are looked at
@@ -81,6 +83,11 @@ class Case:
     seed: int = 0
     weights: Mapping[str, Array] | None = None
     exact_in_float32: bool = True
+
+    @functools.cached_property
+    def initial_weights(self) -> Mapping[str, Array]:
+        """The weights with which every engine starts: the case's own, or those that its seed makes."""
+        return self.weights if self.weights is not None else discriminating_weights(self.spec, self.seed)
 
     @property
     def family(self) -> str:

@@ -54,7 +54,7 @@ def fuzz(
         ) from None
     if not 0 <= seconds < math.inf or seed < 0:
         raise UsageError(f"--seconds and --seed must be finite and not negative, given {seconds} and {seed}")
-    engines, skipped, _ = available(engine, device)
+    engines, skipped, *_ = available(engine, device)
     if not engines:
         raise EngineUnavailableError(f"no engine can run here: {'; '.join(skipped.values())}")
     campaign = open_campaign(folder, seed, layers)

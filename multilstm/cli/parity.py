@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import ProgressLines, say
 from multilstm.cli.types import Flag, Names, Path
-from multilstm.errors import EngineUnavailableError, UsageError
+from multilstm.errors import UsageError
+
+if TYPE_CHECKING:
+    from multilstm.cases.case import Case
 
 
 def parity(
@@ -84,57 +86,53 @@ def parity(
     json
         Write the report to this file; `-` is standard output.
     """
-    from multilstm.cases.catalogue import select
-    from multilstm.cases.random_case import random_case
     from multilstm.execution.availability import available
-    from multilstm.execution.environment import environment
-    from multilstm.execution.execute import parts
     from multilstm.execution.options import Options
-    from multilstm.files.model import load_model
     from multilstm.jobs.dtypes import device_dtypes
-    from multilstm.ledger.matching import touches
-    from multilstm.report.data import Report
     from multilstm.report.files import check_writable, write_text
     from multilstm.report.terminal import show
-    from multilstm.suite.compare_cases import run_suite
+    from multilstm.suite.compare_cases import compare_cases
 
-    if model is not None and case:
-        raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
-    if model is None and (batch is not None or timesteps is not None):
-        raise UsageError("--batch and --timesteps are for a MODEL, and none is given; the catalogue has its own")
     if json is not None:
         check_writable(json)
-    engines, skipped, facts = available(engine, device)
-    patience = (3600.0 if full else 600.0) if timeout is None else timeout
-    dtypes = dtype or (device_dtypes(device) if full else Options.dtypes)
-    options = Options(engines, dtypes, layers, device, quantity, atol, rtol, patience)
-    cases = (
-        select(case, full)
-        if model is None
-        else (random_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)
+    cases = _cases(model, case, full, batch, timesteps)
+    availability = available(engine, device)
+    options = Options(
+        availability.engines,
+        dtype or (device_dtypes(device) if full else Options.dtypes),
+        layers,
+        device,
+        quantity,
+        atol,
+        rtol,
+        (3600.0 if full else 600.0) if timeout is None else timeout,
     )
     console = result_console(json)
-    start = time.perf_counter()
-    jobs = sum(1 for name in engines for one in cases for each in dtypes for _ in parts(one, each, options, name))
-    with ProgressLines(console, jobs) as following:
-        cells = run_suite(cases, options, following) if engines else ()
-    report = Report(
-        cells,
-        environment(options, facts),
-        skipped,
-        {one.name: one.shortened for one in cases if one.shortened},
-        time.perf_counter() - start,
-        tuple(touch.to_dict() for touch in touches(cases[0], options)) if model and layers == "plain" else (),
-    )
-    if json is not None and (report.cells or json == "-"):  # nothing takes no recorded run's place
-        write_text(json, report.to_json())
+    with ProgressLines(console) as progress:
+        report = compare_cases(cases, options, progress, availability=availability)
     show(report, console, verbose)
+    if json is not None and (report.cells or json == "-"):  # an empty run replaces no recorded one
+        write_text(json, report.to_json())
     if shrink is not None and report.failures:
         from multilstm.fuzz import shrink_failures
         from multilstm.fuzz.rendering import show_campaign
 
-        show_campaign(shrink_failures(cases, cells, options, shrink, say), shrink, console)
-    if not report.cells:
-        return EngineUnavailableError.exit_code
-    weak = report.counts["known"] + report.counts["unsupported"] + len(skipped)
-    return 1 if report.failures or not report.agrees or (strict and weak) else 0
+        show_campaign(shrink_failures(cases, report.cells, options, shrink, say), shrink, console)
+    return report.exit_code(strict)
+
+
+def _cases(
+    model: str | None, patterns: tuple[str, ...], full: bool, batch: int | None, timesteps: int | None
+) -> tuple[Case, ...]:
+    """Return the cases of the catalogue, or the one case of a user's model."""
+    from multilstm.cases.catalogue import select
+    from multilstm.cases.random_case import random_case
+    from multilstm.files.model import load_model
+
+    if model is None:
+        if batch is not None or timesteps is not None:
+            raise UsageError("--batch and --timesteps are for a MODEL, and none is given; the catalogue has its own")
+        return select(patterns, full)
+    if patterns:
+        raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
+    return (random_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)

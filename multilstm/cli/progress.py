@@ -1,27 +1,38 @@
-"""Progress lines and the progress bar, on standard error."""
+"""Progress on standard error, next to the result: a bar on a terminal, elsewhere one line a job."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from rich import progress as rich_progress
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from multilstm.suite.compare_cases import Progress
 
 
 class ProgressLines:
-    """Progress: a bar on a terminal, a plain line a job elsewhere; always on stderr, beside the result."""
+    """A context manager that shows the progress of a run; it is called after every part that is judged.
 
-    def __init__(self, console: Console, jobs: int) -> None:
-        self._jobs, self._done, self._start = jobs, 0, time.perf_counter()
+    Args:
+        console: the console of the result. There is a bar if it and standard error are terminals.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._start = time.perf_counter()
         self._errors = Console(stderr=True, highlight=False)
-        self._bar: Progress | None = None
+        self._bar: rich_progress.Progress | None = None
         if self._errors.is_terminal and console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=self._errors, transient=True)
-            self._task = self._bar.add_task("starting engines", total=jobs)
+            columns = (
+                rich_progress.TextColumn("{task.description}"),
+                rich_progress.BarColumn(),
+                rich_progress.MofNCompleteColumn(),
+                rich_progress.TimeElapsedColumn(),
+            )
+            self._bar = rich_progress.Progress(*columns, console=self._errors, transient=True)
+            self._task = self._bar.add_task("starting engines", total=None)
 
     def __enter__(self) -> ProgressLines:
         if self._bar is not None:
@@ -32,21 +43,27 @@ class ProgressLines:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, engine: str, case: str, dtype: str, part: str, cells: Sequence[Any]) -> None:
-        """Shows that one stage of one case is done, with its weakest verdict."""
+    def __call__(self, progress: Progress) -> None:
+        """Show that one part of one case is judged, with its weakest verdict."""
         from multilstm.report.data import weakest
         from multilstm.report.terminal import printable
 
-        self._done += 1
+        case = printable(progress.case)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=escape(printable(f"{engine} {case}")))
+            self._bar.update(
+                self._task,
+                completed=progress.done,
+                total=progress.total,
+                description=escape(f"{progress.engine} {case}"),
+            )
             return
-        verdict = weakest(cells).verdict if cells else "nothing"
+        verdict = weakest(progress.cells).verdict if progress.cells else "nothing"
         elapsed = time.perf_counter() - self._start
-        line = f"[{self._done}/{self._jobs}] {elapsed:5.0f} s  {engine} {printable(case)} {dtype} {part}: {verdict}"
+        place = f"[{progress.done}/{progress.total}] {elapsed:5.0f} s"
+        line = f"{place}  {progress.engine} {case} {progress.dtype} {progress.part}: {verdict}"
         self._errors.print(line, markup=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """A line of progress, on stderr, beside the result."""
+    """Print a line of progress on standard error."""
     Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)

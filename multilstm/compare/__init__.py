@@ -1,9 +1,33 @@
-"""Comparing: distances, the table of tolerances, and the verdict on one quantity."""
+"""Comparing: distances between arrays, the table of tolerances, and the verdict on one quantity.
 
-from multilstm.compare.comparison import AGREES, FAILS, VERDICTS, Comparison, compare
+Two arrays and the row of a tolerance enter; a `Comparison` leaves. The room may import `jobs`, `spec` and `errors`.
+"""
+
+from multilstm.compare.comparison import (
+    AGREES,
+    FAILS,
+    VERDICTS,
+    Comparison,
+    KnownRow,
+    compare,
+    compare_batches,
+)
 from multilstm.compare.distances import Rounding
-from multilstm.compare.tolerances import QUANTITIES, TABLE, Tolerance, tolerance
+from multilstm.compare.quantity import KINDS, Quantity
+from multilstm.compare.tolerances import TABLE, Tolerance, tolerance
 
 __all__ = [
-    "AGREES", "FAILS", "QUANTITIES", "TABLE", "VERDICTS", "Comparison", "Rounding", "Tolerance", "compare", "tolerance",
-]  # fmt: skip
+    "AGREES",
+    "FAILS",
+    "KINDS",
+    "TABLE",
+    "VERDICTS",
+    "Comparison",
+    "KnownRow",
+    "Quantity",
+    "Rounding",
+    "Tolerance",
+    "compare",
+    "compare_batches",
+    "tolerance",
+]

@@ -1,4 +1,4 @@
-"""One quantity judged: names, count, shape, dtype and finiteness first, values last; nothing missing passes.
+"""The verdict on one quantity: names, count, shape, dtype and finiteness first, values last.
 
 Verdicts, from strongest to weakest:
 
@@ -6,20 +6,25 @@ Verdicts, from strongest to weakest:
     bitwise      the same bits as the reference, rounded to the dtype
     rounded      float64, forward: inside the tolerance, and the same float32 bits after rounding
     within       inside the tolerance row
-    known        outside, and a row of the ledger of known divergences says why
+    known        outside, and a row of the ledger of known divergences explains it
     unsupported  the engine does not execute this case
     diverges     outside
     error        the engine raised, crashed or timed out
+
+A missing or empty array diverges.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from multilstm.compare.distances import Rounding, max_abs, max_ulp, rounding, same_bits
-from multilstm.compare.tolerances import EXACT, FORWARD, Tolerance
+from multilstm.compare.quantity import EXACT, FORWARD, Quantity
+from multilstm.compare.tolerances import Tolerance
 from multilstm.jobs.dtypes import stored
 from multilstm.spec.arrays import Array
 
@@ -29,23 +34,36 @@ FAILS = ("diverges", "error")
 NOTHING = Rounding()
 
 
+class KnownRow(NamedTuple):
+    """A row of the ledger that explains a divergence.
+
+    Attributes:
+        id: the row's id, the name of its reproducer.
+        title: the row's title.
+    """
+
+    id: str
+    title: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """One quantity of one engine against the reference.
 
     Attributes:
-        quantity: `kind` or `kind:where`, for example `hidden:lstm_1`.
+        quantity: the quantity.
         verdict: one of `VERDICTS`.
-        max_abs: the largest absolute distance; None where there are no two arrays of one shape.
-        share: the largest share of what the row allows; more than 1 is outside.
+        max_abs: the largest absolute distance; None where the two arrays cannot be subtracted.
+        share: the largest share of the tolerance that is used; above 1 is outside.
         max_ulp: the largest distance in units in the last place of the dtype; None likewise.
-        tolerance: the row applied, as text.
-        rounding: float32 bits, for forward quantities in float64.
-        message: what is wrong, with the worst place and both values; empty where all is well.
-        explanation: of what diverges, the cause and the first place at which it parts (see `multilstm.explain`).
+        tolerance: the tolerance row, as text.
+        rounding: counts of float32 bits, for forward quantities in float64.
+        message: the difference, with the worst place and both values; empty for an agreement.
+        explanation: the cause of a divergence and the place where it begins (see `multilstm.explain`).
+        known: the rows of the ledger that explain a divergence; empty unless the verdict is `known`.
     """
 
-    quantity: str
+    quantity: Quantity
     verdict: str
     max_abs: float | None = None
     share: float | None = None
@@ -54,43 +72,100 @@ class Comparison:
     rounding: Rounding = NOTHING
     message: str = ""
     explanation: str = ""
+    known: tuple[KnownRow, ...] = ()
 
 
-def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tolerance) -> Comparison:
-    """Judges one array against the desired one.
+def compare(quantity: Quantity, actual: Array | None, desired: Array | None, row: Tolerance) -> Comparison:
+    """Compare one array with the desired one.
 
     Args:
-        quantity: its name.
-        actual: what the engine gave, or None where it gave nothing.
-        desired: what the reference gave (float64), or None where it gave nothing.
+        quantity: the quantity that both arrays hold.
+        actual: the engine's array, or None if it returned none.
+        desired: the reference's array (float64), or None if it has none.
         row: the tolerance.
+
+    Returns:
+        The comparison; its verdict is `equal`, `bitwise`, `rounded`, `within` or `diverges`.
     """
-
-    def diverges(message: str) -> Comparison:
-        return Comparison(quantity, "diverges", tolerance=str(row), message=f"{quantity}: {message}")
-
-    if actual is None or desired is None:
-        side = "the engine gave none" if actual is None else "the reference has none"
-        return diverges(f"it is missing: {side}")
+    wrong = _unlike(actual, desired)
+    if wrong or actual is None or desired is None:
+        return _diverges(quantity, row, wrong)
     actual, desired = np.asarray(actual), np.asarray(desired)
-    if actual.shape != desired.shape:
-        return diverges(f"shape is {actual.shape}, expected {desired.shape}")
-    if desired.size == 0:
-        return diverges(f"it is empty, shape {desired.shape}: nothing was compared")
-    kind = quantity.split(":")[0]
-    if kind in EXACT:
+    if quantity.kind in EXACT:
         if (actual == desired).all():
             return Comparison(quantity, "equal", 0.0, 0.0, 0, str(row))
-        return diverges(f"is {actual.tolist()}, expected {desired.tolist()}")
-    dtype = stored(row.dtype)
+        return _diverges(quantity, row, f"is {actual.tolist()}, expected {desired.tolist()}")
+    wrong = _not_numbers(actual, desired, stored(row.dtype))
+    return _diverges(quantity, row, wrong) if wrong else _compare_values(quantity, actual, desired, row)
+
+
+def compare_batches(
+    quantity: Quantity, actual: Sequence[Array], desired: Sequence[Array], row: Tolerance
+) -> Comparison:
+    """Compare a quantity that occurs once in every batch.
+
+    Args:
+        quantity: the quantity.
+        actual: the engine's arrays, one a batch.
+        desired: the reference's arrays, one a batch.
+        row: the tolerance.
+
+    Returns:
+        The weakest verdict of all batches, with the largest distances.
+    """
+    count = max(len(actual), len(desired))
+    comparisons = [
+        compare(
+            quantity,
+            actual[index] if index < len(actual) else None,
+            desired[index] if index < len(desired) else None,
+            row,
+        )
+        for index in range(count)
+    ]
+    worst = max(range(count), key=lambda index: VERDICTS.index(comparisons[index].verdict))
+    message = comparisons[worst].message
+    return dataclasses.replace(
+        comparisons[worst],
+        max_abs=max((c.max_abs for c in comparisons if c.max_abs is not None), default=None),
+        share=max((c.share for c in comparisons if c.share is not None), default=None),
+        max_ulp=max((c.max_ulp for c in comparisons if c.max_ulp is not None), default=None),
+        rounding=sum((c.rounding for c in comparisons), Rounding()),
+        message=f"batch {worst}: {message}" if message and count > 1 else message,
+    )
+
+
+def _diverges(quantity: Quantity, row: Tolerance, message: str) -> Comparison:
+    return Comparison(quantity, "diverges", tolerance=str(row), message=f"{quantity}: {message}")
+
+
+def _unlike(actual: Array | None, desired: Array | None) -> str:
+    """Return why two arrays cannot be compared value by value; empty if they can."""
+    if actual is None:
+        return "it is missing: the engine returned none"
+    if desired is None:
+        return "it is missing: the reference has none"
+    if np.shape(actual) != np.shape(desired):
+        return f"shape is {np.shape(actual)}, expected {np.shape(desired)}"
+    if np.size(desired) == 0:
+        return f"it is empty, shape {np.shape(desired)}: nothing was compared"
+    return ""
+
+
+def _not_numbers(actual: Array, desired: Array, dtype: str) -> str:
+    """Return which dtype or value is no number of `dtype`; empty if all are."""
     if actual.dtype != dtype:
-        return diverges(f"dtype is {actual.dtype}, expected {dtype}")
+        return f"dtype is {actual.dtype}, expected {dtype}"
     finite = np.isfinite(actual)
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        return diverges(f"{int((~finite).sum())} of {actual.size} values are not finite, the first at {place}")
+        return f"{int((~finite).sum())} of {actual.size} values are not finite, the first at {place}"
     if not np.isfinite(desired).all():
-        return diverges("the reference itself is not finite; the case's numbers overflow")
+        return "the reference itself is not finite; the case's numbers overflow"
+    return ""
+
+
+def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tolerance) -> Comparison:
     differences = np.abs(actual - desired)
     scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
     allowed = row.atol + row.rtol * scale
@@ -98,8 +173,9 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
     with np.errstate(divide="ignore", invalid="ignore"):
         share = float(np.max(np.where(differences > 0, differences / allowed, 0.0)))
     counted = NOTHING
-    if row.dtype == "float64" and kind in FORWARD:
+    if row.dtype == "float64" and quantity.kind in FORWARD:
         counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
+    dtype = stored(row.dtype)
     if not inside:
         verdict = "diverges"
     elif same_bits(actual, desired, dtype):
@@ -108,13 +184,20 @@ def compare(quantity: str, actual: Array | None, desired: Array | None, row: Tol
         verdict = "rounded"
     else:
         verdict = "within"
-    message = "" if inside else _worst(quantity, differences, allowed, actual, desired, row)
-    distances = max_abs(actual, desired), share, max_ulp(actual, desired, dtype)
-    return Comparison(quantity, verdict, *distances, str(row), counted, message)
+    return Comparison(
+        quantity,
+        verdict,
+        max_abs=max_abs(actual, desired),
+        share=share,
+        max_ulp=max_ulp(actual, desired, dtype),
+        tolerance=str(row),
+        rounding=counted,
+        message="" if inside else _worst(quantity, differences - allowed, actual, desired, row),
+    )
 
 
-def _worst(quantity: str, differences: Array, allowed: Array, actual: Array, desired: Array, row: Tolerance) -> str:
-    excess = differences - allowed
+def _worst(quantity: Quantity, excess: Array, actual: Array, desired: Array, row: Tolerance) -> str:
+    """Return the message for values outside the tolerance, with the worst place and both values there."""
     place = np.unravel_index(int(excess.argmax()), actual.shape)
     index = ", ".join(str(int(i)) for i in place)
     digits = ".17g" if row.dtype == "float64" else ".9g"

@@ -9,15 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from multilstm.compare.quantity import CURVES_BUT_ACCURACY, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.errors import UsageError
-
-FORWARD = ("output", "sequence", "last_output", "hidden", "cell")
-EXACT = ("parameter_count", "weight_shape")
-GRADIENTS = ("gradient", "input_gradient", "state_gradient")
-TRAINED = ("weights", "slots")
-CURVES_BUT_ACCURACY = ("loss", "trained_hidden", "trained_cell")
-CURVES = (*CURVES_BUT_ACCURACY, "accuracy")
-QUANTITIES = (*EXACT, *FORWARD, *CURVES, *GRADIENTS, *TRAINED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,22 +147,19 @@ _GPU = (
 TABLE: tuple[Tolerance, ...] = (*_CPU, *_GPU)
 
 
-def tolerance(
-    dtype: str, device: str, quantity: str, atol: float | None = None, rtol: float | None = None
-) -> Tolerance:
-    """The row for a quantity, or the user's own where `atol` or `rtol` is given (the other is then 0).
+def tolerance(dtype: str, device: str, kind: str, atol: float | None = None, rtol: float | None = None) -> Tolerance:
+    """Return the row for a kind of quantity, or the user's own row where `atol` or `rtol` is given.
 
     Args:
-        dtype: of the computation that is judged, or the mixed policy.
-        device: where it ran.
-        quantity: its kind, or `kind:where`.
-        atol: replaces the row's.
-        rtol: replaces the row's; of each value's |desired|.
+        dtype: the dtype of the computation that is judged, or the mixed policy.
+        device: `cpu` or `gpu`.
+        kind: the kind of quantity, one of `multilstm.compare.quantity.KINDS`.
+        atol: an absolute tolerance in place of the row's; with `rtol` alone it is 0.
+        rtol: a tolerance relative to each desired value in place of the row's; with `atol` alone it is 0.
 
     Raises:
-        UsageError: where the table has no such row.
+        UsageError: if the table has no such row.
     """
-    kind = quantity.split(":")[0]
     if kind in EXACT:
         return Tolerance(dtype, device, EXACT, 0.0, 0.0, "value", "counts are equal or not")
     if atol is not None or rtol is not None:
@@ -180,6 +170,6 @@ def tolerance(
         if (row.dtype, row.device) == (dtype, device) and kind in row.quantities:
             return row
     raise UsageError(
-        f"no tolerance for quantity {quantity!r} in {dtype} on {device}; give --atol or --rtol, or add a row to "
+        f"no tolerance for {kind!r} in {dtype} on {device}; give --atol or --rtol, or add a row to "
         f"multilstm/compare/tolerances.py"
     )

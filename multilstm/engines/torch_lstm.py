@@ -22,7 +22,6 @@ from multilstm.frameworks import torch as torch_platform
 from multilstm.frameworks.kernels import of_aten
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
-from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import (
     LSTM,
@@ -123,9 +122,9 @@ class TorchLSTMProgram(AbstractProgram):
         }
 
     @property
-    def implementation(self) -> Implementation:
+    def implementation(self) -> str:
         """The kernels that were dispatched: cuDNN on a GPU; on a CPU, oneDNN (mkldnn), or ATen's loop."""
-        return Implementation(f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})")
+        return f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Sets weights and optimizer slots, and the update counter."""

@@ -1,52 +1,63 @@
-"""The engines that can run here."""
+"""The engines that can run here, and the reasons why the others cannot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from multilstm.engines.registry import ENGINES, engine_row
+from multilstm.engines.registry import ENGINES, JUDGE, engine_row
 from multilstm.errors import EngineUnavailableError, UsageError, WorkerError, choice
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.workers import WorkerPool
 
 
-def available(
-    engines: Sequence[str] | None, device: str = "cpu"
-) -> tuple[tuple[str, ...], dict[str, str], dict[str, dict[str, Any]]]:
-    """The engines to judge, those left out with the reason, and what those on a GPU say of themselves.
+class Availability(NamedTuple):
+    """The engines that can run on a device.
 
-    Whether an engine finds a GPU, only its own process can tell: for `gpu` each is started once. One that breaks there
-    is not left out.
+    Attributes:
+        engines: their names.
+        skipped: the reason for every engine that cannot run, by name.
+        facts: on a GPU, the versions, devices and switches of every engine, by name.
+        named: whether the user named the engines.
+    """
+
+    engines: tuple[str, ...]
+    skipped: Mapping[str, str]
+    facts: Mapping[str, Mapping[str, Any]]
+    named: bool = False
+
+
+def available(engines: Sequence[str] | None, device: str = "cpu") -> Availability:
+    """Find the engines that can run on a device.
+
+    Only an engine's own process can find a GPU. For `gpu` each engine is therefore started once. An engine that breaks
+    while it looks for the GPU is kept: its jobs then fail in the report.
 
     Args:
-        engines: names asked for; None or empty: all that can run here.
+        engines: the names of engines, each counted once; None or empty: all that can run here, without the judge.
         device: `cpu` or `gpu`.
-
-    Returns:
-        Names; reasons by name; and for `gpu` versions, devices and switches by name.
 
     Raises:
         UsageError: for an unknown name or device.
-        EngineUnavailableError: where one that was asked for by name is not installed, or finds no GPU.
-        WorkerError: where one that was asked for by name cannot start.
+        EngineUnavailableError: if an engine that was named is not installed, or finds no GPU.
+        WorkerError: if an engine that was named cannot start.
     """
     if device not in DEVICES:
         raise UsageError(choice("device", device, DEVICES))
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
     names, skipped, facts = [], {}, {}
     with WorkerPool() as pool:
-        for row in rows if engines else [row for row in rows if row.name != "reference"]:
+        for row in rows if engines else [row for row in rows if row.name != JUDGE]:
             try:
                 row.require()
-                if device == "gpu" and row.name != "reference":
+                if device == "gpu" and row.name != JUDGE:
                     facts[row.name] = pool.facts(row.name, device)
                 names.append(row.name)
             except (EngineUnavailableError, WorkerError) as error:
                 if engines:
                     raise
-                if isinstance(error, WorkerError):  # it broke: each of its jobs will say so, in the report
+                if isinstance(error, WorkerError):
                     names.append(row.name)
                 else:
                     skipped[row.name] = str(error)
-    return tuple(names), skipped, facts
+    return Availability(tuple(names), skipped, facts, bool(engines))

@@ -1,4 +1,4 @@
-"""What a result depends on besides the code: machine, versions, options."""
+"""The environment of a run: machine, versions, options."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import engine_row
+from multilstm.execution.options import Options
 from multilstm.frameworks.machine import cores, processor
 from multilstm.frameworks.process_environment import for_process
 from multilstm.version import __version__
-
-if TYPE_CHECKING:
-    from multilstm.execution.options import Options
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "numpy", "safetensors")
 
@@ -23,35 +21,46 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "
 def environment(
     options: Options | None = None, engines: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """The environment as JSON data; no host name, no user, no path.
+    """Return the environment as JSON data, without host name, user or path.
 
     Args:
-        options: of a suite.
-        engines: what engines say of themselves on a GPU: versions, devices, switches.
+        options: the options of a run.
+        engines: on a GPU, the versions, devices and switches of every engine, by name.
     """
     device = "cpu" if options is None else options.device
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "multilstm": __version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": cores(),
         "versions": versions(),
-        "xla_flags": for_process(device, ENGINES["jax-scan"].on(device), os.environ).get("XLA_FLAGS", ""),
+        "xla_flags": switches("jax-scan", device)["XLA_FLAGS"],
     }
     if options is not None:
-        found["options"] = dataclasses.asdict(options)
+        facts["options"] = dataclasses.asdict(options)
     if engines:
-        found["engines"] = engines
-    return found
+        facts["engines"] = engines
+    return facts
+
+
+def switches(engine: str, device: str) -> dict[str, str]:
+    """Return the variables that change the answers of an engine's process, as `{"XLA_FLAGS": flags}`."""
+    process = for_process(device, engine_row(engine).on(device), os.environ)
+    return {"XLA_FLAGS": process.get("XLA_FLAGS", "")}
+
+
+def users_switches() -> dict[str, str]:
+    """Return the same variables as the user's own programs have them."""
+    return {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of the packages that compute."""
-    found = {}
+    """Return the installed versions of the packages that compute, by name."""
+    installed = {}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            installed[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from multilstm.compare.tolerances import QUANTITIES
+from multilstm.compare.quantity import KINDS
 from multilstm.errors import UsageError, choice
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.job import LAYERS
@@ -37,8 +37,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for quantity in self.quantities:
-            if quantity not in QUANTITIES:
-                raise UsageError(choice("quantity", quantity, QUANTITIES))
+            if quantity not in KINDS:
+                raise UsageError(choice("quantity", quantity, KINDS))
         if not self.dtypes:
             raise UsageError(f"no dtype is given; expected some of {', '.join(DTYPES)}")
         for dtype in self.dtypes:
@@ -55,6 +55,6 @@ class Options:
         if not 0 < self.timeout_s < math.inf:
             raise UsageError(f"the timeout must be a positive number of seconds, got {self.timeout_s}")
 
-    def wants(self, quantity: str) -> bool:
-        """Whether a quantity `kind:where` is to be compared."""
-        return not self.quantities or quantity.split(":")[0] in self.quantities
+    def wants(self, kind: str) -> bool:
+        """Whether a kind of quantity is to be compared."""
+        return not self.quantities or kind in self.quantities

@@ -6,12 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from multilstm.cases.case import Case
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import UnsupportedError, WorkerError
-from multilstm.execution.execute import weights_of
-from multilstm.execution.options import Options
+from multilstm.execution.execution import Execution
 from multilstm.explain.finding import Finding
 from multilstm.explain.gate import first_gate, gates_of
 from multilstm.explain.hypotheses import STATES_EXCHANGED, suppose
@@ -21,7 +19,6 @@ from multilstm.explain.timestep import Lone
 from multilstm.jobs.job import Batch, Job
 from multilstm.spec import LSTM, Bidirectional, InputLayer, Ref
 from multilstm.spec.subgraph import pruned
-from multilstm.workers import WorkerPool
 
 # Half a unit in the last place, relative; of mixed precision, what it computes in.
 ULP = {"float32": 2.0**-24, "float64": 2.0**-53, "mixed_bfloat16": 2.0**-9, "mixed_float16": 2.0**-12}
@@ -30,27 +27,23 @@ COARSER = {"float64": ULP["float32"], "float32": ULP["mixed_bfloat16"]}  # what 
 AS_FAR = 4.0
 
 
-def explain(pool: WorkerPool, engine: str, case: Case, dtype: str, options: Options) -> Finding:
+def explain(execution: Execution) -> Finding:
     """Why the forward pass of a case diverges on an engine, and where first.
 
     Args:
-        pool: where the engine runs.
-        engine: its name.
-        case: the case.
-        dtype: in which it diverges.
-        options: how it was compared.
+        execution: the case on the engine, in the dtype in which it diverges.
     """
     try:
-        return _explain(pool, engine, case, dtype, options)
+        return _explain(execution)
     except UnsupportedError as error:
-        return Finding("unsupported", dtype, notes=(str(error),))
+        return Finding("unsupported", execution.dtype, notes=(str(error),))
     except WorkerError as error:
-        return Finding("crash", dtype, notes=(f"while it was traced: {error}",))
+        return Finding("crash", execution.dtype, notes=(f"while it was traced: {error}",))
 
 
-def explain_error(pool: WorkerPool, engine: str, case: Case, dtype: str, options: Options) -> Finding:
+def explain_error(execution: Execution) -> Finding:
     """Which layer of a case an engine cannot execute: the first that raises, with what stands below it."""
-    sides = Sides(pool, engine, dtype, options)
+    sides, case, dtype = Sides(execution), execution.case, execution.dtype
     for index, call in enumerate(case.spec.calls):
         layer = case.spec.layer(call.layer)
         part = pruned(case.spec, case.spec.calls, tuple(Ref(index, number) for number in range(layer.output_count)))
@@ -68,7 +61,7 @@ def explain_error(pool: WorkerPool, engine: str, case: Case, dtype: str, options
             )
             for step in case.forward_steps()
         ]
-        weights = {name: array for name, array in weights_of(case).items() if name in part.weight_shapes}
+        weights = {name: array for name, array in case.initial_weights.items() if name in part.weight_shapes}
         try:
             sides.forward(part, weights, steps)
         except UnsupportedError as error:
@@ -78,40 +71,40 @@ def explain_error(pool: WorkerPool, engine: str, case: Case, dtype: str, options
     return Finding("crash", dtype, notes=("every layer runs, with what stands below it, as the output of a model",))
 
 
-def cause(pool: WorkerPool, engine: str, case: Case, dtype: str, options: Options) -> str:
+def cause(execution: Execution) -> str:
     """The cause alone, as in `Finding`, in that dtype alone; `""` where the forward pass agrees."""
-    sides = Sides(pool, engine, dtype, options)
-    found = trace(sides, case)
+    sides = Sides(execution)
+    found = trace(sides)
     parting = found.parting(sides)
-    return "" if parting is None else _cause(case, found, parting, dtype)
+    return "" if parting is None else _cause(found, parting, execution.dtype)
 
 
-def _explain(pool: WorkerPool, engine: str, case: Case, dtype: str, options: Options) -> Finding:
-    sides = Sides(pool, engine, dtype, options)
-    found = trace(sides, case)
+def _explain(execution: Execution) -> Finding:
+    sides, dtype = Sides(execution), execution.dtype
+    found = trace(sides)
     parting = found.parting(sides)
     if parting is None:
         return Finding("semantics", dtype, notes=("with the outputs of all layers as outputs, the model agrees",))
     cause = None
     if dtype != "float64":
-        exact = Sides(pool, engine, "float64", options)
-        traced = trace(exact, case)
+        exact = Sides(dataclasses.replace(execution, dtype="float64"))
+        traced = trace(exact)
         apart = traced.parting(exact)
-        if apart is None:  # it goes with the dtype
-            cause = "rounding" if _within_rounding(case, found, parting, ULP[dtype]) else "precision"
+        if apart is None:  # the divergence goes with the dtype
+            cause = "rounding" if _within_rounding(found, parting, ULP[dtype]) else "precision"
         else:
             sides, found, parting = exact, traced, apart
-    return _locate(sides, found, parting, cause or _cause(case, found, parting, sides.dtype))
+    return _locate(sides, found, parting, cause or _cause(found, parting, sides.dtype))
 
 
-def _cause(case: Case, found: Trace, parting: Parting, dtype: str) -> str:
-    if _within_rounding(case, found, parting, ULP[dtype]):
+def _cause(found: Trace, parting: Parting, dtype: str) -> str:
+    if _within_rounding(found, parting, ULP[dtype]):
         return "rounding"
-    coarser = dtype in COARSER and _within_rounding(case, found, parting, COARSER[dtype])
+    coarser = dtype in COARSER and _within_rounding(found, parting, COARSER[dtype])
     return "precision" if coarser else "semantics"
 
 
-def _within_rounding(case: Case, found: Trace, parting: Parting, unit: float) -> bool:
+def _within_rounding(found: Trace, parting: Parting, unit: float) -> bool:
     """Whether perturbing every weight by so much, relatively, moves the reference about as far.
 
     The inputs stay as they are: a Masking compares them.
@@ -120,12 +113,14 @@ def _within_rounding(case: Case, found: Trace, parting: Parting, unit: float) ->
         return False
     distance = float(np.abs(parting.actual - parting.desired).max())
     moved = unit * float(np.abs(parting.desired).max())
+    case = found.case
     spec = dataclasses.replace(case.spec, outputs=found.refs, sequential=False)
     steps = tuple(case.forward_steps())
     for seed in range(3):
         rng = np.random.default_rng(seed)
         weights = {
-            name: array * (1 + unit * rng.choice([-1.0, 1.0], array.shape)) for name, array in weights_of(case).items()
+            name: array * (1 + unit * rng.choice([-1.0, 1.0], array.shape))
+            for name, array in case.initial_weights.items()
         }
         answers = Executor(ReferenceEngine()).execute(Job(spec, weights, steps, "float64")).answers
         other = dataclasses.replace(found, answers=found.answers._replace(actual=answers))
@@ -148,7 +143,7 @@ def _locate(sides: Sides, found: Trace, parting: Parting, cause: str) -> Finding
         return _by_place(sides, place, parting)
     inputs, mask, starts = found.reaches(parting.batch, parting.call)
     lstms = {"": layer} if isinstance(layer, LSTM) else layer.directions
-    weights = weights_of(found.case)
+    weights = found.case.initial_weights
     fixed = spec.tensor_shapes[called.inputs[0]][1] is not None
     for (direction, lstm), start in zip(lstms.items(), starts, strict=True):
         prefix = f"{called.layer}/{direction}/" if direction else f"{called.layer}/"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.compare import Tolerance
+from multilstm.compare import Quantity, Tolerance
 from multilstm.explain.gate import GATES
 from multilstm.spec import LSTM, Graph
 from multilstm.spec.arrays import Array
 
 
-def first_block(spec: Graph, quantity: str, actual: Array, desired: Array, row: Tolerance) -> str:
+def first_block(spec: Graph, quantity: Quantity, actual: Array, desired: Array, row: Tolerance) -> str:
     """The gates whose block of an LSTM's gradient is wrong, in words; empty for what is no gradient of an LSTM.
 
     Args:
@@ -20,8 +20,8 @@ def first_block(spec: Graph, quantity: str, actual: Array, desired: Array, row: 
         desired: of the reference, of the same shape.
         row: the tolerance.
     """
-    kind, _, name = quantity.partition(":")
-    if kind != "gradient" or name not in spec.weight_shapes or actual.shape != desired.shape:
+    name = quantity.where
+    if quantity.kind != "gradient" or name not in spec.weight_shapes or actual.shape != desired.shape:
         return ""
     if not isinstance(spec.owner(name)[0], LSTM):
         return ""

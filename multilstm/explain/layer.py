@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from multilstm.cases.case import Case
-from multilstm.execution.execute import weights_of
 from multilstm.explain.side_by_side import Answers, Sides
 from multilstm.jobs.job import Batch
 from multilstm.spec import Graph, InputLayer, Ref
@@ -92,8 +91,9 @@ class Trace:
         return tensors[called.inputs[0]], masks[called.inputs[0]], tuple(states)
 
 
-def trace(sides: Sides, case: Case) -> Trace:
+def trace(sides: Sides) -> Trace:
     """Runs the forward part of a case with every tensor of the model as an output."""
+    case = sides.case
     refs = tuple(
         Ref(index, number)
         for index, call in enumerate(case.spec.calls)
@@ -102,4 +102,4 @@ def trace(sides: Sides, case: Case) -> Trace:
     )
     spec = dataclasses.replace(case.spec, outputs=refs, sequential=False)
     steps = list(case.forward_steps())
-    return Trace(case, tuple(s.batch for s in steps), refs, sides.forward(spec, weights_of(case), steps))
+    return Trace(case, tuple(s.batch for s in steps), refs, sides.forward(spec, case.initial_weights, steps))

@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.cases.case import KEPT
+from multilstm.cases.case import KEPT, Case
 from multilstm.compare import tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.execution.options import Options
+from multilstm.execution.execution import Execution
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.jobs.job import Answer, Batch, Job, Step
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State
-from multilstm.workers import WorkerPool
 
 
 class Answers(NamedTuple):
@@ -32,12 +31,19 @@ class Answers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
-    """One engine beside the reference, in one dtype."""
+    """One engine next to the reference, on one case in one dtype."""
 
-    pool: WorkerPool
-    engine: str
-    dtype: str
-    options: Options
+    execution: Execution
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the engine's computation."""
+        return self.execution.dtype
+
+    @property
+    def case(self) -> Case:
+        """The case that diverges."""
+        return self.execution.case
 
     def forward(
         self,
@@ -63,12 +69,12 @@ class Sides:
             {name: rounded(array, self.dtype) for name, array in weights.items()},
             tuple(rounded_step(step, self.dtype) for step in steps),
             dtype=self.dtype,
-            layers=self.options.layers,
-            device=self.options.device,
+            layers=self.execution.options.layers,
+            device=self.execution.options.device,
             carried={name: self.rounded(state) for name, state in (carried or {}).items()},
         )
         desired = Executor(ReferenceEngine()).execute(dataclasses.replace(job, dtype="float64", device="cpu"))
-        return Answers(self.pool.execute(self.engine, job).answers, desired.answers)
+        return Answers(self.execution.pool.execute(self.execution.engine, job).answers, desired.answers)
 
     def once(self, spec: Graph, weights: Mapping[str, Array], batch: Batch) -> tuple[Answer, Answer]:
         """One step, actual and desired."""
@@ -87,7 +93,8 @@ class Sides:
             desired: of the reference, of the same shape.
             times: how many times its row a value may be away.
         """
-        row = tolerance(self.dtype, self.options.device, "hidden", self.options.atol, self.options.rtol)
+        options = self.execution.options
+        row = tolerance(self.dtype, options.device, "hidden", options.atol, options.rtol)
         with np.errstate(invalid="ignore"):
             inside: Array = np.abs(actual - desired) <= times * (row.atol + row.rtol * np.abs(desired))
         return ~inside

@@ -17,19 +17,20 @@ from typing import Any
 
 from multilstm.cases.case import Case
 from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
-from multilstm.compare.tolerances import GRADIENTS
+from multilstm.compare.quantity import GRADIENTS
+from multilstm.engines.registry import JUDGE
 from multilstm.errors import InputError, UnsupportedError, WorkerError
-from multilstm.execution.execute import execute
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
-from multilstm.execution.quantities import collect
+from multilstm.execution.part import Part
 from multilstm.explain import CAUSES, cause, explain
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Shown, script
 from multilstm.fuzz.shrink import shrink
-from multilstm.report.data import Cell, Report, json_text
+from multilstm.report.data import Cell, json_text
 from multilstm.report.files import write_text
 from multilstm.spec import Layer
-from multilstm.suite.compare_cases import run_suite, suite_pool
+from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.workers import WorkerPool
 
 SIZES = ("name", "units", "n", "input_dim", "output_dim", "shape", "batch_size", "dtype", "mask_value", "rate", "seed")
@@ -43,7 +44,7 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Failing:
-    """A case that fails on an engine: in which dtype, which part (`forward` or `gradient`), and how (see `how`).
+    """A case that fails on an engine: in which dtype, which part (forward or gradient), and how (see `how`).
 
     `message` is what was said of the first quantity that failed.
     """
@@ -52,7 +53,7 @@ class Failing:
     sample: Sample
     engine: str
     dtype: str
-    part: str
+    part: Part
     how: str
     message: str
 
@@ -140,7 +141,7 @@ def run_campaign(
     """
     end = time.monotonic() + seconds
     every = Options(tuple(engines), layers=campaign.layers, device=device, timeout_s=TIMEOUT_S)
-    with suite_pool(every) as pool:
+    with worker_pool(every) as pool:
         begun = False
         while not begun or time.monotonic() < end:
             begun = True
@@ -152,7 +153,7 @@ def _round(campaign: Campaign, folder: str, options: Options, pool: WorkerPool, 
     start = time.monotonic()
     drawn = draw(1_000_003 * campaign.seed + campaign.rounds, ROUND)
     samples = {f"round{campaign.rounds}-{index}": sample for index, sample in enumerate(drawn)}
-    cells = run_suite([sample.case(name) for name, sample in samples.items()], options, pool=pool)
+    cells = compare_cases([sample.case(name) for name, sample in samples.items()], options, pool=pool).cells
     failing = 0
     for one in _failing(pool, samples, cells, options):
         failing += 1
@@ -212,36 +213,34 @@ def check(sample: Sample, engine: str, dtype: str, layers: str) -> None:
         ParityError: saying what differs, where and why.
     """
     options = Options((engine,), (dtype,), layers, timeout_s=TIMEOUT_S)
-    Report(run_suite((sample.case("drawn"),), options), {}).check()
+    compare_cases((sample.case("drawn"),), options).check()
 
 
-def how(pool: WorkerPool, engine: str, sample: Sample, dtype: str, part: str, options: Options) -> str:
-    """How a part of a sample fails: the cause, the kind of gradient, or what was raised; empty where it does not."""
+def how(execution: Execution, sample: Sample, part: Part) -> str:
+    """Return how a part of a sample fails: the cause, the kind of gradient, or the exception; empty if it does not."""
     try:
-        if part == "forward":
-            return cause(pool, engine, sample.case("drawn"), dtype, options)
-        wrong = _wrong_gradients(pool, engine, sample, dtype, options)
-        return wrong[0].quantity.split(":")[0] if wrong else ""
+        if part is Part.FORWARD:
+            return cause(execution)
+        wrong = _wrong_gradients(execution, sample)
+        return wrong[0].quantity.kind if wrong else ""
     except UnsupportedError:
         return ""
     except WorkerError as error:
-        return error.exception if error.kind == "exception" else error.kind
+        return error.kind if error.kind != "exception" else str(error).split(": ")[1]
 
 
-def _wrong_gradients(pool: WorkerPool, engine: str, sample: Sample, dtype: str, options: Options) -> list[Comparison]:
-    """The gradients that diverge: of weights, inputs and given states."""
+def _wrong_gradients(execution: Execution, sample: Sample) -> list[Comparison]:
+    """Return the gradients that diverge: of weights, inputs and given states."""
     if sample.loss is None:
         return []
-    case = sample.case("drawn")
-    actual, desired = (
-        collect("gradient", case, execute(pool, name, case, "gradient", dtype, options))
-        for name in (engine, "reference")
-    )
-    judged = (
-        compare(quantity, actual[quantity][0], arrays[0], tolerance(dtype, options.device, quantity))
+    actual = execution.quantities(Part.GRADIENT)
+    desired = dataclasses.replace(execution, engine=JUDGE).quantities(Part.GRADIENT)
+    dtype, device = execution.dtype, execution.options.device
+    comparisons = (
+        compare(quantity, actual[quantity][0], arrays[0], tolerance(dtype, device, quantity.kind))
         for quantity, arrays in desired.items()
     )
-    return [one for one in judged if one.verdict not in AGREES]
+    return [comparison for comparison in comparisons if comparison.verdict not in AGREES]
 
 
 def traits(sample: Sample) -> set[str]:
@@ -276,31 +275,35 @@ def _failing(
         if cell.verdict in FAILS:
             found.setdefault((cell.case, cell.engine), []).append(cell)
     for (case, engine), wrong in found.items():
-        part = "gradient" if all(cell.kind in GRADIENTS for cell in wrong) else "forward"
+        part = Part.GRADIENT if all(cell.kind in GRADIENTS for cell in wrong) else Part.FORWARD
         dtype = "float64" if any(cell.dtype == "float64" for cell in wrong) else wrong[0].dtype
-        reason = how(pool, engine, samples[case], dtype, part, options)
+        execution = Execution(pool, engine, samples[case].case("drawn"), dtype, options)
+        reason = how(execution, samples[case], part)
         yield Failing(case, samples[case], engine, dtype, part, reason, wrong[0].comparison.message)
 
 
 def _shrink(pool: WorkerPool, one: Failing, options: Options, campaign: Campaign, folder: str) -> dict[str, Any]:
     """Shrinks a failure and writes what is left; returns the new finding."""
 
+    def execution(sample: Sample) -> Execution:
+        return Execution(pool, one.engine, sample.case("drawn"), one.dtype, options)
+
     def fails(sample: Sample) -> bool:
-        return how(pool, one.engine, sample, one.dtype, one.part, options) == one.how
+        return how(execution(sample), sample, one.part) == one.how
 
     sample = shrink(one.sample, fails, SHRINK_S) if one.how else one.sample
     name = f"{one.engine}-{len(campaign.findings) + 1}"
     title = one.message if one.how else "it agrees where it is traced"
-    if one.part == "forward" and one.how in CAUSES:
-        title = str(explain(pool, one.engine, sample.case(name), one.dtype, options))
+    if one.part is Part.FORWARD and one.how in CAUSES:
+        title = str(explain(execution(sample)))
     elif one.how in GRADIENTS:
-        title = _wrong_gradients(pool, one.engine, sample, one.dtype, options)[0].message
+        title = _wrong_gradients(execution(sample), sample)[0].message
     path = pathlib.Path(folder)
     text = script(Shown(sample, one.engine, one.dtype, options.layers, title, one.how))
     write_text(str(path / f"{name}.py"), text.rstrip("\n"))
     write_text(str(path / f"{name}.json"), sample.to_json())
     campaign.findings[name] = {
-        "engine": one.engine, "dtype": one.dtype, "part": one.part, "how": one.how, "title": title,
+        "engine": one.engine, "dtype": one.dtype, "part": str(one.part), "how": one.how, "title": title,
         "traits": sorted(traits(sample)), "samples": 0,
     }  # fmt: skip
     return campaign.findings[name]

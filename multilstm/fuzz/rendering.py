@@ -5,7 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 
 from multilstm.fuzz.campaign import Campaign
-from multilstm.report.terminal import counted, shown
+from multilstm.report.data import counted
+from multilstm.report.terminal import shown
 
 
 def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:

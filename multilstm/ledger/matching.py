@@ -1,14 +1,14 @@
-"""What the ledger of known divergences says of a run: which cells it explains, and which rows a model touches."""
+"""Matches a run with the ledger: the cells that a row explains, and the rows that a model meets."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
-from multilstm.compare import FAILS
-from multilstm.execution.environment import versions
+from multilstm.compare import FAILS, KnownRow
+from multilstm.execution.environment import switches, users_switches, versions
 from multilstm.execution.options import Options
 from multilstm.ledger.facts import certain_facts, possible_facts, where
 from multilstm.ledger.rows import SEVERITIES, Divergence, ledger
@@ -17,66 +17,78 @@ from multilstm.report.data import Cell
 
 @dataclasses.dataclass(frozen=True)
 class Touch:
-    """A row of the ledger that a model touches.
+    """A row of the ledger that a model meets with plain Keras layers.
 
     Attributes:
         row: the row.
         engines: the engines of the run that show it.
-        layers: the layers at which its condition holds, or may hold; empty where it does at every layer.
+        layers: the layers at which the row's condition holds, or may hold; empty if it holds at every layer.
+        certain: whether the condition holds in this run, rather than in a training that the user may do.
     """
 
     row: Divergence
     engines: tuple[str, ...]
     layers: tuple[str, ...]
+    certain: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON data."""
-        row = self.row
+        """Return the row and its place as JSON data."""
         keys = ("id", "title", "severity", "consequence", "advice", "mended_by", "link")
-        return {**{key: getattr(row, key) for key in keys}, "engines": self.engines, "layers": self.layers}
+        row = {key: getattr(self.row, key) for key in keys}
+        return {**row, "engines": self.engines, "layers": self.layers, "certain": self.certain}
 
 
-def judge(case: Case, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells of one part, `known` where plain layers fail as a row of the ledger says whose condition is met."""
+def mark_known(case: Case, cells: Sequence[Cell]) -> list[Cell]:
+    """Give the verdict `known` to the failing cells of plain layers that a row of the ledger explains.
+
+    Args:
+        case: the case.
+        cells: the cells of one part of the case, on one engine in one dtype.
+    """
     if not any(_fails(cell) for cell in cells):
         return list(cells)
-    installed, facts = versions(), certain_facts(case, cells[0].dtype)
-    met = [row for row in ledger() if where(row.when, facts)]
-    return [_judged(cell, met, installed) if _fails(cell) else cell for cell in cells]
+    first = cells[0]
+    facts, installed, flags = certain_facts(case, first.dtype), versions(), switches(first.engine, first.device)
+    rows = [
+        row
+        for row in ledger()
+        if where(row.when, facts)
+        and first.device == (row.device or "cpu")  # a row that was seen on CPUs alone explains nothing on a GPU
+        and row.affects(first.engine, first.device, installed, flags)
+    ]
+    return [_matched(cell, rows) if _fails(cell) else cell for cell in cells]
 
 
 def _fails(cell: Cell) -> bool:
     return cell.layers == "plain" and cell.verdict in FAILS
 
 
-def _judged(cell: Cell, met: Sequence[Divergence], installed: Mapping[str, str]) -> Cell:
-    found = cell.comparison
-    rows = [
-        row
-        for row in met
-        if cell.device == (row.device or "cpu")  # what was seen on CPUs alone explains nothing on a GPU
-        and row.affects(cell.engine, cell.device, installed, {})
-        and row.explains(cell.kind, cell.verdict, found.max_abs, found.message)
-    ]
-    if not rows:
+def _matched(cell: Cell, rows: Sequence[Divergence]) -> Cell:
+    comparison = cell.comparison
+    known = tuple(
+        KnownRow(row.id, row.title)
+        for row in rows
+        if row.explains(cell.kind, comparison.verdict, comparison.max_abs, comparison.message)
+    )
+    if not known:
         return cell
-    said = "; ".join(f"{row.id}: {row.title}" for row in rows)
-    message = f"{said} ({found.message})" if found.message else said
-    return dataclasses.replace(cell, comparison=dataclasses.replace(found, verdict="known", message=message))
+    return dataclasses.replace(cell, comparison=dataclasses.replace(comparison, verdict="known", known=known))
 
 
 def touches(case: Case, options: Options) -> tuple[Touch, ...]:
-    """The rows that a user of the case's model meets with plain Keras layers, the severest first.
+    """Return the rows that a user of the case's model meets with plain Keras layers, the most severe first.
 
-    Rows that multilstm's own engines hide, such as those of float64, are among them: a user's program shows them.
+    They include rows that this package's own engines hide, such as those of float64: a user's program shows them.
     """
-    installed = versions()
+    installed, flags = versions(), users_switches()
     facts = [possible_facts(case, dtype) for dtype in options.dtypes]
+    certain = [certain_facts(case, dtype) for dtype in options.dtypes]
     found = []
     for row in ledger():
-        engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, {}))
-        layers = dict.fromkeys(name for one in facts for name in where(row.when, one))
+        engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, flags))
+        layers = dict.fromkeys(name for dtype_facts in facts for name in where(row.when, dtype_facts))
         if engines and layers:
             everywhere = layers.keys() == facts[0].keys()
-            found.append(Touch(row, engines, () if everywhere else tuple(layers)))
+            acts = any(where(row.when, dtype_facts) for dtype_facts in certain)
+            found.append(Touch(row, engines, () if everywhere else tuple(layers), acts))
     return tuple(sorted(found, key=lambda touch: SEVERITIES.index(touch.row.severity)))

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.compare.tolerances import QUANTITIES
+from multilstm.compare.quantity import KINDS
 from multilstm.engines.registry import ENGINES
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.ledger.facts import FACTS
@@ -78,7 +78,7 @@ class Divergence:
             ("when", self.when, FACTS),
             ("severity", (self.severity,), SEVERITIES),
             ("effect", (self.effect,), EFFECTS),
-            ("quantities", self.quantities, QUANTITIES),
+            ("quantities", self.quantities, KINDS),
             ("device", (self.device,) if self.device is not None else (), DEVICES),
         )
         for key, given, allowed in known:

@@ -1,4 +1,4 @@
-"""The report as data: every quantity judged, the environment, and what was skipped; written whole or not at all."""
+"""The report as data: every judged quantity, the environment, and the engines that were skipped."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Rounding
-from multilstm.errors import ParityError
-from multilstm.jobs.implementation import Implementation
+from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
+from multilstm.errors import EngineUnavailableError, ParityError
 
-SCHEMA = 1
+SCHEMA = 2
+FAILURES_IN_ERROR = 20
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One quantity of one case on one engine, judged.
+    """One judged quantity of one case on one engine.
 
     Attributes:
         case: the case's name.
         engine: the engine's name.
         device: `cpu` or `gpu`.
-        dtype: of the computation.
+        dtype: the dtype of the computation.
         layers: `plain` or `portable`.
-        seconds: what the job that gave it took in the engine; jobs give several quantities.
-        implementation: the kernel that computed the LSTMs; empty where nothing ran.
+        seconds: the time of the job inside the engine; the quantities of one job share it.
+        implementation: the kernel that computed the LSTMs.
         comparison: the verdict, with its distances.
     """
 
@@ -37,7 +37,7 @@ class Cell:
     dtype: str
     layers: str
     seconds: float
-    implementation: Implementation
+    implementation: str
     comparison: Comparison
 
     @property
@@ -46,28 +46,42 @@ class Cell:
         return self.comparison.verdict
 
     @property
+    def quantity(self) -> Quantity:
+        """The quantity."""
+        return self.comparison.quantity
+
+    @property
     def kind(self) -> str:
         """The kind of quantity: `hidden` of `hidden:lstm`."""
-        return self.comparison.quantity.split(":")[0]
+        return self.comparison.quantity.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as JSON data."""
-        made = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        made["implementation"] = str(self.implementation)
-        return {**made.pop("comparison").__dict__, **made} | {"rounding": dataclasses.asdict(self.comparison.rounding)}
+        """Return the cell as JSON data; the comparison's fields stand next to the cell's."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        comparison = fields.pop("comparison")
+        return {
+            **comparison.__dict__,
+            **fields,
+            "quantity": str(comparison.quantity),
+            "rounding": dataclasses.asdict(comparison.rounding),
+            "known": [row._asdict() for row in comparison.known],
+        }
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """All cells of a run.
+    """All cells of a run. `print(report)` shows it as the command line does.
 
     Attributes:
         cells: the judged quantities.
         environment: machine, versions, precision, options of the run.
-        skipped: engines that could not run here, with the reason.
-        shortened: cases that were shortened, with how.
+        skipped: the reason for every engine that could not run here, by name.
+        shortened: how each shortened case was shortened, by the case's name.
         seconds: wall-clock seconds of the whole run.
-        touches: the rows of the ledger that a user's model touches in plain Keras, as JSON data.
+        touches: the rows of the ledger that a user's model meets in plain Keras, as JSON data.
+        named: the engines that the user named.
+        without_lstm: the cases whose model contains no LSTM.
+        judge: the answers with which the engines are compared, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -76,10 +90,23 @@ class Report:
     shortened: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     touches: tuple[Mapping[str, Any], ...] = ()
+    named: tuple[str, ...] = ()
+    without_lstm: tuple[str, ...] = ()
+    judge: str = "the float64 reference"
+
+    def __str__(self) -> str:
+        from multilstm.report.terminal import to_text
+
+        return to_text(self)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that the cells judge, in their order."""
+        return tuple(dict.fromkeys(cell.engine for cell in self.cells))
 
     @property
     def counts(self) -> Counter[str]:
-        """How many cells have each verdict."""
+        """The number of cells with each verdict."""
         return Counter(cell.verdict for cell in self.cells)
 
     @property
@@ -93,37 +120,63 @@ class Report:
         return any(cell.verdict in AGREES for cell in self.cells) and not self.failures
 
     @property
+    def idle(self) -> tuple[str, ...]:
+        """The engines that executed no case."""
+        busy = {cell.engine for cell in self.cells if cell.verdict != "unsupported"}
+        return tuple(engine for engine in self.engines if engine not in busy)
+
+    @property
     def rounding(self) -> Rounding:
-        """Float32 bits over all forward quantities that were computed in float64."""
-        total = Rounding()
-        for cell in self.cells:
-            total = total + cell.comparison.rounding
-        return total
+        """The float32 bits over all forward quantities that were computed in float64."""
+        return sum((cell.comparison.rounding for cell in self.cells), Rounding())
+
+    @property
+    def sentence(self) -> str:
+        """The verdict on the whole run, in one to four sentences."""
+        return " ".join(_sentences(self))
+
+    def exit_code(self, strict: bool = False) -> int:
+        """Return the exit code of a command that ends with this report.
+
+        Args:
+            strict: whether known and unsupported cells and skipped engines count as failures.
+
+        Returns:
+            0 if everything that was compared agrees, 1 if something does not, 3 if nothing was compared or an engine
+            that the user named executed nothing.
+        """
+        if self.failures:
+            return ParityError.exit_code
+        if not any(cell.verdict != "unsupported" for cell in self.cells) or set(self.idle) & set(self.named):
+            return EngineUnavailableError.exit_code
+        weak = self.counts["known"] + self.counts["unsupported"] + len(self.skipped)
+        return ParityError.exit_code if not self.agrees or (strict and weak) else 0
 
     def check(self) -> None:
-        """Returns if everything that was compared agrees.
+        """Return if everything that was compared agrees.
 
         Raises:
-            ParityError: naming every engine, case, dtype and quantity that does not, with the worst place and both
-                values; or that nothing was compared.
+            ParityError: naming every engine, case, dtype and quantity that does not agree, with the worst place and
+                both values; or saying that nothing was compared.
         """
         if self.agrees:
             return
         if not self.failures:
-            skipped = "; ".join(f"{engine}: {reason}" for engine, reason in self.skipped.items()) or "no engine ran"
-            raise ParityError(f"nothing was compared ({skipped})")
+            raise ParityError(self.sentence)
         lines = [
             f"{cell.engine} {cell.case} {cell.dtype} {cell.layers}: {cell.comparison.message or cell.verdict}"
             + (f" ({cell.comparison.explanation})" if cell.comparison.explanation else "")
             for cell in self.failures
         ]
-        shown = lines[:20] + ([f"... and {len(lines) - 20} more"] if len(lines) > 20 else [])
+        more = len(lines) - FAILURES_IN_ERROR
+        shown = lines[:FAILURES_IN_ERROR] + ([f"... and {more} more"] if more > 0 else [])
         raise ParityError(f"{len(lines)} of {len(self.cells)} quantities do not agree:\n  " + "\n  ".join(shown))
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON data."""
+        """Return the report as JSON data."""
         return {
             "schema": SCHEMA,
+            "verdict": self.sentence,
             "environment": self.environment,
             "seconds": self.seconds,
             "skipped": self.skipped,
@@ -133,17 +186,62 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """The report as JSON text; infinite distances are written as null."""
+        """Return the report as JSON text; infinite distances are written as null."""
         return json_text(self.to_dict())
 
 
+def _sentences(report: Report) -> Iterator[str]:
+    """Yield the verdict, then what was left out of it."""
+    if not any(cell.verdict != "unsupported" for cell in report.cells):
+        reasons = [f"{engine}: {reason}" for engine, reason in report.skipped.items()]
+        unsupported = dict.fromkeys(f"{cell.engine}: {cell.comparison.message}" for cell in report.cells)
+        yield f"Nothing was compared ({'; '.join([*reasons, *unsupported]) or 'no engine ran'})."
+        return
+    agreeing = sum(report.counts[verdict] for verdict in AGREES)
+    known = [cell for cell in report.cells if cell.verdict == "known"]
+    if report.failures:
+        yield f"Different answers: {_by_engine(report.failures)}."
+        if agreeing:
+            yield f"{counted(agreeing, 'quantity', 'quantities')} {'agrees' if agreeing == 1 else 'agree'}."
+    elif not known:
+        engines = [engine for engine in report.engines if engine not in report.idle]
+        compared = counted(agreeing, "quantity", "quantities")
+        yield f"Same answers on {', '.join(engines)}: {compared}, compared with {report.judge}."
+    if known:
+        rows = dict.fromkeys(row.id for cell in known for row in cell.comparison.known)
+        start = "Known differences" if report.failures else "Same answers, except for known differences"
+        yield f"{start}: {_by_engine(known)}, by the ledger's {', '.join(rows)}."
+    idle = report.idle
+    if idle:
+        yield f"{', '.join(idle)} executed nothing."
+    partial = [cell for cell in report.cells if cell.verdict == "unsupported" and cell.engine not in idle]
+    if partial:
+        engines = list(dict.fromkeys(cell.engine for cell in partial))
+        cases = len({cell.case for cell in partial})
+        yield f"{counted(cases, 'case')} not executed by {', '.join(engines)}."
+    if report.without_lstm:
+        names = report.without_lstm
+        yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no LSTM."
+
+
+def _by_engine(cells: Iterable[Cell]) -> str:
+    """Return the number of cells of each engine in words: `keras-jax (8 quantities)`."""
+    counts = Counter(cell.engine for cell in cells)
+    return ", ".join(f"{engine} ({counted(count, 'quantity', 'quantities')})" for engine, count in counts.items())
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, such as `2,020 models`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def json_text(data: Mapping[str, Any]) -> str:
-    """JSON text of plain data; what is not finite is written as null."""
+    """Return JSON text of plain data; numbers that are not finite are written as null."""
     return json.dumps(_finite(dict(data)), indent=1, allow_nan=False)
 
 
 def weakest(cells: Iterable[Cell]) -> Cell:
-    """The cell with the weakest verdict, and among those the one furthest away."""
+    """Return the cell with the weakest verdict, and among these the one with the largest distance."""
     return max(cells, key=lambda cell: (VERDICTS.index(cell.verdict), cell.comparison.max_abs or 0.0))
 
 

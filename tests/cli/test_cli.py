@@ -140,9 +140,9 @@ def test_summary_of_a_function(run, tmp_path):
 def test_parity_of_a_model_agrees_and_writes_its_report(run, model, tmp_path):
     done = run("parity", model, "--engine", "jax-scan", "--json", "r.json")
     assert done.returncode == 0, done.stderr
-    assert "all agree" in done.stdout
+    assert done.stdout.startswith("Same answers on jax-scan: ")
     report = json.loads((tmp_path / "r.json").read_text())
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert {"case", "engine", "device", "dtype", "layers", "quantity", "verdict", "max_abs", "max_ulp", "tolerance",
             "seconds", "implementation", "message"} <= report["cells"][0].keys()  # fmt: skip
     assert {cell["dtype"] for cell in report["cells"]} == {"float32", "float64"}
@@ -152,7 +152,7 @@ def test_parity_of_a_model_agrees_and_writes_its_report(run, model, tmp_path):
 def test_json_alone_on_standard_output(run, model):
     done = run("parity", model, "--engine", "jax-scan", "--dtype", "float64", "--json", "-")
     assert json.loads(done.stdout)["cells"]
-    assert "all agree" in done.stderr
+    assert "Same answers on jax-scan: " in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -179,12 +179,22 @@ def test_what_diverges_exits_with_1_and_says_where(run, model):
 
 
 @needs_jax
+@pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
 @pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)], ids=["default", "strict"])
-def test_strict_counts_what_is_unsupported(run, strict, code):
-    needs = ["--engine", "jax-scan", "torch-lstm", "--case", "seed5-masked", "--quantity", "hidden"]
-    if ENGINES["torch-lstm"].missing:
-        pytest.skip("torch is not installed")
-    assert run("parity", *needs, "--dtype", "float32", *strict).returncode == code
+def test_strict_counts_unsupported_cases(run, strict, code):
+    cases = ["--case", "seed5-masked", "seed4-one-feature", "--quantity", "hidden", "--dtype", "float32"]
+    done = run("parity", "--engine", "jax-scan", "torch-lstm", *cases, *strict)
+    assert done.returncode == code, done.stdout
+    assert "1 case not executed by torch-lstm." in done.stdout
+
+
+@needs_jax
+@pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
+def test_a_named_engine_that_executes_nothing_ends_with_3(run):
+    cases = ["--case", "seed5-masked", "--quantity", "hidden", "--dtype", "float32"]
+    done = run("parity", "--engine", "jax-scan", "torch-lstm", *cases)
+    assert done.returncode == 3, done.stdout
+    assert "torch-lstm executed nothing." in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no signal to one process")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from multilstm.compare import TABLE, Tolerance, compare, tolerance
+from multilstm.compare import TABLE, Quantity, Tolerance, compare, tolerance
 from multilstm.compare.distances import max_abs, max_ulp, rounding
 from multilstm.compare.tolerances import FORWARD, GRADIENTS
 from multilstm.errors import UsageError
@@ -30,26 +30,26 @@ DESIRED = np.array([[0.1, -0.7, 0.33], [0.25, 0.9, -0.05]])
     ],
 )
 def test_verdict(actual, row, verdict):
-    assert compare("hidden:lstm", actual, DESIRED, row).verdict == verdict
+    assert compare(Quantity("hidden", "lstm"), actual, DESIRED, row).verdict == verdict
 
 
 def test_missing_reference_diverges():
-    assert compare("hidden:lstm", DESIRED, None, VALUE).verdict == "diverges"
+    assert compare(Quantity("hidden", "lstm"), DESIRED, None, VALUE).verdict == "diverges"
 
 
 def test_nothing_to_compare_diverges():
     empty = np.zeros((0, 3))
-    assert "nothing was compared" in compare("hidden:lstm", empty, empty, VALUE).message
+    assert "nothing was compared" in compare(Quantity("hidden", "lstm"), empty, empty, VALUE).message
 
 
 def test_reference_that_is_not_finite_diverges():
-    assert compare("hidden:lstm", DESIRED, DESIRED + np.inf, VALUE).verdict == "diverges"
+    assert compare(Quantity("hidden", "lstm"), DESIRED, DESIRED + np.inf, VALUE).verdict == "diverges"
 
 
 def test_message_names_place_and_both_values():
     actual = DESIRED.copy()
     actual[1, 2] = 0.5
-    message = compare("cell:lstm_1", actual, DESIRED, VALUE).message
+    message = compare(Quantity("cell", "lstm_1"), actual, DESIRED, VALUE).message
     assert message.startswith("cell:lstm_1: 1 of 6 values differ by more than 1e-12; worst at [1, 2]")
     assert "actual 0.5" in message
     assert "desired -0.05" in message
@@ -57,21 +57,21 @@ def test_message_names_place_and_both_values():
 
 def test_trained_weights_are_judged_by_the_largest_of_the_tensor():
     desired = np.array([1.0, 1e-6])
-    assert compare("weights:updates/lstm/bias", desired + [0, 5e-10], desired, TENSOR).verdict == "within"
-    assert compare("weights:updates/lstm/bias", desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
+    assert compare(Quantity("weights", "updates/lstm/bias"), desired + [0, 5e-10], desired, TENSOR).verdict == "within"
+    assert compare(Quantity("weights", "updates/lstm/bias"), desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
 
 
 def test_share_is_of_what_the_row_allows():
-    assert compare("hidden:lstm", DESIRED + 2.5e-13, DESIRED, VALUE).share == pytest.approx(0.25, rel=1e-3)
-    assert compare("weights:lstm/bias", np.array([4.0, 1e-9]), np.array([4.0, 0.0]), TENSOR).share == pytest.approx(
-        0.25
-    )
+    assert compare(Quantity("hidden", "lstm"), DESIRED + 2.5e-13, DESIRED, VALUE).share == pytest.approx(0.25, rel=1e-3)
+    assert compare(
+        Quantity("weights", "lstm/bias"), np.array([4.0, 1e-9]), np.array([4.0, 0.0]), TENSOR
+    ).share == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(("actual", "verdict"), [(12, "equal"), (13, "diverges")])
 def test_counts_are_equal_or_not(actual, verdict):
     row = tolerance("float32", "cpu", "parameter_count", atol=5.0)
-    assert compare("parameter_count", np.array(actual), np.array(12), row).verdict == verdict
+    assert compare(Quantity("parameter_count"), np.array(actual), np.array(12), row).verdict == verdict
 
 
 def test_a_row_for_every_quantity_is_unique():
@@ -92,16 +92,16 @@ def test_a_gpu_has_a_row_wherever_a_cpu_has_one():
 
 
 def test_own_tolerance_replaces_the_row():
-    row = tolerance("float32", "cpu", "hidden:lstm", rtol=0.5)
+    row = tolerance("float32", "cpu", "hidden", rtol=0.5)
     assert (row.atol, row.rtol, row.measure) == (0.0, 0.5, "value")
 
 
 def test_zero_is_a_tolerance():
-    assert tolerance("float32", "cpu", "hidden:lstm", atol=0.0).atol == 0.0
+    assert tolerance("float32", "cpu", "hidden", atol=0.0).atol == 0.0
 
 
 def test_quantity_without_a_row_is_refused():
-    with pytest.raises(UsageError, match="no tolerance for quantity 'colour'"):
+    with pytest.raises(UsageError, match="no tolerance for 'colour'"):
         tolerance("float32", "cpu", "colour")
 
 

@@ -116,9 +116,9 @@ def test_the_first_step_on_a_gpu_shows_the_algorithm_of_cudnn():
     twice = dataclasses.replace(job("gpu"), steps=(step, step))
     result = Executor(Pretends()).execute(twice)
     assert (len(result.answers), len(calls)) == (2, 2)
-    assert str(result.implementation) == "numpy float64, cuDNN's persistent kernels"
+    assert result.implementation == "numpy float64, cuDNN's persistent kernels"
     on_cpu = Executor(Pretends()).execute(dataclasses.replace(twice, device="cpu"))
-    assert str(on_cpu.implementation) == "numpy float64"
+    assert on_cpu.implementation == "numpy float64"
     for one, other in zip(result.answers, on_cpu.answers, strict=True):
         np.testing.assert_array_equal(one.outputs[0], other.outputs[0])
 
@@ -136,7 +136,7 @@ def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
 
 
 def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
-    names, skipped, facts = availability.available(None, "gpu")
+    names, skipped, facts, _ = availability.available(None, "gpu")
     assert names == ("jax-scan",)
     assert set(skipped) == set(ENGINES) - {"jax-scan", "reference"}
     assert skipped["keras-torch"] == "no GPU: none for keras-torch"
@@ -152,7 +152,7 @@ def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
             raise EngineUnavailableError(f"no GPU: none for {engine}")
 
     monkeypatch.setattr(availability, "WorkerPool", Pool)
-    names, skipped, facts = availability.available(None, "gpu")
+    names, skipped, facts, _ = availability.available(None, "gpu")
     assert (names, facts) == (("jax-scan",), {})
     assert "jax-scan" not in skipped
     with pytest.raises(WorkerError, match="SIGSEGV"):
@@ -165,7 +165,7 @@ def test_an_engine_that_is_asked_for_and_finds_no_gpu_is_an_error(unavailable):
 
 
 def test_the_reference_judges_on_the_cpu(unavailable):
-    assert availability.available(["reference"], "gpu") == (("reference",), {}, {})
+    assert availability.available(["reference"], "gpu") == (("reference",), {}, {}, True)
     report = parity(SPEC, INPUTS, engines=["reference"], device="gpu", dtypes=["float64"])
     report.check()
     with pytest.raises(EngineUnavailableError, match="the reference computes in NumPy, on the CPU alone"):
@@ -201,7 +201,7 @@ def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
     assert caught.value.code == 3
     shown = capsys.readouterr().out
     assert "skipped jax-scan: no GPU: none here" in shown
-    assert "nothing was compared" in shown
+    assert "Nothing was compared" in shown
 
 
 def test_a_process_is_told_of_its_device_before_it_starts():

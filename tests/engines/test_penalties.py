@@ -28,16 +28,16 @@ from multilstm import (
     UnitNorm,
 )
 from multilstm.cases.case import Case, Evaluate, Fit
-from multilstm.compare import AGREES, compare, tolerance
+from multilstm.compare import AGREES, Quantity, compare, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES
-from multilstm.execution.execute import execute
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
-from multilstm.execution.quantities import collect
+from multilstm.execution.part import Part
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec.penalties import KINDS
-from multilstm.suite.compare_cases import run_suite
+from multilstm.suite.compare_cases import compare_cases
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
 
@@ -132,7 +132,8 @@ class InProcess:
 
 
 def answers(engine, given, part):
-    return collect(part, given, execute(InProcess(engine), "jax-scan", given, part, "float64", FLOAT64))
+    quantities = Execution(InProcess(engine), "jax-scan", given, "float64", FLOAT64).quantities(Part(part))
+    return {str(quantity): arrays for quantity, arrays in quantities.items()}
 
 
 def diverging(actual, desired):
@@ -140,9 +141,10 @@ def diverging(actual, desired):
     assert desired
     found = set()
     for name in {**actual, **desired}:
-        row = tolerance("float64", "cpu", name)
+        quantity = Quantity.parse(name)
+        row = tolerance("float64", "cpu", quantity.kind)
         pairs = zip(actual.get(name, [None]), desired.get(name, [None]), strict=True)
-        if any(compare(name, *pair, row).verdict == "diverges" for pair in pairs):
+        if any(compare(quantity, *pair, row).verdict == "diverges" for pair in pairs):
             found.add(name)
     return found
 
@@ -156,10 +158,10 @@ def cells():
     found = {}
 
     def cells(engine, layers="portable", dtype="float64", quantities=()):
-        key = (engine, layers)
+        key = (engine, layers, dtype, quantities)
         if key not in found:
             options = Options((engine,), (dtype,), layers, quantities=quantities)
-            found[key] = run_suite(tuple(CASES.values()), options)
+            found[key] = compare_cases(tuple(CASES.values()), options).cells
         return found[key]
 
     return cells
@@ -171,9 +173,9 @@ def test_agrees(cells, engine, name):
     judged = [cell for cell in cells(engine) if cell.case == name]
     assert failing(judged) == set()
     spec = CASES[name].spec
-    gradients = [cell.comparison.quantity for cell in judged if cell.kind == "gradient"]
+    gradients = [str(cell.quantity) for cell in judged if cell.kind == "gradient"]
     assert sorted(gradients) == sorted(f"gradient:{weight}" for weight in spec.trainable_weights)
-    weights = [(cell.comparison.quantity.partition("/")[2], cell.verdict) for cell in judged if cell.kind == "weights"]
+    weights = [(cell.quantity.where.partition("/")[2], cell.verdict) for cell in judged if cell.kind == "weights"]
     assert {weight for weight, _ in weights} == (set() if ENGINES[engine].partial else set(spec.weight_shapes))
     frozen = {verdict for weight, verdict in weights if weight not in spec.trainable_weights}
     assert frozen <= {"bitwise"}, "a frozen weight keeps every bit"

@@ -7,7 +7,7 @@ import pytest
 
 from multilstm import L2, LSTM, Adam, Dense, Embedding, Sequential, parity
 from multilstm.engines.registry import ENGINES
-from multilstm.execution import execute as parts
+from multilstm.execution import execution
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.weights.initializers import discriminating_weights
 
@@ -38,7 +38,7 @@ def batch(*shapes):
     ],
 )
 def test_scale_is_the_power_of_two_below_the_number_of_terms(shapes, scale):
-    assert parts.loss_scale(batch(*shapes)) == scale
+    assert execution.loss_scale(batch(*shapes)) == scale
 
 
 @pytest.mark.parametrize("kind", ["gradient", "update", "evaluate"])
@@ -80,6 +80,6 @@ def test_float16_keeps_the_gradients_of_a_mean_over_many_timesteps(monkeypatch, 
         return max(cell.comparison.share for cell in report.cells if "gradient" in cell.kind)
 
     scaled = used()
-    monkeypatch.setattr(parts, "loss_scale", lambda _: 1.0)
+    monkeypatch.setattr(execution, "loss_scale", lambda _: 1.0)
     assert scaled < 0.2
     assert used() > 2 * 0.2

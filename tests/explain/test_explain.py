@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from multilstm.cases.case import Case
-from multilstm.compare import tolerance
+from multilstm.compare import Quantity, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import UnsupportedError, WorkerError
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.explain import cause, explain, explain_error, first_block
 from multilstm.explain.gate import gates_of
@@ -65,7 +66,7 @@ def nudged(layer, inputs, mask, weights, start, dropout):
 
 def found(spec, pool, dtype="float64", **options):
     case = Sample(spec, batch=2, timesteps=5, **options).case("sample")
-    return explain(pool, "keras-jax", case, dtype, Options(("keras-jax",), (dtype,)))
+    return explain(Execution(pool, "keras-jax", case, dtype, Options(("keras-jax",), (dtype,))))
 
 
 STACK = Sequential([LSTM(2, return_sequences=True), LSTM(3, return_sequences=True), LSTM(4), Dense(1)], (None, 2))
@@ -129,7 +130,7 @@ def test_what_reaches_a_layer_is_told_from_the_layer():
 )
 def test_causes(dtype, blur, expected):
     case = Sample(STACK, batch=2, timesteps=5).case("sample")
-    assert cause(Pool(blur=blur), "keras-jax", case, dtype, Options(("keras-jax",), (dtype,))) == expected
+    assert cause(Execution(Pool(blur=blur), "keras-jax", case, dtype, Options(("keras-jax",), (dtype,)))) == expected
 
 
 def test_rounding_that_a_model_amplifies_is_rounding():
@@ -140,7 +141,7 @@ def test_rounding_that_a_model_amplifies_is_rounding():
     weights = {name: array * (1e3 if name == "dense/kernel" else 4) for name, array in case.weights.items()}
     case = dataclasses.replace(case, weights=weights)
     options = Options(("keras-jax",), ("float64",), atol=1e-18, rtol=0.0)
-    assert cause(Pool(blur=1e-16), "keras-jax", case, "float64", options) == "rounding"
+    assert cause(Execution(Pool(blur=1e-16), "keras-jax", case, "float64", options)) == "rounding"
 
 
 def test_what_shows_in_float32_alone_goes_with_the_dtype():
@@ -182,7 +183,7 @@ def test_the_layer_that_raises_is_named(error, expected):
     layers = [LSTM(2, return_sequences=True), LSTM(2, "relu", return_sequences=True, name="second"), LSTM(3), Dense(2)]
     case = Sample(Sequential(layers, (None, 2)), 2, 3, states=("lstm", "second")).case("sample")
     options = Options(("keras-jax",), ("float64",))
-    assert str(explain_error(Raising(), "keras-jax", case, "float64", options)) == expected
+    assert str(explain_error(Execution(Raising(), "keras-jax", case, "float64", options))) == expected
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -193,7 +194,7 @@ def test_gates_are_found_from_answers_alone(role, name):
     layer = LSTM(3, use_bias=name != "softsign", go_backwards=name == "elu", **{role: name})
     spec = Model(source := Input((4, 2)), layer(source))
     weights = {key.split("/")[1]: rng.uniform(-1, 1, shape) for key, shape in spec.weight_shapes.items()}
-    sides = Sides(Pool(), "keras-jax", "float64", Options(("keras-jax",)))
+    sides = Sides(Execution(Pool(), "keras-jax", None, "float64", Options(("keras-jax",))))
     lone = Lone(sides, layer, weights, rng.uniform(-1, 1, (6, 4, 2)), None, None, False)
     for gate, (actual, desired) in gates_of(lone, 2).items():
         np.testing.assert_allclose(actual, desired, rtol=1e-12, atol=1e-13, err_msg=gate)
@@ -206,15 +207,17 @@ def test_a_gradient_names_weight_and_gate():
     desired = np.arange(24.0).reshape(3, 8)
     actual = desired.copy()
     actual[1, 5] += 1
-    text = first_block(spec, "gradient:lstm/kernel", actual, desired, row)
+    text = first_block(spec, Quantity("gradient", "lstm/kernel"), actual, desired, row)
     assert text == "the gradient of lstm/kernel is wrong in gate c (1 of 6 values)"
-    assert first_block(spec, "gradient:lstm/kernel", desired, desired, row) == ""
+    assert first_block(spec, Quantity("gradient", "lstm/kernel"), desired, desired, row) == ""
 
 
 def test_case_weights_may_come_from_its_seed():
     sample = Sample(STACK, batch=2, timesteps=5)
     case = Case("seeded", "", STACK, sample, seed=3)
-    assert explain(Pool(nudged), "keras-jax", case, "float64", Options(("keras-jax",))).layer == "LSTM 'lstm_1'"
+    assert (
+        explain(Execution(Pool(nudged), "keras-jax", case, "float64", Options(("keras-jax",)))).layer == "LSTM 'lstm_1'"
+    )
 
 
 def mask_ignored(layer, inputs, mask, *arguments):
@@ -261,8 +264,8 @@ def test_whatever_the_model_the_first_wrong_layer_is_named(fault):
         for sample in draw_samples(number, 10):
             pool, options = Pool(FAULTS[fault]), Options(("keras-jax",), ("float64",))
             case = sample.case("drawn")
-            if cause(pool, "keras-jax", case, "float64", options):
-                finding = explain(pool, "keras-jax", case, "float64", options)
+            if cause(Execution(pool, "keras-jax", case, "float64", options)):
+                finding = explain(Execution(pool, "keras-jax", case, "float64", options))
                 first = next(call.layer for call in sample.spec.calls if call.layer.split("/")[0] in str(finding.layer))
                 assert isinstance(sample.spec.layer(first), (LSTM, Bidirectional)), finding
                 assert finding.actual != finding.desired

@@ -22,7 +22,7 @@ from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import LINES
 from multilstm.jobs.job import Batch
 from multilstm.spec import LSTM, Dense, Embedding, Input, Masking, Model, Sequential
-from multilstm.suite.compare_cases import run_suite
+from multilstm.suite.compare_cases import compare_cases
 
 ROOT = pathlib.Path(__file__).parents[2]
 MASK = ((True, False, True), (True, True, False))
@@ -222,7 +222,9 @@ def test_what_diverges_in_cases_is_shrunk_too(faulty, tmp_path):
     case = Case("given", "", spec, Given(Batch({"input_layer": inputs})))
     options = Options((faulty,), ("float32", "float64"))
     said = []
-    campaign = shrink_failures((case,), run_suite((case,), options), options, str(tmp_path / "new"), said.append)
+    campaign = shrink_failures(
+        (case,), compare_cases((case,), options).cells, options, str(tmp_path / "new"), said.append
+    )
     ((name, finding),) = campaign.findings.items()
     assert finding["traits"] == ["LSTM unroll=True", "mask"]
     assert "as if the mask were ignored" in said[0]

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 
 from multilstm.engines.registry import ENGINES
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
+from multilstm.execution.part import Part
 from multilstm.fuzz.campaign import how
 from multilstm.fuzz.strategies import samples
 
@@ -21,9 +23,10 @@ def test_drawn_models_agree(engine, pool):
     @settings(max_examples=10)
     @given(samples())
     def agrees(sample):
-        found = {part: how(pool, engine, sample, DTYPE, part, options) for part in ("forward", "gradient")}
+        execution = Execution(pool, engine, sample.case("drawn"), DTYPE, options)
+        found = {part: how(execution, sample, part) for part in (Part.FORWARD, Part.GRADIENT)}
         # A model may amplify rounding beyond the row of an ordinary one.
-        assert found["forward"] in ("", "rounding"), sample.to_json()
-        assert found["gradient"] == "", sample.to_json()
+        assert found[Part.FORWARD] in ("", "rounding"), sample.to_json()
+        assert found[Part.GRADIENT] == "", sample.to_json()
 
     agrees()

@@ -17,7 +17,7 @@ from multilstm.execution.options import Options
 from multilstm.jobs.dropout_masks import draw_dropout, dropout_masks
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch
-from multilstm.suite.compare_cases import run_suite
+from multilstm.suite.compare_cases import compare_cases
 from multilstm.weights.initializers import discriminating_weights
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
@@ -107,7 +107,7 @@ def cells():
     def cells(engine, case, layers="portable", kinds=IN_TRAINING):
         key = engine, case.name, layers, kinds
         if key not in found:
-            found[key] = run_suite((case,), Options((engine,), ("float64",), layers, quantities=kinds))
+            found[key] = compare_cases((case,), Options((engine,), ("float64",), layers, quantities=kinds)).cells
         return found[key]
 
     return cells
@@ -117,10 +117,9 @@ def of_layer(cells, layer):
     """Verdicts and messages of one layer's gradients and trained weights, and of the loss."""
     found = {}
     for cell in cells:
-        kind, _, rest = cell.comparison.quantity.partition(":")
-        owner = rest.removeprefix("program/").split("/")[0]
-        if kind in IN_TRAINING and owner in (layer, "program"):
-            found[cell.comparison.quantity] = (cell.verdict, cell.comparison.message)
+        owner = cell.quantity.where.removeprefix("program/").split("/")[0]
+        if cell.kind in IN_TRAINING and owner in (layer, "program"):
+            found[str(cell.quantity)] = (cell.verdict, cell.comparison.message)
     return found
 
 

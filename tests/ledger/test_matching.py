@@ -8,11 +8,10 @@ from rich.console import Console
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.cases.random_case import random_case
-from multilstm.compare import Comparison
+from multilstm.compare import Comparison, Quantity
 from multilstm.execution.options import Options
-from multilstm.jobs.implementation import Implementation
 from multilstm.ledger import matching as known
-from multilstm.ledger.matching import judge, touches
+from multilstm.ledger.matching import mark_known, touches
 from multilstm.ledger.rows import ledger
 from multilstm.report.data import Cell, Report
 from multilstm.report.terminal import show
@@ -31,16 +30,11 @@ def installed(monkeypatch):
 def cell(
     case, engine, quantity, verdict="diverges", message="it differs", max_abs=0.5, dtype="float32", layers="plain"
 ):
+    comparison = Comparison(Quantity.parse(quantity), verdict, max_abs, message=message)
     return Cell(
-        case,
-        engine,
-        "cpu",
-        dtype,
-        layers,
-        0.0,
-        Implementation(),
-        Comparison(quantity, verdict, max_abs, message=message),
-    )
+        case=case, engine=engine, device="cpu", dtype=dtype, layers=layers, seconds=0.0, implementation="",
+        comparison=comparison,
+    )  # fmt: skip
 
 
 IN_PLACE = "a variable has been modified by an inplace operation"
@@ -98,19 +92,20 @@ KNOWN = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_failing_cell_is_known_exactly_where_a_row_says_so(name):
     given, row = KNOWN[name]
-    (judged,) = judge(catalogue()[given.case], [given])
+    (judged,) = mark_known(catalogue()[given.case], [given])
     if row is None:
         assert judged == given
     else:
         assert judged.verdict == "known"
-        assert judged.comparison.message.startswith(f"{row}: ")
+        assert [known.id for known in judged.comparison.known] == [row]
+        assert judged.comparison.message == given.comparison.message
         assert judged.comparison.max_abs == given.comparison.max_abs
 
 
 def test_another_version_is_not_known(monkeypatch):
     monkeypatch.setattr(known, "versions", lambda: {"keras": "99.0"})
     given, _ = KNOWN["state lost"]
-    assert judge(catalogue()[given.case], [given]) == [given]
+    assert mark_known(catalogue()[given.case], [given]) == [given]
 
 
 def touched(spec, engines=ENGINES):
@@ -139,7 +134,7 @@ def test_what_is_shown():
     given, row = KNOWN["state lost"]
     case = catalogue()["seed1-stateful"]
     found = touches(case, Options(ENGINES, ("float32",), "plain"))
-    report = Report(tuple(judge(case, [given])), {}, touches=tuple(touch.to_dict() for touch in found))
+    report = Report(tuple(mark_known(case, [given])), {}, touches=tuple(touch.to_dict() for touch in found))
     console = Console(file=io.StringIO(), width=80, color_system=None)
     show(report, console)
     text = " ".join(console.file.getvalue().split())

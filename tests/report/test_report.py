@@ -6,17 +6,19 @@ import os
 import pytest
 from rich.console import Console
 
-from multilstm.compare import Comparison, Rounding
+from multilstm.compare import Comparison, Quantity, Rounding
 from multilstm.errors import InputError, ParityError
-from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report, weakest
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
 
 
 def cell(verdict="within", quantity="hidden:lstm", case="seed1-stateful", engine="jax-scan", dtype="float32", **more):
-    comparison = Comparison(quantity, verdict, 1e-7, 0.1, 3, "1e-06", **more)
-    return Cell(case, engine, "cpu", dtype, "portable", 0.5, Implementation("lax.scan"), comparison)
+    comparison = Comparison(Quantity.parse(quantity), verdict, 1e-7, 0.1, 3, "1e-06", **more)
+    return Cell(
+        case=case, engine=engine, device="cpu", dtype=dtype, layers="portable", seconds=0.5,
+        implementation="lax.scan", comparison=comparison,
+    )  # fmt: skip
 
 
 def text(report: Report, width=80, **options) -> str:
@@ -49,7 +51,7 @@ def test_agrees(verdicts, agrees):
 
 
 def test_nothing_compared_says_what_was_skipped():
-    with pytest.raises(ParityError, match=r"nothing was compared \(keras-jax: jax is not installed\)"):
+    with pytest.raises(ParityError, match=r"Nothing was compared \(keras-jax: jax is not installed\)"):
         Report((), {}, {"keras-jax": "jax is not installed"}).check()
 
 
@@ -59,15 +61,20 @@ def test_weakest_is_by_verdict_and_then_by_distance():
 
 
 def test_json_has_the_promised_fields_and_no_infinity():
-    comparison = Comparison("hidden:lstm", "diverges", float("inf"), float("inf"), None, "1e-06", message="worst")
-    made = Cell("case", "jax-scan", "cpu", "float32", "plain", 0.5, Implementation("lax.scan"), comparison)
+    comparison = Comparison(
+        Quantity("hidden", "lstm"), "diverges", float("inf"), float("inf"), None, "1e-06", message="worst"
+    )
+    made = Cell(
+        case="case", engine="jax-scan", device="cpu", dtype="float32", layers="plain", seconds=0.5,
+        implementation="lax.scan", comparison=comparison,
+    )  # fmt: skip
     data = json.loads(Report((made,), {"python": "3"}).to_json())
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["cells"][0] == {
         "case": "case", "engine": "jax-scan", "device": "cpu", "dtype": "float32", "layers": "plain",
         "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,
         "tolerance": "1e-06", "seconds": 0.5, "implementation": "lax.scan", "message": "worst",
-        "explanation": "",
+        "explanation": "", "known": [],
         "rounding": {"values": 0, "near": 0, "differing": 0},
     }  # fmt: skip
 
@@ -95,7 +102,7 @@ def test_what_diverges_is_shown_with_its_place_and_names_are_not_markup():
     message = "hidden:[/bold]: 1 of 2 values differ by more than 1e-06; worst at [0, 1]: actual 1, desired 2"
     printed = text(Report((cell("diverges", message=message),), {}), width=200)
     assert message in printed
-    assert "they do not agree" in printed
+    assert "Different answers: jax-scan (1 quantity)." in printed
 
 
 def test_an_error_shared_by_all_quantities_is_said_once():
@@ -187,9 +194,7 @@ def test_an_explanation_is_said_once_for_all_that_it_explains():
 def test_what_ran_on_a_gpu_is_listed_by_engine():
     ran = {"a": "cuDNN", "b": "python loop (Keras, fused cell)", "c": "cuDNN"}
     cells = [
-        dataclasses.replace(
-            cell(case=case, engine="keras-jax"), device="gpu", implementation=Implementation(kernel, "sizes")
-        )
+        dataclasses.replace(cell(case=case, engine="keras-jax"), device="gpu", implementation=f"{kernel}; sizes")
         for case, kernel in ran.items()
     ]
     shown = text(Report(tuple(cells), {}))

@@ -10,7 +10,7 @@ from multilstm.cases.catalogue import select
 from multilstm.engines import registry
 from multilstm.engines.registry import ENGINES, EngineRow
 from multilstm.execution.options import Options
-from multilstm.suite.compare_cases import run_suite
+from multilstm.suite.compare_cases import compare_cases
 
 pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
 
@@ -59,7 +59,7 @@ def judge(monkeypatch):
         row = EngineRow("scan", target, ("jax",), "jax", {"JAX_ENABLE_X64": "1"})
         monkeypatch.setitem(registry.ENGINES, "scan", row)
         options = Options(("scan",), ("float32",), quantities=(quantity,))
-        return run_suite(select((case,)), options)
+        return compare_cases(select((case,)), options).cells
 
     return run
 
@@ -77,7 +77,8 @@ def test_planted_fault_is_caught_and_explained(judge, fault):
 
 @pytest.mark.parametrize(("case", "quantity"), sorted({caught[:2] for caught in CAUGHT_BY.values()}))
 def test_without_a_fault_the_same_case_agrees(pool, case, quantity):
-    cells = run_suite(select((case,)), Options(("jax-scan",), ("float32",), quantities=(quantity,)), pool=pool)
+    options = Options(("jax-scan",), ("float32",), quantities=(quantity,))
+    cells = compare_cases(select((case,)), options, pool=pool).cells
     assert cells
     assert {cell.verdict for cell in cells} <= {"within", "bitwise"}
     assert {cell.comparison.explanation for cell in cells} == {""}

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.compare.tolerances import FORWARD, tolerance
+from multilstm.compare import Quantity
+from multilstm.compare.quantity import FORWARD
+from multilstm.compare.tolerances import tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.execution.quantities import collect
+from multilstm.execution.part import Part
+from multilstm.execution.quantities import quantities_of
 from multilstm.jobs.job import Job
 from multilstm.spec import Embedding, Masking
 from multilstm.weights.initializers import discriminating_weights
@@ -108,8 +111,8 @@ def right(name):
 
 
 def answer(name, job):
-    found = collect("forward", OWN[name], Executor(ReferenceEngine()).execute(job))
-    return {quantity: arrays for quantity, arrays in found.items() if quantity.split(":")[0] in FORWARD}
+    found = quantities_of(Part.FORWARD, OWN[name], Executor(ReferenceEngine()).execute(job))
+    return {quantity: arrays for quantity, arrays in found.items() if quantity.kind in FORWARD}
 
 
 def can_matter(fault, job, wrong):
@@ -135,7 +138,7 @@ def is_padded(job):
 def shows(desired, actual, dtype):
     """Whether some value differs by more than `FACTOR` times its tolerance."""
     for quantity, arrays in desired.items():
-        row = tolerance(dtype, "cpu", quantity)
+        row = tolerance(dtype, "cpu", quantity.kind)
         for one, other in zip(arrays, actual[quantity], strict=True):
             with np.errstate(invalid="ignore"):
                 inside = np.abs(one - other) <= FACTOR * (row.atol + row.rtol * np.abs(one))
@@ -164,15 +167,15 @@ def missed(fault, dtypes):
 
 
 def swapped(quantity):
-    kind, _, where = quantity.partition(":")
-    return {"hidden": f"cell:{where}", "cell": f"hidden:{where}"}.get(kind, quantity)
+    kind, where = quantity
+    return Quantity({"hidden": "cell", "cell": "hidden"}.get(kind, kind), where)
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_no_case_overflows_or_is_tiny(name):
     """Where the numbers are very large or very small, a fault hides behind the tolerance, or in it."""
     _, desired = right(name)
-    states = [array for quantity, arrays in desired.items() if quantity.startswith("cell") for array in arrays]
+    states = [array for quantity, arrays in desired.items() if quantity.kind == "cell" for array in arrays]
     assert all(np.isfinite(array).all() for arrays in desired.values() for array in arrays)
     assert all(0.01 < np.abs(array).max() < 100 for array in states)
 

@@ -7,13 +7,13 @@ import pytest
 
 from multilstm.cases.case import MILESTONES, UPDATES, Case, Fit
 from multilstm.cases.recipes import Sequences
-from multilstm.compare import compare, tolerance
+from multilstm.compare import Quantity, compare, tolerance
 from multilstm.engines.base import AbstractEngine, Executor
 from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
-from multilstm.execution import execute as parts
-from multilstm.execution.execute import execute
+from multilstm.execution import execution
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
-from multilstm.execution.quantities import collect
+from multilstm.execution.part import Part
 from multilstm.jobs.job import Job, Step
 from multilstm.spec import LSTM, Dense, Masking, Sequential
 from multilstm.spec.arrays import State
@@ -47,7 +47,8 @@ class InProcess:
 
 def given(part, case=CASE, engine=None):
     pool = InProcess(ReferenceEngine() if engine is None else engine)
-    return collect(part, case, execute(pool, "reference", case, part, "float64", OPTIONS))
+    quantities = Execution(pool, "reference", case, "float64", OPTIONS).quantities(Part(part))
+    return {str(quantity): arrays for quantity, arrays in quantities.items()}
 
 
 def states(*names, kind=""):
@@ -95,10 +96,9 @@ def test_names_of_updates():
     }
 
 
-@pytest.mark.parametrize("part", parts.PARTS)
-def test_kinds_are_those_that_the_part_is_said_to_give(part):
-    kinds = {name.split(":")[0] for name in given(part)}
-    assert kinds <= set(parts.PARTS[part])
+@pytest.mark.parametrize("part", Part, ids=str)
+def test_a_part_gives_its_kinds_and_no_others(part):
+    assert {Quantity.parse(name).kind for name in given(part)} == set(part.kinds)
 
 
 def test_counts_of_weights_add_up():
@@ -136,7 +136,7 @@ def test_the_last_output_is_what_the_layer_returned():
 @pytest.mark.parametrize("number", MILESTONES)
 def test_weights_and_slots_after_some_updates(monkeypatch, number, cut):
     if cut:
-        monkeypatch.setattr(parts, "_JOB_BYTES", 1.0)
+        monkeypatch.setattr(execution, "JOB_BYTES", 1.0)
     found = given("updates")
     steps = tuple(CASE.update_steps())
     assert len(steps) == UPDATES
@@ -217,9 +217,10 @@ def names_that_differ(desired, actual):
         name
         for name, arrays in desired.items()
         for right, found in zip(arrays, actual[name], strict=True)
-        if compare(name, found, right, tolerance("float64", "cpu", name)).verdict == "diverges"
+        if compare(Quantity.parse(name), found, right, tolerance("float64", "cpu", Quantity.parse(name).kind)).verdict
+        == "diverges"
     ]
 
 
 def different(desired, actual):
-    return {name.split(":")[0] for name in names_that_differ(desired, actual)}
+    return {Quantity.parse(name).kind for name in names_that_differ(desired, actual)}

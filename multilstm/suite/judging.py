@@ -1,0 +1,132 @@
+"""One part of a case on one engine, judged: attempted, compared, matched with the ledger, explained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from multilstm.compare import Comparison, Quantity, compare_batches, tolerance
+from multilstm.compare.quantity import FORWARD
+from multilstm.engines.registry import JUDGE
+from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
+from multilstm.execution.execution import Execution
+from multilstm.execution.part import Part
+from multilstm.execution.quantities import Quantities, quantities_of
+from multilstm.execution.rounding import rounded
+from multilstm.explain import explain, explain_error, first_block
+from multilstm.ledger.matching import mark_known
+from multilstm.report.data import Cell
+from multilstm.spec.arrays import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """The outcome of one part on one engine: quantities, or the error that ended it.
+
+    Attributes:
+        quantities: the engine's quantities; empty after an error.
+        implementation: the kernel that computed the LSTMs.
+        seconds: the time of the job inside the engine.
+        error: the error, or None.
+    """
+
+    quantities: Quantities
+    implementation: str = ""
+    seconds: float = 0.0
+    error: MultilstmError | None = None
+
+
+def judge_part(execution: Execution, part: Part, desired: Callable[[], Quantities]) -> list[Cell]:
+    """Execute one part of a case and judge every quantity of it.
+
+    Args:
+        execution: the case on the engine, in one dtype.
+        part: the part.
+        desired: returns the reference's quantities, or raises the WorkerError of the reference.
+
+    Returns:
+        One cell a quantity, explained if it diverges.
+    """
+    attempt = attempt_part(execution, part)
+    try:
+        quantities = desired()
+    except WorkerError as error:
+        quantities, attempt = {}, dataclasses.replace(attempt, error=error)
+    cells = judge_attempt(execution, part, attempt, quantities)
+    return _explained(execution, part, mark_known(execution.case, cells), attempt.error)
+
+
+def judge_attempt(execution: Execution, part: Part, attempt: Attempt, desired: Quantities) -> list[Cell]:
+    """Compare the quantities of an attempt with the desired ones, one cell a quantity."""
+    actual = {} if attempt.error else attempt.quantities
+    known = dict.fromkeys((*desired, *actual)) or dict.fromkeys(map(Quantity, part.kinds))
+    options = execution.options
+    return [
+        Cell(
+            case=execution.case.name,
+            engine=execution.engine,
+            device=options.device,
+            dtype=execution.dtype,
+            layers=options.layers,
+            seconds=attempt.seconds,
+            implementation=attempt.implementation,
+            comparison=_failed(quantity, attempt.error)
+            if attempt.error
+            else _compared(execution, quantity, actual.get(quantity, []), desired.get(quantity, [])),
+        )
+        for quantity in known
+        if options.wants(quantity.kind)
+    ]
+
+
+def attempt_part(execution: Execution, part: Part) -> Attempt:
+    """Execute one part of a case; an engine that fails or refuses it gives an attempt with an error."""
+    try:
+        result = execution.result(part)
+    except (WorkerError, UnsupportedError) as error:
+        return Attempt({}, error=error)
+    quantities = quantities_of(part, execution.case, result)
+    if execution.engine == JUDGE:  # it answers in float64, whatever the dtype of its job
+        quantities = {
+            quantity: [rounded(array, execution.dtype) for array in arrays] for quantity, arrays in quantities.items()
+        }
+    return Attempt(quantities, result.implementation, result.seconds)
+
+
+def _failed(quantity: Quantity, error: MultilstmError) -> Comparison:
+    verdict = "unsupported" if isinstance(error, UnsupportedError) else "error"
+    return Comparison(quantity, verdict, message=str(error))
+
+
+def _compared(
+    execution: Execution, quantity: Quantity, actual: Sequence[Array], desired: Sequence[Array]
+) -> Comparison:
+    options = execution.options
+    row = tolerance(execution.dtype, options.device, quantity.kind, options.atol, options.rtol)
+    comparison = compare_batches(quantity, actual, desired, row)
+    if comparison.verdict == "diverges" and actual and desired:
+        block = first_block(execution.case.spec, quantity, actual[0], desired[0], row)
+        comparison = dataclasses.replace(comparison, explanation=block)
+    return comparison
+
+
+def _explained(execution: Execution, part: Part, cells: list[Cell], error: MultilstmError | None) -> list[Cell]:
+    """Return the cells, those of the forward part that failed with the explanation that they share."""
+    if part is not Part.FORWARD:
+        return cells
+    broken = {cell.quantity for cell in cells if cell.verdict == "error"}
+    if broken and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):
+        return _with(cells, dict.fromkeys(broken, str(explain_error(execution))))
+    wrong = {cell.quantity for cell in cells if cell.verdict == "diverges" and cell.kind in FORWARD}
+    return _with(cells, dict.fromkeys(wrong, str(explain(execution)))) if wrong else cells
+
+
+def _with(cells: list[Cell], explanations: Mapping[Quantity, str]) -> list[Cell]:
+    return [
+        dataclasses.replace(
+            cell, comparison=dataclasses.replace(cell.comparison, explanation=explanations[cell.quantity])
+        )
+        if cell.quantity in explanations
+        else cell
+        for cell in cells
+    ]
