@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.config import is_op_determinism_enabled
 
-from multilstm.frameworks import kernels
+from multilstm.frameworks import kernels, private_apis
 
 
 def versions() -> dict[str, str]:
@@ -55,19 +54,18 @@ def switches() -> dict[str, str]:
     return {
         "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
         "threads": str(threads or "all"),
-        "deterministic": "on" if is_op_determinism_enabled() else "off",
+        "deterministic": "on" if private_apis.tensorflow_is_deterministic() else "off",
         "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
     }
 
 
 def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:
     """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by its profiler."""
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         profiler = tf.profiler.experimental
         value, _ = kernels.traced(function, partial(profiler.start, folder), profiler.stop)
-        spaces = [xplane_pb2.XSpace.FromString(path.read_bytes()) for path in pathlib.Path(folder).rglob("*.xplane.pb")]
+        files = pathlib.Path(folder).rglob("*.xplane.pb")
+        spaces = [private_apis.read_tensorflow_profile(path.read_bytes()) for path in files]
     planes = [plane for space in spaces for plane in space.planes if plane.name.startswith(device)]
     return value, {
         plane.event_metadata[event.metadata_id].name

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from multilstm.frameworks import kernels
+from multilstm.frameworks import kernels, private_apis
 from multilstm.frameworks.self_test import Operations
 
 NAMES = {"cpu": "cpu", "gpu": "cuda"}  # PyTorch's, of our devices
@@ -65,23 +64,10 @@ def ready(value: Any) -> Any:
     return value
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[misc]
-    """Notes the operators that are dispatched below autograd, and did not raise."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operators: set[str] = set()
-
-    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        result = function(*arguments, **(options or {}))
-        self.operators.add(function.name().split(".")[0])  # only now: Keras goes on where cuDNN raised
-        return result
-
-
 def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
     """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
-    with _Watch() as seen:
-        return function(), seen.operators
+    with private_apis.record_torch_operators() as operators:
+        return function(), operators
 
 
 def implementation(function: Callable[[], Any]) -> str:

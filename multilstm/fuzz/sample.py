@@ -79,7 +79,7 @@ class Sample:
         masks: dict[str, Array] = {}
         for name, layer in self.spec.inputs.items():
             shape = (self.batch, *(self.timesteps if size is None else size for size in layer.shape))
-            reader = self._reader(name)
+            reader = self.reader_of(name)
             if isinstance(reader, Embedding):
                 values = rng.integers(reader.mask_zero, reader.input_dim, shape, dtype=np.int32)
             else:
@@ -100,7 +100,7 @@ class Sample:
         targets = tuple(np.abs(numbers(rng, size)) for size in sizes) if self.loss is not None else ()
         return Batch(inputs, targets, masks, states, draw_dropout(rng, self.spec, self.batch, self.timesteps))
 
-    def _reader(self, name: str) -> Any:
+    def reader_of(self, name: str) -> Any:
         """The first layer that takes the input of that name."""
         for call in self.spec.calls:
             if call.inputs and self.spec.calls[call.inputs[0].call].layer == name:
@@ -120,7 +120,7 @@ def sample_of(case: Case) -> Sample:
     lengths = [array.shape[1] for array in batch.inputs.values() if array.ndim > 1]
     sample = Sample(case.spec, batch.size, max(lengths, default=1), len(batches), None, tuple(batch.states), case.loss)
     for name, values in batch.inputs.items():
-        reader, keep = sample._reader(name), batch.masks.get(name)
+        reader, keep = sample.reader_of(name), batch.masks.get(name)
         if isinstance(reader, Masking):
             keep = (values != reader.mask_value).any(-1)
         elif isinstance(reader, Embedding) and reader.mask_zero:

@@ -6,7 +6,8 @@ from typing import Any, final
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask
+
+from multilstm.frameworks import private_apis
 
 _KerasLSTM = keras.layers.LSTM
 
@@ -22,7 +23,7 @@ class _MaskWithStates:
 
     def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
         if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
-            mask = get_keras_mask(sequences)
+            mask = private_apis.keras_mask(sequences)
         _check_mask(type(self).__name__, sequences, mask)
         return super().__call__(sequences, initial_state=initial_state, mask=mask, **arguments)  # type: ignore[misc]
 
@@ -46,7 +47,7 @@ class _FreezesInside:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         if not options.get("trainable", True):
-            for layer in self._flatten_layers(include_self=False):  # type: ignore[attr-defined]
+            for layer in private_apis.layers_inside(self):
                 layer.trainable = False
 
 
@@ -107,8 +108,9 @@ class _LSTMCell(keras.layers.LSTMCell):  # type: ignore[misc]
             inputs = inputs * self.get_dropout_mask(inputs)
         gates = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
         gates = ops.split(gates + ops.convert_to_tensor(self.bias), 4, axis=1)
-        cell, output_gate = self._compute_carry_and_output_fused(gates, cell)
-        hidden = output_gate * self.activation(cell)
+        forgotten = self.recurrent_activation(gates[1]) * cell
+        cell = forgotten + self.recurrent_activation(gates[0]) * self.activation(gates[2])
+        hidden = self.recurrent_activation(gates[3]) * self.activation(cell)
         return hidden, [hidden, cell]
 
 
@@ -171,7 +173,7 @@ class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As `keras.layers.LSTM.call`: `[batch, timesteps, features]` to `[batch, (timesteps,) units]`."""
         if self.stateful:
-            sequences = _of_batch_size(sequences, self._expected_batch_size)
+            sequences = _of_batch_size(sequences, self.states[0].shape[0] if self.states else None)
             if initial_state is None:
                 initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
         if initial_state is not None:
@@ -267,9 +269,9 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
         arguments: dict[str, Any] = {}
         if mask is not None:
             _check_mask("TimeDistributed", inputs, mask)
-            if self.layer._call_has_mask_arg:
+            if private_apis.call_takes(self.layer, "mask"):
                 arguments["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
-        if self.layer._call_has_training_arg:
+        if private_apis.call_takes(self.layer, "training"):
             arguments["training"] = training
         folded = self.layer.call(ops.reshape(inputs, (-1, *shape[2:])), **arguments)
         return ops.reshape(folded, (shape[0], shape[1], *ops.shape(folded)[1:]))

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from multilstm.frameworks import private_apis
+
 
 class _Portable:
     """What the optimizers share: dense gradients, and no number rounded to float32 on its way to float64."""
@@ -35,13 +37,12 @@ class _Portable:
             self.weight_decay = given
 
     def _get_current_learning_rate(self) -> Any:
-        schedule = self._learning_rate  # type: ignore[attr-defined]
-        scheduled = isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
-        if not scheduled or keras.backend.backend() != "tensorflow":
+        schedule = private_apis.learning_rate_schedule(self)
+        if schedule is None or keras.backend.backend() != "tensorflow":
             return super()._get_current_learning_rate()  # type: ignore[misc]
         exact = copy.copy(schedule)
         vars(exact).update({key: _float64(value) for key, value in vars(exact).items()})
-        return exact(self._iterations)  # type: ignore[attr-defined]
+        return exact(self.iterations)  # type: ignore[attr-defined]
 
 
 def _float64(value: Any) -> Any:
@@ -73,7 +74,7 @@ class SGD(_Portable, keras.optimizers.SGD):  # type: ignore[misc]
             self.assign_sub(variable, descent)
             return
         momentum = ops.convert_to_tensor(self.momentum, dtype=variable.dtype)
-        velocity = self.momentums[self._get_variable_index(variable)]
+        velocity = private_apis.optimizer_slots(self, "momentum")[private_apis.variable_index(self, variable)]
         self.assign(velocity, velocity * momentum - descent)
         self.assign_add(variable, velocity * momentum - descent if self.nesterov else velocity)
 
@@ -94,13 +95,13 @@ class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
         iteration = ops.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = (ops.convert_to_tensor(beta, dtype=dtype) for beta in (self.beta_1, self.beta_2))
-        index = self._get_variable_index(variable)
-        momentum, velocity = self._momentums[index], self._velocities[index]
+        index = private_apis.variable_index(self, variable)
+        momentum, velocity = (private_apis.optimizer_slots(self, slot)[index] for slot in ("momentum", "velocity"))
         alpha = rate * ops.sqrt(1 - ops.power(beta_2, iteration)) / (1 - ops.power(beta_1, iteration))
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
         if self.amsgrad:
-            largest = self._velocity_hats[index]
+            largest = private_apis.optimizer_slots(self, "largest_velocity")[index]
             self.assign(largest, ops.maximum(largest, velocity))
             velocity = largest
         self.assign_sub(variable, momentum * alpha / (ops.sqrt(velocity) + self.epsilon))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import keras
-from keras.src.backend.common import dtypes
+
+from multilstm.frameworks import private_apis
 
 
 def enable_float64() -> None:
@@ -12,7 +13,7 @@ def enable_float64() -> None:
     Keras takes float64 for float32 in `result_type` on every backend but TensorFlow (keras#23704), so that its float64
     layers compute partly in float32 and still say float64; and JAX has no float64 until it is told.
     """
-    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+    private_apis.enable_true_float64()
     keras.config.set_floatx("float64")
     if keras.backend.backend() == "jax":
         import jax

@@ -28,20 +28,20 @@ BIAS_INITIALIZERS = tuple(name for name in INITIALIZERS if name != "orthogonal")
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
-def _activation(layer: Layer, *names: str) -> None:
-    """Checks arguments that name activations; None is `linear`."""
+def _no_activation_is_linear(layer: Layer, *names: str) -> None:
+    """Replace None by `linear` in arguments that name activations."""
     for name in names:
         if getattr(layer, name) is None:
             object.__setattr__(layer, name, "linear")
-    layer._named(ACTIVATIONS, *names)
 
 
 def _check_inner(wrapper: Layer, inner: Layer) -> None:
     """Refuses a wrapper that is not trained around a layer that is: Keras trains that layer all the same."""
     if inner.trainable and not wrapper.trainable:
+        name = type(inner).__name__
         raise SpecError(
-            f"{wrapper._class}: given trainable=False around a {inner._class} that is trainable, which Keras would "
-            f"train all the same; give trainable=False to the {inner._class}"
+            f"{type(wrapper).__name__}: given trainable=False around a {name} that is trainable, which Keras would "
+            f"train all the same; give trainable=False to the {name}"
         )
 
 
@@ -185,7 +185,8 @@ class LSTM(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._positive("units")
-        _activation(self, "activation", "recurrent_activation")
+        _no_activation_is_linear(self, "activation", "recurrent_activation")
+        self._named(ACTIVATIONS, "activation", "recurrent_activation")
         self._named(INITIALIZERS, "kernel_initializer", "recurrent_initializer")
         self._named(BIAS_INITIALIZERS, "bias_initializer")
         self._seed("seed")
@@ -272,7 +273,8 @@ class Dense(Layer):
         super().__post_init__()
         self._positive("units")
         self._boolean("use_bias")
-        _activation(self, "activation")
+        _no_activation_is_linear(self, "activation")
+        self._named(ACTIVATIONS, "activation")
         self._named(INITIALIZERS, "kernel_initializer")
         self._named(BIAS_INITIALIZERS, "bias_initializer")
 
@@ -314,7 +316,8 @@ class Activation(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _activation(self, "activation")
+        _no_activation_is_linear(self, "activation")
+        self._named(ACTIVATIONS, "activation")
 
 
 @dataclasses.dataclass(frozen=True)

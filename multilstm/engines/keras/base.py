@@ -18,15 +18,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src import backend as keras_backend
-from keras.src.backend.common import dtypes as keras_dtypes
 
 from multilstm import keras_layers
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.keras.dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras.model import KerasModel
 from multilstm.errors import EngineUnavailableError
-from multilstm.frameworks import kernels
+from multilstm.frameworks import kernels, private_apis
 from multilstm.frameworks.platform import Platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
@@ -35,15 +33,6 @@ from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.schedules import Schedule
 
-# Keras takes float64 for float32 in result_type, so that its float64 layers compute partly in float32 and still say
-# float64 (keras#23704). A comparison in float64 needs true float64 on every backend.
-keras_dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
-
-_SLOTS = {
-    "momentum": ("_momentums", "momentums"),
-    "velocity": ("_velocities",),
-    "average_gradient": ("_average_gradients",),
-}
 _LOSSES = {"categorical_crossentropy": "CategoricalCrossentropy", "mean_squared_error": "MeanSquaredError"}
 
 
@@ -58,6 +47,7 @@ class AbstractKerasEngine(AbstractEngine):
                 f"engine keras-{self.backend} needs KERAS_BACKEND={self.backend} before Keras is imported; "
                 f"Keras runs on {keras.backend.backend()!r} here"
             )
+        private_apis.enable_true_float64()
 
     def versions(self) -> dict[str, str]:
         """The versions of Keras and of the backend's packages."""
@@ -134,8 +124,10 @@ class AbstractKerasProgram(AbstractProgram):
         stateful = self.built.stateful
         weights = self.model.trainable_variables
         shapes = kind, *(array.shape for array in batch.inputs.values()), *batch.masks
-        entered: set[str] = set()
-        with self._context(), contextlib.nullcontext() if shapes in self._watched else self._spies(entered):
+        recording: contextlib.AbstractContextManager[set[str]] = contextlib.nullcontext(set())
+        if shapes not in self._watched:
+            recording = private_apis.record_keras_paths(self.fused)
+        with self._context(), recording as entered:
             for name in stateful.keys() & states.keys():  # without one, the graph passes it
                 for variable, value in zip(stateful[name].states, states[name], strict=True):
                     variable.assign(value)
@@ -273,7 +265,7 @@ class AbstractKerasProgram(AbstractProgram):
         found = {}
         names = {id(variable): name for name, variable in self.variables.items()}
         for slot in self._slot_names:
-            variables = next(getattr(self.optimizer, key) for key in _SLOTS[slot] if hasattr(self.optimizer, key))
+            variables = private_apis.optimizer_slots(self.optimizer, slot)
             for variable, weight in zip(variables, self.model.trainable_variables, strict=True):
                 found[f"{names[id(weight)]}/{slot}"] = variable
         return found
@@ -290,40 +282,6 @@ class AbstractKerasProgram(AbstractProgram):
         finally:
             keras.config.set_floatx(floatx)
             keras.config.set_dtype_policy(policy)
-
-    @contextlib.contextmanager
-    def _spies(self, entered: set[str]) -> Iterator[None]:
-        """Puts into `entered` which of Keras's recurrent paths are entered; with `fused`, why it was left for a loop.
-
-        A fused path that has no cuDNN here says so without words, and Keras takes its loop; one that failed has words.
-        """
-        originals = {name: getattr(keras_backend, name) for name in ("lstm", "bidirectional_lstm", "rnn")}
-
-        def spy_fused(path: Callable[..., Any]) -> Callable[..., Any]:
-            def spy(*arguments: Any, **options: Any) -> Any:
-                try:
-                    result, kernel = self.fused(lambda: path(*arguments, **options))
-                except NotImplementedError as error:
-                    if str(error):
-                        entered.add(f"not cuDNN ({str(error).splitlines()[0]})")
-                    raise
-                entered.add(kernel)
-                return result
-
-            return spy
-
-        def spy_generic(*arguments: Any, **options: Any) -> Any:
-            entered.add(kernels.UNROLLED if options.get("unroll") else kernels.LOOP)
-            return originals["rnn"](*arguments, **options)
-
-        try:
-            keras_backend.lstm = spy_fused(originals["lstm"])
-            keras_backend.bidirectional_lstm = spy_fused(originals["bidirectional_lstm"])
-            keras_backend.rnn = spy_generic
-            yield
-        finally:
-            for name, original in originals.items():
-                setattr(keras_backend, name, original)
 
 
 def _state_input(lstm: str, part: str) -> str:

@@ -10,6 +10,7 @@ import keras
 
 from multilstm import keras_layers
 from multilstm.engines.keras.dropout import GivenDropout, GivenLSTMDropout, mask_input
+from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Layer, Ref, TimeDistributed
 from multilstm.spec.arrays import State
@@ -141,7 +142,7 @@ class KerasModel:
         def receive(tensors: list[Any]) -> None:
             for name, tensor in zip(masks, tensors, strict=True):
                 lstm, _, kind = name.rpartition("/")
-                setattr(self._lstm(lstm).cell, f"_{kind}_mask", tensor)
+                private_apis.store_dropout_mask(self._lstm(lstm).cell, kind, tensor)
 
         return receive
 

@@ -1,0 +1,266 @@
+"""Every private or undocumented part of Keras, TensorFlow and PyTorch that the package uses.
+
+Each function isolates one part, and names the version in which the part was seen and the reason for its use.
+`OVERRIDES` lists the private methods that `multilstm.keras_layers` replaces. Frameworks are imported inside the
+functions. JAX has no entry: the package uses only its documented names.
+
+tests/frameworks/test_private_apis.py checks every entry, and explains which feature breaks without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from multilstm.frameworks import kernels
+
+
+@dataclasses.dataclass(frozen=True)
+class Override:
+    """A private method of Keras that a class of `multilstm.keras_layers` replaces.
+
+    Attributes:
+        owner: name of Keras's class under `keras`, such as `layers.LSTM`.
+        method: name of the method.
+        parameters: names of its parameters after `self`.
+        reason: the fault of Keras's own method.
+    """
+
+    owner: str
+    method: str
+    parameters: tuple[str, ...]
+    reason: str
+
+
+# Seen in Keras 3.15.1.
+OVERRIDES = (
+    Override(
+        "layers.LSTM",
+        "_create_state_variables",
+        ("batch_size",),
+        "Keras creates state variables without distinct names, and PyTorch loses assignments to them under autocast.",
+    ),
+    Override(
+        "layers.Bidirectional",
+        "_can_attempt_fused_lstm",
+        ("mask", "initial_state"),
+        "Keras's fused path ignores `go_backwards=True` of the forward layer.",
+    ),
+    Override(
+        "optimizers.Optimizer",
+        "_filter_empty_gradients",
+        ("grads", "vars"),
+        "Keras skips weights without a gradient, so their weight decay depends on the backend.",
+    ),
+    Override(
+        "optimizers.Optimizer",
+        "_apply_weight_decay",
+        ("variables",),
+        "On TensorFlow, Keras rounds the decay to float32.",
+    ),
+    Override(
+        "optimizers.Optimizer",
+        "_get_current_learning_rate",
+        (),
+        "On TensorFlow, Keras rounds the constants of a schedule to float32.",
+    ),
+)
+
+_SLOTS = {
+    "momentum": ("_momentums", "momentums"),
+    "velocity": ("_velocities",),
+    "largest_velocity": ("_velocity_hats",),
+    "average_gradient": ("_average_gradients",),
+}
+
+
+# --- Keras
+
+
+def enable_true_float64() -> None:
+    """Make Keras compute float64 layers in float64.
+
+    `keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE` in Keras 3.15.1 maps float64 to float32 in `result_type`,
+    on every backend but TensorFlow (keras#23704). Keras has no option for it.
+    """
+    from keras.src.backend.common import dtypes
+
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+
+
+def keras_mask(tensor: Any) -> Any:
+    """Return the mask that a layer attached to its output, or None.
+
+    `keras.src.backend.get_keras_mask` in Keras 3.15.1. Keras passes this mask on by itself only to a layer that is
+    called with a single tensor.
+    """
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
+
+
+def call_takes(layer: Any, argument: str) -> bool:
+    """Return whether the `call` method of a Keras layer has the argument `mask` or `training`.
+
+    `Layer._call_has_mask_arg` and `Layer._call_has_training_arg` in Keras 3.15.1. Keras computes both before it wraps
+    `call`, which hides the signature.
+    """
+    return bool(getattr(layer, f"_call_has_{argument}_arg"))
+
+
+def layers_inside(layer: Any) -> list[Any]:
+    """Return all layers inside a Keras layer, those inside its inner layers included.
+
+    `Layer._flatten_layers` in Keras 3.15.1. The public setter `trainable` reaches the inner layers too, but has no
+    effect on TensorFlow where the outer value stays the same.
+    """
+    return list(layer._flatten_layers(include_self=False))
+
+
+def store_dropout_mask(cell: Any, kind: str, mask: Any) -> None:
+    """Store a dropout mask in the cache of a Keras cell.
+
+    `DropoutRNNCell._dropout_mask` and `._recurrent_dropout_mask` in Keras 3.15.1. A cell draws a mask only if its cache
+    is empty, and empties the cache after each call of its layer. A full cache is the only way to pass a mask.
+
+    Args:
+        cell: a Keras LSTMCell.
+        kind: `dropout` or `recurrent_dropout`.
+        mask: a tensor of the masked values' shape, or four of them, stacked.
+    """
+    setattr(cell, f"_{kind}_mask", mask)
+
+
+def optimizer_slots(optimizer: Any, slot: str) -> list[Any]:
+    """Return the variables of one slot of a Keras optimizer, in the order of the trainable variables.
+
+    `_momentums` (`momentums` in SGD), `_velocities`, `_velocity_hats` and `_average_gradients` in Keras 3.15.1. Public
+    is only the flat list `Optimizer.variables`, whose order differs between optimizers.
+
+    Args:
+        optimizer: a built Keras optimizer.
+        slot: `momentum`, `velocity`, `largest_velocity` or `average_gradient`.
+    """
+    name = next(name for name in _SLOTS[slot] if hasattr(optimizer, name))
+    return list(getattr(optimizer, name))
+
+
+def variable_index(optimizer: Any, variable: Any) -> int:
+    """Return the position of a trainable variable in the slots of a Keras optimizer.
+
+    `Optimizer._get_variable_index` in Keras 3.15.1. Every optimizer of Keras calls it in `update_step`; it has no
+    public equivalent.
+    """
+    return int(optimizer._get_variable_index(variable))
+
+
+def learning_rate_schedule(optimizer: Any) -> Any:
+    """Return the learning-rate schedule of a Keras optimizer, or None if its rate is not a schedule.
+
+    `Optimizer._learning_rate` in Keras 3.15.1. The public `learning_rate` is the value that the schedule gives now.
+    """
+    import keras
+
+    rate = optimizer._learning_rate
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+@contextlib.contextmanager
+def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) -> Iterator[set[str]]:
+    """Record which of Keras's recurrent paths are entered inside the `with` block.
+
+    `keras.src.backend.lstm`, `.bidirectional_lstm` and `.rnn` in Keras 3.15.1. Keras chooses among them silently, and
+    looks them up by these names at each call. Keras falls back to its loop when the fused path raises. An exception
+    without a message means that cuDNN is absent; one with a message is a failure and is recorded.
+
+    Args:
+        fused: calls the fused path, and returns its result and the name of its kernel.
+
+    Yields:
+        The set of entered paths, filled during the block: kernels of the fused path, `kernels.LOOP`,
+        `kernels.UNROLLED`, and `not cuDNN (reason)`.
+    """
+    from keras.src import backend
+
+    entered: set[str] = set()
+    originals = {name: getattr(backend, name) for name in ("lstm", "bidirectional_lstm", "rnn")}
+
+    def recording_fused(path: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            try:
+                result, kernel = fused(lambda: path(*arguments, **options))
+            except NotImplementedError as error:
+                if str(error):
+                    entered.add(f"not cuDNN ({str(error).splitlines()[0]})")
+                raise
+            entered.add(kernel)
+            return result
+
+        return call
+
+    def recording_loop(*arguments: Any, **options: Any) -> Any:
+        entered.add(kernels.UNROLLED if options.get("unroll") else kernels.LOOP)
+        return originals["rnn"](*arguments, **options)
+
+    try:
+        backend.lstm = recording_fused(originals["lstm"])
+        backend.bidirectional_lstm = recording_fused(originals["bidirectional_lstm"])
+        backend.rnn = recording_loop
+        yield entered
+    finally:
+        for name, original in originals.items():
+            setattr(backend, name, original)
+
+
+# --- TensorFlow
+
+
+def tensorflow_is_deterministic() -> bool:
+    """Return whether TensorFlow's op determinism is enabled.
+
+    `tensorflow.python.framework.config.is_op_determinism_enabled` in TensorFlow 2.18 to 2.21. The public API can only
+    enable it.
+    """
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    return bool(is_op_determinism_enabled())
+
+
+def read_tensorflow_profile(content: bytes) -> Any:
+    """Return the XSpace message that TensorFlow's profiler wrote to a file `*.xplane.pb`.
+
+    `tensorflow.tsl.profiler.protobuf.xplane_pb2` in TensorFlow 2.18 to 2.21. The public reader is TensorBoard's
+    plug-in, another package.
+    """
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    return xplane_pb2.XSpace.FromString(content)
+
+
+# --- PyTorch
+
+
+@contextlib.contextmanager
+def record_torch_operators() -> Iterator[set[str]]:
+    """Record the operators that PyTorch dispatches below autograd inside the `with` block.
+
+    `torch.utils._python_dispatch.TorchDispatchMode` in PyTorch 2.5 to 2.13. The profiler records operators that raised,
+    too; Keras's loop runs after cuDNN's operator raised.
+
+    Yields:
+        The set of operators that did not raise, as `aten::mm`, filled during the block.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    operators: set[str] = set()
+
+    class Recorder(TorchDispatchMode):  # type: ignore[misc]
+        def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+            result = function(*arguments, **(options or {}))
+            operators.add(function.name().split(".")[0])
+            return result
+
+    with Recorder():
+        yield operators
