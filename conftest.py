@@ -6,34 +6,21 @@ LLVM's, which begins anew for each part of a program. What the optimizations do 
 """
 
 import contextlib
-import importlib.metadata
 import os
 import signal
 
 import pytest
 
-from multilstm.engines.registry import joined
+from multilstm.frameworks import xla_flags
+from multilstm.frameworks.process_environment import merge
+from multilstm.frameworks.xla_flags import NO_FUSION_EMITTERS, ONE_CODEGEN_PART
 
-# Older and newer jaxlibs may not know the flags, and refuse to start with a flag that they do not know.
-_KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
-_ONE_PART = "--xla_cpu_parallel_codegen_split_count=1"  # LLVM begins once; what it makes is the same
-_QUICK = "--xla_cpu_use_fusion_emitters=false"
-
-
-def _flags(*flags):
-    """XLA's flags as a variable, by its name."""
-    try:
-        known = importlib.metadata.version("jaxlib") in _KNOWN
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    return {"XLA_FLAGS": " ".join(flags)} if known else {}
-
-
-USUAL = {name: os.environ.get(name) for name in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")}
-USUAL |= joined(USUAL, _flags(_ONE_PART))
-QUICKLY = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **_flags(_ONE_PART, _QUICK)}
-os.environ.update(joined(os.environ, QUICKLY))
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; workers are told of their device
+_OPTIMIZATIONS = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+_ONE_PART = xla_flags.variables(ONE_CODEGEN_PART)
+USUAL = {_OPTIMIZATIONS: os.environ.get(_OPTIMIZATIONS), "XLA_FLAGS": merge(os.environ, _ONE_PART).get("XLA_FLAGS")}
+QUICKLY = {_OPTIMIZATIONS: "1", **xla_flags.variables(ONE_CODEGEN_PART, NO_FUSION_EMITTERS)}
+os.environ.update(merge(os.environ, QUICKLY))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; the environment of a worker names its device
 
 if hasattr(os, "SCHED_BATCH"):  # there are more processes than cores, and each turn finds the caches cold
     with contextlib.suppress(OSError):  # it is about time alone
@@ -46,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background
 @pytest.fixture(scope="session")
 def one_part():
     """The variables with which JAX compiles what it compiles for users, in less time."""
-    return _flags(_ONE_PART)
+    return _ONE_PART
 
 
 @pytest.fixture(scope="session")

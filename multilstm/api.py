@@ -13,6 +13,7 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
 from multilstm.report.data import Report
@@ -36,14 +37,14 @@ class RunResult:
         sequences: for every LSTM with return_sequences, `[batch, timesteps, units]`.
         states: for every LSTM, its state after the last timestep, `[batch, units]` each.
         parameter_counts: by layer, as the framework counts them itself.
-        implementation: what really computed the LSTMs.
+        implementation: the kernel that computed the LSTMs.
     """
 
     outputs: tuple[Array, ...]
     sequences: Mapping[str, Array]
     states: Mapping[str, State]
     parameter_counts: Mapping[str, int]
-    implementation: str
+    implementation: Implementation
 
     @property
     def output(self) -> Array:

@@ -36,12 +36,20 @@ class EngineUnavailableError(MultilstmError, RuntimeError):
 
 
 class WorkerError(MultilstmError, RuntimeError):
-    """A job lost by its worker process: an exception, a crash, or a time-out. Carries the worker's stderr."""
+    """A job lost by its worker process.
 
-    def __init__(self, message: str, *, kind: str, stderr: str = "") -> None:
+    Attributes:
+        kind: `exception`, `memory` (not enough of it), `crash`, `timeout`, `device` (results of another device) or
+            `closed` (the pool of workers was closed).
+        stderr: the end of the worker's standard error, after the traceback of an exception.
+        exception: the name of the exception's class; empty where the worker raised none.
+    """
+
+    def __init__(self, message: str, *, kind: str, stderr: str = "", exception: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.stderr = stderr
+        self.exception = exception
 
 
 class ParityError(MultilstmError, AssertionError):

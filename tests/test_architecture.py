@@ -9,7 +9,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "multilstm"
 # From the foundation to the roof: a room imports rooms of floors below its own, and no other.
 FLOORS = (
-    ("errors", "version"),
+    ("deprecation", "errors", "version"),
     ("frameworks", "spec"),
     ("files", "jobs", "keras_layers", "weights"),
     ("cases", "compare", "scan"),

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from multilstm.compare import Comparison, Quantity
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report
 
 MEASURE = pathlib.Path(__file__).parents[1] / "parity" / "measure.py"
@@ -20,7 +21,7 @@ def cell(case, verdict="within", share=0.25, dtype="float32", quantity="hidden:l
     comparison = Comparison(Quantity.parse(quantity), verdict, None if share is None else 3e-7, share, 3, "1e-06")
     return Cell(
         case=case, engine=engine, device="cpu", dtype=dtype, layers="portable", seconds=0.5,
-        implementation="lax.scan", comparison=comparison,
+        implementation=Implementation("lax.scan"), comparison=comparison,
     )  # fmt: skip
 
 

@@ -1,12 +1,26 @@
 """The linters are tests, so that one command checks everything."""
 
+import collections
 import pathlib
 import subprocess
 import sys
 
+import prose
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+# Breaches of the rule for prose that a folder may still have (CONTRIBUTING, "Prose"). A count may only become smaller.
+PROSE = {
+    "README.md": 54,
+    "multilstm": 4, "multilstm/bench": 37, "multilstm/cases": 27, "multilstm/cli": 5, "multilstm/compare": 6,
+    "multilstm/doctor": 9, "multilstm/engines": 49, "multilstm/execution": 9, "multilstm/explain": 18,
+    "multilstm/frameworks": 33, "multilstm/fuzz": 16, "multilstm/jobs": 7, "multilstm/keras_layers": 18,
+    "multilstm/ledger": 16, "multilstm/report": 6, "multilstm/scan": 105, "multilstm/spec": 36, "multilstm/suite": 1,
+    "multilstm/weights": 5, "multilstm/workers": 12, "parity": 53, "tests": 3, "tests/bench": 7, "tests/cases": 3,
+    "tests/doctor": 2, "tests/engines": 15, "tests/execution": 1, "tests/explain": 1, "tests/frameworks": 6,
+    "tests/fuzz": 1, "tests/helpers": 2, "tests/jobs": 2, "tests/keras_layers": 10, "tests/report": 1,
+    "tests/scan": 15, "tests/spec": 4, "tests/suite": 3, "tests/workers": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -15,3 +29,19 @@ ROOT = pathlib.Path(__file__).parent.parent
 def test_clean(command):
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def folder_of(path):
+    """`multilstm/spec` of multilstm/spec/graph.py, `README.md` of itself: at most two folders deep."""
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts[: min(2, len(parts) - 1)] if parts[0] in ("multilstm", "tests") else parts[:1])
+
+
+def test_prose_follows_its_rule():
+    found = collections.defaultdict(list)
+    for path in prose.files([]):
+        found[folder_of(path)] += map(str, prose.breaches(path))
+    beyond = {folder: lines for folder, lines in found.items() if len(lines) > PROSE.get(folder, 0)}
+    assert beyond == {}, "\n".join(
+        f"{folder}: {len(lines)} breaches:\n" + "\n".join(lines) for folder, lines in beyond.items()
+    )

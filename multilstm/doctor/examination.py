@@ -19,6 +19,7 @@ from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError,
 from multilstm.execution.environment import environment
 from multilstm.frameworks.self_test import SelfTest
 from multilstm.jobs.dtypes import DEVICES
+from multilstm.jobs.implementation import Implementation
 from multilstm.ledger.known_issues import known_issues
 from multilstm.ledger.rows import Divergence
 from multilstm.workers import WorkerPool
@@ -41,7 +42,7 @@ class EngineDiagnosis:
         versions: of the packages that compute.
         devices: what its process can compute on.
         switches: precision and determinism as they are set there.
-        implementation: what computed the LSTMs of its self-test, as it was seen.
+        implementation: the kernel that computed the LSTMs of its self-test, as it was seen to run.
         self_test: its numerical self-test.
         issues: what is known to be wrong with its versions.
     """
@@ -54,7 +55,7 @@ class EngineDiagnosis:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     devices: tuple[str, ...] = ()
     switches: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    implementation: str = ""
+    implementation: Implementation = dataclasses.field(default_factory=Implementation)
     self_test: tuple[SelfTest, ...] = ()
     issues: tuple[Divergence, ...] = ()
 
@@ -113,6 +114,8 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
         data: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for row, engine in zip(data["engines"], self.engines, strict=True):
+            row["implementation"] = str(engine.implementation)
         return {"format": FORMAT, "exit_code": self.exit_code, **data}
 
 
@@ -158,7 +161,7 @@ def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
         "versions": answer["versions"],
         "devices": tuple(answer["devices"]),
         "switches": answer["switches"],
-        "implementation": answer["implementation"],
+        "implementation": Implementation(**answer["implementation"]),
         "issues": known_issues(row.name, device, answer["versions"], answer["switches"]),
     }
     tests = tuple(SelfTest(**test) for test in answer["self_test"])

@@ -43,8 +43,8 @@ def _engine_table(engines: Iterable[EngineDiagnosis], variables: Mapping[str, st
         settings = [*engine.devices]
         settings += [f"{name} {value}" for name, value in engine.switches.items() if variables.get(name) != value]
         facts += [_text(", ".join(settings), "dim")] if settings else []
-        # What stands behind a semicolon are sizes of the one model that was tried.
-        facts += [_text(f"LSTM by {engine.implementation.split(';')[0]}", "dim")] if engine.implementation else []
+        kernel = engine.implementation.kernel
+        facts += [_text(f"LSTM by {kernel}", "dim")] if kernel else []
         if engine.status != "ready":
             facts = [_text(engine.reason), *([_text(engine.remedy, "green")] if engine.remedy else [])]
         table.add_row(Text(engine.name, "bold" if engine.status == "ready" else "dim"), _verdict(engine), Group(*facts))

@@ -21,6 +21,7 @@ from multilstm.frameworks.kernels import with_algorithm
 from multilstm.frameworks.platform import Platform, require_gpu
 from multilstm.frameworks.self_test import Operations, denormals, self_test
 from multilstm.jobs.dtypes import stored
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.jobs.validation import check_dropout, check_shapes
 from multilstm.spec import Graph
@@ -70,8 +71,8 @@ class AbstractProgram(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def implementation(self) -> str:
-        """What computes the LSTMs, as it was seen to run: for example `lax.scan`, or `python loop`."""
+    def implementation(self) -> Implementation:
+        """The kernel that computed the LSTMs, as it was seen to run."""
 
 
 class AbstractEngine(abc.ABC):
@@ -194,13 +195,14 @@ class Executor:
         self._programs[key] = program
         while len(self._programs) > self.kept_programs:
             del self._programs[next(iter(self._programs))]
+        ran = program.implementation
         return Result(
             answers=tuple(answers),
             weights=program.weights(),
             slots=program.slots(),
             carried=carried,
             parameter_counts=program.parameter_counts(),
-            implementation=with_algorithm(program.implementation, launched),
+            implementation=dataclasses.replace(ran, kernel=with_algorithm(ran.kernel, launched)),
             seconds=time.perf_counter() - start,
         )
 

@@ -15,6 +15,7 @@ from multilstm.frameworks import jax as jax_platform
 from multilstm.frameworks.kernels import LOOP
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.scan import model
 from multilstm.scan.model import Gradients
@@ -67,15 +68,15 @@ class _Program(AbstractProgram):
         self._found: set[str] = set()  # in all programs that ran
 
     @property
-    def implementation(self) -> str:
+    def implementation(self) -> Implementation:
         if not self._batch:
-            return "lax.scan, custom gradient"
+            return Implementation("lax.scan, custom gradient")
         written_out = LOOP not in self._found or all(lstm.unroll for lstm in self._job.spec.lstms.values())
         loop = "steps written out" if written_out else "lax.scan"  # XLA makes loops of other things too
         itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
-        each = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
-        return f"{loop}, custom gradient; {each}"
+        detail = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
+        return Implementation(f"{loop}, custom gradient", detail)
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)

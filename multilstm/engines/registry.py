@@ -1,72 +1,62 @@
-"""One row an engine: where its class is, what it needs, and what its process must know before it starts."""
+"""Table of engines: for each, its class, the modules that it needs, and the environment of its process."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from multilstm.errors import EngineUnavailableError, UsageError, choice
+from multilstm.frameworks import xla_flags
+from multilstm.frameworks.process_environment import DETERMINISTIC_GPU, merge
+from multilstm.frameworks.targets import import_target, not_installed
+from multilstm.frameworks.xla_flags import EXACT_SUMS, XlaFlag
 
 if TYPE_CHECKING:
     from multilstm.engines.base import AbstractEngine
-from multilstm.frameworks.process_environment import _DETERMINISTIC, joined
-
-# jaxlib from 0.9.1 to 0.10.2 miscomputes some sums of products on CPU (jax#39103), unless this is set. Older ones do
-# not know it and refuse to start; newer ones are left to `multilstm doctor`, which tests for the fault.
-_JAX_FAULT = (("0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2"), "--xla_cpu_experimental_ynn_fusion_type=-reduce")
-
-
-def _jax_environment() -> dict[str, str]:
-    """What a JAX process must know before it starts: float64, and the flag against the fault of some versions."""
-    try:
-        version = importlib.metadata.version("jaxlib")
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
-    affected, flag = _JAX_FAULT
-    return {"JAX_ENABLE_X64": "1", **({"XLA_FLAGS": flag} if version in affected else {})}
-
-
-_JAX = _jax_environment()
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineRow:
-    """What is known of an engine without importing it.
+    """One engine, as far as it is known without an import of its framework.
 
     Attributes:
         name: as in `--engine`.
-        target: `module:Class`.
+        target: its class, as `module:Class`.
         needs: the modules that must be installed.
-        extra: the extra of multilstm that installs them.
-        environment: variables that its process must have before it starts.
-        partial: True for an engine that executes only some models, and does not train.
+        extra: the extra of multilstm that installs them; None: they are always installed.
+        settings: environment variables that its process needs before it starts.
+        flags: flags of XLA that its process needs, where the installed jaxlib knows them.
+        partial: True for an engine that some models cannot run on; it computes no updates of an optimizer.
     """
 
     name: str
     target: str
     needs: tuple[str, ...]
     extra: str | None
-    environment: Mapping[str, str]
+    settings: Mapping[str, str]
+    flags: tuple[XlaFlag, ...] = ()
     partial: bool = False
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its process needs before it starts, with the flags that the installed jaxlib knows."""
+        return merge(self.settings, xla_flags.variables(*self.flags))
+
     def on(self, device: str) -> dict[str, str]:
-        """What its process must know before it starts, deterministic kernels of a GPU included."""
-        return joined(self.environment, _DETERMINISTIC if device == "gpu" else {})
+        """Return `environment`, on a GPU with the variables that select deterministic kernels."""
+        return merge(self.environment, DETERMINISTIC_GPU if device == "gpu" else {})
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The modules that are needed and not installed."""
-        return tuple(module for module in self.needs if importlib.util.find_spec(module) is None)
+        return not_installed(self.needs)
 
     def require(self) -> None:
-        """Returns if all that the engine needs is installed.
+        """Return if all modules that the engine needs are installed.
 
         Raises:
-            EngineUnavailableError: naming what is missing, and the command that installs it.
+            EngineUnavailableError: with the modules that are missing, and the command that installs them.
         """
         if self.missing:
             raise EngineUnavailableError(
@@ -76,13 +66,14 @@ class EngineRow:
 
 
 def load(target: str) -> AbstractEngine:
-    """The engine of a target `module:Class`; to be called inside its own process."""
-    module, name = target.split(":")
-    engine: AbstractEngine = getattr(importlib.import_module(module), name)()
+    """Return a new engine of the class `module:Class`; to be called in the engine's own process."""
+    engine: AbstractEngine = import_target(target)()
     return engine
 
 
 JUDGE = "reference"  # the engine against which all others are judged
+
+_JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
 
 ENGINES: dict[str, EngineRow] = {
     row.name: row
@@ -101,6 +92,7 @@ ENGINES: dict[str, EngineRow] = {
             ("keras", "jax"),
             "jax",
             {"KERAS_BACKEND": "jax", **_JAX},
+            (EXACT_SUMS,),
         ),
         EngineRow(
             "keras-torch",
@@ -109,14 +101,14 @@ ENGINES: dict[str, EngineRow] = {
             "torch",
             {"KERAS_BACKEND": "torch"},
         ),
-        EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX),
+        EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX, (EXACT_SUMS,)),
         EngineRow("torch-lstm", "multilstm.engines.torch_lstm:TorchLSTMEngine", ("torch",), "torch", {}, partial=True),
     )
 }
 
 
 def engine_row(name: str) -> EngineRow:
-    """The row of that name.
+    """Return the row of an engine.
 
     Raises:
         UsageError: for an unknown engine.

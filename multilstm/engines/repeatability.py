@@ -10,6 +10,7 @@ import numpy as np
 
 from multilstm.engines.base import Executor
 from multilstm.frameworks.self_test import SelfTest
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import LSTM, Dense, Sequential
 from multilstm.weights.initializers import discriminating_weights
@@ -18,8 +19,8 @@ NAME = "gradient twice, float32"
 SPEC = Sequential([LSTM(32, return_sequences=True), LSTM(8), Dense(2)], input_shape=(50, 5))
 
 
-def trial(executor: Executor, device: str) -> tuple[SelfTest, str]:
-    """The test, and what computed the LSTMs (empty where it failed to).
+def trial(executor: Executor, device: str) -> tuple[SelfTest, Implementation]:
+    """Return the test, and the kernel that computed the LSTMs (an empty one where the test raised).
 
     Args:
         executor: of the engine.
@@ -32,7 +33,7 @@ def trial(executor: Executor, device: str) -> tuple[SelfTest, str]:
     try:
         first, second = executor.execute(job), executor.execute(job)
     except Exception as error:  # a finding like any other
-        return SelfTest(NAME, False, f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]), ""
+        return SelfTest(NAME, False, f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]), Implementation()
     pairs = [(array, second.answers[0].gradients[name]) for name, array in first.answers[0].gradients.items()]
     differing = sum(one.tobytes() != other.tobytes() for one, other in pairs)
     detail = (

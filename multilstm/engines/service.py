@@ -23,8 +23,12 @@ def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
             return executor.engine.facts()
         if message["call"] == "doctor":
             found = executor.engine.doctor()
-            test, found["implementation"] = trial(executor, message["device"])
-            return {**found, "self_test": [*found["self_test"], dataclasses.asdict(test)]}
+            test, implementation = trial(executor, message["device"])
+            return {
+                **found,
+                "self_test": [*found["self_test"], dataclasses.asdict(test)],
+                "implementation": dataclasses.asdict(implementation),
+            }
         return result_to_tree(executor.execute(job_from_tree(message["job"])))
 
     return answer

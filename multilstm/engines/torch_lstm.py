@@ -22,6 +22,7 @@ from multilstm.frameworks import torch as torch_platform
 from multilstm.frameworks.kernels import of_aten
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import (
     LSTM,
@@ -122,9 +123,9 @@ class TorchLSTMProgram(AbstractProgram):
         }
 
     @property
-    def implementation(self) -> str:
+    def implementation(self) -> Implementation:
         """The kernels that were dispatched: cuDNN on a GPU; on a CPU, oneDNN (mkldnn), or ATen's loop."""
-        return f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})"
+        return Implementation(f"torch.nn.LSTM ({', '.join(sorted(self._kernels)) or 'none ran'})")
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Sets weights and optimizer slots, and the update counter."""

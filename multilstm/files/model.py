@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import pathlib
 import sys
 
 from multilstm.errors import InputError, MultilstmError, UsageError
+from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph, from_json
 
 
@@ -29,12 +29,11 @@ def load_model(source: str) -> Graph:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot read {source!r}: {reason}; expected Keras 3's model.to_json()") from None
-    module, separator, function = source.partition(":")
-    if not separator or not module or not function:
+    if not is_target(source):
         raise UsageError(f"model {source!r}: expected FILE.json (Keras 3's model.to_json()), or module:function")
     sys.path.insert(0, "")
     try:
-        made = getattr(importlib.import_module(module), function)()
+        made = import_target(source)()
     except MultilstmError:
         raise
     except Exception as error:

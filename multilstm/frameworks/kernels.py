@@ -62,18 +62,18 @@ def traced(function: Callable[[], Any], start: Callable[[], Any], stop: Callable
         stop()
 
 
-def with_algorithm(implementation: str, launched: Iterable[str]) -> str:
-    """What computed the LSTMs, with the algorithm of cuDNN that is seen in the names of the kernels that were launched.
+def with_algorithm(kernel: str, launched: Iterable[str]) -> str:
+    """Return `kernel` with the algorithm of cuDNN, read from the names of the GPU kernels that were launched.
 
-    What a framework asks cuDNN for is not what decides: asked for its standard algorithm, it may take persistent
-    kernels. A forward pass may have one and its gradient the other. Nothing is added where no name is cuDNN's.
+    The algorithm that a framework asks for does not decide: asked for its standard algorithm, cuDNN may take
+    persistent kernels. A forward pass may have one algorithm and its gradient the other. Nothing is added where no
+    name is cuDNN's.
     """
     names = set(launched)
     seen = [algorithm for algorithm, pattern in _ALGORITHMS.items() if any(map(pattern.search, names))]
     if not seen:
-        return implementation
-    kernel, *rest = implementation.split(";", 1)
-    return ";".join((f"{kernel}, {CUDNN}'s {' and '.join(seen)} kernels", *rest))
+        return kernel
+    return f"{kernel}, {CUDNN}'s {' and '.join(seen)} kernels"
 
 
 def confirmed(entered: Set[str], found: Set[str], loop: str) -> set[str]:

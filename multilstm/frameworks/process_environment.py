@@ -1,15 +1,12 @@
-"""The environment variables with which a process that computes on a device starts."""
+"""Environment variables with which a process that computes on a device starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from multilstm.frameworks import xla_flags
 
-
-# What a process must know of its device before it starts: no GPU at all, or one whose memory is taken as it is needed.
+# Settings that a framework reads only when it starts: no GPU at all, or a GPU whose memory is allocated as needed.
 _DEVICES = {
     "cpu": {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
     "gpu": {
@@ -20,28 +17,32 @@ _DEVICES = {
 }
 
 
-# The same bits every time; the rest of it is `Platform.make_deterministic`. Benchmarks do without: it is slower.
-_DETERMINISTIC = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "XLA_FLAGS": "--xla_gpu_deterministic_ops=true"}
+# The part of `Platform.make_deterministic` that must be set before a process starts. Benchmarks do without: these
+# kernels are slower.
+DETERMINISTIC_GPU = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "XLA_FLAGS": xla_flags.DETERMINISTIC_ON_GPU}
 
 
-def joined(*environments: Mapping[str, str]) -> dict[str, str]:
-    """All variables, the later ones before the earlier; but a flag of XLA stays as it is given first."""
-    made: dict[str, str] = {}
-    for variables in environments:
-        flags, added = made.get("XLA_FLAGS", ""), variables.get("XLA_FLAGS", "")
-        made.update(variables)
-        if flags and added:
-            new = [flag for flag in added.split() if flag.split("=")[0] not in flags]
-            made["XLA_FLAGS"] = " ".join([flags, *new])
-    return made
+def merge(*environments: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of all environments.
+
+    The last value of a variable counts. `XLA_FLAGS` is an exception: its flags add up, and the first value of each
+    flag counts.
+    """
+    merged: dict[str, str] = {}
+    for environment in environments:
+        flags = xla_flags.merge(merged.get("XLA_FLAGS", ""), environment.get("XLA_FLAGS", ""))
+        merged.update(environment)
+        if flags:
+            merged["XLA_FLAGS"] = flags
+    return merged
 
 
-def for_process(device: str, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that computes on a device.
+def for_process(device: str, settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process that computes on a device.
 
     Args:
         device: `cpu` or `gpu`.
-        own: what the process must know besides, as `EngineRow.on` gives it.
-        given: what it would be otherwise.
+        settings: further variables of the process, such as those of `EngineRow.on`.
+        inherited: the environment of the process that starts it.
     """
-    return joined(given, own, _DEVICES[device])
+    return merge(inherited, settings, _DEVICES[device])

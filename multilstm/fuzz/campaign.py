@@ -226,7 +226,7 @@ def how(execution: Execution, sample: Sample, part: Part) -> str:
     except UnsupportedError:
         return ""
     except WorkerError as error:
-        return error.kind if error.kind != "exception" else str(error).split(": ")[1]
+        return error.exception if error.kind == "exception" else error.kind
 
 
 def _wrong_gradients(execution: Execution, sample: Sample) -> list[Comparison]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from multilstm.errors import UsageError, choice
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
+from multilstm.jobs.implementation import Implementation
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import LOSSES, Optimizer
@@ -157,7 +158,7 @@ class Result:
         slots: the optimizer's arrays after the last step, as `layer/weight/slot`.
         carried: the states of stateful layers after the last step.
         parameter_counts: by layer, as the framework counts them itself.
-        implementation: what really computed the LSTMs.
+        implementation: the kernel that computed the LSTMs.
         seconds: the time that the job took inside its engine, compilation included.
     """
 
@@ -166,5 +167,5 @@ class Result:
     slots: Mapping[str, Array]
     carried: Mapping[str, State]
     parameter_counts: Mapping[str, int]
-    implementation: str
+    implementation: Implementation
     seconds: float

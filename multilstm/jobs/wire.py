@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.spec import from_json, to_json
 from multilstm.spec.arrays import State
@@ -43,7 +44,11 @@ def job_from_tree(tree: dict[str, Any]) -> Job:
 
 def result_to_tree(result: Result) -> dict[str, Any]:
     """The result as dicts, lists, strings, numbers and arrays."""
-    return {**_shallow(result), "answers": [_shallow(answer) for answer in result.answers]}
+    return {
+        **_shallow(result),
+        "answers": [_shallow(answer) for answer in result.answers],
+        "implementation": dataclasses.asdict(result.implementation),
+    }
 
 
 def result_from_tree(tree: dict[str, Any]) -> Result:
@@ -59,7 +64,14 @@ def result_from_tree(tree: dict[str, Any]) -> Result:
         )
         for answer in tree["answers"]
     )
-    return Result(**{**tree, "answers": answers, "carried": _states(tree["carried"])})
+    return Result(
+        **{
+            **tree,
+            "answers": answers,
+            "carried": _states(tree["carried"]),
+            "implementation": Implementation(**tree["implementation"]),
+        }
+    )
 
 
 def _shallow(data: Any) -> dict[str, Any]:

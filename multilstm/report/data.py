@@ -11,6 +11,7 @@ from typing import Any
 
 from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
 from multilstm.errors import EngineUnavailableError, ParityError
+from multilstm.jobs.implementation import Implementation
 
 SCHEMA = 2
 FAILURES_IN_ERROR = 20
@@ -27,7 +28,7 @@ class Cell:
         dtype: the dtype of the computation.
         layers: `plain` or `portable`.
         seconds: the time of the job inside the engine; the quantities of one job share it.
-        implementation: the kernel that computed the LSTMs.
+        implementation: the kernel that computed the LSTMs; empty where nothing ran.
         comparison: the verdict, with its distances.
     """
 
@@ -37,7 +38,7 @@ class Cell:
     dtype: str
     layers: str
     seconds: float
-    implementation: str
+    implementation: Implementation
     comparison: Comparison
 
     @property
@@ -62,6 +63,7 @@ class Cell:
         return {
             **comparison.__dict__,
             **fields,
+            "implementation": str(self.implementation),
             "quantity": str(comparison.quantity),
             "rounding": dataclasses.asdict(comparison.rounding),
             "known": [row._asdict() for row in comparison.known],

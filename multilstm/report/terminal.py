@@ -172,8 +172,8 @@ def _implementations(report: Report, console: Console) -> None:
     """Print the kernels that computed the LSTMs on a GPU, by engine; a loop in place of cuDNN is marked."""
     cases_by_kernel: dict[tuple[str, str], dict[str, None]] = {}
     for cell in report.cells:
-        if cell.device == "gpu" and cell.implementation:
-            kernel = cell.implementation.split(";")[0]
+        kernel = cell.implementation.kernel
+        if cell.device == "gpu" and kernel:
             cases_by_kernel.setdefault((cell.engine, kernel), {})[cell.case] = None
     for (engine, kernel), cases in cases_by_kernel.items():
         style = "yellow" if "loop" in kernel or "cuDNN" not in kernel else "dim"

@@ -13,12 +13,10 @@ import sys
 import jax
 
 from multilstm.errors import UsageError
+from multilstm.frameworks import xla_flags
 from multilstm.frameworks.machine import cores
+from multilstm.frameworks.xla_flags import WIDE_VECTORS
 
-# Versions of jaxlib that know the flag; with a flag that it does not know, XLA ends the process.
-_KNOWN = ("0.9.0", "0.9.1", "0.9.2", "0.10.0", "0.10.1", "0.10.2")
-_FLAG = "--xla_cpu_prefer_vector_width"
-_WIDTH = 512
 # Of mallopt(3): give nothing back from the top of the heap, and take no block from outside of it.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
@@ -63,10 +61,9 @@ def _keep_memory() -> str:
 
 def _widen_vectors() -> str:
     flags = os.environ.get("XLA_FLAGS", "")
-    if _FLAG in flags:
+    if WIDE_VECTORS.name in xla_flags.names(flags):
         return "as XLA_FLAGS says"
-    version = importlib.metadata.version("jaxlib")
-    if version not in _KNOWN:
-        return f"XLA's own: not known of jaxlib {version}"
-    os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={_WIDTH}".strip()
-    return f"{_WIDTH} bits"
+    if not WIDE_VECTORS.is_known:
+        return f"XLA's own: not known of jaxlib {importlib.metadata.version('jaxlib')}"
+    os.environ["XLA_FLAGS"] = xla_flags.merge(flags, str(WIDE_VECTORS))
+    return f"{WIDE_VECTORS.value} bits"

@@ -19,6 +19,8 @@ from typing import Any
 from multilstm.errors import UsageError, choice
 from multilstm.spec.schedules import Schedule, is_number, schedule_from_dict, schedule_to_dict
 
+__all__ = ["LOSSES", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+
 LOSSES = ("categorical_crossentropy", "mean_squared_error")
 # Adam divides by 1 - beta**iteration.
 _LIMITS = {"momentum": 1.0, "rho": 1.0, "beta_1": math.nextafter(1, 0), "beta_2": math.nextafter(1, 0)}

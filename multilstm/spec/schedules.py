@@ -14,6 +14,15 @@ from typing import Any
 
 from multilstm.errors import UsageError, choice
 
+__all__ = [
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "Schedule",
+]
+
 
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite number that is not negative."""

@@ -14,6 +14,7 @@ from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
 from multilstm.execution.rounding import rounded
 from multilstm.explain import explain, explain_error, first_block
+from multilstm.jobs.implementation import Implementation
 from multilstm.ledger.matching import mark_known
 from multilstm.report.data import Cell
 from multilstm.spec.arrays import Array
@@ -25,13 +26,13 @@ class Attempt:
 
     Attributes:
         quantities: the engine's quantities; empty after an error.
-        implementation: the kernel that computed the LSTMs.
+        implementation: the kernel that computed the LSTMs; empty where nothing ran.
         seconds: the time of the job inside the engine.
         error: the error, or None.
     """
 
     quantities: Quantities
-    implementation: str = ""
+    implementation: Implementation = dataclasses.field(default_factory=Implementation)
     seconds: float = 0.0
     error: MultilstmError | None = None
 

@@ -196,7 +196,8 @@ class Worker:
         if error["memory"]:
             message = f"{self._name}: out of memory on the {self._device}, with {error['type']}: {first}; "
             message, kind = message + "give it a smaller batch, fewer timesteps or fewer units", "memory"
-        lost = WorkerError(message, kind=kind, stderr=error["traceback"] + self._stderr_tail())
+        stderr = error["traceback"] + self._stderr_tail()
+        lost = WorkerError(message, kind=kind, stderr=stderr, exception=error["type"])
         if error["memory"] or self._device == "gpu":  # what a failed kernel leaves behind fails the jobs after it
             self.kill()
         return lost

@@ -7,7 +7,6 @@ answer. Messages are read from standard input and written to what was standard o
 
 from __future__ import annotations
 
-import importlib
 import os
 import queue
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from multilstm.errors import MultilstmError
+from multilstm.frameworks.targets import import_target
 from multilstm.workers import protocol
 
 Service = Callable[[dict[str, Any]], dict[str, Any]]
@@ -34,8 +34,7 @@ def main(maker: str, *arguments: str) -> None:
         message = inbox.get()
         try:
             if service is None:
-                module, name = maker.split(":")
-                service = getattr(importlib.import_module(module), name)(*arguments)
+                service = import_target(maker)(*arguments)
             answer = {"result": service(message)}
         except Exception as error:  # everything goes back to the launcher, with its cause
             answer = {"error": _describe(error)}

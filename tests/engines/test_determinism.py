@@ -22,7 +22,7 @@ engine = load(ENGINES[sys.argv[1]].target)
 before = engine.platform.switches()["deterministic"]
 engine.platform.make_deterministic()
 test, implementation = trial(Executor(engine), "cpu")
-print(json.dumps([before, engine.platform.switches()["deterministic"], dataclasses.asdict(test), implementation]))
+print(json.dumps([before, engine.platform.switches()["deterministic"], dataclasses.asdict(test), str(implementation)]))
 """
 
 

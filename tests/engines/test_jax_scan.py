@@ -238,11 +238,11 @@ def test_float32_is_near_the_reference():
 def test_versions_and_implementation():
     engine = JaxScanEngine()
     assert set(engine.versions()) == {"jax", "jaxlib"}
-    assert engine.prepare(make_job(SPECS["stacked"], [])).implementation == "lax.scan, custom gradient"
+    assert str(engine.prepare(make_job(SPECS["stacked"], [])).implementation) == "lax.scan, custom gradient"
     job = make_job(SPECS["stacked"], ["forward"])
     plans = "; ".join(f"{name}: {plan}" for name, plan in model(job.spec).plans(BATCH, TIMESTEPS, 8).items())
     assert "lstm: forward in chunks of" in plans
-    assert Executor(engine).execute(job).implementation == f"lax.scan, custom gradient; {plans}"
+    assert str(Executor(engine).execute(job).implementation) == f"lax.scan, custom gradient; {plans}"
 
 
 def test_float64_without_x64_is_refused():

@@ -12,7 +12,7 @@ from multilstm.engines.repeatability import trial
 def test_the_same_bits():
     test, implementation = trial(Executor(ReferenceEngine()), "cpu")
     assert (test.ok, test.detail) == (True, "8 gradients, the same bits")
-    assert implementation == "numpy float64"
+    assert str(implementation) == "numpy float64"
 
 
 def test_one_other_bit_is_found():
@@ -39,4 +39,4 @@ def test_a_failure_is_a_finding():
     test, implementation = trial(Executor(ReferenceEngine()), "gpu")
     assert not test.ok
     assert "EngineUnavailableError" in test.detail
-    assert implementation == ""
+    assert str(implementation) == ""

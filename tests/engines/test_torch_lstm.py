@@ -290,4 +290,4 @@ def test_the_implementation_is_the_kernel_that_torch_records(dtype):
         program.step("forward", batch_of(spec), {})
     fused = any(event.name == "aten::mkldnn_rnn_layer" for event in profile.function_events)
     assert any(event.name == "aten::lstm" for event in profile.function_events)
-    assert program.implementation == f"torch.nn.LSTM ({'mkldnn' if fused else 'ATen'})"
+    assert str(program.implementation) == f"torch.nn.LSTM ({'mkldnn' if fused else 'ATen'})"

@@ -10,6 +10,7 @@ from multilstm.cases.catalogue import catalogue
 from multilstm.cases.random_case import random_case
 from multilstm.compare import Comparison, Quantity
 from multilstm.execution.options import Options
+from multilstm.jobs.implementation import Implementation
 from multilstm.ledger import matching as known
 from multilstm.ledger.matching import mark_known, touches
 from multilstm.ledger.rows import ledger
@@ -32,8 +33,8 @@ def cell(
 ):
     comparison = Comparison(Quantity.parse(quantity), verdict, max_abs, message=message)
     return Cell(
-        case=case, engine=engine, device="cpu", dtype=dtype, layers=layers, seconds=0.0, implementation="",
-        comparison=comparison,
+        case=case, engine=engine, device="cpu", dtype=dtype, layers=layers, seconds=0.0,
+        implementation=Implementation(), comparison=comparison,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from multilstm.compare import Comparison, Quantity, Rounding
 from multilstm.errors import InputError, ParityError
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report, weakest
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
@@ -17,7 +18,7 @@ def cell(verdict="within", quantity="hidden:lstm", case="seed1-stateful", engine
     comparison = Comparison(Quantity.parse(quantity), verdict, 1e-7, 0.1, 3, "1e-06", **more)
     return Cell(
         case=case, engine=engine, device="cpu", dtype=dtype, layers="portable", seconds=0.5,
-        implementation="lax.scan", comparison=comparison,
+        implementation=Implementation("lax.scan"), comparison=comparison,
     )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_json_has_the_promised_fields_and_no_infinity():
     )
     made = Cell(
         case="case", engine="jax-scan", device="cpu", dtype="float32", layers="plain", seconds=0.5,
-        implementation="lax.scan", comparison=comparison,
+        implementation=Implementation("lax.scan"), comparison=comparison,
     )  # fmt: skip
     data = json.loads(Report((made,), {"python": "3"}).to_json())
     assert data["schema"] == 2
@@ -194,7 +195,9 @@ def test_an_explanation_is_said_once_for_all_that_it_explains():
 def test_what_ran_on_a_gpu_is_listed_by_engine():
     ran = {"a": "cuDNN", "b": "python loop (Keras, fused cell)", "c": "cuDNN"}
     cells = [
-        dataclasses.replace(cell(case=case, engine="keras-jax"), device="gpu", implementation=f"{kernel}; sizes")
+        dataclasses.replace(
+            cell(case=case, engine="keras-jax"), device="gpu", implementation=Implementation(kernel, "sizes")
+        )
         for case, kernel in ran.items()
     ]
     shown = text(Report(tuple(cells), {}))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
-import importlib
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, final
@@ -13,6 +11,7 @@ from multilstm.bench.shapes import Problem, Shape, problem
 from multilstm.errors import EngineUnavailableError
 from multilstm.frameworks.kernels import with_algorithm
 from multilstm.frameworks.platform import Platform, require_gpu
+from multilstm.frameworks.targets import import_target
 from multilstm.spec.arrays import Array
 
 FORWARD, GRADIENT = "forward", "gradient"
@@ -125,8 +124,7 @@ class _Service:
 
 def load(target: str, *arguments: str) -> AbstractContestant:
     """The contestant `module:Class`, made in this process."""
-    module, name = target.split(":")
-    contestant: AbstractContestant = getattr(importlib.import_module(module), name)(*arguments)
+    contestant: AbstractContestant = import_target(target)(*arguments)
     return contestant
 
 
@@ -139,8 +137,3 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
     `{"call": "time", "quantity": ..., "seconds": ..., "calls": ...}` gives the seconds of each call.
     """
     return _Service(load(target, *arguments))
-
-
-def shape_to_tree(shape: Shape) -> dict[str, Any]:
-    """A shape as a message carries it."""
-    return dataclasses.asdict(shape)

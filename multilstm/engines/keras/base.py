@@ -28,6 +28,7 @@ from multilstm.frameworks import kernels, private_apis
 from multilstm.frameworks.platform import Platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import Optimizer
@@ -187,8 +188,8 @@ class AbstractKerasProgram(AbstractProgram):
         )
 
     @property
-    def implementation(self) -> str:
-        return ", ".join(sorted(self._ran)) or "no LSTM ran"
+    def implementation(self) -> Implementation:
+        return Implementation(", ".join(sorted(self._ran)) or "no LSTM ran")
 
     # --- what the backend decides ---
 

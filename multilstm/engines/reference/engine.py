@@ -21,6 +21,7 @@ from multilstm.engines.reference.penalties import penalty_gradient
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import stored
+from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
 from multilstm.spec.arrays import Array, State
@@ -92,9 +93,9 @@ class ReferenceProgram(AbstractProgram):
         self._iteration = 0
 
     @property
-    def implementation(self) -> str:
-        """What computes: the loops of this package."""
-        return "numpy float64"
+    def implementation(self) -> Implementation:
+        """NumPy's operations, called from the loops of this package."""
+        return Implementation("numpy float64")
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Sets weights and optimizer slots, as float64, and the update counter."""

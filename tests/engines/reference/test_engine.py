@@ -353,7 +353,7 @@ def test_parameter_counts_are_those_of_the_spec():
     spec = Model(x, TimeDistributed(Dense(2))(Dropout(0.0)(LSTM(3, use_bias=False, return_sequences=True)(y))))
     result = run(spec, Step("forward", Batch({next(iter(spec.inputs)): np.ones((1, 2), int)})))
     assert result.parameter_counts == spec.parameter_counts
-    assert result.implementation == "numpy float64"
+    assert str(result.implementation) == "numpy float64"
 
 
 def test_an_empty_batch_gives_empty_outputs_and_no_gradient():

@@ -1,0 +1,75 @@
+"""The public API, name by name: a name that comes or goes is a decision, and belongs into CHANGELOG.md.
+
+Everything else is internal: see docs/explanation/architecture.md. The lists are read from the source, so that no
+framework is imported.
+"""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+PUBLIC = {
+    "multilstm": """
+        Activation Adam AdamW Bidirectional Concatenate Dense Dropout Embedding Graph Input L1 L1L2 L2 LSTM Masking
+        MaxNorm MinMaxNorm Model MultilstmError NonNeg OrthogonalRegularizer RMSprop RepeatVector RunResult SGD
+        Sequential State TimeDistributed UnitNorm __version__ discriminating_weights gates initial_weights
+        load_weights parity run save_weights schedules
+    """,
+    "multilstm.spec": """
+        Activation Bidirectional Call Concatenate Constraint Dense Dropout Embedding Graph Input InputLayer L1 L1L2 L2
+        LSTM Layer Masking MaxNorm MinMaxNorm Model NonNeg OrthogonalRegularizer Ref Regularizer RepeatVector
+        Sequential Tensor TimeDistributed UnitNorm from_json to_json
+    """,
+    "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop SGD",
+    "multilstm.spec.schedules": """
+        CosineDecay ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay Schedule
+    """,
+    "multilstm.scan": """
+        ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
+        init loss_value lstm merge model stack tune_cpu
+    """,
+    "multilstm.keras_layers": """
+        Adam AdamW Bidirectional CategoricalCrossentropy Dense L1 L1L2 L2 LSTM OrthogonalRegularizer RMSprop SGD
+        TimeDistributed activations enable_float64
+    """,
+}
+
+
+def exported(source):
+    """The names in `__all__` of a module."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
+            return set(ast.literal_eval(node.value))
+    raise AssertionError("the module has no __all__")
+
+
+def source_of(module):
+    path = ROOT / module.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_a_module_exports_the_names_of_this_list(module):
+    assert exported(source_of(module)) == set(PUBLIC[module].split())
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_an_exported_name_is_defined_or_imported_in_its_module(module):
+    names = {"__version__"}
+    for node in ast.parse(source_of(module)).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {ast.unparse(target) for target in targets}
+    assert set(PUBLIC[module].split()) - names == set()
+
+
+def test_the_package_is_typed_for_its_users():
+    assert (ROOT / "multilstm" / "py.typed").is_file()
