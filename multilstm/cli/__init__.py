@@ -1,1 +1,6 @@
-"""The terminal's face, one file a command."""
+"""The command line, with one file a command.
+
+Arguments enter; text, JSON and an exit code leave. The room may import every room except `bench`.
+"""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Comparing: distances between arrays, the table of tolerances, and the verdict on one quantity.
+"""The comparison of two arrays: distances, the table of tolerances, and the verdict on one quantity.
 
 Two arrays and the row of a tolerance enter; a `Comparison` leaves. The room may import `jobs`, `spec` and `errors`.
 """

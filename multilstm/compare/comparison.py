@@ -2,13 +2,13 @@
 
 Verdicts, from strongest to weakest:
 
-    equal        names, shapes, counts: the same
+    equal        counts and shapes: the same numbers
     bitwise      the same bits as the reference, rounded to the dtype
     rounded      float64, forward: inside the tolerance, and the same float32 bits after rounding
     within       inside the tolerance row
     known        outside, and a row of the ledger of known divergences explains it
     unsupported  the engine does not execute this case
-    diverges     outside
+    diverges     outside, for no known reason
     error        the engine raised, crashed or timed out
 
 A missing or empty array diverges.
@@ -55,7 +55,7 @@ class Comparison:
         verdict: one of `VERDICTS`.
         max_abs: the largest absolute distance; None where the two arrays cannot be subtracted.
         share: the largest share of the tolerance that is used; above 1 is outside.
-        max_ulp: the largest distance in units in the last place of the dtype; None likewise.
+        max_ulp: the largest distance in units in the last place of the dtype; None where `max_abs` is None.
         tolerance: the tolerance row, as text.
         rounding: counts of float32 bits, for forward quantities in float64.
         message: the difference, with the worst place and both values; empty for an agreement.
@@ -140,7 +140,7 @@ def _diverges(quantity: Quantity, row: Tolerance, message: str) -> Comparison:
 
 
 def _unlike(actual: Array | None, desired: Array | None) -> str:
-    """Return why two arrays cannot be compared value by value; empty if they can."""
+    """Return the reason why two arrays cannot be compared value by value; empty if they can."""
     if actual is None:
         return "it is missing: the engine returned none"
     if desired is None:
@@ -153,7 +153,7 @@ def _unlike(actual: Array | None, desired: Array | None) -> str:
 
 
 def _not_numbers(actual: Array, desired: Array, dtype: str) -> str:
-    """Return which dtype or value is no number of `dtype`; empty if all are."""
+    """Return the reason why the values are not finite numbers of `dtype`; empty if they are."""
     if actual.dtype != dtype:
         return f"dtype is {actual.dtype}, expected {dtype}"
     finite = np.isfinite(actual)
@@ -161,7 +161,7 @@ def _not_numbers(actual: Array, desired: Array, dtype: str) -> str:
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         return f"{int((~finite).sum())} of {actual.size} values are not finite, the first at {place}"
     if not np.isfinite(desired).all():
-        return "the reference itself is not finite; the case's numbers overflow"
+        return "the reference itself is not finite: the numbers of the case overflow; use smaller weights or inputs"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""How far two arrays are apart: absolute, relative, in units in the last place, and after rounding to float32."""
+"""Distances between two arrays: absolute, in units in the last place, and in bits after rounding to float32."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _INTEGERS: dict[str, type[np.int32] | type[np.int64]] = {"float32": np.int32, "f
 
 @dataclasses.dataclass(frozen=True)
 class Rounding:
-    """What rounding to float32 leaves of a difference in float64.
+    """The number of float64 values that still differ after rounding to float32.
 
     Attributes:
-        values: how many values were compared.
-        near: how many desired values lie nearer to a rounding boundary of float32 than the tolerance, so that their
-            bits say nothing (tiny values are among them).
-        differing: how many of the others differ in a float32 bit.
+        values: the number of compared values.
+        near: the number of desired values that are nearer to a rounding boundary of float32 than the tolerance. Their
+            bits prove nothing. Tiny values are among them.
+        differing: the number of the other values that differ in a float32 bit.
     """
 
     values: int = 0
@@ -31,7 +31,10 @@ class Rounding:
 
 
 def max_abs(actual: Array, desired: Array) -> float:
-    """`max |actual - desired|`; 0 for empty arrays, infinity where one is NaN or infinite and the other is not."""
+    """Return `max |actual - desired|`.
+
+    The distance is infinite where one value is NaN or infinite and the other is not. It is 0 for empty arrays.
+    """
     if actual.size == 0:
         return 0.0
     actual, desired = actual.astype(np.float64), desired.astype(np.float64)
@@ -42,7 +45,7 @@ def max_abs(actual: Array, desired: Array) -> float:
 
 
 def max_ulp(actual: Array, desired: Array, dtype: str) -> int:
-    """The largest number of representable values of `dtype` from desired to actual (0: the same bits, or 0 and -0)."""
+    """Return the largest distance in steps from one value of `dtype` to the next; 0 for equal bits, or for 0 and -0."""
     if actual.size == 0:
         return 0
     steps = _ordered(actual, dtype).astype(np.float64) - _ordered(desired, dtype).astype(np.float64)
@@ -50,14 +53,14 @@ def max_ulp(actual: Array, desired: Array, dtype: str) -> int:
 
 
 def same_bits(actual: Array, desired: Array, dtype: str) -> bool:
-    """Whether both have the same bits after rounding to `dtype`."""
+    """Whether two arrays have the same bits after rounding to `dtype`."""
     integer = _INTEGERS[dtype]
     first, second = (np.ascontiguousarray(array, dtype).view(integer) for array in (actual, desired))
     return bool((first == second).all())
 
 
 def rounding(actual: Array, desired: Array, tolerance: Array) -> Rounding:
-    """Compares float64 arrays after rounding to float32, with a tolerance for each value; see `Rounding`."""
+    """Compare float64 arrays after rounding to float32, with a tolerance for each value; see `Rounding`."""
     desired = desired.astype(np.float64)
     near = (desired - tolerance).astype(np.float32) != (desired + tolerance).astype(np.float32)
     differ = actual.astype(np.float32).view(np.int32) != desired.astype(np.float32).view(np.int32)
@@ -65,7 +68,7 @@ def rounding(actual: Array, desired: Array, tolerance: Array) -> Rounding:
 
 
 def _ordered(array: Array, dtype: str) -> Array:
-    """Bits as integers in the order of the numbers that they mean."""
+    """Return the bits as integers that have the order of the numbers."""
     integer = _INTEGERS[dtype]
     bits: Array = np.ascontiguousarray(array, dtype).view(integer).astype(np.int64)
     return np.where(bits < 0, np.iinfo(integer).min - bits, bits)

@@ -1,7 +1,7 @@
 """The one table of tolerances: by dtype, device and kind of quantity, each row with its measure and its reason.
 
-A tolerance is a bound for what rounding may do, not a number that happened to pass: the reason of every row says what
-was measured, and how far below the bound it stayed.
+A tolerance is a bound for the error of rounding, derived from the dtype; it is not a number that happened to pass.
+The reason of every row names the largest measured distance, as a share of the bound.
 """
 
 from __future__ import annotations
@@ -38,27 +38,30 @@ class Tolerance:
 _CPU = (
     Tolerance(
         "float64", "cpu", FORWARD, 4e-15, 4e-15, "value",
-        "18 eps, absolute where |values| are below 1, as states are, and relative above: gates squash the error of the "
-        "step before, so that it does not grow with timesteps. Measured: 20% of the row (7e-15 on cells of about 10)",
+        "18 eps: absolute where |values| are below 1, as states are, and relative above. Gates damp the error of the "
+        "timestep before, so it does not grow with timesteps. Measured: 20% of the row (7e-15 on cells of about 10)",
     ),
     Tolerance(
         "float64", "cpu", GRADIENTS, 0.0, 1e-12, "tensor",
-        "4500 eps: a weight's gradient is a sum over batch times timesteps (up to 10,000 terms here) in another order "
-        "on every engine; that of an input or a state, through every timestep after it, is a chain and no longer sum. "
+        "4500 eps: a weight's gradient is a sum over batch times timesteps (up to 10,000 terms here), in another order "
+        "on every engine. The gradient of an input or a state is a chain through the later timesteps, no longer sum. "
         "Measured: 1% of the row for weights (1e-14), 0.4% for inputs, 0.9% for states",
     ),
     Tolerance(
         "float64", "cpu", CURVES_BUT_ACCURACY, 1e-9, 0.0, "value",
-        "what this project promises of a loss curve. Training amplifies rounding: RMSprop divides a gradient by its "
-        "own size, however small. Measured after 100 updates: 0.3% of the row (3e-12)",
+        "the bound that this project promises for a loss curve. Training amplifies rounding: RMSprop divides a "
+        "gradient by its own size, however small. Measured after 100 updates: 0.3% of the row (3e-12)",
     ),
     Tolerance(
         "float64", "cpu", TRAINED, 0.0, 1e-9, "tensor",
-        "what this project promises of trained weights, and of the optimizer's own arrays, which are running means of "
+        "the bound that this project promises for trained weights, and for the optimizer's slots: running means of "
         "gradients and of their squares. Measured after 100 updates: 0.3% of the row for weights (3e-12), below 0.005% "
         "for slots",
     ),
-    Tolerance("float64", "cpu", ("accuracy",), 0.0, 0.0, "value", "the same answers; measured: no sample differs"),
+    Tolerance(
+        "float64", "cpu", ("accuracy",), 0.0, 0.0, "value",
+        "the same classification of every sample. Measured: no sample differs",
+    ),
     Tolerance(
         "float32", "cpu", FORWARD, 1e-6, 1e-6, "value",
         "8 eps, absolute below 1 and relative above, as for float64. Measured: 37% of the row (2.4e-6 on cells of 10)",
@@ -66,7 +69,7 @@ _CPU = (
     Tolerance(
         "float32", "cpu", GRADIENTS, 0.0, 2e-5, "tensor",
         "170 eps, for sums of up to 10,000 terms in another order. Measured: 23% of the row for weights, 7% for "
-        "inputs, 73% for states, where 20 timesteps left 1e-6 of a gradient, else 11%",
+        "inputs, 11% for states, and 73% for a state whose gradient 20 timesteps reduced to 1e-6 of its size",
     ),
     Tolerance(
         "float32", "cpu", CURVES_BUT_ACCURACY, 1e-4, 0.0, "value",
@@ -74,12 +77,12 @@ _CPU = (
     ),
     Tolerance(
         "float32", "cpu", TRAINED, 0.0, 1e-2, "tensor",
-        "as the curves; where a gradient is as small as its rounding error, an adaptive optimizer's step has the size "
-        "of the learning rate whatever its sign. Measured over the programs: below 1% of the row, slots 0.2%",
+        "as for the curves. Where a gradient is as small as its rounding error, an adaptive optimizer makes a step of "
+        "the learning rate's size with a random sign. Measured over the programs: below 1% of the row, slots 0.2%",
     ),
     Tolerance(
         "float32", "cpu", ("accuracy",), 0.02, 0.0, "value",
-        "a share of samples, of which those at a tie may fall either way. Measured: no sample differs",
+        "a share of the samples. A sample at a tie may be classified either way. Measured: no sample differs",
     ),
     Tolerance(
         "mixed_bfloat16", "cpu", FORWARD, 6e-2, 6e-2, "value",
@@ -92,9 +95,9 @@ _CPU = (
     ),
     Tolerance(
         "mixed_bfloat16", "cpu", ("state_gradient",), 4e-6, 0.25, "tensor",
-        "as for inputs; and absolute where the timesteps between a state and the loss left 1e-6 of it, beside "
-        "gradients of 1e-2 for inputs: to round nothing but the weights to bfloat16 changes such a one by half. "
-        "Measured: 37% of the row, 20% where a gradient has vanished (8.4e-7)",
+        "as for inputs, and absolute where the timesteps up to the loss reduced a gradient to 1e-6 of its size: to "
+        "round the weights alone to bfloat16 changes such a gradient by half. Measured: 37% of the row, 20% where a "
+        "gradient has vanished (8.4e-7)",
     ),
     Tolerance(
         "mixed_float16", "cpu", FORWARD, 8e-3, 8e-3, "value",
@@ -102,20 +105,20 @@ _CPU = (
     ),
     Tolerance(
         "mixed_float16", "cpu", ("gradient", "input_gradient"), 0.0, 0.05, "tensor",
-        "51 eps of float16, for sums whose terms were rounded to it; the loss is scaled by their number, so that they "
+        "51 eps of float16, for sums whose terms were rounded to it. The loss is scaled by their number, so the terms "
         "do not underflow. Measured on keras-torch and jax-scan: 37% of the row (1.8e-2) for weights, 11% for inputs; "
         "without a scale, on all engines, 68% (3.4e-2) and 11%",
     ),
     Tolerance(
         "mixed_float16", "cpu", ("state_gradient",), 4 * 2**-24, 0.05, "tensor",
-        "as for inputs; and four of the steps that float16 has below 6e-5, for gradients that vanish over the "
-        "timesteps: they are rounded to one at each. Measured: 22% of the row (one step, 6e-8)",
+        "as for inputs, and four of the steps that float16 has below 6e-5, for gradients that vanish over the "
+        "timesteps: each timestep rounds them to a multiple of such a step. Measured: 22% of the row (one step, 6e-8)",
     ),
 )  # fmt: skip
 
-# No run on a GPU is recorded yet, so that nothing here was measured: each bound is what the dtype's eps lets expect.
+# No run on a GPU is recorded yet, so no bound here is measured: each is estimated from the eps of the dtype.
 _AS_ON_THE_CPU = tuple(
-    dataclasses.replace(row, device="gpu", reason=f"as on the CPU, since eps decides; not measured yet. {row.reason}")
+    dataclasses.replace(row, device="gpu", reason=f"as on the CPU, since eps decides. Not measured yet. {row.reason}")
     for row in _CPU
     if row.dtype != "float32" or row.quantities in (TRAINED, ("accuracy",))
 )
@@ -123,16 +126,17 @@ _GPU = (
     *_AS_ON_THE_CPU,
     Tolerance(
         "float32", "gpu", FORWARD, 1e-5, 1e-5, "value",
-        "80 eps: ten times the CPU's row, for exponentials of a few eps where a CPU's libraries have one, in cuDNN's "
-        "kernels above all. Not measured yet: 1e-5 after 100 steps is what is aimed for",
+        "80 eps: ten times the CPU's row. The exponentials of a GPU, above all in cuDNN's kernels, are wrong by a few "
+        "eps, those of a CPU by one. Not measured yet: the aim is 1e-5 after 100 timesteps",
     ),
     Tolerance(
         "float32", "gpu", GRADIENTS, 0.0, 2e-4, "tensor",
-        "1700 eps: ten times the CPU's row, as for the forward pass, whose values they are made of. Not measured yet",
+        "1700 eps: ten times the CPU's row, as for the forward pass, from which gradients are computed. Not measured "
+        "yet",
     ),
     Tolerance(
         "float32", "gpu", CURVES_BUT_ACCURACY, 1e-3, 0.0, "value",
-        "ten times the CPU's row, as the gradients that training amplifies. Not measured yet",
+        "ten times the CPU's row, as for gradients, whose errors training amplifies. Not measured yet",
     ),
     Tolerance(
         "tf32", "gpu", FORWARD, 8e-3, 8e-3, "value",
@@ -140,7 +144,7 @@ _GPU = (
     ),
     Tolerance(
         "tf32", "gpu", GRADIENTS, 0.0, 3e-2, "tensor",
-        "32 eps of TF32, as for bfloat16: its exponent is float32's, so that nothing underflows. Not measured yet",
+        "32 eps of TF32, as for bfloat16. TF32 has the exponent of float32, so nothing underflows. Not measured yet",
     ),
 )  # fmt: skip
 
@@ -161,10 +165,10 @@ def tolerance(dtype: str, device: str, kind: str, atol: float | None = None, rto
         UsageError: if the table has no such row.
     """
     if kind in EXACT:
-        return Tolerance(dtype, device, EXACT, 0.0, 0.0, "value", "counts are equal or not")
+        return Tolerance(dtype, device, EXACT, 0.0, 0.0, "value", "counts and shapes are compared exactly")
     if atol is not None or rtol is not None:
         return Tolerance(
-            dtype, device, (kind,), 0.0 if atol is None else atol, 0.0 if rtol is None else rtol, "value", "given"
+            dtype, device, (kind,), 0.0 if atol is None else atol, 0.0 if rtol is None else rtol, "value", "the user's"
         )
     for row in TABLE:
         if (row.dtype, row.device) == (dtype, device) and kind in row.quantities:

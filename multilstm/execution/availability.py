@@ -30,8 +30,8 @@ class Availability(NamedTuple):
 def available(engines: Sequence[str] | None, device: str = "cpu") -> Availability:
     """Find the engines that can run on a device.
 
-    Only an engine's own process can find a GPU. For `gpu` each engine is therefore started once. An engine that breaks
-    while it looks for the GPU is kept: its jobs then fail in the report.
+    Only an engine's own process can find a GPU. For `gpu` each engine is therefore started once. An engine that fails
+    while it looks for the GPU is kept: the report then shows the errors of its jobs.
 
     Args:
         engines: the names of engines, each counted once; None or empty: all that can run here, without the judge.

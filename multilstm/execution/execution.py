@@ -15,7 +15,7 @@ from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.jobs.job import Batch, Job, Result, Step
 from multilstm.workers import WorkerPool
 
-JOB_BYTES = 64e6  # a longer training is cut into several jobs, each going on where the last one ended
+JOB_BYTES = 64e6  # a training with more data is cut into several jobs; each continues where the last one ended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Execution:
         weights = case.initial_weights
         if judge:
             weights = {name: rounded(array, self.dtype) for name, array in weights.items()}
-        forward = part is Part.FORWARD  # cases of one model share its compiled forward pass, trained or not
+        forward = part is Part.FORWARD  # without a loss, all cases of one model share its compiled forward pass
         scaled = part is Part.GRADIENT and self.dtype == "mixed_float16"
         return Job(
             case.spec,

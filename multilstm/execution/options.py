@@ -1,4 +1,4 @@
-"""What to compare, and how."""
+"""The options of a run: engines, dtypes, device, layers, tolerances."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from multilstm.jobs.job import LAYERS
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What to compare, and how.
+    """The options of a run. A name that is given twice counts once.
 
     Attributes:
-        engines: names of the engines to judge.
-        dtypes: dtypes to compute in.
+        engines: the names of the engines to judge.
+        dtypes: the dtypes of the computation.
         layers: `portable` or `plain`.
         device: `cpu` or `gpu`.
-        quantities: kinds to compare; empty: all.
-        atol: replaces the tolerance table, with `rtol`.
-        rtol: see `atol`.
-        timeout_s: after which a job is given up.
+        quantities: the kinds of quantities to compare; empty: all.
+        atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
+        rtol: a tolerance relative to each desired value.
+        timeout_s: the seconds after which a job is aborted.
     """
 
     engines: tuple[str, ...]
@@ -36,22 +36,24 @@ class Options:
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
-        for quantity in self.quantities:
-            if quantity not in KINDS:
-                raise UsageError(choice("quantity", quantity, KINDS))
+        for name in ("engines", "dtypes", "quantities"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         if not self.dtypes:
             raise UsageError(f"no dtype is given; expected some of {', '.join(DTYPES)}")
-        for dtype in self.dtypes:
-            if dtype not in DTYPES:
-                raise UsageError(choice("dtype", dtype, DTYPES))
-        for what, given, known in (("layers", self.layers, LAYERS), ("device", self.device, DEVICES)):
-            if given not in known:
-                raise UsageError(choice(what, given, known))
+        for name, values, known in (
+            ("quantity", self.quantities, KINDS),
+            ("dtype", self.dtypes, DTYPES),
+            ("layers", (self.layers,), LAYERS),
+            ("device", (self.device,), DEVICES),
+        ):
+            for value in values:
+                if value not in known:
+                    raise UsageError(choice(name, value, known))
         for dtype in self.dtypes:
             check_dtype(dtype, self.device)
-        for name, value in (("atol", self.atol), ("rtol", self.rtol)):
-            if value is not None and not 0 <= value < math.inf:
-                raise UsageError(f"{name} must be a finite number that is not negative, got {value}")
+        for name, tolerance in (("atol", self.atol), ("rtol", self.rtol)):
+            if tolerance is not None and not 0 <= tolerance < math.inf:
+                raise UsageError(f"{name} must be a finite number that is not negative, got {tolerance}")
         if not 0 < self.timeout_s < math.inf:
             raise UsageError(f"the timeout must be a positive number of seconds, got {self.timeout_s}")
 

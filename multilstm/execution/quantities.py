@@ -1,4 +1,4 @@
-"""The quantities that a result holds, one array for every batch that gave it."""
+"""The quantities of a result, each with one array for every batch that has it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Quantities = dict[Quantity, list[Array]]
 
 
 def quantities_of(part: Part, case: Case, result: Result) -> Quantities:
-    """Return the quantities of one part of a case, each with one array for every batch that gave it."""
+    """Return the quantities of one part of a case, each with one array for every batch that has it."""
     quantities: Quantities = {}
     for quantity, array in _pairs(part, case, result):
         quantities.setdefault(quantity, []).append(np.asarray(array))

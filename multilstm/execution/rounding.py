@@ -1,4 +1,4 @@
-"""Arrays in the precision of a job's dtype."""
+"""The rounding of a job's arrays to its dtype."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from multilstm.spec.arrays import Array, State
 
 
 def rounded(array: Array, dtype: str) -> Array:
-    """The array in the dtype that arrays of such a job have; integers and booleans as they are."""
-    kept = np.dtype(stored(dtype))
-    return array.astype(kept) if array.dtype.kind == "f" and array.dtype.itemsize > kept.itemsize else array
+    """Return the array rounded to the dtype in which jobs of `dtype` store arrays.
+
+    Integers, booleans and narrower floats are returned as they are.
+    """
+    precision = np.dtype(stored(dtype))
+    wider = array.dtype.kind == "f" and array.dtype.itemsize > precision.itemsize
+    return array.astype(precision) if wider else array
 
 
 def rounded_step(step: Step, dtype: str) -> Step:
-    """The step with its arrays in the precision of `dtype`."""
+    """Return the step with its arrays rounded like `rounded`."""
     batch = step.batch
     return dataclasses.replace(
         step,

@@ -1,5 +1,7 @@
-"""Cases on engines, judged: one orchestration for the API, the command line, fuzzing and tests.
+"""The orchestration of a run: the API, the command line, fuzzing and tests compare cases with it.
 
-Cases and options enter; a report leaves. The room may import every room below it, and none of `api`, `cli`, `fuzz` and
+Cases and options enter; a report leaves. The room may import every room except `api`, `cli`, `fuzz`, `doctor` and
 `bench`.
 """
+
+__all__: list[str] = []

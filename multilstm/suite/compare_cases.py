@@ -1,4 +1,4 @@
-"""Runs cases on engines and judges every quantity against the reference.
+"""The comparison of cases on engines with the reference.
 
 Each engine has one thread and one process. As many jobs run at a time as there are cores. The reference computes every
 case once, in float64.
