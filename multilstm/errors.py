@@ -1,22 +1,50 @@
-"""The errors of multilstm: every message says what was wrong, what was given, what was expected, what to do.
+"""The errors of multilstm, and the helpers that put values into their messages.
 
-All of them derive from `MultilstmError`, so that one `except` clause catches what the library refuses,
-and nothing else. `exit_code` is the command line's exit code for an error that nobody caught.
+Every message names the fault, the given value, the expected values and the remedy. All errors derive from
+`MultilstmError`, so that one `except` clause catches everything that the library refuses, and nothing else.
 """
+
+from __future__ import annotations
+
+import itertools
+import reprlib
+from collections.abc import Iterable
+
+__all__ = [
+    "VALUE_LIMIT",
+    "EngineUnavailableError",
+    "InputError",
+    "MultilstmError",
+    "ParityError",
+    "SpecError",
+    "UnsupportedError",
+    "UsageError",
+    "WorkerError",
+    "choice",
+    "listed",
+    "shown",
+]
+
+VALUE_LIMIT = 200  # characters of one value in a message
+NAME_LIMIT = 40  # names of one list in a message
 
 
 class MultilstmError(Exception):
-    """Base of every error that multilstm raises on purpose."""
+    """Base of every error that multilstm raises on purpose.
+
+    Attributes:
+        exit_code: the exit code of the command line for this error.
+    """
 
     exit_code = 4
 
 
 class SpecError(MultilstmError, ValueError):
-    """A layer or model spec that cannot mean anything: wrong argument, shape, rank or graph."""
+    """A layer or model spec without a meaning: a wrong argument, shape, rank or graph."""
 
 
 class InputError(MultilstmError, ValueError):
-    """Arrays that do not fit the spec: wrong names, shape, dtype, or values that are not finite."""
+    """Arrays that do not fit the spec, or a file that cannot be read or written."""
 
 
 class UsageError(MultilstmError, ValueError):
@@ -30,7 +58,7 @@ class UnsupportedError(MultilstmError, NotImplementedError):
 
 
 class EngineUnavailableError(MultilstmError, RuntimeError):
-    """An engine that cannot run here: a framework that is not installed, or a device that is missing."""
+    """An engine that cannot run here: its framework is not installed, or its device is missing."""
 
     exit_code = 3
 
@@ -58,13 +86,32 @@ class ParityError(MultilstmError, AssertionError):
     exit_code = 1
 
 
-def choice(what: str, given: object, known: object) -> str:
-    """Returns the message for a name that is not one of the known ones.
+def shown(value: object) -> str:
+    """Return `value` as text for a message: one line of at most 200 characters, however large the value is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    try:
+        text = short.repr(value)
+    except Exception as error:  # an integer of too many digits, or a foreign __repr__ that fails
+        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+    text = text.replace("\n", " ")
+    return text if len(text) <= VALUE_LIMIT else f"{text[: VALUE_LIMIT - 3]}..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names for a message, separated by commas: at most 40 of them, then the count of the others."""
+    first = list(itertools.islice(iterator := iter(names), NAME_LIMIT))
+    others = sum(1 for _ in iterator)
+    texts = [name if len(name) <= VALUE_LIMIT else shown(name) for name in map(str, first)]
+    return ", ".join([*texts, f"and {others:,} more"] if others else texts)
+
+
+def choice(what: str, given: object, known: Iterable[object]) -> str:
+    """Return the message for a name that is not one of the known ones.
 
     Args:
-        what: the thing that was named, for example `"engine"`.
-        given: the name that was given.
-        known: an iterable of the names that exist.
+        what: the kind of thing, for example `"engine"`.
+        given: the unknown name.
+        known: the names that exist.
     """
-    names = ", ".join(str(name) for name in known)  # type: ignore[attr-defined]
-    return f"unknown {what} {given!r}: expected one of {names}"
+    return f"unknown {what} {shown(given)}: expected one of {listed(known)}"

@@ -22,7 +22,7 @@ from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
 from multilstm.spec.arrays import Array
-from multilstm.spec.penalties import Penalty
+from multilstm.spec.penalties import WeightFunction
 
 LINES, WIDTH = 25, 120
 PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
@@ -161,8 +161,8 @@ def _layer(layer: Layer, layers: str) -> str:
             positional.append(_layer(value, layers))
         elif field.default is dataclasses.MISSING:
             positional.append(repr(value))
-        elif isinstance(value, Penalty):
-            named.append(f"{field.name}=keras.regularizers.{value!r}")
+        elif isinstance(value, WeightFunction):
+            named.append(f"{field.name}={value.keras_source()}")
         elif value != field.default and (field.name, value) != ("activation", "linear"):
             named.append(f"{field.name}={value!r}")
     name = type(layer).__name__

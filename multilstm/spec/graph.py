@@ -7,19 +7,21 @@ takes as `Ref(call, output)`. Shapes, states and parameter counts follow from it
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from multilstm.errors import SpecError
-from multilstm.spec import shapes
-from multilstm.spec.arguments import check_name
+from multilstm.errors import SpecError, listed, shown
+from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer, Tensor
-from multilstm.spec.layers import LSTM, Bidirectional, Input, InputLayer
+from multilstm.spec.layers import LSTM, Input, InputLayer
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
-from multilstm.spec.shapes import Shape
+from multilstm.spec.shapes import Shape, show
+
+__all__ = ["Call", "Graph", "Model", "Ref", "Sequential"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +61,15 @@ class Graph:
     input_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_name("model", self.name)
+        try:
+            check_name("name", self.name)
+        except ArgumentError as error:
+            raise SpecError(f"model: {error}") from None
         counts = Counter(str(layer.name) for layer in self.layers)
         twice = sorted(name for name, count in counts.items() if count > 1)
         if twice:
-            given = ", ".join(map(repr, twice))
-            raise SpecError(f"model {self.name!r}: layer names must be unique; given more than once: {given}")
+            names = listed(map(shown, twice))
+            raise SpecError(f"model {shown(self.name)}: layer names must be unique; given more than once: {names}")
         if not self.outputs:
             raise SpecError(f"model {self.name!r}: it has no outputs")
         _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # raises SpecError where they do not fit
@@ -89,13 +94,9 @@ class Graph:
         for index, call in enumerate(self.calls):
             layer = self._by_name[call.layer]
             inputs = [found[ref] for ref in call.inputs]
-            if not isinstance(layer, InputLayer) and not inputs:
-                raise SpecError(f"{shapes.describe(layer)}: it was called without an input")
-            try:
-                outputs = shapes.output_shapes(layer, *inputs)
-            except TypeError:
-                raise SpecError(f"{shapes.describe(layer)}: it takes one input, given {len(inputs)}") from None
-            for output, shape in enumerate(outputs):
+            for output, shape in enumerate(layer.output_shapes(*inputs)):
+                if any(size is not None and size >= SIZE_LIMIT for size in shape):
+                    raise SpecError(f"{layer.label}: every size must be below 2**31, given an output {show(shape)}")
                 found[Ref(index, output)] = shape
             self._check_states(layer, call, [found[ref] for ref in call.initial_state], inputs)
         return found
@@ -103,19 +104,14 @@ class Graph:
     def _check_states(self, layer: Layer, call: Call, given: list[Shape], inputs: list[Shape]) -> None:
         if not given:
             return
-        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
-        if not isinstance(lstm, LSTM):
-            raise SpecError(f"{shapes.describe(layer)}: it has no state, so that initial_state means nothing")
         if len(given) != layer.state_count:
             raise SpecError(
-                f"{shapes.describe(layer)}: initial_state has {len(given)} tensors, expected {layer.state_count}"
+                f"{layer.label}: initial_state has {len(given)} tensors, expected {layer.state_count or 'none'}"
             )
-        for name, shape in zip(("hidden", "cell") * 2, given, strict=False):
-            batch = inputs[0][0]
-            if len(shape) != 2 or shape[1] != lstm.units or (None not in (shape[0], batch) and shape[0] != batch):
+        for name, shape, expected in zip(layer.state_names, given, layer.state_shapes(inputs[0]), strict=True):
+            if not _starts(shape, expected):
                 raise SpecError(
-                    f"{shapes.describe(layer)}: initial {name} state has shape {shapes.show(shape)}, "
-                    f"expected {shapes.show((batch, lstm.units))}"
+                    f"{layer.label}: initial {name} state has shape {show(shape)}, expected {show(expected)}"
                 )
 
     @cached_property
@@ -140,19 +136,22 @@ class Graph:
             layer = self._by_name[call.layer]
             if not call.inputs:
                 continue
-            for name, shape in shapes.weight_shapes(layer, self.tensor_shapes[call.inputs[0]]).items():
+            for name, shape in layer.weight_shapes(self.tensor_shapes[call.inputs[0]]).items():
                 key = f"{call.layer}/{name}"
                 if found.setdefault(key, shape) != shape:
                     raise SpecError(
-                        f"{shapes.describe(layer)}: it is shared by inputs of different features; its {name} would be "
-                        f"{shapes.show(found[key])} and {shapes.show(shape)}"
+                        f"{layer.label}: it is shared by inputs of different features; its {name} would be "
+                        f"{show(found[key])} and {show(shape)}"
                     )
         return found
 
     @cached_property
     def parameter_counts(self) -> dict[str, int]:
         """The parameter count of every layer, by name; it does not depend on batch or timesteps."""
-        return {name: shapes.parameter_count(self._by_name[name], inputs) for name, inputs in self.layer_inputs.items()}
+        counts = dict.fromkeys(self.layer_inputs, 0)
+        for weight, shape in self.weight_shapes.items():
+            counts[weight.split("/")[0]] += math.prod(shape)
+        return counts
 
     @property
     def parameter_count(self) -> int:
@@ -200,9 +199,9 @@ class Graph:
         return sum(regularizer(weights[name]) for name, regularizer in self.regularizers.items())
 
     def owner(self, weight: str) -> tuple[Layer, str]:
-        """The layer that has the arguments of the weight `layer/weight`, and how they begin: see `shapes.owner`."""
+        """The layer that has the arguments of the weight `layer/weight`, and how they begin: see `Layer.owner`."""
         layer, _, name = weight.partition("/")
-        return shapes.owner(self._by_name[layer], name)
+        return self._by_name[layer].owner(name)
 
     def _arguments(self, kind: str) -> dict[str, Any]:
         """The arguments of a kind that the weights have, by `layer/weight`."""
@@ -213,13 +212,11 @@ class Graph:
     @cached_property
     def lstms(self) -> dict[str, LSTM]:
         """Every LSTM by the name of its states: `lstm`, or `bidirectional/forward` and `bidirectional/backward`."""
-        found: dict[str, LSTM] = {}
-        for layer in self.layers:
-            if isinstance(layer, LSTM):
-                found[str(layer.name)] = layer
-            elif isinstance(layer, Bidirectional):
-                found.update({f"{layer.name}/{direction}": lstm for direction, lstm in layer.directions.items()})
-        return found
+        return {
+            f"{layer.name}/{direction}".removesuffix("/"): lstm
+            for layer in self.layers
+            for direction, lstm in layer.lstms.items()
+        }
 
     def state_shape(self, name: str, batch: int | None = None) -> Shape:
         """The shape `[batch, units]` of the hidden state, and of the cell state, of the LSTM of that name."""
@@ -295,7 +292,7 @@ def Sequential(  # noqa: N802 - Keras's name
             raise SpecError("Sequential: a layer below the last returns several tensors; use Model for such a graph")
         if id(layer) in used:
             raise SpecError(
-                f"Sequential: {shapes.describe(layer)} stands in it twice, which would share its weights; make a "
+                f"Sequential: {layer.label} stands in it twice, which would share its weights; make a "
                 f"second layer, or use Model to share"
             )
         used.add(id(layer))
@@ -349,6 +346,20 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential
     )
 
 
+def _snake_case(name: str) -> str:
+    """Return the name that Keras makes from a class's (keras/src/utils/naming.py): `lstm`, `time_distributed`."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _starts(state: Shape, expected: Shape) -> bool:
+    """Whether a tensor of shape `state` may be an initial state; only the batch may vary."""
+    batches = (state[:1], expected[:1])
+    return (
+        state[1:] == expected[1:] and len(state) == len(expected) and ((None,) in batches or batches[0] == batches[1])
+    )
+
+
 def _names(order: list[Tensor]) -> dict[int, str]:
     taken = {tensor.layer.name for tensor in order}
     named: dict[int, str] = {}
@@ -358,7 +369,7 @@ def _names(order: list[Tensor]) -> dict[int, str]:
         if id(layer) in named:
             continue
         if layer.name is None:
-            base = "lstm" if isinstance(layer, LSTM) else re.sub(r"(?<!^)(?=[A-Z])", "_", type(layer).__name__).lower()
+            base = _snake_case(type(layer).__name__)
             while (name := f"{base}_{numbers[base]}" if numbers[base] else base) in taken:
                 numbers[base] += 1
             taken.add(name)

@@ -17,21 +17,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from multilstm.errors import SpecError
+from multilstm.errors import SpecError, shown
 from multilstm.spec.graph import Graph, Model, Ref, Sequential
-from multilstm.spec.keras_json_layer import (
-    SHAPES,
-    as_dict,
-    brief,
-    check_dtype,
-    class_of,
-    read_layer,
-    read_shape,
-    refuse,
-    write_layer,
-)
+from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
+from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.layer_base import Layer, Tensor
-from multilstm.spec.layers import Bidirectional, Embedding, InputLayer, TimeDistributed
+from multilstm.spec.layers import InputLayer
+
+__all__ = ["SIZE_LIMIT", "from_json", "to_json"]
 
 SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
 MODELS = ("Sequential", "Functional", "Model")
@@ -73,7 +66,7 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
     version = model.get("keras_version")
     if isinstance(version, str) and version.startswith(("1.", "2.")):
         raise SpecError(
-            f"the file was written by Keras {brief(version)}, whose layers mean other things (hard_sigmoid, "
+            f"the file was written by Keras {shown(version)}, whose layers mean other things (hard_sigmoid, "
             f"time_major); expected Keras 3; load it and save it with Keras 3 first"
         )
     name = class_of(model, MODELS, "the model")
@@ -94,11 +87,9 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
 
 
 def _frozen(layer: Layer) -> Layer:
-    """The layer of a model that is not trained as a whole."""
-    inner: dict[str, Any] = (
-        {"layer": _frozen(layer.layer)} if isinstance(layer, (Bidirectional, TimeDistributed)) else {}
-    )
-    return layer if isinstance(layer, InputLayer) else dataclasses.replace(layer, trainable=False, **inner)
+    """Return the layer untrained, as a layer of a model with `trainable=False`."""
+    inner: dict[str, Any] = {} if layer.wrapped is None else {"layer": _frozen(layer.wrapped)}
+    return layer if "trainable" in layer.refused else dataclasses.replace(layer, trainable=False, **inner)
 
 
 def _functional(graph: Graph) -> dict[str, Any]:
@@ -152,12 +143,12 @@ def _parsed(text: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SpecError(f"the JSON gives the key {brief(twice)} twice in one object; expected once")
-    return found
+    unique: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in unique:
+            raise SpecError(f"the JSON gives the key {shown(name)} twice in one object; expected once")
+        unique[name] = value
+    return unique
 
 
 def _constant(text: str) -> NoReturn:
@@ -166,7 +157,7 @@ def _constant(text: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     value = float(text)
-    return value if math.isfinite(value) else _constant(brief(text))
+    return value if math.isfinite(value) else _constant(shown(text))
 
 
 def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:
@@ -175,10 +166,10 @@ def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:
         return Sequential(layers, name=title)
     first = config["layers"][0]["config"]
     given = [config.get("build_input_shape"), *(first.get(key) for key in SHAPES)]
-    shape = next((read_shape(value, "build_input_shape") for value in given if value is not None), None)
+    shape = next((as_shape(value, "build_input_shape") for value in given if value is not None), None)
     if shape is None:
         raise SpecError("Sequential: its input shape is missing; build the model before to_json(), or give it an Input")
-    dtype = "int32" if isinstance(layers[0], Embedding) else "float32"
+    dtype = layers[0].input_dtype
     return Sequential(layers, input_shape=shape[1:], batch_size=shape[0], input_dtype=dtype, name=title)
 
 
@@ -197,11 +188,11 @@ def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
         layers[name] = layer
         inbound = entry.get("inbound_nodes", [])
         if not isinstance(inbound, (list, tuple)) or (inbound and isinstance(layer, InputLayer)):
-            refuse(f"layer {brief(name)}: inbound_nodes", inbound, "a list of its calls, empty for an InputLayer")
+            refuse(f"layer {shown(name)}: inbound_nodes", inbound, "a list of its calls, empty for an InputLayer")
         if isinstance(layer, InputLayer):
             nodes[name, 0] = ([], [])
         for index, node in enumerate(inbound):
-            nodes[name, index] = _node(node, layer, f"layer {brief(name)}, call {index}")
+            nodes[name, index] = _node(node, layer, f"layer {shown(name)}, call {index}")
     tensors = _called(layers, nodes)
     inputs = [_tensor(tensors, history) for history in _ends(config.get("input_layers"), "input_layers")]
     outputs = [_tensor(tensors, history) for history in _ends(config.get("output_layers"), "output_layers")]
@@ -216,7 +207,7 @@ def _called(layers: Mapping[str, Layer], nodes: Mapping[Node, tuple[list[History
     except graphlib.CycleError as error:
         names = sorted({name for name, _ in error.args[1]})
         raise SpecError(
-            f"the layers {brief(names)} feed each other in a circle; expected a graph without one"
+            f"the layers {shown(names)} feed each other in a circle; expected a graph without one"
         ) from None
     tensors: dict[Node, Any] = {}
     for key in order:

@@ -1,125 +1,268 @@
-"""What every layer has: its name, its place in a graph, and the checks of its arguments.
+"""The base of all layers: name, place in a graph, and the questions that a model asks its layers.
 
-A layer is a frozen dataclass; calling it on a symbolic tensor adds it to a graph, as in Keras's functional API.
+A layer is a frozen dataclass. Calling it on a symbolic tensor adds it to a graph, as in Keras's functional API. To add
+a layer, write its class in `multilstm.spec.layers` with its arguments, and override the methods whose answers differ
+from those of `Layer`. Every other part of the spec (shapes, masks, JSON, summary) uses only these methods.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from multilstm.errors import SpecError, choice
-from multilstm.spec.arguments import check_name, is_integer, is_real
-from multilstm.spec.penalties import KINDS, penalty
+from multilstm.errors import SpecError, listed, shown
+from multilstm.spec.arguments import Argument, ArgumentError, Flag, Name, check_arguments
+from multilstm.spec.shapes import Shape
+
+if TYPE_CHECKING:
+    from multilstm.spec.layers import LSTM
+
+__all__ = ["DropoutMask", "InnerLayer", "Layer", "Tensor", "inner_layer"]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Tensor:
-    """A symbolic tensor: output number `index` of one call of a layer."""
+    """A symbolic tensor: one output of one call of a layer.
+
+    Attributes:
+        layer: the called layer.
+        inputs: the tensors that the call takes.
+        initial_state: the tensors from which the states of the call start; empty: zeros.
+        index: the number of the output.
+        call: an object that the outputs of one call share.
+    """
 
     layer: Layer
     inputs: tuple[Tensor, ...]
     initial_state: tuple[Tensor, ...]
     index: int
-    call: object  # shared by the outputs of one call
+    call: object
+
+    def __repr__(self) -> str:  # not of the inputs, whose number may double with every layer
+        return f"<output {self.index} of {self.layer.label}>"
+
+
+class DropoutMask(NamedTuple):
+    """One mask that a training step needs.
+
+    Attributes:
+        name: the name of a Dropout layer; for an LSTM `lstm/dropout` (on its inputs) or `lstm/recurrent_dropout` (on
+            its hidden states).
+        rate: the share that is dropped; above 0.
+        shape: the shape of the input of a Dropout layer. For an LSTM `[batch, size]`, which all gates share
+            (`implementation=2`), or `[4, batch, size]`, one mask for each gate i, f, c, o (`implementation=1`, which a
+            recurrent dropout implies, as in Keras). None is a size that may vary.
+    """
+
+    name: str
+    rate: float
+    shape: Shape
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """What every layer has: a name (unique in its model; made from the class when None), and whether it is trained."""
+    """The arguments of every layer, and the answers of a layer that keeps shape and mask and has no weights.
+
+    Class variables:
+        refused: the arguments of this class that multilstm does not execute; each must have its default.
+        fixed: the arguments in Keras's JSON that this class lacks, with the only values that are read.
+        ignored: the arguments in Keras's JSON that are read elsewhere or change no answer.
+        input_dtype: the dtype of the `Input` that a model without one gets before this layer.
+        gate_count: the number of gates along the last axis of each weight.
+
+    Attributes:
+        name: unique in a model; None: made from the class when the layer enters a model.
+        trainable: whether training changes the weights.
+    """
 
     refused: ClassVar[tuple[str, ...]] = ()
+    fixed: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {
+            "activity_regularizer": None,
+            "lora_alpha": None,
+            "lora_rank": None,
+            "quantization_config": None,
+            "weights": None,
+        }
+    )
+    ignored: ClassVar[tuple[str, ...]] = ("batch_shape", "batch_input_shape")
+    input_dtype: ClassVar[str] = "float32"
+    gate_count: ClassVar[int] = 1
 
-    name: str | None = dataclasses.field(default=None, kw_only=True)
-    trainable: bool = dataclasses.field(default=True, kw_only=True)
+    name: Name = dataclasses.field(default=None, kw_only=True)
+    trainable: Flag = dataclasses.field(default=True, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.name is not None:
-            check_name(self._class, self.name)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in self.refused and value is not field.default and value != field.default:
                 raise SpecError(
-                    f"{self._class}: {field.name} is not executed by multilstm yet; "
-                    f"given {value!r}, expected {field.default!r}; leave it out"
+                    f"{self.class_name}: {field.name} is not executed by multilstm yet; "
+                    f"given {shown(value)}, expected {field.default!r}; leave it out"
                 )
-            weight, _, kind = field.name.rpartition("_")
-            if kind in KINDS and field.name not in self.refused:
-                value = penalty(f"{self._class}: {field.name}", kind, value, 1 if weight == "bias" else 2)
-                object.__setattr__(self, field.name, value)
-        self._boolean("trainable")
+        check_arguments(self, SpecError, self.class_name)
 
     def __call__(self, inputs: Tensor | Sequence[Tensor], initial_state: Sequence[Tensor] | None = None) -> Any:
-        """Adds this layer to the graph behind `inputs`; returns one `Tensor`, or a list with `return_state`."""
-        given = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
+        """Add this layer to the graph behind `inputs`.
+
+        Args:
+            inputs: one tensor, or a list for a layer that takes several.
+            initial_state: the tensors from which the states start (hidden, cell; per direction); None: zeros.
+
+        Returns:
+            One `Tensor`, or a list where the layer returns several.
+
+        Raises:
+            SpecError: for anything but tensors, or a wrong number of states.
+        """
+        tensors = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
         states = tuple(initial_state) if initial_state is not None else ()
-        for tensor in (*given, *states):
+        for tensor in (*tensors, *states):
             if not isinstance(tensor, Tensor):
                 raise SpecError(
-                    f"{self._class}: called on {type(tensor).__name__}; expected what Input() or a layer returns "
-                    f"(to compute with arrays, use multilstm.run)"
+                    f"{self.class_name}: called on {type(tensor).__name__}; expected the result of Input() or of a "
+                    f"layer (to compute with arrays, use multilstm.run)"
                 )
         if states and not self.state_count:
-            raise SpecError(f"{self._class}: it has no state, so that initial_state means nothing; leave it out")
+            raise SpecError(f"{self.class_name}: it has no state, so that initial_state means nothing; leave it out")
         if states and len(states) != self.state_count:
             raise SpecError(
-                f"{self._class}: initial_state has {len(states)} tensors, expected {self.state_count} (hidden, cell"
-                f"{', for each direction' if self.state_count == 4 else ''})"
+                f"{self.class_name}: initial_state has {len(states)} tensors, expected {self.state_count} "
+                f"({listed(dict.fromkeys(self.state_names))}{', for each direction' if self.state_count == 4 else ''})"
             )
         call = object()
-        outputs = [Tensor(self, given, states, index, call) for index in range(self.output_count)]
+        outputs = [Tensor(self, tensors, states, index, call) for index in range(self.output_count)]
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property
-    def _class(self) -> str:
+    def class_name(self) -> str:
+        """The name of the class in messages."""
         return type(self).__name__
 
     @property
+    def label(self) -> str:
+        """The layer in messages: `LSTM 'lstm_1'`."""
+        return self.class_name + (f" {shown(self.name)}" if self.name else "")
+
+    @property
+    def wrapped(self) -> Layer | None:
+        """The layer inside a wrapper, whose arguments and weights the wrapper uses."""
+        return None
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The names of the tensors that `initial_state` takes and `return_state` returns, in order."""
+        return ()
+
+    @property
     def state_count(self) -> int:
-        """How many state tensors `initial_state` takes and `return_state` returns (hidden, cell per direction)."""
-        return 0
+        """The number of `state_names`."""
+        return len(self.state_names)
 
     @property
     def output_count(self) -> int:
-        """How many tensors a call of this layer returns."""
+        """The number of tensors that a call returns."""
         return 1
 
-    def _positive(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not is_integer(value) or value < 1:
-                raise SpecError(f"{self._class}: {name} must be a positive integer, got {value!r}")
-            if value > 2**31 - 1:
-                raise SpecError(f"{self._class}: {name} must be below 2**31, got {value!r}")
-            object.__setattr__(self, name, int(value))
+    @property
+    def masked_outputs(self) -> int:
+        """The number of outputs, from the first, that carry the mask of `output_mask`; states never do."""
+        return 1
 
-    def _boolean(self, *names: str) -> None:
-        for name in names:
-            if not isinstance(getattr(self, name), bool):
-                raise SpecError(f"{self._class}: {name} must be True or False, got {getattr(self, name)!r}")
+    @property
+    def lstms(self) -> Mapping[str, LSTM]:
+        """The LSTMs of this layer by direction; an LSTM itself has the empty name."""
+        return {}
 
-    def _rate(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not is_real(value) or not 0 <= value < 1:
-                raise SpecError(f"{self._class}: {name} must be a number with 0 <= {name} < 1, got {value!r}")
-            object.__setattr__(self, name, float(value))
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        """Phrases of the summary that state the meaning of the arguments."""
+        return ()
 
-    def _named(self, known: Sequence[Any], *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if isinstance(value, str):
-                value = value.lower() if value.lower() in known else value
-            elif callable(value):
-                value = getattr(value, "__name__", repr(value))
-            if not isinstance(value, (str, type(None))) or value not in known:
-                raise SpecError(f"{self._class}: {choice(name, value, known)}")
-            object.__setattr__(self, name, value)
+    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
+        """Return the shapes of the tensors that a call returns, the batch included.
 
-    def _seed(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not is_integer(value):
-                raise SpecError(f"{self._class}: {name} must be an integer or None, got {value!r}")
-            object.__setattr__(self, name, None if value is None else int(value))
+        Args:
+            *inputs: the shapes of the inputs.
+
+        Raises:
+            SpecError: for a number, a rank or a size of inputs that the layer cannot take.
+        """
+        if len(inputs) != 1:
+            given = f"it takes one input, given {len(inputs)}" if inputs else "it was called without an input"
+            raise SpecError(f"{self.label}: {given}")
+        return self._output_shapes(inputs[0])
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        """Return `output_shapes` for a layer that takes one input."""
+        return (inputs,)
+
+    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        """Return the shapes of the states, in the order of `state_names`."""
+        return ()
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every weight in Keras's layout and order; empty without weights.
+
+        Args:
+            inputs: the shape of the input, the batch included.
+        """
+        return {}
+
+    def parameter_formula(self, inputs: Shape) -> str:
+        """Return the parameter count in words and in numbers, `words = numbers`; empty without weights."""
+        return ""
+
+    def owner(self, weight: str) -> tuple[Layer, str]:
+        """Return the layer that has the arguments of a weight, and their prefix.
+
+        Args:
+            weight: a name of `weight_shapes`: `recurrent_kernel`, `forward/bias`.
+
+        Returns:
+            The wrapped layer of a wrapper, else this layer; and `kernel`, `recurrent`, `bias` or `embeddings`.
+        """
+        return self, weight.removesuffix("_kernel")
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Return the mask of the outputs, boolean `[batch, timesteps]`, or None.
+
+        Args:
+            inputs: arrays of NumPy, JAX or PyTorch.
+            masks: the mask of each input, or None.
+        """
+        return masks[0]
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield the dropout masks that one call needs in training.
+
+        Args:
+            name: the name of the layer, the beginning of the names of its masks.
+            inputs: the shape of the input, the batch included.
+        """
+        yield from ()
+
+
+@dataclasses.dataclass(frozen=True)
+class InnerLayer(Argument):
+    """The layer inside a wrapper, which Keras's JSON holds as a layer.
+
+    Attributes:
+        known: the classes that the wrapper takes.
+    """
+
+    known: tuple[type[Layer], ...] = ()
+
+
+def inner_layer(*known: type[Layer]) -> InnerLayer:
+    """Return the kind of the argument `layer` of a wrapper that takes the classes `known`."""
+
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, known):
+            classes = " or ".join(layer.__name__ for layer in known)
+            raise ArgumentError(f"{name} must be of class {classes}, got {shown(value)}")
+        return value
+
+    return InnerLayer(check, known)

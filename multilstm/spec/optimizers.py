@@ -14,18 +14,58 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from multilstm.errors import UsageError, choice
-from multilstm.spec.schedules import Schedule, is_number, schedule_from_dict, schedule_to_dict
+from multilstm.errors import UsageError, choice, shown
+from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments
+from multilstm.spec.schedules import (
+    Number,
+    OptionalNumber,
+    Schedule,
+    check_number,
+    schedule_from_dict,
+    schedule_to_dict,
+)
+
+__all__ = [
+    "EPSILON",
+    "LOSSES",
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "optimizer_from_dict",
+    "optimizer_to_dict",
+]
 
 __all__ = ["LOSSES", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 LOSSES = ("categorical_crossentropy", "mean_squared_error")
-# Adam divides by 1 - beta**iteration.
-_LIMITS = {"momentum": 1.0, "rho": 1.0, "beta_1": math.nextafter(1, 0), "beta_2": math.nextafter(1, 0)}
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
 EPSILON = 1e-7  # keras.config.epsilon(): the categorical cross-entropy clips probabilities to [1e-7, 1 - 1e-7]
+
+
+def _check_learning_rate(name: str, value: Any) -> Any:
+    return value if isinstance(value, Schedule) else check_number(name, value)
+
+
+def _share(largest: float) -> Argument:
+    """Return the kind of the share that a running mean keeps of its previous value."""
+
+    def check(name: str, value: Any) -> float:
+        share = check_number(name, value)
+        if share > largest:
+            raise ArgumentError(f"{name} is a share of the previous value, below 1, got {shown(value)}")
+        return share
+
+    return Argument(check)
+
+
+LearningRate = Annotated[float | Schedule, Argument(_check_learning_rate)]
+Share = Annotated[float, _share(1.0)]
+ShareBelowOne = Annotated[float, _share(math.nextafter(1, 0))]  # Adam divides by 1 - beta**iteration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,28 +80,14 @@ class Optimizer:
         global_clipnorm: the largest norm that all gradients together keep; 0 clips nothing.
     """
 
-    learning_rate: float | Schedule = 0.001
-    weight_decay: float | None = dataclasses.field(default=None, kw_only=True)
-    clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
-    clipvalue: float | None = dataclasses.field(default=None, kw_only=True)
-    global_clipnorm: float | None = dataclasses.field(default=None, kw_only=True)
+    learning_rate: LearningRate = 0.001
+    weight_decay: OptionalNumber = dataclasses.field(default=None, kw_only=True)
+    clipnorm: OptionalNumber = dataclasses.field(default=None, kw_only=True)
+    clipvalue: OptionalNumber = dataclasses.field(default=None, kw_only=True)
+    global_clipnorm: OptionalNumber = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, name = getattr(self, field.name), type(self).__name__
-            if field.name == "learning_rate" and isinstance(value, Schedule):
-                continue
-            if isinstance(field.default, bool):
-                valid = isinstance(value, bool)
-            else:
-                valid = is_number(value) or (value is None and field.default is None)
-            if not valid:
-                expected = "a number" if field.default is None else f"{field.default!r}"
-                raise UsageError(f"{name}: {field.name} must be like {expected}, got {value!r}")
-            if field.name in _LIMITS and value > _LIMITS[field.name]:
-                raise UsageError(f"{name}: {field.name} is a share of what was, below 1, got {value!r}")
-            if is_number(value):
-                object.__setattr__(self, field.name, float(value))  # Keras refuses integers
+        check_arguments(self, UsageError)
         clips = [name for name in _CLIPS if getattr(self, name) is not None]
         if len(clips) > 1:
             raise UsageError(f"{type(self).__name__}: only one of {', '.join(_CLIPS)} may be set, got {clips}")
@@ -133,9 +159,9 @@ def _norm(arrays: list[Any]) -> Any:
 class SGD(Optimizer):
     """`velocity = momentum * velocity - rate * gradient; weight += velocity` (Keras's SGD)."""
 
-    learning_rate: float | Schedule = 0.01
-    momentum: float = 0.0
-    nesterov: bool = False
+    learning_rate: LearningRate = 0.01
+    momentum: Share = 0.0
+    nesterov: Flag = False
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -156,11 +182,11 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """Divides the gradient by a running root mean square (Hinton 2012); epsilon stands inside the root (Keras)."""
 
-    learning_rate: float | Schedule = 0.001
-    rho: float = 0.9
-    momentum: float = 0.0
-    epsilon: float = 1e-7
-    centered: bool = False
+    learning_rate: LearningRate = 0.001
+    rho: Share = 0.9
+    momentum: Share = 0.0
+    epsilon: Number = 1e-7
+    centered: Flag = False
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -188,10 +214,10 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Kingma and Ba 2014 (https://arxiv.org/abs/1412.6980), with the 'epsilon hat' of its section 2, as Keras."""
 
-    learning_rate: float | Schedule = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
+    learning_rate: LearningRate = 0.001
+    beta_1: ShareBelowOne = 0.9
+    beta_2: ShareBelowOne = 0.999
+    epsilon: Number = 1e-7
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -218,7 +244,7 @@ class AdamW(Adam):
     The decay is that of every Keras optimizer, and does not go through the gradient's moments. It must be given.
     """
 
-    weight_decay: float = dataclasses.field(default=0.004, kw_only=True)
+    weight_decay: Number = dataclasses.field(default=0.004, kw_only=True)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}

@@ -1,7 +1,7 @@
 """Regularizers and constraints of weights as plain data, with Keras 3's names, arguments and defaults.
 
-Each is a value that is called on a weight. What it computes is written once, with operators and methods that NumPy,
-JAX and PyTorch arrays share. The formulas are Keras's own: keras/src/regularizers/regularizers.py and
+Each is a value that is called on a weight. Its formula is written once, with operators and methods that NumPy, JAX and
+PyTorch arrays share. The formulas are those of keras/src/regularizers/regularizers.py and
 keras/src/constraints/constraints.py of Keras 3.15.1.
 
 A regularizer's penalty is added to the loss, in training and in evaluation (`Trainer.compute_loss`), unless the weight
@@ -14,59 +14,101 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from multilstm.errors import SpecError, choice
-from multilstm.spec.arguments import is_integer, is_real
+from multilstm.errors import SpecError, choice, listed, shown
+from multilstm.spec.arguments import Argument, ArgumentError, check_arguments, is_integer, is_real
+from multilstm.spec.json_values import TEXT_LIMIT, as_dict, class_of, refuse
 from multilstm.spec.optimizers import EPSILON
+
+__all__ = [
+    "KINDS",
+    "L1",
+    "L1L2",
+    "L2",
+    "Constraint",
+    "MatrixConstraint",
+    "MatrixRegularizer",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "UnitNorm",
+    "VectorConstraint",
+    "VectorRegularizer",
+    "WeightFunction",
+    "named",
+]
 
 MODES = ("rows", "columns")
 
 
+def _check_mode(name: str, value: Any) -> str:
+    if not isinstance(value, str) or value not in MODES:
+        raise ArgumentError(choice(name, value, MODES))
+    return value
+
+
+def _check_axis(name: str, value: Any) -> int:
+    if not is_integer(value):
+        raise ArgumentError(f"{name} must be an integer, got {shown(value)}")
+    return int(value)
+
+
+def _check_number(name: str, value: Any) -> float:
+    if not is_real(value) or value < 0:
+        raise ArgumentError(f"{name} must be a finite number that is not negative, got {shown(value)}")
+    return float(value)
+
+
+Mode = Annotated[str, Argument(_check_mode)]
+Axis = Annotated[int, Argument(_check_axis)]
+Number = Annotated[float, Argument(_check_number)]
+
+
 @dataclasses.dataclass(frozen=True)
-class Penalty:
-    """What regularizers and constraints share: the checks of their arguments."""
+class WeightFunction:
+    """Base of `Regularizer` and `Constraint`: a function of one weight, with checked arguments."""
+
+    keras_module: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, where = getattr(self, field.name), f"{type(self).__name__}: {field.name}"
-            if field.name == "mode":
-                if not isinstance(value, str) or value not in MODES:
-                    raise SpecError(f"{type(self).__name__}: {choice('mode', value, MODES)}")
-            elif field.name == "axis":
-                if not is_integer(value):
-                    raise SpecError(f"{where} must be an integer, got {value!r}")
-                object.__setattr__(self, "axis", int(value))
-            elif not is_real(value) or value < 0:
-                raise SpecError(f"{where} must be a finite number that is not negative, got {value!r}")
-            else:
-                object.__setattr__(self, field.name, float(value))
+        check_arguments(self, SpecError)
 
     def __call__(self, weight: Any) -> Any:
-        """The penalty of a weight, a scalar; or, of a constraint, the new weight.
+        """Return the penalty of a weight, or the weight that replaces it.
 
         Args:
             weight: an array of floats of one or two axes.
 
         Returns:
-            An array of the weight's dtype, and of its shape where this is a constraint.
+            An array of the weight's dtype: a scalar for a regularizer, of the weight's shape for a constraint.
         """
         raise NotImplementedError
 
     def check_rank(self, where: str, rank: int) -> None:
-        """Raises SpecError where this cannot act on a weight of `rank` axes."""
+        """Raise ArgumentError where this cannot act on a weight of `rank` axes; the message begins with `where`."""
+
+    def keras_source(self) -> str:
+        """Return the Python expression that makes this with Keras: `keras.regularizers.L2(l2=0.01)`."""
+        return f"{self.keras_module}.{self!r}"
 
 
-class Regularizer(Penalty):
-    """Base of the regularizers."""
+class Regularizer(WeightFunction):
+    """Base of the regularizers: a call returns the penalty, a scalar."""
+
+    keras_module = "keras.regularizers"
 
 
-class Constraint(Penalty):
-    """Base of the constraints."""
+class Constraint(WeightFunction):
+    """Base of the constraints: a call returns the new weight."""
+
+    keras_module = "keras.constraints"
 
 
 def _absolute(array: Any) -> Any:
-    """`|array|`, with the derivative 0 at 0, as TensorFlow and PyTorch have it; that of JAX's own is 1 there."""
+    """Return `|array|` with the derivative 0 at 0, as in TensorFlow and PyTorch; JAX's own derivative there is 1."""
     return (array > 0) * array - (array < 0) * array
 
 
@@ -74,7 +116,7 @@ def _absolute(array: Any) -> Any:
 class L1(Regularizer):
     """`l1 * sum(|weight|)`."""
 
-    l1: float = 0.01
+    l1: Number = 0.01
 
     def __call__(self, weight: Any) -> Any:
         return self.l1 * _absolute(weight).sum()
@@ -84,7 +126,7 @@ class L1(Regularizer):
 class L2(Regularizer):
     """`l2 * sum(weight**2)`."""
 
-    l2: float = 0.01
+    l2: Number = 0.01
 
     def __call__(self, weight: Any) -> Any:
         return self.l2 * (weight * weight).sum()
@@ -94,8 +136,8 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """`l1 * sum(|weight|) + l2 * sum(weight**2)`."""
 
-    l1: float = 0.0
-    l2: float = 0.0
+    l1: Number = 0.0
+    l2: Number = 0.0
 
     def __call__(self, weight: Any) -> Any:
         return L1(self.l1)(weight) + L2(self.l2)(weight)
@@ -105,11 +147,11 @@ class L1L2(Regularizer):
 class OrthogonalRegularizer(Regularizer):
     """`factor` times the mean of `|cos(v, w)|` over all pairs of rows (or columns) v, w of a weight of two axes.
 
-    Its gradient jumps where two rows are orthogonal, as those of a recurrent kernel are at first: rounding decides it.
+    Its gradient jumps where two rows are orthogonal, as in a new recurrent kernel. Rounding decides the gradient there.
     """
 
-    factor: float = 0.01
-    mode: str = "rows"
+    factor: Number = 0.01
+    mode: Mode = "rows"
 
     def __call__(self, weight: Any) -> Any:
         vectors = weight if self.mode == "rows" else weight.T
@@ -121,25 +163,25 @@ class OrthogonalRegularizer(Regularizer):
 
     def check_rank(self, where: str, rank: int) -> None:
         if rank != 2:
-            raise SpecError(f"{where}: OrthogonalRegularizer needs a weight of two axes, given one of {rank}")
+            raise ArgumentError(f"{where}: OrthogonalRegularizer needs a weight of two axes, given one of {rank}")
 
     def check_shape(self, where: str, shape: Sequence[int]) -> None:
-        """Raises SpecError where there is no pair: Keras then divides by zero."""
+        """Raise SpecError for a weight without a pair of rows (or columns), for which Keras divides by zero."""
         if shape[MODES.index(self.mode)] < 2:
             raise SpecError(
                 f"{where}: OrthogonalRegularizer needs at least two {self.mode}, given shape {tuple(shape)}; leave it "
-                f"out, or give it the other mode"
+                f"out, or use the other mode"
             )
 
 
 class _Norm(Constraint):
-    """What the constraints on the norms of a weight along `axis` share."""
+    """Base of the constraints on the norms of a weight along `axis`."""
 
     axis: int
 
     def check_rank(self, where: str, rank: int) -> None:
         if not -rank <= self.axis < rank:
-            raise SpecError(
+            raise ArgumentError(
                 f"{where}: {type(self).__name__} has axis={self.axis}, expected an axis of a weight that has {rank}"
             )
 
@@ -151,8 +193,8 @@ class _Norm(Constraint):
 class MaxNorm(_Norm):
     """`weight * (clip(norms, 0, max_value) / (1e-7 + norms))`, with the norms of the weight along `axis`."""
 
-    max_value: float = 2.0
-    axis: int = 0
+    max_value: Number = 2.0
+    axis: Axis = 0
 
     def __call__(self, weight: Any) -> Any:
         norms = self._norms(weight)
@@ -171,7 +213,7 @@ class NonNeg(Constraint):
 class UnitNorm(_Norm):
     """`weight / (1e-7 + norms)`, with the norms of the weight along `axis`."""
 
-    axis: int = 0
+    axis: Axis = 0
 
     def __call__(self, weight: Any) -> Any:
         return weight / (EPSILON + self._norms(weight))
@@ -184,10 +226,10 @@ class MinMaxNorm(_Norm):
     `desired = rate * clip(norms, min_value, max_value) + (1 - rate) * norms`.
     """
 
-    min_value: float = 0.0
-    max_value: float = 1.0
-    rate: float = 1.0
-    axis: int = 0
+    min_value: Number = 0.0
+    max_value: Number = 1.0
+    rate: Number = 1.0
+    axis: Axis = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -200,39 +242,75 @@ class MinMaxNorm(_Norm):
         return weight * (desired / (EPSILON + norms))
 
 
-KINDS: dict[str, tuple[type[Penalty], ...]] = {
+KINDS: dict[str, tuple[type[WeightFunction], ...]] = {
     "regularizer": (L1, L2, L1L2, OrthogonalRegularizer),
     "constraint": (MaxNorm, NonNeg, UnitNorm, MinMaxNorm),
 }
 
 
-def named(kind: str) -> dict[str, type[Penalty]]:
-    """The classes of a kind by all names that Keras knows them by: `MaxNorm` and `max_norm`."""
-    classes = {found.__name__: found for found in KINDS[kind]}
-    snakes = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): found for name, found in classes.items()}
+def named(kind: str) -> dict[str, type[WeightFunction]]:
+    """Return the classes of a kind by all their names in Keras: `MaxNorm` and `max_norm`.
+
+    Args:
+        kind: `regularizer` or `constraint`.
+    """
+    classes = {function.__name__: function for function in KINDS[kind]}
+    snakes = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): function for name, function in classes.items()}
     return {**classes, **snakes}
 
 
-def penalty(what: str, kind: str, value: Any, rank: int) -> Penalty | None:
-    """The regularizer or constraint that a layer's argument means.
+@dataclasses.dataclass(frozen=True)
+class _WeightFunctionArgument(Argument):
+    """A regularizer or a constraint, by value or by one of Keras's names; None for none."""
 
-    Args:
-        what: the layer and its argument, as in `LSTM: kernel_regularizer`.
-        kind: `regularizer` or `constraint`.
-        value: None, one of `KINDS[kind]`, or one of Keras's names, for its default arguments.
-        rank: how many axes the weight has.
+    kind: str = ""
 
-    Raises:
-        SpecError: for anything else, or where it cannot act on such a weight.
-    """
-    if value is None:
-        return None
-    known = named(kind)
-    if isinstance(value, str) and value in known:
-        value = known[value]()
-    if type(value) not in KINDS[kind]:
-        layer, _, argument = what.rpartition(": ")
-        raise SpecError(f"{layer}: {choice(argument, value, [found.__name__ for found in KINDS[kind]])}")
-    found: Penalty = value
-    found.check_rank(what, rank)
-    return found
+    def read(self, value: Any, where: str) -> Any:
+        if value is None:
+            return None
+        known = named(self.kind)
+        entry = {"class_name": value} if isinstance(value, str) else as_dict(value, where)
+        name = class_of(entry, tuple(known), where)
+        fields = tuple(field.name for field in dataclasses.fields(known[name]))
+        arguments = as_dict(entry.get("config") or {}, f"{where}: config")
+        for key, given in arguments.items():
+            if key not in fields:
+                refuse(f"{where}: {name}", key, f"only the arguments {listed(fields) or 'none'}")
+            if isinstance(given, str) and len(given) > TEXT_LIMIT:
+                refuse(f"{where}: {key} of {name}", given, f"at most {TEXT_LIMIT} characters")
+            if not isinstance(given, (int, float, str)):
+                refuse(f"{where}: {key} of {name}", given, "a number or a name")
+        try:
+            return known[name](**arguments)
+        except SpecError as error:
+            raise SpecError(f"{where}: {error}") from None
+
+    def write(self, value: Any) -> Any:
+        if value is None:
+            return None
+        module, config = value.keras_module, dataclasses.asdict(value)
+        return {"module": module, "class_name": type(value).__name__, "config": config, "registered_name": None}
+
+
+def _of_weight(kind: str, rank: int) -> Argument:
+    """Return the argument for a regularizer or a constraint of a weight of `rank` axes."""
+
+    def check(name: str, value: Any) -> WeightFunction | None:
+        if value is None:
+            return None
+        known = named(kind)
+        if isinstance(value, str) and value in known:
+            value = known[value]()
+        if type(value) not in KINDS[kind]:
+            raise ArgumentError(choice(name, value, [function.__name__ for function in KINDS[kind]]))
+        function: WeightFunction = value
+        function.check_rank(name, rank)
+        return function
+
+    return _WeightFunctionArgument(check, kind)
+
+
+MatrixRegularizer = Annotated[Regularizer | str | None, _of_weight("regularizer", 2)]
+VectorRegularizer = Annotated[Regularizer | str | None, _of_weight("regularizer", 1)]
+MatrixConstraint = Annotated[Constraint | str | None, _of_weight("constraint", 2)]
+VectorConstraint = Annotated[Constraint | str | None, _of_weight("constraint", 1)]

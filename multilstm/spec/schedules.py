@@ -1,6 +1,6 @@
 """Learning-rate schedules as data, with Keras 3's names, arguments and defaults.
 
-A schedule is called with the number of updates made before, and gives the rate of the next one, in double precision.
+A schedule is called with the number of updates made before, and returns the rate of the next one, in double precision.
 The rules are those of keras/src/optimizers/schedules/learning_rate_schedule.py of Keras 3.15.1.
 """
 
@@ -9,10 +9,26 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
-from multilstm.errors import UsageError, choice
+from multilstm.errors import UsageError, choice, shown
+from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments
+
+__all__ = [
+    "SCHEDULES",
+    "CosineDecay",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "Number",
+    "OptionalNumber",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "Schedule",
+    "check_number",
+    "schedule_from_dict",
+    "schedule_to_dict",
+]
 
 __all__ = [
     "CosineDecay",
@@ -33,35 +49,56 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def check_number(name: str, value: Any) -> float:
+    """Return a number as a float; raise ArgumentError for one that is negative or not finite."""
+    if not is_number(value):
+        raise ArgumentError(f"{name} must be a finite number that is not negative, got {shown(value)}")
+    return float(value)
+
+
+def _check_optional_number(name: str, value: Any) -> float | None:
+    return None if value is None else check_number(name, value)
+
+
+def _count(least: int) -> Argument:
+    """Return the kind of a whole number of at least `least`."""
+
+    def check(name: str, value: Any) -> Any:
+        if not _is_count(value) or value < least:
+            raise ArgumentError(f"{name} must be a whole number of at least {least}, got {shown(value)}")
+        return value
+
+    return Argument(check)
+
+
+def _list_of(kind: str, valid: Callable[[Any], bool]) -> Argument:
+    """Return the kind of a list of numbers, kept as a tuple."""
+
+    def check(name: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)) or not value or not all(map(valid, value)):
+            raise ArgumentError(f"{name} must be a list of {kind} that are not negative, got {shown(value)}")
+        return tuple(value)
+
+    return Argument(check)
+
+
+Number = Annotated[float, Argument(check_number)]
+OptionalNumber = Annotated[float | None, Argument(_check_optional_number)]
+DecaySteps = Annotated[int, _count(1)]
+WarmupSteps = Annotated[int, _count(0)]
+Boundaries = Annotated[tuple[int, ...], _list_of("whole numbers", _is_count)]
+Values = Annotated[tuple[float, ...], _list_of("finite numbers", is_number)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """Base of the schedules. Numbers are finite and not negative, `decay_steps` is positive."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, where = getattr(self, field.name), f"{type(self).__name__}: {field.name}"
-            if field.name in ("boundaries", "values"):
-                valid = _is_count if field.name == "boundaries" else is_number
-                if not isinstance(value, (list, tuple)) or not value or not all(map(valid, value)):
-                    kind = "whole numbers" if field.name == "boundaries" else "finite numbers"
-                    raise UsageError(f"{where} must be a list of {kind} that are not negative, got {value!r}")
-                object.__setattr__(self, field.name, tuple(value))
-            elif isinstance(field.default, bool):
-                if not isinstance(value, bool):
-                    raise UsageError(f"{where} must be True or False, got {value!r}")
-            elif field.name in ("decay_steps", "warmup_steps"):
-                least = 1 if field.name == "decay_steps" else 0
-                if not _is_count(value) or value < least:
-                    raise UsageError(f"{where} must be a whole number of at least {least}, got {value!r}")
-            elif value is None and field.default is None:
-                continue
-            elif not is_number(value):
-                raise UsageError(f"{where} must be a finite number that is not negative, got {value!r}")
-            else:
-                object.__setattr__(self, field.name, float(value))
+        check_arguments(self, UsageError)
 
     def __call__(self, iteration: int) -> float:
-        """The learning rate of update number `iteration`, from 0."""
+        """Return the learning rate of update number `iteration`, from 0."""
         raise NotImplementedError
 
 
@@ -69,10 +106,10 @@ class Schedule:
 class ExponentialDecay(Schedule):
     """`initial_learning_rate * decay_rate**(iteration / decay_steps)`; the exponent is whole with `staircase`."""
 
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
+    initial_learning_rate: Number
+    decay_steps: DecaySteps
+    decay_rate: Number
+    staircase: Flag = False
 
     def __call__(self, iteration: int) -> float:
         past = iteration // self.decay_steps if self.staircase else iteration / self.decay_steps
@@ -83,10 +120,10 @@ class ExponentialDecay(Schedule):
 class InverseTimeDecay(Schedule):
     """`initial_learning_rate / (1 + decay_rate * iteration / decay_steps)`; the quotient is whole with `staircase`."""
 
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
+    initial_learning_rate: Number
+    decay_steps: DecaySteps
+    decay_rate: Number
+    staircase: Flag = False
 
     def __call__(self, iteration: int) -> float:
         past = iteration // self.decay_steps if self.staircase else iteration / self.decay_steps
@@ -102,11 +139,11 @@ class CosineDecay(Schedule):
     With a `warmup_target` the rate first rises to it in a straight line, over `warmup_steps`, and falls from there.
     """
 
-    initial_learning_rate: float
-    decay_steps: int
-    alpha: float = 0.0
-    warmup_target: float | None = None
-    warmup_steps: int = 0
+    initial_learning_rate: Number
+    decay_steps: DecaySteps
+    alpha: Number = 0.0
+    warmup_target: OptionalNumber = None
+    warmup_steps: WarmupSteps = 0
 
     def __call__(self, iteration: int) -> float:
         highest = self.initial_learning_rate
@@ -127,11 +164,11 @@ class PolynomialDecay(Schedule):
     With `cycle`, what was the end is the start of a decay that lasts `decay_steps` longer, from the same line.
     """
 
-    initial_learning_rate: float
-    decay_steps: int
-    end_learning_rate: float = 0.0001
-    power: float = 1.0
-    cycle: bool = False
+    initial_learning_rate: Number
+    decay_steps: DecaySteps
+    end_learning_rate: Number = 0.0001
+    power: Number = 1.0
+    cycle: Flag = False
 
     def __call__(self, iteration: int) -> float:
         steps = self.decay_steps
@@ -145,8 +182,8 @@ class PolynomialDecay(Schedule):
 class PiecewiseConstantDecay(Schedule):
     """`values[0]` up to and including iteration `boundaries[0]`, then `values[1]` up to `boundaries[1]`, and so on."""
 
-    boundaries: tuple[int, ...]
-    values: tuple[float, ...]
+    boundaries: Boundaries
+    values: Values
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,18 +200,18 @@ class PiecewiseConstantDecay(Schedule):
 
 
 SCHEDULES: dict[str, type[Schedule]] = {
-    each.__name__: each
-    for each in (ExponentialDecay, InverseTimeDecay, CosineDecay, PolynomialDecay, PiecewiseConstantDecay)
+    schedule.__name__: schedule
+    for schedule in (ExponentialDecay, InverseTimeDecay, CosineDecay, PolynomialDecay, PiecewiseConstantDecay)
 }
 
 
 def schedule_to_dict(schedule: Schedule) -> dict[str, Any]:
-    """The schedule as JSON data, as Keras has it inside an optimizer: `{"class_name": ..., "config": {...}}`."""
+    """Return the schedule as Keras's JSON holds it: `{"class_name": ..., "config": {...}}`."""
     return {"class_name": type(schedule).__name__, "config": dataclasses.asdict(schedule)}
 
 
 def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
-    """The schedule that `schedule_to_dict` wrote, or that Keras did.
+    """Return the schedule that `schedule_to_dict` or Keras wrote.
 
     Raises:
         UsageError: for an unknown name or argument.

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers import LSTM, Activation, Bidirectional, Dense, Dropout, InputLayer, TimeDistributed
-from multilstm.spec.penalties import Penalty
-from multilstm.spec.shapes import formula, show, weight_shapes
+from multilstm.spec.layers import InputLayer
+from multilstm.spec.penalties import WeightFunction
+from multilstm.spec.shapes import Shape, show
+
+__all__ = ["summary"]
 
 WIDTH = 80
 _NAME = 36  # columns of a layer's name and type
@@ -57,12 +59,12 @@ def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[
     for shape in outputs[1:]:
         yield from _row("", show(shape), "")
     if count:
-        words, figures = formula(layer, graph.layer_inputs[name]).split(" = ")
+        words, figures = layer.parameter_formula(graph.layer_inputs[name]).split(" = ")
         yield from _wrap(f"{count:,} = {words}", _INDENT)
         yield from _wrap(f"{' ' * len(f'{count:,}')} = {figures}", _INDENT)
     yield from _weights(graph, layer)
     if count:
-        yield from _training(layer.layer if isinstance(layer, (Bidirectional, TimeDistributed)) else layer)
+        yield from _training(layer.wrapped or layer)
     yield from _behaviour(graph, calls, layer)
     if graph.sequential or isinstance(layer, InputLayer):
         return
@@ -75,52 +77,47 @@ def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[
 
 
 def _weights(graph: Graph, layer: Layer) -> Iterator[str]:
-    label, inner = "weights: ", layer
-    if isinstance(layer, Bidirectional):
-        label, inner = "weights, in each direction: ", layer.layer
-    items = []
-    for name, shape in weight_shapes(inner, graph.layer_inputs.get(str(layer.name), ())).items():
-        shown = show(shape)
-        if isinstance(inner, LSTM):
-            sizes = ", ".join([*map(str, shape[:-1]), f"4*{inner.units}"])
-            shown = f"({sizes},)" if len(shape) == 1 else f"({sizes})"
-        items.append(f"{name} {shown}")
-    yield from _list(label, items)
+    """Yield the line of the weights; those of the two directions of a Bidirectional are equal in shape."""
+    inner = layer.wrapped or layer
+    shapes = inner.weight_shapes(graph.layer_inputs.get(str(layer.name), ()))
+    items = [f"{name} {_gated(shape, inner.gate_count)}" for name, shape in shapes.items()]
+    yield from _list(f"weights{_each_direction(layer)}: ", items)
+
+
+def _gated(shape: Shape, gate_count: int) -> str:
+    """Return a weight's shape as text, its last size as a product of gates and units: `(5, 4*32)`."""
+    if gate_count == 1 or shape[-1] is None:
+        return show(shape)
+    text = show(shape)
+    last = str(shape[-1])
+    start = text.rindex(last)
+    return f"{text[:start]}{gate_count}*{shape[-1] // gate_count}{text[start + len(last) :]}"
+
+
+def _each_direction(layer: Layer) -> str:
+    return ", in each direction" if len(layer.lstms) > 1 else ""
 
 
 def _training(layer: Layer) -> Iterator[str]:
-    """What a training does with the weights beside following the gradient."""
-    penalties = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
-    said = [f"{name} {value!r}" for name, value in penalties.items() if isinstance(value, Penalty)]
-    yield from _list("", said if layer.trainable else ["not trained"])
+    """Yield the line of regularizers and constraints, or of a layer that is not trained."""
+    functions = {field.name: getattr(layer, field.name) for field in dataclasses.fields(layer)}
+    items = [f"{name} {value!r}" for name, value in functions.items() if isinstance(value, WeightFunction)]
+    yield from _list("", items if layer.trainable else ["not trained"])
 
 
 def _behaviour(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:
-    """What the arguments of a layer mean, in words."""
-    said = []
-    if isinstance(layer, TimeDistributed):
-        said.append("a Dense with the same weights at every timestep")
-        layer = layer.layer
-    if isinstance(layer, (Dense, Activation)) and layer.activation not in (None, "linear"):
-        said.append(f"activation {layer.activation}")
-    if isinstance(layer, Dropout):
-        said.append(f"in training, drops {layer.rate:.4g} of its input")
-    if isinstance(layer, (LSTM, Bidirectional)):
-        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
-        shape = show((graph.layer_inputs[str(layer.name)][0], lstm.units))
-        each = ", in each direction" if isinstance(layer, Bidirectional) else ""
-        yield from _list(f"states{each}: ", [f"hidden {shape}", f"cell {shape}"])
-        if isinstance(layer, Bidirectional):
-            merged = "returned apart" if layer.merge_mode is None else f"merged by {layer.merge_mode}"
-            said.append(f"two LSTMs, forward and backward, {merged}")
-        said.append(f"returns {'every timestep' if lstm.return_sequences else 'the last timestep'}")
-        said[-1] += " and its states" if lstm.return_state else ""
-        said += ["reads backwards"] if lstm.go_backwards else []
-        if lstm.stateful:
-            said.append("keeps its states from batch to batch (stateful)")
+    """Yield the lines that state the meaning of the arguments of a layer."""
+    phrases = list(layer.behaviour)
+    if layer.state_names:
+        inner = layer.wrapped or layer
+        shapes = inner.state_shapes(graph.layer_inputs[str(layer.name)])
+        states = [f"{name} {show(shape)}" for name, shape in zip(inner.state_names, shapes, strict=True)]
+        yield from _list(f"states{_each_direction(layer)}: ", states)
+        if any(lstm.stateful for lstm in layer.lstms.values()):
+            phrases.append("keeps its states from batch to batch (stateful)")
         elif not any(graph.calls[index].initial_state for index in calls[str(layer.name)]):
-            said.append("starts every batch from zero states")
-    yield from _list("", said)
+            phrases.append("starts every batch from zero states")
+    yield from _list("", phrases)
 
 
 def _tensor(graph: Graph, calls: dict[str, list[int]], ref: Ref) -> str:
@@ -130,10 +127,9 @@ def _tensor(graph: Graph, calls: dict[str, list[int]], ref: Ref) -> str:
     text = _fit(_safe(name), _NAME) + (f" (call {number + 1})" if number else "")
     if layer.output_count == 1:
         return text
-    directions = ("forward ", "backward ") if isinstance(layer, Bidirectional) else ("",)
-    apart = isinstance(layer, Bidirectional) and layer.merge_mode is None
-    outputs = [f"{direction}output" for direction in (directions if apart else ("",))]
-    outputs += [f"{direction}{state}" for direction in directions for state in ("hidden", "cell")]
+    directions = [f"{direction} ".lstrip() for direction in layer.lstms]
+    outputs = [f"{direction}output" for direction in (directions if layer.masked_outputs > 1 else [""])]
+    outputs += [f"{direction}{state}" for direction in directions for state in (layer.wrapped or layer).state_names]
     return f"{outputs[ref.output]} of {text}"
 
 

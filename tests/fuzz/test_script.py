@@ -12,7 +12,7 @@ from multilstm.engines.registry import ENGINES
 from multilstm.fuzz.sample import Sample
 from multilstm.fuzz.script import LINES, PORTABLE, WIDTH, Shown, script
 from multilstm.fuzz.strategies import draw_samples
-from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, Model, Sequential
+from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, MaxNorm, Model, Sequential
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = Sequential([Bidirectional(LSTM(1, return_sequences=True)), LSTM(2, use_bias=False), Dense(1)], (None, 1))
@@ -23,6 +23,14 @@ SAMPLES = {
     "masked": Sample(Sequential([Masking(0.5), LSTM(1)], (None, 2)), batch=1, timesteps=3, mask=((True, False, True),)),
     "mask_given": Sample(Sequential([LSTM(1)], (None, 2)), batch=2, timesteps=2, mask=((True, False), (True, True))),
     "tokens": Sample(Sequential([Embedding(3, 1), LSTM(1)], (2,), input_dtype="int32"), batch=2, timesteps=2),
+    "penalised": Sample(
+        Sequential(
+            [LSTM(2, kernel_regularizer="l2", bias_constraint="non_neg"), Dense(1, kernel_constraint=MaxNorm())],
+            (None, 2),
+        ),
+        batch=2,
+        timesteps=2,
+    ),
     "gradient": Sample(SMALL, batch=2, timesteps=3, loss="mean_squared_error"),
 }
 

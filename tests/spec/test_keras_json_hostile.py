@@ -100,7 +100,7 @@ EXPECTED = Sequential([Input((None, 3), name="x"), LSTM(2, name="a")], name="mod
         ({"name": ""}, "name must be a non-empty string"),
         ({"name": "\ud800"}, "name must be a non-empty string"),
         ({"name": 3}, "name must be a non-empty string"),
-        ({"name": ["a"]}, "name must be a non-empty string"),
+        ({"name": ["a"]}, "name: given .* expected a name"),
         ({"name": "x"}, "layer names must be unique; given more than once: 'x'"),
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
@@ -146,7 +146,7 @@ def test_refuses_a_class_of_another_module(module):
     ("path", "value", "message"),
     [
         (["class_name"], "Lambda", "the model: unknown class 'Lambda': expected one of Sequential, Functional, Model"),
-        (["class_name"], None, "the model: unknown class 'None'"),
+        (["class_name"], None, "the model: unknown class None"),
         (["class_name"], {}, "the model: unknown class"),
         (["module"], "evil", "module of class Functional: given 'evil'"),
         (["config"], None, "config of Functional: given None; expected an object"),
@@ -254,7 +254,7 @@ def test_refuses_a_sequential_without_a_shape():
         ("null", "the file: given None; expected an object"),
         ("[]", "the file: given"),
         ("3", "the file: given 3"),
-        ("{}", "the model: unknown class 'None'"),
+        ("{}", "the model: unknown class None"),
         ('{"a": NaN}', "contains NaN; expected finite numbers only"),
         ('{"a": -Infinity}', "contains -Infinity"),
         ('{"a": 1e999}', "contains '1e999'"),
@@ -327,6 +327,6 @@ def test_any_change_is_read_or_refused_and_nothing_else(place, value):
     try:
         graph = from_json(tree)
     except SpecError as error:
-        assert len(str(error)) < 2000  # noqa: PT017 - only sometimes raised
+        assert len(str(error)) < 1000  # noqa: PT017 - only sometimes raised
     else:
         assert from_json(to_json(graph)) == graph

@@ -59,7 +59,7 @@ def test_none_is_taken_where_it_is_the_default(make, argument):
     if default is None:
         assert getattr(make(**{argument: None}), argument) is None
     else:
-        with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like {default}, got None"):
+        with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be a finite number .*, got None"):
             make(**{argument: None})
 
 
@@ -81,14 +81,16 @@ def test_refuses_two_kinds_of_clipping(given):
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf, True, "0.1", [0.1]], ids=repr)
 @pytest.mark.parametrize(("make", "argument"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
 def test_refuses_a_number(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like .*, got "):
+    with pytest.raises(
+        UsageError, match=rf"{make.__name__}: {argument} must be a finite number that is not negative, got "
+    ):
         make(**{argument: value})
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
 @pytest.mark.parametrize(("make", "argument"), [(SGD, "nesterov"), (RMSprop, "centered")])
 def test_refuses_what_is_not_a_boolean(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be like False, got {value!r}"):
+    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be True or False, got {value!r}"):
         make(**{argument: value})
 
 
@@ -98,7 +100,9 @@ def test_refuses_what_is_not_a_boolean(make, argument, value):
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_refuses_a_share_above_one(make, argument, value):
-    with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} is a share of what was, below 1, got {value}"):
+    with pytest.raises(
+        UsageError, match=rf"{make.__name__}: {argument} is a share of the previous value, below 1, got {value}"
+    ):
         make(**{argument: value})
 
 

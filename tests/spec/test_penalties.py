@@ -191,7 +191,7 @@ def test_layers_have_the_arguments_of_keras():
     ]
 
 
-@pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "_class", value))
+@pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "class_name", value))
 def test_names_of_keras_become_values(layer, argument):
     kind = argument.rpartition("_")[2]
     for name, found in named(kind).items():
@@ -211,7 +211,7 @@ def test_the_names_are_those_that_keras_knows():
 
 @pytest.mark.parametrize("value", ["l3", "", 0.01, True, L2, [L2()], {"class_name": "L2"}, np.sum],
                          ids=lambda value: getattr(value, "__name__", str(value)))  # fmt: skip
-@pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "_class", value))
+@pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "class_name", value))
 def test_refuses_what_is_neither(layer, argument, value):
     kind = argument.rpartition("_")[2]
     known = ", ".join(found.__name__ for found in KINDS[kind])
@@ -232,7 +232,7 @@ def test_refuses_what_is_neither(layer, argument, value):
         (Dense(2), "bias_constraint", MaxNorm(axis=-2), 1),
         (Embedding(5, 2), "embeddings_constraint", UnitNorm(2), 2),
     ],
-    ids=lambda value: getattr(value, "_class", str(value)),
+    ids=lambda value: getattr(value, "class_name", str(value)),
 )
 def test_refuses_an_axis_that_the_weight_lacks(layer, argument, value, axes):
     given = f"{type(layer).__name__}: {argument}: {type(value).__name__} has axis={value.axis}"

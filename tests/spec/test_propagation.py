@@ -17,7 +17,7 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.spec.propagation import output_mask, walk
+from multilstm.spec.propagation import walk
 
 T, F = True, False
 X = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 2.0]]])  # [batch, timesteps, features]
@@ -48,7 +48,7 @@ MASK = np.array([[T, F], [F, T]])
     ids=lambda value: type(value).__name__ if not isinstance(value, (list, np.ndarray, type(None))) else "",
 )
 def test_mask_of_one_input(layer, inputs, mask, expected):
-    found = output_mask(layer, [inputs], [mask])
+    found = layer.output_mask([inputs], [mask])
     assert (found is None) == (expected is None)
     if expected is not None:
         np.testing.assert_array_equal(found, expected)
@@ -68,7 +68,7 @@ def test_mask_of_one_input(layer, inputs, mask, expected):
     ids=["none", "first", "second", "both", "within", "three"],
 )
 def test_concatenate_keeps_what_any_of_its_inputs_keeps(masks, expected):
-    found = output_mask(Concatenate(), [X] * len(masks), masks)
+    found = Concatenate().output_mask([X] * len(masks), masks)
     assert (found is None) == (expected is None)
     if expected is not None:
         np.testing.assert_array_equal(found, expected)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from multilstm.errors import SpecError
@@ -14,7 +16,12 @@ from multilstm.spec import (
     RepeatVector,
     TimeDistributed,
 )
-from multilstm.spec.shapes import describe, formula, output_shapes, parameter_count, show, weight_shapes
+from multilstm.spec.shapes import show
+
+
+def parameter_count(layer, shape):
+    return sum(math.prod(weight) for weight in layer.weight_shapes(shape).values())
+
 
 SEQUENCE = (None, None, 3)  # [batch, timesteps, features]
 
@@ -30,8 +37,8 @@ def test_show(shape, text):
 @pytest.mark.parametrize(
     ("layer", "text"), [(LSTM(1), "LSTM"), (LSTM(1, name="a"), "LSTM 'a'"), (Dense(1, name="\x1b"), "Dense '\\x1b'")]
 )
-def test_describe(layer, text):
-    assert describe(layer) == text
+def test_the_label_of_a_layer(layer, text):
+    assert layer.label == text
 
 
 @pytest.mark.parametrize(
@@ -67,7 +74,7 @@ def test_describe(layer, text):
     ids=lambda value: type(value).__name__ if not isinstance(value, list) else str(value),
 )
 def test_output_shapes(layer, inputs, outputs):
-    assert list(output_shapes(layer, *inputs)) == outputs
+    assert list(layer.output_shapes(*inputs)) == outputs
 
 
 @pytest.mark.parametrize(
@@ -97,12 +104,12 @@ def test_output_shapes(layer, inputs, outputs):
 )
 def test_refuses_inputs(layer, inputs, message):
     with pytest.raises(SpecError, match=message):
-        output_shapes(layer, *inputs)
+        layer.output_shapes(*inputs)
 
 
 def test_the_message_about_a_missing_return_sequences_says_what_to_do():
     with pytest.raises(SpecError, match="a layer below it needs return_sequences=True"):
-        output_shapes(LSTM(4), (None, 3))
+        LSTM(4).output_shapes((None, 3))
 
 
 @pytest.mark.parametrize(
@@ -147,9 +154,9 @@ def test_the_message_about_a_missing_return_sequences_says_what_to_do():
     ids=lambda value: type(value).__name__ if not isinstance(value, (tuple, dict, int, str)) else "",
 )
 def test_weights(layer, shape, weights, count, words):
-    assert list(weight_shapes(layer, shape).items()) == list(weights.items())
+    assert list(layer.weight_shapes(shape).items()) == list(weights.items())
     assert parameter_count(layer, shape) == count
-    assert formula(layer, shape) == words
+    assert layer.parameter_formula(shape) == words
 
 
 @pytest.mark.parametrize(
@@ -166,7 +173,7 @@ def test_weights(layer, shape, weights, count, words):
     ids=lambda value: type(value).__name__,
 )
 def test_the_formula_gives_the_count(layer, shape):
-    figures = formula(layer, shape).split(" = ")[1]
+    figures = layer.parameter_formula(shape).split(" = ")[1]
     assert eval(figures, {"__builtins__": {}}) == parameter_count(layer, shape)
 
 

@@ -14,7 +14,7 @@ from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Layer, Ref, TimeDistributed
 from multilstm.spec.arrays import State
-from multilstm.spec.penalties import Penalty, Regularizer
+from multilstm.spec.penalties import Regularizer, WeightFunction
 
 
 class KerasModel:
@@ -118,7 +118,7 @@ class KerasModel:
         """The Keras regularizer or constraint of a spec's, or a portable activation; all else as it is."""
         if self._portable and key.endswith("activation"):
             return getattr(keras_layers.activations, value, value)
-        if not isinstance(value, Penalty):
+        if not isinstance(value, WeightFunction):
             return value
         plain = keras.regularizers if isinstance(value, Regularizer) else keras.constraints
         name = type(value).__name__

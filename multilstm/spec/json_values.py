@@ -1,0 +1,58 @@
+"""Values of a JSON file that a stranger wrote: checks that name the place, and errors of one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from multilstm.errors import SpecError, choice, shown
+
+__all__ = ["TEXT_LIMIT", "as_dict", "as_scalar", "as_shape", "class_of", "refuse"]
+
+TEXT_LIMIT = 1000  # characters of one name
+RANK_LIMIT = 32
+
+
+def refuse(where: str, given: Any, expected: str) -> NoReturn:
+    """Raise the SpecError of a value of the file.
+
+    Args:
+        where: the place of the value in the file.
+        given: the value.
+        expected: a description of the accepted values.
+    """
+    raise SpecError(f"{where}: given {shown(given)}; expected {expected}")
+
+
+def as_dict(value: Any, where: str) -> Mapping[str, Any]:
+    """Return `value`, which must be a JSON object."""
+    return value if isinstance(value, Mapping) else refuse(where, value, "an object")
+
+
+def as_scalar(value: Any, where: str) -> Any:
+    """Return `value`, which must be a short text, a number, true, false or null."""
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        refuse(where, value, f"at most {TEXT_LIMIT} characters")
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        refuse(where, value, "a name, a number, true, false or null")
+    return value
+
+
+def as_shape(value: Any, where: str) -> list[int | None]:
+    """Return a shape whose first size is the batch; null is a dimension that may vary."""
+    if not isinstance(value, (list, tuple)) or not value or len(value) > RANK_LIMIT:
+        refuse(where, value, "a list such as [null, null, 5]")
+    for size in value:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31):
+            refuse(where, size, "positive integers below 2**31, or null")
+    return list(value)
+
+
+def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
+    """Return the class name of `entry`, which must be one of the names of Keras's classes in `known`."""
+    name, module = entry.get("class_name"), entry.get("module")
+    if not isinstance(name, str) or name not in known:
+        raise SpecError(f"{where}: {choice('class', name, known)}")
+    if module is not None and (not isinstance(module, str) or module.split(".")[0] not in ("keras", "tf_keras")):
+        refuse(f"{where}: module of class {name}", module, "Keras's own class, whose module is within keras")
+    return name

@@ -1,0 +1,152 @@
+"""Layers that act on every position by itself: Embedding, Masking, Dense, Dropout, Activation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar
+
+from multilstm.errors import shown
+from multilstm.spec.arguments import (
+    ActivationName,
+    Argument,
+    ArgumentError,
+    Flag,
+    OptionalActivation,
+    Rate,
+    Seed,
+    Size,
+    is_real,
+)
+from multilstm.spec.initializer_names import BiasInitializer, EmbeddingsInitializer, Initializer
+from multilstm.spec.layer_base import DropoutMask, Layer
+from multilstm.spec.penalties import MatrixConstraint, MatrixRegularizer, VectorConstraint, VectorRegularizer
+from multilstm.spec.shapes import Shape, check_rank, features
+
+__all__ = ["Activation", "Dense", "Dropout", "Embedding", "Masking"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding(Layer):
+    """Tokens `[batch, timesteps]` (integers below `input_dim`) to vectors `[batch, timesteps, output_dim]`.
+
+    With `mask_zero`, token 0 is masked.
+    """
+
+    input_dtype: ClassVar = "int32"
+
+    input_dim: Size
+    output_dim: Size
+    embeddings_initializer: EmbeddingsInitializer = "uniform"
+    embeddings_regularizer: MatrixRegularizer = None
+    embeddings_constraint: MatrixConstraint = None
+    mask_zero: Flag = False
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 2, "[batch, timesteps] of tokens")
+        return ((*inputs, self.output_dim),)
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+        return {"embeddings": (self.input_dim, self.output_dim)}
+
+    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+        return f"input_dim*output_dim = {self.input_dim}*{self.output_dim}"
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Return the mask of the tokens that are not 0; None without `mask_zero`."""
+        return inputs[0] != 0 if self.mask_zero else None
+
+
+def _check_mask_value(name: str, value: Any) -> float:
+    if not is_real(value):  # NaN equals nothing, and JSON, in which specs travel, has no infinity
+        raise ArgumentError(f"{name} must be a finite number, got {shown(value)}")
+    return float(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Masking(Layer):
+    """Masks every timestep whose features all equal `mask_value`, and sets it to zero."""
+
+    mask_value: Annotated[float, Argument(_check_mask_value)] = 0.0
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 3, "[batch, timesteps, features]")
+        return (inputs,)
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Return the mask of the timesteps with a feature other than `mask_value`; it replaces the input's mask."""
+        return (inputs[0] != self.mask_value).any(-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense(Layer):
+    """`activation(x @ kernel + bias)` over the last axis; `kernel [features, units]`, `bias [units]`."""
+
+    refused: ClassVar = ("activity_regularizer", "lora_rank", "lora_alpha", "quantization_config")
+
+    units: Size
+    activation: OptionalActivation = None
+    use_bias: Flag = True
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: BiasInitializer = "zeros"
+    kernel_regularizer: MatrixRegularizer = None
+    bias_regularizer: VectorRegularizer = None
+    activity_regularizer: Any = None
+    kernel_constraint: MatrixConstraint = None
+    bias_constraint: VectorConstraint = None
+    lora_rank: Any = None
+    lora_alpha: Any = None
+    quantization_config: Any = None
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        return _activation_phrase(self.activation)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        features(self.label, inputs)
+        return ((*inputs[:-1], self.units),)
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+        kernel: dict[str, tuple[int, ...]] = {"kernel": (features(self.label, inputs), self.units)}
+        return {**kernel, "bias": (self.units,)} if self.use_bias else kernel
+
+    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+        product = f"{features(self.label, inputs)}*{self.units}"
+        if self.use_bias:
+            return f"features*units + units = {product} + {self.units}"
+        return f"features*units = {product}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout(Layer):
+    """In training, multiplies by a mask of 0 and 1 / (1 - rate), which is an input of the job; else the identity."""
+
+    refused: ClassVar = ("noise_shape",)
+
+    rate: Rate
+    noise_shape: Any = None
+    seed: Seed = None
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        return (f"in training, drops {self.rate:.4g} of its input",)
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield one mask of the shape of the input."""
+        if self.rate:
+            yield DropoutMask(name, self.rate, inputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation(Layer):
+    """Applies an activation by name."""
+
+    activation: ActivationName
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        return _activation_phrase(self.activation)
+
+
+def _activation_phrase(activation: str | None) -> tuple[str, ...]:
+    return () if activation in (None, "linear") else (f"activation {activation}",)

@@ -1,0 +1,145 @@
+"""Layers around another layer: Bidirectional and TimeDistributed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from multilstm.errors import SpecError
+from multilstm.spec.arguments import one_of
+from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
+from multilstm.spec.layers.core import Dense
+from multilstm.spec.layers.recurrent import LSTM
+from multilstm.spec.shapes import Shape, check_rank
+
+__all__ = ["MERGE_MODES", "Bidirectional", "TimeDistributed"]
+
+MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+
+
+def _check_trainable(wrapper: Layer, wrapped: Layer) -> None:
+    """Raise SpecError for a wrapper that is not trained around a layer that is: Keras still trains that layer."""
+    if wrapped.trainable and not wrapper.trainable:
+        raise SpecError(
+            f"{wrapper.class_name}: given trainable=False around a {wrapped.class_name} that is trainable, which Keras "
+            f"would train all the same; give trainable=False to the {wrapped.class_name}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Bidirectional(Layer):
+    """One LSTM forward and its copy backward over the same sequence, merged by `merge_mode` (None: a list of two).
+
+    As in Keras, both directions have zeros at masked timesteps if they return sequences, and the backward sequence is
+    reversed again before the merge.
+    """
+
+    refused: ClassVar = ("weights", "backward_layer")
+    ignored: ClassVar = (*Layer.ignored, "backward_layer")
+
+    layer: Annotated[LSTM, inner_layer(LSTM)]
+    merge_mode: Annotated[str | None, one_of(*MERGE_MODES)] = "concat"
+    weights: Any = None
+    backward_layer: LSTM | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layer.go_backwards:
+            raise SpecError("Bidirectional: the layer must run forward; given go_backwards=True; leave it out")
+        _check_trainable(self, self.layer)
+        forward = dataclasses.replace(self.layer, zero_output_for_mask=self.layer.return_sequences)
+        object.__setattr__(self, "layer", forward)
+
+    @property
+    def directions(self) -> dict[str, LSTM]:
+        """The forward and the backward LSTM by name."""
+        return {"forward": self.layer, "backward": dataclasses.replace(self.layer, go_backwards=True)}
+
+    @property
+    def wrapped(self) -> LSTM:  # noqa: D102 - as in Layer
+        return self.layer
+
+    @property
+    def state_names(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        return self.layer.state_names * 2
+
+    @property
+    def output_count(self) -> int:  # noqa: D102 - as in Layer
+        return self.masked_outputs + (self.state_count if self.layer.return_state else 0)
+
+    @property
+    def masked_outputs(self) -> int:  # noqa: D102 - as in Layer
+        return 2 if self.merge_mode is None else 1
+
+    @property
+    def lstms(self) -> Mapping[str, LSTM]:  # noqa: D102 - as in Layer
+        return self.directions
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        merged = "returned apart" if self.merge_mode is None else f"merged by {self.merge_mode}"
+        return (f"two LSTMs, forward and backward, {merged}", *self.layer.behaviour)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        output, *states = self.layer.output_shapes(inputs)
+        if self.merge_mode == "concat":
+            outputs = [(*output[:-1], 2 * self.layer.units)]
+        else:
+            outputs = [output] * self.masked_outputs
+        return (*outputs, *states, *states)
+
+    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:  # noqa: D102 - as in Layer
+        return self.layer.state_shapes(inputs) * 2
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+        shapes = self.layer.weight_shapes(inputs)
+        return {f"{direction}/{name}": shape for direction in self.directions for name, shape in shapes.items()}
+
+    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+        words, figures = self.layer.parameter_formula(inputs).split(" = ")
+        return f"2*{words} = 2*{figures}"
+
+    def owner(self, weight: str) -> tuple[Layer, str]:  # noqa: D102 - as in Layer
+        direction, _, name = weight.partition("/")
+        return self.directions[direction].owner(name)
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:  # noqa: D102 - as in Layer
+        return self.layer.output_mask(inputs, masks)
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield the masks of both directions: `name/forward/dropout` and so on."""
+        for direction, lstm in self.directions.items():
+            yield from lstm.dropout_masks(f"{name}/{direction}", inputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeDistributed(Layer):
+    """Applies a Dense layer to every timestep of `[batch, timesteps, features]`."""
+
+    layer: Annotated[Dense, inner_layer(Dense)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_trainable(self, self.layer)
+
+    @property
+    def wrapped(self) -> Dense:  # noqa: D102 - as in Layer
+        return self.layer
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+        return ("a Dense with the same weights at every timestep", *self.layer.behaviour)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 3, "[batch, timesteps, features]")
+        return self.layer.output_shapes(inputs)
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+        return self.layer.weight_shapes(inputs)
+
+    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+        return self.layer.parameter_formula(inputs)
+
+    def owner(self, weight: str) -> tuple[Layer, str]:  # noqa: D102 - as in Layer
+        return self.layer.owner(weight)
