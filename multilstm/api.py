@@ -208,7 +208,7 @@ def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
         return dict(arrays)
     if len(spec.inputs) != 1:
         raise UsageError(f"the model has the inputs {', '.join(spec.inputs)}; give a dict with an array for each")
-    return {next(iter(spec.inputs)): np.asarray(arrays)}
+    return {next(iter(spec.inputs)): arrays}
 
 
 def _weights(spec: Graph, weights: Mapping[str, Array] | None) -> Mapping[str, Array]:

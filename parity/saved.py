@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pathlib
 import sys
 import time
 from collections.abc import Iterator
@@ -40,6 +38,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part, due_parts
 from multilstm.execution.quantities import Quantities
 from multilstm.execution.rounding import rounded, rounded_step
+from multilstm.files.atomic import write_bytes
 from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
@@ -110,9 +109,7 @@ def save(
         "environment": environment(options, availability.facts),
         "digests": digests,
     }
-    beside = pathlib.Path(f"{file}.part")
-    beside.write_bytes(safetensors.numpy.save(arrays, {"format": FORMAT, "about": json.dumps(about)}))
-    os.replace(beside, file)
+    write_bytes(file, safetensors.numpy.save(arrays, {"format": FORMAT, "about": json.dumps(about)}))
     return 0
 
 

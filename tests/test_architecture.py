@@ -11,7 +11,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "multilstm"
 FLOORS = (
     ("deprecation", "errors", "version"),
     ("frameworks", "spec"),
-    ("files", "jobs", "keras_layers", "weights"),
+    ("files",),
+    ("jobs", "keras_layers", "weights"),
     ("cases", "compare", "scan"),
     ("engines", "report"),
     ("workers",),

@@ -11,6 +11,7 @@ from multilstm.cases.case import Case
 from multilstm.errors import UsageError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
+from multilstm.jobs.memory import check_memory
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import Array
 
@@ -60,8 +61,10 @@ def random_case(spec: Graph, batch: int, timesteps: int) -> Case:
 
     Raises:
         UsageError: for a size below 1.
+        InputError: for a batch that the memory of this machine cannot hold.
     """
     for name, size in (("batch", batch), ("timesteps", timesteps)):
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
+    check_memory(spec, batch, timesteps)
     return Case(spec.name, "given", spec, RandomBatch(spec, batch, timesteps), loss="mean_squared_error")

@@ -1,45 +1,70 @@
-"""Loading a user's model: Keras 3's JSON as data, or a function of a module that the user names."""
+"""A user's model: Keras 3's JSON as data, or the result of a function that the user names."""
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 
 from multilstm.errors import InputError, MultilstmError, UsageError
+from multilstm.files.regular import read_bytes
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph, from_json
 
+__all__ = ["JSON_LIMIT", "load_model"]
+
+JSON_LIMIT = 64 * 2**20  # bytes
+
 
 def load_model(source: str) -> Graph:
-    """The model spec behind a name.
+    """Return the model spec behind a name.
 
     Args:
-        source: `FILE.json`, what Keras 3's `model.to_json()` returned; or `module:function`, which is imported from
-            the working folder or the installed packages, and called without arguments. A file never runs code.
+        source: the path of a file with the result of Keras 3's `model.to_json()`; or `module:function`, which is
+            imported from the working folder or the installed packages, and called without arguments. The path of an
+            existing file is a file, whatever its name. Nothing of a file is executed.
 
     Raises:
-        InputError: for a file that cannot be read, or a function that does not return a model spec.
-        SpecError: for JSON that is broken, or holds what multilstm does not execute.
+        InputError: for a file that cannot be read, or a function that fails, exits or returns no model spec.
+        SpecError: for JSON that is broken, or describes a model that multilstm does not execute.
         UsageError: for a name that is neither.
     """
-    path = pathlib.Path(source)
-    if path.suffix == ".json":
-        try:
-            return from_json(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"cannot read {source!r}: {reason}; expected Keras 3's model.to_json()") from None
+    if source.endswith(".json") or _exists(source):
+        return _from_file(source)
     if not is_target(source):
         raise UsageError(f"model {source!r}: expected FILE.json (Keras 3's model.to_json()), or module:function")
+    return _from_function(source)
+
+
+def _exists(source: str) -> bool:
+    try:
+        return source != "" and pathlib.Path(source).exists()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
+
+
+def _from_file(source: str) -> Graph:
+    content = read_bytes(source, JSON_LIMIT)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {source!r}: {error}; expected Keras 3's model.to_json()") from None
+    return from_json(text)
+
+
+def _from_function(source: str) -> Graph:
     sys.path.insert(0, "")
     try:
-        made = import_target(source)()
+        model = import_target(source)()
     except MultilstmError:
         raise
+    except SystemExit as error:
+        raise InputError(f"model {source!r}: it exits with {error.code!r}, expected a Model or Sequential") from error
     except Exception as error:
         raise InputError(f"model {source!r}: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.remove("")
-    if not isinstance(made, Graph):
-        raise InputError(f"model {source!r}: it returned {type(made).__name__}, expected a Model or Sequential")
-    return made
+        with contextlib.suppress(ValueError):  # the module may have changed sys.path
+            sys.path.remove("")
+    if not isinstance(model, Graph):
+        raise InputError(f"model {source!r}: it returned {type(model).__name__}, expected a Model or Sequential")
+    return model

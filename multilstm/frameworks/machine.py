@@ -1,5 +1,6 @@
 """What this process may know of the machine without a framework."""
 
+import contextlib
 import os
 import platform
 import sys
@@ -18,3 +19,12 @@ def processor() -> str:
                 if line.startswith("model name"):
                     return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def memory() -> int:
+    """Return the bytes of memory that this process may use: those of the machine or of its container."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else [2**36]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            limits.append(int(file.read()))  # or "max"
+    return min(limits)

@@ -1,6 +1,7 @@
-"""Checks what comes from outside before any engine sees it: names, ranks, shapes, dtypes, finiteness.
+"""Checks of arrays from outside, before any engine sees them: names, ranks, shapes, dtypes, range, finiteness.
 
-Every refusal names the array, what was given, what was expected, and what to do.
+A batch and a spec enter; the batch leaves with all its arrays as NumPy arrays. Every error names the array, the given
+and the expected values, and the remedy.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, listed, shown
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Batch
+from multilstm.jobs.memory import check_memory
 from multilstm.spec import Embedding, Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import Array, State, as_array
 from multilstm.spec.shapes import Shape, show
+
+__all__ = ["check_batch", "check_dropout", "check_range", "check_shapes"]
 
 _MASK_OF_LSTM = {  # by the rank of the mask
     2: "[batch, size]; all gates share it with implementation=2",
@@ -26,22 +30,29 @@ _MASK_OF_LSTM = {  # by the rank of the mask
 
 
 def check_batch(spec: Graph, batch: Batch) -> Batch:
-    """The batch with all its arrays checked against the spec.
+    """Check all arrays of a batch against the spec.
+
+    Args:
+        spec: the model.
+        batch: the arrays of one step.
+
+    Returns:
+        The batch with NumPy arrays.
 
     Raises:
         InputError: for a missing or unknown name, a wrong shape or dtype, values that are not finite, or no sequences.
     """
     batch = check_shapes(spec, batch)
+    check_memory(spec, batch.size, max((max(array.shape[1:], default=1) for array in batch.inputs.values()), default=1))
     for name, array in batch.inputs.items():
         _values(f"input {name!r}", array)
         if spec.inputs[name].dtype == "int32" and array.dtype.kind not in "iu" and (array != np.floor(array)).any():
-            raise InputError(f"input {name!r}: it holds tokens: whole numbers are expected, given {array.dtype}")
+            raise InputError(f"input {name!r}: it has dtype int32: whole numbers are expected, given {array.dtype}")
     for name, mask in batch.masks.items():
         if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
             raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
     for name, state in batch.states.items():
         for field, array in state._asdict().items():
-            _numbers(f"LSTM {name!r}: its {field} state", array)
             _finite(f"LSTM {name!r}: its {field} state", array)
     for index, target in enumerate(batch.targets):
         _values(f"target {index}", target)
@@ -49,7 +60,12 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
 
 
 def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str]) -> None:
-    """Returns if every number is finite in every dtype, as which engines are given it.
+    """Check that every number stays finite in every dtype in which engines get it.
+
+    Args:
+        batch: the arrays of one step.
+        weights: every weight by `layer/weight`.
+        dtypes: the dtypes of the jobs.
 
     Raises:
         InputError: for a number beyond the largest of a dtype, which would become infinite.
@@ -76,13 +92,21 @@ def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str
 
 
 def check_shapes(spec: Graph, batch: Batch) -> Batch:
-    """The batch, as arrays, with names and shapes checked but for dropout masks, and tokens: an Embedding has them.
+    """Check names, shapes, dtypes and integers of a batch; `check_dropout` checks dropout masks.
 
-    Every engine asks this of every step: what plain Keras refuses on one backend, another broadcasts, cuts, or turns
-    into NaN. What else the arrays hold is not looked at, since masked timesteps may hold anything.
+    Every engine calls this for every step: an array that plain Keras refuses on one backend is broadcast, cut or turned
+    into NaN on another. Floats are not checked, since masked timesteps may hold anything.
+
+    Args:
+        spec: the model.
+        batch: the arrays of one step.
+
+    Returns:
+        The batch with NumPy arrays.
 
     Raises:
-        InputError: for a missing or unknown name, a wrong shape, or a token outside the vocabulary.
+        InputError: for a missing or unknown name, a wrong shape or dtype, an integer that int32 does not hold, or a
+            token outside the vocabulary.
     """
     inputs = _named("input", batch.inputs, spec.inputs)
     for name, array in inputs.items():
@@ -90,7 +114,8 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     sizes = {name: len(array) for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
-    _tokens(spec, inputs)
+    _check_integers(spec, inputs)
+    _check_tokens(spec, inputs)
     size = next(iter(sizes.values()))
     masks = _named("mask", batch.masks, inputs, partial=True)
     for name, mask in masks.items():
@@ -105,13 +130,14 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
 
 
 def _state(spec: Graph, name: str, state: State, batch: int) -> State:
-    """The initial state of one LSTM, as arrays `[batch, units]`."""
+    """Return the initial state of one LSTM as arrays `[batch, units]`."""
     if name not in spec.lstms:
-        known = ", ".join(spec.lstms) or "none: the model has no LSTM"
-        raise InputError(f"states are given for {name!r}: expected the name of an LSTM of the model ({known})")
+        known = listed(spec.lstms) or "none: the model has no LSTM"
+        raise InputError(f"states are given for {shown(name)}: expected the name of an LSTM of the model ({known})")
     if not isinstance(state, (tuple, list)) or len(state) != 2:
         raise InputError(f"LSTM {name!r}: its state is State(hidden, cell); given {type(state).__name__}")
-    arrays = State(*map(np.asarray, state))
+    fields = zip(State._fields, state, strict=True)
+    arrays = State(*(as_array(f"LSTM {name!r}: its {field} state", values) for field, values in fields))
     expected = (batch, spec.lstms[name].units)
     for field, array in arrays._asdict().items():
         if array.shape != expected:
@@ -122,37 +148,53 @@ def _state(spec: Graph, name: str, state: State, batch: int) -> State:
 
 
 def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str | None = None) -> dict[str, Array]:
-    """The dropout masks as arrays.
+    """Check the dropout masks of a step.
 
     Args:
         spec: the model.
         given: masks by name, as in `multilstm.jobs.job.Batch`.
-        batch: how many sequences there are.
-        step: the kind of the step that needs all of the model's masks; None: some may be missing.
+        batch: the number of sequences.
+        step: the kind of a step that needs all masks of the model; None: some may be missing.
+
+    Returns:
+        The masks as NumPy arrays, by name.
 
     Raises:
         InputError: for a missing or unknown name, a wrong shape or dtype, or values that are not finite.
     """
     needed = dropout_masks(spec, batch)
-    found = _named("dropout mask", given, list(dict.fromkeys(mask.name for mask in needed)), partial=True)
+    masks = _named("dropout mask", given, list(dict.fromkeys(mask.name for mask in needed)), partial=True)
     for name, _, shape in needed:
-        if name in found:
-            array = found[name]
-            _numbers(f"dropout mask {name!r}", array)
+        if name in masks:
+            array = masks[name]
             if not _fits(array, shape):
                 meaning = _MASK_OF_LSTM[len(shape)] if "/" in name else "that of the Dropout layer's input"
                 raise InputError(f"dropout mask {name!r}: shape is {array.shape}, expected {show(shape)}: {meaning}")
             _finite(f"dropout mask {name!r}", array)
         elif step is not None:
             raise InputError(
-                f"dropout mask {name!r} is missing in a {step} step; given {', '.join(map(repr, given)) or 'none'}; "
+                f"dropout mask {name!r} is missing in a {step} step; given {listed(map(repr, given)) or 'none'}; "
                 f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}"
             )
-    return found
+    return masks
 
 
-def _tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
-    """Frameworks differ in what they do with a token that an Embedding does not have."""
+def _check_integers(spec: Graph, inputs: Mapping[str, Array]) -> None:
+    """Raise InputError for a value of an int32 input that int32 does not hold: a cast would wrap it in every engine."""
+    limits = np.iinfo(np.int32)
+    for name, array in inputs.items():
+        if spec.inputs[name].dtype == "int32":
+            fits = (array >= limits.min) & (array <= limits.max)
+            if not fits.all():
+                place = tuple(int(i) for i in np.argwhere(~fits)[0])
+                raise InputError(
+                    f"input {name!r}: value {array[place]} at {place} does not fit into int32; give integers from "
+                    f"{limits.min} to {limits.max}, or make the Input float32"
+                )
+
+
+def _check_tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
+    """Raise InputError for a token that an Embedding does not have: frameworks treat it in different ways."""
     for call in spec.calls:
         layer = spec.layer(call.layer)
         source = spec.calls[call.inputs[0].call].layer if call.inputs else ""
@@ -161,7 +203,7 @@ def _tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
             if wrong.size:
                 raise InputError(
                     f"Embedding {layer.name!r}: token {wrong[0]} in input {source!r}, expected 0 to "
-                    f"{layer.input_dim - 1}; raise input_dim or mend the input"
+                    f"{layer.input_dim - 1}; raise input_dim or correct the input"
                 )
 
 
@@ -170,19 +212,21 @@ def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:
         return ()
     if len(batch.targets) != len(spec.outputs):
         raise InputError(f"{len(batch.targets)} targets given, expected one for each of {len(spec.outputs)} outputs")
-    targets = tuple(np.asarray(target) for target in batch.targets)
+    targets = tuple(as_array(f"target {index}", target) for index, target in enumerate(batch.targets))
     for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=True)):
         _shape(f"target {index}", target, (size, *shape[1:]))
     return targets
 
 
 def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = False) -> dict[str, Array]:
+    """Return the given values as arrays, in the order of the known names; without `partial` none may be missing."""
     unknown = [name for name in given if name not in known]
     missing = [name for name in known if name not in given and not partial]
     if unknown or missing:
-        wrong = f"unknown {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
-        raise InputError(f"{what}: {wrong}; expected {', '.join(map(repr, known)) or 'none'}")
-    return {name: np.asarray(given[name]) for name in known if name in given}
+        wrong = f"unknown {shown(unknown[0])}" if unknown else f"{missing[0]!r} is missing"
+        raise InputError(f"{what}: {wrong}; expected {listed(map(repr, known)) or 'none'}")
+    label = "mask of input" if what == "mask" else what
+    return {name: as_array(f"{label} {name!r}", given[name]) for name in known if name in given}
 
 
 def _shape(what: str, array: Array, expected: Shape) -> None:
@@ -191,7 +235,6 @@ def _shape(what: str, array: Array, expected: Shape) -> None:
 
 
 def _values(what: str, array: Array) -> None:
-    _numbers(what, array)
     if array.size == 0:
         raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
     _finite(what, array)
@@ -201,11 +244,6 @@ def _fits(array: Array, expected: Shape) -> bool:
     return array.ndim == len(expected) and all(
         size in (None, given) for given, size in zip(array.shape, expected, strict=True)
     )
-
-
-def _numbers(what: str, array: Array) -> None:
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise InputError(f"{what}: dtype is {array.dtype}, expected numbers of at most 64 bits")
 
 
 def _finite(what: str, array: Array) -> None:

@@ -1,8 +1,14 @@
-"""Arrays: the array type of every quantity, and the state of an LSTM with names in place of an order."""
+"""Arrays: the array type of every quantity, the state of an LSTM, and the check of what becomes an array."""
+
+from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from multilstm.errors import InputError
+
+__all__ = ["Array", "State", "as_array"]
 
 Array = np.ndarray
 
@@ -17,3 +23,24 @@ class State(NamedTuple):
 
     hidden: Any
     cell: Any
+
+
+def as_array(label: str, values: Any) -> Array:
+    """Return `values` as a NumPy array of numbers or booleans.
+
+    Args:
+        label: the name of the array, the beginning of every error.
+        values: an array, or nested lists of one length in each axis.
+
+    Raises:
+        InputError: for ragged lists, objects, text, complex numbers, numbers of more than 64 bits, or a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{label}: given a NumPy masked array, whose mask would be lost; give an array and a mask")
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{label}: given {type(values).__name__}, expected an array ({error})") from None
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputError(f"{label}: dtype is {array.dtype}, expected numbers of at most 64 bits")
+    return array

@@ -27,19 +27,6 @@ from multilstm.spec.schedules import (
     schedule_to_dict,
 )
 
-__all__ = [
-    "EPSILON",
-    "LOSSES",
-    "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "optimizer_from_dict",
-    "optimizer_to_dict",
-]
-
 __all__ = ["LOSSES", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 LOSSES = ("categorical_crossentropy", "mean_squared_error")

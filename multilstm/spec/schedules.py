@@ -16,21 +16,6 @@ from multilstm.errors import UsageError, choice, shown
 from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments
 
 __all__ = [
-    "SCHEDULES",
-    "CosineDecay",
-    "ExponentialDecay",
-    "InverseTimeDecay",
-    "Number",
-    "OptionalNumber",
-    "PiecewiseConstantDecay",
-    "PolynomialDecay",
-    "Schedule",
-    "check_number",
-    "schedule_from_dict",
-    "schedule_to_dict",
-]
-
-__all__ = [
     "CosineDecay",
     "ExponentialDecay",
     "InverseTimeDecay",

@@ -1,4 +1,7 @@
-"""Weights in Keras's layout: made from a seed, checked, written and read."""
+"""Weights in Keras's layout: drawn from a seed, checked, written and read.
+
+A spec and a seed, or a file, enter; float32 arrays by `layer/weight` leave. Imports files, frameworks and spec.
+"""
 
 from multilstm.weights.files import load_weights, save_weights
 from multilstm.weights.initializers import discriminating_weights, initial_weights

@@ -1,12 +1,10 @@
-"""Weight files: safetensors, written whole or not at all."""
+"""Weight files: safetensors, written as a whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,60 +12,68 @@ import safetensors
 import safetensors.numpy
 
 from multilstm.errors import InputError
+from multilstm.files.atomic import write_bytes
+from multilstm.files.regular import read_bytes
+from multilstm.frameworks.machine import memory
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array
+from multilstm.spec.arrays import Array, as_array
 from multilstm.weights.layout import check_weights
+
+__all__ = ["load_weights", "save_weights"]
 
 
 def save_weights(path: str | os.PathLike[str], graph: Graph | None, weights: Mapping[str, Any]) -> None:
-    """Writes weights to a safetensors file, which is complete or not there: it is written beside, and renamed.
+    """Write weights to a safetensors file that is complete or, after an error, unchanged.
 
     Args:
-        path: the file; replaced where it exists.
+        path: the file; replaced if it exists. Only a regular file is ever replaced.
         graph: the model that the weights must fit; None: not checked.
         weights: arrays by `layer/weight`.
 
     Raises:
-        InputError: where the weights do not fit the model, or the file cannot be written.
+        InputError: for weights that do not fit the model or that no file holds, or a file that cannot be written.
     """
     if graph is not None:
         check_weights(graph, weights)
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    # In C order and in this machine's byte order: safetensors writes the buffer as it lies.
-    plain = {name: np.array(values, np.asarray(values).dtype.newbyteorder("="), order="C")
-             for name, values in weights.items()}  # fmt: skip
+    plain = {name: _plain(as_array(f"weight {name!r}", values)) for name, values in weights.items()}
     try:
-        beside.write_bytes(safetensors.numpy.save(plain, {"format": "multilstm"}))
-        beside.replace(target)
-    except (OSError, KeyError, safetensors.SafetensorError) as error:
-        raise InputError(f"weights cannot be written to {str(target)!r}: {_reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        content = safetensors.numpy.save(plain, {"format": "multilstm"})
+    except (KeyError, safetensors.SafetensorError) as error:
+        raise InputError(f"cannot write {os.fspath(path)!r}: {_reason(error)}; nothing was written") from error
+    write_bytes(path, content)
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """The weights that `save_weights` wrote, by `layer/weight`. Whether they fit a model: see `check_weights`.
+    """Return the weights that `save_weights` wrote. Whether they fit a model: see `check_weights`.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Arrays by `layer/weight`, in the order of the file.
 
     Raises:
-        InputError: where the file cannot be read, or is no safetensors file of NumPy's dtypes.
+        InputError: for a file that cannot be read, or is no safetensors file of NumPy's dtypes.
     """
+    name = os.fspath(path)
+    content = read_bytes(path, memory())
     try:
-        data = Path(path).read_bytes()
-        found: dict[str, Array] = safetensors.numpy.load(data)
+        weights: dict[str, Array] = safetensors.numpy.load(content)
     except KeyError as error:
-        raise InputError(
-            f"weights cannot be read from {str(path)!r}: NumPy has no dtype {error}; convert them to float32"
-        ) from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"weights cannot be read from {str(path)!r}: {_reason(error)}") from error
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=lambda pairs: pairs)
-    names = [name for name, _ in header]
+        raise InputError(f"cannot read {name!r}: NumPy has no dtype {error}; convert the weights to float32") from error
+    except safetensors.SafetensorError as error:
+        raise InputError(f"cannot read {name!r}: {_reason(error)}; expected a safetensors file") from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=lambda pairs: pairs)
+    names = [key for key, _ in header]
     if len(set(names)) < len(names):  # safetensors takes the last of them
-        raise InputError(f"weights cannot be read from {str(path)!r}: it gives a name twice; write it anew")
-    return {name: found[name] for name in names if name in found}
+        raise InputError(f"cannot read {name!r}: it gives a name twice; write the file again")
+    return {key: weights[key] for key in names if key in weights}
+
+
+def _plain(array: Array) -> Array:
+    """Return a copy in C order and in this machine's byte order: safetensors writes the buffer as it is."""
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return str(error) or type(error).__name__

@@ -1,8 +1,8 @@
 """Weights in Keras's layout, from NumPy and a seed, so that every engine starts from the same bits.
 
-The initialisers are equal in distribution to Keras's (keras/src/initializers/random_initializers.py of Keras 3.15),
-not in their random numbers. All weights are float32 values, which float64 holds exactly. Every weight has a random
-generator of its own, made from the seed and the weight's name: a layer more or less changes no other weight.
+The initialisers have the distributions of Keras's (keras/src/initializers/random_initializers.py of Keras 3.15), with
+other random numbers. All weights are float32 values, which float64 holds exactly. Every weight has its own random
+generator, made from the seed and the weight's name, so that another layer changes no other weight.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, shown
+from multilstm.frameworks.machine import memory
 from multilstm.spec import LSTM, Graph
 from multilstm.spec.arrays import Array
 
+__all__ = ["INITIALISERS", "PARAMETER_LIMIT", "Initialiser", "discriminating_weights", "initial_weights"]
+
 Initialiser = Callable[[np.random.Generator, Sequence[int]], Array]
 
-
-# The standard deviation of a standard normal cut off at 2: Keras divides by it, so that what is left has the right one.
+# The standard deviation of a standard normal distribution cut off at 2, by which Keras divides.
 TRUNCATED_STDDEV = 0.87962566103423978
-
-
 PARAMETER_LIMIT = 2**31  # 8 GiB of float32
 
 
 def zeros(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Zeros of float64, `shape`."""
+    """Return float64 zeros, `shape`."""
     return np.zeros(shape)
 
 
 def ones(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Ones of float64, `shape`."""
+    """Return float64 ones, `shape`."""
     return np.ones(shape)
 
 
 def random_uniform(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Uniform within -0.05 and 0.05, `shape`; Keras's `uniform`, the default of an Embedding."""
+    """Draw uniformly from [-0.05, 0.05), `shape`; Keras's `uniform`, the default of an Embedding."""
     return rng.uniform(-0.05, 0.05, shape)
 
 
 def random_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Normal with mean 0 and standard deviation 0.05, `shape`."""
+    """Draw normally with mean 0 and standard deviation 0.05, `shape`."""
     return rng.normal(0.0, 0.05, shape)
 
 
 def truncated_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Standard normal numbers, those beyond 2 in magnitude drawn anew, `shape`."""
+    """Draw standard normal numbers, and again those whose magnitude is above 2, `shape`."""
     values = rng.standard_normal(shape)
     while (beyond := np.abs(values) > 2).any():
         values[beyond] = rng.standard_normal(np.count_nonzero(beyond))
@@ -56,7 +56,7 @@ def truncated_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
 
 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """How many inputs and outputs a weight of one or two axes joins; a bias counts its own length for both."""
+    """Return the fan-in and the fan-out of a weight of one or two axes; both are a bias's length."""
     return (shape[0], shape[-1])
 
 
@@ -70,39 +70,39 @@ def _normal(rng: np.random.Generator, shape: Sequence[int], variance: float) -> 
 
 
 def glorot_uniform(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Uniform with variance 2 / (fan_in + fan_out), `shape` (Glorot and Bengio 2010)."""
+    """Draw uniformly with variance 2 / (fan_in + fan_out), `shape` (Glorot and Bengio 2010)."""
     return _uniform(rng, shape, 2 / sum(_fans(shape)))
 
 
 def glorot_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Truncated normal with variance 2 / (fan_in + fan_out), `shape` (Glorot and Bengio 2010)."""
+    """Draw from a truncated normal of variance 2 / (fan_in + fan_out), `shape` (Glorot and Bengio 2010)."""
     return _normal(rng, shape, 2 / sum(_fans(shape)))
 
 
 def he_uniform(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Uniform with variance 2 / fan_in, `shape` (https://arxiv.org/abs/1502.01852)."""
+    """Draw uniformly with variance 2 / fan_in, `shape` (https://arxiv.org/abs/1502.01852)."""
     return _uniform(rng, shape, 2 / _fans(shape)[0])
 
 
 def he_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Truncated normal with variance 2 / fan_in, `shape` (https://arxiv.org/abs/1502.01852)."""
+    """Draw from a truncated normal of variance 2 / fan_in, `shape` (https://arxiv.org/abs/1502.01852)."""
     return _normal(rng, shape, 2 / _fans(shape)[0])
 
 
 def lecun_uniform(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Uniform with variance 1 / fan_in, `shape` (LeCun et al. 1998)."""
+    """Draw uniformly with variance 1 / fan_in, `shape` (LeCun et al. 1998)."""
     return _uniform(rng, shape, 1 / _fans(shape)[0])
 
 
 def lecun_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Truncated normal with variance 1 / fan_in, `shape` (LeCun et al. 1998)."""
+    """Draw from a truncated normal of variance 1 / fan_in, `shape` (LeCun et al. 1998)."""
     return _normal(rng, shape, 1 / _fans(shape)[0])
 
 
 def orthogonal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Orthonormal rows or columns, whichever are fewer, `shape` of two axes (https://arxiv.org/abs/1312.6120).
+    """Draw orthonormal rows or columns, whichever are fewer, `shape` of two axes (https://arxiv.org/abs/1312.6120).
 
-    The signs of R's diagonal are moved into Q: without it, the distribution of Q is not uniform.
+    The signs of R's diagonal are moved into Q: only then is the distribution of Q uniform.
     """
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
@@ -127,52 +127,56 @@ INITIALISERS: dict[str, Initialiser] = {
 
 
 def initial_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """All weights of a model as Keras would initialise them, the bias of the forget gate one.
+    """Return all weights of a model as Keras would initialise them, the bias of the forget gate one.
 
     Args:
         graph: the model.
-        seed: any integer from 0.
+        seed: an integer, 0 or above.
 
     Returns:
         float32 arrays in Keras's layout and order, by `layer/weight`.
 
     Raises:
-        InputError: for a seed that is none, or a model of more than 2**31 parameters.
+        InputError: for another seed, more than 2**31 parameters, or more than the memory of this machine holds.
     """
     return {name: values.astype(np.float32) for name, values in _initial(graph, seed).items()}
 
 
 def discriminating_weights(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """`initial_weights` under which a wrong gate order shows: uniform(-0.25, 0.25) noise on all that was constant.
+    """Return weights that reveal a wrong gate order: `initial_weights` with noise on all constant weights.
 
-    Keras's initial biases are 0 and 1. Weights like these hide faults: where all biases are equal, an engine that adds
-    the bias of one gate to another, or leaves it out, still gives the right answer. So every bias, and every weight
-    with a constant initialiser, gets noise of its own; no two gates have the same numbers anywhere.
+    Keras's initial biases are 0 and 1, and such weights hide faults. An engine that adds the bias of one gate to
+    another still gives the right answer if both are equal. So uniform(-0.25, 0.25) noise is added to every bias and to
+    every weight with a constant initialiser. No two gates have the same numbers anywhere.
 
     Args:
         graph: the model.
-        seed: any integer from 0.
+        seed: an integer, 0 or above.
 
     Returns:
         float32 arrays in Keras's layout and order, by `layer/weight`.
+
+    Raises:
+        InputError: as `initial_weights`.
     """
-    found = _initial(graph, seed)
-    for name, values in found.items():
+    weights = _initial(graph, seed)
+    for name, values in weights.items():
         layer, weight = graph.owner(name)
         if weight == "bias" or getattr(layer, f"{weight}_initializer") in ("zeros", "ones"):
-            found[name] = values + _generator(seed, name, "noise").uniform(-0.25, 0.25, values.shape)
-    return {name: values.astype(np.float32) for name, values in found.items()}
+            weights[name] = values + _generator(seed, name, "noise").uniform(-0.25, 0.25, values.shape)
+    return {name: values.astype(np.float32) for name, values in weights.items()}
 
 
 def _initial(graph: Graph, seed: int) -> dict[str, Array]:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed: given {seed!r}; expected an integer from 0")
+        raise InputError(f"seed: given {shown(seed)}; expected an integer, 0 or above")
     if graph.parameter_count > PARAMETER_LIMIT:
         raise InputError(
             f"model {graph.name!r} has {graph.parameter_count:,} parameters; expected at most {PARAMETER_LIMIT:,} "
             f"(8 GiB of float32); give it fewer units"
         )
-    found = {}
+    _check_memory(graph)
+    weights = {}
     for name, shape in graph.weight_shapes.items():
         layer, weight = graph.owner(name)
         initialise, rng = INITIALISERS[getattr(layer, f"{weight}_initializer")], _generator(seed, name)
@@ -180,10 +184,21 @@ def _initial(graph: Graph, seed: int) -> dict[str, Array]:
             # As Keras: i; f, all ones; c and o in one draw. A fan of this bias is therefore not 4 * units.
             units = layer.units
             parts = (initialise(rng, (units,)), np.ones(units), initialise(rng, (2 * units,)))
-            found[name] = np.concatenate(parts)
+            weights[name] = np.concatenate(parts)
         else:
-            found[name] = initialise(rng, shape)
-    return found
+            weights[name] = initialise(rng, shape)
+    return weights
+
+
+def _check_memory(graph: Graph) -> None:
+    """Raise InputError for a model whose weights, and the copies made on the way, exceed the memory of this machine."""
+    largest = max(map(math.prod, graph.weight_shapes.values()), default=0)
+    needed = 12 * graph.parameter_count + 24 * largest  # float64 and float32; and of the largest Q, R and a copy
+    if needed > memory():
+        raise InputError(
+            f"model {graph.name!r} has {graph.parameter_count:,} parameters: drawing them needs about "
+            f"{needed / 2**30:,.0f} GiB, this machine has {memory() / 2**30:,.0f} GiB; give it fewer units"
+        )
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:

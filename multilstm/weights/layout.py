@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, listed
 from multilstm.spec import Graph
+from multilstm.spec.arrays import as_array
+
+__all__ = ["Gates", "check_weight_shapes", "check_weights", "gates"]
 
 
 class Gates(NamedTuple):
-    """What belongs to each gate of an LSTM, in Keras's order i, f, c, o."""
+    """One array for each gate of an LSTM, in Keras's order i, f, c, o."""
 
     input: Any
     forget: Any
@@ -21,11 +24,11 @@ class Gates(NamedTuple):
 
 
 def gates(array: Any, units: int | None = None) -> Gates:
-    """The four gates of a weight (or of any array whose last axis holds them), as views: nothing is copied.
+    """Return the four gates of a weight (or of any array whose last axis holds them), as views.
 
     Args:
         array: `kernel [features, 4 * units]`, `recurrent_kernel [units, 4 * units]` or `bias [4 * units]`.
-        units: the layer's units, to be checked; None: a quarter of the last axis.
+        units: the layer's units, which are checked; None: a quarter of the last axis.
 
     Returns:
         Four arrays `[..., units]`.
@@ -42,10 +45,14 @@ def gates(array: Any, units: int | None = None) -> Gates:
 
 
 def check_weights(graph: Graph, weights: Mapping[str, Any]) -> None:
-    """Checks that `weights` are those of the model: names, shapes, dtypes, finite values, in this order.
+    """Check the weights of a model: names, shapes, dtypes, finite values, in this order.
+
+    Args:
+        graph: the model.
+        weights: arrays by `layer/weight`.
 
     Raises:
-        InputError: naming the weight, what was given and what was expected.
+        InputError: naming the weight, the given and the expected value.
     """
     check_weight_shapes(graph, weights)
     for name in graph.weight_shapes:
@@ -55,27 +62,31 @@ def check_weights(graph: Graph, weights: Mapping[str, Any]) -> None:
         if not np.isfinite(given).all():
             first = tuple(int(k) for k in np.argwhere(~np.isfinite(given))[0])
             raise InputError(
-                f"weight {name!r}: given {given[first]} at {list(first)}, expected finite numbers; the training that "
-                f"made it may have diverged"
+                f"weight {name!r}: given {given[first]} at {list(first)}, expected finite numbers; the training of "
+                f"these weights may have diverged"
             )
 
 
 def check_weight_shapes(graph: Graph, weights: Mapping[str, Any]) -> None:
-    """Checks that `weights` have the names and shapes of those of the model.
+    """Check the names and shapes of the weights of a model.
+
+    Args:
+        graph: the model.
+        weights: arrays by `layer/weight`.
 
     Raises:
-        InputError: naming the weight, what was given and what was expected.
+        InputError: naming the weight, the given and the expected value.
     """
     shapes = graph.weight_shapes
     missing, unknown = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes), key=str)
     if missing or unknown:
-        said = [f"{what}: {', '.join(map(repr, names))}" for what, names in
-                (("missing", missing), ("unknown", unknown)) if names]  # fmt: skip
+        lists = {"missing": missing, "unknown": unknown}
+        wrong = [f"{label}: {listed(map(repr, names))}" for label, names in lists.items() if names]
         raise InputError(
-            f"weights of model {graph.name!r}: {'; '.join(said)}; expected {', '.join(map(repr, shapes)) or 'none'}"
+            f"weights of model {graph.name!r}: {'; '.join(wrong)}; expected {listed(map(repr, shapes)) or 'none'}"
         )
     for name, shape in shapes.items():
-        given = np.asarray(weights[name])
+        given = as_array(f"weight {name!r}", weights[name])
         if given.shape != shape:
             raise InputError(
                 f"weight {name!r}: given shape {given.shape}, expected {shape}, in Keras's layout"

@@ -8,7 +8,7 @@ import pytest
 
 from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Sequential, parity
 from multilstm.cases.case import Case, Fit
-from multilstm.compare import AGREES, compare, tolerance
+from multilstm.compare import AGREES, Quantity, compare, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES
@@ -196,7 +196,7 @@ def diverging(given, fault):
         .gradients
         for each in (batch, dataclasses.replace(batch, dropout={**batch.dropout, **fault}))
     )
-    judged = {name: compare(f"gradient:{name}", actual[name], desired[name], row) for name in desired}
+    judged = {name: compare(Quantity("gradient", name), actual[name], desired[name], row) for name in desired}
     return {name.rpartition("/")[0] for name, comparison in judged.items() if comparison.verdict == "diverges"}
 
 

@@ -3,10 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from multilstm import LSTM, Dense, Embedding, Input, Model, Sequential, State
+from multilstm import LSTM, Dense, Embedding, Input, Model, RepeatVector, Sequential, State
 from multilstm.errors import InputError
 from multilstm.jobs.job import Batch
-from multilstm.jobs.validation import check_batch
+from multilstm.jobs.memory import bytes_needed, check_memory
+from multilstm.jobs.validation import check_batch, check_shapes
 
 SPEC = Sequential([LSTM(3, return_sequences=True), Dense(2)], input_shape=(None, 4))
 GOOD = Batch({"input_layer": np.ones((2, 5, 4), "f4")}, (np.ones((2, 5, 2), "f4"),))
@@ -14,7 +15,21 @@ STATE = State(np.zeros((2, 3)), np.zeros((2, 3)))
 NAN = np.ones((2, 5, 4))
 NAN[1, 2, 3] = np.nan
 
+RAGGED = [[[1.0, 2.0, 3.0, 4.0]], [[1.0]]]
+MASKED = np.ma.masked_array(np.ones((2, 5, 4), "f4"), np.zeros((2, 5, 4)))
+
 REFUSED = {
+    "input_ragged": ({"inputs": {"input_layer": RAGGED}}, "input 'input_layer': given list, expected an array"),
+    "input_complex": ({"inputs": {"input_layer": np.ones((2, 5, 4), complex)}}, "dtype is complex128, expected numb"),
+    "input_masked": ({"inputs": {"input_layer": MASKED}}, "input 'input_layer': given a NumPy masked array"),
+    "mask_ragged": ({"masks": {"input_layer": [[True], [True, False]]}}, "mask of input 'input_layer': given list"),
+    "mask_of_objects": ({"masks": {"input_layer": np.full((2, 5), True, object)}}, "mask of .*: dtype is object"),
+    "mask_of_complex": ({"masks": {"input_layer": np.ones((2, 5), complex)}}, "mask of .*: dtype is complex128"),
+    "mask_masked": ({"masks": {"input_layer": np.ma.ones((2, 5), bool)}}, "mask of .*: given a NumPy masked array"),
+    "state_ragged": ({"states": {"lstm": State([[1.0], [1.0, 2.0]], STATE.cell)}}, "hidden state: given list"),
+    "target_ragged": ({"targets": (RAGGED,)}, "target 0: given list, expected an array"),
+    "target_masked": ({"targets": (np.ma.ones((2, 5, 2)),)}, "target 0: given a NumPy masked array"),
+    "input_dict": ({"inputs": {"input_layer": {"a": 1}}}, "dtype is object, expected numbers"),
     "input_missing": ({"inputs": {}}, "input: 'input_layer' is missing"),
     "input_unknown": ({"inputs": {"x": np.ones((2, 5, 4))}}, "input: unknown 'x'; expected 'input_layer'"),
     "input_rank": ({"inputs": {"input_layer": np.ones((2, 4))}}, r"shape is \(2, 4\), expected \(any, any, 4\)"),
@@ -82,3 +97,47 @@ def test_inputs_of_different_batch_sizes():
     batch = Batch({"first": np.ones((2, 3, 2)), "second": np.ones((3, 3, 2))})
     with pytest.raises(InputError, match="different numbers of sequences"):
         check_batch(spec, batch)
+
+
+INTEGERS = Sequential([Dense(1)], input_shape=(2,), input_dtype="int32")
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1, 2**32 + 5, 2**63, 1e12, -1e300, np.inf, np.nan], ids=str)
+@pytest.mark.parametrize("check", [check_batch, check_shapes], ids=lambda check: check.__name__)
+def test_an_integer_that_int32_does_not_hold_is_refused(check, value):
+    """A cast would wrap it alike in every engine, so that all would agree on a wrong answer."""
+    with pytest.raises(InputError, match=r"input 'input_layer': value .* at \(1, 0\) does not fit into int32"):
+        check(INTEGERS, Batch({"input_layer": np.array([[0, 1], [value, 0]])}))
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, -(2**31), 0, 3.0], ids=str)
+def test_an_integer_that_int32_holds_passes(value):
+    check_batch(INTEGERS, Batch({"input_layer": np.array([[0, 1], [value, 0]])}))
+    check_batch(SPEC, Batch({"input_layer": np.full((2, 5, 4), 2**40)}))  # a float32 input
+
+
+@pytest.mark.parametrize(
+    ("spec", "batch", "timesteps"),
+    [
+        (SPEC, 10**9, 100),
+        (Sequential([RepeatVector(2**31 - 1), LSTM(9)], input_shape=(4,)), 2, 1),
+        (Sequential([Embedding(2**31 - 1, 64)], input_shape=(None,), input_dtype="int32"), 1, 1),
+        (SPEC, 10**30, 10**30),
+    ],
+    ids=["batch", "repeat", "embedding", "beyond_all"],
+)
+def test_a_batch_beyond_the_memory_is_refused_in_one_line(monkeypatch, spec, batch, timesteps):
+    monkeypatch.setattr("multilstm.jobs.memory.memory", lambda: 2**36)
+    with pytest.raises(InputError, match=r"needs at least [\d,]+ GiB, this machine has 64 GiB") as raised:
+        check_memory(spec, batch, timesteps)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_estimate_counts_weights_and_tensors():
+    assert bytes_needed(SPEC, 2, 5) == 8 * (SPEC.parameter_count + 2 * 5 * (4 + 3 + 2))
+
+
+def test_the_batch_is_checked_before_it_is_computed(monkeypatch):
+    monkeypatch.setattr("multilstm.jobs.memory.memory", lambda: 1000)
+    with pytest.raises(InputError, match=r"a batch of 2 with 5 timesteps needs at least"):
+        check_batch(SPEC, GOOD)

@@ -292,3 +292,20 @@ def test_graphs_are_values(graph):
 
 def test_different_graphs_differ():
     assert len(set(MODELS.values())) == len(MODELS)
+
+
+def test_a_graph_that_doubles_its_width_is_refused_at_the_limit():
+    tensor = source = Input((None, 1), name="x")
+    for _ in range(15_000):
+        tensor = Concatenate()([tensor, tensor])
+    with pytest.raises(
+        SpecError, match=r"Concatenate 'concatenate_30': every size must be below 2\*\*31, given an out"
+    ):
+        Model(source, tensor)
+
+
+def test_a_tensor_is_shown_without_the_tensors_below_it():
+    tensor = Input((None, 1), name="x")
+    for _ in range(100):
+        tensor = Concatenate(name="joined")([tensor, tensor])
+    assert repr(tensor) == "<output 0 of Concatenate 'joined'>"

@@ -6,6 +6,7 @@ import json
 import math
 import operator
 import runpy
+import time
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,23 @@ def test_refuses_text(text, message):
 def test_refuses_what_is_neither_text_nor_dict(source):
     with pytest.raises(SpecError, match="the file: given"):
         from_json(source)
+
+
+def test_repeated_keys_are_found_in_linear_time():
+    keys = ", ".join(f'"k{number}": 0' for number in range(200_000))
+    start = time.perf_counter()
+    with pytest.raises(SpecError, match="gives the key 'k199999' twice"):
+        from_json(f'{{{keys}, "k199999": 1}}')
+    assert time.perf_counter() - start < 10  # a quadratic search takes five minutes
+
+
+def test_a_refusal_is_short_however_large_the_value():
+    nested = functools.reduce(lambda inner, _: {f"{'k' * 90}{n}": inner for n in range(9)}, range(5), "x" * 900)
+    data = functional()
+    data["config"]["layers"][1]["config"]["units"] = [nested] * 9
+    with pytest.raises(SpecError, match="units: given") as raised:
+        from_json(data)
+    assert len(str(raised.value)) < 400
 
 
 def test_a_dict_that_contains_itself_is_refused():

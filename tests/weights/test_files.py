@@ -50,8 +50,8 @@ BAD[2, 3] = np.nan
             {"lstm__kernel": np.zeros((5, 16), int)},
             "weight 'lstm/kernel': given dtype int64, expected float32 or float64",
         ),
-        ({"lstm__kernel": np.zeros((5, 16), complex)}, "given dtype complex128, expected float32"),
-        ({"lstm__kernel": np.full((5, 16), None)}, "given dtype object, expected float32"),
+        ({"lstm__kernel": np.zeros((5, 16), complex)}, "dtype is complex128, expected numbers"),
+        ({"lstm__kernel": np.full((5, 16), None)}, "dtype is object, expected numbers"),
         ({"lstm__kernel": BAD}, r"weight 'lstm/kernel': given nan at \[2, 3\], expected finite numbers"),
         ({"lstm__kernel": BAD + np.inf}, r"weight 'lstm/kernel': given inf at \[0, 0\], expected finite"),
     ],
@@ -120,11 +120,11 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     path = tmp_path / "w"
     save_weights(path, None, {"a": np.zeros(2)})
 
-    def fail(self, target):
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(type(path), "replace", fail)
-    with pytest.raises(InputError, match=r"weights cannot be written to '.*w': No space left on device"):
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(InputError, match=r"cannot write '.*w': No space left on device"):
         save_weights(path, None, {"b": np.ones(3)})
     assert os.listdir(tmp_path) == ["w"]
     assert_equal_weights(load_weights(path), {"a": np.zeros(2)})
@@ -134,13 +134,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     "values", [np.full(2, None), np.array(["a"]), np.zeros(2, complex)], ids=["object", "text", "z"]
 )
 def test_dtypes_that_no_file_holds(tmp_path, values):
-    with pytest.raises(InputError, match="weights cannot be written to"):
+    with pytest.raises(InputError, match=r"weight 'a': dtype is .*, expected numbers"):
         save_weights(tmp_path / "w", None, {"a": values})
     assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"weights cannot be written to '.*nowhere.*': No such file or directory"):
+    with pytest.raises(InputError, match=r"cannot write '.*nowhere.*': No such file or directory"):
         save_weights(tmp_path / "nowhere" / "w", None, {"a": np.zeros(2)})
 
 
@@ -154,13 +154,13 @@ ENTRY = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "weights cannot be read from"),
-        (b"not a file of weights", "weights cannot be read from"),
-        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "weights cannot be read from"),
-        (safetensors_of(b'{"a":' + ENTRY + b"}"), "weights cannot be read from"),
+        (b"", "cannot read"),
+        (b"not a file of weights", "cannot read"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "cannot read"),
+        (safetensors_of(b'{"a":' + ENTRY + b"}"), "cannot read"),
         (safetensors_of(b'{"a":' + ENTRY + b',"a":' + ENTRY + b"}", b"\0" * 4), "gives a name twice"),
         (safetensors_of(b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}', b"\0" * 4), "no dtype 'BF16'"),
-        ((2**60).to_bytes(8, "little") + b"{}", "weights cannot be read from"),
+        ((2**60).to_bytes(8, "little") + b"{}", "cannot read"),
     ],
     ids=["empty", "text", "hdf5", "cut-off", "twice", "bfloat16", "huge-header"],
 )
@@ -173,12 +173,12 @@ def test_refuses_a_file(tmp_path, content, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"weights cannot be read from '.*none': No such file or directory"):
+    with pytest.raises(InputError, match=r"cannot read '.*none': No such file or directory"):
         load_weights(tmp_path / "none")
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(InputError, match=r"weights cannot be read from '.*': Is a directory"):
+    with pytest.raises(InputError, match=r"cannot read '.*': it is a folder"):
         load_weights(tmp_path)
 
 

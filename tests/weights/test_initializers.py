@@ -206,7 +206,7 @@ def test_the_seed_decides_all(make):
 @pytest.mark.parametrize("seed", [-1, 0.5, True, None, "1"], ids=repr)
 @pytest.mark.parametrize("make", [initial_weights, discriminating_weights])
 def test_refuses_a_seed(make, seed):
-    with pytest.raises(InputError, match=r"seed: given .*; expected an integer from 0"):
+    with pytest.raises(InputError, match=r"seed: given .*; expected an integer, 0 or above"):
         make(STACK, seed)
 
 
@@ -272,3 +272,18 @@ def test_gates_are_views_in_the_order_i_f_c_o(shape, units):
 def test_gates_refuses(shape, units, expected):
     with pytest.raises(InputError, match=rf"gates: given an array of shape .*; expected a last axis of {expected}"):
         gates(np.zeros(shape), units)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Sequential([LSTM(20_000)], input_shape=(None, 3)),
+        Sequential([Embedding(2**31 - 1, 1)], input_shape=(None,), input_dtype="int32"),
+    ],
+    ids=["lstm", "embedding"],
+)
+@pytest.mark.parametrize("draw", [initial_weights, discriminating_weights], ids=lambda draw: draw.__name__)
+def test_refuses_weights_beyond_the_memory(monkeypatch, spec, draw):
+    monkeypatch.setattr("multilstm.weights.initializers.memory", lambda: 2**34)
+    with pytest.raises(InputError, match=r"drawing them needs about \d+ GiB, this machine has 16 GiB; give it fewer"):
+        draw(spec)

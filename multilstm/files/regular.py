@@ -1,0 +1,54 @@
+"""Regular files, read as bytes within a limit.
+
+A named pipe would block and a device may never end, so both are refused before anything is read. The size is checked
+first too: a sparse file can claim any size without using the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from multilstm.errors import InputError
+
+__all__ = ["read_bytes"]
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return the content of a regular file; links are followed.
+
+    Args:
+        path: the file.
+        limit: the largest size in bytes.
+
+    Raises:
+        InputError: for a missing file, a folder, a device, a named pipe, a socket, or a larger file.
+    """
+    name = os.fspath(path)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0)  # else opening a named pipe would wait for a writer
+    try:
+        descriptor = os.open(path, flags)
+        try:
+            return _content(descriptor, name, limit)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise InputError(f"cannot read {name!r}: {error.strerror or error}") from None
+    except MemoryError:
+        raise InputError(f"cannot read {name!r}: it does not fit into the memory") from None
+    except ValueError as error:  # such as a null character in the path
+        raise error if isinstance(error, InputError) else InputError(f"cannot read {name!r}: {error}") from None
+
+
+def _content(descriptor: int, name: str, limit: int) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"cannot read {name!r}: it is a folder, a device or a pipe; expected a regular file")
+    if status.st_size > limit:
+        raise InputError(f"cannot read {name!r}: it has {status.st_size:,} bytes, expected at most {limit:,}")
+    with open(descriptor, "rb", closefd=False) as file:
+        content = file.read(status.st_size + 1)
+    if len(content) > status.st_size:
+        raise InputError(f"cannot read {name!r}: it grew while it was read; read it again")
+    return content

@@ -1,0 +1,89 @@
+"""The model behind a name: a file whatever it is called, or a function of a module, that cannot end the program."""
+
+import pytest
+
+from multilstm.errors import InputError, SpecError, UsageError
+from multilstm.files.model import load_model
+from multilstm.spec import LSTM, Sequential
+
+SPEC = Sequential([LSTM(2)], input_shape=(None, 3))
+FUNCTIONS = """
+import sys
+from multilstm import LSTM, Sequential
+
+def good(): return Sequential([LSTM(2)], input_shape=(None, 3))
+def number(): return 3
+def raises(): raise RuntimeError("no luck")
+def exits(): sys.exit()
+def exits_with_0(): sys.exit(0)
+def exits_with_text(): sys.exit("bye")
+def recursive(): return recursive()
+def changes_path():
+    sys.path.remove("")
+    return good()
+"""
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    (tmp_path / "functions_for_test_model.py").write_text(FUNCTIONS)
+    (tmp_path / "exits_for_test_model.py").write_text("raise SystemExit(0)")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["model.json", "module:function", "sys:exit", "a:b.json", "model"])
+def test_an_existing_path_is_a_file(models, name):
+    (models / name).write_text(SPEC.to_json())
+    assert load_model(name) == SPEC
+
+
+def test_a_byte_order_mark_is_skipped(models):
+    (models / "model.json").write_text(SPEC.to_json(), encoding="utf-8-sig")
+    assert load_model("model.json") == SPEC
+
+
+@pytest.mark.parametrize("name", ["good", "changes_path"])
+def test_calls_a_function_of_a_module(name):
+    assert load_model(f"functions_for_test_model:{name}") == SPEC
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("functions_for_test_model:number", "it returned int, expected a Model or Sequential"),
+        ("functions_for_test_model:raises", "RuntimeError: no luck"),
+        ("functions_for_test_model:exits", "it exits with None, expected a Model or Sequential"),
+        ("functions_for_test_model:exits_with_0", "it exits with 0"),
+        ("functions_for_test_model:exits_with_text", "it exits with 'bye'"),
+        ("functions_for_test_model:recursive", "RecursionError"),
+        ("functions_for_test_model:missing", "AttributeError"),
+        ("exits_for_test_model:anything", "it exits with 0"),
+        ("sys:exit", "it exits with None"),
+        ("missing_for_test_model:f", "ModuleNotFoundError"),
+    ],
+)
+def test_a_function_that_gives_no_model_is_bad_input(name, message):
+    with pytest.raises(InputError, match=message) as raised:
+        load_model(name)
+    assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize("name", ["", "model", ":", "module:", ":function", "n" * 5000, "null\0"], ids=lambda n: n[:9])
+def test_refuses_what_is_neither(name):
+    with pytest.raises(UsageError, match=r"expected FILE.json .* or module:function"):
+        load_model(name)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80"])
+def test_refuses_a_file_that_is_not_text(models, content):
+    (models / "model.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"cannot read 'model.json': .*; expected Keras 3's model.to_json"):
+        load_model("model.json")
+
+
+def test_names_what_the_json_lacks(models):
+    (models / "model.json").write_text("{}")
+    with pytest.raises(SpecError, match="unknown class None"):
+        load_model("model.json")

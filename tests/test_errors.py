@@ -1,0 +1,42 @@
+"""The helpers of error messages: values and lists of any size become one short line."""
+
+import numpy as np
+import pytest
+
+from multilstm.errors import VALUE_LIMIT, choice, listed, shown
+
+
+class Broken:
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10_000, list(range(10_000)), {n: [n] * 99 for n in range(99)}, 10**5000, np.zeros((99, 99)), b"x" * 999,
+     [[["y" * 99] * 99] * 99] * 99, Broken(), "a\nb", {"a": {"b": {"c": {"d": "e" * 500}}}}],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_value_is_one_short_line(value):
+    text = shown(value)
+    assert len(text) <= VALUE_LIMIT
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.5, "name", (1, 2), ["a"], {"a": 1}, 10**30], ids=repr)
+def test_a_small_value_is_its_repr(value):
+    assert shown(value) == repr(value)
+
+
+def test_long_lists_of_names_end_with_a_count():
+    assert listed(["a", 2, None]) == "a, 2, None"
+    assert listed([]) == ""
+    assert listed(range(40)).endswith("38, 39")
+    assert listed(range(1_041)).endswith("38, 39, and 1,001 more")
+
+
+def test_a_choice_names_the_given_and_the_known_names():
+    assert choice("engine", "jaxx", ("jax-scan", "reference")) == (
+        "unknown engine 'jaxx': expected one of jax-scan, reference"
+    )
+    assert len(choice("case", "x" * 10_000, map(str, range(10_000)))) < 500
