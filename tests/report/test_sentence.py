@@ -3,6 +3,7 @@
 import pytest
 
 from multilstm.compare import Comparison, KnownRow, Quantity
+from multilstm.jobs.implementation import Implementation
 from multilstm.report.data import Cell, Report
 from multilstm.report.terminal import to_text
 
@@ -18,7 +19,7 @@ def cell(engine, verdict, quantity="hidden:lstm", case="model", **more):
         dtype="float32",
         layers="plain",
         seconds=0.5,
-        implementation="",
+        implementation=Implementation(),
         comparison=comparison,
     )
 
