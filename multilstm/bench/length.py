@@ -26,7 +26,7 @@ from multilstm.cli.types import Path
 from multilstm.errors import UsageError
 from multilstm.execution.environment import environment
 from multilstm.report.files import check_writable, write_text
-from multilstm.workers.process import Worker
+from multilstm.workers import Worker
 
 BATCH, FEATURES, UNITS = 8, 32, 64
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)

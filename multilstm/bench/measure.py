@@ -22,7 +22,7 @@ from multilstm.bench.shapes import Shape
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import EngineUnavailableError, WorkerError
 from multilstm.spec.arrays import Array
-from multilstm.workers.process import Worker
+from multilstm.workers import Worker
 
 JUDGE = "jax-scan"  # computed in float64; the parity suite holds it to the reference
 CALL_SECONDS = 0.3

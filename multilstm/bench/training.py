@@ -36,7 +36,7 @@ from multilstm.jobs.job import Batch
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import printable
 from multilstm.weights.initializers import initial_weights
-from multilstm.workers.process import Worker
+from multilstm.workers import Worker
 
 TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64

@@ -13,7 +13,7 @@ from multilstm.jobs.wire import job_from_tree, result_to_tree
 
 
 def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The service of the engine `module:Class`, for `multilstm.workers.worker`."""
+    """The service of the engine `module:Class`, for `multilstm.workers.child`."""
     executor = Executor(load(target))
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from multilstm.errors import UsageError, choice
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.job import LAYERS
 
+LONGEST_TIMEOUT_S = 1e7  # four months: no system that waits for a job refuses to wait so long
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -54,8 +56,11 @@ class Options:
         for name, tolerance in (("atol", self.atol), ("rtol", self.rtol)):
             if tolerance is not None and not 0 <= tolerance < math.inf:
                 raise UsageError(f"{name} must be a finite number that is not negative, got {tolerance}")
-        if not 0 < self.timeout_s < math.inf:
-            raise UsageError(f"the timeout must be a positive number of seconds, got {self.timeout_s}")
+        if not 0 < self.timeout_s <= LONGEST_TIMEOUT_S:
+            raise UsageError(
+                f"the timeout must be a number of seconds above 0 and at most {LONGEST_TIMEOUT_S:g}, "
+                f"given {self.timeout_s:g}"
+            )
 
     def wants(self, kind: str) -> bool:
         """Whether a kind of quantity is to be compared."""

@@ -1,7 +1,13 @@
-"""Environment variables with which a process that computes on a device starts."""
+"""Environment variables with which a process that computes on a device starts.
+
+A user's variables must not change an answer: `JAX_DISABLE_JIT` or `TF2_BEHAVIOR`, for example, make engines fail.
+Variables of the frameworks are therefore removed, apart from a list of those that cannot do this.
+"""
 
 from __future__ import annotations
 
+import os
+import pathlib
 from collections.abc import Mapping
 
 from multilstm.frameworks import xla_flags
@@ -37,12 +43,71 @@ def merge(*environments: Mapping[str, str]) -> dict[str, str]:
     return merged
 
 
+# Beginnings of the names of variables that a process does not inherit ...
+_REMOVED = (
+    "JAX_",
+    "KERAS_",
+    "TF_",
+    "TF2_",
+    "TORCH_",
+    "TORCHDYNAMO_",
+    "TORCHINDUCTOR_",
+    "PYTORCH_",
+    "NPY_PROMOTION_STATE",
+    "NVIDIA_TF32_OVERRIDE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+)
+# ... unless they begin so: caches, logs, threads and memory, and optimizations that change answers by rounding alone.
+_INHERITED = (
+    "JAX_COMPILATION_CACHE_",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS",
+    "JAX_DUMP_",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_LOG",
+    "JAX_PERSISTENT_CACHE_",
+    "JAX_TRACEBACK_FILTERING",
+    "TF_CPP_",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_GPU_ALLOCATOR",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TORCH_HOME",
+    "TORCH_LOGS",
+    "TORCH_SHOW_CPP_STACKTRACES",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+)
+
+
 def for_process(device: str, settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process that computes on a device.
 
     Args:
         device: `cpu` or `gpu`.
         settings: further variables of the process, such as those of `EngineRow.on`.
-        inherited: the environment of the process that starts it.
+        inherited: the environment of the process that starts it; its variables that may change answers are left out.
     """
-    return merge(inherited, settings, _DEVICES[device])
+    kept = {
+        name: value for name, value in inherited.items() if not name.startswith(_REMOVED) or name.startswith(_INHERITED)
+    }
+    return merge(kept, settings, _DEVICES[device])
+
+
+def overruled(device: str, settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return those variables of `inherited`, with their values, that `for_process` removes or replaces.
+
+    `XLA_FLAGS` is never among them: all its flags are inherited.
+    """
+    environment = for_process(device, settings, inherited)
+    return {name: value for name, value in inherited.items() if name != "XLA_FLAGS" and environment.get(name) != value}
+
+
+def python_path(root: pathlib.Path, inherited: str) -> str:
+    """Return a value of `PYTHONPATH`: `root`, then the entries of `inherited`.
+
+    Empty entries are left out. To Python they mean the current folder, whose `numpy.py` or `sitecustomize.py` a
+    process would then execute.
+    """
+    return os.pathsep.join((str(root), *filter(None, inherited.split(os.pathsep))))

@@ -1,9 +1,8 @@
-"""Workers by engine and device, started when they are first called."""
+"""Pool of workers: one for each engine and device, started by its first job."""
 
 from __future__ import annotations
 
 import pathlib
-import tempfile
 import threading
 from typing import Any
 
@@ -11,7 +10,8 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import WorkerError
 from multilstm.jobs.job import Job, Result
 from multilstm.jobs.wire import job_to_tree, result_from_tree
-from multilstm.workers.process import Worker
+from multilstm.workers.run_folder import RunFolder
+from multilstm.workers.worker import Worker
 
 TIMEOUT_S = 600.0
 
@@ -20,16 +20,16 @@ class WorkerPool:
     """Workers by engine and device; a context manager. Threads may share a pool: each worker does one job at a time.
 
     Args:
-        timeout_s: seconds after which a job is given up and its worker killed.
-        threads: threads of each worker; None: as many as its framework takes.
-        parallel: how many workers may compute at the same time; the others wait.
+        timeout_s: seconds after which a job is abandoned and its worker killed.
+        threads: threads of each worker; None: the default of its framework.
+        parallel: number of workers that may compute at the same time; the others wait.
     """
 
     def __init__(self, timeout_s: float = TIMEOUT_S, threads: int | None = None, parallel: int = 1) -> None:
         self.timeout_s = timeout_s
-        self._threads = _threads(threads)
+        self._threads = _thread_variables(threads)
         self._turn = threading.BoundedSemaphore(parallel)
-        self._home = tempfile.TemporaryDirectory(prefix="multilstm-")
+        self._folder = RunFolder()
         self._workers: dict[tuple[str, str], Worker] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -40,23 +40,33 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def folder(self) -> pathlib.Path:
+        """The temporary folder of this pool, with a folder for the files of each engine."""
+        return self._folder.path
+
+    @property
+    def pids(self) -> dict[tuple[str, str], int | None]:
+        """The number of each worker's process by engine and device; None where it has no process at present."""
+        return {key: worker.pid for key, worker in self._workers.items()}
+
     def execute(self, engine: str, job: Job) -> Result:
-        """Executes a job on an engine, in its own process.
+        """Execute a job on an engine, in the engine's own process.
 
         Raises:
             UsageError: for an unknown engine.
-            EngineUnavailableError: where it cannot run here.
-            UnsupportedError: where it does not execute this job.
+            EngineUnavailableError: where the engine cannot run here.
+            UnsupportedError: where the engine does not execute this job.
             WorkerError: for an exception, a crash or a time-out, with the worker's stderr; where the pool is closed.
         """
         return result_from_tree(self._call(engine, job.device, {"call": "execute", "job": job_to_tree(job)}))
 
     def doctor(self, engine: str, device: str = "cpu") -> dict[str, Any]:
-        """Versions, devices, switches and self-tests of an engine, as it sees them in its own process."""
+        """Return the facts of an engine, with its self-tests; raises the same errors as `facts`."""
         return self._call(engine, device, {"call": "doctor", "device": device})
 
     def facts(self, engine: str, device: str = "cpu") -> dict[str, Any]:
-        """The same without its self-tests.
+        """Return versions, devices and switches of an engine, as its own process sees them.
 
         Raises:
             EngineUnavailableError: where the engine is not installed, or finds no such device.
@@ -65,12 +75,12 @@ class WorkerPool:
         return self._call(engine, device, {"call": "facts", "device": device})
 
     def close(self) -> None:
-        """Ends all workers for good and removes their private files; a job given afterwards is refused."""
+        """End all workers for good and remove their files; later jobs are refused."""
         with self._lock:
             self._closed = True
             for worker in self._workers.values():
                 worker.close()
-            self._home.cleanup()
+            self._folder.remove()
 
     def _call(self, engine: str, device: str, message: dict[str, Any]) -> dict[str, Any]:
         row = engine_row(engine)
@@ -78,20 +88,21 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise WorkerError(f"engine {engine!r}: its pool of workers is closed; make a new one", kind="closed")
-            new = Worker(
-                f"engine {engine!r}",
-                ("multilstm.engines.service:serve", row.target),
-                device,
-                {**self._threads, **row.on(device)},
-                pathlib.Path(self._home.name) / engine,
-            )
-            worker = self._workers.setdefault((engine, device), new)
+            worker = self._workers.get((engine, device))
+            if worker is None:
+                worker = self._workers[engine, device] = Worker(
+                    f"engine {engine!r}",
+                    ("multilstm.engines.service:serve", row.target),
+                    device,
+                    {**self._threads, **row.on(device)},
+                    self.folder / engine,
+                )
         with self._turn:
             return worker.call(message, self.timeout_s)
 
 
-def _threads(count: int | None) -> dict[str, str]:
-    """The variables that limit a framework's threads, before it starts."""
+def _thread_variables(count: int | None) -> dict[str, str]:
+    """Return the variables that limit the threads of a framework, read when it starts."""
     if count is None:
         return {}
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")

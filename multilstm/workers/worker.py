@@ -1,84 +1,183 @@
-"""The worker: a process that offers one service and answers one message at a time until its launcher goes away.
+"""Worker of one engine and device: its process starts at the first job, is kept, and starts again after its end.
 
-Whatever a framework prints goes to stderr, never between the messages. Start: `python -m multilstm.workers.worker
-MODULE:FUNCTION [ARGUMENT]...`; the function makes the service of the arguments, which is a function from message to
-answer. Messages are read from standard input and written to what was standard output.
+A job that raises, crashes its process (exit, signal, out of memory) or exceeds its time limit raises in the caller
+and loses nothing else: the next job starts a new process. No process outlives its launcher: when a launcher is killed,
+the standard input of its workers closes, and they end.
 """
 
 from __future__ import annotations
 
 import os
-import queue
-import signal
+import pathlib
+import re
 import sys
 import threading
-import traceback
-from collections.abc import Callable
-from typing import Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from multilstm.errors import MultilstmError
-from multilstm.frameworks.targets import import_target
-from multilstm.workers import protocol
+from multilstm import errors
+from multilstm.errors import MultilstmError, UsageError, WorkerError
+from multilstm.frameworks.process_environment import for_process, python_path
+from multilstm.workers.connection import ConnectionLostError, TimeLimitError
+from multilstm.workers.process import Process
 
-Service = Callable[[dict[str, Any]], dict[str, Any]]
+JOBS_PER_PROCESS = 4000  # frameworks keep something of every model: up to 0.5 MiB a job
 
+# Share of the memory maps that Linux allows a process (vm.max_map_count), above which the process is replaced. A
+# program that XLA compiled for a CPU takes about 70 maps, and a process that reaches the limit crashes.
+MAPS_SHARE = 0.5
 
-def main(maker: str, *arguments: str) -> None:
-    """Serves messages until there are no more, with what `module:function` makes of the arguments."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the launcher's affair
-    source, sink = _private_streams()
-    inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
-    service: Service | None = None
-    while True:
-        message = inbox.get()
-        try:
-            if service is None:
-                service = import_target(maker)(*arguments)
-            answer = {"result": service(message)}
-        except Exception as error:  # everything goes back to the launcher, with its cause
-            answer = {"error": _describe(error)}
-        protocol.write(sink, answer)
+_ROOT = pathlib.Path(__file__).parents[2]
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # Keras sets parts of its errors in bold
 
 
-def _private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output for messages alone; whoever prints afterwards prints to stderr."""
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
-    return source, sink
+class Worker:
+    """One worker; threads may share it, and each call waits for the one before.
+
+    Args:
+        name: its name in error messages.
+        service: arguments of `multilstm.workers.child`: `module:function`, and the arguments of the function.
+        device: `cpu` or `gpu`.
+        environment: variables that the process must have before it starts.
+        home: a folder for the files of this worker, made if need be.
+        renew: start a new process after many jobs, or for one that holds too many compiled programs; False for a
+            service that remembers the jobs before.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service: Sequence[str],
+        device: str,
+        environment: Mapping[str, str],
+        home: pathlib.Path,
+        renew: bool = True,
+    ) -> None:
+        self._name = name
+        self._service = tuple(service)
+        self._device = device
+        self._environment = dict(environment)
+        self._home = home
+        self._renew = renew
+        self._turn = threading.Lock()  # held for a whole job
+        self._state = threading.Lock()  # held while `_process` or `_closed` changes
+        self._closed = False
+        self._process: Process | None = None
+        self._jobs = 0  # of this process
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process; None while there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def call(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Send a message to the service and return its answer.
+
+        Args:
+            message: what the service expects.
+            timeout_s: seconds after which the process is killed; any number above zero.
+
+        Raises:
+            UsageError: for a time limit that is not above zero.
+            WorkerError: for an exception, a crash or a time-out, with the worker's stderr; for a worker that is closed.
+            MultilstmError: the exception of the service, where its class is in `multilstm.errors`.
+        """
+        if not timeout_s > 0:
+            raise UsageError(f"the time limit of a job must be a number of seconds above zero, given {timeout_s}")
+        with self._turn:
+            process = self._ready()
+            try:
+                answer = process.connection.call(message, timeout_s)
+            except ConnectionLostError:
+                raise self._lost(process) from None
+            except TimeLimitError:
+                raise self._expired(process, timeout_s) from None
+            except BaseException:
+                self.kill()  # interrupted: the next message from this process would answer the abandoned call
+                raise
+            if "error" in answer:
+                raise self._raised(process, answer["error"])
+            result: dict[str, Any] = answer["result"]
+            return result
+
+    def close(self) -> None:
+        """End the process for good, also while another thread is about to start it."""
+        with self._state:
+            self._closed = True
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process, if there is one; the next job starts another."""
+        with self._state:
+            process, self._process, self._jobs = self._process, None, 0
+        if process is not None:
+            process.kill()
+
+    def _ready(self) -> Process:
+        """Return the process for the next job: the one of the job before, or a new one."""
+        if self._renew and (self._jobs >= JOBS_PER_PROCESS or self._is_crowded()):
+            self.kill()
+        with self._state:
+            if self._closed:
+                raise WorkerError(f"{self._name}: its worker was closed", kind="closed")
+            if self._process is None:
+                self._home.mkdir(exist_ok=True)
+                self._process = Process(self._service, self._variables())
+            self._jobs += 1
+            return self._process
+
+    def _variables(self) -> dict[str, str]:
+        """Return the environment of the process: all its files go into its home."""
+        home = str(self._home)
+        return {
+            **for_process(self._device, self._environment, os.environ),
+            "PYTHONPATH": python_path(_ROOT, os.environ.get("PYTHONPATH", "")),
+            "KERAS_HOME": home,  # the user's keras.json must not change an answer
+            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), home),
+        }
+
+    def _is_crowded(self) -> bool:
+        """Whether the process holds more than `MAPS_SHARE` of the memory maps that it may hold; False but on Linux."""
+        if self._process is None or sys.platform != "linux":
+            return False
+        allowed = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
+        return self._process.memory_maps() > MAPS_SHARE * allowed
+
+    def _expired(self, process: Process, timeout_s: float) -> WorkerError:
+        self.kill()
+        return WorkerError(
+            f"{self._name}: no answer after {timeout_s:g} s, its worker was ended; "
+            f"give it longer with --timeout, or a smaller case",
+            kind="timeout",
+            stderr=process.stderr(),
+        )
+
+    def _lost(self, process: Process) -> WorkerError:
+        end = process.how_it_ended()
+        self.kill()
+        stderr = process.stderr()
+        if self._closed:
+            return WorkerError(f"{self._name}: its worker was closed during this job", kind="closed", stderr=stderr)
+        last = stderr.strip().splitlines()[-1:] or ["nothing on stderr"]
+        return WorkerError(f"{self._name}: its worker {end}; last words: {last[0]}", kind="crash", stderr=stderr)
+
+    def _raised(self, process: Process, error: dict[str, Any]) -> MultilstmError:
+        known = getattr(errors, error["type"], None) if error["ours"] else None
+        if known is not None and known is not WorkerError:
+            raised: MultilstmError = known(error["message"])
+            return raised
+        summary = f"{error['type']}: {_first_line(error['message'])}"
+        message, kind = f"{self._name}: {summary}", "exception"
+        if error["memory"]:
+            message = f"{self._name}: out of memory on the {self._device}, with {summary}; "
+            message, kind = message + "give it a smaller batch, fewer timesteps or fewer units", "memory"
+        if error["memory"] or self._device == "gpu":  # the jobs after it would fail with the remains of this failure
+            self.kill()
+        return WorkerError(message, kind=kind, stderr=error["traceback"] + process.stderr(), exception=error["type"])
 
 
-def _receive(source: BinaryIO, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
-    try:
-        while True:
-            inbox.put(protocol.read(source))
-    except EOFError:
-        os._exit(0)  # the launcher is gone, whatever is being computed
-
-
-def _describe(error: Exception) -> dict[str, Any]:
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "ours": isinstance(error, MultilstmError),
-        "memory": out_of_memory(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
-
-
-_MEMORY_ERRORS = ("OutOfMemoryError", "ResourceExhaustedError")  # PyTorch's, TensorFlow's
-# JAX's; CUDA's; cuDNN's and cuBLAS's; PyTorch's on a CPU.
-_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "out of memory", "_ALLOC_FAILED", "can't allocate memory")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory, of the machine or of the GPU, was not enough, in any framework's way."""
-    if isinstance(error, MemoryError) or any(kind.__name__ in _MEMORY_ERRORS for kind in type(error).__mro__):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY_WORDS)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _first_line(message: str) -> str:
+    """Return the first line of an exception; Keras's first line may only name the layer, then with the second line."""
+    first, *more = [line for text in message.splitlines() if (line := _ESCAPES.sub("", text).strip())] or [""]
+    return f"{first} {more[0]}" if more and first.startswith("Exception encountered when calling") else first

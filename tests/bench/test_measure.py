@@ -86,7 +86,7 @@ def test_versions_and_what_is_being_done(measured):
 
 @needs_jax
 def test_many_calls_lose_nothing_that_was_prepared(monkeypatch):
-    monkeypatch.setattr("multilstm.workers.process.JOBS_PER_WORKER", 3)
+    monkeypatch.setattr("multilstm.workers.worker.JOBS_PER_PROCESS", 3)
     rows, _ = measure(SHAPES[:1], [JUDGE], 3)
     assert [len(row.samples) for row in rows] == [3, 3]
 

@@ -198,7 +198,7 @@ def test_a_named_engine_that_executes_nothing_ends_with_3(run):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no signal to one process")
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_the_run_and_leaves_no_file_behind(name, code, tmp_path):
     import signal
 

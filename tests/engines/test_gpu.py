@@ -18,7 +18,7 @@ from multilstm.frameworks.process_environment import for_process
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.workers import WorkerPool
-from multilstm.workers.worker import out_of_memory
+from multilstm.workers.child import out_of_memory
 
 SPEC = Sequential([LSTM(2)], input_shape=(3, 1))
 INPUTS = np.ones((2, 3, 1), "f4")

@@ -1,5 +1,6 @@
-"""Engines that misbehave on purpose, for the tests of the workers."""
+"""Engines that fail on purpose, for the tests of the workers."""
 
+import json
 import os
 import signal
 import sys
@@ -55,11 +56,11 @@ class Noisy(Raises):
 
 class Environment(Raises):
     def prepare(self, job):
-        raise RuntimeError(repr({key: os.environ.get(key) for key in ("KERAS_HOME", "CUDA_VISIBLE_DEVICES")}))
+        raise RuntimeError(json.dumps(dict(os.environ)))
 
 
 class CrashesOnce(Raises):
-    """Crashes where a file is missing that it then makes."""
+    """Makes a file and crashes, unless that file exists."""
 
     def prepare(self, job):
         marker = os.environ["MULTILSTM_TEST_MARKER"]

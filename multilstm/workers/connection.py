@@ -1,0 +1,76 @@
+"""Connection of a launcher to one worker: a message, and its answer within a time limit."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any, BinaryIO
+
+from multilstm.workers import protocol
+
+
+class ConnectionLostError(Exception):
+    """The streams ended before the answer was complete: the worker is dead."""
+
+
+class TimeLimitError(Exception):
+    """No answer came within the time limit."""
+
+
+class Connection:
+    """The two streams of a worker, for one call at a time.
+
+    A thread writes and reads. The caller only waits for that thread, so an exception that a signal handler raises in
+    the caller, a TimeoutError for example, cannot be confused with an error of the streams.
+
+    Args:
+        sink: the worker's standard input.
+        source: the worker's standard output.
+    """
+
+    def __init__(self, sink: BinaryIO, source: BinaryIO) -> None:
+        self._sink, self._source = sink, source
+        self._thread: threading.Thread | None = None
+
+    def call(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Send a message and return its answer.
+
+        After any exception the connection is of no further use: the answer may still arrive.
+
+        Args:
+            message: what `protocol.write` accepts.
+            timeout_s: seconds to wait, above zero; infinity waits as long as threads of this platform can wait.
+
+        Raises:
+            ConnectionLostError: if a stream ended or broke.
+            TimeLimitError: if no answer came in time.
+        """
+        outcomes: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._exchange, args=(message, outcomes), daemon=True)
+        self._thread.start()
+        try:
+            outcome = outcomes.get(timeout=min(timeout_s, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            raise TimeLimitError from None
+        if isinstance(outcome, (EOFError, OSError, ValueError)):  # ValueError: a closed stream, or a broken message
+            raise ConnectionLostError from outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _exchange(self, message: dict[str, Any], outcomes: queue.SimpleQueue[dict[str, Any] | Exception]) -> None:
+        try:
+            protocol.write(self._sink, message)
+            outcomes.put(protocol.read(self._source))
+        except Exception as error:  # raised again in the caller's thread
+            outcomes.put(error)
+
+    def close(self) -> None:
+        """Close both streams; to be called after the worker's end, which also ends a call in another thread."""
+        if self._thread is not None:
+            self._thread.join()
+        for stream in (self._sink, self._source):
+            try:
+                stream.close()
+            except OSError:  # the buffer held a message for a worker that is dead
+                continue
