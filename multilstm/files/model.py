@@ -20,9 +20,9 @@ def load_model(source: str) -> Graph:
     """Return the model spec behind a name.
 
     Args:
-        source: the path of a file with the result of Keras 3's `model.to_json()`; or `module:function`, which is
-            imported from the working folder or the installed packages, and called without arguments. The path of an
-            existing file is a file, whatever its name. Nothing of a file is executed.
+        source: the path of a file with the result of Keras 3's `model.to_json()`, or `module:function`. The function
+            is imported from the working folder or the installed packages and called without arguments. An existing
+            path is a file, whatever its name. Nothing of a file is executed.
 
     Raises:
         InputError: for a file that cannot be read, or a function that fails, exits or returns no model spec.

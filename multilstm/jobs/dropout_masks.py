@@ -1,6 +1,6 @@
 """Dropout masks: those that a training step of a model needs, their shapes, and random ones.
 
-Frameworks draw different random numbers, so a mask is an input of the step, as a batch is: 0 where a number is dropped,
+Frameworks draw different random numbers, so a mask is an input of the step. It is 0 where a number is dropped and
 `1 / (1 - rate)` elsewhere. A mask of an LSTM serves all timesteps of a sequence (Gal and Ghahramani 2016,
 https://arxiv.org/abs/1512.05287).
 """

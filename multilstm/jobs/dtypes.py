@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from multilstm.errors import UnsupportedError
 
-MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}  # Keras's policies: what computes in what
+__all__ = ["DEVICES", "DTYPES", "MIXED", "check_dtype", "device_dtypes", "stored"]
 
-
-DTYPES = (
-    "float32",
-    "float64",
-    *MIXED,
-    "tf32",
-)  # tf32: arrays in float32, whose products a GPU rounds to ten bits of mantissa
-
-
+MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}  # Keras's policies, with the dtype of their layers
+# tf32: arrays in float32, whose products a GPU rounds to ten bits of mantissa.
+DTYPES = ("float32", "float64", *MIXED, "tf32")
 DEVICES = ("cpu", "gpu")
 
 
 def stored(dtype: str) -> str:
-    """The dtype of the arrays of a job: of its weights and of all that goes in and comes out."""
+    """Return the dtype of the arrays of a job: weights, inputs and answers."""
     return "float32" if dtype in MIXED or dtype == "tf32" else dtype
 
 
 def device_dtypes(device: str) -> tuple[str, ...]:
-    """The dtypes in which a device computes."""
+    """Return the dtypes in which a device computes."""
     return tuple(dtype for dtype in DTYPES if dtype != "tf32" or device == "gpu")
 
 
 def check_dtype(dtype: str, device: str) -> None:
-    """Returns if the device has the dtype.
+    """Check that the device has the dtype.
 
     Raises:
         UnsupportedError: for tf32 on a CPU.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+__all__ = ["Implementation"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Implementation:
     """The kernel that computed the LSTMs, for example `lax.scan, custom gradient`.
 
     Attributes:
-        kernel: what ran: the same for models of any size; empty where nothing ran.
-        detail: how it ran for the sizes of this model, for example the plan of each layer; may be empty.
+        kernel: the name of the kernel, the same for models of any size; empty if none ran.
+        detail: the settings for the sizes of this model, for example the plan of each layer; may be empty.
     """
 
     kernel: str = ""

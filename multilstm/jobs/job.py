@@ -1,8 +1,8 @@
-"""Jobs and results: what crosses the process boundary, and what an engine takes and gives.
+"""Jobs and results: the input and the output of an engine, which cross the process border.
 
-A job is a model spec, its weights, and a list of steps over batches. It is complete: it holds every number that
-matters (weights, optimizer slots, carried states, dropout masks), so that any engine in any process can execute it,
-and a long training may be cut into several jobs. All arrays are NumPy arrays.
+A job is a model spec, its weights, and a list of steps over batches. It is complete: it holds weights, optimizer slots,
+carried states and dropout masks. So any engine in any process can execute it, and a long training may be cut into
+several jobs. All arrays are NumPy arrays.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import LOSSES, Optimizer
 
+__all__ = ["LAYERS", "Answer", "Batch", "Job", "Result", "Step", "StepKind"]
+
 StepKind = Literal["forward", "gradient", "update", "evaluate"]
-
-
 LAYERS = ("portable", "plain")
 
 
@@ -32,10 +32,9 @@ class Batch:
         inputs: for every input layer, by name, an array `[batch, ...]`.
         targets: for every output of the model, in order, an array of the output's shape; empty without a loss.
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts; as `model(x, mask=...)`.
-        states: initial states by LSTM (see `Graph.lstms`), each `[batch, units]`; they win over carried ones.
-        dropout: masks in training steps, 0 where something is dropped, else 1 / (1 - rate): for a Dropout layer by its
-            name, of its input's shape; for an LSTM `lstm/dropout` on its inputs and `lstm/recurrent_dropout` on its
-            hidden states, `[batch, size]`, or `[4, batch, size]` if each gate has its own (see `dropout_masks.py`).
+        states: initial states by LSTM (see `Graph.lstms`), each `[batch, units]`; they replace carried states.
+        dropout: masks in training steps, by the names and of the shapes of `dropout_masks`: 0 where a number is
+            dropped, else 1 / (1 - rate).
     """
 
     inputs: Mapping[str, Array]
@@ -52,7 +51,7 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One thing to do with a batch.
+    """One computation with a batch.
 
     Attributes:
         kind: `forward`: inference. `evaluate`: inference and loss. `gradient`: loss and gradients in training mode,
@@ -71,23 +70,23 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One model, its weights, and what to do with them, one step after the other.
+    """One model, its weights, and the steps to compute with them, in order.
 
     Attributes:
         spec: the model.
         weights: every weight by `layer/weight`, in Keras's layout.
-        steps: what to do.
+        steps: the computations, in order.
         dtype: the dtype of weights, states and computation; arrays are rounded to it first. Under Keras's mixed
             policies layers compute in half precision, and everything is kept, goes in and comes out in float32.
             `float32` is IEEE's on every device; `tf32` is the same with products in TF32, on a GPU.
         layers: for the Keras engines: `plain` (exactly Keras's layers) or `portable` (multilstm.keras_layers).
         device: `cpu` or `gpu`.
         loss: the loss of every output; needed by all steps but `forward`.
-        loss_scale: what the loss is multiplied by before it is differentiated, and gradients divided by; what comes out
-            is scaled by nothing. A power of two, with which float16 keeps small gradients, as in Keras's trainer.
+        loss_scale: a power of two. The loss is multiplied by it before it is differentiated, and gradients are divided
+            by it, so that results are unscaled. With it float16 keeps small gradients, as in Keras's trainer.
         optimizer: needed by `update`.
         slots: the optimizer's arrays as `layer/weight/slot`; None: zeros.
-        iteration: how many updates were made before.
+        iteration: the number of updates made before.
         carried: the states that stateful layers begin with; missing ones are zero.
     """
 
@@ -105,32 +104,32 @@ class Job:
     carried: Mapping[str, State] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what, given, known in (
+        for argument, name, known in (
             ("dtype", self.dtype, DTYPES),
             ("layers", self.layers, LAYERS),
             ("device", self.device, DEVICES),
             ("loss", self.loss, (*LOSSES, None)),
         ):
-            if given not in known:
-                raise UsageError(choice(what, given, known))
+            if name not in known:
+                raise UsageError(choice(argument, name, known))
         check_dtype(self.dtype, self.device)
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What one step gave.
+    """The results of one step.
 
     Attributes:
         loss: the scalar loss, the penalties of regularizers included; or None for `forward`.
         accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
         outputs: the model's outputs, in order.
-        sequences: for every LSTM layer with return_sequences, what it returned, `[batch, timesteps, units]`.
-        last_outputs: for every other LSTM layer, what it returned, `[batch, units]`.
+        sequences: the output of every LSTM layer with return_sequences, `[batch, timesteps, units]`.
+        last_outputs: the output of every other LSTM layer, `[batch, units]`.
         states: for every LSTM, its state after the last timestep, each `[batch, units]`.
         gradients: for every weight that is trained, the gradient of the loss, of the weight's shape.
         input_gradients: for every input of floats, the gradient of the loss, of the input's shape.
         state_gradients: for every LSTM whose initial state the batch gives, that state's gradient. Stateful LSTMs have
-            none: their states are carried, and what is carried is not differentiated.
+            none: carried states are not differentiated.
         weights: every weight after the step.
         slots: the optimizer's arrays after the step, as `layer/weight/slot`.
     """
@@ -150,7 +149,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a job gave.
+    """The results of a job.
 
     Attributes:
         answers: one for every step.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, shown
 from multilstm.frameworks.machine import memory
 from multilstm.spec import Graph
+from multilstm.spec.arguments import SIZE_LIMIT
 
 __all__ = ["bytes_needed", "check_memory"]
 
@@ -36,10 +37,13 @@ def check_memory(spec: Graph, batch: int, timesteps: int) -> None:
         batch: the number of sequences.
         timesteps: the number of timesteps.
     """
+    for name, size in (("batch", batch), ("timesteps", timesteps)):
+        if size >= SIZE_LIMIT:
+            raise InputError(f"{name} must be below 2**31, given {shown(size)}")
     needed, available = bytes_needed(spec, batch, timesteps), memory()
     if needed > available:
         raise InputError(
             f"model {spec.name!r}: a batch of {batch:,} with {timesteps:,} timesteps needs at least "
-            f"{needed / 2**30:,.0f} GiB, this machine has {available / 2**30:,.0f} GiB; make the batch, the sequences "
+            f"{needed // 2**30:,} GiB, this machine has {available // 2**30:,} GiB; make the batch, the sequences "
             f"or the layers smaller"
         )

@@ -94,8 +94,8 @@ def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str
 def check_shapes(spec: Graph, batch: Batch) -> Batch:
     """Check names, shapes, dtypes and integers of a batch; `check_dropout` checks dropout masks.
 
-    Every engine calls this for every step: an array that plain Keras refuses on one backend is broadcast, cut or turned
-    into NaN on another. Floats are not checked, since masked timesteps may hold anything.
+    Every engine calls this for every step: an array that plain Keras refuses on one backend is broadcast, cut or
+    replaced by NaN on another. Floats are not checked, since masked timesteps may hold anything.
 
     Args:
         spec: the model.

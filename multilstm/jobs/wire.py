@@ -12,9 +12,11 @@ from multilstm.spec import from_json, to_json
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import optimizer_from_dict, optimizer_to_dict
 
+__all__ = ["job_from_tree", "job_to_tree", "result_from_tree", "result_to_tree"]
+
 
 def job_to_tree(job: Job) -> dict[str, Any]:
-    """The job as dicts, lists, strings, numbers and arrays."""
+    """Return the job as dicts, lists, strings, numbers and arrays."""
     tree = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
     tree["spec"] = to_json(job.spec)
     tree["optimizer"] = optimizer_to_dict(job.optimizer) if job.optimizer is not None else None
@@ -23,7 +25,7 @@ def job_to_tree(job: Job) -> dict[str, Any]:
 
 
 def job_from_tree(tree: dict[str, Any]) -> Job:
-    """The job that `job_to_tree` wrote."""
+    """Return the job that `job_to_tree` wrote."""
     steps = []
     for step in tree["steps"]:
         batch = dict(step["batch"])
@@ -43,7 +45,7 @@ def job_from_tree(tree: dict[str, Any]) -> Job:
 
 
 def result_to_tree(result: Result) -> dict[str, Any]:
-    """The result as dicts, lists, strings, numbers and arrays."""
+    """Return the result as dicts, lists, strings, numbers and arrays."""
     return {
         **_shallow(result),
         "answers": [_shallow(answer) for answer in result.answers],
@@ -52,7 +54,7 @@ def result_to_tree(result: Result) -> dict[str, Any]:
 
 
 def result_from_tree(tree: dict[str, Any]) -> Result:
-    """The result that `result_to_tree` wrote."""
+    """Return the result that `result_to_tree` wrote."""
     answers = tuple(
         Answer(
             **{

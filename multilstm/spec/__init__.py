@@ -1,6 +1,7 @@
-"""Specs: models as plain data, with Keras 3's names and no framework.
+"""Specs: models and optimizers as plain data, with Keras 3's names and no framework.
 
-For example:
+Layers, or Keras's JSON, enter; a `Graph` with shapes, states, weights and parameter counts leaves. Imports only the
+errors. For example:
 
     >>> from multilstm.spec import LSTM, Dense, Sequential
     >>> spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))
@@ -8,7 +9,8 @@ For example:
     466
 """
 
-from multilstm.spec.graph import Call, Graph, Model, Ref, Sequential
+from multilstm.spec.building import Model, Sequential
+from multilstm.spec.graph import Call, Graph, Ref
 from multilstm.spec.keras_json import from_json, to_json
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (

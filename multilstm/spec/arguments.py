@@ -120,7 +120,7 @@ def is_real(value: Any) -> bool:
 
 
 def one_of(*known: Any) -> Argument:
-    """Return the kind of an argument that is one of some names. A function stands for its own name."""
+    """Return the kind of an argument that is one of some names. A function is replaced by its own name."""
 
     def check(name: str, value: Any) -> Any:
         if isinstance(value, str):

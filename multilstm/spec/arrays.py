@@ -1,4 +1,4 @@
-"""Arrays: the array type of every quantity, the state of an LSTM, and the check of what becomes an array."""
+"""Arrays: the array type of every quantity, the state of an LSTM, and the check of values that become arrays."""
 
 from __future__ import annotations
 

@@ -1,32 +1,31 @@
 """The model spec: a validated graph of layers, as flat frozen data that can be compared, written and sent.
 
-A `Model` holds its layers (all named), and their calls in topological order. Every call names the tensors that it
-takes as `Ref(call, output)`. Shapes, states and parameter counts follow from it without any framework.
+A `Graph` holds its named layers and their calls in topological order. Every call names its inputs as
+`Ref(call, output)`. Shapes, states and parameter counts follow from the graph without any framework.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
-from multilstm.spec.layer_base import Layer, Tensor
-from multilstm.spec.layers import LSTM, Input, InputLayer
+from multilstm.spec.layer_base import Layer
+from multilstm.spec.layers import LSTM, InputLayer
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
 from multilstm.spec.shapes import Shape, show
 
-__all__ = ["Call", "Graph", "Model", "Ref", "Sequential"]
+__all__ = ["Call", "Graph", "Ref"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Ref:
-    """One tensor of a model: output number `output` of call number `call`."""
+    """One tensor of a model: output number `output` of call number `call`, both from 0."""
 
     call: int
     output: int = 0
@@ -34,7 +33,13 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One use of a layer: which tensors it takes, and from which tensors its initial state comes (if any)."""
+    """One use of a layer.
+
+    Attributes:
+        layer: the layer's name.
+        inputs: the tensors that the call takes.
+        initial_state: the tensors from which the states start; empty: zeros, or the carried states.
+    """
 
     layer: str
     inputs: tuple[Ref, ...] = ()
@@ -43,14 +48,18 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A model as flat data. Made by `Model` and `Sequential`, or from Keras's JSON by `from_json`.
+    """A model as flat data, made by `Model`, `Sequential` or `from_json`.
 
     Attributes:
         name: the model's name.
         layers: every layer once, with its name, input layers first where the graph has them first.
-        calls: every use of a layer, in an order in which all inputs of a call stand before it.
+        calls: every use of a layer; the inputs of a call come before it.
         outputs: the tensors that the model returns.
-        sequential: whether it was written as a Sequential.
+        sequential: whether the model was written as a Sequential.
+        input_order: the names of the input layers, in the order in which the model takes them.
+
+    Raises:
+        SpecError: for repeated names, no outputs, or shapes that do not fit.
     """
 
     name: str
@@ -71,11 +80,11 @@ class Graph:
             names = listed(map(shown, twice))
             raise SpecError(f"model {shown(self.name)}: layer names must be unique; given more than once: {names}")
         if not self.outputs:
-            raise SpecError(f"model {self.name!r}: it has no outputs")
-        _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # raises SpecError where they do not fit
+            raise SpecError(f"model {shown(self.name)}: it has no outputs")
+        _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # each raises SpecError
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name."""
+        """Return the layer of that name."""
         return self._by_name[name]
 
     @cached_property
@@ -90,29 +99,16 @@ class Graph:
     @cached_property
     def tensor_shapes(self) -> dict[Ref, Shape]:
         """The shape of every tensor, the batch in front; None where it may vary."""
-        found: dict[Ref, Shape] = {}
+        shapes: dict[Ref, Shape] = {}
         for index, call in enumerate(self.calls):
             layer = self._by_name[call.layer]
-            inputs = [found[ref] for ref in call.inputs]
+            inputs = [shapes[ref] for ref in call.inputs]
             for output, shape in enumerate(layer.output_shapes(*inputs)):
                 if any(size is not None and size >= SIZE_LIMIT for size in shape):
                     raise SpecError(f"{layer.label}: every size must be below 2**31, given an output {show(shape)}")
-                found[Ref(index, output)] = shape
-            self._check_states(layer, call, [found[ref] for ref in call.initial_state], inputs)
-        return found
-
-    def _check_states(self, layer: Layer, call: Call, given: list[Shape], inputs: list[Shape]) -> None:
-        if not given:
-            return
-        if len(given) != layer.state_count:
-            raise SpecError(
-                f"{layer.label}: initial_state has {len(given)} tensors, expected {layer.state_count or 'none'}"
-            )
-        for name, shape, expected in zip(layer.state_names, given, layer.state_shapes(inputs[0]), strict=True):
-            if not _starts(shape, expected):
-                raise SpecError(
-                    f"{layer.label}: initial {name} state has shape {show(shape)}, expected {show(expected)}"
-                )
+                shapes[Ref(index, output)] = shape
+            _check_states(layer, [shapes[ref] for ref in call.initial_state], inputs)
+        return shapes
 
     @cached_property
     def output_shapes(self) -> tuple[Shape, ...]:
@@ -122,28 +118,28 @@ class Graph:
     @cached_property
     def layer_inputs(self) -> dict[str, Shape]:
         """For every layer but the inputs: the shape of the first input of its first call."""
-        found: dict[str, Shape] = {}
+        shapes: dict[str, Shape] = {}
         for call in self.calls:
             if call.inputs:
-                found.setdefault(call.layer, self.tensor_shapes[call.inputs[0]])
-        return found
+                shapes.setdefault(call.layer, self.tensor_shapes[call.inputs[0]])
+        return shapes
 
     @cached_property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Every weight as `layer/weight`, in Keras's layout and order, with its shape."""
-        found: dict[str, tuple[int, ...]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for call in self.calls:
             layer = self._by_name[call.layer]
             if not call.inputs:
                 continue
             for name, shape in layer.weight_shapes(self.tensor_shapes[call.inputs[0]]).items():
                 key = f"{call.layer}/{name}"
-                if found.setdefault(key, shape) != shape:
+                if shapes.setdefault(key, shape) != shape:
                     raise SpecError(
                         f"{layer.label}: it is shared by inputs of different features; its {name} would be "
-                        f"{show(found[key])} and {show(shape)}"
+                        f"{show(shapes[key])} and {show(shape)}"
                     )
-        return found
+        return shapes
 
     @cached_property
     def parameter_counts(self) -> dict[str, int]:
@@ -155,23 +151,23 @@ class Graph:
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers the model's weights hold, those that are not trained included."""
+        """The number of numbers in all weights, trained or not."""
         return sum(self.parameter_counts.values())
 
     @cached_property
     def trainable_weights(self) -> tuple[str, ...]:
-        """The weights that a training changes, as `layer/weight`; the others have no gradient and no slots."""
+        """The weights that training changes, as `layer/weight`; the others have no gradient and no slots."""
         return tuple(name for name in self.weight_shapes if self.owner(name)[0].trainable)
 
     def sources(self, states: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Of what, besides weights, a loss has a gradient.
+        """Return the inputs and initial states with respect to which a loss is differentiated.
 
         Args:
             states: the LSTMs whose initial states are given.
 
         Returns:
-            The inputs that hold floats, and the LSTMs of `states` that are not stateful: what is carried from batch
-            to batch is not differentiated.
+            The inputs of floats, and the LSTMs of `states` that are not stateful: states that are carried from batch
+            to batch are not differentiated.
         """
         inputs = [name for name, layer in self.inputs.items() if layer.dtype != "int32"]
         return inputs, [name for name in states if not self.lstms[name].stateful]
@@ -179,35 +175,38 @@ class Graph:
     @cached_property
     def regularizers(self) -> dict[str, Regularizer]:
         """The regularizers by `layer/weight`; as in Keras, a weight that is not trained adds nothing to the loss."""
-        found = self._arguments("regularizer")
-        for name, regularizer in found.items():
+        regularizers = self._arguments("regularizer")
+        for name, regularizer in regularizers.items():
             if isinstance(regularizer, OrthogonalRegularizer):
-                regularizer.check_shape(f"weight {name!r}", self.weight_shapes[name])
-        return found
+                regularizer.check_shape(f"weight {shown(name)}", self.weight_shapes[name])
+        return regularizers
 
     @cached_property
     def constraints(self) -> dict[str, Constraint]:
-        """What replaces a weight after each step of the optimizer, by `layer/weight`; only of weights that it steps."""
+        """The constraints of trained weights by `layer/weight`; each acts after a step of the optimizer."""
         return self._arguments("constraint")
 
     def penalty(self, weights: Mapping[str, Any]) -> Any:
-        """What all regularizers add to the loss: a scalar of the weights' own kind of array, or 0 without any.
+        """Return the sum of all regularizers' penalties, which is added to the loss.
 
         Args:
             weights: every weight by `layer/weight`, as arrays of NumPy, JAX or PyTorch.
+
+        Returns:
+            A scalar of the weights' kind of array, or 0 without regularizers.
         """
         return sum(regularizer(weights[name]) for name, regularizer in self.regularizers.items())
 
     def owner(self, weight: str) -> tuple[Layer, str]:
-        """The layer that has the arguments of the weight `layer/weight`, and how they begin: see `Layer.owner`."""
+        """Return the layer that has the arguments of the weight `layer/weight`, and their prefix: see `Layer.owner`."""
         layer, _, name = weight.partition("/")
         return self._by_name[layer].owner(name)
 
     def _arguments(self, kind: str) -> dict[str, Any]:
-        """The arguments of a kind that the weights have, by `layer/weight`."""
+        """Return the arguments `*_{kind}` of all trained weights, by `layer/weight`."""
         owners = {name: self.owner(name) for name in self.trainable_weights}
-        found = {name: getattr(layer, f"{prefix}_{kind}") for name, (layer, prefix) in owners.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        arguments = {name: getattr(layer, f"{prefix}_{kind}") for name, (layer, prefix) in owners.items()}
+        return {name: value for name, value in arguments.items() if value is not None}
 
     @cached_property
     def lstms(self) -> dict[str, LSTM]:
@@ -219,137 +218,39 @@ class Graph:
         }
 
     def state_shape(self, name: str, batch: int | None = None) -> Shape:
-        """The shape `[batch, units]` of the hidden state, and of the cell state, of the LSTM of that name."""
+        """Return the shape `[batch, units]` of each state of an LSTM.
+
+        Args:
+            name: a name of `lstms`.
+            batch: the number of sequences; None: the number that the spec fixes, or None.
+        """
         fixed = self.layer_inputs[name.split("/")[0]][0]
         return (fixed if batch is None else batch, self.lstms[name].units)
 
     def summary(self) -> str:
-        """The model as text, at most 80 columns: shapes, parameters with their formula, states."""
+        """Return the model as text, at most 80 columns: shapes, parameters with their formula, states."""
         from multilstm.spec.summary import summary
 
         return summary(self)
 
     def to_json(self) -> str:
-        """The model as Keras 3's own JSON, which `keras.models.model_from_json` reads."""
+        """Return the model as Keras 3's own JSON, which `keras.models.model_from_json` reads."""
         from multilstm.spec.keras_json import to_json
 
         return to_json(self)
 
 
-def Model(  # noqa: N802 - Keras's name
-    inputs: Tensor | Sequence[Tensor], outputs: Tensor | Sequence[Tensor], name: str = "model"
-) -> Graph:
-    """A functional model: everything between `inputs` and `outputs`.
-
-    Args:
-        inputs: what `Input` returned, one or several.
-        outputs: what layers returned, one or several.
-        name: the model's name.
-
-    Raises:
-        SpecError: where shapes do not fit, a name stands twice, or an output depends on a tensor outside `inputs`.
-    """
-    return _graph(_tensors(inputs), _tensors(outputs), name, sequential=False)
-
-
-def Sequential(  # noqa: N802 - Keras's name
-    layers: Iterable[Layer | Tensor],
-    input_shape: Sequence[int | None] | None = None,
-    batch_size: int | None = None,
-    input_dtype: str = "float32",
-    name: str = "sequential",
-) -> Graph:
-    """A stack of layers.
-
-    Args:
-        layers: the layers, from the first to the last; the first may be an `Input(...)` instead of `input_shape`.
-        input_shape: the input's shape without the batch, for example `(None, 5)`: any length, 5 features.
-        batch_size: the fixed batch size that a stateful layer needs.
-        input_dtype: `"int32"` where the first layer is an Embedding.
-        name: the model's name.
-
-    Raises:
-        SpecError: where shapes do not fit, or no input shape was given.
-    """
-    stack: list[Any] = list(layers)
-    if stack and isinstance(stack[0], (Tensor, InputLayer)):
-        first = stack.pop(0)
-        if input_shape is not None:
-            raise SpecError("Sequential: the first layer is an Input, and input_shape was given too; give either")
-        tensor = first(()) if isinstance(first, InputLayer) else first
-    elif input_shape is None:
-        raise SpecError("Sequential: input_shape is missing; expected for example input_shape=(None, 5)")
-    else:
-        tensor = Input(input_shape, batch_size, input_dtype)
-    if not stack:
-        raise SpecError("Sequential: it has no layers")
-    source = tensor
-    used: set[int] = set()
-    for layer in stack:
-        if not isinstance(layer, Layer) or isinstance(layer, InputLayer):
-            raise SpecError(f"Sequential: expected layers of multilstm, given {layer!r}")
-        if not isinstance(tensor, Tensor):
-            raise SpecError("Sequential: a layer below the last returns several tensors; use Model for such a graph")
-        if id(layer) in used:
-            raise SpecError(
-                f"Sequential: {layer.label} stands in it twice, which would share its weights; make a "
-                f"second layer, or use Model to share"
-            )
-        used.add(id(layer))
-        tensor = layer(tensor)
-    return _graph([source], _tensors(tensor), name, sequential=True)
-
-
-def _tensors(value: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    tensors: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value]
-    for tensor in tensors:
-        if not isinstance(tensor, Tensor):
-            raise SpecError(f"Model: expected what Input() or a layer returns, given {tensor!r}")
-    return tensors
-
-
-def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential: bool) -> Graph:
-    order: list[Tensor] = []  # one tensor of every call, in topological order
-    index: dict[int, int] = {}
-    stack: list[tuple[Tensor, bool]] = [(tensor, False) for tensor in reversed([*inputs, *outputs])]
-    while stack:
-        tensor, ready = stack.pop()
-        if id(tensor.call) in index:
-            continue
-        if ready:
-            index[id(tensor.call)] = len(order)
-            order.append(tensor)
-            continue
-        stack.append((tensor, True))
-        stack.extend((source, False) for source in reversed((*tensor.inputs, *tensor.initial_state)))
-    known = {id(tensor.call) for tensor in inputs}
-    for tensor in order:
-        if isinstance(tensor.layer, InputLayer) and id(tensor.call) not in known:
-            raise SpecError(
-                f"model {name!r}: an output depends on an Input {tensor.layer.name!r} that is not in inputs; add it"
-            )
-    if len(known) < len(inputs):
-        raise SpecError(f"model {name!r}: an Input was given twice; expected every Input once")
-    for tensor in inputs:
-        if not isinstance(tensor.layer, InputLayer):
-            raise SpecError(f"model {name!r}: inputs must be what Input() returned, given a tensor of {tensor.layer!r}")
-    named = _names(order)
-
-    def refs(tensors: Iterable[Tensor]) -> tuple[Ref, ...]:
-        return tuple(Ref(index[id(tensor.call)], tensor.index) for tensor in tensors)
-
-    # By identity: two layers of one name must both arrive, for Graph to refuse them.
-    layers = {id(t.layer): dataclasses.replace(t.layer, name=named[id(t.layer)]) for t in order}
-    calls = tuple(Call(named[id(t.layer)], refs(t.inputs), refs(t.initial_state)) for t in order)
-    return Graph(
-        name, tuple(layers.values()), calls, refs(outputs), sequential, tuple(named[id(t.layer)] for t in inputs)
-    )
-
-
-def _snake_case(name: str) -> str:
-    """Return the name that Keras makes from a class's (keras/src/utils/naming.py): `lstm`, `time_distributed`."""
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+def _check_states(layer: Layer, states: list[Shape], inputs: list[Shape]) -> None:
+    """Raise SpecError for initial states that a call of `layer` cannot start from; an empty list is allowed."""
+    if not states:
+        return
+    if len(states) != layer.state_count:
+        raise SpecError(
+            f"{layer.label}: initial_state has {len(states)} tensors, expected {layer.state_count or 'none'}"
+        )
+    for name, shape, expected in zip(layer.state_names, states, layer.state_shapes(inputs[0]), strict=True):
+        if not _starts(shape, expected):
+            raise SpecError(f"{layer.label}: initial {name} state has shape {show(shape)}, expected {show(expected)}")
 
 
 def _starts(state: Shape, expected: Shape) -> bool:
@@ -358,22 +259,3 @@ def _starts(state: Shape, expected: Shape) -> bool:
     return (
         state[1:] == expected[1:] and len(state) == len(expected) and ((None,) in batches or batches[0] == batches[1])
     )
-
-
-def _names(order: list[Tensor]) -> dict[int, str]:
-    taken = {tensor.layer.name for tensor in order}
-    named: dict[int, str] = {}
-    numbers: Counter[str] = Counter()  # by base, the first that may be free
-    for tensor in order:
-        layer = tensor.layer
-        if id(layer) in named:
-            continue
-        if layer.name is None:
-            base = _snake_case(type(layer).__name__)
-            while (name := f"{base}_{numbers[base]}" if numbers[base] else base) in taken:
-                numbers[base] += 1
-            taken.add(name)
-            named[id(layer)] = name
-        else:
-            named[id(layer)] = layer.name
-    return named

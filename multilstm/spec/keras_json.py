@@ -1,11 +1,11 @@
 """Keras 3's JSON of a model, to and from a spec: data only, so that a file from a stranger is safe to read.
 
-`from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. Size, nesting, repeated keys and
-numbers that are not finite are refused here, single layers are read by `keras_json_layer.py`; what Keras writes
-about compilation and building is ignored.
+`from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. This module refuses too much text,
+deep nesting, repeated keys and numbers that are not finite; `keras_json_layer.py` reads the layers. Keras's entries
+about compilation and building are ignored.
 
-The format is that of `keras.Model.to_json` (keras/src/saving/serialization_lib.py, keras/src/models/functional.py of
-Keras 3.0 to 3.15); Keras 2's differs, and is recognised only in order to be refused with its name.
+The format is that of `keras.Model.to_json` of Keras 3.0 to 3.15. Its sources are keras/src/models/functional.py and
+keras/src/saving/serialization_lib.py. The format of Keras 2 differs and is refused with its name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from multilstm.errors import SpecError, shown
-from multilstm.spec.graph import Graph, Model, Ref, Sequential
+from multilstm.spec.building import Model, Sequential
+from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.layer_base import Layer, Tensor
@@ -31,7 +32,7 @@ MODELS = ("Sequential", "Functional", "Model")
 
 
 def to_json(graph: Graph) -> str:
-    """The model as Keras 3's own JSON, which `keras.models.model_from_json` reads.
+    """Return the model as Keras 3's own JSON, which `keras.models.model_from_json` reads.
 
     Args:
         graph: any model.
@@ -54,13 +55,17 @@ def to_json(graph: Graph) -> str:
 
 
 def from_json(source: str | Mapping[str, Any]) -> Graph:
-    """The model that Keras 3's JSON describes. What a compiled one says of its optimizer and loss is not read.
+    """Return the model that Keras 3's JSON describes. The optimizer and the loss of a compiled model are ignored.
 
     Args:
-        source: what `keras.Model.to_json` or `to_json` returned, or the same as a dict.
+        source: the result of `keras.Model.to_json` or `to_json`, or the same as a dict.
+
+    Returns:
+        The model; its weights are not in the JSON.
 
     Raises:
-        SpecError: for text that is not JSON, and for all that multilstm does not execute; it says where and what.
+        SpecError: for text that is not JSON, and for a layer or argument that multilstm does not execute. The message
+            names the place and the value.
     """
     model = as_dict(_parsed(source) if isinstance(source, str) else source, "the file")
     version = model.get("keras_version")
@@ -93,7 +98,7 @@ def _frozen(layer: Layer) -> Layer:
 
 
 def _functional(graph: Graph) -> dict[str, Any]:
-    place: list[tuple[str, int]] = []  # of every call: its layer, and its number among that layer's calls
+    place: list[tuple[str, int]] = []  # for every call: its layer, and its number among that layer's calls
     nodes: dict[str, list[dict[str, Any]]] = {str(layer.name): [] for layer in graph.layers}
     seen = dict.fromkeys(nodes, 0)
 
@@ -139,7 +144,7 @@ def _parsed(text: str) -> Any:
     except RecursionError:
         raise SpecError("the JSON is nested too deeply to be a model") from None
     except ValueError as error:
-        raise SpecError(f"this is not JSON: {error}; expected what keras.Model.to_json() returns") from None
+        raise SpecError(f"this is not JSON: {error}; expected the result of keras.Model.to_json()") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -165,8 +170,8 @@ def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:
     if isinstance(layers[0], InputLayer):
         return Sequential(layers, name=title)
     first = config["layers"][0]["config"]
-    given = [config.get("build_input_shape"), *(first.get(key) for key in SHAPES)]
-    shape = next((as_shape(value, "build_input_shape") for value in given if value is not None), None)
+    shapes = [config.get("build_input_shape"), *(first.get(key) for key in SHAPES)]
+    shape = next((as_shape(value, "build_input_shape") for value in shapes if value is not None), None)
     if shape is None:
         raise SpecError("Sequential: its input shape is missing; build the model before to_json(), or give it an Input")
     dtype = layers[0].input_dtype
@@ -200,7 +205,7 @@ def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
 
 
 def _called(layers: Mapping[str, Layer], nodes: Mapping[Node, tuple[list[History], list[History]]]) -> dict[Node, Any]:
-    """What every call returns; the calls may stand in the file in any order."""
+    """Return the tensors of every call; the file may hold the calls in any order."""
     needs = {key: [history[0] for history in (*inputs, *states)] for key, (inputs, states) in nodes.items()}
     try:
         order = list(graphlib.TopologicalSorter(needs).static_order())
@@ -228,7 +233,7 @@ def _tensor(tensors: Mapping[Node, Any], history: History) -> Tensor:
 
 
 def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[History]]:
-    """The inputs and the initial states of one call."""
+    """Return the inputs and the initial states of one call."""
     if isinstance(node, (list, tuple)):
         refuse(where, node, "a dict with args and kwargs, as Keras 3 writes it (a list is Keras 2's)")
     node = as_dict(node, where)
@@ -243,16 +248,16 @@ def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[Hist
 
 
 def _histories(value: Any, where: str) -> list[History]:
-    found = []
+    histories = []
     for item in value if isinstance(value, (list, tuple)) else [value]:
         if not isinstance(item, Mapping) or item.get("class_name") != "__keras_tensor__":
             refuse(where, item, "a __keras_tensor__")
-        found.append(_history(as_dict(item.get("config"), where).get("keras_history"), where))
-    return found
+        histories.append(_history(as_dict(item.get("config"), where).get("keras_history"), where))
+    return histories
 
 
 def _ends(value: Any, where: str) -> list[History]:
-    """`input_layers` or `output_layers`: one `["name", 0, 0]`, or a list of them."""
+    """Return the tensors of `input_layers` or `output_layers`: one `["name", 0, 0]`, or a list of them."""
     if not isinstance(value, (list, tuple)) or not value:
         refuse(where, value, 'a list such as [["input_layer", 0, 0]]')
     return [_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]

@@ -1,8 +1,8 @@
 """One layer in Keras 3's JSON, to and from the spec, with the checks that make a file from a stranger safe to read.
 
-Nothing that a file names is imported or called. Classes are on an allowlist, arguments are checked one by one, and an
-argument that multilstm would not execute as Keras does is refused by name. Only seeds of initializers, which decide no
-shape and no formula, are ignored.
+Nothing that a file names is imported or called. Classes are on an allowlist, and arguments are checked one by one. An
+argument that multilstm would not execute as Keras does is refused by name. Only the seeds of initializers are ignored,
+which decide no shape and no formula.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The base of all layers: name, place in a graph, and the questions that a model asks its layers.
+"""The base of all layers: name, place in a graph, and the properties that a model needs of its layers.
 
 A layer is a frozen dataclass. Calling it on a symbolic tensor adds it to a graph, as in Keras's functional API. To add
 a layer, write its class in `multilstm.spec.layers` with its arguments, and override the methods whose answers differ
@@ -51,9 +51,9 @@ class DropoutMask(NamedTuple):
         name: the name of a Dropout layer; for an LSTM `lstm/dropout` (on its inputs) or `lstm/recurrent_dropout` (on
             its hidden states).
         rate: the share that is dropped; above 0.
-        shape: the shape of the input of a Dropout layer. For an LSTM `[batch, size]`, which all gates share
-            (`implementation=2`), or `[4, batch, size]`, one mask for each gate i, f, c, o (`implementation=1`, which a
-            recurrent dropout implies, as in Keras). None is a size that may vary.
+        shape: the shape of the input of a Dropout layer. For an LSTM with `implementation=2`, `[batch, size]`, which
+            all gates share. With `implementation=1` or a recurrent dropout, as in Keras, `[4, batch, size]`: one mask
+            for each gate i, f, c, o. None is a size that may vary.
     """
 
     name: str

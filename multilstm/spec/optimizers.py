@@ -1,9 +1,9 @@
-"""What a training step needs, as data: optimizers with Keras 3's names, defaults and update rules, and losses.
+"""Optimizers and losses as data, with Keras 3's names, defaults and update rules.
 
-An update rule is written once, with operators only, so that it runs on NumPy, JAX and PyTorch arrays alike. What
-depends on the iteration alone is computed beforehand in double precision, by `coefficients`. The rules are Keras's
-own (keras/src/optimizers/sgd.py, rmsprop.py, adam.py, adamw.py of Keras 3.15.1), which differ from the common textbook
-ones in where epsilon stands: RMSprop adds it inside the root, Adam outside of a root that is not bias-corrected.
+An update rule is written once, with operators only, so that it runs on NumPy, JAX and PyTorch arrays alike. The numbers
+that depend on the iteration alone are computed beforehand in double precision, by `coefficients`. The rules are those
+of keras/src/optimizers/sgd.py, rmsprop.py, adam.py and adamw.py of Keras 3.15.1. Textbooks put epsilon elsewhere:
+RMSprop adds it inside the root here, and Adam outside of a root that is not bias-corrected.
 
 The order of one update is that of `BaseOptimizer._backend_apply_gradients`: gradients are clipped, weights decay, the
 rule is applied, and constraints act last.
@@ -85,20 +85,24 @@ class Optimizer:
         return ()
 
     def coefficients(self, iteration: int) -> dict[str, float]:
-        """The numbers of update number `iteration`, from 0, that depend on nothing else."""
+        """Return the numbers that an update needs and that depend on its number alone.
+
+        Args:
+            iteration: the number of updates made before.
+        """
         rate = self.learning_rate(iteration) if isinstance(self.learning_rate, Schedule) else self.learning_rate
         decay = {"decay": self.weight_decay * rate} if self.weight_decay else {}
         return {"rate": self._rate(rate, iteration), **decay}
 
     def clip(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
-        """The gradients of all weights, clipped as this optimizer does it.
+        """Return the gradients of all weights, clipped as this optimizer does it.
 
         With `c` for clipnorm and `|g|` for the root of the sum of all squares of a gradient,
 
             clipnorm: g * c / max(|g|, c);    global_clipnorm: the same with |g| over all gradients together
 
         Args:
-            gradients: of every weight that is trained, by name.
+            gradients: an array for every trained weight, by name.
         """
         if self.clipnorm:
             return {name: g * self.clipnorm / _norm([g]).clip(self.clipnorm) for name, g in gradients.items()}
@@ -112,13 +116,13 @@ class Optimizer:
     def step(
         self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """One update of one weight: its decay, and the rule.
+        """Return one weight after one update: its decay, then the rule.
 
         Args:
             weight: an array of any shape.
-            gradient: of the same shape, clipped.
+            gradient: an array of the same shape, clipped.
             slots: an array of the same shape for every name in `self.slots`.
-            coefficients: what `coefficients` returned, as numbers or as scalars of the weight's dtype.
+            coefficients: the result of `coefficients`, as numbers or as scalars of the weight's dtype.
 
         Returns:
             The new weight and the new slots; nothing is changed in place.
@@ -128,13 +132,13 @@ class Optimizer:
         return self._rule(weight, gradient, slots, coefficients)
 
     def _rate(self, learning_rate: float, iteration: int) -> float:
-        """What the rule multiplies its step by."""
+        """Return the factor of the rule's step."""
         return learning_rate
 
     def _rule(
         self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """What `step` does after the decay."""
+        """Return the weight and the slots after the rule, which `step` applies after the decay."""
         raise NotImplementedError
 
 
@@ -167,7 +171,7 @@ class SGD(Optimizer):
 
 @dataclasses.dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """Divides the gradient by a running root mean square (Hinton 2012); epsilon stands inside the root (Keras)."""
+    """Divides the gradient by a running root mean square (Hinton 2012); epsilon is inside the root (Keras)."""
 
     learning_rate: LearningRate = 0.001
     rho: Share = 0.9
@@ -228,7 +232,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam whose weights decay (Loshchilov and Hutter 2017, https://arxiv.org/abs/1711.05101).
 
-    The decay is that of every Keras optimizer, and does not go through the gradient's moments. It must be given.
+    The decay is that of every Keras optimizer and does not enter the gradient's moments. It must be a number.
     """
 
     weight_decay: Number = dataclasses.field(default=0.004, kw_only=True)
@@ -238,14 +242,14 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam"
 
 
 def optimizer_to_dict(optimizer: Optimizer) -> dict[str, Any]:
-    """The optimizer as JSON data: its name and its arguments."""
+    """Return the optimizer as JSON data: its name and its arguments."""
     fields = {field.name: getattr(optimizer, field.name) for field in dataclasses.fields(optimizer)}
     written = {key: schedule_to_dict(value) if isinstance(value, Schedule) else value for key, value in fields.items()}
     return {"name": type(optimizer).__name__.lower(), **written}
 
 
 def optimizer_from_dict(data: dict[str, Any]) -> Optimizer:
-    """The optimizer that `optimizer_to_dict` wrote.
+    """Return the optimizer that `optimizer_to_dict` wrote.
 
     Raises:
         UsageError: for an unknown name or argument.

@@ -121,7 +121,7 @@ class CosineDecay(Schedule):
 
         initial_learning_rate * ((1 - alpha) * (1 + cos(pi * min(iteration / decay_steps, 1))) / 2 + alpha)
 
-    With a `warmup_target` the rate first rises to it in a straight line, over `warmup_steps`, and falls from there.
+    With a `warmup_target` the rate first rises linearly to it, over `warmup_steps`, and falls from there.
     """
 
     initial_learning_rate: Number
@@ -146,7 +146,8 @@ class CosineDecay(Schedule):
 class PolynomialDecay(Schedule):
     """From the initial rate to `end_learning_rate`, along `(1 - iteration / decay_steps)**power`.
 
-    With `cycle`, what was the end is the start of a decay that lasts `decay_steps` longer, from the same line.
+    With `cycle`, the number of steps grows by `decay_steps` each time that the iteration reaches it:
+    `decay_steps` becomes `decay_steps * ceil(iteration / decay_steps)`.
     """
 
     initial_learning_rate: Number

@@ -1,4 +1,4 @@
-"""Models made of a part of another."""
+"""Models made from a part of another model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 from multilstm.errors import MultilstmError
 from multilstm.spec import Call, Graph, Ref
 
+__all__ = ["changed", "pruned"]
+
 
 def changed(spec: Graph, **changes: Any) -> Graph | None:
-    """The model with changes; None where they do not fit together."""
+    """Return the model with changed fields of `Graph`; None if they do not fit together."""
     layers = {layer.name: layer for layer in changes.get("layers", spec.layers)}
     calls, outputs = changes.get("calls", spec.calls), changes.get("outputs", spec.outputs)
     taken = [*outputs, *(ref for call in calls for ref in (*call.inputs, *call.initial_state))]
@@ -23,7 +25,16 @@ def changed(spec: Graph, **changes: Any) -> Graph | None:
 
 
 def pruned(spec: Graph, calls: tuple[Call, ...], outputs: tuple[Ref, ...]) -> Graph | None:
-    """The model of those calls that its outputs need; None where they do not fit together."""
+    """Return the model of the calls that the outputs need.
+
+    Args:
+        spec: a model.
+        calls: its calls, some of them perhaps changed.
+        outputs: the outputs of the new model.
+
+    Returns:
+        The new model; None if the calls do not fit together.
+    """
     needed = {ref.call for ref in outputs}
     for index in reversed(range(len(calls))):
         if index in needed:

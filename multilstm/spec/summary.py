@@ -1,4 +1,4 @@
-"""A model as plain text that teaches: where every parameter comes from, what is a state, what may vary.
+"""A model as plain text that explains the origin of every parameter, the states and the sizes that may vary.
 
 No line is longer than 80 columns, and no name reaches the terminal with control characters in it.
 """
@@ -25,7 +25,7 @@ _RULE = "-" * WIDTH
 
 
 def summary(graph: Graph) -> str:
-    """The model as text: for every layer its shapes, its parameters with their formula, and its states.
+    """Return the model as text: for every layer its shapes, its parameters with their formula, and its states.
 
     Args:
         graph: any model.
@@ -44,7 +44,7 @@ def summary(graph: Graph) -> str:
     size = graph.parameter_count
     lines[-1:] = [_RULE, *_row(f"Total ({_bytes(4 * size)} in float32)", "", f"{size:,}")]
     trained = sum(math.prod(graph.weight_shapes[name]) for name in graph.trainable_weights)
-    lines += [*([] if trained == size else _row("of which a training changes", "", f"{trained:,}")), ""]
+    lines += [*([] if trained == size else _row("Trainable", "", f"{trained:,}")), ""]
     lines += [line for text in _remarks(graph, calls) for line in _wrap(text, "")]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -121,7 +121,7 @@ def _behaviour(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Itera
 
 
 def _tensor(graph: Graph, calls: dict[str, list[int]], ref: Ref) -> str:
-    """A tensor by the layer that returns it."""
+    """Return a tensor's name: the layer that returns it, and which of its outputs."""
     name = graph.calls[ref.call].layer
     layer, number = graph.layer(name), calls[name].index(ref.call)
     text = _fit(_safe(name), _NAME) + (f" (call {number + 1})" if number else "")
@@ -155,7 +155,7 @@ def _varying(name: str, layer: InputLayer) -> str:
 
 
 def _row(left: str, middle: str, right: str) -> Iterator[str]:
-    """One row of the table; what is too wide for its column goes on a line of its own."""
+    """Yield one row of the table; a text that is too wide for its column gets a line of its own."""
     line = left
     for text, column in ((_fit(middle, WIDTH), _NAME), (right, WIDTH)):
         start = min(column, WIDTH - _columns(text))
@@ -168,14 +168,14 @@ def _row(left: str, middle: str, right: str) -> Iterator[str]:
 
 
 def _list(label: str, items: Iterable[str]) -> Iterator[str]:
-    """A line of items, broken between them where that is possible."""
-    given = list(items)
-    texts = [f"{label if not k else ''}{item}{'; ' if k < len(given) - 1 else ''}" for k, item in enumerate(given)]
+    """Yield lines of items, broken between the items where that is possible."""
+    parts = list(items)
+    texts = [f"{label if not k else ''}{item}{'; ' if k < len(parts) - 1 else ''}" for k, item in enumerate(parts)]
     yield from _lines([word for text in texts for word in ([text] if _columns(text) < 72 else _words(text))], _INDENT)
 
 
 def _wrap(text: str, indent: str) -> Iterator[str]:
-    """`text` in lines of at most WIDTH columns, broken at spaces outside of brackets where that is possible."""
+    """Return `text` in lines of at most WIDTH columns, broken at spaces outside of brackets where that is possible."""
     return _lines(_words(text), indent)
 
 
@@ -201,17 +201,17 @@ def _words(text: str) -> Sequence[str]:
 
 
 def _safe(name: str) -> str:
-    """A name without control characters, which could otherwise rule the terminal: they are escaped as by `repr`."""
+    """Return a name whose control characters, which act on a terminal, are escaped as by `repr`."""
     return repr(name)[1:-1]
 
 
 def _columns(text: str) -> int:
-    """How many columns a terminal gives `text`, at most: some characters join the one before them."""
+    """Return the largest number of columns of `text` in a terminal; some characters join the one before them."""
     return sum(1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
 
 
 def _fit(text: str, width: int) -> str:
-    """`text`, cut to `width` columns with `...` at its end where it is longer."""
+    """Return `text`, cut to `width` columns with `...` at its end if it is longer."""
     if _columns(text) <= width:
         return text
     kept = ""

@@ -197,7 +197,7 @@ def _check_memory(graph: Graph) -> None:
     if needed > memory():
         raise InputError(
             f"model {graph.name!r} has {graph.parameter_count:,} parameters: drawing them needs about "
-            f"{needed / 2**30:,.0f} GiB, this machine has {memory() / 2**30:,.0f} GiB; give it fewer units"
+            f"{needed // 2**30:,} GiB, this machine has {memory() // 2**30:,} GiB; give it fewer units"
         )
 
 

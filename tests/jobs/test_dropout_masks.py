@@ -101,7 +101,7 @@ IN_TRAINING = ("gradient", "weights", "loss")
 
 @pytest.fixture(scope="module")
 def cells():
-    """What the suite says of some kinds of quantities of a case in float64, on an engine, asked for once."""
+    """Return the verdicts of some kinds of quantities of a case in float64, on an engine, computed once."""
     found = {}
 
     def cells(engine, case, layers="portable", kinds=IN_TRAINING):
@@ -129,7 +129,7 @@ def failing(found):
 
 @pytest.mark.parametrize(("name", "layer"), [(name, layer) for name in CASES for layer in NAMES[name]])
 @pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial and name != "reference"])
-def test_agrees(cells, engine, name, layer):
+def test_every_engine_agrees_with_the_reference(cells, engine, name, layer):
     found = of_layer(cells(engine, CASES[name]), layer)
     assert failing(found) == {}
     weights = [weight for weight in CASES[name].spec.weight_shapes if weight.split("/")[0] == layer]
@@ -176,7 +176,7 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
 
 
 @pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].partial])
-def test_the_witness_refuses(cells, engine):
+def test_the_partial_engine_refuses(cells, engine):
     judged = cells(engine, CASES["unmasked"], kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)

@@ -1,7 +1,7 @@
 """Models whose one source builds both: with `multilstm.spec` a Graph, with Keras a Keras model.
 
-Run as a script, in a process of its own, this is the Keras side: `same_source.py ASK ANSWER` reads JSON
-`{name: what multilstm wrote}` and writes what Keras makes of it, and what Keras writes itself.
+Run as a script, in its own process, this is the Keras side: `same_source.py ASK ANSWER`. It reads the models' JSON by
+name, as multilstm wrote it. It writes the facts of the models that Keras builds from it, and Keras's own JSON.
 """
 
 import json

@@ -107,7 +107,7 @@ SHARED = LSTM(3, return_sequences=True)
         ([LSTM(2), "dense"], {"input_shape": (None, 3)}, "expected layers of multilstm, given 'dense'"),
         ([LSTM(2), Dense], {"input_shape": (None, 3)}, "expected layers of multilstm, given <class"),
         ([LSTM(2, return_state=True), Dense(2)], {"input_shape": (None, 3)}, "a layer below the last returns several"),
-        ([SHARED, SHARED], {"input_shape": (None, 3)}, "Sequential: LSTM stands in it twice, which would share"),
+        ([SHARED, SHARED], {"input_shape": (None, 3)}, "Sequential: LSTM is in it twice, which would share"),
         ([LSTM(2), LSTM(2)], {"input_shape": (None, 3)}, r"LSTM 'lstm_1': expected an input \[batch, timesteps"),
         ([LSTM(2)], {"input_shape": (None, None)}, "LSTM 'lstm': the last dimension"),
         (
@@ -143,7 +143,7 @@ def test_names_are_made_from_classes_as_in_keras():
     ]  # fmt: skip
 
 
-def test_made_names_keep_clear_of_given_ones():
+def test_a_made_name_differs_from_given_names():
     layers = [Dense(1), Dense(2, name="dense"), Dense(3, name="dense_1"), Dense(4)]
     graph = Sequential(layers, input_shape=(3,))
     assert [layer.name for layer in graph.layers[1:]] == ["dense_2", "dense", "dense_1", "dense_3"]
@@ -179,7 +179,7 @@ def test_equal_layers_are_not_shared():
     assert graph.parameter_counts == {"lstm": 84, "lstm_1": 84}
 
 
-def test_calls_stand_after_what_they_need():
+def test_a_call_comes_after_its_inputs():
     graph = MODELS["encoder_decoder"]
     seen = set()
     for index, call in enumerate(graph.calls):
@@ -204,14 +204,14 @@ H = LSTM(2, return_state=True, name="h")(X)
     ("build", "message"),
     [
         (lambda: Model(X, []), "model 'model': it has no outputs"),
-        (lambda: Model(X, None), "Model: expected what Input.. or a layer returns, given None"),
-        (lambda: Model(None, X), "Model: expected what Input.. or a layer returns, given None"),
-        (lambda: Model(X, [3]), "Model: expected what Input.. or a layer returns, given 3"),
-        (lambda: Model(X, LSTM(2)), "Model: expected what Input.. or a layer returns, given LSTM"),
+        (lambda: Model(X, None), "Model: expected results of Input.. or of layers, given None"),
+        (lambda: Model(None, X), "Model: expected results of Input.. or of layers, given None"),
+        (lambda: Model(X, [3]), "Model: expected results of Input.. or of layers, given 3"),
+        (lambda: Model(X, LSTM(2)), "Model: expected results of Input.. or of layers, given LSTM"),
         (lambda: Model(X, LSTM(2)(OTHER)), "an output depends on an Input 'other' that is not in inputs; add it"),
         (lambda: Model([], LSTM(2)(X)), "an output depends on an Input 'x' that is not in inputs"),
         (lambda: Model([X, X], LSTM(2)(X)), "an Input was given twice; expected every Input once"),
-        (lambda: Model([X, H[0]], H[1]), "inputs must be what Input.. returned, given a tensor of LSTM"),
+        (lambda: Model([X, H[0]], H[1]), "inputs must be results of Input.., given a tensor of LSTM"),
         (lambda: Model([X, OTHER], LSTM(2)([X, OTHER])), "LSTM 'lstm': it takes one input, given 2"),
         (lambda: Model(X, LSTM(2)([])), "LSTM 'lstm': it was called without an input"),
         (lambda: Model(X, Concatenate()(X)), "Concatenate 'concatenate': expected at least two inputs, given 1"),
@@ -263,7 +263,7 @@ def test_state_shape(model, lstm, batch, shape):
     assert MODELS[model].state_shape(lstm, batch) == shape
 
 
-def test_weights_stand_in_keras_order():
+def test_weights_are_in_keras_order():
     assert MODELS["seed_5"].weight_shapes == {
         "a/kernel": (5, 128),
         "a/recurrent_kernel": (32, 128),

@@ -45,7 +45,7 @@ DROPPED = {
 
 @pytest.fixture(scope="module")
 def keras(ask_keras):
-    """What Keras makes of every model, asked for once: a process has one backend, and starting it takes seconds."""
+    """Return the facts of the models that Keras builds, computed once: starting a backend takes seconds."""
     return ask_keras(SAME_SOURCE.read_text(), {name: to_json(graph) for name, graph in {**MODELS, **DROPPED}.items()})
 
 
@@ -71,12 +71,12 @@ def test_keras_builds_the_same_model_from_our_json(keras, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_keras_writes_again_reads_as_equal(keras, name):
+def test_the_json_of_kerass_copy_reads_as_equal(keras, name):
     assert from_json(keras[name]["again"]) == MODELS[name]
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_keras_writes_of_its_own_model_reads_as_equal(keras, name):
+def test_the_json_of_kerass_own_model_reads_as_equal(keras, name):
     assert from_json(keras[name]["own"]) == MODELS[name]
 
 

@@ -1,4 +1,4 @@
-"""What a stranger's file could contain: read as plain data, or refused with a SpecError, and nothing else."""
+"""Hostile content of a file: read as plain data, or refused with a SpecError, and nothing else."""
 
 import copy
 import functools
@@ -274,7 +274,7 @@ def test_refuses_text(text, message):
 
 
 @pytest.mark.parametrize("source", [b"{}", None, 3, [1], object()], ids=lambda value: repr(value).split(" at ")[0])
-def test_refuses_what_is_neither_text_nor_dict(source):
+def test_refuses_a_source_that_is_neither_text_nor_dict(source):
     with pytest.raises(SpecError, match="the file: given"):
         from_json(source)
 

@@ -283,7 +283,7 @@ def test_refuses_a_batch_shape(batch_shape):
 
 
 @pytest.mark.parametrize("other", [{"shape": (None, 3)}, {"batch_size": 4}], ids=str)
-def test_refuses_batch_shape_beside_what_it_stands_for(other):
+def test_refuses_batch_shape_with_shape_or_batch_size(other):
     with pytest.raises(SpecError, match="batch_shape replaces shape and batch_size; give either, not both"):
         Input(batch_shape=(4, None, 3), **other)
 

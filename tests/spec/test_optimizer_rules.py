@@ -48,7 +48,7 @@ def run(optimizer, weight, gradients, kind=np.asarray):
         # moves 0.2 / sqrt(4) = 0.1, then 0.5 * 0.1 - 0.3 / 3 (v = 3, epsilon 6) with epsilon 6: first 0.2 / sqrt(7)
         (RMSprop(0.1, 0.75, 0.5, 6.0), [2.0, -3.0],
          [1 - 0.2 / math.sqrt(7), 1 - 0.2 / math.sqrt(7) - (0.1 / math.sqrt(7) - 0.1)]),
-        # m = 0.5 * 2 = 1, v = 0.5 * 4 = 2; the rate is 0.1 * sqrt(0.5) / 0.5; epsilon stands outside of the root
+        # m = 0.5 * 2 = 1, v = 0.5 * 4 = 2; the rate is 0.1 * sqrt(0.5) / 0.5; epsilon is outside of the root
         (Adam(0.1, 0.5, 0.5, 1.0), [2.0], [1 - 0.1 * math.sqrt(0.5) / 0.5 * 1 / (math.sqrt(2) + 1)]),
         # 1 loses 0.5 * 0.1 of itself, then 0.1 * 2; 0.75 loses as much a share, then gains 0.3
         (SGD(0.1, weight_decay=0.5), [2.0, -3.0], [0.75, 0.75 * 0.95 + 0.3]),
@@ -76,12 +76,12 @@ def test_the_first_step_of_adam_is_its_rate(gradient):
 
 
 @pytest.mark.parametrize("gradient", [1e-3, -5.0, 1e4])
-def test_the_first_step_of_rmsprop_is_its_rate_over_the_root_of_what_rho_leaves(gradient):
+def test_the_first_step_of_rmsprop_is_its_rate_over_the_root_of_one_minus_rho(gradient):
     (weight,) = run(RMSprop(0.01, 0.9, epsilon=0.0), 1.0, [gradient])
     np.testing.assert_allclose(weight, 1 - math.copysign(0.01, gradient) / math.sqrt(0.1), rtol=1e-12)
 
 
-def test_where_epsilon_stands_shows_at_small_gradients():
+def test_the_place_of_epsilon_shows_at_small_gradients():
     small, epsilon = 1e-9, 1e-7
     (rmsprop,) = run(RMSprop(1.0), 0.0, [small])
     (adam,) = run(Adam(1.0), 0.0, [small])

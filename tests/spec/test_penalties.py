@@ -200,7 +200,7 @@ def test_names_of_keras_become_values(layer, argument):
     assert getattr(dataclasses.replace(layer, **{argument: None}), argument) is None
 
 
-def test_the_names_are_those_that_keras_knows():
+def test_the_names_are_those_of_keras():
     assert list(named("regularizer")) == [
         "L1", "L2", "L1L2", "OrthogonalRegularizer", "l1", "l2", "l1l2", "orthogonal_regularizer",
     ]  # fmt: skip
@@ -300,6 +300,6 @@ def test_the_penalty_of_a_model_is_the_sum_and_counts_a_shared_layer_once():
     assert Sequential([Dense(2)], input_shape=(3,)).penalty({}) == 0
 
 
-def test_counts_include_what_is_not_trained():
+def test_counts_include_untrained_weights():
     frozen = Sequential([LSTM(2, trainable=False), Dense(1)], input_shape=(None, 3))
     assert frozen.parameter_counts == {"lstm": 48, "dense": 3}

@@ -111,7 +111,7 @@ def test_the_arguments_are_keras_own(keras, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_reads_what_keras_writes(keras, name):
+def test_reads_the_json_of_keras(keras, name):
     assert schedule_from_dict(keras["config"][name]) == CASES[name]
     assert optimizer_from_dict({"name": "sgd", "learning_rate": keras["config"][name]}) == SGD(CASES[name])
 

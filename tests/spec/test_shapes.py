@@ -107,7 +107,7 @@ def test_refuses_inputs(layer, inputs, message):
         layer.output_shapes(*inputs)
 
 
-def test_the_message_about_a_missing_return_sequences_says_what_to_do():
+def test_the_message_about_a_missing_return_sequences_names_the_remedy():
     with pytest.raises(SpecError, match="a layer below it needs return_sequences=True"):
         LSTM(4).output_shapes((None, 3))
 

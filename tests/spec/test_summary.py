@@ -106,10 +106,10 @@ def test_regularizers_and_constraints_of_a_layer():
     assert PENALISED in summary(MODELS["penalised"])
 
 
-def test_says_what_is_not_trained():
+def test_names_untrained_layers():
     text = summary(MODELS["partly_frozen"])
     assert text.count("    not trained\n") == 3
-    assert re.search(r"^of which a training changes +3$", text, re.MULTILINE)
+    assert re.search(r"^Trainable +3$", text, re.MULTILINE)
     assert "of which" not in summary(MODELS["penalised"])
 
 
@@ -126,7 +126,7 @@ def assert_fits(text):
 
 
 @pytest.mark.parametrize("graph", MODELS.values(), ids=MODELS)
-def test_fits_and_says_every_name_and_count(graph):
+def test_fits_and_shows_every_name_and_count(graph):
     text = summary(graph)
     assert_fits(text)
     for layer in graph.layers:
@@ -155,7 +155,7 @@ def test_fits_and_says_every_name_and_count(graph):
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:40],
 )
-def test_says_what_arguments_mean(layer, words):
+def test_states_the_meaning_of_arguments(layer, words):
     if words == "20 = ":
         words = "40 = 4*(features*units + units*units)"
     assert words in unbroken(summary(Sequential([layer], input_shape=(None, 3))))
@@ -166,23 +166,23 @@ def test_says_what_arguments_mean(layer, words):
     ((7, 3), "float32", "batch size of input_layer."),
     ((7, None, 3), "float32", "batch size and dimension 2 of input_layer."),
 ])  # fmt: skip
-def test_says_what_may_vary(shape, dtype, words):
+def test_names_the_sizes_that_may_vary(shape, dtype, words):
     text = summary(Sequential([Dense(2)], input_shape=shape, input_dtype=dtype))
     assert unbroken(text).endswith(f"any: may vary, since no parameter depends on it: {words}")
 
 
-def test_says_nothing_about_what_may_vary_where_nothing_may():
+def test_omits_the_line_of_varying_sizes_where_all_are_fixed():
     assert "any" not in summary(Sequential([Dense(2)], input_shape=(3,), batch_size=4))
 
 
-def test_tells_the_calls_of_a_shared_layer_apart():
+def test_numbers_the_calls_of_a_shared_layer():
     text = summary(MODELS["shared"])
     assert "    in call 1, takes left\n" in text
     assert "    in call 3, takes shared (call 2)\n" in text
     assert "takes again; shared (call 3); again (call 2); shared\n" in text
 
 
-def test_tells_the_outputs_of_both_directions_apart():
+def test_names_the_outputs_of_both_directions():
     text = summary(MODELS["both_directions_apart"])
     for name in ("forward output", "backward output", "forward hidden", "backward cell"):
         assert f"{name} of both" in text

@@ -182,6 +182,6 @@ def test_a_folder_is_no_file(tmp_path):
         load_weights(tmp_path)
 
 
-def test_reads_what_others_wrote(tmp_path):
+def test_reads_a_file_of_another_program(tmp_path):
     safetensors.numpy.save_file({"a": np.arange(3.0)}, tmp_path / "w", {"made": "elsewhere"})
     assert_equal_weights(load_weights(tmp_path / "w"), {"a": np.arange(3.0)})

@@ -1,10 +1,11 @@
 """Layers as plain data: Keras 3's names, arguments, order and defaults, checked when they are made.
 
-Each class holds everything that a spec knows of its layer: the arguments, the shapes of outputs, weights and states,
-the mask rule, the dropout masks and the phrases of the summary. A new layer is a class in the file of its family and a
-row in `LAYERS`. Calling one layer object twice shares its weights. The meaning of an argument is that of Keras's
-documentation (https://keras.io/api/layers/recurrent_layers/lstm/). Arguments of Keras that multilstm does not execute
-yet are accepted at their default and refused by name at any other value.
+Each class holds all properties of its layer: arguments, shapes of outputs, weights and states, the mask rule, dropout
+masks and phrases of the summary. A new layer is a class in the file of its family and a row in `LAYERS`.
+
+Calling one layer object twice shares its weights. The meaning of an argument is that of Keras's documentation
+(https://keras.io/api/layers/recurrent_layers/lstm/). Arguments of Keras that multilstm does not execute yet are
+accepted at their default and refused by name at any other value.
 """
 
 from multilstm.spec.arguments import ACTIVATIONS
