@@ -1,38 +1,36 @@
-"""`python -m multilstm.bench.length`: what a timestep costs in sequences of 1,000 to 100,000, in time and in memory.
+"""`python -m multilstm.bench.length`: time and memory of an LSTM's gradient on sequences of 1,000 to 100,000 steps.
 
-The gradient of all weights of `multilstm.scan.lstm`, with and without `checkpoint`, for (8, T, 32, 64); time is the
-median of interleaved rounds, memory what the compiled program sets aside beside its arguments and results.
+The gradient of all weights of `multilstm.scan.lstm` is computed with and without `checkpoint`. Inputs have the shape
+`(8, timesteps, 32)`; the layer has 64 units. Memory is the compiled program's own, without arguments and results.
 """
 
 from __future__ import annotations
 
-import json as jsonlib
+import dataclasses
 import pathlib
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
 from multilstm.bench.contestants import CONTESTANTS
-from multilstm.bench.contestants.base import load
+from multilstm.bench.program import checked_method, program
+from multilstm.bench.results import write_results
+from multilstm.bench.rounds import Method, interleave, median, sample, spread
 from multilstm.cli.app import run
+from multilstm.cli.console import result_console
 from multilstm.cli.types import Path
 from multilstm.errors import UsageError
-from multilstm.execution.environment import environment
-from multilstm.report.files import check_writable, write_text
 from multilstm.workers import Worker
 
 BATCH, FEATURES, UNITS = 8, 32, 64
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
-app = App(
-    name="python -m multilstm.bench.length", help_format="markdown", version_flags=(), suppress_keyboard_interrupt=False
-)
+CONTESTANT = "jax-scan-one"
+app = program("length")
 
 
 @app.default
@@ -42,40 +40,40 @@ def main(
     rounds: int = 5,
     device: Literal["cpu", "gpu"] = "cpu",
     json: Path = None,
+    seed: int = 0,
 ) -> None:
     """Time the gradient of one LSTM on sequences of several lengths, with and without checkpoints.
 
     Parameters
     ----------
     timesteps
-        The lengths; 1,000 to 100,000 if left out.
+        The lengths. Default: 1,000 to 100,000.
     rounds
-        How often each is timed.
+        Number of rounds; each round times every length once, in random order.
     device
-        Where it is computed, in IEEE float32; without a GPU, `gpu` is an error.
+        Device that computes, in IEEE float32. Without a GPU, `gpu` is an error.
     json
-        Write what was measured to this file, with machine and versions; `-` is standard output.
+        Write the measurements to this file, with machine and versions; `-` is standard output.
+    seed
+        Random seed of the order.
     """
-    if rounds < 1 or min(timesteps) < 1:
-        raise UsageError(f"--rounds and --timesteps must be at least 1, given {rounds} and {min(timesteps)}")
-    if json is not None:
-        check_writable(json)
+    if min(timesteps) < 1:
+        raise UsageError(f"--timesteps must be at least 1, given {min(timesteps)}")
+    method = checked_method(rounds, Method.pause_s, seed, json)
     with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
         service = ("multilstm.bench.length:serve",)
-        worker = Worker("jax-scan", service, device, CONTESTANTS["jax-scan-one"].environment, pathlib.Path(home))
-        message = {"timesteps": list(timesteps), "rounds": rounds, "device": device}
+        worker = Worker("jax-scan", service, device, CONTESTANTS[CONTESTANT].environment, pathlib.Path(home))
+        message = {"timesteps": list(timesteps), "method": dataclasses.asdict(method), "device": device}
         try:
             rows = worker.call(message, 3600.0)["rows"]
         finally:
             worker.kill()
-    if json is not None:
-        data = {"format": 1, "environment": environment(), "device": device, "rows": rows}
-        write_text(json, jsonlib.dumps(data) + "\n")
-    show(rows, Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80))
+    write_results(json, "length", device, method, rows=rows)
+    show(rows, result_console(json))
 
 
 def show(rows: list[dict[str, Any]], console: Console) -> None:
-    """Prints a row for each length."""
+    """Print a row for each length."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     for heading in ("timesteps", "us a step", "MiB", "us a step,\ncheckpoint", "MiB,\ncheckpoint", "times as long"):
         table.add_column(heading, justify="right")
@@ -90,52 +88,64 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def serve() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What the worker answers: two rows for each length of `{"timesteps": [...], "rounds": n, "device": ...}`."""
+    """Return the service: two rows for each length of `{"timesteps": [...], "method": {...}, "device": ...}`."""
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         if message["device"] == "gpu":
-            load(CONTESTANTS["jax-scan-one"].target, *CONTESTANTS["jax-scan-one"].arguments).use_gpu()
-        cases = [(steps, checkpoint) for steps in message["timesteps"] for checkpoint in (False, True)]
-        runs = [_prepare(*case) for case in cases]
-        samples: list[list[float]] = [[] for _ in cases]
-        for _ in range(message["rounds"]):
-            for (call, *_), found in zip(runs, samples, strict=True):
-                start = time.perf_counter()
-                call()
-                found.append(time.perf_counter() - start)
-        rows = [
-            {
-                "timesteps": steps,
-                "checkpoint": checkpoint,
-                "seconds": statistics.median(found),
-                "bytes": size,
-                "implementation": ran,
-            }
-            for (steps, checkpoint), found, (_, size, ran) in zip(cases, samples, runs, strict=True)
-        ]
-        return {"rows": rows}
+            CONTESTANTS[CONTESTANT].make().use_gpu()
+        method = Method(**message["method"])
+        programs = {
+            f"{steps} {checkpoint}": _Program(steps, checkpoint)
+            for steps in message["timesteps"]
+            for checkpoint in (False, True)
+        }
+        timers = {name: partial(sample, program.call, method) for name, program in programs.items()}
+        timings = interleave(timers, method, method.order())
+        return {
+            "rows": [
+                {
+                    "timesteps": program.steps,
+                    "checkpoint": program.checkpoint,
+                    "seconds": median(timings[name].last),
+                    "spread": spread(timings[name].last),
+                    "repeated": bool(timings[name].repeated),
+                    "bytes": program.memory,
+                    "implementation": program.implementation,
+                }
+                for name, program in programs.items()
+            ]
+        }
 
     return answer
 
 
-def _prepare(steps: int, checkpoint: bool) -> tuple[Callable[[], Any], int, str]:
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
+class _Program:
+    """The compiled gradient for one length.
 
-    from multilstm.frameworks import jax as jax_platform
-    from multilstm.scan import LSTMParams, init, lstm
+    Attributes:
+        memory: bytes of the compiled program besides its arguments and results.
+        implementation: kernel that computes it.
+    """
 
-    params = init(FEATURES, UNITS)
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((BATCH, steps, FEATURES), np.float32))
+    def __init__(self, steps: int, checkpoint: bool) -> None:
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
 
-    def loss(params: LSTMParams, x: jax.Array) -> jax.Array:
-        return lstm(params, x, checkpoint=checkpoint)[1].hidden.sum()
+        from multilstm.frameworks import jax as jax_platform
+        from multilstm.scan import LSTMParams, init, lstm
 
-    compiled = jax.jit(jax.grad(loss)).lower(params, x).compile()
-    memory = compiled.memory_analysis().temp_size_in_bytes
-    jax.block_until_ready(compiled(params, x))
-    return lambda: jax.block_until_ready(compiled(params, x)), memory, jax_platform.implementation(compiled)
+        self.steps, self.checkpoint = steps, checkpoint
+        params = init(FEATURES, UNITS)
+        x = jnp.asarray(np.random.default_rng(0).standard_normal((BATCH, steps, FEATURES), np.float32))
+
+        def loss(params: LSTMParams, x: jax.Array) -> jax.Array:
+            return lstm(params, x, checkpoint=checkpoint)[1].hidden.sum()
+
+        compiled = jax.jit(jax.grad(loss)).lower(params, x).compile()
+        self.memory: int = compiled.memory_analysis().temp_size_in_bytes
+        self.implementation = jax_platform.implementation(compiled)
+        self.call: Callable[[], Any] = lambda: jax.block_until_ready(compiled(params, x))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The published shapes of the benchmark, and the arrays that every contestant gets for one of them."""
+"""Published shapes of the benchmark, and the arrays that every contestant gets for a shape."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ class Shape:
     """One problem: layers of LSTM(units, return_sequences=True) over `[batch, timesteps, features]`.
 
     Attributes:
-        batch: sequences.
-        timesteps: of each; of the longest, where `shortest` is given.
-        features: of the input.
-        units: of every layer, in each direction.
-        layers: how many on top of one another.
-        bidirectional: whether each layer goes both ways, its outputs concatenated.
-        shortest: the lengths are spread evenly from here to `timesteps`, in random order, with a mask to the right.
-        source: who published it.
+        batch: number of sequences.
+        timesteps: number of timesteps of each sequence; of the longest one if `shortest` is given.
+        features: number of features of the input.
+        units: number of units of every layer, in each direction.
+        layers: number of layers; each layer's input is the output of the layer before.
+        bidirectional: whether each layer runs in both directions and concatenates the outputs.
+        shortest: the shortest length of a ragged batch, or None. Lengths are spread evenly from `shortest` to
+            `timesteps`, in random order; the padding is on the right.
+        source: publication of the shape.
     """
 
     batch: int
@@ -37,7 +38,7 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Such as `32x1000x123x320-4-bidirectional`: batch, timesteps, features, units."""
+        """Batch, timesteps, features and units, for example `32x1000x123x320-4-bidirectional`."""
         timesteps = str(self.timesteps) if self.shortest is None else f"{self.shortest}..{self.timesteps}"
         parts = [f"{self.batch}x{timesteps}x{self.features}x{self.units}"]
         parts += [str(self.layers)] * (self.layers > 1) + ["bidirectional"] * self.bidirectional
@@ -49,13 +50,13 @@ class Shape:
         return 2 if self.bidirectional else 1
 
     def flops(self) -> int:
-        """Floating-point operations of the matrix products of one forward pass: `8 B T U (F + U)` a direction."""
+        """Return the operations of one forward pass's matrix products, `8 B T U (F + U)` for each direction."""
         lengths = self.batch * self.timesteps if self.shortest is None else int(self.lengths().sum())
         inputs = [self.features] + [self.directions * self.units] * (self.layers - 1)
         return sum(8 * lengths * self.units * (size + self.units) * self.directions for size in inputs)
 
     def lengths(self) -> Array:
-        """The length of each sequence, int `[batch]`."""
+        """Return the length of each sequence, int `[batch]`."""
         if self.shortest is None:
             return np.full(self.batch, self.timesteps)
         even = np.linspace(self.shortest, self.timesteps, self.batch).round().astype(int)
@@ -82,15 +83,15 @@ SHAPES: tuple[Shape, ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What a contestant computes: the same arrays for each of them, from a seed.
+    """The arrays of one shape, drawn from a seed; every contestant gets the same.
 
     Attributes:
-        shape: of all that follows.
-        x: `[batch, timesteps, features]`, 0 beyond a sequence's length.
-        weights: a tuple by layer, of tuples by direction, of (kernel, recurrent_kernel, bias) in Keras's layout.
-        cotangent: the loss is `sum(sequence * cotangent)`; `[batch, timesteps, directions * units]`, 0 beyond a
-            sequence's length.
-        lengths: int `[batch]`, or None where all sequences are whole.
+        shape: the shape.
+        x: input `[batch, timesteps, features]`, 0 in the padding.
+        weights: tuples by layer, by direction, of (kernel, recurrent_kernel, bias) in Keras's layout.
+        cotangent: `[batch, timesteps, directions * units]`, 0 in the padding; the loss is
+            `sum(sequence * cotangent)`.
+        lengths: int `[batch]`, or None if no sequence is padded.
     """
 
     shape: Shape
@@ -101,12 +102,12 @@ class Problem:
 
     @property
     def mask(self) -> Array | None:
-        """Boolean `[batch, timesteps]`, or None."""
+        """The mask of real timesteps, boolean `[batch, timesteps]`, or None."""
         return None if self.lengths is None else np.arange(self.shape.timesteps) < self.lengths[:, None]
 
 
 def problem(shape: Shape, dtype: str = "float32", seed: int = 0) -> Problem:
-    """The arrays of one shape."""
+    """Return the arrays of a shape."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((shape.batch, shape.timesteps, shape.features)).astype("float32")
     width = shape.directions * shape.units
@@ -116,10 +117,11 @@ def problem(shape: Shape, dtype: str = "float32", seed: int = 0) -> Problem:
         for layer in range(shape.layers)
     )
     lengths = None if shape.shortest is None else shape.lengths()
-    one = Problem(shape, x, weights, cotangent, lengths)
-    if one.mask is not None:
-        one = dataclasses.replace(one, x=x * one.mask[..., None], cotangent=cotangent * one.mask[..., None])
-    return _cast(one, dtype)
+    result = Problem(shape, x, weights, cotangent, lengths)
+    if result.mask is not None:
+        real = result.mask[..., None]
+        result = dataclasses.replace(result, x=x * real, cotangent=cotangent * real)
+    return _cast(result, dtype)
 
 
 def _weights(rng: np.random.Generator, features: int, units: int) -> tuple[Array, Array, Array]:
@@ -129,8 +131,8 @@ def _weights(rng: np.random.Generator, features: int, units: int) -> tuple[Array
     return tuple(array.astype("float32") for array in arrays)  # type: ignore[return-value]
 
 
-def _cast(one: Problem, dtype: str) -> Problem:
+def _cast(arrays: Problem, dtype: str) -> Problem:
     def cast(value: Any) -> Any:
-        return tuple(cast(each) for each in value) if isinstance(value, tuple) else value.astype(dtype)
+        return tuple(map(cast, value)) if isinstance(value, tuple) else value.astype(dtype)
 
-    return dataclasses.replace(one, x=cast(one.x), weights=cast(one.weights), cotangent=cast(one.cotangent))
+    return dataclasses.replace(arrays, x=cast(arrays.x), weights=cast(arrays.weights), cotangent=cast(arrays.cotangent))

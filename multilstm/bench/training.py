@@ -1,16 +1,16 @@
-"""`python -m multilstm.bench.training`: the fifth seed program, a new length in every batch, compilation included.
+"""`python -m multilstm.bench.training`: training of the fifth seed program, whose batches differ in length.
 
-Keras on its three backends, with the layers of `multilstm.keras_layers`, and `multilstm.scan.BucketedModel` start from
-the same weights and see the same batches, one framework after another, each in its own process with its own number of
-threads. What is timed is every training step until its loss is known, the first of each length too; making the data is
-not, nor finding out which kernel computed the LSTMs, which comes after the last step.
+Contestants are `multilstm.scan.BucketedModel` and Keras on its three backends with `multilstm.keras_layers`. All of
+them start from the same weights and get the same batches. One trains after the other, each in a process of its own
+that ends before the next starts: no idle threads disturb a contestant. Each framework uses its own number of threads.
+
+The time of a training step ends when its loss is known. Steps that compile for a new length count. Making the data
+does not count, and neither does the search for the kernel, which follows the last step.
 """
 
 from __future__ import annotations
 
-import json as jsonlib
 import pathlib
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,48 +18,41 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from multilstm.bench.contestants import CONTESTANTS
-from multilstm.bench.contestants.base import load
+from multilstm.bench.contestants import CONTESTANTS, TRAINERS
 from multilstm.bench.measure import computed_by
+from multilstm.bench.program import program
+from multilstm.bench.results import write_results
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue import select
 from multilstm.cli.app import run
+from multilstm.cli.console import result_console
+from multilstm.cli.progress import say
 from multilstm.cli.types import Names, Path
 from multilstm.errors import EngineUnavailableError, UsageError, choice
-from multilstm.execution.environment import environment
 from multilstm.frameworks.kernels import with_algorithm
 from multilstm.jobs.job import Batch
-from multilstm.report.files import check_writable, write_text
+from multilstm.report.files import check_writable
 from multilstm.report.terminal import printable
 from multilstm.weights.initializers import initial_weights
 from multilstm.workers import Worker
 
-TRAINERS = ("jax-scan", "keras-jax", "keras-tensorflow", "keras-torch")
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
+app = program("training")
 
 
 class Trainer(NamedTuple):
-    """One framework's model, ready to be trained.
+    """The functions that train one framework's model.
 
     Attributes:
-        step: trains on a batch, and gives its loss.
-        implementation: what computes its LSTMs in such a step, as it is compiled or dispatched.
+        step: trains on a batch and returns its loss.
+        implementation: returns the kernel of the LSTMs in such a step, as compiled or dispatched.
     """
 
     step: Callable[[Batch], float]
     implementation: Callable[[Batch], str]
-
-
-app = App(
-    name="python -m multilstm.bench.training",
-    help_format="markdown",
-    version_flags=(),
-    suppress_keyboard_interrupt=False,
-)
 
 
 @app.default
@@ -76,13 +69,14 @@ def main(
     Parameters
     ----------
     contestant
-        Whom to time, by name; all if left out.
+        Contestants by name. Default: all.
     steps
-        How many of the 300 training steps.
+        Number of training steps, at most 300.
     device
-        Where they train, in IEEE float32; who finds no GPU is skipped with the reason, and named, it is an error.
+        Device that trains, in IEEE float32. Contestants that find no GPU are skipped, with the reason. Without a GPU,
+        a contestant given by name is an error.
     timeout
-        Seconds after which one of them is given up.
+        Seconds after which a contestant is given up.
     json
         Write the seconds and the loss of every step to this file, with machine and versions; `-` is standard output.
     """
@@ -93,16 +87,15 @@ def main(
         raise UsageError(f"--steps must be from 1 to 300, given {steps}")
     if json is not None:
         check_writable(json)
-    errors = Console(stderr=True, highlight=False)
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
         for name in contestant or TRAINERS:
-            errors.print(f"{name} trains", style="dim")
+            say(f"{name} trains")
             service = ("multilstm.bench.training:serve", name)
             worker = Worker(name, service, device, CONTESTANTS[name].environment, pathlib.Path(home))
             try:
-                found[name] = worker.call({"steps": steps, "device": device}, timeout)
+                results[name] = worker.call({"steps": steps, "device": device}, timeout)
             except EngineUnavailableError as error:
                 if contestant:
                     raise
@@ -110,40 +103,41 @@ def main(
             finally:
                 worker.kill()
     for name, reason in skipped.items():
-        errors.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
-    if not found:
+        say(f"skipped {name}: {reason}")
+    if not results:
         raise EngineUnavailableError(f"nothing was trained on the {device}; see above for each contestant's reason")
-    if json is not None:
-        data = {"format": 1, "environment": environment(), "device": device, "contestants": found}
-        write_text(json, jsonlib.dumps(data) + "\n")
-    show(found, Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80))
+    write_results(json, "training", device, None, contestants=results)
+    show(results, result_console(json))
 
 
-def show(found: dict[str, dict[str, Any]], console: Console) -> None:
-    """Prints a row for each contestant, and whether their losses agree."""
+def show(results: dict[str, dict[str, Any]], console: Console) -> None:
+    """Print a row for each contestant, and whether their losses agree."""
     table = Table(box=None, pad_edge=False)
     for heading in ("", "seconds", "of these in the\nten slowest steps", "times jax-scan", "last loss"):
         table.add_column(heading, justify="right" if heading else "left")
-    base = sum(found["jax-scan"]["seconds"]) if "jax-scan" in found else None
-    for name, each in found.items():
-        total = sum(each["seconds"])
-        slowest = sum(sorted(each["seconds"])[-10:])
+    base = sum(results["jax-scan"]["seconds"]) if "jax-scan" in results else None
+    for name, result in results.items():
+        total = sum(result["seconds"])
+        slowest = sum(sorted(result["seconds"])[-10:])
         times = "" if base is None else f"{total / base:.2f}"
-        table.add_row(name, f"{total:.1f}", f"{slowest:.1f}", times, f"{each['losses'][-1]:.4f}")
+        table.add_row(name, f"{total:.1f}", f"{slowest:.1f}", times, f"{result['losses'][-1]:.4f}")
     console.print(table)
-    curves = np.array([each["losses"] for each in found.values()])
+    curves = np.array([result["losses"] for result in results.values()])
     apart = float(np.abs(curves - curves[0]).max())
     verdict = "agree" if apart <= LOSS_TOLERANCE else "DISAGREE"
     console.print(f"losses {verdict}: at most {apart:.1e} apart")
-    for line in computed_by({name: each["implementation"] for name, each in found.items()}):
+    for line in computed_by({name: result["implementation"] for name, result in results.items()}):
         console.print(printable(line), markup=False, soft_wrap=True)
 
 
 def serve(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What a worker answers: `{"steps": n, "device": ...}` gives seconds and loss of each step, and what computed."""
+    """Return the service of a trainer.
+
+    The answer to `{"steps": n, "device": ...}` has the seconds and the loss of each step, and the implementation.
+    """
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
-        contestant = load(CONTESTANTS[name].target, *CONTESTANTS[name].arguments)
+        contestant = CONTESTANTS[name].make()
         if message["device"] == "gpu":
             contestant.use_gpu()
         (case,) = select(("seed5",), full=True)
@@ -168,7 +162,7 @@ def _batches(case: Case, count: int) -> Iterator[Batch]:
 
 
 def _first(batch: Batch, count: int) -> Batch:
-    """The first sequences of a batch."""
+    """Return the first sequences of a batch."""
     inputs = {name: array[:count] for name, array in batch.inputs.items()}
     return Batch(inputs, tuple(array[:count] for array in batch.targets))
 
@@ -222,12 +216,12 @@ def _keras(case: Case, start: dict[str, Any]) -> Trainer:
         return float(model.train_on_batch(next(iter(batch.inputs.values())), batch.targets[0]))
 
     def implementation(batch: Batch) -> str:
-        """Of Keras's own `train_step`, as `train_on_batch` compiles it."""
+        """Return the kernel of Keras's own `train_step`, as `train_on_batch` compiles it."""
         data = next(iter(batch.inputs.values())), batch.targets[0]
         if keras.backend.backend() == "torch":
             from multilstm.frameworks import torch as torch_platform
 
-            return torch_platform.implementation(partial(step, _first(batch, 8)))  # watching slows every operator
+            return torch_platform.implementation(partial(step, _first(batch, 8)))  # the profiler slows every operator
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -241,7 +235,7 @@ def _keras(case: Case, start: dict[str, Any]) -> Trainer:
 
         trained, other = model.trainable_variables, model.non_trainable_variables
         variables = (trained, other, model.optimizer.variables, model.metrics_variables)
-        state = tuple([variable.value for variable in each] for each in variables)
+        state = tuple([variable.value for variable in group] for group in variables)
         return jax_platform.implementation(jax.jit(model.train_step).lower(state, data).compile())
 
     return Trainer(step, implementation)

@@ -1,4 +1,4 @@
-"""What the tests of the benchmarks share."""
+"""Fixtures that several tests of the benchmarks share."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from multilstm.errors import EngineUnavailableError
 
 @pytest.fixture
 def refused():
-    """Calls a command with `--device gpu`: the words in which it is refused. Skips where there is a GPU."""
+    """Return a function that calls a command with `--device gpu` and returns its error; skips if there is a GPU."""
 
     def call(run, *arguments):
         try:

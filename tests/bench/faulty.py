@@ -9,7 +9,7 @@ from multilstm.bench.contestants.jax_scan import ScanContestant
 
 
 class Faulty(AbstractContestant):
-    """`multilstm.scan`, but for a fault in what it answers, forward and gradient, or in what it does."""
+    """`multilstm.scan` with a fault in its answers, forward or gradient, or in its behaviour."""
 
     def __init__(self, forward, gradient):
         self._faults = {FORWARD: forward, GRADIENT: gradient}
@@ -51,7 +51,7 @@ def spoil(fault, arrays):
 
 
 def WithoutCuDNN():  # noqa: N802
-    """Keras on JAX as if there were a GPU, with JAX's own loop in the place of cuDNN."""
+    """Keras on JAX, pretending that there is a GPU, with JAX's own loop in place of cuDNN."""
     import sys
 
     from jax.experimental import rnn

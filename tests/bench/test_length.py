@@ -1,10 +1,11 @@
-"""`python -m multilstm.bench.length`: what it writes, and what it refuses."""
+"""`python -m multilstm.bench.length`: its results and its errors."""
 
 import json
 
 import pytest
 
 from multilstm.bench import length
+from multilstm.bench.results import FORMAT
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import UsageError
 
@@ -15,10 +16,11 @@ def run(*arguments):
     length.app(arguments, exit_on_error=False, result_action="return_value")
 
 
-def test_every_row_says_what_computed_it(tmp_path, capsys):
+def test_every_row_names_its_kernel(tmp_path, capsys):
     run("--timesteps", "20", "600", "--rounds", "1", "--json", str(tmp_path / "r.json"))
     data = json.loads((tmp_path / "r.json").read_text())
-    assert data["device"] == "cpu"
+    assert (data["format"], data["benchmark"], data["device"]) == (FORMAT, "length", "cpu")
+    assert data["method"]["rounds"] == 1
     cases = [(row["timesteps"], row["checkpoint"]) for row in data["rows"]]
     assert cases == [(20, False), (20, True), (600, False), (600, True)]
     assert {row["implementation"] for row in data["rows"]} == {"XLA's loop"}
@@ -34,5 +36,7 @@ def test_without_a_gpu_it_is_an_error_in_one_line(refused, tmp_path):
 
 
 def test_lengths_and_rounds_begin_with_one():
-    with pytest.raises(UsageError, match="must be at least 1, given 0 and 5"):
+    with pytest.raises(UsageError, match="--rounds must be at least 1, given 0"):
         run("--timesteps", "5", "--rounds", "0")
+    with pytest.raises(UsageError, match="--timesteps must be at least 1, given 0"):
+        run("--timesteps", "5", "0")

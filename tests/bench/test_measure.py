@@ -1,5 +1,6 @@
-"""Only contestants whose answers agree are timed, in turn, and ratios are of medians."""
+"""Contestants whose answers agree are timed, and a ratio divides two medians of one pass."""
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -9,14 +10,17 @@ import pytest
 from multilstm.bench import contestants
 from multilstm.bench.contestants import CONTESTANTS, ContestantRow, contestant_row
 from multilstm.bench.contestants.base import FORWARD, GRADIENT, QUANTITIES
-from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio, ratio_by_round
+from multilstm.bench.measure import JUDGE, Row, geometric_mean, measure, ratio
+from multilstm.bench.rounds import Method
 from multilstm.bench.shapes import Shape
 from multilstm.engines.registry import ENGINES
 
 HERE = pathlib.Path(__file__).parent
+QUICK = Method(rounds=2, pause_s=0.0, warmup_s=0.0, measured_s=0.01, largest_spread=float("inf"))
+ONCE = dataclasses.replace(QUICK, rounds=1)
 SHAPES = (Shape(2, 3, 3, 4), Shape(3, 12, 2, 2, shortest=5))
 AWAY = "times the tolerance away"
-FAULTS = {  # what is told, by quantity
+FAULTS = {  # the reported failure, by quantity
     "nudged,swapped_gates": {FORWARD: AWAY, GRADIENT: AWAY},
     "nan,missing_weight": {
         FORWARD: f"its answer is inf {AWAY}",
@@ -31,22 +35,22 @@ needs_jax = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is
 
 @pytest.fixture(scope="module")
 def measured():
-    """Rows of `jax-scan` and of all that are faulty, by shape, contestant and quantity; and what was said meanwhile."""
+    """Rows of `jax-scan` and all faulty contestants, by shape, contestant and quantity; versions; progress lines."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
         environment = ENGINES["jax-scan"].environment
         for fault in FAULTS:
             row = ContestantRow(fault, "faulty:Faulty", (), environment, tuple(fault.split(",")))
             patch.setitem(contestants.CONTESTANTS, fault, row)
-        said = []
-        rows, versions = measure(SHAPES, [JUDGE, *FAULTS], 2, said.append, timeout_s=120)
-    return {(row.shape, row.contestant, row.quantity): row for row in rows}, versions, said
+        lines = []
+        rows, versions = measure(SHAPES, [JUDGE, *FAULTS], QUICK, lines.append, timeout_s=120)
+    return {(row.shape, row.contestant, row.quantity): row for row in rows}, versions, lines
 
 
 @needs_jax
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_who_agrees_is_timed_in_every_round(measured, shape, quantity):
+def test_a_contestant_that_agrees_is_timed_in_every_round(measured, shape, quantity):
     row = measured[0][shape.name, JUDGE, quantity]
     assert row.failure is None
     assert 0 <= row.distance < 1
@@ -57,7 +61,7 @@ def test_who_agrees_is_timed_in_every_round(measured, shape, quantity):
 
 @needs_jax
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_told_and_not_timed(measured, fault):
+def test_a_fault_is_reported_and_not_timed(measured, fault):
     for quantity in QUANTITIES:
         row = measured[0][SHAPES[0].name, fault, quantity]
         if quantity in FAULTS[fault]:
@@ -76,18 +80,19 @@ def test_a_fault_in_one_shape_leaves_the_next_one_alone(measured):
 
 
 @needs_jax
-def test_versions_and_what_is_being_done(measured):
-    _, versions, said = measured
+def test_versions_and_progress_lines(measured):
+    _, versions, lines = measured
     assert {"jax", "jaxlib"} <= versions[JUDGE].keys()
     assert versions["nudged,swapped_gates"] == {"faulty": "1"}
-    assert said[:2] == ["2x3x3x4: jax-scan prepares", "2x3x3x4: nudged,swapped_gates prepares"]
-    assert said[len(FAULTS) + 1 :][:2] == ["2x3x3x4: round 1 of 2", "2x3x3x4: round 2 of 2"]
+    assert lines[:2] == ["2x3x3x4: jax-scan prepares", "2x3x3x4: nudged,swapped_gates prepares"]
+    rounds = [f"2x3x3x4 {quantity}: round {number} of 2" for quantity in QUANTITIES for number in (1, 2)]
+    assert lines[len(FAULTS) + 1 :][:4] == rounds
 
 
 @needs_jax
 def test_many_calls_lose_nothing_that_was_prepared(monkeypatch):
     monkeypatch.setattr("multilstm.workers.worker.JOBS_PER_PROCESS", 3)
-    rows, _ = measure(SHAPES[:1], [JUDGE], 3)
+    rows, _ = measure(SHAPES[:1], [JUDGE], dataclasses.replace(QUICK, rounds=3))
     assert [len(row.samples) for row in rows] == [3, 3]
 
 
@@ -104,18 +109,31 @@ def test_a_ratio_is_that_of_the_medians_of_all_samples():
     assert ratio(ROWS, "a", FORWARD, "jax-scan", base="other") == 1.5
 
 
-def test_a_ratio_of_each_round_alone():
-    assert ratio_by_round(ROWS, "a", FORWARD, "other") == [4.0, 0.5]
+def test_a_ratio_divides_medians_of_one_pass():
+    base, once, twice = (
+        Row("a", "jax-scan", FORWARD, [[1.0]], repeated=[[2.0]]),
+        Row("a", "once", FORWARD, [[3.0]]),
+        Row("a", "twice", FORWARD, [[5.0]], repeated=[[8.0]]),
+    )
+    rows = [base, once, twice]
+    assert ratio(rows, "a", FORWARD, "once") == 3.0
+    assert ratio(rows, "a", FORWARD, "twice") == 4.0
+
+
+@needs_jax
+def test_a_noisy_contestant_is_measured_again():
+    rows, _ = measure(SHAPES[:1], [JUDGE], dataclasses.replace(QUICK, largest_spread=-1.0))
+    assert [len(row.samples) for row in rows] == [2, 2]
+    assert [len(row.repeated) for row in rows] == [2, 2]
 
 
 @pytest.mark.parametrize(
     ("shape", "quantity", "contestant"),
-    [("a", FORWARD, "absent"), ("a", FORWARD, "nobody"), ("a", GRADIENT, "other"), ("b", FORWARD, "other")],
+    [("a", FORWARD, "absent"), ("a", FORWARD, "no_such_contestant"), ("a", GRADIENT, "other"), ("b", FORWARD, "other")],
     ids=["failed", "unknown", "other_quantity", "base_missing"],
 )
 def test_no_ratio_without_both(shape, quantity, contestant):
     assert ratio(ROWS, shape, quantity, contestant) is None
-    assert ratio_by_round(ROWS, shape, quantity, contestant) == []
 
 
 def test_geometric_mean():
@@ -133,12 +151,12 @@ ON_A_CPU = {
 
 @pytest.fixture(scope="module")
 def rows_of():
-    """The rows of each installed contestant on a device, all of them measured in one run."""
+    """Return a function that returns a contestant's rows on a device; all contestants are measured in one run."""
 
     @functools.cache
     def measured_on(device, names):
         installed = [name for name in names if not contestant_row(name).missing]
-        return measure(SHAPES[1:], installed, 1, timeout_s=120, device=device)[0]
+        return measure(SHAPES[1:], installed, ONCE, timeout_s=120, device=device)[0]
 
     def rows_of(name, device, names):
         missing = contestant_row(name).missing
@@ -150,9 +168,10 @@ def rows_of():
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
-def test_what_computes_a_contestant_on_a_cpu(rows_of, name):
+def test_the_kernel_of_a_contestant_on_a_cpu(rows_of, name):
     rows = rows_of(name, "cpu", tuple(CONTESTANTS))
     assert [row.failure for row in rows] == [None] * len(rows)
+    assert {row.quantity for row in rows} == ({FORWARD} if name == "onnxruntime" else set(QUANTITIES))
     assert {row.implementation for row in rows} <= ON_A_CPU.get(name, {"XLA's loop"})
 
 
@@ -161,7 +180,7 @@ def test_a_fused_path_that_is_entered_is_not_taken_for_cudnn(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
     row = CONTESTANTS["keras-jax"]._replace(target="faulty:WithoutCuDNN")
     monkeypatch.setitem(contestants.CONTESTANTS, "keras-jax", row)
-    rows, versions = measure(SHAPES[:1], ["keras-jax"], 1, timeout_s=120)
+    rows, versions = measure(SHAPES[:1], ["keras-jax"], ONCE, timeout_s=120)
     assert versions["keras-jax"]["fused"] == "entered"
     assert {row.implementation for row in rows} == {"XLA's loop"}
 
@@ -170,7 +189,7 @@ ONE_OF_EACH_CLASS = tuple({row.target: name for name, row in reversed(CONTESTANT
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_CLASS)
-def test_a_contestant_without_a_gpu_is_not_timed_and_says_why(rows_of, name):
+def test_a_contestant_without_a_gpu_is_not_timed_and_has_the_reason(rows_of, name):
     rows = rows_of(name, "gpu", ONE_OF_EACH_CLASS)
     failures = {row.failure for row in rows}
     if failures == {None}:

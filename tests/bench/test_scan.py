@@ -1,4 +1,4 @@
-"""`python -m multilstm.bench.scan` as a user meets it: its table, errors, exit codes and JSON."""
+"""`python -m multilstm.bench.scan`: its table, errors, exit codes and JSON."""
 
 import dataclasses
 import io
@@ -17,19 +17,20 @@ from multilstm.bench import contestants, scan
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.base import FORWARD, QUANTITIES
 from multilstm.bench.measure import Row
+from multilstm.bench.results import FORMAT
 from multilstm.bench.shapes import SHAPES
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = {
-    **os.environ, "NO_COLOR": "1", "COLUMNS": "80",
+    **os.environ, "NO_COLOR": "1", "COLUMNS": "80", "OMP_WAIT_POLICY": "passive",
     "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
 }  # fmt: skip
 SMALL = "10x96x2x8"
 needs_jax = pytest.mark.skipif(bool(ENGINES["keras-jax"].missing), reason="keras or jax is not installed")
 
-EVERYONE = [name for name, row in CONTESTANTS.items() if not row.named]
+DEFAULT = [name for name, row in CONTESTANTS.items() if not row.named]
 
 
 def run(*arguments, timeout=300):
@@ -46,18 +47,18 @@ def shown(rows, names, columns, shapes=SHAPES):
 
 
 def many_rows():
-    """Every contestant on every shape: jax-scan takes 1234 ms, and the others up to 123.4 times as long."""
+    """Return rows of every contestant on every shape: jax-scan takes 1234 ms, the others 123.4 times as long."""
     return [
         Row(shape.name, name, quantity, [[1.234 * (1 if name == "jax-scan" else 123.4)] * 3] * 2)
         for shape in SHAPES
-        for name in EVERYONE
+        for name in DEFAULT
         for quantity in QUANTITIES
     ]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 160])
 def test_the_table_of_all_fits(columns):
-    text = shown(many_rows(), EVERYONE, columns)
+    text = shown(many_rows(), DEFAULT, columns)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= columns
     table = text.split("forward and gradient")[0]
@@ -77,34 +78,36 @@ def test_the_table_of_all_fits(columns):
         "runtime",
     ):
         assert word in table.split()
-    assert table.split().count("123") == (len(SHAPES) + 1) * (len(EVERYONE) - 1)
+    assert table.split().count("123") == (len(SHAPES) + 1) * (len(DEFAULT) - 1)
     assert table.split().count("1234") == len(SHAPES)
 
 
 @pytest.mark.parametrize("columns", [80, 100])
 def test_every_shape_is_named_in_one_line(columns):
-    lines = shown(many_rows(), EVERYONE, columns).splitlines()
+    lines = shown(many_rows(), DEFAULT, columns).splitlines()
     for shape in SHAPES:
         assert sum(line.split()[:1] == [shape.name.replace("-bidirectional", "-bi")] for line in lines) == 2
 
 
 ROWS = [
-    Row("10x96x2x8", "jax-scan", FORWARD, [[0.002] * 3, [0.002] * 3]),
-    Row("10x96x2x8", "flax", FORWARD, [[0.003] * 3, [0.009] * 3]),
-    Row("10x96x2x8", "keras-jax", FORWARD, [[0.005] * 3, [0.005] * 3]),
+    Row("10x96x2x8", "jax-scan", FORWARD, [[0.002], [0.002]], repeated=[[0.002] * 3]),
+    Row("10x96x2x8", "flax", FORWARD, [[0.003], [0.009]], repeated=[[0.006], [0.014]]),
+    Row("10x96x2x8", "keras-jax", FORWARD, [[0.003], [0.009]], repeated=[[0.005] * 3]),
     Row("10x96x2x8", "keras-torch", FORWARD, failure="its answer is 7 times the tolerance away"),
 ]
-ROWS += [Row(row.shape, row.contestant, "gradient", row.samples, failure=row.failure) for row in ROWS]
+ROWS += [dataclasses.replace(row, quantity="gradient") for row in ROWS]
 
 
-def test_cells_are_ratios_and_say_what_they_are_worth():
+def test_cells_are_ratios_with_a_mark_if_they_were_measured_again():
     text = shown(ROWS, ["jax-scan", "flax", "keras-jax", "keras-torch"], 80, [s for s in SHAPES if s.name == SMALL])
     line = next(line for line in text.splitlines() if line.startswith(SMALL))
-    assert line.split() == [SMALL, "2.00", "3.00~", "2.50", "-"]
+    assert line.split() == [SMALL, "2.00*", "5.00~", "2.50*", "-"]
+    assert "* measured again: its spread (interquartile range / median) exceeded 10 %\n" in text
+    assert "~ measured again, and its spread still exceeds 10 %\n" in text
     assert "not timed: keras-torch 10x96x2x8 forward: its answer is 7 times the tolerance away\n" in text
 
 
-def test_what_computed_is_told_alike_together_and_an_exception_by_its_shapes():
+def test_contestants_of_one_kernel_share_a_line_and_an_exception_names_its_shapes():
     rows = [
         Row(shape, name, FORWARD, implementation=kernel)
         for name, kernels in (
@@ -121,7 +124,7 @@ def test_what_computed_is_told_alike_together_and_an_exception_by_its_shapes():
     ]
 
 
-def test_what_computed_stands_below_the_table():
+def test_kernels_are_below_the_table():
     row = Row(SMALL, "jax-scan", FORWARD, [[0.002]], implementation="XLA's loop")
     rows = [row, dataclasses.replace(row, quantity="gradient")]
     text = shown(rows, ["jax-scan"], 80, [s for s in SHAPES if s.name == SMALL])
@@ -139,6 +142,7 @@ USAGE = {
     "shape": (["--shape", "1x2x3x4"], "unknown shape '1x2x3x4': expected one of 64x100x123x320, "),
     "contestant": (["--contestant", "keras"], "unknown contestant 'keras': expected one of jax-scan, "),
     "rounds": (["--rounds", "0"], "--rounds must be at least 1, given 0"),
+    "pause": (["--pause", "-1"], "--pause must be at least 0 seconds, given -1"),
 }
 
 
@@ -164,16 +168,16 @@ def without_flax(monkeypatch):
     monkeypatch.setitem(contestants.CONTESTANTS, "flax", row)
 
 
-def test_one_that_is_named_must_be_installed(without_flax):
+def test_a_contestant_given_by_name_must_be_installed(without_flax):
     message = r"contestant 'flax' needs no_such_module, not installed here; .* pip install 'multilstm\[all,bench\]'"
     with pytest.raises(EngineUnavailableError, match=message):
         scan.app(["--contestant", "flax"], exit_on_error=False)
 
 
-def test_others_that_are_missing_are_skipped_by_name(without_flax, monkeypatch, capsys):
+def test_other_missing_contestants_are_skipped_by_name(without_flax, monkeypatch, capsys):
     timed = []
 
-    def measure(shapes, names, rounds, follow, device):
+    def measure(shapes, names, method, follow, device):
         timed.extend(names)
         return [Row(shape.name, "jax-scan", quantity, [[1.0]]) for shape in shapes for quantity in QUANTITIES], {}
 
@@ -189,10 +193,11 @@ def test_a_run_in_the_terminal_and_as_json(tmp_path):
     done = run("--shape", SMALL, "--contestant", "keras-jax", "--rounds", "2", "--json", str(tmp_path / "r.json"))
     assert done.returncode == 0, done.stderr
     assert "forward and gradient of all weights" in done.stdout
-    assert f"{SMALL}: round 2 of 2\n" in done.stderr
+    assert f"{SMALL} gradient: round 2 of 2\n" in done.stderr
     data = json.loads((tmp_path / "r.json").read_text())
-    assert data["format"] == 1
-    assert data["environment"]
+    assert (data["format"], data["benchmark"], data["device"]) == (FORMAT, "scan", "cpu")
+    assert data["environment"]["variables"]["OMP_WAIT_POLICY"] == "passive"
+    assert data["method"]["rounds"] == 2
     assert data["contestants"].keys() == {"jax-scan", "keras-jax"}
     assert data["contestants"]["keras-jax"].keys() == {"keras", "jax", "jaxlib"}
     assert data["shapes"][SMALL]["forward_flops"] == 8 * 10 * 96 * 8 * (2 + 8)
@@ -256,7 +261,7 @@ def alive(pid):
 
 
 @needs_jax
-def test_a_gpu_that_is_missing_is_said_before_anything_is_prepared(refused, tmp_path):
+def test_a_missing_gpu_is_an_error_before_anything_is_prepared(refused, tmp_path):
     written = tmp_path / "scan.json"
     message = refused(lambda: scan.main(device="gpu", contestant=("jax-scan",), json=str(written)))
     assert message.startswith("contestant 'jax-scan': no GPU: ")
@@ -264,14 +269,14 @@ def test_a_gpu_that_is_missing_is_said_before_anything_is_prepared(refused, tmp_
 
 
 def test_contestants_that_find_no_gpu_are_skipped_with_the_reason(monkeypatch, capsys):
-    def measure(shapes, names, rounds, follow, device):
+    def measure(shapes, names, method, follow, device):
         return [Row(shape.name, name, each, [[1.0]]) for shape in shapes for name in names for each in QUANTITIES], {}
 
     monkeypatch.setattr(scan, "without_gpu", lambda names: dict.fromkeys(names[1:], "no GPU: none here"))
     monkeypatch.setattr(scan, "measure", measure)
     monkeypatch.setattr(scan, "_contestants", lambda names: (["jax-scan", "keras-torch"], {}))
     scan.main(device="gpu", shape=(SMALL,))
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
-    assert told == ["skipped keras-torch: no GPU: none here"]
+    skipped = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped ")]
+    assert skipped == ["skipped keras-torch: no GPU: none here"]
     with pytest.raises(EngineUnavailableError, match="contestant 'keras-torch': no GPU: none here"):
         scan.main(device="gpu", contestant=("keras-torch",))

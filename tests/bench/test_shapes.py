@@ -63,7 +63,7 @@ def test_both_dtypes_have_the_same_numbers():
     np.testing.assert_array_equal(single.weights[1][1][0], double.weights[1][1][0])
 
 
-def test_what_comes_after_an_end_is_0():
+def test_padding_is_0():
     one = problem(RAGGED)
     assert not one.x[~one.mask].any()
     assert not one.cotangent[~one.mask].any()

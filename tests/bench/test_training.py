@@ -1,10 +1,11 @@
-"""`python -m multilstm.bench.training`: who trains on which device, and who is skipped."""
+"""`python -m multilstm.bench.training`: contestants, devices and skipped contestants."""
 
 import json
 
 import pytest
 
 from multilstm.bench import training
+from multilstm.bench.results import FORMAT
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError
 
@@ -15,15 +16,18 @@ def run(*arguments):
 
 @pytest.fixture
 def workers(monkeypatch):
-    """Workers that answer without training; those named in `without_gpu` find none. Gives what they were asked."""
-    asked, without_gpu = {}, set()
+    """Replace the workers by fakes that answer without training.
+
+    Returns the messages by contestant, and a set: contestants whose names are added to it find no GPU.
+    """
+    messages, without_gpu = {}, set()
 
     class Fake:
         def __init__(self, name, service, device, environment, home):
             self._name, self._device = name, device
 
         def call(self, message, timeout_s):
-            asked[self._name] = self._device, message
+            messages[self._name] = self._device, message
             if message["device"] == "gpu" and self._name in without_gpu:
                 raise EngineUnavailableError("no GPU: there is none")
             steps = message["steps"]
@@ -33,19 +37,19 @@ def workers(monkeypatch):
             pass
 
     monkeypatch.setattr(training, "Worker", Fake)
-    return asked, without_gpu
+    return messages, without_gpu
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
-def test_all_train_on_the_device_that_is_asked_for(workers, device, tmp_path):
+def test_all_train_on_the_device_of_the_option(workers, device, tmp_path):
     run("--steps", "2", "--device", device, "--json", str(tmp_path / "r.json"))
     assert workers[0] == dict.fromkeys(training.TRAINERS, (device, {"steps": 2, "device": device}))
     data = json.loads((tmp_path / "r.json").read_text())
-    assert data["device"] == device
+    assert (data["format"], data["benchmark"], data["device"]) == (FORMAT, "training", device)
     assert tuple(data["contestants"]) == training.TRAINERS
 
 
-def test_who_finds_no_gpu_is_skipped_with_the_reason(workers, tmp_path, capsys):
+def test_a_contestant_without_a_gpu_is_skipped_with_the_reason(workers, tmp_path, capsys):
     workers[1].add("keras-tensorflow")
     run("--steps", "2", "--device", "gpu", "--json", str(tmp_path / "r.json"))
     assert "skipped keras-tensorflow: no GPU: there is none\n" in capsys.readouterr().err
@@ -54,13 +58,13 @@ def test_who_finds_no_gpu_is_skipped_with_the_reason(workers, tmp_path, capsys):
     }  # fmt: skip
 
 
-def test_who_is_named_and_finds_no_gpu_is_an_error(workers):
+def test_a_named_contestant_without_a_gpu_is_an_error(workers):
     workers[1].add("keras-tensorflow")
     with pytest.raises(EngineUnavailableError, match="no GPU: there is none"):
         run("--contestant", "jax-scan", "keras-tensorflow", "--device", "gpu", "--steps", "2")
 
 
-def test_it_is_an_error_if_nobody_finds_a_gpu(workers, tmp_path, capsys):
+def test_it_is_an_error_if_no_contestant_finds_a_gpu(workers, tmp_path, capsys):
     workers[1].update(training.TRAINERS)
     with pytest.raises(EngineUnavailableError, match="nothing was trained on the gpu; see above"):
         run("--device", "gpu", "--json", str(tmp_path / "r.json"))
@@ -68,7 +72,7 @@ def test_it_is_an_error_if_nobody_finds_a_gpu(workers, tmp_path, capsys):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_it_says_what_computed_and_for_whom(workers, capsys):
+def test_kernels_are_shown_with_their_contestants(workers, capsys):
     run("--steps", "2")
     lines = capsys.readouterr().out.splitlines()
     assert "computed by jax-scan: kernel of jax-s" in lines
@@ -88,14 +92,14 @@ def test_the_first_step_of_a_trainer(name, kernel, tmp_path):
     if ENGINES[name].missing:
         pytest.skip(f"{', '.join(ENGINES[name].missing)} is not installed")
     run("--contestant", name, "--steps", "1", "--json", str(tmp_path / "r.json"))
-    found = json.loads((tmp_path / "r.json").read_text())["contestants"][name]
-    assert found["implementation"] == kernel
-    assert found["losses"] == [pytest.approx(0.6957, abs=1e-4)]
+    result = json.loads((tmp_path / "r.json").read_text())["contestants"][name]
+    assert result["implementation"] == kernel
+    assert result["losses"] == [pytest.approx(0.6957, abs=1e-4)]
 
 
 @pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
-def test_a_trainer_without_a_gpu_says_so_in_one_line(refused):
-    """That every framework says so is seen with the contestants of `bench.scan`, which are told in the same way."""
+def test_a_trainer_without_a_gpu_is_an_error_in_one_line(refused):
+    """`test_measure.py` tests this for every framework, with the contestants of `bench.scan`."""
     message = refused(run, "--contestant", "jax-scan", "--device", "gpu", "--steps", "1")
     assert "no GPU: " in message
     assert "\n" not in message

@@ -40,7 +40,7 @@ class _Layers(nn.Module):  # type: ignore[misc]
 
 @final
 class FlaxContestant(AbstractContestant):
-    """Its weights are a matrix a gate; the input's have no bias."""
+    """Flax has a matrix for each gate; the input's matrices have no bias."""
 
     platform = jax_platform
 
@@ -62,10 +62,10 @@ class FlaxContestant(AbstractContestant):
 
         compiled, gradient = jax.jit(forward), jax.jit(jax.grad(loss))
 
-        def arrays(found: Any) -> dict[str, Array]:
+        def arrays(gradients: Any) -> dict[str, Array]:
             named = {}
             for _, _, prefix in weight_names(shape):
-                cell = found[prefix[:-1].replace("/", "-")]
+                cell = gradients[prefix[:-1].replace("/", "-")]
                 for key, side, part in (
                     ("kernel", "i", "kernel"),
                     ("recurrent_kernel", "h", "kernel"),

@@ -1,4 +1,4 @@
-"""What every contestant that jits a function does with it."""
+"""The run of a jitted function, for all contestants on JAX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multilstm.spec.arrays import Array
 
 
 def jitted_run(jitted: Any, arguments: tuple[Any, ...], arrays: Callable[[Any], dict[str, Array]]) -> Run:
-    """The call of a jitted function, waited for, and what its compiled program holds."""
+    """Return a run that calls the jitted function and waits for its values."""
     return Run(
         lambda: jax.block_until_ready(jitted(*arguments)),
         arrays,

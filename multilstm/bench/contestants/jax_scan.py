@@ -21,12 +21,12 @@ from multilstm.spec.arrays import Array
 
 @final
 class ScanContestant(AbstractContestant):
-    """Layers on top of one another, each forward or in both directions; the batch is split over all devices.
+    """A stack of layers, each forward or bidirectional.
 
-    Where `multilstm.scan.loops.plan.worth_splitting` says so; other batches stay on one device.
+    If `multilstm.scan.loops.plan.worth_splitting` recommends it, the batch is split over all devices.
 
     Args:
-        options: `tuned`, to call `tune_cpu` first; `mask`, to give ragged sequences by a mask instead of their lengths.
+        options: `tuned` calls `tune_cpu` first; `mask` describes ragged sequences with a mask instead of lengths.
     """
 
     platform = jax_platform
@@ -37,7 +37,7 @@ class ScanContestant(AbstractContestant):
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         params: Any = [
-            tuple(LSTMParams(*map(jnp.asarray, each)) for each in layer)
+            tuple(LSTMParams(*map(jnp.asarray, direction)) for direction in layer)
             if problem.shape.bidirectional
             else LSTMParams(*map(jnp.asarray, layer[0]))
             for layer in problem.weights
@@ -45,16 +45,16 @@ class ScanContestant(AbstractContestant):
         shape, devices = problem.shape, jax.devices()
         sizes = Sizes(shape.batch, shape.timesteps, shape.features, shape.units, problem.x.itemsize)
         mesh = data_parallel_mesh(devices) if worth_splitting(sizes, len(devices)) else None
-        whole = None if mesh is None else NamedSharding(mesh, PartitionSpec())
-        rows = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
-        params = jax.device_put(params, whole)
-        x, cotangent = jax.device_put((problem.x, problem.cotangent), rows)
+        replicated = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+        by_row = None if mesh is None else NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+        params = jax.device_put(params, replicated)
+        x, cotangent = jax.device_put((problem.x, problem.cotangent), by_row)
 
-        ends: Any = None if problem.lengths is None else jnp.asarray(problem.lengths)
-        which = {"mask": problem.mask} if self._masked else {"lengths": ends}
+        lengths: Any = None if problem.lengths is None else jnp.asarray(problem.lengths)
+        padding = {"mask": problem.mask} if self._masked else {"lengths": lengths}
 
         def forward(params: Any, x: Any) -> Any:
-            return stack(params, x, mesh=mesh, **which)[0]
+            return stack(params, x, mesh=mesh, **padding)[0]
 
         def loss(params: Any, x: Any, cotangent: Any) -> Any:
             return (forward(params, x) * cotangent).sum()
@@ -62,11 +62,11 @@ class ScanContestant(AbstractContestant):
         compiled, gradient = jax.jit(forward), jax.jit(jax.grad(loss))
 
         def arrays(value: Any) -> dict[str, Array]:
-            found = {}
+            gradients = {}
             for layer, direction, prefix in weight_names(problem.shape):
-                one = value[layer][direction] if problem.shape.bidirectional else value[layer]
-                found.update({prefix + key: np.asarray(array) for key, array in one._asdict().items()})
-            return found
+                weights = value[layer][direction] if problem.shape.bidirectional else value[layer]
+                gradients.update({prefix + key: np.asarray(array) for key, array in weights._asdict().items()})
+            return gradients
 
         return {
             FORWARD: jitted_run(compiled, (params, x), lambda y: {"sequence": np.asarray(y)}),

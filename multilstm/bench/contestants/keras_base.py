@@ -1,4 +1,4 @@
-"""Plain Keras layers on one backend: what they are, and where their weights' gradients belong."""
+"""Plain Keras layers on one backend, for all contestants on Keras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multilstm.spec.arrays import Array
 
 
 def sequential(problem: Problem) -> Any:
-    """A built `keras.Sequential` of LSTM or Bidirectional layers with the problem's weights."""
+    """Return a built `keras.Sequential` of LSTM or Bidirectional layers with the problem's weights."""
     shape = problem.shape
     keras.config.set_floatx(str(problem.x.dtype))
     layers: list[Any] = [keras.layers.LSTM(shape.units, return_sequences=True) for _ in range(shape.layers)]
@@ -26,7 +26,7 @@ def sequential(problem: Problem) -> Any:
 
 
 def named(problem: Problem, arrays: Sequence[Array]) -> dict[str, Array]:
-    """Gradients in the order of Keras's weights, by `layer/direction/weight`."""
+    """Return gradients, given in the order of Keras's weights, by `layer/direction/weight`."""
     names = [
         prefix + weight
         for _, _, prefix in weight_names(problem.shape)

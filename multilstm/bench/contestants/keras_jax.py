@@ -22,7 +22,7 @@ class KerasJaxContestant(AbstractContestant):
     """`stateless_call` under `jax.jit`.
 
     Args:
-        options: `tuned`, to call `tune_cpu` of `multilstm.scan` first.
+        options: `tuned` calls `tune_cpu` of `multilstm.scan` first.
     """
 
     platform = jax_platform
@@ -47,7 +47,7 @@ class KerasJaxContestant(AbstractContestant):
         return {
             FORWARD: jitted_run(compiled, (weights, x), lambda y: {"sequence": np.asarray(y)}),
             GRADIENT: jitted_run(
-                gradient, (weights, x, cotangent), lambda found: named(problem, [np.asarray(each) for each in found])
+                gradient, (weights, x, cotangent), lambda arrays: named(problem, list(map(np.asarray, arrays)))
             ),
         }
 

@@ -15,7 +15,11 @@ from multilstm.frameworks import tensorflow as tensorflow_platform
 
 @final
 class KerasTensorflowContestant(AbstractContestant):
-    """`kind` is `graph` or `xla`."""
+    """A `tf.function` of the model.
+
+    Args:
+        kind: `graph`, or `xla` for a function compiled by XLA.
+    """
 
     platform = tensorflow_platform
 
@@ -38,7 +42,7 @@ class KerasTensorflowContestant(AbstractContestant):
                 loss = tf.reduce_sum(model(x, mask=mask) * cotangent)
             return tape.gradient(loss, weights)
 
-        return {  # on a CPU a function returns when its values are there; reading a number waits for a GPU too
+        return {
             FORWARD: Run(
                 lambda: _wait(forward(x)),
                 lambda y: {"sequence": y.numpy()},
@@ -46,7 +50,7 @@ class KerasTensorflowContestant(AbstractContestant):
             ),
             GRADIENT: Run(
                 lambda: _wait(gradient(x, cotangent)),
-                lambda found: named(problem, [each.numpy() for each in found]),
+                lambda tensors: named(problem, [tensor.numpy() for tensor in tensors]),
                 lambda: tensorflow_platform.implementation(gradient, x, cotangent, xla=self._xla),
             ),
         }
@@ -56,6 +60,7 @@ class KerasTensorflowContestant(AbstractContestant):
 
 
 def _wait(value: Any) -> Any:
+    """Return the value when the device has computed it; reading one number waits for a GPU too."""
     last = value[-1] if isinstance(value, list) else value
     tf.reshape(last, [-1])[0].numpy()
     return value

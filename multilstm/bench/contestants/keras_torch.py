@@ -1,4 +1,4 @@
-"""Keras's LSTM on PyTorch, eager, which is how Keras runs it."""
+"""Keras's LSTM on PyTorch, in eager mode, as Keras runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multilstm.frameworks import torch as torch_platform
 
 @final
 class KerasTorchContestant(AbstractContestant):
-    """Called as a module; gradients by autograd."""
+    """The model called as a module, with gradients by autograd."""
 
     platform = torch_platform
 
@@ -39,12 +39,14 @@ class KerasTorchContestant(AbstractContestant):
             ),
             GRADIENT: Run(
                 gradient,
-                lambda found: named(problem, [each.cpu().numpy() for each in found]),
+                lambda tensors: named(problem, [tensor.cpu().numpy() for tensor in tensors]),
                 lambda: torch_platform.implementation(gradient),
             ),
         }
 
     def versions(self) -> dict[str, str]:
         return {
-            "keras": keras.__version__, "torch": torch.__version__, "threads": str(torch.get_num_threads()),
-        }  # fmt: skip
+            "keras": keras.__version__,
+            "torch": torch.__version__,
+            "threads": str(torch.get_num_threads()),
+        }

@@ -1,4 +1,4 @@
-"""ONNX Runtime's LSTM operator, forward only. ONNX orders the gates i, o, f, c, and keeps two biases."""
+"""ONNX Runtime's LSTM operator, forward only. ONNX orders the gates i, o, f, c and has two biases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROVIDERS = ["CPUExecutionProvider"]
 
 @final
 class OnnxContestant(AbstractContestant):
-    """A graph of one LSTM node a layer; time comes first, as the operator wants it."""
+    """A graph with one LSTM node for each layer; the operator requires time as the first axis."""
 
     def prepare(self, problem: Problem) -> dict[str, Run]:
         model = _model(problem)
@@ -42,15 +42,18 @@ class OnnxContestant(AbstractContestant):
 
 
 def _implementation(model: bytes, feed: dict[str, Array]) -> str:
-    """Who executed the LSTM nodes, by the profile of another session: it would slow the one that is timed."""
+    """Return the providers that executed the LSTM nodes, from the profile of a separate session.
+
+    Profiling would slow the session that is timed.
+    """
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, f"{folder}/profile"
         session = onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
         session.run(["sequence"], feed)
         events = json.loads(pathlib.Path(session.end_profiling()).read_text())
-    ran = [event["args"] for event in events if event.get("cat") == "Node"]
-    providers = sorted({each["provider"] for each in ran if each["op_name"] == "LSTM"})
+    nodes = [event["args"] for event in events if event.get("cat") == "Node"]
+    providers = sorted({node["provider"] for node in nodes if node["op_name"] == "LSTM"})
     return ", ".join(f"LSTM of {provider}" for provider in providers) or "no LSTM operator ran"
 
 
@@ -59,7 +62,7 @@ def _model(problem: Problem) -> bytes:
     kind = helper.np_dtype_to_tensor_dtype(problem.x.dtype)
     nodes, constants = [helper.make_node("Transpose", ["x"], ["in0"], perm=[1, 0, 2])], []
     for number, layer in enumerate(problem.weights):
-        for name, arrays in zip("WRB", zip(*(_onnx(*each) for each in layer), strict=True), strict=True):
+        for name, arrays in zip("WRB", zip(*(_onnx(*direction) for direction in layer), strict=True), strict=True):
             constants.append(numpy_helper.from_array(np.stack(arrays), f"{name}{number}"))
         inputs = [f"in{number}", f"W{number}", f"R{number}", f"B{number}"]
         nodes.append(

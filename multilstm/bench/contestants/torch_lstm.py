@@ -15,7 +15,7 @@ from multilstm.spec.arrays import Array
 
 @final
 class TorchLSTMContestant(AbstractContestant):
-    """One module for all layers and directions; ragged batches as a packed sequence."""
+    """One module for all layers and directions; a ragged batch is a packed sequence."""
 
     platform = torch_platform
 
@@ -39,7 +39,9 @@ class TorchLSTMContestant(AbstractContestant):
                 for name, array in (("weight_ih", kernel.T), ("weight_hh", recurrent.T), ("bias_ih", bias)):
                     getattr(module, name + suffixes[prefix]).copy_(torch.from_numpy(np.ascontiguousarray(array)))
                 getattr(module, "bias_hh" + suffixes[prefix]).zero_()
-        lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)  # on the CPU in any case
+        lengths = (
+            None if problem.lengths is None else torch.from_numpy(problem.lengths)
+        )  # PyTorch requires lengths on the CPU
         pack, unpack = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
 
         def forward() -> Any:
@@ -48,7 +50,7 @@ class TorchLSTMContestant(AbstractContestant):
             return unpack(module(pack(x, lengths, True, enforce_sorted=False))[0], True, 0.0, shape.timesteps)[0]
 
         def only_forward() -> Any:
-            module.eval()  # else cuDNN keeps what a gradient would need, and it takes that for a gradient alone
+            module.eval()  # in training mode cuDNN also stores the values for a gradient
             with torch.no_grad():
                 return torch_platform.ready(forward())
 
@@ -59,13 +61,12 @@ class TorchLSTMContestant(AbstractContestant):
             torch_platform.ready(cotangent)
 
         def arrays(_: Any) -> dict[str, Array]:
-            found = {}
-            for prefix, suffix in suffixes.items():
-                names = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih"}
-                found.update(
-                    {prefix + key: getattr(module, name + suffix).grad.cpu().numpy().T for key, name in names.items()}
-                )
-            return found
+            names = {"kernel": "weight_ih", "recurrent_kernel": "weight_hh", "bias": "bias_ih"}
+            return {
+                prefix + key: getattr(module, name + suffix).grad.cpu().numpy().T
+                for prefix, suffix in suffixes.items()
+                for key, name in names.items()
+            }
 
         return {
             FORWARD: Run(
