@@ -1,4 +1,4 @@
-"""A diagnosis at the terminal: made for 80 columns, and for terminals without colour."""
+"""A diagnosis at the terminal, for 80 columns and also without colour."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from multilstm.doctor.examination import Diagnosis, EngineDiagnosis
+from multilstm.doctor.diagnosis import Diagnosis, EngineDiagnosis
 from multilstm.ledger.known_issues import KNOWN_ISSUES
 
 
 def render(diagnosis: Diagnosis, console: Console) -> None:
-    """Prints the diagnosis."""
+    """Print the diagnosis."""
     machine, memory = diagnosis.machine, diagnosis.machine["memory_bytes"]
     about = [f"Python {machine['python']}", machine["platform"], f"{machine['cores']} cores"]
     about += [f"{memory / 2**30:.0f} GiB"] if memory else []
-    parts: list[Any] = [
+    blocks: list[Any] = [
         Text(f"multilstm {machine['multilstm']} on {diagnosis.device}", "bold"),
         _text(", ".join(about), "dim"),
         Text(),
         _engine_table(diagnosis.engines, diagnosis.variables),
         *_failures(diagnosis.engines),
         *_issues(diagnosis.engines),
-        *_surroundings(diagnosis),
+        *_user_settings(diagnosis),
         Text(),
         _conclusion(diagnosis),
     ]
-    console.print(Group(*parts))
+    console.print(Group(*blocks))
 
 
 def _engine_table(engines: Iterable[EngineDiagnosis], variables: Mapping[str, str]) -> Table:
@@ -39,16 +39,23 @@ def _engine_table(engines: Iterable[EngineDiagnosis], variables: Mapping[str, st
     table.add_column("Self-test", no_wrap=True)
     table.add_column("Computes with")
     for engine in engines:
-        facts = [_text(", ".join(f"{name} {version}" for name, version in engine.versions.items()))]
-        settings = [*engine.devices]
-        settings += [f"{name} {value}" for name, value in engine.switches.items() if variables.get(name) != value]
-        facts += [_text(", ".join(settings), "dim")] if settings else []
-        kernel = engine.implementation.kernel
-        facts += [_text(f"LSTM by {kernel}", "dim")] if kernel else []
-        if engine.status != "ready":
-            facts = [_text(engine.reason), *([_text(engine.remedy, "green")] if engine.remedy else [])]
-        table.add_row(Text(engine.name, "bold" if engine.status == "ready" else "dim"), _verdict(engine), Group(*facts))
+        name = Text(engine.name, "bold" if engine.status == "ready" else "dim")
+        table.add_row(name, _verdict(engine), Group(*_facts(engine, variables)))
     return table
+
+
+def _facts(engine: EngineDiagnosis, variables: Mapping[str, str]) -> list[Text]:
+    """Return the lines about one engine; switches that only repeat a variable of the user are left out."""
+    if engine.status != "ready":
+        return [_text(engine.reason), *([_text(engine.remedy, "green")] if engine.remedy else [])]
+    switches = [f"{name} {value}" for name, value in engine.switches.items() if variables.get(name) != value]
+    settings = ", ".join([*engine.devices, *switches])
+    kernel = engine.implementation.kernel
+    return [
+        _text(", ".join(f"{name} {version}" for name, version in engine.versions.items())),
+        *([_text(settings, "dim")] if settings else []),
+        *([_text(f"LSTM by {kernel}", "dim")] if kernel else []),
+    ]
 
 
 def _verdict(engine: EngineDiagnosis) -> Text:
@@ -60,59 +67,64 @@ def _verdict(engine: EngineDiagnosis) -> Text:
 
 
 def _failures(engines: Iterable[EngineDiagnosis]) -> list[Any]:
-    """Every failed test once, with the engines that share it; and what a broken worker said last."""
+    """Return every failed test once, with the engines that share it, and the last lines of broken workers."""
     where: dict[tuple[str, str], list[str]] = {}
     for engine in engines:
         for test in engine.failed:
             where.setdefault((test.name, test.detail), []).append(engine.name)
         if engine.status == "broken" and engine.stderr.strip():
-            where.setdefault(("last words", "\n".join(engine.stderr.strip().splitlines()[-3:])), []).append(engine.name)
-    parts: list[Any] = []
+            lines = "\n".join(engine.stderr.strip().splitlines()[-3:])
+            where.setdefault(("last lines on stderr", lines), []).append(engine.name)
+    blocks: list[Any] = []
     for (name, detail), names in where.items():
-        parts += [_text(f"{', '.join(names)}: {name}", "bold red"), Padding(_text(detail), (0, 0, 0, 2))]
-    return _section("What fails", parts)
+        blocks += [_text(f"{', '.join(names)}: {name}", "bold red"), Padding(_text(detail), (0, 0, 0, 2))]
+    return _section("Failures", blocks)
 
 
 def _issues(engines: Sequence[EngineDiagnosis]) -> list[Any]:
-    """Every known issue once, in the order of KNOWN_ISSUES, under the engines and the version that show it."""
-    parts: list[Any] = []
-    last = ""
+    """Return every known problem once, by installed package: the problem, its consequence, and the remedy."""
+    by_package: dict[str, list[Any]] = {}
     for issue in KNOWN_ISSUES:
-        found = [engine for engine in engines if issue in engine.issues]
-        if not found:
+        affected = [engine for engine in engines if issue in engine.issues]
+        if not affected:
             continue
-        head = f"{', '.join(engine.name for engine in found)}: {issue.package} {found[0].versions[issue.package]}"
-        if head != last:
-            parts.append(_text(head, "bold"))
-        last = head
-        body = Text.assemble(f"{_sentence(issue.title)} {issue.consequence} ", (issue.advice, "green"))
+        body = Text.assemble(
+            (_capitalized(issue.title), "bold"),
+            (f" ({', '.join(engine.name for engine in affected)})\n", "dim"),
+            f"{issue.consequence}\n",
+            (f"Remedy: {issue.advice}", "green"),
+        )
         if issue.link:
-            body.append(f" {issue.link}", "dim")
-        row = Table.grid(padding=(0, 1, 0, 0))
-        row.add_row("-", body)
-        parts.append(row)
-    return _section("Known in these versions", parts)
+            body.append(f"\n{issue.link}", "dim")
+        item = Table.grid(padding=(0, 1, 0, 0))
+        item.add_row("-", body)
+        by_package.setdefault(f"{issue.package} {affected[0].versions[issue.package]}", []).append(item)
+    blocks: list[Any] = []
+    for package, items in by_package.items():
+        blocks += [_text(package, "bold"), *items]
+    return _section("Known problems of the installed versions", blocks)
 
 
-def _sentence(phrase: str) -> str:
-    return f"{phrase[0].upper()}{phrase[1:]}."
+def _capitalized(phrase: str) -> str:
+    """Return the phrase with a capital letter, unless it begins with a name such as `categorical_crossentropy`."""
+    return phrase if "_" in phrase.split()[0] else f"{phrase[0].upper()}{phrase[1:]}"
 
 
-def _surroundings(diagnosis: Diagnosis) -> list[Any]:
+def _user_settings(diagnosis: Diagnosis) -> list[Any]:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     keras = diagnosis.keras
     if keras is not None:
         missing = "" if keras.installed else ", which is not installed here"
-        table.add_row(Text("import keras"), _text(f"takes {keras.name}{missing} (by {keras.set_by})"))
+        table.add_row(Text("import keras"), _text(f"selects {keras.name}{missing} (by {keras.set_by})"))
     for name, value in diagnosis.variables.items():
         table.add_row(_text(name), _text(value or "(empty)"))
-    return _section("Outside of multilstm", [table] if table.row_count else [])
+    return _section("Your own settings", [table] if table.row_count else [])
 
 
-def _section(title: str, parts: list[Any]) -> list[Any]:
-    return [Text(), Text(title, "dim"), *parts] if parts else []
+def _section(title: str, blocks: list[Any]) -> list[Any]:
+    return [Text(), Text(title, "dim"), *blocks] if blocks else []
 
 
 def _conclusion(diagnosis: Diagnosis) -> Text:
@@ -129,5 +141,5 @@ def _conclusion(diagnosis: Diagnosis) -> Text:
 
 
 def _text(text: str, style: str = "") -> Text:
-    """Text from outside, without control characters, and without Rich's markup."""
-    return Text("".join(each if each.isprintable() or each == "\n" else "?" for each in text), style)
+    """Return text from outside multilstm without control characters and without Rich's markup."""
+    return Text("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text), style)

@@ -1,4 +1,4 @@
-"""The doctor: rows of known issues, exit codes, what is shown, and one examination of this machine."""
+"""The doctor: known problems, exit codes, the text at the terminal, and an examination of this machine."""
 
 import dataclasses
 import importlib.util
@@ -30,13 +30,13 @@ BROKEN = EngineDiagnosis("torch-lstm", "broken", "its worker ended", stderr="lin
 
 
 def diagnosis(*engines, **arguments):
-    given = {"device": "cpu", "machine": {**MACHINE, "memory_bytes": 2**34}, "keras": None, "variables": {}}
-    return Diagnosis(**{**given, "engines": engines, **arguments})
+    defaults = {"device": "cpu", "machine": {**MACHINE, "memory_bytes": 2**34}, "keras": None, "variables": {}}
+    return Diagnosis(**{**defaults, "engines": engines, **arguments})
 
 
-def shown(found, width=80):
+def shown(a_diagnosis, width=80):
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    doctor.render(found, console)
+    doctor.render(a_diagnosis, console)
     return console.file.getvalue()
 
 
@@ -80,12 +80,12 @@ def test_a_row_names_where_it_shows(engine, device, package, flags, expected):
 
 
 @pytest.mark.parametrize("version", ["3.15", "3.15.0", "3.15.2", "3.16.0", "2.15.1"])
-def test_what_was_measured_with_one_keras_is_said_of_no_other(version):
+def test_a_row_measured_with_one_version_of_keras_names_no_other(version):
     assert doctor.known_issues("keras-jax", "cpu", {"keras": version}, {}) == ()
 
 
 @pytest.mark.parametrize("issue", KNOWN_ISSUES, ids=lambda issue: issue.id)
-def test_every_row_can_show_and_says_what_to_do(issue):
+def test_every_row_can_occur(issue):
     assert issue in doctor.known_issues(issue.engines[0], issue.device or "cpu", {issue.package: issue.last}, {})
     assert set(issue.engines) <= set(ENGINES)
     assert issue.severity == "high"
@@ -113,7 +113,7 @@ def test_exit_code(engines, expected):
     assert diagnosis(*engines).exit_code == expected
 
 
-# --- what is shown ---
+# --- the text at the terminal ---
 
 
 def test_every_engine_is_shown_with_its_reason():
@@ -126,7 +126,7 @@ def test_every_engine_is_shown_with_its_reason():
         assert words in text
 
 
-def test_what_a_worker_said_reaches_the_terminal_as_plain_text():
+def test_the_stderr_of_a_worker_is_shown_as_plain_text():
     text = shown(diagnosis(BROKEN))
     assert "\x1b" not in text
     assert "[bold]last?[31m words" in text
@@ -138,7 +138,23 @@ def test_a_shared_failure_and_a_shared_issue_are_shown_once():
     text = shown(diagnosis(first, dataclasses.replace(first, name="keras-jax")))
     assert "jax-scan, keras-jax: sums, float64" in text
     assert text.count(issue.link) == 1
-    assert "jax-scan, keras-jax: jaxlib 0.9" in text
+    assert "jaxlib 0.9" in map(str.strip, text.splitlines())
+    assert "(jax-scan, keras-jax)" in text
+
+
+@pytest.mark.parametrize("issue", KNOWN_ISSUES, ids=lambda issue: issue.id)
+def test_a_known_problem_is_shown_in_full(issue):
+    engine = dataclasses.replace(READY, name=issue.engines[0], versions={issue.package: issue.last}, issues=(issue,))
+    words = " ".join(shown(diagnosis(engine)).split())
+    for text in (issue.title[1:], issue.consequence, f"Remedy: {issue.advice}", issue.link, issue.engines[0]):
+        assert " ".join(text.split()) in words
+
+
+def test_a_problem_whose_title_begins_with_a_name_keeps_its_letters():
+    issue = dataclasses.replace(KNOWN_ISSUES[0], title="categorical_crossentropy is wrong", package="jaxlib")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("multilstm.doctor.rendering.KNOWN_ISSUES", (issue,))
+        assert "- categorical_crossentropy is wrong" in shown(diagnosis(dataclasses.replace(READY, issues=(issue,))))
 
 
 @pytest.mark.parametrize("width", [80, 60])
@@ -155,7 +171,8 @@ def test_no_line_is_wider_than_the_terminal(width):
         for name in ENGINES
     ]
     text = shown(diagnosis(*engines, variables={"XLA_FLAGS": FLAG * 4}), width)
-    assert all(issue.title.split()[-1] in text for issue in KNOWN_ISSUES)
+    words = " ".join(text.split())
+    assert all(issue.title[1:] in words for issue in KNOWN_ISSUES)
     assert max(map(len, text.splitlines())) <= width
 
 
@@ -164,11 +181,11 @@ def test_the_conclusion_counts():
     assert "No engine can run here but the reference" in shown(diagnosis(REFERENCE, MISSING))
 
 
-def test_surroundings_are_shown_where_there_are_any():
-    assert "Outside of multilstm" not in shown(diagnosis(READY))
+def test_settings_of_the_user_are_shown_if_there_are_any():
+    assert "Your own settings" not in shown(diagnosis(READY))
     keras = KerasBackend("torch", "KERAS_BACKEND", installed=False)
     text = shown(diagnosis(READY, keras=keras, variables={"XLA_FLAGS": ""}))
-    assert "takes torch, which is not installed here (by KERAS_BACKEND)" in text
+    assert "selects torch, which is not installed here (by KERAS_BACKEND)" in text
     assert "(empty)" in text
 
 
@@ -181,7 +198,7 @@ def test_to_dict_is_json_and_complete():
     assert data["engines"][0]["self_test"][1] == {"name": "sums, float64", "ok": False, "detail": "1 of 3 wrong"}
 
 
-# --- who sets Keras's backend ---
+# --- the backend of a plain `import keras` ---
 
 
 @pytest.mark.parametrize(
@@ -192,12 +209,12 @@ def test_to_dict_is_json_and_complete():
         pytest.param(None, '{"backend": "torch"}', ("torch", "keras.json"), id="the file"),
         pytest.param(None, '{"floatx": "float64"}', ("tensorflow", "Keras's default"), id="a file without it"),
         pytest.param(None, "{not JSON", ("tensorflow", "Keras's default"), id="a broken file"),
-        pytest.param(None, "[]", ("tensorflow", "Keras's default"), id="a strange file"),
+        pytest.param(None, "[]", ("tensorflow", "Keras's default"), id="a file with another structure"),
         pytest.param(None, None, ("tensorflow", "Keras's default"), id="nothing"),
     ],
 )
 @pytest.mark.parametrize("where", ["KERAS_HOME", "home"])
-def test_who_sets_the_backend(variable, settings, expected, where, tmp_path, monkeypatch):
+def test_the_backend_and_its_origin(variable, settings, expected, where, tmp_path, monkeypatch):
     folder = tmp_path if where == "KERAS_HOME" else tmp_path / ".keras"
     folder.mkdir(exist_ok=True)
     if settings is not None:
@@ -205,10 +222,10 @@ def test_who_sets_the_backend(variable, settings, expected, where, tmp_path, mon
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     variables = {} if variable is None else {"KERAS_BACKEND": variable}
-    found = doctor.keras_backend({**variables, **({"KERAS_HOME": str(folder)} if where == "KERAS_HOME" else {})})
-    assert found.name == expected[0]
-    assert found.set_by.endswith(expected[1])
-    assert str(tmp_path) not in found.set_by
+    backend = doctor.keras_backend({**variables, **({"KERAS_HOME": str(folder)} if where == "KERAS_HOME" else {})})
+    assert backend.name == expected[0]
+    assert backend.set_by.endswith(expected[1])
+    assert str(tmp_path) not in backend.set_by
 
 
 def test_without_keras_there_is_no_backend(monkeypatch):
@@ -225,7 +242,7 @@ def test_an_unknown_backend_is_not_installed():
 
 
 class FakePool:
-    """A pool whose workers answer as they are told."""
+    """A pool whose workers give the same answer to every call, or raise it."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -257,7 +274,7 @@ ANSWER = {
 
 @pytest.fixture
 def examined(monkeypatch):
-    """Examines one engine, all modules being there, with a pool that answers so."""
+    """Return a function that examines one engine with a given answer; all modules seem to be installed."""
 
     def examine(answer, engine="jax-scan", device="cpu"):
         monkeypatch.setattr("multilstm.doctor.examination.WorkerPool", FakePool(answer))
@@ -273,11 +290,11 @@ def test_an_answer_becomes_a_row(examined):
     assert [issue.package for issue in row.issues] == ["jaxlib"]
 
 
-def test_a_worker_that_fails_is_a_row_with_its_last_words(examined):
-    found = examined(WorkerError("its worker ended", kind="crash", stderr="last words"))
-    assert (found.engines[0].status, found.engines[0].reason) == ("broken", "its worker ended")
-    assert found.engines[0].stderr == "last words"
-    assert found.exit_code == 3
+def test_a_worker_that_fails_is_a_row_with_its_stderr(examined):
+    result = examined(WorkerError("its worker ended", kind="crash", stderr="last words"))
+    assert (result.engines[0].status, result.engines[0].reason) == ("broken", "its worker ended")
+    assert result.engines[0].stderr == "last words"
+    assert result.exit_code == 3
 
 
 def test_an_engine_that_cannot_run_here_is_a_row_with_the_reason(examined):
@@ -285,10 +302,10 @@ def test_an_engine_that_cannot_run_here_is_a_row_with_the_reason(examined):
     assert (row.status, row.reason) == ("unavailable", "no x64")
 
 
-def test_a_gpu_that_is_asked_for_and_missing_is_no_success(examined):
-    found = examined(EngineUnavailableError("no GPU: none here"), device="gpu")
-    assert (found.engines[0].status, found.engines[0].reason) == ("unavailable", "no GPU: none here")
-    assert found.exit_code == 3
+def test_a_requested_gpu_that_is_missing_is_no_success(examined):
+    result = examined(EngineUnavailableError("no GPU: none here"), device="gpu")
+    assert (result.engines[0].status, result.engines[0].reason) == ("unavailable", "no GPU: none here")
+    assert result.exit_code == 3
     assert examined({**ANSWER, "devices": ["gpu:0 NVIDIA H200", "cpu"]}, device="gpu").exit_code == 0
 
 
@@ -297,14 +314,14 @@ def test_the_reference_is_examined_on_the_cpu(examined):
     assert FakePool.asked == ("reference", "cpu")
 
 
-def test_a_missing_framework_is_a_row_with_what_to_install(monkeypatch):
+def test_a_missing_framework_is_a_row_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (row,) = doctor.examine(["jax-scan"]).engines
     assert (row.status, row.reason) == ("unavailable", "not installed: jax")
     assert row.remedy == "pip install 'multilstm[jax]'"
 
 
-def test_variables_that_matter_are_found_without_the_users_home(examined, monkeypatch):
+def test_variables_of_frameworks_are_shown_without_the_home_directory(examined, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to={os.path.expanduser('~')}/dump")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     monkeypatch.setenv("TF_VAR_password", "secret")
@@ -322,7 +339,7 @@ def test_unknown_names_are_refused(arguments):
 
 @pytest.fixture(scope="module")
 def here():
-    """This machine, really examined: one worker for every engine that is installed."""
+    """Return the real diagnosis of this machine, with a worker for every installed engine."""
     return doctor.examine()
 
 
