@@ -1,13 +1,17 @@
-"""Why a forward quantity diverges: the cause, and the first layer, timestep, row and gate at which the engine parts.
+"""Explanation of a forward divergence: its cause, and the first layer, timestep, sequence and gate that diverge.
 
-An engine is asked nothing but ordinary forward jobs, so that its fused kernels are traced as they are:
+An execution enters; a `Finding` leaves. The engine gets only ordinary forward jobs, so fused kernels are explained as
+they are. Three steps locate a divergence:
 
-    layer     the same model, with the outputs of all of its layers as outputs
-    timestep  that layer alone, on what the reference gives it, its sequence cut ever shorter
-    gate      one timestep of it from given states, with weights that leave one gate at a time alive
+    layer      The case's model, with the outputs of all layers as outputs.
+    timestep   That layer alone, on the reference's inputs, with ever shorter sequences.
+    gate       One timestep of it from given states, with weights that make three of the four gates constant.
+
+This room imports `execution`, and rooms below it.
 """
 
-from multilstm.explain.explain import cause, explain, explain_error
+from multilstm.explain.causes import cause
+from multilstm.explain.explain import explain, explain_error
 from multilstm.explain.finding import CAUSES, Finding
 from multilstm.explain.gradient_block import first_block
 

@@ -1,34 +1,35 @@
-"""What is found of a divergence: its cause, and the first place at which engine and reference part."""
+"""The result of an explanation: the cause of a divergence, and the first place at which the engine diverges."""
 
 from __future__ import annotations
 
 import dataclasses
 
 CAUSES = {
-    "rounding": "as far as one unit in the last place of weights and inputs moves the reference",
-    "precision": "as far as the rounding of a dtype of fewer bits goes: part of it is computed in one",
-    "semantics": "further than any rounding: something else is computed",
-    "unsupported": "the engine refuses it",
-    "crash": "the engine raised, crashed or timed out",
+    "rounding": "as large as a change of one unit in the last place of weights and inputs makes it in the reference",
+    "precision": "as large as the rounding of a dtype with fewer bits: a part is computed in such a dtype",
+    "semantics": "larger than any rounding: the engine computes something else",
+    "unsupported": "the engine refuses the model",
+    "crash": "the engine raised, crashed, timed out, or returned an incomplete answer",
 }
+_VALUES = {"cell": "cell state", "hidden": "hidden state", "output": "output"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Where and why an engine's forward pass parts from the reference; what could not be found is None.
+    """Place and cause of a divergence of the forward pass; unknown facts are None.
 
     Attributes:
         cause: one of `CAUSES`.
-        dtype: in which it was traced: float64 where it shows there too, since rounding hides nothing then.
-        layer: the first layer, in the order of the model, whose output or state parts.
-        batch: which of the case's batches, from 0.
-        timestep: the first, from 0, in the order of the sequence.
-        row: which sequence of the batch.
-        unit: which unit, or feature of the output.
-        gate: the first gate that is wrong, `i`, `f`, `c` or `o`; where all are right, `cell`, `hidden` or `output`.
-        actual: the engine's value there.
-        desired: the reference's.
-        notes: what else is known, for a reader.
+        dtype: dtype of the explanation; float64 if the divergence also occurs there, since rounding hides nothing.
+        layer: first layer, in the order of the model, whose output or state diverges.
+        batch: number of the case's batch, from 0.
+        timestep: first timestep, from 0, in the order of the sequence.
+        row: number of the sequence in the batch, from 0.
+        unit: number of the unit, or feature of the output, from 0.
+        gate: first wrong gate, `i`, `f`, `c` or `o`; `cell`, `hidden` or `output` if all gates are right.
+        actual: the engine's value at that place.
+        desired: the reference's value at that place.
+        notes: further facts, for a reader.
     """
 
     cause: str
@@ -44,13 +45,11 @@ class Finding:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        places = [("batch", self.batch or None), ("timestep", self.timestep), ("row", self.row), ("unit", self.unit)]
-        where = [] if self.layer is None else [f"first in {self.layer}"]
-        where += [f"{name} {number}" for name, number in places if number is not None]
-        what = {None: "", "cell": "cell state", "hidden": "hidden state", "output": "output"}.get(
-            self.gate, f"gate {self.gate}"
-        )
-        text = ", ".join([*where, *([what] if what else [])])
+        numbers = [("batch", self.batch or None), ("timestep", self.timestep), ("row", self.row), ("unit", self.unit)]
+        place = [] if self.layer is None else [f"first in {self.layer}"]
+        place += [f"{name} {number}" for name, number in numbers if number is not None]
+        place += [] if self.gate is None else [_VALUES.get(self.gate, f"gate {self.gate}")]
+        text = ", ".join(place)
         if self.actual is not None and self.desired is not None:
             digits = ".17g" if self.dtype == "float64" else ".9g"
             text += f": actual {self.actual:{digits}}, desired {self.desired:{digits}} ({self.dtype})"

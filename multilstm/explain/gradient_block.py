@@ -1,4 +1,4 @@
-"""Which part of a weight's gradient is wrong first: a gate's block of columns."""
+"""The gates whose block of columns is wrong in the gradient of an LSTM's weight."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from multilstm.spec.arrays import Array
 
 
 def first_block(spec: Graph, quantity: Quantity, actual: Array, desired: Array, row: Tolerance) -> str:
-    """The gates whose block of an LSTM's gradient is wrong, in words; empty for what is no gradient of an LSTM.
+    """Return the gates whose block of an LSTM's gradient is wrong, in words; empty for every other quantity.
 
     Args:
         spec: the model.
-        quantity: `gradient:lstm/kernel`.
-        actual: of the engine, with the four gates side by side on its last axis.
-        desired: of the reference, of the same shape.
+        quantity: for example `gradient:lstm/kernel`.
+        actual: the engine's gradient, with the blocks of the four gates along its last axis.
+        desired: the reference's gradient, of the same shape.
         row: the tolerance.
     """
     name = quantity.where
@@ -27,11 +27,10 @@ def first_block(spec: Graph, quantity: Quantity, actual: Array, desired: Array, 
         return ""
     scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
     with np.errstate(invalid="ignore"):
-        outside = ~(np.abs(actual - desired) <= row.atol + row.rtol * scale)
-    blocks = np.split(outside, 4, axis=-1)
-    wrong = [
+        wrong = ~(np.abs(actual - desired) <= row.atol + row.rtol * scale)
+    counts = [
         f"gate {gate} ({int(block.sum())} of {block.size} values)"
-        for gate, block in zip(GATES, blocks, strict=True)
+        for gate, block in zip(GATES, np.split(wrong, 4, axis=-1), strict=True)
         if block.any()
     ]
-    return f"the gradient of {name} is wrong in {', '.join(wrong)}" if wrong else ""
+    return f"the gradient of {name} is wrong in {', '.join(counts)}" if counts else ""

@@ -1,108 +1,291 @@
-"""As if what: simple faults of an LSTM, of which it is seen whether one gives exactly the engine's answer."""
+"""Hypotheses for a wrong LSTM: simple faults, applied to the reference.
+
+A hypothesis is confirmed if the faulty reference reproduces the engine's answer on the full sequence.
+"""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.engines.reference import lstm as reference_lstm
-from multilstm.engines.reference.lstm import LSTMRecord
-from multilstm.execution.rounding import rounded
 from multilstm.explain.gate import GATES
-from multilstm.explain.timestep import Lone
-from multilstm.spec import LSTM
+from multilstm.explain.timestep import IsolatedLSTM
 from multilstm.spec.arrays import Array, State
 
-STATES_EXCHANGED = "hidden and cell state were exchanged"
-Made = tuple[Array, Array, Array]  # what the layer returns, hidden, cell
+
+class LSTMAnswer(NamedTuple):
+    """The answer of one LSTM.
+
+    Attributes:
+        output: `[batch, timesteps, units]` with `return_sequences`, else `[batch, units]`.
+        hidden: the last hidden state, `[batch, units]`.
+        cell: the last cell state, `[batch, units]`.
+    """
+
+    output: Array
+    hidden: Array
+    cell: Array
 
 
-def suppose(lone: Lone) -> list[str]:
-    """The faults that give what the engine gave over the whole sequence, each in words."""
-    answer = lone.run(lone.inputs.shape[1])
-    actual = (answer.outputs[0], *answer.states["lstm"])
-    found = []
-    for words, make in _faults(lone):
-        pairs = list(zip(actual, make(), strict=True))
-        if all(first.shape == second.shape and not lone.sides.outside(first, second).any() for first, second in pairs):
-            found.append(words)
-    return list(dict.fromkeys(found))
+class Hypothesis(abc.ABC):
+    """A simple fault of an LSTM.
+
+    Attributes:
+        name: the fault, as a clause after "as if".
+    """
+
+    name: str
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        """Whether the fault changes an LSTM of this kind."""
+        return True
+
+    @abc.abstractmethod
+    def answer(self, lstm: IsolatedLSTM) -> LSTMAnswer:
+        """Return the answer of a reference with this fault."""
 
 
-def _faults(lone: Lone) -> Iterator[tuple[str, Callable[[], Made]]]:
-    layer, inputs, mask, start, units = lone.layer, lone.inputs, lone.mask, lone.start, lone.layer.units
+class ChangedProblem(Hypothesis):
+    """A fault that is the right computation of a changed problem."""
 
-    def made(
-        layer: LSTM = layer,
-        inputs: Array = inputs,
-        mask: Array | None = mask,
-        weights: Mapping[str, Array] = lone.weights,
-        start: State | None = start,
-    ) -> LSTMRecord:
-        dtype = lone.sides.dtype
-        numbers = {name: rounded(array, dtype).astype(np.float64) for name, array in weights.items()}
-        given = None if start is None else lone.sides.rounded(start)
-        with np.errstate(all="ignore"):
-            return reference_lstm.forward(layer, rounded(inputs, dtype).astype(np.float64), mask, numbers, given, {})
+    @abc.abstractmethod
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        """Return the changed problem."""
 
-    def answer(record: LSTMRecord) -> Made:
-        output = record.sequence if layer.return_sequences else record.outputs[-1]
-        return output, record.hidden[-1], record.cell[-1]
+    def answer(self, lstm: IsolatedLSTM) -> LSTMAnswer:
+        return reference_answer(self.change(lstm))
 
-    def exchanged(first: int, second: int) -> Mapping[str, Array]:
-        order = list(range(4))
-        order[first], order[second] = second, first
-        columns = np.concatenate([np.arange(k * units, (k + 1) * units) for k in order])
-        return {name: array[..., columns] for name, array in lone.weights.items()}
 
-    def states_exchanged() -> Made:
-        output, hidden, cell = answer(made())
-        return output if layer.return_sequences else cell, cell, hidden
+class MaskIgnored(ChangedProblem):
+    """The mask is ignored."""
 
-    def initial_state_put_out() -> Made:
-        record = made()
-        assert mask is not None
-        order = slice(None, None, -1 if layer.go_backwards else 1)
-        begun = np.cumsum(mask[:, order], axis=1) > 0
+    name = "the mask were ignored"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.mask is not None
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return dataclasses.replace(lstm, mask=None)
+
+
+class MaskReversed(ChangedProblem):
+    """The mask is reversed in time."""
+
+    name = "the mask were reversed in time"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.mask is not None
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        assert lstm.mask is not None
+        return dataclasses.replace(lstm, mask=lstm.mask[:, ::-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroOutputForMask(ChangedProblem):
+    """The option `zero_output_for_mask` has the other value."""
+
+    value: bool
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The fault."""
+        return f"zero_output_for_mask were {self.value}"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.mask is not None and lstm.layer.zero_output_for_mask != self.value
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return dataclasses.replace(lstm, layer=dataclasses.replace(lstm.layer, zero_output_for_mask=self.value))
+
+
+class InitialStateReturned(Hypothesis):
+    """Masked timesteps at the beginning return the initial hidden state."""
+
+    name = "the initial state were returned until the mask keeps a timestep"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.mask is not None
+
+    def answer(self, lstm: IsolatedLSTM) -> LSTMAnswer:
+        record = lstm.record
+        assert lstm.mask is not None
+        order = slice(None, None, -1 if lstm.layer.go_backwards else 1)
+        begun = np.cumsum(lstm.mask[:, order], axis=1) > 0
         outputs = np.where(begun[..., None], record.sequence, record.hidden[0][:, None])
-        return (outputs if layer.return_sequences else outputs[:, -1]), *answer(record)[1:]
+        output = outputs if lstm.layer.return_sequences else outputs[:, -1]
+        return reference_answer(lstm)._replace(output=output)
 
-    if mask is not None:
-        yield "the mask were ignored", lambda: answer(made(mask=None))
-        yield "the mask were turned round in time", lambda: answer(made(mask=mask[:, ::-1]))
-        flag = not layer.zero_output_for_mask
-        changed = dataclasses.replace(layer, zero_output_for_mask=flag)
-        yield f"zero_output_for_mask were {flag}", lambda: answer(made(changed))
-        yield "the initial state were put out until the mask keeps a timestep", initial_state_put_out
-    if start is not None:
-        yield "the initial state were ignored", lambda: answer(made(start=None))
-        yield (
-            "hidden and cell of the initial state were exchanged",
-            lambda: answer(made(start=State(*start[::-1]))),
+
+class StartIgnored(ChangedProblem):
+    """The initial state is ignored."""
+
+    name = "the initial state were ignored"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.start is not None
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return dataclasses.replace(lstm, start=None)
+
+
+class StartExchanged(ChangedProblem):
+    """Hidden and cell of the initial state are exchanged."""
+
+    name = "hidden and cell of the initial state were exchanged"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.start is not None
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        assert lstm.start is not None
+        return dataclasses.replace(lstm, start=State(*lstm.start[::-1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class GoBackwards(ChangedProblem):
+    """The option `go_backwards` has the other value."""
+
+    value: bool
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The fault."""
+        return f"go_backwards were {self.value}"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.layer.go_backwards != self.value
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return dataclasses.replace(lstm, layer=dataclasses.replace(lstm.layer, go_backwards=self.value))
+
+
+@dataclasses.dataclass(frozen=True)
+class GatesExchanged(ChangedProblem):
+    """The weights of two gates, given by their numbers, are exchanged."""
+
+    first: int
+    second: int
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The fault."""
+        return f"gates {GATES[self.first]} and {GATES[self.second]} were exchanged"
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        order, units = list(range(4)), lstm.layer.units
+        order[self.first], order[self.second] = self.second, self.first
+        columns = np.concatenate([np.arange(gate * units, (gate + 1) * units) for gate in order])
+        return with_weights(lstm, {name: array[..., columns] for name, array in lstm.weights.items()})
+
+
+class StatesExchanged(Hypothesis):
+    """The returned hidden and cell states are exchanged."""
+
+    name = "hidden and cell state were exchanged"
+
+    def answer(self, lstm: IsolatedLSTM) -> LSTMAnswer:
+        output, hidden, cell = reference_answer(lstm)
+        return LSTMAnswer(output if lstm.layer.return_sequences else cell, cell, hidden)
+
+
+class InputLate(ChangedProblem):
+    """Each timestep gets the input of the timestep before, the first one zeros."""
+
+    name = "each timestep took the input of the one before, and the first none"
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        inputs = np.roll(lstm.inputs, 1, axis=1)
+        inputs[:, 0] = 0
+        return dataclasses.replace(lstm, inputs=inputs)
+
+
+class InputRolled(ChangedProblem):
+    """Each timestep gets the input of the timestep before, the first one that of the last."""
+
+    name = "each timestep took the input of the one before, and the first that of the last"
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return dataclasses.replace(lstm, inputs=np.roll(lstm.inputs, 1, axis=1))
+
+
+class BiasIgnored(ChangedProblem):
+    """There is no bias."""
+
+    name = "there were no bias"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.layer.use_bias
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        return with_weights(lstm, {**lstm.weights, "bias": 0 * lstm.weights["bias"]})
+
+
+@dataclasses.dataclass(frozen=True)
+class ForgetBias(ChangedProblem):
+    """A constant is added to the bias of the forget gate."""
+
+    added: float
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The fault."""
+        return f"{self.added:+g} were added to the bias of gate f"
+
+    def applies(self, lstm: IsolatedLSTM) -> bool:
+        return lstm.layer.use_bias
+
+    def change(self, lstm: IsolatedLSTM) -> IsolatedLSTM:
+        forget = np.repeat([0.0, 1.0, 0.0, 0.0], lstm.layer.units)
+        return with_weights(lstm, {**lstm.weights, "bias": lstm.weights["bias"] + self.added * forget})
+
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    MaskIgnored(),
+    MaskReversed(),
+    ZeroOutputForMask(True),
+    ZeroOutputForMask(False),
+    InitialStateReturned(),
+    StartIgnored(),
+    StartExchanged(),
+    GoBackwards(True),
+    GoBackwards(False),
+    *(GatesExchanged(first, second) for first, second in combinations(range(4), 2)),
+    StatesExchanged(),
+    InputLate(),
+    InputRolled(),
+    BiasIgnored(),
+    ForgetBias(-1.0),
+    ForgetBias(1.0),
+)
+
+
+def confirmed(lstm: IsolatedLSTM) -> tuple[Hypothesis, ...]:
+    """Return the hypotheses that reproduce the engine's answer on the full sequence."""
+    answer = lstm.run(lstm.timesteps)
+    actual = LSTMAnswer(answer.outputs[0], *answer.states["lstm"])
+
+    def reproduces(hypothesis: Hypothesis) -> bool:
+        return all(
+            engine.shape == faulty.shape and not lstm.sides.differs(engine, faulty).any()
+            for engine, faulty in zip(actual, hypothesis.answer(lstm), strict=True)
         )
-    turned = dataclasses.replace(layer, go_backwards=not layer.go_backwards)
-    yield f"go_backwards were {not layer.go_backwards}", lambda: answer(made(turned))
-    for first, second in combinations(range(4), 2):
-        words = f"gates {GATES[first]} and {GATES[second]} were exchanged"
-        yield words, lambda pair=(first, second): answer(made(weights=exchanged(*pair)))  # type: ignore[misc]
-    yield STATES_EXCHANGED, states_exchanged
-    late = "each timestep took the input of the one before"
-    yield f"{late}, and the first none", lambda: answer(made(inputs=_late(inputs)))
-    yield f"{late}, and the first that of the last", lambda: answer(made(inputs=np.roll(inputs, 1, axis=1)))
-    if layer.use_bias:
-        bias = lone.weights["bias"]
-        forget = np.repeat([0.0, 1.0, 0.0, 0.0], units)
-        yield "there were no bias", lambda: answer(made(weights={**lone.weights, "bias": 0 * bias}))
-        for change in (-1.0, 1.0):
-            words = f"{change:+g} were added to the bias of gate f"
-            added = {**lone.weights, "bias": bias + change * forget}
-            yield words, lambda weights=added: answer(made(weights=weights))  # type: ignore[misc]
+
+    return tuple(hypothesis for hypothesis in HYPOTHESES if hypothesis.applies(lstm) and reproduces(hypothesis))
 
 
-def _late(inputs: Array) -> Array:
-    made = np.roll(inputs, 1, axis=1)
-    made[:, 0] = 0
-    return made
+def reference_answer(lstm: IsolatedLSTM) -> LSTMAnswer:
+    """Return the reference's answer on the full sequence."""
+    record = lstm.record
+    output = record.sequence if lstm.layer.return_sequences else record.outputs[-1]
+    return LSTMAnswer(output, record.hidden[-1], record.cell[-1])
+
+
+def with_weights(lstm: IsolatedLSTM, weights: Mapping[str, Array]) -> IsolatedLSTM:
+    """Return the LSTM with other weights."""
+    return dataclasses.replace(lstm, weights=weights)

@@ -1,4 +1,4 @@
-"""The first layer: the same model, every layer of which returns what it puts out."""
+"""The first layer that diverges, found with a model that returns the outputs of all its layers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,34 @@ from multilstm.spec.arrays import Array, State
 from multilstm.spec.propagation import walk
 
 
-class Parting(NamedTuple):
-    """Where a trace parts: which batch, which call of the graph, and the first array of it that does."""
+class Tensor(NamedTuple):
+    """One output or state of a layer, on both sides.
+
+    Attributes:
+        batch: number of the batch.
+        call: number of the layer's call in the graph.
+        actual: the engine's array.
+        desired: the reference's array.
+    """
 
     batch: int
     call: int
     actual: Array
     desired: Array
+
+
+class LayerInputs(NamedTuple):
+    """The reference's inputs of the LSTMs of one call.
+
+    Attributes:
+        inputs: `[batch, timesteps, features]`.
+        mask: `[batch, timesteps]`, or None.
+        starts: initial state of each LSTM; None for the default, which is zero.
+    """
+
+    inputs: Array
+    mask: Array | None
+    starts: tuple[State | None, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +52,7 @@ class Trace:
         case: the case.
         batches: its forward batches.
         refs: the tensors, in the order of the answers' outputs.
-        answers: of both sides, one a batch.
+        answers: answers of both sides, one for each batch.
     """
 
     case: Case
@@ -44,55 +65,60 @@ class Trace:
         """The case's own model."""
         return self.case.spec
 
-    def arrays(self) -> Iterator[tuple[int, int, Array, Array]]:
-        """Batch, call, actual and desired of every tensor and state, in the order in which they are computed."""
-        uses = [call.layer for call in self.spec.calls]
-        for number, (actual, desired) in enumerate(zip(*self.answers, strict=True)):
-            found = list(zip((ref.call for ref in self.refs), actual.outputs, desired.outputs, strict=True))
-            for name, state in desired.states.items():
-                if uses.count(name.split("/")[0]) == 1:  # of several, the state of the last is known alone
-                    call = uses.index(name.split("/")[0])
-                    found += [(call, *pair) for pair in zip(actual.states[name], state, strict=True)]
-            for call, first, second in sorted(found, key=lambda each: each[0]):
-                yield number, call, first, second
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield every output and state, in the order of their computation.
 
-    def parting(self, sides: Sides) -> Parting | None:
-        """The first array that parts; None where none does."""
-        for number, call, actual, desired in self.arrays():
-            if actual.shape != desired.shape or sides.outside(actual, desired).any():
-                return Parting(number, call, actual, desired)
+        A layer that is called several times returns the state of its last call only, which is left out.
+        """
+        calls = [call.layer for call in self.spec.calls]
+        for number, (actual, desired) in enumerate(zip(*self.answers, strict=True)):
+            tensors = [
+                Tensor(number, ref.call, *pair)
+                for ref, *pair in zip(self.refs, actual.outputs, desired.outputs, strict=True)
+            ]
+            for name, state in desired.states.items():
+                layer = name.split("/")[0]
+                if calls.count(layer) == 1:
+                    pairs = zip(actual.states[name], state, strict=True)
+                    tensors += [Tensor(number, calls.index(layer), *pair) for pair in pairs]
+            yield from sorted(tensors, key=lambda tensor: tensor.call)
+
+    def first_difference(self, sides: Sides) -> Tensor | None:
+        """Return the first tensor that differs, or None."""
+        for tensor in self.tensors():
+            if tensor.actual.shape != tensor.desired.shape or sides.differs(tensor.actual, tensor.desired).any():
+                return tensor
         return None
 
-    def reaches(self, batch: int, call: int) -> tuple[Array, Array | None, tuple[State | None, ...]]:
-        """What reaches the LSTMs of a call, as the reference has it: input, mask, and the initial state of each.
-
-        A state is None where nobody gave one: then it is zero.
-        """
+    def inputs_of(self, batch: int, call: int) -> LayerInputs:
+        """Return the reference's inputs of the LSTMs of a call."""
         outputs = dict(zip(self.refs, self.answers.desired[batch].outputs, strict=True))
-        given = self.batches[batch]
+        case_batch = self.batches[batch]
         tensors, masks = walk(
             self.spec,
-            given.inputs,
-            given.masks,
-            lambda now, *_: [tensor for ref, tensor in outputs.items() if self.spec.calls[ref.call] is now],
+            case_batch.inputs,
+            case_batch.masks,
+            lambda walked, *_: [tensor for ref, tensor in outputs.items() if self.spec.calls[ref.call] is walked],
         )
-        called = self.spec.calls[call]
-        passed = [tensors[ref] for ref in called.initial_state]
-        names = [name for name in self.spec.lstms if name.split("/")[0] == called.layer]
-        states: list[State | None] = []
+        layer_call = self.spec.calls[call]
+        passed = [tensors[ref] for ref in layer_call.initial_state]
+        names = [name for name in self.spec.lstms if name.split("/")[0] == layer_call.layer]
+        starts: list[State | None] = []
         for index, name in enumerate(names):
-            carried = self.spec.lstms[name].stateful and 0 < batch < len(self.batches) - 1  # the last one is reset
-            if name in given.states:
-                states.append(given.states[name])
+            # States are reset before the last batch.
+            carried = self.spec.lstms[name].stateful and 0 < batch < len(self.batches) - 1
+            if name in case_batch.states:
+                starts.append(case_batch.states[name])
             elif passed:
-                states.append(State(*passed[2 * index : 2 * index + 2]))
+                starts.append(State(*passed[2 * index : 2 * index + 2]))
             else:
-                states.append(self.answers.desired[batch - 1].states[name] if carried else None)
-        return tensors[called.inputs[0]], masks[called.inputs[0]], tuple(states)
+                starts.append(self.answers.desired[batch - 1].states[name] if carried else None)
+        source = layer_call.inputs[0]
+        return LayerInputs(tensors[source], masks[source], tuple(starts))
 
 
 def trace(sides: Sides) -> Trace:
-    """Runs the forward part of a case with every tensor of the model as an output."""
+    """Run the forward part of a case with every tensor of the model as an output."""
     case = sides.case
     refs = tuple(
         Ref(index, number)
@@ -102,4 +128,5 @@ def trace(sides: Sides) -> Trace:
     )
     spec = dataclasses.replace(case.spec, outputs=refs, sequential=False)
     steps = list(case.forward_steps())
-    return Trace(case, tuple(s.batch for s in steps), refs, sides.forward(spec, case.initial_weights, steps))
+    batches = tuple(step.batch for step in steps)
+    return Trace(case, batches, refs, sides.forward(spec, case.initial_weights, steps))

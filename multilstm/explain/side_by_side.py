@@ -1,6 +1,6 @@
-"""The two sides of a divergence: a forward job on the engine and, in float64 in this process, on the reference.
+"""Engine and reference side by side: the same forward job on both, and the test whether two arrays differ.
 
-Also what "they part" means: an array outside its row of the table of tolerances.
+The reference computes in float64, in this process. Arrays differ where they exceed the table of tolerances.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from multilstm.cases.case import KEPT, Case
 from multilstm.compare import tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.errors import WorkerError
 from multilstm.execution.execution import Execution
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.jobs.job import Answer, Batch, Job, Step
@@ -23,7 +24,7 @@ from multilstm.spec.arrays import Array, State
 
 
 class Answers(NamedTuple):
-    """What engine and reference gave for the same steps, one answer a step."""
+    """Answers of engine and reference to the same steps, one for each step."""
 
     actual: tuple[Answer, ...]
     desired: tuple[Answer, ...]
@@ -31,7 +32,11 @@ class Answers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Sides:
-    """One engine next to the reference, on one case in one dtype."""
+    """One engine and the reference, on one case in one dtype.
+
+    Attributes:
+        execution: the case on the engine.
+    """
 
     execution: Execution
 
@@ -52,17 +57,17 @@ class Sides:
         steps: Iterable[Step],
         carried: Mapping[str, State] | None = None,
     ) -> Answers:
-        """Runs forward steps on both, from the same numbers in the precision of the dtype.
+        """Run forward steps on both, from the same numbers, rounded to the dtype.
 
         Args:
             spec: the model.
-            weights: by `layer/weight`.
-            steps: what to run.
-            carried: the states that stateful layers begin with.
+            weights: arrays by `layer/weight`.
+            steps: the steps.
+            carried: initial states of stateful layers.
 
         Raises:
-            WorkerError: where the engine raised, crashed or timed out.
-            UnsupportedError: where it does not execute this model.
+            WorkerError: if the engine raised, crashed, timed out, or returned an incomplete answer.
+            UnsupportedError: if the engine does not execute this model.
         """
         job = Job(
             spec,
@@ -74,27 +79,49 @@ class Sides:
             carried={name: self.rounded(state) for name, state in (carried or {}).items()},
         )
         desired = Executor(ReferenceEngine()).execute(dataclasses.replace(job, dtype="float64", device="cpu"))
-        return Answers(self.execution.pool.execute(self.execution.engine, job).answers, desired.answers)
+        answers = Answers(self.execution.pool.execute(self.execution.engine, job).answers, desired.answers)
+        self._require_complete(answers)
+        return answers
+
+    def _require_complete(self, answers: Answers) -> None:
+        """Return if the engine's answers have all outputs and states of the reference's.
+
+        Raises:
+            WorkerError: otherwise.
+        """
+
+        def incomplete(returned: str, expected: str) -> WorkerError:
+            message = f"engine {self.execution.engine!r} returned {returned}, expected {expected}"
+            return WorkerError(message, kind="exception")
+
+        if len(answers.actual) != len(answers.desired):
+            raise incomplete(f"{len(answers.actual)} answers", str(len(answers.desired)))
+        for actual, desired in zip(*answers, strict=True):
+            if len(actual.outputs) != len(desired.outputs):
+                raise incomplete(f"{len(actual.outputs)} outputs", str(len(desired.outputs)))
+            missing = [name for name in desired.states if name not in actual.states]
+            if missing:
+                raise incomplete(f"no state of {', '.join(missing)}", "hidden and cell state of every LSTM")
 
     def once(self, spec: Graph, weights: Mapping[str, Array], batch: Batch) -> tuple[Answer, Answer]:
-        """One step, actual and desired."""
-        found = self.forward(spec, weights, [Step("forward", batch, keep=KEPT)])
-        return found.actual[0], found.desired[0]
+        """Run one step and return the answers, actual and desired."""
+        answers = self.forward(spec, weights, [Step("forward", batch, keep=KEPT)])
+        return answers.actual[0], answers.desired[0]
 
     def rounded(self, state: State) -> State:
-        """The state in the precision of the dtype."""
+        """Return the state rounded to the dtype."""
         return State(*(rounded(np.asarray(array), self.dtype) for array in state))
 
-    def outside(self, actual: Array, desired: Array, times: float = 1.0) -> Array:
-        """Where the values part, boolean; what is not a number parts from everything.
+    def differs(self, actual: Array, desired: Array, times: float = 1.0) -> Array:
+        """Return a boolean array that is True where the values differ; NaN differs from every value.
 
         Args:
-            actual: of the engine.
-            desired: of the reference, of the same shape.
-            times: how many times its row a value may be away.
+            actual: the engine's values.
+            desired: the reference's values, of the same shape.
+            times: factor of the tolerance.
         """
         options = self.execution.options
         row = tolerance(self.dtype, options.device, "hidden", options.atol, options.rtol)
         with np.errstate(invalid="ignore"):
-            inside: Array = np.abs(actual - desired) <= times * (row.atol + row.rtol * np.abs(desired))
-        return ~inside
+            within: Array = np.abs(actual - desired) <= times * (row.atol + row.rtol * np.abs(desired))
+        return ~within

@@ -139,7 +139,7 @@ def test_a_shared_failure_and_a_shared_issue_are_shown_once():
     assert "jax-scan, keras-jax: sums, float64" in text
     assert text.count(issue.link) == 1
     assert "jaxlib 0.9" in map(str.strip, text.splitlines())
-    assert "(jax-scan, keras-jax)" in text
+    assert "(jax-scan, keras-jax)" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("issue", KNOWN_ISSUES, ids=lambda issue: issue.id)

@@ -1,4 +1,4 @@
-"""The explanation of a divergence, on engines that are the reference with something wrong: no framework is needed."""
+"""The explanation of a divergence, on engines that are the reference with a fault; no framework is needed."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ from multilstm.execution.options import Options
 from multilstm.explain import cause, explain, explain_error, first_block
 from multilstm.explain.gate import gates_of
 from multilstm.explain.side_by_side import Sides
-from multilstm.explain.timestep import Lone
+from multilstm.explain.timestep import IsolatedLSTM
 from multilstm.fuzz.sample import Sample
 from multilstm.fuzz.strategies import draw_samples
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
@@ -28,7 +28,7 @@ true_forward = reference_lstm.forward
 
 
 class Pool:
-    """Stands in for the worker processes: the reference in this one, its answers in the job's dtype."""
+    """A pool without processes: the reference computes here, and its answers have the job's dtype."""
 
     def __init__(self, change=None, blur=0.0):
         self.change, self.blur, self.jobs = change, blur, 0
@@ -41,14 +41,14 @@ class Pool:
             result = Executor(ReferenceEngine()).execute(job)
         rng = np.random.default_rng(0)
 
-        def made(array):
+        def blurred(array):
             return (array * (1 + self.blur * rng.uniform(-1, 1, array.shape))).astype(job.dtype)
 
         answers = (
             dataclasses.replace(
                 answer,
-                outputs=tuple(made(array) for array in answer.outputs),
-                states={name: State(*(made(array) for array in state)) for name, state in answer.states.items()},
+                outputs=tuple(blurred(array) for array in answer.outputs),
+                states={name: State(*(blurred(array) for array in state)) for name, state in answer.states.items()},
             )
             for answer in result.answers
         )
@@ -64,7 +64,7 @@ def nudged(layer, inputs, mask, weights, start, dropout):
     return true_forward(layer, inputs, mask, {**weights, "kernel": kernel}, start, dropout)
 
 
-def found(spec, pool, dtype="float64", **options):
+def explained(spec, pool, dtype="float64", **options):
     case = Sample(spec, batch=2, timesteps=5, **options).case("sample")
     return explain(Execution(pool, "keras-jax", case, dtype, Options(("keras-jax",), (dtype,))))
 
@@ -74,7 +74,7 @@ STACK = Sequential([LSTM(2, return_sequences=True), LSTM(3, return_sequences=Tru
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_layer_timestep_row_unit_and_gate_are_named(dtype):
-    finding = found(STACK, Pool(nudged), dtype)
+    finding = explained(STACK, Pool(nudged), dtype)
     assert (finding.cause, finding.layer, finding.timestep, finding.row) == ("semantics", "LSTM 'lstm_1'", 1, 0)
     assert (finding.gate, finding.unit) == ("f", 1)
     assert abs(finding.actual - finding.desired) > 1e-4
@@ -83,19 +83,19 @@ def test_the_layer_timestep_row_unit_and_gate_are_named(dtype):
 
 def test_backwards_the_first_timestep_is_the_last():
     spec = Sequential([LSTM(3, go_backwards=True)], (None, 2))
-    assert found(spec, Pool(nudged)).timestep == 3  # the cell state is zero before timestep 4: gate f does not act
+    assert explained(spec, Pool(nudged)).timestep == 3  # the cell state is zero before timestep 4: gate f does not act
 
 
 def test_the_direction_of_a_bidirectional_layer_is_named():
     def change(layer, *arguments):
         return nudged(layer, *arguments) if layer.go_backwards else true_forward(layer, *arguments)
 
-    finding = found(Sequential([Bidirectional(LSTM(3, return_sequences=True))], (None, 2)), Pool(change))
+    finding = explained(Sequential([Bidirectional(LSTM(3, return_sequences=True))], (None, 2)), Pool(change))
     assert (finding.layer, finding.timestep, finding.gate) == ("Bidirectional 'bidirectional' (backward)", 3, "f")
 
 
-def test_what_reaches_a_layer_is_told_from_the_layer():
-    """A mask that is lost on its way between two layers: the second alone agrees."""
+def test_a_wrong_input_of_a_layer_is_not_a_wrong_layer():
+    """A mask is lost between two layers. Alone, the second layer agrees."""
 
     def change(layer, inputs, mask, *arguments):
         return true_forward(
@@ -113,10 +113,10 @@ def test_what_reaches_a_layer_is_told_from_the_layer():
     pool.execute = execute_alone
     mask = ((True,) * 5, (True, True, False, True, True))
     spec = Sequential([Masking(0.5), LSTM(3, return_sequences=True), LSTM(4)], (None, 2))
-    finding = found(spec, pool, mask=mask)
+    finding = explained(spec, pool, mask=mask)
     assert finding.layer == "LSTM 'lstm_1'"
     assert finding.row == 1
-    assert "what reaches it is what differs" in str(finding)
+    assert "its input, mask or state differs" in str(finding)
 
 
 @pytest.mark.parametrize(
@@ -144,23 +144,23 @@ def test_rounding_that_a_model_amplifies_is_rounding():
     assert cause(Execution(Pool(blur=1e-16), "keras-jax", case, "float64", options)) == "rounding"
 
 
-def test_what_shows_in_float32_alone_goes_with_the_dtype():
+def test_a_difference_in_float32_only_is_one_of_precision():
     class Coarse(Pool):
         def execute(self, engine, job):
             self.blur = 1e-3 if job.dtype == "float32" else 0.0
             return super().execute(engine, job)
 
-    assert found(STACK, Coarse(), "float32").cause == "precision"
-    assert found(STACK, Coarse(), "float32").dtype == "float32"
+    assert explained(STACK, Coarse(), "float32").cause == "precision"
+    assert explained(STACK, Coarse(), "float32").dtype == "float32"
 
 
 @pytest.mark.parametrize("error", [UnsupportedError("no masks"), WorkerError("it crashed", kind="crash")], ids=repr)
-def test_an_engine_that_refuses_or_crashes_while_it_is_traced(error):
+def test_an_engine_that_refuses_or_crashes_during_the_explanation(error):
     class Raising(Pool):
         def execute(self, engine, job):
             raise error
 
-    finding = found(STACK, Raising())
+    finding = explained(STACK, Raising())
     assert finding.cause == ("unsupported" if isinstance(error, UnsupportedError) else "crash")
     assert str(error) in str(finding)
 
@@ -189,14 +189,14 @@ def test_the_layer_that_raises_is_named(error, expected):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("role", ["activation", "recurrent_activation"])
 def test_gates_are_found_from_answers_alone(role, name):
-    """Whatever the activations, with and without a bias, forward and backward."""
+    """All activations, with and without a bias, forward and backward."""
     rng = np.random.default_rng(0)
     layer = LSTM(3, use_bias=name != "softsign", go_backwards=name == "elu", **{role: name})
     spec = Model(source := Input((4, 2)), layer(source))
     weights = {key.split("/")[1]: rng.uniform(-1, 1, shape) for key, shape in spec.weight_shapes.items()}
     sides = Sides(Execution(Pool(), "keras-jax", None, "float64", Options(("keras-jax",))))
-    lone = Lone(sides, layer, weights, rng.uniform(-1, 1, (6, 4, 2)), None, None, False)
-    for gate, (actual, desired) in gates_of(lone, 2).items():
+    lstm = IsolatedLSTM(sides, layer, weights, rng.uniform(-1, 1, (6, 4, 2)), None, None, False)
+    for gate, (actual, desired) in gates_of(lstm, 2).items():
         np.testing.assert_allclose(actual, desired, rtol=1e-12, atol=1e-13, err_msg=gate)
         assert np.abs(desired).max() > 1e-3
 
@@ -240,11 +240,11 @@ def first_output_doubled(layer, *arguments):
     return dataclasses.replace(record, outputs=outputs)
 
 
-def test_what_comes_later_acts_on_what_comes_before():
-    finding = found(Sequential([LSTM(2, return_sequences=True)], (None, 2)), Pool(first_output_doubled))
+def test_a_later_timestep_that_changes_an_earlier_one_is_named():
+    finding = explained(Sequential([LSTM(2, return_sequences=True)], (None, 2)), Pool(first_output_doubled))
     assert (finding.timestep, finding.gate) == (0, "output")
     assert finding.actual == pytest.approx(2 * finding.desired)
-    assert "what comes later acts on it" in str(finding)
+    assert "a later timestep changes it" in str(finding)
 
 
 FAULTS = {
@@ -256,18 +256,85 @@ FAULTS = {
 }
 
 
+class Recording(Pool):
+    """A faulty engine that records the first LSTM whose output or state its fault changes.
+
+    Only the first job is recorded: the case's model with the outputs of all layers.
+    """
+
+    def __init__(self, fault):
+        super().__init__(self.compare)
+        self.fault, self.job, self.first = fault, None, None
+
+    def execute(self, engine, job):
+        self.job = job if self.jobs == 0 else None
+        return super().execute(engine, job)
+
+    def compare(self, layer, *arguments):
+        wrong, right = (forward(layer, *arguments) for forward in (self.fault, true_forward))
+        if self.job is not None and self.first is None and differ(layer, wrong, right):
+            self.first = next(name for name, lstm in self.job.spec.lstms.items() if lstm == layer)
+        return wrong
+
+
+def differ(layer, wrong, right):
+    outputs = [record.sequence if layer.return_sequences else record.outputs[-1] for record in (wrong, right)]
+    row = tolerance("float64", "cpu", "hidden")
+    pairs = [outputs, (wrong.hidden[-1], right.hidden[-1]), (wrong.cell[-1], right.cell[-1])]
+    return not all(np.allclose(*pair, rtol=row.rtol, atol=row.atol, equal_nan=False) for pair in pairs)
+
+
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_the_model_the_first_wrong_layer_is_named(fault):
-    """Masks, states from anywhere, stateful batches, wrappers, shared layers: if it diverges, a layer is named."""
-    named = 0
-    for number in range(4):
-        for sample in draw_samples(number, 10):
-            pool, options = Pool(FAULTS[fault]), Options(("keras-jax",), ("float64",))
-            case = sample.case("drawn")
-            if cause(Execution(pool, "keras-jax", case, "float64", options)):
-                finding = explain(Execution(pool, "keras-jax", case, "float64", options))
-                first = next(call.layer for call in sample.spec.calls if call.layer.split("/")[0] in str(finding.layer))
-                assert isinstance(sample.spec.layer(first), (LSTM, Bidirectional)), finding
-                assert finding.actual != finding.desired
-                named += 1
-    assert named >= 5
+def test_whatever_the_model_the_first_wrong_layer_is_named(fault, seed):
+    """Masks, states from anywhere, stateful batches, wrappers, shared layers."""
+    explained_cases = 0
+    for sample in draw_samples(seed, 20):
+        pool = Recording(FAULTS[fault])
+        case = sample.case("drawn")
+        finding = explain(Execution(pool, "keras-jax", case, "float64", Options(("keras-jax",), ("float64",))))
+        if finding.layer is None:
+            assert "the model agrees" in str(finding)
+            continue
+        layer, _, direction = pool.first.partition("/")
+        kind = "Bidirectional" if direction else "LSTM"
+        assert finding.layer == f"{kind} {layer!r}" + (f" ({direction})" if direction else ""), (finding, sample)
+        assert finding.actual != finding.desired
+        explained_cases += 1
+    assert explained_cases
+
+
+@dataclasses.dataclass
+class Incomplete(Pool):
+    """An engine that leaves something out of its answers."""
+
+    leave_out: str
+
+    def execute(self, engine, job):
+        self.change, self.blur, self.jobs = None, 0.0, 0
+        result = super().execute(engine, job)
+        changes = {
+            "states": lambda answer: dataclasses.replace(answer, states={}),
+            "outputs": lambda answer: dataclasses.replace(answer, outputs=answer.outputs[:-1]),
+        }
+        if self.leave_out == "answers":
+            return dataclasses.replace(result, answers=result.answers[:-1])
+        return dataclasses.replace(result, answers=tuple(map(changes[self.leave_out], result.answers)))
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "message"),
+    [
+        ("states", "engine 'keras-jax' returned no state of lstm, lstm_1, lstm_2, expected hidden and cell state"),
+        ("outputs", "engine 'keras-jax' returned 3 outputs, expected 4"),
+        ("answers", "engine 'keras-jax' returned 0 answers, expected 1"),
+    ],
+)
+def test_an_incomplete_answer_is_an_error_of_the_engine(leave_out, message):
+    finding = explained(STACK, Incomplete(leave_out))
+    assert finding.cause == "crash"
+    assert message in str(finding)
+    case = Sample(STACK, batch=2, timesteps=5).case("sample")
+    with pytest.raises(WorkerError, match=message) as raised:
+        cause(Execution(Incomplete(leave_out), "keras-jax", case, "float64", Options(("keras-jax",))))
+    assert raised.value.kind == "exception"

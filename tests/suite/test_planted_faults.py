@@ -45,7 +45,7 @@ CAUGHT_BY = {
     "StatesSwapped": ("seed3-both-states", "cell", ("timestep 0", "hidden and cell state were exchanged")),
     # It is a weight of the hidden state, which is zero before the first timestep.
     "OneWeightNudged": ("seed4-two-features", "hidden", ("timestep 1, row 0, unit 0, gate i:",)),
-    "OneStepLate": ("seed2-functional", "sequence", ("timestep 0", "what comes later", "the first that of the last")),
+    "OneStepLate": ("seed2-functional", "sequence", ("timestep 0", "a later timestep", "the first that of the last")),
 }
 
 
