@@ -1,7 +1,7 @@
-"""Runs what the collected tests ask for, once, on all engines that can run, and hands out the judged cells.
+"""Runs the parity suite of each engine once, for its collected items alone, and hands out the judged cells.
 
-`pytest parity --device gpu` runs them on a GPU: an engine that finds none is skipped, with what it says;
-where none finds one, pytest ends with 3.
+`pytest parity --device gpu` computes on a GPU. An engine that finds no GPU is skipped with its reason; if no engine
+finds one, pytest ends with 3.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from typing import Any
 
 import pytest
 
-from multilstm.cases.catalogue import select
-from multilstm.cases.catalogue.seeds import PROGRAMS
-from multilstm.execution.availability import available
-from multilstm.execution.options import Options
-from multilstm.execution.part import Part
-from multilstm.jobs.dtypes import DEVICES
-from multilstm.report.data import Cell
-from multilstm.suite.compare_cases import Progress, compare_cases, worker_pool
+pytest.register_assert_rewrite("catalogue_items")
 
-Key = tuple[str, str, str, str]  # engine, case, dtype, part
+from catalogue_items import Key  # noqa: E402 - its assertions are rewritten first
+
+from multilstm.cases.catalogue import select  # noqa: E402
+from multilstm.cases.catalogue.seeds import PROGRAMS  # noqa: E402
+from multilstm.execution.availability import available  # noqa: E402
+from multilstm.execution.options import Options  # noqa: E402
+from multilstm.execution.part import Part  # noqa: E402
+from multilstm.jobs.dtypes import DEVICES  # noqa: E402
+from multilstm.report.data import Cell  # noqa: E402
+from multilstm.suite.compare_cases import Progress, compare_cases, worker_pool  # noqa: E402
+
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", choices=DEVICES, default="cpu", help="where the engines of the parity suite compute")
+    parser.addoption("--device", choices=DEVICES, default="cpu", help="device on which the parity suite computes")
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -39,26 +42,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--device") != "cpu":
         for item in items:
             if item.path.parent == pathlib.Path(__file__).parent and item.path.name in CPU_ONLY:
-                item.add_marker(pytest.mark.skip(reason="the ledger holds what was seen on CPUs"))
+                item.add_marker(pytest.mark.skip(reason="the ledger records divergences on CPUs"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Engines:
-    """Which engines can run on the device, and why the others cannot."""
+    """The engines that can run on the device, and the reasons why the others cannot."""
 
     device: str
     names: tuple[str, ...]
     skipped: Mapping[str, str]
 
     def require(self, engine: str) -> None:
-        """Skips a test of an engine that cannot run, with the reason."""
+        """Skip a test of an engine that cannot run, with the reason."""
         if engine in self.skipped:
             pytest.skip(self.skipped[engine])
 
 
 @pytest.fixture(scope="session")
 def engines(request: pytest.FixtureRequest) -> Engines:
-    """On the device of `--device`."""
+    """The engines on the device of `--device`."""
     device = request.config.getoption("--device")
     names, skipped, *_ = available(None, device)
     if not names:
@@ -67,38 +70,43 @@ def engines(request: pytest.FixtureRequest) -> Engines:
     return Engines(device, names, skipped)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: Any) -> dict[Key, Sequence[Cell]]:
-    """The cells by engine, case, dtype and part; of those that a collected test names, and no other.
+    """The judged cells of this module's collected items, by engine, case, dtype and part.
 
-    In float32 one variant of each whole program compiles as it does for users, all else quickly.
+    In float32 one variant of each whole program compiles as it does for users, and everything else quickly.
     """
-    tests = pathlib.Path(__file__).with_name("test_catalogue.py")
-    asked = [item.callspec.params["cell"] for item in request.session.items if item.path == tests]
-    found: dict[Key, Sequence[Cell]] = {}
+    items = [item for item in request.session.items if item.path == request.path]
+    keys = [item.callspec.params["cell"] for item in items if "cell" in getattr(item, "fixturenames", ())]
+    keys = [key for key in keys if key[0] in engines.names]
+    results: dict[Key, Sequence[Cell]] = {}
 
     def keep(done: Progress) -> None:
-        found[done.engine, done.case, done.dtype, str(done.part)] = done.cells
+        results[done.engine, done.case, done.dtype, str(done.part)] = done.cells
 
     for usual in (True, False):
-        chosen = [key for key in asked if (key[1] in PROGRAMS and key[2] == "float32") == usual]
-        with as_users_compile() if usual else contextlib.nullcontext(), worker_pool(Options(engines.names)) as pool:
-            for dtypes, cells in _by_dtypes(chosen).items():
-                wanted, cases, _, parts = (tuple(dict.fromkeys(column)) for column in zip(*cells, strict=True))
-                names = tuple(name for name in engines.names if name in wanted)
+        chosen = [key for key in keys if (key[1] in PROGRAMS and key[2] == "float32") == usual]
+        if not chosen:
+            continue
+        names = tuple(dict.fromkeys(key[0] for key in chosen))
+        with as_users_compile() if usual else contextlib.nullcontext(), worker_pool(Options(names)) as pool:
+            for (dtypes, parts), cases in _groups(chosen).items():
                 kinds = tuple(kind for part in parts for kind in Part(part).kinds)
-                if names:
-                    options = Options(names, dtypes, device=engines.device, quantities=kinds)
-                    compare_cases(select(cases), options, keep, pool=pool)
-    return found
+                options = Options(names, dtypes, device=engines.device, quantities=kinds)
+                compare_cases(select(tuple(cases)), options, keep, pool=pool)
+    return results
 
 
-def _by_dtypes(asked: Sequence[Key]) -> dict[tuple[str, ...], list[Key]]:
-    """What is asked, by the dtypes that its case is asked for in."""
-    dtypes: dict[str, dict[str, None]] = {}
-    for _, case, dtype, _ in asked:
-        dtypes.setdefault(case, {})[dtype] = None
-    found: dict[tuple[str, ...], list[Key]] = {}
-    for key in asked:
-        found.setdefault(tuple(dtypes[key[1]]), []).append(key)
-    return found
+def _groups(keys: Sequence[Key]) -> dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, None]]:
+    """Group cases by the dtypes and parts that one suite computes for all of them.
+
+    The forward pass is apart: cases of one model share its compiled program, whether or not they are trained.
+    """
+    wanted: dict[tuple[str, bool], tuple[dict[str, None], dict[str, None]]] = {}
+    for _, case, dtype, part in keys:
+        dtypes, parts = wanted.setdefault((case, part == "forward"), ({}, {}))
+        dtypes[dtype] = parts[part] = None
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, None]] = {}
+    for (case, _), (dtypes, parts) in wanted.items():
+        groups.setdefault((tuple(dtypes), tuple(parts)), {})[case] = None
+    return groups

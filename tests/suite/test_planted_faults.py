@@ -1,4 +1,4 @@
-"""A suite that cannot fail proves nothing: faults planted in the scan engine must be caught by it."""
+"""Faults planted in the scan engine: the suite must catch, locate and explain each of them."""
 
 import itertools
 import os
@@ -11,14 +11,15 @@ from multilstm.engines import registry
 from multilstm.engines.registry import ENGINES, EngineRow
 from multilstm.execution.options import Options
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.workers import WorkerPool
 
 pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
 
-GATES = {"Input": "i", "Forget": "f", "Candidate": "c", "Output": "o"}
-# By fault: the case and the quantity that catch it, and what is said of it: where it parts, and as if what.
+GATES = {"input": "i", "forget": "f", "candidate": "c", "output": "o"}
+# By fault: the case and the quantity that catch it, and words of its explanation: the first place, and a likely fault.
 CAUGHT_BY = {
     **{
-        f"Swap{first}{second}": (
+        f"{first}_and_{second}_swapped": (
             "seed4-two-features",
             "hidden",
             (
@@ -28,57 +29,61 @@ CAUGHT_BY = {
         )
         for first, second in itertools.combinations(GATES, 2)
     },
-    "MaskIgnored": ("seed5-masked", "hidden", ("timestep 10", "the mask leaves this", "the mask were ignored")),
-    "StateNotCarried": (
+    "mask_ignored": ("seed5-masked", "hidden", ("timestep 10", "the mask leaves this", "the mask were ignored")),
+    "state_not_carried": (
         "seed1-stateful",
         "hidden",
         ("'lstm', batch 1, timestep 0", "every gate is right", "the initial state were ignored"),
     ),
     # After 96 timesteps nothing is left of the initial state; the first ones show it.
-    "GivenStateIgnored": ("seed3-states", "sequence", ("timestep 0", "gate i:", "the initial state were ignored")),
-    # The cell state is zero before the first timestep: its forget gate does not act.
-    "ForgetBiasDropped": (
-        "seed4-one-feature",
-        "cell",
-        ("timestep 1", "gate f:", "-1 were added to the bias"),
-    ),
-    "StatesSwapped": ("seed3-both-states", "cell", ("timestep 0", "hidden and cell state were exchanged")),
+    "given_state_ignored": ("seed3-states", "sequence", ("timestep 0", "gate i:", "the initial state were ignored")),
+    # The cell state is zero before the first timestep, so its forget gate does not act.
+    "forget_bias_dropped": ("seed4-one-feature", "cell", ("timestep 1", "gate f:", "-1 were added to the bias")),
+    "states_swapped": ("seed3-both-states", "cell", ("timestep 0", "hidden and cell state were exchanged")),
     # It is a weight of the hidden state, which is zero before the first timestep.
-    "OneWeightNudged": ("seed4-two-features", "hidden", ("timestep 1, row 0, unit 0, gate i:",)),
-    "OneStepLate": ("seed2-functional", "sequence", ("timestep 0", "a later timestep", "the first that of the last")),
+    "one_weight_nudged": ("seed4-two-features", "hidden", ("timestep 1, row 0, unit 0, gate i:",)),
+    "one_step_late": (
+        "seed2-functional",
+        "sequence",
+        ("timestep 0", "a later timestep", "the first that of the last"),
+    ),
 }
 
 
-@pytest.fixture
-def judge(monkeypatch):
-    """Runs one case's forward pass, in float32, on a class of planted.py."""
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """Runs a case's forward pass, in float32, with a fault of planted.py; one process serves all faults."""
+    file = tmp_path_factory.mktemp("planted") / "fault"
     paths = (str(pathlib.Path(__file__).parent), os.environ.get("PYTHONPATH"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    row = EngineRow("faulty", "planted:FaultyEngine", ("jax",), "jax", {"JAX_ENABLE_X64": "1"})
+    with pytest.MonkeyPatch.context() as patch, WorkerPool(threads=1, parallel=2) as pool:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        patch.setenv("PLANTED_FAULT", str(file))
+        patch.setitem(registry.ENGINES, "faulty", row)
 
-    def run(target: str, case: str, quantity: str):
-        row = EngineRow("scan", target, ("jax",), "jax", {"JAX_ENABLE_X64": "1"})
-        monkeypatch.setitem(registry.ENGINES, "scan", row)
-        options = Options(("scan",), ("float32",), quantities=(quantity,))
-        return compare_cases(select((case,)), options).cells
+        def run(fault: str, case: str, quantity: str):
+            file.write_text(fault, encoding="utf-8")
+            options = Options(("faulty",), ("float32",), quantities=(quantity,))
+            return compare_cases(select((case,)), options, pool=pool).cells
 
-    return run
+        yield run
 
 
 @pytest.mark.parametrize("fault", CAUGHT_BY)
 def test_planted_fault_is_caught_and_explained(judge, fault):
-    case, quantity, said = CAUGHT_BY[fault]
-    cells = judge(f"planted:{fault}", case, quantity)
+    case, quantity, words = CAUGHT_BY[fault]
+    cells = judge(fault, case, quantity)
     assert {cell.verdict for cell in cells} & {"diverges"}, [cell.comparison for cell in cells]
     assert "error" not in {cell.verdict for cell in cells}
     (explanation,) = {cell.comparison.explanation for cell in cells if cell.verdict == "diverges"}
     assert explanation.startswith("semantics: first in LSTM ")
-    assert [words for words in said if words not in explanation] == [], explanation
+    assert [phrase for phrase in words if phrase not in explanation] == [], explanation
 
 
 @pytest.mark.parametrize(("case", "quantity"), sorted({caught[:2] for caught in CAUGHT_BY.values()}))
-def test_without_a_fault_the_same_case_agrees(pool, case, quantity):
-    options = Options(("jax-scan",), ("float32",), quantities=(quantity,))
-    cells = compare_cases(select((case,)), options, pool=pool).cells
+def test_without_a_fault_the_same_case_agrees(judge, case, quantity):
+    """The same process that had faults before agrees again: no fault outlives its test."""
+    cells = judge("", case, quantity)
     assert cells
     assert {cell.verdict for cell in cells} <= {"within", "bitwise"}
     assert {cell.comparison.explanation for cell in cells} == {""}

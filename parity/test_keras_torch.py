@@ -1,0 +1,7 @@
+"""The catalogue on keras-torch; see catalogue_items.py."""
+
+from catalogue_items import test_part, tests_of
+
+__all__ = ["test_part"]
+
+pytest_generate_tests = tests_of("keras-torch")
