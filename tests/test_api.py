@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import engine_params, is_full, needs
 
 from multilstm import (
     LSTM,
@@ -20,14 +21,14 @@ from multilstm import (
 )
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import InputError, ParityError, UsageError
+from multilstm.report.data import Report
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
 
 SPEC = Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], input_shape=(None, 5))
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 5)).astype("f4")
-INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
-needs_jax = pytest.mark.skipif("jax-scan" not in INSTALLED, reason="jax is not installed")
+needs_jax = needs("jax-scan")
 
 
 def encoder_decoder():
@@ -60,7 +61,7 @@ def test_run_with_a_mask_leaves_out_what_it_hides():
     )
 
 
-@pytest.mark.parametrize("engine", INSTALLED)
+@pytest.mark.parametrize("engine", engine_params())
 def test_several_inputs_and_passed_states_agree_on(engine):
     arrays = {"source": X[..., :3], "target": X[:, :4, 3:]}
     spec = encoder_decoder()
@@ -75,7 +76,7 @@ def test_several_inputs_and_passed_states_agree_on(engine):
     assert ("weights" in kinds) != ENGINES[engine].partial
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
+@pytest.mark.parametrize("engine", engine_params(is_full))
 def test_masked_bidirectional_with_given_states_agrees_on(engine):
     spec = Sequential(
         [Masking(), Bidirectional(LSTM(3, return_sequences=True)), LSTM(2, go_backwards=True)], input_shape=(None, 5)
@@ -115,16 +116,21 @@ def test_check_names_engine_quantity_place_and_values():
         report.check()
 
 
-def test_check_refuses_a_report_of_nothing():
+def test_an_unknown_engine_is_refused():
     with pytest.raises(UsageError, match="unknown engine 'jax_scan'"):
         parity(SPEC, X, engines=["jax_scan"])
 
 
+def test_check_refuses_a_report_of_nothing():
+    with pytest.raises(ParityError, match="nothing was compared"):
+        Report((), {}).check()
+
+
 def test_weights_may_be_given():
-    weights = discriminating_weights(SPEC, seed=5)
     np.testing.assert_array_equal(
-        run(SPEC, "reference", X, weights=weights).output, run(SPEC, "reference", X, weights=dict(weights)).output
+        run(SPEC, "reference", X, weights=discriminating_weights(SPEC)).output, run(SPEC, "reference", X).output
     )
+    weights = discriminating_weights(SPEC, seed=5)
     assert not np.allclose(run(SPEC, "reference", X, weights=weights).output, run(SPEC, "reference", X).output)
     with pytest.raises(InputError, match="lstm/bias"):
         run(SPEC, "reference", X, weights={**weights, "lstm/bias": np.full(16, np.nan, "f4")})
@@ -141,7 +147,7 @@ def test_weights_may_be_given():
         ({"device": "tpu"}, "unknown device 'tpu': expected one of cpu, gpu"),
         ({"loss": "mae", "targets": np.ones((4, 2))}, "unknown loss 'mae'"),
     ],
-    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+    ids=["targets", "loss", "optimizer", "dtype", "layers", "device", "unknown_loss"],
 )
 def test_usage(options, words):
     with pytest.raises(UsageError, match=words):
@@ -164,14 +170,14 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
+@pytest.mark.parametrize("engine", engine_params(is_full))
 @pytest.mark.parametrize("spec", ALONE.values(), ids=ALONE)
 def test_a_model_of_one_output_and_no_state_shown_agrees_on(spec, engine):
     target = RNG.random((4, spec.output_shapes[0][-1]), dtype="f4")
     parity(spec, X, targets=target, loss="mean_squared_error", engines=[engine], dtypes=["float64"]).check()
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial])
+@pytest.mark.parametrize("engine", engine_params(is_full))
 def test_a_given_state_wins_over_one_that_the_graph_passes_on(engine):
     inputs = Input((6, 5))
     _, hidden, cell = LSTM(3, return_state=True, name="encoder")(inputs)
@@ -196,6 +202,7 @@ LARGE = Sequential([LSTM(2)], input_shape=(None, 1))
         ),
         ({"weights": {**discriminating_weights(LARGE), "lstm/bias": np.full(8, 1e300)}}, r"weight 'lstm/bias': value"),
     ],
+    ids=["inputs", "states", "weights"],
 )
 def test_numbers_beyond_float32_are_refused_there_and_taken_in_float64(arguments, words):
     given = {"inputs": np.ones((2, 3, 1)), **arguments}

@@ -128,7 +128,11 @@ def test_other_inputs_are_refused(file, tmp_path):
     assert "gpu-states float32 forward was computed from other inputs or weights" in done.stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"no such file", safetensors.numpy.save({"a": np.ones(1)})])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no such file", safetensors.numpy.save({"a": np.ones(1)})],
+    ids=["empty", "text", "other_arrays"],
+)
 def test_another_file_is_refused(tmp_path, content):
     path = tmp_path / "other.safetensors"
     path.write_bytes(content)

@@ -126,7 +126,9 @@ def trainable(name: str, description: str, data: Drawn, optimizer: Optimizer = S
 
 
 def shortened(case: Case, trained: bool) -> Case:
-    """The case with gradients and training in float64 alone, or not at all."""
+    """Return the case with gradients and training in float64 alone, or without them."""
+    if case.loss is None:
+        return case
     if trained:
         return dataclasses.replace(case, trained_in=("float64",), shortened="gradients and training in float64 alone")
     return dataclasses.replace(

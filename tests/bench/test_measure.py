@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import pytest
+from marks import needs
 
 from multilstm.bench import contestants
 from multilstm.bench.contestants import CONTESTANTS, ContestantRow, contestant_row
@@ -30,7 +31,7 @@ FAULTS = {  # the reported failure, by quantity
     "raises,none": dict.fromkeys(QUANTITIES, "ZeroDivisionError: on purpose"),
     "none,crashes_when_timed": dict.fromkeys(QUANTITIES, "its worker ended with exit code 7"),  # both with its process
 }
-needs_jax = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+needs_jax = needs("jax-scan")
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,7 @@ def rows_of():
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_the_kernel_of_a_contestant_on_a_cpu(rows_of, name):
     rows = rows_of(name, "cpu", tuple(CONTESTANTS))
+    assert rows
     assert [row.failure for row in rows] == [None] * len(rows)
     assert {row.quantity for row in rows} == ({FORWARD} if name == "onnxruntime" else set(QUANTITIES))
     assert {row.implementation for row in rows} <= ON_A_CPU.get(name, {"XLA's loop"})

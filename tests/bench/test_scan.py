@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from marks import needs
 from rich.console import Console
 
 from multilstm.bench import contestants, scan
@@ -19,7 +20,6 @@ from multilstm.bench.contestants.base import FORWARD, QUANTITIES
 from multilstm.bench.measure import Row
 from multilstm.bench.results import FORMAT
 from multilstm.bench.shapes import SHAPES
-from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -28,7 +28,7 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
 }  # fmt: skip
 SMALL = "10x96x2x8"
-needs_jax = pytest.mark.skipif(bool(ENGINES["keras-jax"].missing), reason="keras or jax is not installed")
+needs_jax = needs("keras-jax")
 
 DEFAULT = [name for name, row in CONTESTANTS.items() if not row.named]
 

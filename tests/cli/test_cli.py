@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from marks import needs
 
-from multilstm.engines.registry import ENGINES
 from multilstm.spec import LSTM, Dense, Sequential
 
 SPEC = Sequential([LSTM(4, return_sequences=True), Dense(2)], input_shape=(None, 3))
-needs_jax = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+needs_jax = needs("jax-scan")
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_what_diverges_exits_with_1_and_says_where(run, model):
 
 
 @needs_jax
-@pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
+@needs("torch-lstm")
 @pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)], ids=["default", "strict"])
 def test_strict_counts_unsupported_cases(run, strict, code):
     cases = ["--case", "seed5-masked", "seed4-one-feature", "--quantity", "hidden", "--dtype", "float32"]
@@ -189,7 +189,7 @@ def test_strict_counts_unsupported_cases(run, strict, code):
 
 
 @needs_jax
-@pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
+@needs("torch-lstm")
 def test_a_named_engine_that_executes_nothing_ends_with_3(run):
     cases = ["--case", "seed5-masked", "--quantity", "hidden", "--dtype", "float32"]
     done = run("parity", "--engine", "jax-scan", "torch-lstm", *cases)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from marks import engine_params, is_keras, needs
 
 from multilstm import (
     L1,
@@ -41,8 +42,7 @@ from multilstm.suite.compare_cases import compare_cases
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
 
-INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
-needs_jax = pytest.mark.skipif("jax-scan" not in INSTALLED, reason="jax is not installed")
+needs_jax = needs("jax-scan")
 
 
 def penalised():
@@ -168,7 +168,7 @@ def cells():
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("engine", INSTALLED)
+@pytest.mark.parametrize("engine", engine_params())
 def test_agrees(cells, engine, name):
     judged = [cell for cell in cells(engine) if cell.case == name]
     assert failing(judged) == set()
@@ -186,7 +186,7 @@ def failing(judged):
             if cell.verdict not in AGREES}  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if name.startswith("keras-")])
+@pytest.mark.parametrize("engine", engine_params(is_keras))
 def test_gradients_of_plain_keras_agree_in_float32(cells, engine):
     judged = cells(engine, "plain", "float32", ("gradient",))
     assert {cell.kind for cell in judged} == {"gradient"}

@@ -14,6 +14,7 @@ from multilstm.execution import execution
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
+from multilstm.frameworks import numpy as numpy_platform
 from multilstm.jobs.job import Job, Step
 from multilstm.spec import LSTM, Dense, Masking, Sequential
 from multilstm.spec.arrays import State
@@ -165,12 +166,14 @@ def faulty(change):
             return change(self._program.step(kind, batch, states))
 
     class Engine(AbstractEngine):
-        platform = operations = None
+        platform = numpy_platform
 
         def prepare(self, job):
             return Program(ReferenceEngine().prepare(job))
 
-    Engine.__abstractmethods__ = frozenset()
+        def operations(self):
+            return ReferenceEngine().operations()
+
     return Engine()
 
 

@@ -5,13 +5,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from marks import engine_params, is_full, is_keras
 
 from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Sequential, parity
 from multilstm.cases.case import Case, Fit
 from multilstm.compare import AGREES, Quantity, compare, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import JUDGE
 from multilstm.errors import InputError
 from multilstm.execution.options import Options
 from multilstm.jobs.dropout_masks import draw_dropout, dropout_masks
@@ -22,8 +23,8 @@ from multilstm.weights.initializers import discriminating_weights
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
 
-INSTALLED = [name for name, row in ENGINES.items() if not row.missing]
-KERAS = [name for name in INSTALLED if name.startswith("keras-")]
+TRAINING = engine_params(lambda row: is_full(row) and row.name != JUDGE)
+KERAS = engine_params(is_keras)
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4
 MASK = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
 
@@ -128,7 +129,7 @@ def failing(found):
 
 
 @pytest.mark.parametrize(("name", "layer"), [(name, layer) for name in CASES for layer in NAMES[name]])
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial and name != "reference"])
+@pytest.mark.parametrize("engine", TRAINING)
 def test_every_engine_agrees_with_the_reference(cells, engine, name, layer):
     found = of_layer(cells(engine, CASES[name]), layer)
     assert failing(found) == {}
@@ -160,7 +161,7 @@ def test_plain_keras_refuses_what_it_does_not_train(cells, engine, layer, reason
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if not ENGINES[name].partial and name != "reference"])
+@pytest.mark.parametrize("engine", TRAINING)
 def test_a_batch_that_the_model_fixes_at_one(engine):
     """TensorFlow's loop wants states of a known shape, which one row times an open number of rows has not."""
     lstm = LSTM(UNITS, dropout=0.4, recurrent_dropout=0.3)
@@ -175,7 +176,7 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
     assert {"gradient"} <= {cell.kind for cell in report.cells}
 
 
-@pytest.mark.parametrize("engine", [name for name in INSTALLED if ENGINES[name].partial])
+@pytest.mark.parametrize("engine", engine_params(lambda row: row.partial))
 def test_the_partial_engine_refuses(cells, engine):
     judged = cells(engine, CASES["unmasked"], kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}

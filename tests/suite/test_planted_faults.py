@@ -5,15 +5,16 @@ import os
 import pathlib
 
 import pytest
+from marks import needs
 
 from multilstm.cases.catalogue import select
 from multilstm.engines import registry
-from multilstm.engines.registry import ENGINES, EngineRow
+from multilstm.engines.registry import EngineRow
 from multilstm.execution.options import Options
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.workers import WorkerPool
 
-pytestmark = pytest.mark.skipif(bool(ENGINES["jax-scan"].missing), reason="jax is not installed")
+pytestmark = needs("jax-scan")
 
 GATES = {"input": "i", "forget": "f", "candidate": "c", "output": "o"}
 # By fault: the case and the quantity that catch it, and words of its explanation: the first place, and a likely fault.
