@@ -28,7 +28,7 @@ Key = tuple[str, str, str, str]  # engine, case, dtype, part
 IN_FLOAT64_ALONE = ("size", "model", "option")  # families; float64 is judged to the float32 bit, the stricter proof
 
 
-def tests_of(engine: str) -> Callable[[pytest.Metafunc], None]:
+def items_of(engine: str) -> Callable[[pytest.Metafunc], None]:
     """Return the `pytest_generate_tests` of an engine's module."""
 
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

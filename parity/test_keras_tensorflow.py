@@ -1,7 +1,7 @@
 """The catalogue on keras-tensorflow; see catalogue_items.py."""
 
-from catalogue_items import test_part, tests_of
+from catalogue_items import items_of, test_part
 
 __all__ = ["test_part"]
 
-pytest_generate_tests = tests_of("keras-tensorflow")
+pytest_generate_tests = items_of("keras-tensorflow")

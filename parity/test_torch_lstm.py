@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from catalogue_items import cells_of, refused, test_part, tests_of
+from catalogue_items import cells_of, items_of, refused, test_part
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.errors import UnsupportedError
@@ -15,7 +15,7 @@ from multilstm.suite.compare_cases import worker_pool
 __all__ = ["test_part"]
 
 ENGINE = "torch-lstm"
-pytest_generate_tests = tests_of(ENGINE)
+pytest_generate_tests = items_of(ENGINE)
 
 
 def test_all_cases_without_items_are_refused_by_the_engine(engines):

@@ -8,7 +8,7 @@ under its own registered name, such as `multilstm>LSTM`:
     from multilstm.keras_layers import enable_float64  # and for true float64, called once, before a model is built
 
 What plain Keras does, and these do not, is in the ledger of known divergences, multilstm/ledger/divergences.toml:
-the rows that name something of this module in `mended_by`. `multilstm parity MODEL --layers plain` names those that a
+the rows that name something of this module in `fixed_by`. `multilstm parity MODEL --layers plain` names those that a
 model touches.
 """
 

@@ -33,7 +33,7 @@ class Touch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row and its place as JSON data."""
-        keys = ("id", "title", "severity", "consequence", "advice", "mended_by", "link")
+        keys = ("id", "title", "severity", "consequence", "advice", "fixed_by", "link")
         row = {key: getattr(self.row, key) for key in keys}
         return {**row, "engines": self.engines, "layers": self.layers, "certain": self.certain}
 

@@ -35,7 +35,7 @@ class Divergence:
         severity: `high`: silently wrong, or data lost, in ordinary use; `medium`: in plausible use; `low`: a corner.
         consequence: what will happen to a user, in sentences.
         advice: what a user can do, in sentences.
-        mended_by: the names in multilstm.keras_layers under which it is gone.
+        fixed_by: the names in multilstm.keras_layers under which it is gone.
         link: the upstream report, or empty.
         package: as in an engine's versions.
         first: the first version in which it was seen.
@@ -58,7 +58,7 @@ class Divergence:
     severity: str
     consequence: str
     advice: str
-    mended_by: tuple[str, ...] = ()
+    fixed_by: tuple[str, ...] = ()
     link: str = ""
     package: str = "keras"
     first: str = "3.15.1"
