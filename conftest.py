@@ -1,12 +1,16 @@
-"""How all tests compute, in their own process and in those that they start: in long slices, and JAX compiles quickly.
+"""Settings of all tests: JAX compiles quickly, processes run in long slices, and markers form three tiers.
 
-XLA's compiling was most of their time, and three quarters of it optimize loops of a few units; of the rest, a third was
-LLVM's, which begins anew for each part of a program. What the optimizations do to the answers is seen where
-`as_users_compile` is used, and by `multilstm parity --full`.
+Compilation by XLA took most of the time of the tests, and most of it optimized loops over a few units. Tests that need
+the optimizations of users ask for `as_users_compile`; `multilstm parity --full` always has them.
+
+    pytest -m unit        no framework, under a minute
+    pytest -m quick       unit, and the quick part of the parity suite
+    pytest                everything
 """
 
 import contextlib
 import os
+import pathlib
 import signal
 
 import pytest
@@ -22,29 +26,29 @@ QUICKLY = {_OPTIMIZATIONS: "1", **xla_flags.variables(ONE_CODEGEN_PART, NO_FUSIO
 os.environ.update(merge(os.environ, QUICKLY))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # in this process; the environment of a worker names its device
 
-if hasattr(os, "SCHED_BATCH"):  # there are more processes than cores, and each turn finds the caches cold
-    with contextlib.suppress(OSError):  # it is about time alone
+if hasattr(os, "SCHED_BATCH"):  # with more processes than cores, short slices find cold caches
+    with contextlib.suppress(OSError):  # only the time of the tests depends on it
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job has it, and all that it starts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def one_part():
-    """The variables with which JAX compiles what it compiles for users, in less time."""
+    """The variables with which JAX compiles the same programs as for users, in less time."""
     return _ONE_PART
 
 
 @pytest.fixture(scope="session")
 def quickly():
-    """The variables with which JAX compiles in all tests but those that ask for something else."""
+    """The variables with which JAX compiles quickly, as in all tests that ask for nothing else."""
     return QUICKLY
 
 
 @pytest.fixture(scope="session")
 def as_users_compile():
-    """A context in which processes start that compile in JAX as they do outside of the tests, in one part."""
+    """A context whose new processes compile in JAX as outside of the tests, in one part."""
 
     @contextlib.contextmanager
     def context():
@@ -54,3 +58,54 @@ def as_users_compile():
             yield
 
     return context
+
+
+# Tests that import no framework and start no process of one: folders and files under tests/.
+UNIT = (
+    "cases",
+    "compare",
+    "engines/reference",
+    "execution/test_quantities.py",
+    "files",
+    "jobs/test_validation.py",
+    "ledger",
+    "report",
+    "spec",
+    "test_architecture.py",
+    "test_deprecation.py",
+    "test_errors.py",
+    "test_faults.py",
+    "test_recorded.py",
+    "weights",
+    "workers/test_protocol.py",
+)
+OTHERS = (
+    "cases/catalogue/test_discrimination.py",  # half a minute, without a framework
+    "spec/test_penalties.py",  # compares with Keras
+)
+PROCESSES = {"ask_keras", "kept_workers", "living_pool", "pool"}  # fixtures that start a framework
+TESTS = pathlib.Path(__file__).parent / "tests"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `-m unit`, leave out other files and folders: some import a framework when they are collected."""
+    if config.option.markexpr != "unit" or collection_path.name == "conftest.py":
+        return None
+    has_units = any((TESTS / place).is_relative_to(collection_path) for place in UNIT)
+    return None if has_units or is_unit(collection_path) else True
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the items of the tiers; parity/catalogue_items.py marks the quick items of the parity suite."""
+    for item in items:
+        if is_unit(item.path) and not PROCESSES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.unit)
+            item.add_marker(pytest.mark.quick)
+
+
+def is_unit(path):
+    """Whether a file belongs to the tier `unit`."""
+    if not path.is_relative_to(TESTS):
+        return False
+    places = {path.relative_to(TESTS).as_posix(), *(parent.as_posix() for parent in path.relative_to(TESTS).parents)}
+    return bool(places & set(UNIT)) and not places & set(OTHERS)

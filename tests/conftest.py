@@ -1,4 +1,4 @@
-"""What several tests ask: Keras's own answer to a question, and workers that outlive a call."""
+"""Fixtures of several rooms: answers of Keras itself, workers that outlive a call, and the guard of unit tests."""
 
 import contextlib
 import importlib.util
@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from no_framework import forbidden, write_stubs
 
 from multilstm import api
 from multilstm.suite import compare_cases as suite
@@ -15,7 +16,7 @@ from multilstm.workers import WorkerPool
 
 
 class KeptPool(WorkerPool):
-    """A pool that knows whether it was closed, as it is after an error."""
+    """A pool that records its closing, which an error causes."""
 
     closed = False
 
@@ -25,8 +26,24 @@ class KeptPool(WorkerPool):
 
 
 @pytest.fixture(scope="session")
+def stubs(tmp_path_factory):
+    """A folder of modules that stand for frameworks and raise an error when they are imported."""
+    return write_stubs(tmp_path_factory.mktemp("stubs"))
+
+
+@pytest.fixture(autouse=True)
+def unit_tests_import_no_framework(request):
+    """In a test marked `unit`, importing a framework is an error, also in processes that the test starts."""
+    if request.node.get_closest_marker("unit") is None:
+        yield
+        return
+    with forbidden(request.getfixturevalue("stubs")):
+        yield
+
+
+@pytest.fixture(scope="session")
 def living_pool():
-    """Gives the pool whose workers, one process an engine, serve all tests that ask for it: to start takes seconds."""
+    """Returns one pool for all tests, since a worker takes seconds to start; a new one if an error closed the last."""
     pools = []
 
     def living():
@@ -41,13 +58,13 @@ def living_pool():
 
 @pytest.fixture
 def pool(living_pool):
-    """See `living_pool`."""
+    """The pool of `living_pool`."""
     return living_pool()
 
 
 @pytest.fixture(scope="module")
 def kept_workers(living_pool):
-    """All calls of `run` and `parity` in a module use its workers; a user's call starts its own."""
+    """All calls of `run` and `parity` in a module share the workers of `living_pool`."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((api, "WorkerPool"), (suite, "worker_pool")):
             patch.setattr(module, name, lambda *_: contextlib.nullcontext(living_pool()))
@@ -56,9 +73,9 @@ def kept_workers(living_pool):
 
 @pytest.fixture(scope="session")
 def ask_keras(tmp_path_factory):
-    """Asks a script in a process of its own: it reads the file of its first argument and writes the second, both JSON.
+    """Runs a script of Keras in a process of its own; the script reads a JSON file and writes another.
 
-    Keras runs on PyTorch or JAX: TensorFlow's float64 is partly float32, so that it cannot be the judge.
+    Keras runs on PyTorch or JAX. On TensorFlow float64 is partly float32, which is no reference.
     """
     backends = [name for name in ("torch", "jax") if importlib.util.find_spec(name)]
     if not importlib.util.find_spec("keras") or not backends:

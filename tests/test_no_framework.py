@@ -1,12 +1,15 @@
 """Importing the parent's side of multilstm imports no framework: each belongs in a worker of its own."""
 
+import importlib
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
+from no_framework import FRAMEWORKS, forbidden
 
-FRAMEWORKS = ("keras", "tensorflow", "jax", "jaxlib", "torch")
+ROOT = pathlib.Path(__file__).parents[1]
 MODULES = (
     "multilstm",
     "multilstm.spec",
@@ -42,3 +45,25 @@ def test_importing_imports_no_framework(module):
 def test_the_test_above_can_fail(framework, tmp_path):
     (tmp_path / f"{framework}.py").write_text("'''Stands in for the framework, so that it need not be installed.'''\n")
     assert found(f"import multilstm, {framework}", [tmp_path]) == [framework]
+
+
+def test_collecting_the_unit_tests_imports_no_framework(stubs):
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "unit", "-p", "no:cacheprovider"]
+    with forbidden(stubs):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("::") > 1000
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_unit_test_that_imports_a_framework_fails(stubs, framework, monkeypatch):
+    """Unit tests run inside of `forbidden`; see `unit_tests_import_no_framework` of conftest.py."""
+    monkeypatch.delitem(sys.modules, framework, raising=False)
+    message = f"a unit test imports {framework}"
+    with forbidden(stubs):
+        with pytest.raises(AssertionError, match=message):
+            importlib.import_module(framework)
+        command = [sys.executable, "-c", f"import {framework}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr

@@ -373,7 +373,9 @@ def test_tokens_outside_of_the_vocabulary_are_refused(token):
         answer(spec, "forward", Batch({"input_layer": np.array([[1, token]])}))
 
 
-@pytest.mark.parametrize(("also", "found"), [("", "[]"), ("import torch", "['torch']")], ids=["alone", "can_fail"])
+@pytest.mark.parametrize(
+    ("also", "found"), [("", "[]"), ("sys.modules['torch'] = sys", "['torch']")], ids=["alone", "can_fail"]
+)
 def test_the_judge_imports_no_framework(also, found):
     code = (
         f"import sys; import multilstm.engines.reference.engine; {also}\n"
