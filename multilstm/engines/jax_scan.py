@@ -18,7 +18,8 @@ from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.scan import model
-from multilstm.scan.model import Gradients
+from multilstm.scan.batch import Batch as ScanBatch
+from multilstm.scan.batch import Gradients
 from multilstm.spec import InputLayer
 from multilstm.spec.arrays import Array, State
 
@@ -56,7 +57,7 @@ class _Program(AbstractProgram):
         self._job, self._device = job, device
         self._model = model(job.spec, dtype=MIXED.get(job.dtype), loss_scale=job.loss_scale)
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
-        self._forward = jax_platform.Watched(functions.apply)
+        self._forward = jax_platform.Watched(functions.apply_batch)
         self._evaluate = jax_platform.Watched(partial(functions.loss, loss=job.loss))
         self._gradients = jax_platform.Watched(partial(functions.gradients, loss=job.loss))
         # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
@@ -97,16 +98,16 @@ class _Program(AbstractProgram):
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
-        given = (inputs, batch.targets, masks, dict(states), dict(batch.dropout))
+        arrays = ScanBatch.of(inputs, batch.targets, masks, dict(states), dict(batch.dropout))
         loss, found = None, Gradients({}, {}, {})
         jax_platform.set_tf32(self._job.dtype == "tf32")
         with jax.default_device(self._device):
             if kind == "forward":
-                evaluation = self._forward(self._weights, inputs, masks, dict(states))
+                evaluation = self._forward(self._weights, arrays._replace(targets=(), dropout={}))
             elif kind == "evaluate":
-                loss, evaluation = self._evaluate(self._weights, *given)
+                loss, evaluation = self._evaluate(self._weights, arrays)
             else:
-                loss, evaluation, found = self._gradients(self._weights, *given)
+                loss, evaluation, found = self._gradients(self._weights, arrays)
             if kind == "update":
                 assert self._job.optimizer is not None
                 coefficients = {

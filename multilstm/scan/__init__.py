@@ -8,13 +8,14 @@ Importing it imports JAX and NumPy, and neither Keras nor another framework.
 """
 
 from multilstm.scan.activations import ACTIVATIONS, activate
+from multilstm.scan.batch import Evaluation
 from multilstm.scan.bucket import BucketedModel
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout, draw_dropout
 from multilstm.scan.init import init
 from multilstm.scan.layer import lstm
 from multilstm.scan.losses import loss_value
-from multilstm.scan.model import Evaluation, ScanModel, model
+from multilstm.scan.model import ScanModel, model
 from multilstm.scan.stack import bidirectional, merge, stack
 from multilstm.scan.tuning import tune_cpu
 from multilstm.spec.arrays import State

@@ -1,19 +1,19 @@
-"""A model that is compiled once for many lengths: arrays are given room, and told how much of it is real.
+"""A model that is compiled once for many lengths: arrays are padded, and their real length is an argument.
 
     >>> bucketed = BucketedModel(model(spec))
     >>> weights, slots, loss, evaluation = bucketed.train_step(
     ...     weights, slots, adam.coefficients(0), {"input_layer": x}, [y], optimizer=adam, loss="mean_squared_error")
 
-The number of timesteps that the spec leaves open is rounded up to a power of two. The loops over time end where the
-real timesteps do, so that the room costs memory and hardly any time, and results are those without it, up to the
-order in which gradients are summed up.
+The number of timesteps that the spec leaves open is rounded up to a power of two. The loops over time end with the
+real timesteps, so that padding costs memory and hardly any time. Results equal those without padding, up to the order
+in which gradients are summed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,25 +21,25 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError
-from multilstm.scan.forward import Arrays, is_open
+from multilstm.scan.batch import Arrays, Batch, Evaluation
+from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
-from multilstm.scan.model import Evaluation, ScanModel
-from multilstm.spec.arrays import State
-from multilstm.spec.optimizers import Optimizer
+from multilstm.scan.methods import AbstractCompiledModel
+from multilstm.scan.model import ScanModel
 
 SMALLEST = 16
 
 
 def bucket(timesteps: int) -> int:
-    """The smallest power of two that has room for so many timesteps, and at least `SMALLEST`; 0 for none."""
+    """Return the smallest power of two not below `timesteps`, and at least `SMALLEST`; 0 for no timesteps."""
     return max(SMALLEST, 1 << (timesteps - 1).bit_length()) if timesteps else 0
 
 
 @functools.cache
-def _quick_to_compile() -> dict[str, bool] | None:
-    """What makes XLA compile for a CPU in three fifths of the time, and loops no slower (see performance.md).
+def quick_to_compile() -> dict[str, bool] | None:
+    """Return the options with which XLA compiles faster for a CPU, with loops no slower (docs/explanation/speed.md).
 
-    None elsewhere, and where this version of XLA does not know it.
+    None on another device, and if this version of XLA refuses them.
     """
     options = {"xla_cpu_use_fusion_emitters": False}
     if platform() != "cpu":
@@ -52,140 +52,76 @@ def _quick_to_compile() -> dict[str, bool] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class BucketedModel:
+class BucketedModel(AbstractCompiledModel):
     """The functions of a `ScanModel`, compiled, for arrays of any length.
 
-    Arguments and results are those of `ScanModel`, without `timesteps`. Arrays that come back have their real length,
-    as views of NumPy arrays, where that number is open; to cut them means to wait for them.
+    Arguments and results are those of `ScanModel`, without `timesteps`. Returned arrays have their real length, as
+    views of NumPy arrays, where the spec leaves that number open. Cutting them to it waits for the computation.
 
     Attributes:
-        model: what `multilstm.scan.model` returned.
+        model: as `multilstm.scan.model` returned it.
     """
 
     model: ScanModel
 
-    def apply(
-        self,
-        weights: Arrays,
-        inputs: Arrays,
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-    ) -> Evaluation:
-        """As `ScanModel.apply`.
+    @property
+    def inner(self) -> ScanModel:
+        """The model that is compiled."""
+        return self.model
+
+    def compile(self, function: Callable[..., Any], static: Sequence[str], outputs: Sequence[str]) -> Any:
+        """Return `jax.jit` of a method of `inner`, with the options of `quick_to_compile`."""
+        return jax.jit(function, static_argnames=tuple(static), compiler_options=quick_to_compile())
+
+    def enter(self, weights: Arrays, slots: Arrays, batch: Batch) -> tuple[Arrays, Arrays, Batch]:
+        """Return the batch with padding, and its real number of timesteps; unchanged if the spec fixes that number.
 
         Raises:
             InputError: for arrays with different numbers of timesteps.
         """
-        batch, timesteps = self._widen(inputs, (), masks, states, dropout)
-        return self._cut(self._apply(weights, batch[0], *batch[2:], timesteps), timesteps)
+        if slots:  # to the place to which a step returns them, so that the second step compiles nothing
+            mesh = self.model.mesh
+            place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+            weights, slots = jax.device_put((weights, slots), place)
+        return weights, slots, self._padded(batch)
 
-    def gradient(
-        self,
-        weights: Arrays,
-        inputs: Arrays,
-        targets: Sequence[jax.Array],
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-        *,
-        loss: str,
-    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
-        """As `ScanModel.gradient`.
-
-        Raises:
-            InputError: for arrays with different numbers of timesteps.
-        """
-        batch, timesteps = self._widen(inputs, targets, masks, states, dropout)
-        value, evaluation, gradients = self._gradient(weights, *batch, timesteps, loss=loss)
-        return value, self._cut(evaluation, timesteps), gradients
-
-    def train_step(
-        self,
-        weights: Arrays,
-        slots: Arrays,
-        coefficients: Mapping[str, Any],
-        inputs: Arrays,
-        targets: Sequence[jax.Array],
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-        *,
-        optimizer: Optimizer,
-        loss: str,
-    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]:
-        """As `ScanModel.train_step`.
-
-        Raises:
-            InputError: for arrays with different numbers of timesteps.
-        """
-        batch, timesteps = self._widen(inputs, targets, masks, states, dropout)
-        # To where they come back from a step, so that the second one compiles nothing.
-        mesh = self.model.mesh
-        weights, slots = jax.device_put(
-            (weights, slots), None if mesh is None else NamedSharding(mesh, PartitionSpec())
-        )
-        *stepped, evaluation = self._train_step(
-            weights, slots, coefficients, *batch, timesteps, optimizer=optimizer, loss=loss
-        )
-        return *stepped, self._cut(evaluation, timesteps)
-
-    @functools.cached_property
-    def _apply(self) -> Any:
-        return jax.jit(self.model.apply, compiler_options=_quick_to_compile())
-
-    @functools.cached_property
-    def _gradient(self) -> Any:
-        return jax.jit(self.model.gradient, static_argnames="loss", compiler_options=_quick_to_compile())
-
-    @functools.cached_property
-    def _train_step(self) -> Any:
-        names = ("optimizer", "loss")
-        return jax.jit(self.model.train_step, static_argnames=names, compiler_options=_quick_to_compile())
-
-    def _widen(
-        self,
-        inputs: Arrays,
-        targets: Sequence[Any],
-        masks: Arrays | None,
-        states: Mapping[str, State] | None,
-        dropout: Arrays | None,
-    ) -> tuple[tuple[Any, ...], int | None]:
-        """The batch with room, and the real number of timesteps; None, and nothing changed, where the spec fixes it."""
+    def _padded(self, batch: Batch) -> Batch:
         spec = self.model.spec
-        found: dict[str, int] = {}
+        if batch.timesteps is not None:
+            raise InputError("BucketedModel: timesteps is given, expected None; it counts the timesteps of the arrays")
+        lengths: dict[str, int] = {}
 
-        def widen(name: str, array: Any, open_: bool, fill: Any = 0) -> Any:
+        def pad(name: str, array: Any, open_: bool, fill: Any = 0) -> Any:
             if not open_:
                 return array
-            found[name] = np.shape(array)[1]
-            room = [(0, 0)] * np.ndim(array)
-            room[1] = (0, bucket(found[name]) - found[name])
-            return np.pad(np.asarray(array), room, constant_values=fill)
+            lengths[name] = np.shape(array)[1]
+            padding = [(0, 0)] * np.ndim(array)
+            padding[1] = (0, bucket(lengths[name]) - lengths[name])
+            return np.pad(np.asarray(array), padding, constant_values=fill)
 
-        open_inputs = {name: bool(layer.shape) and layer.shape[0] is None for name, layer in spec.inputs.items()}
-        wide = (
-            {name: widen(name, array, open_inputs[name]) for name, array in inputs.items()},
-            [
-                widen(f"target {index}", target, is_open(spec.output_shapes[index]))
-                for index, target in enumerate(targets)
+        opens = {name: bool(layer.shape) and layer.shape[0] is None for name, layer in spec.inputs.items()}
+        padded = batch._replace(
+            inputs={name: pad(name, array, opens[name]) for name, array in batch.inputs.items()},
+            targets=[
+                pad(f"target {index}", target, is_open(spec.output_shapes[index]))
+                for index, target in enumerate(batch.targets)
             ],
-            {name: widen(f"mask of {name}", array, open_inputs[name], False) for name, array in (masks or {}).items()},
-            states,
-            {
-                name: widen(f"dropout of {name}", array, "/" not in name and is_open(spec.layer_inputs[name]))
-                for name, array in (dropout or {}).items()
+            masks={name: pad(f"mask of {name}", array, opens[name], False) for name, array in batch.masks.items()},
+            dropout={
+                name: pad(f"dropout of {name}", array, "/" not in name and is_open(spec.layer_inputs[name]))
+                for name, array in batch.dropout.items()
             },
         )
-        if len(set(found.values())) > 1:
-            given = ", ".join(f"{name} {count}" for name, count in found.items())
-            raise InputError(f"BucketedModel: expected the same number of timesteps everywhere, given {given}")
-        return wide, next(iter(found.values()), None)
+        if len(set(lengths.values())) > 1:
+            text = ", ".join(f"{name} {count}" for name, count in lengths.items())
+            raise InputError(f"BucketedModel: expected the same number of timesteps in all arrays, given {text}")
+        return padded._replace(timesteps=next(map(np.int32, lengths.values()), None))
 
-    def _cut(self, evaluation: Evaluation, timesteps: int | None) -> Evaluation:
+    def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
+        """Return the evaluation without padding."""
+        timesteps, spec = batch.timesteps, self.model.spec
         if timesteps is None:
             return evaluation
-        spec = self.model.spec
 
         def cut(array: Any, open_: bool) -> Any:
             return array if array is None or not open_ else np.asarray(array)[:, :timesteps]

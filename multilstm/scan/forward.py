@@ -1,13 +1,15 @@
-"""The layers of a spec as JAX functions: what `ScanModel` applies on one walk through the graph."""
+"""The layers of a spec as JAX functions, which `ScanModel` applies in one walk through the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from multilstm.scan.batch import Arrays, Batch
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout as LSTMDropout
 from multilstm.scan.layer import last_output, lstm
@@ -32,25 +34,29 @@ from multilstm.spec import (
 from multilstm.spec.arrays import State
 from multilstm.spec.shapes import Shape
 
-Arrays = Mapping[str, jax.Array]
+
+class ForwardOptions(NamedTuple):
+    """The options of a forward pass; each as in `ScanModel`.
+
+    Attributes:
+        spec: the model.
+        custom_gradient: whether to use the gradient derived by hand.
+        mesh: the devices that share the batch, or None.
+        dtype: of computation and results, or None.
+    """
+
+    spec: Graph
+    custom_gradient: bool
+    mesh: Mesh | None
+    dtype: str | None
 
 
 class Walker:
     """Applies the layers of one walk through the graph, and collects sequences and states on the way."""
 
-    def __init__(
-        self,
-        spec: Graph,
-        custom_gradient: bool,
-        mesh: Mesh | None,
-        dtype: str | None,
-        weights: Arrays,
-        states: Mapping[str, State],
-        dropout: Arrays,
-        timesteps: jax.Array | None,
-    ) -> None:
-        self.spec, self.custom_gradient, self.mesh, self.dtype = spec, custom_gradient, mesh, dtype
-        self.weights, self.states, self.dropout, self.timesteps = weights, dict(states), dropout, timesteps
+    def __init__(self, options: ForwardOptions, weights: Arrays, batch: Batch) -> None:
+        self.options, self.weights, self.states = options, weights, dict(batch.states)
+        self.dropout, self.timesteps = batch.dropout, batch.timesteps
         self.sequences: dict[str, jax.Array] = {}
         self.last_outputs: dict[str, jax.Array] = {}
         self.last_states: dict[str, State] = {}
@@ -58,7 +64,7 @@ class Walker:
     def __call__(
         self, call: Call, layer: Layer, inputs: list[jax.Array], mask: jax.Array | None, initial: list[jax.Array]
     ) -> Sequence[jax.Array]:
-        """What `multilstm.spec.propagation` wants: the tensors that one call of a layer returns."""
+        """Return the tensors of one call of a layer, as `multilstm.spec.propagation.walk` needs them."""
         x, name = inputs[0], call.layer
         if isinstance(layer, LSTM):
             output, state = self._lstm(name, layer, x, mask, initial, self._real(call))
@@ -68,9 +74,9 @@ class Walker:
         return [self._stateless(name, layer, x, inputs)]
 
     def cast(self, array: jax.Array) -> jax.Array:
-        """The array in the dtype to compute in; whole numbers as they are."""
-        array = jnp.asarray(array)
-        return array.astype(self.dtype) if self.dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
+        """Return an array of floats in the dtype of computation, and an array of integers unchanged."""
+        array, dtype = jnp.asarray(array), self.options.dtype
+        return array.astype(dtype) if dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
 
     def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
         match layer:
@@ -85,7 +91,7 @@ class Walker:
             case Dropout():
                 return x * self.cast(self.dropout[name]) if name in self.dropout else x
             case Activation():
-                return dense(None, None, x, layer.activation, self.custom_gradient)
+                return dense(None, None, x, layer.activation, self.options.custom_gradient)
             case RepeatVector():
                 return jnp.repeat(x[:, None], layer.n, axis=1)
             case Concatenate():
@@ -95,11 +101,13 @@ class Walker:
 
     def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
         bias = self.cast(self.weights[f"{name}/bias"]) if layer.use_bias else None
-        return dense(self.cast(self.weights[f"{name}/kernel"]), bias, x, str(layer.activation), self.custom_gradient)
+        return dense(
+            self.cast(self.weights[f"{name}/kernel"]), bias, x, str(layer.activation), self.options.custom_gradient
+        )
 
     def _real(self, call: Call) -> jax.Array | None:
-        """How many timesteps of the call's input are real, if not all are."""
-        return self.timesteps if is_open(self.spec.tensor_shapes[call.inputs[0]]) else None
+        """Return the number of real timesteps of the call's input, or None if all are real."""
+        return self.timesteps if is_open(self.options.spec.tensor_shapes[call.inputs[0]]) else None
 
     def _lstm(
         self,
@@ -132,21 +140,21 @@ class Walker:
             layer.activation,
             layer.recurrent_activation,
             layer.zero_output_for_mask,
-            self.custom_gradient,
+            self.options.custom_gradient,
             lengths=None if masked else real,
-            dropout=LSTMDropout(*(self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))),
-            dtype=self.dtype,
+            dropout=LSTMDropout(self.dropout.get(f"{name}/dropout"), self.dropout.get(f"{name}/recurrent_dropout")),
+            dtype=self.options.dtype,
             unroll=layer.unroll,
-            mesh=self.mesh,
+            mesh=self.options.mesh,
         )
         self.last_states[name] = last
-        if layer.stateful:  # where a second call of a shared layer goes on; no gradient goes back, as between batches
+        if layer.stateful:  # a second call of a shared layer continues here; as between batches, no gradient passes
             self.states[name] = jax.lax.stop_gradient(last)
         if layer.return_sequences:
             self.sequences[name] = sequence
             return sequence, last
         if mask is not None and real is not None and layer.zero_output_for_mask:
-            mask = jnp.take(mask, real - 1, axis=1)[:, None]  # the only step of which the last output asks
+            mask = jnp.take(mask, real - 1, axis=1)[:, None]  # the only timestep that decides the last output
         self.last_outputs[name] = last_output(sequence, last, mask, backwards, layer.zero_output_for_mask)
         return self.last_outputs[name], last
 
@@ -161,10 +169,11 @@ class Walker:
     ) -> Sequence[jax.Array]:
         outputs: list[jax.Array] = []
         states: list[jax.Array] = []
-        for index, (direction, each) in enumerate(layer.directions.items()):
-            output, state = self._lstm(f"{name}/{direction}", each, x, mask, initial[2 * index : 2 * index + 2], real)
-            # The backward run ends at the first timestep: turned back, so that both tell of the same timesteps.
-            if direction == "backward" and each.return_sequences:
+        for index, (direction, directed) in enumerate(layer.directions.items()):
+            start = initial[2 * index : 2 * index + 2]
+            output, state = self._lstm(f"{name}/{direction}", directed, x, mask, start, real)
+            # The backward run ends at the first timestep. Reversed, both outputs have the same timesteps.
+            if direction == "backward" and directed.return_sequences:
                 output = jnp.flip(output, 1) if real is None else reverse_within(output, real)
             outputs.append(output)
             states += state
@@ -173,12 +182,12 @@ class Walker:
 
 
 def is_open(shape: Shape) -> bool:
-    """Whether the spec leaves the number of timesteps of a tensor open."""
+    """Return whether the spec leaves the number of timesteps of a tensor open."""
     return len(shape) > 2 and shape[1] is None
 
 
 def counted(array: jax.Array, mask: jax.Array | None, timesteps: jax.Array | None) -> jax.Array | None:
-    """The mask of an array `[batch, timesteps, ...]` of which only so many timesteps are real."""
+    """Return the mask of an array `[batch, timesteps, ...]`, False where a timestep is padding."""
     if timesteps is None:
         return mask
     real = jnp.broadcast_to(jnp.arange(array.shape[1]) < timesteps, array.shape[:2])

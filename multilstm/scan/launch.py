@@ -1,19 +1,19 @@
 """Starts a JAX program in several processes that share one training: `python -m multilstm.scan.launch`.
 
-    python -m multilstm.scan.launch --processes 2                      # the example: multilstm.scan.parallel_example
-    python -m multilstm.scan.launch --processes 2 train.py --epochs 3  # a program of yours, with its arguments
+    python -m multilstm.scan.launch --processes 2 docs/examples/data_parallel.py
+    python -m multilstm.scan.launch --processes 2 train.py --epochs 3  # a program with arguments of its own
 
-All processes run the same program, on this machine, over loopback. `jax.distributed` is initialized before the
-program begins, so that `jax.devices()` and `multilstm.scan.parallel.data_parallel_mesh()` see the devices of all of
-them. A process that fails ends the others, and its exit code is the command's; none outlives the command.
+All processes run the same program, on this machine, over loopback. `jax.distributed` is initialized before the program
+begins. So `jax.devices()` and `multilstm.scan.parallel.data_parallel_mesh()` list the devices of all processes.
+A process that fails ends the others, and the command returns its exit code. No process outlives the command.
 
-On several machines, run the command on each with its own `--index` and the same address of the first one's:
+On several machines, run the command on each, with its own `--index` and the address of the first machine:
 
     python -m multilstm.scan.launch --processes 2 --index 0 --coordinator first-machine:1234 train.py
     python -m multilstm.scan.launch --processes 2 --index 1 --coordinator first-machine:1234 train.py
 
-Nobody is asked who they are at that port: use it on a network that you trust. GPUs of one machine need no processes of
-their own: one process drives all of them.
+That port accepts every connection without a password, so use it on a trusted network only. GPUs of one machine need
+no processes of their own: one process drives all of them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ from collections.abc import Sequence
 
 import jax
 
-EXAMPLE = "multilstm.scan.parallel_example"
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command, and returns its exit code."""
+    """Run the command and return its exit code."""
     options = _parse(arguments)
     if options.index is not None:
         return _take_part(options)
@@ -50,14 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m multilstm.scan.launch", description="Runs a JAX program in several processes that share it."
+        prog="python -m multilstm.scan.launch",
+        description="Run a JAX program in several processes that share its devices.",
     )
-    parser.add_argument("--processes", type=int, required=True, metavar="N", help="how many processes there are in all")
+    parser.add_argument("--processes", type=int, required=True, metavar="N", help="number of processes in all")
     parser.add_argument("--devices", type=int, metavar="N", help="CPU devices in each process (default: 1)")
-    parser.add_argument("--index", type=int, metavar="I", help="be only process I, from 0; needs --coordinator")
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 listens; needs --index")
+    parser.add_argument("--index", type=int, metavar="I", help="start process I alone, from 0; needs --coordinator")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="address at which process 0 listens; needs --index")
     parser.add_argument("--launched", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("program", nargs="?", metavar="PROGRAM", help=f"a Python file (default: {EXAMPLE})")
+    parser.add_argument("program", metavar="PROGRAM", help="a Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="the program's own arguments")
     options = parser.parse_args(arguments)
     for name in ("processes", "devices"):
@@ -70,7 +70,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--index must be from 0 to {options.processes - 1}, given {options.index}")
     if options.coordinator is not None and not options.coordinator.rpartition(":")[2].isdecimal():
         parser.error(f"--coordinator must be HOST:PORT, given {options.coordinator!r}")
-    if options.program is not None and not pathlib.Path(options.program).is_file():
+    if not pathlib.Path(options.program).is_file():
         parser.error(f"no such program: {options.program}")
     return options
 
@@ -80,8 +80,8 @@ def _start_all(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for index in range(options.processes):
-            own = ["--launched", "--index", str(index), "--coordinator", coordinator]
-            command = [sys.executable, "-m", "multilstm.scan.launch", *own, *arguments]
+            place = ["--launched", "--index", str(index), "--coordinator", coordinator]
+            command = [sys.executable, "-m", "multilstm.scan.launch", *place, *arguments]
             processes.append(subprocess.Popen(command, stdin=subprocess.PIPE))
         return _wait(processes)
     finally:
@@ -106,7 +106,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int:
 
 
 def _take_part(options: argparse.Namespace) -> int:
-    """Runs the program as one of the processes; leaves at once where it fails, since the others cannot go on."""
+    """Run the program as one of the processes; exit at once if it fails, since the others cannot continue."""
     if options.launched:
         _end_with_launcher()
     try:
@@ -120,12 +120,9 @@ def _take_part(options: argparse.Namespace) -> int:
             options.index,
             coordinator_bind_address=options.coordinator if host in _LOOPBACK else None,
         )
-        sys.argv = [options.program or EXAMPLE, *options.arguments]
-        if options.program is None:
-            runpy.run_module(EXAMPLE, run_name="__main__", alter_sys=True)
-        else:
-            sys.path[0] = str(pathlib.Path(options.program).resolve().parent)
-            runpy.run_path(options.program, run_name="__main__")
+        sys.argv = [options.program, *options.arguments]
+        sys.path[0] = str(pathlib.Path(options.program).resolve().parent)
+        runpy.run_path(options.program, run_name="__main__")
     except SystemExit as leaving:
         if leaving.code in (None, 0):
             return 0
@@ -139,14 +136,14 @@ def _take_part(options: argparse.Namespace) -> int:
 
 
 def _leave(code: int) -> None:
-    """Ends this process without JAX's farewell, which waits for the others."""
+    """End this process without the shutdown of `jax.distributed`, which waits for the other processes."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
 def _end_with_launcher() -> None:
-    """Ends this process when its launcher is gone, whose end of standard input closes then; Ctrl-C is its affair."""
+    """End this process when standard input closes, as it does when the launcher ends; leave Ctrl-C to the launcher."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.dup(0)
     with open(os.devnull, "rb") as nothing:

@@ -1,16 +1,14 @@
-"""An LSTM over time, with Keras's semantics; the loop and its gradient are in `recurrence.py`.
+"""An LSTM over time, with Keras's semantics; `loops` holds the loop and its gradient.
 
-Pure functions over pytrees: they work under `jax.jit`, `jax.grad` and `jax.vmap`, and keep the dtype that they are
-given. What masks do is Keras's behaviour, and what is masked reaches neither outputs nor states nor gradients, NaN
-and infinity included.
+The functions are pure functions of pytrees: they work under `jax.jit`, `jax.grad` and `jax.vmap`, and keep the dtype of
+their arrays. Masks act as in Keras. A masked value reaches neither outputs nor states nor gradients, not even NaN.
 
-The output of a masked step repeats the output before it. As the state is kept too, that output is the kept hidden
-state, except before the first step that counts, where it is 0: so it is a choice made after the loop.
+The output of a masked timestep repeats the output before it. The state is kept too, so that this output is the kept
+hidden state; before the first timestep that counts it is 0. The choice between the two follows after the loop.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +19,9 @@ from jax.sharding import Mesh, PartitionSpec
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
-from multilstm.scan.loops.chunk import Inputs
-from multilstm.scan.loops.plan import Plan, Sizes, choose
-from multilstm.scan.loops.ragged import Ragged, reverse_within, run_ragged_with_custom_gradient
+from multilstm.scan.loops.plan import Sizes, choose
+from multilstm.scan.loops.problem import LoopOptions, Problem
+from multilstm.scan.loops.ragged import reverse_within, run_ragged_with_custom_gradient
 from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
 from multilstm.spec.arrays import State
 
@@ -46,7 +44,7 @@ def lstm(
     checkpoint: bool | int = False,
     mesh: Mesh | None = None,
 ) -> tuple[jax.Array, State]:
-    """Runs an LSTM over a batch of sequences. It is compiled on its own; no `jax.jit` is needed around it.
+    """Run an LSTM over a batch of sequences. The function is compiled on its own and needs no `jax.jit` around it.
 
     Args:
         params: the weights, in Keras's layout.
@@ -56,28 +54,29 @@ def lstm(
         go_backwards: from the last timestep to the first; the sequence is returned in that order.
         activation: of the candidate and of the cell state, one of `ACTIVATIONS`.
         recurrent_activation: of the three gates.
-        zero_output_for_mask: a masked step's output is 0; else it repeats the output before it (0, if there is none).
+        zero_output_for_mask: a masked timestep's output is 0. Otherwise it repeats the output before it, or 0.
         custom_gradient: the gradient derived by hand, which saves time and memory. It allows reverse mode only
-            (`jax.grad`, `jax.vjp`, and those of themselves); False also allows `jax.jvp` and `jax.hessian`.
-        lengths: how many timesteps of each sequence count, from its first one: integers `[batch]`, or one for all. The
-            same as a mask that is True for these, but sequences that have ended cost nothing, and new lengths compile
-            nothing. The gradient by hand then has none itself.
+            (`jax.grad`, `jax.vjp`, also of themselves). False also allows `jax.jvp` and `jax.hessian`.
+        lengths: the number of timesteps of each sequence that count, from its first one: integers `[batch]`, or one
+            for all. They equal a mask that is True for these timesteps, but ended sequences cost nothing, and new
+            lengths compile nothing. The gradient by hand gives them no gradient. Concrete lengths outside of 0 to
+            timesteps are refused; traced ones are clipped to that range.
         dropout: the masks of `draw_dropout`; no gradient is computed for them.
-        dtype: to compute and to return in, such as `bfloat16`; None: that of the arrays. With weights in float32 this
+        dtype: of computation and results, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.
-        unroll: write out all timesteps one after another, as Keras's `unroll`; worth it for few. Not beside
-            `checkpoint`; beside `lengths` the gradient by hand keeps its loops, which end when the sequences do.
-        checkpoint: keep the state of one timestep in every this many for the gradient, and compute the others again;
+        unroll: write out all timesteps one after another, as Keras's `unroll`; useful for few timesteps. It excludes
+            `checkpoint`. With `lengths`, the gradient by hand keeps its loops, which end when the sequences do.
+        checkpoint: keep the state of one timestep in every so many for the gradient, and recompute the others.
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
-        mesh: one axis of devices that share the batch equally; each runs its own loop, and they meet only for the sum
-            of the weights' gradients. `multilstm.scan.parallel.data_parallel_mesh` makes one. On a CPU, as many
-            devices as cores, which `tune_cpu` makes, train up to twice as fast as one.
+        mesh: one axis of devices that share the batch equally. Each runs its own loop; they communicate only for the
+            sum of the weights' gradients. `multilstm.scan.parallel.data_parallel_mesh` makes a mesh. On a CPU, as
+            many devices as cores, which `tune_cpu` makes, train up to twice as fast as one.
 
     Returns:
-        The outputs `[batch, timesteps, units]` and the state after the last step, each `[batch, units]`.
+        The outputs `[batch, timesteps, units]` and the state after the last timestep, each `[batch, units]`.
 
     Raises:
-        InputError: for an array whose shape or dtype does not fit; nothing is broadcast silently.
+        InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
     """
     names = Names(activation, recurrent_activation)
     params, x, state, mask = check_arrays(params, x, state, mask, names, dtype)
@@ -89,18 +88,24 @@ def lstm(
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
     plan = choose(sizes, unroll, checkpoint, ragged=custom_gradient and lengths is not None)
-    return _compiled(  # type: ignore[no-any-return]
-        names, plan, mesh, go_backwards, zero_output_for_mask, custom_gradient, params, x, state, mask, lengths, dropout
-    )
+    options = LoopOptions(names, plan, go_backwards, zero_output_for_mask, custom_gradient, mesh)
+    return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
 
 
 def last_output(
     sequence: jax.Array, state: State, mask: jax.Array | None, go_backwards: bool, zero_output_for_mask: bool
 ) -> jax.Array:
-    """The output of the last processed timestep `[batch, units]`: `sequence[:, -1]`, or 0 without timesteps.
+    """Return the output of the last processed timestep `[batch, units]`: `sequence[:, -1]`, or 0 without timesteps.
 
-    It is read from the state, so that nobody needs the sequence itself and the compiler leaves it out: the hidden
-    state, but 0 where no step counted, or, with `zero_output_for_mask`, where the last one did not.
+    It is read from the state, so that the compiler can leave the sequence out. It is the hidden state, except for 0 in
+    two cases: where no timestep counts, and, with `zero_output_for_mask`, where the last one does not count.
+
+    Args:
+        sequence: `[batch, timesteps, units]`, of which only the shape matters.
+        state: the last state, each `[batch, units]`.
+        mask: boolean `[batch, timesteps]`, or None.
+        go_backwards: as in `lstm`.
+        zero_output_for_mask: as in `lstm`.
     """
     if sequence.shape[1] == 0:
         return jnp.zeros_like(state.hidden)
@@ -110,82 +115,72 @@ def last_output(
     return jnp.where(last[:, None], state.hidden, 0)
 
 
-def _lstm(
-    names: Names,
-    plan: Plan,
-    mesh: Mesh | None,
-    go_backwards: bool,
-    zero_output_for_mask: bool,
-    custom_gradient: bool,
-    params: LSTMParams,
-    x: jax.Array,
-    state: State | None,
-    mask: jax.Array | None,
-    lengths: jax.Array | None,
-    dropout: Dropout,
-) -> tuple[jax.Array, State]:
-    (batch, timesteps, _), units = x.shape, params.recurrent_kernel.shape[0]
-    if state is None:
+def _lstm(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State]:
+    x, lengths = problem.x, problem.lengths
+    (batch, timesteps, _), units = x.shape, problem.params.recurrent_kernel.shape[0]
+    if problem.state is None:
         zeros = jnp.zeros((batch, units), x.dtype)
-        state = State(zeros, zeros)
+        problem = problem._replace(state=State(zeros, zeros))
     if 0 in (batch, timesteps):
-        return jnp.zeros((batch, timesteps, units), x.dtype), state
-    if lengths is not None:
-        mask = jnp.broadcast_to(jnp.arange(timesteps) < lengths[..., None], (batch, timesteps))
-        if custom_gradient:
-            return _ragged(
-                names, plan, mesh, go_backwards, zero_output_for_mask, params, x, state, mask, lengths, dropout
-            )
-    if go_backwards:
+        return jnp.zeros((batch, timesteps, units), x.dtype), problem.state  # type: ignore[return-value]
+    if lengths is None:
+        return _masked(options, problem)
+    mask = jnp.broadcast_to(jnp.arange(timesteps) < lengths[..., None], (batch, timesteps))
+    if options.custom_gradient:
+        return _ragged(options, problem, mask)
+    return _masked(options, problem._replace(mask=mask, lengths=None))
+
+
+_compiled = jax.jit(_lstm, static_argnums=0)
+
+
+def _masked(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State]:
+    """Run the loop over whole sequences, some of whose timesteps may be masked."""
+    x, mask = problem.x, problem.mask
+    if options.go_backwards:
         x = jnp.flip(x, 1)
         mask = None if mask is None else jnp.flip(mask, 1)
     if mask is not None:
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
-    loop: Callable[..., Any] = functools.partial(run_with_custom_gradient if custom_gradient else run, names, plan)
-    sequence, last = _over(mesh, loop, params, Inputs(x, mask), state, dropout)
+    loop = run_with_custom_gradient if options.custom_gradient else run
+    sequence, last = _over_mesh(options, loop, problem._replace(x=x, mask=mask))
     if mask is not None:
-        shown = mask if zero_output_for_mask else jnp.cumsum(mask, 1) > 0
+        shown = mask if options.zero_output_for_mask else jnp.cumsum(mask, 1) > 0
         sequence = jnp.where(shown[..., None], sequence, 0)
     return sequence, last
 
 
-def _ragged(
-    names: Names,
-    plan: Plan,
-    mesh: Mesh | None,
-    go_backwards: bool,
-    zero_output_for_mask: bool,
-    params: LSTMParams,
-    x: jax.Array,
-    state: State,
-    mask: jax.Array,
-    lengths: jax.Array,
-    dropout: Dropout,
-) -> tuple[jax.Array, State]:
-    if go_backwards:  # from each sequence's own end, and so that none begins with masked timesteps
+def _ragged(options: LoopOptions, problem: Problem, mask: jax.Array) -> tuple[jax.Array, State]:
+    """Run the loop over sequences that end at their lengths; `mask` is True up to these."""
+    x, lengths = problem.x, problem.lengths
+    if options.go_backwards:  # from each sequence's own end, so that none begins with masked timesteps
         x = reverse_within(x, lengths)
-    loop = functools.partial(run_ragged_with_custom_gradient, names, plan)
-    sequence, last = _over(mesh, loop, params, Ragged(x, lengths), state, dropout)
-    if go_backwards:
+    sequence, last = _over_mesh(options, run_ragged_with_custom_gradient, problem._replace(x=x))
+    if options.go_backwards:
         sequence, mask = jnp.flip(reverse_within(sequence, lengths), 1), jnp.flip(mask, 1)
-    repeated = not (zero_output_for_mask or go_backwards)
+    repeated = not (options.zero_output_for_mask or options.go_backwards)
     ended = jnp.where(lengths[..., None] > 0, last.hidden, 0)[:, None] if repeated else 0
     return jnp.where(mask[..., None], sequence, ended), last
 
 
-_compiled = jax.jit(_lstm, static_argnums=(0, 1, 2, 3, 4, 5))
-
-
-def _over(
-    mesh: Mesh | None, loop: Callable[..., Any], params: LSTMParams, inputs: Any, state: State, dropout: Dropout
-) -> Any:
-    """The loop on every device over its own rows; the transpose of "the same weights everywhere" is their sum."""
+def _over_mesh(options: LoopOptions, loop: Callable[..., Any], problem: Problem) -> Any:
+    """Run the loop on every device over its own rows; the weights' gradients of all devices are summed."""
+    mesh = options.mesh
     if mesh is None:
-        return loop(params, inputs, state, dropout)
+        return loop(options, problem)
     rows, whole = PartitionSpec(*mesh.axis_names), PartitionSpec()
     by_gate = PartitionSpec(None, *mesh.axis_names)
-    shared = jax.tree.map(lambda array: rows if array.ndim else whole, inputs)
-    drops = Dropout(*(by_gate if each is not None and each.ndim == 3 else rows for each in dropout))
-    split = jax.shard_map(loop, mesh=mesh, in_specs=(whole, shared, rows, drops), out_specs=rows, check_vma=False)
-    return split(params, inputs, state, dropout)
+    split = Problem(
+        params=whole,  # type: ignore[arg-type]
+        x=rows,
+        state=rows,  # type: ignore[arg-type]
+        mask=rows,
+        lengths=rows if problem.lengths is not None and problem.lengths.ndim else whole,
+        dropout=Dropout(*(by_gate if mask is not None and mask.ndim == 3 else rows for mask in problem.dropout)),
+    )
+
+    def on_device(problem: Problem) -> Any:
+        return loop(options, problem)
+
+    return jax.shard_map(on_device, mesh=mesh, in_specs=(split,), out_specs=rows, check_vma=False)(problem)

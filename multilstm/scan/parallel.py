@@ -27,7 +27,7 @@ import dataclasses
 import functools
 import itertools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -36,10 +36,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, UsageError
-from multilstm.scan.forward import Arrays
-from multilstm.scan.model import Evaluation, ScanModel
-from multilstm.spec.arrays import State
-from multilstm.spec.optimizers import Optimizer
+from multilstm.scan.batch import Arrays, Batch, Evaluation
+from multilstm.scan.methods import AbstractCompiledModel
+from multilstm.scan.model import ScanModel
 
 AXIS = "batch"
 
@@ -152,7 +151,7 @@ def local_rows(tree: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class ParallelModel:
+class ParallelModel(AbstractCompiledModel):
     """The functions of a `ScanModel` over the devices of a mesh, compiled.
 
     Arguments and results are those of `ScanModel`. Weights and slots must be `replicate`d and everything else
@@ -168,104 +167,45 @@ class ParallelModel:
     model: ScanModel
     mesh: Mesh
 
-    def apply(
-        self,
-        weights: Arrays,
-        inputs: Arrays,
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-    ) -> Evaluation:
-        """As `ScanModel.apply`.
-
-        Raises:
-            InputError: for an array that does not lie on the mesh as it should.
-        """
-        batch = (inputs, masks, states, dropout)
-        self._check(weights, {}, dict(zip(("inputs", "masks", "states", "dropout"), batch, strict=True)))
-        return self._apply(weights, *batch)  # type: ignore[no-any-return]
-
-    def gradient(
-        self,
-        weights: Arrays,
-        inputs: Arrays,
-        targets: Sequence[jax.Array],
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-        *,
-        loss: str,
-    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
-        """As `ScanModel.gradient`: the loss of the whole batch, what `apply` gives, and the loss's gradient.
-
-        Raises:
-            InputError: for an array that does not lie on the mesh as it should.
-        """
-        batch = (inputs, targets, masks, states, dropout)
-        self._check(weights, {}, dict(zip(_BATCH, batch, strict=True)))
-        return self._gradient(weights, *batch, loss=loss)  # type: ignore[no-any-return]
-
-    def train_step(
-        self,
-        weights: Arrays,
-        slots: Arrays,
-        coefficients: Mapping[str, Any],
-        inputs: Arrays,
-        targets: Sequence[jax.Array],
-        masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
-        dropout: Arrays | None = None,
-        *,
-        optimizer: Optimizer,
-        loss: str,
-    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]:
-        """As `ScanModel.train_step`: the new weights, the new slots, the loss before the update, what `apply` gave.
-
-        Raises:
-            InputError: for an array that does not lie on the mesh as it should.
-        """
-        batch = (inputs, targets, masks, states, dropout)
-        self._check(weights, slots, dict(zip(_BATCH, batch, strict=True)))
-        return self._train_step(weights, slots, coefficients, *batch, optimizer=optimizer, loss=loss)  # type: ignore[no-any-return]
-
     @functools.cached_property
-    def _split(self) -> ScanModel:
+    def inner(self) -> ScanModel:  # type: ignore[override]
+        """The model over the mesh."""
         return dataclasses.replace(self.model, mesh=self.mesh)
 
-    @functools.cached_property
-    def _apply(self) -> Any:
-        return jax.jit(self._split.apply, out_shardings=_rows(self.mesh))
+    def compile(self, function: Callable[..., Any], static: Sequence[str], outputs: Sequence[str]) -> Any:
+        """Return `jax.jit` of a method of `inner`, with the sharding of each output."""
+        shardings = {"whole": _whole(self.mesh), "rows": _rows(self.mesh)}
+        out = tuple(shardings[output] for output in outputs)
+        return jax.jit(function, static_argnames=tuple(static), out_shardings=out if len(out) > 1 else out[0])
 
-    @functools.cached_property
-    def _gradient(self) -> Any:
-        whole, rows = _whole(self.mesh), _rows(self.mesh)
-        return jax.jit(self._split.gradient, static_argnames="loss", out_shardings=(whole, rows, whole))
+    def enter(self, weights: Arrays, slots: Arrays, batch: Batch) -> tuple[Arrays, Arrays, Batch]:
+        """Return the arguments unchanged.
 
-    @functools.cached_property
-    def _train_step(self) -> Any:
-        whole, rows = _whole(self.mesh), _rows(self.mesh)
-        return jax.jit(
-            self._split.train_step, static_argnames=("optimizer", "loss"), out_shardings=(whole, whole, whole, rows)
-        )
-
-    def _check(self, weights: Arrays, slots: Arrays, batch: Mapping[str, Any]) -> None:
-        masks = dict(batch.get("dropout") or {})
+        Raises:
+            InputError: for an array whose sharding over the mesh is another one than expected.
+        """
+        if batch.timesteps is not None:
+            raise InputError("ParallelModel: timesteps is given, expected None; it takes arrays without padding")
+        masks = dict(batch.dropout)
         by_gate = {name: masks.pop(name) for name in list(masks) if "/" in name and np.ndim(masks[name]) == 3}
-        for function, sharding, given in (
+        arrays = {**batch._asdict(), "dropout": masks}
+        for function, sharding, tree in (
             ("replicate(mesh, ...)", _whole(self.mesh), {"weights": weights, "slots": slots}),
-            ("shard_batch(mesh, ...)", _rows(self.mesh), {**batch, "dropout": masks}),
+            ("shard_batch(mesh, ...)", _rows(self.mesh), arrays),
             ("shard_batch(mesh, ..., axis=1)", _rows(self.mesh, 1), {"dropout": by_gate}),
         ):
-            for path, leaf in jax.tree_util.tree_flatten_with_path(given)[0]:
+            for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
                 if not (isinstance(leaf, jax.core.Tracer) or _is_placed(leaf, sharding)):
-                    lies = leaf.sharding if isinstance(leaf, jax.Array) else f"the host, as {type(leaf).__name__}"
+                    place = leaf.sharding if isinstance(leaf, jax.Array) else f"the host, as {type(leaf).__name__}"
                     raise InputError(
-                        f"ParallelModel: {jax.tree_util.keystr(path)} lies on {lies}, expected {sharding}; "
+                        f"ParallelModel: {jax.tree_util.keystr(path)} lies on {place}, expected {sharding}; "
                         f"{function} puts it there"
                     )
+        return weights, slots, batch
 
-
-_BATCH = ("inputs", "targets", "masks", "states", "dropout")
+    def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
+        """Return the evaluation unchanged: split over the mesh."""
+        return evaluation
 
 
 def _whole(mesh: Mesh) -> NamedSharding:

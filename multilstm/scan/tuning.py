@@ -1,6 +1,7 @@
-"""What makes JAX's LSTMs fast on a CPU, and must be said before JAX computes anything: one call, `tune_cpu`.
+"""Settings of this process that make JAX's LSTMs fast on a CPU: one call of `tune_cpu` before JAX computes anything.
 
-It is process-wide, which is why no other function of this package does it by itself. No answer changes beyond rounding.
+The settings hold for the whole process, so that no import and no other function changes them. No answer changes beyond
+rounding.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ from multilstm.frameworks import xla_flags
 from multilstm.frameworks.machine import cores
 from multilstm.frameworks.xla_flags import WIDE_VECTORS
 
-# Of mallopt(3): give nothing back from the top of the heap, and take no block from outside of it.
+# Parameters of mallopt(3): give no memory back from the top of the heap, and take no block from outside of it.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def tune_cpu(devices: int | None = None) -> dict[str, str]:
-    """Prepares this process for LSTMs on a CPU; to be called before JAX computes anything.
+    """Prepare this process for LSTMs on a CPU; call it before JAX computes anything.
 
-    - One device of JAX for every core, so that `lstm(..., mesh=data_parallel_mesh())` splits a batch over them.
-    - Memory that arrays free stays in the process, so that the next call does not fault it in anew, page by page;
-      the process holds on to the most that it ever needed. (glibc alone; its default gives blocks of 32 MiB and more
-      back at once, mallopt(3).)
-    - XLA writes its loops for vectors of 512 bits where the CPU has them.
+    - JAX gets one device for every core, so that `lstm(..., mesh=data_parallel_mesh())` splits a batch over them.
+    - Freed memory of arrays stays in the process, so that the next call does not fault it in again, page by page.
+      The process keeps the largest amount that it ever needed. This needs glibc, whose default gives blocks of 32 MiB
+      and more back at once (mallopt(3)).
+    - XLA writes its loops for vectors of 512 bits, if the CPU has them.
 
     Args:
-        devices: how many CPU devices JAX shall have; None: as many as cores that this process may use.
+        devices: number of CPU devices of JAX; None: as many as cores that this process may use.
 
     Returns:
-        What was done, by `devices`, `memory` and `vectors`, or why it was not.
+        The setting of `devices`, `memory` and `vectors`, or the reason why it was left alone.
 
     Raises:
-        UsageError: where JAX has already started, or for less than one device.
+        UsageError: if JAX has already started, or for less than one device.
     """
     count = cores() if devices is None else devices
     if count < 1:
@@ -53,7 +54,7 @@ def _keep_memory() -> str:
     if sys.platform != "linux":
         return "given back: not glibc"
     library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):  # mallopt of other libraries knows other parameters, or none
+    if not hasattr(library, "gnu_get_libc_version"):  # mallopt of other libraries has other parameters, or is missing
         return "given back: not glibc"
     kept = library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, -1)
     return "kept" if kept else "given back: mallopt refused"

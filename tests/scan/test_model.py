@@ -9,6 +9,7 @@ import pytest
 
 from multilstm.errors import InputError
 from multilstm.scan import State, loss_value, model
+from multilstm.scan.batch import Batch
 from multilstm.spec import (
     L1,
     L2,
@@ -243,9 +244,11 @@ def penalised():
 def test_penalties_are_added_to_the_loss():
     spec, free = penalised(), Sequential([Dense(3, name="frozen"), LSTM(4)], input_shape=(None, 3))
     weights, given = weights_of(spec), ({"input_layer": X}, [targets(4, 4)])
-    desired = model(free).loss(weights, *given, loss="mean_squared_error")[0]
+    desired = model(free).loss(weights, Batch.of(*given), loss="mean_squared_error")[0]
     desired += 0.3 * np.abs(weights["lstm/kernel"]).sum() + 0.2 * (weights["lstm/recurrent_kernel"] ** 2).sum()
-    np.testing.assert_allclose(model(spec).loss(weights, *given, loss="mean_squared_error")[0], desired, rtol=1e-14)
+    np.testing.assert_allclose(
+        model(spec).loss(weights, Batch.of(*given), loss="mean_squared_error")[0], desired, rtol=1e-14
+    )
     np.testing.assert_allclose(model(spec).gradient(weights, *given, loss="mean_squared_error")[0], desired, rtol=1e-14)
 
 

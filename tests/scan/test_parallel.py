@@ -19,6 +19,7 @@ from multilstm.frameworks.process_environment import for_process, joined
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))
 LAUNCH = ("-m", "multilstm.scan.launch", "--processes", "2")
+EXAMPLE = str(ROOT / "docs" / "examples" / "data_parallel.py")
 ENVIRONMENT = {
     **for_process("cpu", ENGINES["jax-scan"].environment, os.environ),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
@@ -211,7 +212,7 @@ def test_refused_between_processes(computed):
 
 @needs_collectives
 def test_the_documented_command():
-    done = run(*LAUNCH)
+    done = run(*LAUNCH, EXAMPLE)
     assert done.returncode == 0, done.stderr
     assert "2 processes, 2 devices, 32 sequences a step" in done.stdout
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", done.stdout)]
@@ -265,14 +266,18 @@ def test_no_process_outlives_a_launcher_that_is_killed(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--processes", "0"], "--processes must be at least 1, given 0"),
-        (["--processes", "2", "--devices", "0"], "--devices must be at least 1, given 0"),
-        (["--processes", "2", "--index", "1"], "--index and --coordinator belong together"),
-        (["--processes", "2", "--index", "2", "--coordinator", "a:1"], "--index must be from 0 to 1, given 2"),
-        (["--processes", "2", "--index", "1", "--coordinator", "a"], "--coordinator must be HOST:PORT, given 'a'"),
+        (["--processes", "0", EXAMPLE], "--processes must be at least 1, given 0"),
+        (["--processes", "2", "--devices", "0", EXAMPLE], "--devices must be at least 1, given 0"),
+        (["--processes", "2", "--index", "1", EXAMPLE], "--index and --coordinator belong together"),
+        (["--processes", "2", "--index", "2", "--coordinator", "a:1", EXAMPLE], "--index must be from 0 to 1, given 2"),
+        (
+            ["--processes", "2", "--index", "1", "--coordinator", "a", EXAMPLE],
+            "--coordinator must be HOST:PORT, given 'a'",
+        ),
+        (["--processes", "2"], "the following arguments are required: PROGRAM"),
         (["--processes", "2", "absent.py"], "no such program: absent.py"),
     ],
-    ids=["processes", "devices", "index_alone", "index", "coordinator", "program"],
+    ids=["processes", "devices", "index_alone", "index", "coordinator", "no_program", "absent_program"],
 )
 def test_usage(arguments, words):
     done = run("-m", "multilstm.scan.launch", *arguments, timeout=120)

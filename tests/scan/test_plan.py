@@ -1,11 +1,22 @@
-"""Which plan is chosen for which sizes, and what it says of itself."""
+"""The plan for each size: one example a row of the tables, and the properties of all plans."""
 
 import math
 
 import jax
 import pytest
 
-from multilstm.scan.loops.plan import Layout, Plan, Sizes, choose, platform, worth_splitting
+from multilstm.scan.loops.plan import (
+    PLANS,
+    SIDES,
+    Layout,
+    Plan,
+    Request,
+    Sizes,
+    choose,
+    platform,
+    row_for,
+    worth_splitting,
+)
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
 WIDE = {"batch": 32, "timesteps": 20_000, "features": 123, "units": 320}
@@ -14,6 +25,48 @@ NARROW = {"batch": 1000, "timesteps": 20_000, "features": 5, "units": 8}
 
 def plan(sizes, itemsize=4, unroll=False, checkpoint=False, ragged=False, **changes):
     return choose(Sizes(**{**sizes, **changes}, itemsize=itemsize), unroll, checkpoint, ragged)
+
+
+def request(*sizes, unroll=False, checkpoint=False, ragged=False, device="cpu"):
+    return Request(Sizes(*sizes, 4), unroll, checkpoint, ragged, device)
+
+
+PLAN_OF_ROW = {
+    "unroll": (request(4, 30, 3, 6, unroll=True), Plan(Layout(30, 30), Layout(30, 30), False)),
+    "checkpoint": (request(4, 30, 3, 6, checkpoint=True), Plan(Layout(30), Layout(6), True)),
+    "unmeasured_device": (request(64, 100, 123, 320, device="gpu"), Plan(Layout(100), Layout(100), False)),
+    "few_timesteps": (request(64, 8, 16, 32), Plan(Layout(8, 8), Layout(8, 8), False)),
+    "ragged": (request(32, 1000, 123, 320, ragged=True), Plan(Layout(2, 2), Layout(16), False)),
+    "wide_kernel": (request(1, 500, 128, 512), Plan(Layout(8, 8), Layout(500, 4), False)),
+    "gates_fit_in_kept_memory": (request(4, 30, 3, 6), Plan(Layout(30), Layout(30), False)),
+    "chunks": (request(1000, 64, 5, 32), Plan(Layout(8, 8), Layout(5), True)),
+}
+SIDES_OF_ROW = {
+    "unmeasured_device": (request(16, 128, 768, 768, device="gpu"), (False, False)),
+    "few_rows_and_fetched_kernel": (request(16, 128, 768, 768), (True, True)),
+    "one_row": (request(1, 1000, 128, 512), (False, True)),
+    "right": (request(64, 12, 1024, 1024), (False, False)),
+}
+
+
+@pytest.mark.parametrize("row", PLANS, ids=[row.name for row in PLANS])
+def test_each_row_of_plans_decides_its_example(row):
+    example, plan = PLAN_OF_ROW[row.name]
+    assert row_for(PLANS, example) is row
+    assert row.choice(example) == plan
+
+
+@pytest.mark.parametrize("row", SIDES, ids=[row.name for row in SIDES])
+def test_each_row_of_sides_decides_its_example(row):
+    example, sides = SIDES_OF_ROW[row.name]
+    assert row_for(SIDES, example) is row
+    assert row.choice(example) == sides
+
+
+@pytest.mark.parametrize("table", [PLANS, SIDES], ids=["plans", "sides"])
+def test_the_last_row_always_applies_and_each_row_has_a_measurement(table):
+    assert table[-1].applies(request(0, 0, 1, 1))
+    assert all(row.measured for row in table)
 
 
 def test_small_is_one_chunk_with_stored_gates():

@@ -9,8 +9,8 @@ import pytest
 from multilstm.scan import Dropout, layer, lstm
 from multilstm.scan.cell import Names
 from multilstm.scan.loops import plan
-from multilstm.scan.loops.chunk import Inputs
 from multilstm.scan.loops.plan import Layout, Plan
+from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.scan.loops.recurrence import run_with_custom_gradient
 
 TOLERANCE = 1e-12
@@ -32,7 +32,7 @@ NAMES = Names("tanh", "sigmoid")
 
 def laid_out(plan, params, x, state, mask=None):
     """The loop under that plan; its outputs are not yet what masked steps show."""
-    return run_with_custom_gradient(NAMES, plan, params, Inputs(x, mask), state, Dropout())
+    return run_with_custom_gradient(LoopOptions(NAMES, plan), Problem(params, x, state, mask))
 
 
 def under(plan):

@@ -1,12 +1,12 @@
-"""Some timesteps together: forwards, and the derivative by hand. Arrays have time first.
+"""A chunk: some timesteps together, forward and backward, with the derivative by hand. Arrays have time first.
 
-Backwards, the loop carries `dhidden` and `dcell` only and writes `dz` of every step (see `cell.py`). With X, H, Z the
-inputs, the hidden states before each step, and dz, of all steps and sequences of a chunk under one another, each
-weight's gradient is one product a chunk instead of a sum over steps:
+The backward loop carries only `dhidden` and `dcell`, and writes `dz` of every timestep (see `cell.py`).
+Let X, H and Z be the inputs, the hidden states before each timestep, and z, of all timesteps of a chunk.
+Their rows are timesteps and sequences. Then each weight's gradient is one product a chunk, and no sum over timesteps:
 
     dkernel = X.T @ dZ;   drecurrent_kernel = H.T @ dZ;   dbias = sum(dZ);   dX = dZ @ kernel.T
 
-A masked step keeps the state, so that there `dz = 0`, and `dhidden`, `dcell` pass unchanged.
+A masked timestep keeps the state. There `dz = 0`, and `dhidden` and `dcell` pass unchanged.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from jax import lax
 
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
+from multilstm.scan.loops.problem import Problem
 from multilstm.scan.loops.projection import Matrix, accumulator, project, pull_input, pull_kernel, sum_rows
 from multilstm.spec.arrays import State
 
 
 class Inputs(NamedTuple):
-    """What goes through a loop: with time first in a chunk, with the batch first outside.
+    """The inputs of the timesteps of one chunk.
 
     Attributes:
         x: `[timesteps, batch, features]`.
@@ -37,40 +38,73 @@ class Inputs(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The weights as the products of many steps take them, or the transposes of their kernels for the way back.
+    """The weights in the form that the products of many timesteps take.
 
     Attributes:
-        kernel: `[features, 4 * units]`, or transposed.
-        recurrent_kernel: `[units, 4 * units]`, or transposed.
+        kernel: `[features, 4 * units]`.
+        recurrent_kernel: `[units, 4 * units]`.
         bias: `[4 * units]`, or None.
+        dropout: the factors of the rows that meet the two kernels.
     """
 
     kernel: Matrix
     recurrent_kernel: Matrix
-    bias: Any = None
+    bias: Any
+    dropout: Dropout
+
+
+class Transposes(NamedTuple):
+    """The transposed kernels of the backward pass: a CPU's products want to sum over a matrix's first axis.
+
+    Attributes:
+        kernel: `[4 * units, features]`.
+        recurrent_kernel: `[4 * units, units]`.
+    """
+
+    kernel: Matrix
+    recurrent_kernel: Matrix
 
 
 class Steps(NamedTuple):
-    """What the gradient needs of every timestep: `[timesteps, batch, units]` each, the gates as `cell_forward` kept."""
+    """The values of every timestep that the gradient needs: `[timesteps, batch, units]` each.
+
+    Attributes:
+        gates: the values that `cell_forward` kept.
+        cell: the cell state after each timestep.
+    """
 
     gates: Gates
     cell: jax.Array
 
 
+class Kept(NamedTuple):
+    """The values of one chunk that the forward pass keeps for its gradient.
+
+    Attributes:
+        start: the state before the chunk.
+        hidden: the hidden state after every timestep, or None: computed again.
+        steps: as `forward_chunk` returned them, or None: computed again.
+    """
+
+    start: State
+    hidden: jax.Array | None
+    steps: Steps | None
+
+
 def forward_chunk(
-    names: Names, unroll: int, keep: bool, weights: Weights, inputs: Inputs, start: State, dropout: Dropout
+    names: Names, unroll: int, keep: bool, weights: Weights, inputs: Inputs, start: State
 ) -> tuple[jax.Array, State, Steps | None]:
-    """The hidden state after every step `[timesteps, batch, units]`, the last state, and what the gradient needs.
+    """Return the hidden state after every timestep `[timesteps, batch, units]`, the last state, and `Steps` or None.
 
     Args:
         names: the activations.
-        unroll: how many steps are written out one after another; their inputs meet the kernel in one product.
+        unroll: number of timesteps that are written out one after another; their inputs meet the kernel in one product.
         keep: whether to return `Steps`.
-        weights: see `weights_forward`.
-        inputs: of these steps.
+        weights: as `weights_forward` returns them.
+        inputs: of these timesteps.
         start: the state before them.
-        dropout: see `dropout.py`.
     """
+    dropout = weights.dropout
 
     def receive(inputs: Inputs) -> Inputs:
         z = project(weights.kernel, dropout.inputs, inputs.x)
@@ -90,32 +124,28 @@ def backward_chunk(
     names: Names,
     unroll: int,
     weights: Weights,
-    transposed: Weights,
+    transposes: Transposes,
     inputs: Inputs,
-    start: State,
-    hidden: jax.Array | None,
-    steps: Steps | None,
-    dropout: Dropout,
+    kept: Kept,
     dhidden: jax.Array,
     after: State,
 ) -> tuple[State, LSTMParams, jax.Array]:
-    """The derivatives by the state before the chunk, by the weights, and by the inputs.
+    """Return the derivatives by the state before the chunk, by the weights, and by the inputs.
 
     Args:
         names: the activations.
         unroll: see `forward_chunk`.
-        weights: see `weights_forward`.
-        transposed: see `weights_backward`.
-        inputs: of these steps.
-        start: the state before them.
-        hidden: what `forward_chunk` returned, or None: computed again.
-        steps: what `forward_chunk` returned, or None: computed again.
-        dropout: see `dropout.py`.
-        dhidden: the derivative by `hidden`.
+        weights: as `weights_forward` returns them.
+        transposes: as `weights_backward` returns them.
+        inputs: of these timesteps.
+        kept: of the forward pass.
+        dhidden: the derivative by the hidden state after every timestep.
         after: the derivatives by the state after the chunk.
     """
+    start, hidden, steps = kept
+    dropout = weights.dropout
     if hidden is None or steps is None:
-        hidden, _, steps = forward_chunk(names, unroll, True, weights, inputs, start, dropout)
+        hidden, _, steps = forward_chunk(names, unroll, True, weights, inputs, start)
         assert steps is not None
 
     def step(after: State, now: Any) -> tuple[State, jax.Array]:
@@ -124,31 +154,32 @@ def backward_chunk(
         dz, dcell_before = cell_backward(names, gates, cell_before, cell, after)
         if mask is not None:
             dz = jnp.where(mask[:, None], dz, 0)
-        before = State(pull_input(transposed.recurrent_kernel, dropout.hidden, dz), dcell_before)
+        before = State(pull_input(transposes.recurrent_kernel, dropout.hidden, dz), dcell_before)
         return _keep_masked(mask, before, after), dz
 
-    each = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
-    before, dz = _over_steps(unroll, lambda each: each, step, after, each, True)
+    xs = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
+    before, dz = _over_steps(unroll, lambda xs: xs, step, after, xs, True)
     dparams = LSTMParams(
         kernel=pull_kernel(dropout.inputs, inputs.x, dz),
         recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
         bias=None if weights.bias is None else sum_rows(dz),
     )
-    return before, dparams, pull_input(transposed.kernel, dropout.inputs, dz)
+    return before, dparams, pull_input(transposes.kernel, dropout.inputs, dz)
 
 
-def weights_forward(params: LSTMParams, left: bool) -> Weights:
-    """What `forward_chunk` takes; `left` as in `Plan`."""
-    return Weights(Matrix(params.kernel), Matrix.of(params.recurrent_kernel, left), params.bias)
+def weights_forward(problem: Problem, left: bool) -> Weights:
+    """Return the weights of `forward_chunk`; `left` as in `Plan`."""
+    kernel, recurrent_kernel, bias = problem.params
+    return Weights(Matrix(kernel), Matrix.of(recurrent_kernel, left), bias, problem.dropout)
 
 
-def weights_backward(params: LSTMParams, left: bool) -> Weights:
-    """The transposes that `backward_chunk` takes: a CPU's products want what they sum over on a matrix's first axis."""
-    return Weights(Matrix(params.kernel.T), Matrix.of(params.recurrent_kernel.T, left))
+def weights_backward(params: LSTMParams, left: bool) -> Transposes:
+    """Return the transposes of `backward_chunk`; `left` as `left_backward` in `Plan`."""
+    return Transposes(Matrix(params.kernel.T), Matrix.of(params.recurrent_kernel.T, left))
 
 
 def zero_gradient(params: LSTMParams) -> LSTMParams:
-    """Zeros to which the weights' gradients of all chunks are added: in float32 where the weights are in less."""
+    """Return the zeros to which all chunks add their weights' gradients: in float32 for weights of half precision."""
     return LSTMParams(
         *(None if array is None else jnp.zeros(array.shape, accumulator(array.dtype)) for array in params)
     )
@@ -162,17 +193,17 @@ def _over_steps(
     xs: Any,
     reverse: bool,
 ) -> tuple[Any, Any]:
-    """`lax.scan` whose body has `unroll` steps written out, prepared together; a rest of fewer is written out too."""
+    """Run `lax.scan` with a body of `unroll` timesteps, prepared together; write out a rest of fewer too."""
     if unroll == 1:
         return lax.scan(lambda carry, x: step(carry, prepare(x)), carry, xs, reverse=reverse)  # type: ignore[no-any-return]
 
     def written_out(carry: Any, xs: Any) -> tuple[Any, Any]:
         xs = prepare(xs)
         length = jax.tree.leaves(xs)[0].shape[0]
-        found: list[Any] = [None] * length
+        ys: list[Any] = [None] * length
         for number in reversed(range(length)) if reverse else range(length):
-            carry, found[number] = step(carry, jax.tree.map(lambda array, number=number: array[number], xs))
-        return carry, jax.tree.map(lambda *arrays: jnp.stack(arrays), *found)
+            carry, ys[number] = step(carry, jax.tree.map(lambda array, number=number: array[number], xs))
+        return carry, jax.tree.map(lambda *arrays: jnp.stack(arrays), *ys)
 
     length = jax.tree.leaves(xs)[0].shape[0]
     turns, rest = divmod(length, unroll)
@@ -198,5 +229,5 @@ def _keep_masked(mask: jax.Array | None, after: State, before: State) -> State:
 
 
 def _before(first: jax.Array, after: jax.Array) -> jax.Array:
-    """The value before each step, `[timesteps, batch, units]`, from the first one and those after each step."""
+    """Return the value before each timestep, `[timesteps, batch, units]`, from the first one and those after each."""
     return jnp.concatenate([first[None], after[:-1]])

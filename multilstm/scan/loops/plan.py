@@ -1,20 +1,25 @@
-"""How the loop over time is laid out: chosen by size when it is traced, and changed by no answer beyond rounding."""
+"""The layout of the loop over time, chosen by size at trace time; it changes no answer beyond rounding.
+
+`PLANS` and `SIDES` are the choices as tables. The first row that applies decides. All rows but those that the user asks
+for were measured on CPUs, and apply there alone; docs/explanation/speed.md has the measurements.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 
 
 class Layout(NamedTuple):
-    """How the timesteps go through the loop.
+    """The way of the timesteps through the loop.
 
     Attributes:
-        chunk: timesteps that go together: backwards, their weight gradients are one product.
-        unroll: how many of a chunk's timesteps are written out one after another, their inputs meeting the kernel in
-            one product; a loop goes over as many of these as the chunk has.
+        chunk: number of timesteps that go together; in the backward pass, their weight gradients are one product.
+        unroll: number of a chunk's timesteps that are written out one after another; their inputs meet the kernel in
+            one product. A loop runs over as many of these groups as the chunk has.
     """
 
     chunk: int
@@ -28,10 +33,10 @@ class Plan(NamedTuple):
     """The layout of one loop over time.
 
     Attributes:
-        forward: where no gradient is asked for.
-        gradient: of the forward and the backward loop where one is.
+        forward: of the loop without a gradient.
+        gradient: of the forward and the backward loop with a gradient.
         recompute: whether the gradient computes the gates again from the state before each chunk, or stores them.
-        left: whether a step's hidden states meet the recurrent kernel as columns, with the kernel on their left.
+        left: whether a timestep's hidden states are columns, with the recurrent kernel on their left.
         left_backward: the same of the derivatives and the kernel's transpose.
     """
 
@@ -48,7 +53,15 @@ class Plan(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What a plan is chosen by; the batch is that of one device where several share it."""
+    """The sizes of a problem; the batch is that of one device if several share it.
+
+    Attributes:
+        batch: number of sequences.
+        timesteps: number of timesteps.
+        features: size of the inputs.
+        units: size of the state.
+        itemsize: bytes of one number.
+    """
 
     batch: int
     timesteps: int
@@ -56,100 +69,230 @@ class Sizes(NamedTuple):
     units: int
     itemsize: int
 
+    @property
+    def products(self) -> int:
+        """The number of multiplications of two numbers in the forward pass."""
+        return self.batch * self.timesteps * self.units * (self.features + self.units)
 
-# Larger blocks of memory are given back to the system after every call and faulted in anew, which on a CPU costs more
-# than computing what they would hold (glibc keeps up to 32 MiB, and there are other temporaries).
+    @property
+    def state_bytes(self) -> int:
+        """The memory of the hidden states of all timesteps; a gate takes as much."""
+        return self.batch * self.timesteps * self.units * self.itemsize
+
+    @property
+    def kernel_bytes(self) -> int:
+        """The memory of the recurrent kernel."""
+        return 4 * self.units * self.units * self.itemsize
+
+
+class Request(NamedTuple):
+    """All that a plan depends on.
+
+    Attributes:
+        sizes: of the problem.
+        unroll: as in `lstm`.
+        checkpoint: as in `lstm`.
+        ragged: whether the loops are those of `ragged.py`.
+        platform: as `platform` returns it.
+    """
+
+    sizes: Sizes
+    unroll: bool
+    checkpoint: bool | int
+    ragged: bool
+    platform: str
+
+
+class Row(NamedTuple):
+    """One row of a table of choices.
+
+    Attributes:
+        name: of the row.
+        applies: the condition.
+        choice: the plan, or the sides, for a request to which the row applies.
+        measured: the reason, and where it was measured: (batch, timesteps, features, units), milliseconds before and
+            after.
+    """
+
+    name: str
+    applies: Callable[[Request], bool]
+    choice: Callable[[Request], Any]
+    measured: str
+
+
+# glibc gives larger blocks of memory back after every call. Faulting them in anew costs more on a CPU than computing
+# their contents. It keeps up to 32 MiB, and there are other temporaries.
 _KEPT_BYTES = 16 << 20
-_CACHED_BYTES = 8 << 20  # what is stored and read again some steps later is still near
-_NARROW = 64  # features + units up to which the gates are computed again in less time than they are fetched from memory
-_ROWS = 320  # of a chunk: enough that adding its weight gradients to their sum costs little beside their product
-_WIDE_BYTES = 2 << 20  # of a recurrent kernel that does not stay in a core's cache
-_FETCHED_BYTES = 4 << 20  # of one that no core's cache holds, so that every step fetches it
-_FEW_ROWS = range(8, 33)  # with fewer and with more, such a kernel is slower on the left, forward at least
+_CACHED_BYTES = 8 << 20  # values that are stored and read again some timesteps later are still in a cache
+_NARROW = 64  # features + units up to which recomputing the gates is faster than fetching them from memory
+_ROWS = 320  # of a chunk: adding its weight gradients to their sum costs little in comparison with their product
+_WIDE_BYTES = 2 << 20  # of a recurrent kernel that exceeds a core's cache
+_FETCHED_BYTES = 4 << 20  # of a recurrent kernel that every timestep fetches from memory
+_FEW_ROWS = range(8, 33)  # with fewer and with more, such a kernel is slower on the left, at least forward
+_FEW_STEPS = 8
+_WRITTEN_OUT = 4  # timesteps of the gradient with a wide kernel
 _FORWARD = Layout(8, 8)
-_RAGGED_FORWARD = Layout(2, 2)  # what is written out is compiled once for every number of rows
+_RAGGED_FORWARD = Layout(2, 2)  # each number of rows compiles this code once
 _WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
-_WORTH_UNROLLING = 5e7  # products of numbers: below, compiling a loop that is written out takes longer than it saves
-_WORTH_LEAVING_LOOPS = 5e5  # the same where no loop is left at all, which saves a tenth of the gradient too
+_WORTH_UNROLLING = 5e7  # products: below, compiling the written-out timesteps takes longer than they save
+_WORTH_LEAVING_LOOPS = 5e5  # products: the same if no loop remains, which saves a tenth of the gradient too
+
+
+def _whole(request: Request) -> Layout:
+    return Layout(request.sizes.timesteps)
+
+
+def _forward(request: Request) -> Layout:
+    return _FORWARD if request.sizes.products >= _WORTH_UNROLLING else _whole(request)
+
+
+def _rows_chunk(request: Request) -> int:
+    """Return the timesteps of a chunk of about `_ROWS` rows; of at least 5 timesteps."""
+    return max(5, -(-_ROWS // max(request.sizes.batch, 1)))
+
+
+def _narrow(request: Request) -> bool:
+    sizes = request.sizes
+    return 5 * sizes.state_bytes > _CACHED_BYTES and sizes.features + sizes.units <= _NARROW
+
+
+def _fits(request: Request) -> bool:
+    return 9 * request.sizes.state_bytes <= _KEPT_BYTES
+
+
+def _few_steps(request: Request) -> bool:
+    sizes = request.sizes
+    return (
+        not request.ragged
+        and sizes.timesteps <= _FEW_STEPS
+        and _WORTH_LEAVING_LOOPS <= sizes.products < _WORTH_UNROLLING
+    )
+
+
+def _written_out(request: Request) -> Plan:
+    layout = Layout(request.sizes.timesteps, request.sizes.timesteps)
+    return Plan(layout, layout, False)
+
+
+def _one_loop(request: Request) -> Plan:
+    return Plan(_whole(request), _whole(request), False)
+
+
+def _checkpointed(request: Request) -> Plan:
+    timesteps, checkpoint = request.sizes.timesteps, request.checkpoint
+    chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
+    return Plan(_RAGGED_FORWARD if request.ragged else _whole(request), Layout(min(chunk, timesteps)), True)
+
+
+def _ragged(request: Request) -> Plan:
+    timesteps = max(request.sizes.timesteps, 1)
+    chunk = min(1 << (_rows_chunk(request) - 1).bit_length(), timesteps)
+    return Plan(_RAGGED_FORWARD, Layout(chunk), _narrow(request) and chunk < timesteps)
+
+
+def _wide(request: Request) -> Plan:
+    timesteps = request.sizes.timesteps
+    chunk = timesteps if _fits(request) else _rows_chunk(request)
+    chunk = min(-(-chunk // _WRITTEN_OUT) * _WRITTEN_OUT, max(timesteps, 1))
+    return Plan(_forward(request), Layout(chunk, _WRITTEN_OUT), False)
+
+
+def _one_chunk(request: Request) -> Plan:
+    return Plan(_forward(request), _whole(request), False)
+
+
+def _chunked(request: Request) -> Plan:
+    timesteps = request.sizes.timesteps
+    chunk = min(_rows_chunk(request), timesteps)
+    return Plan(_forward(request), Layout(chunk), _narrow(request) and chunk < timesteps)
+
+
+PLANS = (
+    Row(
+        "unroll", lambda request: request.unroll and not request.ragged, _written_out,
+        "the user's option; the loops of ragged sequences end when the sequences do, so that it leaves them",
+    ),
+    Row(
+        "checkpoint", lambda request: bool(request.checkpoint), _checkpointed,
+        "the user's option; (8,100000,32,64) takes 9.7 MiB in place of 204",
+    ),
+    Row(
+        "unmeasured_device", lambda request: request.platform != "cpu" and not request.ragged, _one_loop,
+        "not measured outside of CPUs: the plainest loop is the default there",
+    ),
+    Row(
+        "few_timesteps", _few_steps, _written_out,
+        "three layers of (64,8,16,32): forward 0.39 to 0.32, gradient 1.56 to 1.37",
+    ),
+    Row(
+        "ragged", lambda request: request.ragged, _ragged,
+        "(32,500 to 1000,123,320): forward 1.29 to 1.18 of the time of unpadded sequences",
+    ),
+    Row(
+        "wide_kernel", lambda request: request.sizes.kernel_bytes > _WIDE_BYTES, _wide,
+        "gradient at (1,500,128,512) 65 to 50, at (64,25,512,512) 215 to 170",
+    ),
+    Row(
+        "gates_fit_in_kept_memory", _fits, _one_chunk,
+        "gradient at (200,50,100,100) 45 to 32, with a limit of 16 MiB in place of 24",
+    ),
+    Row(
+        "chunks", lambda request: True, _chunked,
+        "gradient at (64,100,123,320) 228 to 187; with recomputed gates of narrow LSTMs, (1000,64,5,32) 50 to 32",
+    ),
+)  # fmt: skip
+
+SIDES = (
+    Row(
+        "unmeasured_device", lambda request: request.platform != "cpu", lambda request: (False, False),
+        "not measured outside of CPUs",
+    ),
+    Row(
+        "few_rows_and_fetched_kernel",
+        lambda request: request.sizes.batch in _FEW_ROWS and request.sizes.kernel_bytes > _FETCHED_BYTES,
+        lambda request: (True, True),
+        "(16,128,768,768): forward 124 to 90, gradient 351 to 270; slower for 2 to 4 rows and for 64",
+    ),
+    Row(
+        "one_row", lambda request: request.sizes.batch == 1, lambda request: (False, True),
+        "gradient at (1,1000,128,512) 209 to 185, at (1,200,256,1024) 237 to 186; forward slower",
+    ),
+    Row("right", lambda request: True, lambda request: (False, False), "no gain elsewhere"),
+)  # fmt: skip
 
 
 def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
-    """The plan for these sizes, or the one that is asked for.
-
-    Forward: one loop; or, from 50 million products on, chunks of 8 timesteps, written out. Gradient: where gates and
-    dz (9 numbers a unit and step) fit in 16 MiB, they are one chunk; otherwise dz lives a chunk at a time. The gates
-    (5 numbers) are stored, but computed again where they take more than 8 MiB and features + units are at most 64.
-    Where the recurrent kernel takes more than 2 MiB, four steps at a time are written out. Up to 8 timesteps in all, of
-    500 thousand products or more, are written out both ways. Ragged sequences go forward two steps at a time, written
-    out, at every size. The recurrent kernel stands on the left where it takes more than 4 MiB and the batch is of 8 to
-    32 rows, and backwards for a single row.
-
-    All of this was measured on CPUs. Elsewhere it is one loop that stores its gates, and one product for the weights'
-    gradient, unless `unroll` or `checkpoint` asks for more: what was not measured is nobody's default.
+    """Return the plan for these sizes and options.
 
     Args:
         sizes: of the problem.
         unroll: as in `lstm`.
         checkpoint: as in `lstm`.
-        ragged: whether the loops are those of `ragged.py`, whose chunks are powers of two; `unroll` leaves them as
-            they are, since they end when the sequences do.
+        ragged: whether the loops are those of `ragged.py`, whose chunks are powers of two.
     """
-    batch, _, _, units, itemsize = sizes
-    plan = _without_sides(sizes, unroll, checkpoint, ragged)
-    if platform() != "cpu":
-        return plan
-    left = batch in _FEW_ROWS and _kernel_bytes(units, itemsize) > _FETCHED_BYTES
-    return plan._replace(left=left, left_backward=left or batch == 1)
+    request = Request(sizes, unroll, checkpoint, ragged, platform())
+    plan: Plan = row_for(PLANS, request).choice(request)
+    left, left_backward = row_for(SIDES, request).choice(request)
+    return plan._replace(left=left, left_backward=left_backward)
 
 
-def _without_sides(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
-    """What `choose` gives, but for the sides of the products."""
-    batch, timesteps, features, units, itemsize = sizes
-    whole = Layout(timesteps)
-    forward = _RAGGED_FORWARD if ragged else whole
-    if unroll and not ragged:
-        return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
-    if checkpoint:
-        chunk = math.isqrt(max(timesteps - 1, 0)) + 1 if checkpoint is True else checkpoint
-        return Plan(forward, Layout(min(chunk, timesteps)), True)
-    if platform() != "cpu" and not ragged:
-        return Plan(whole, whole, False)
-    numbers = batch * timesteps * units * itemsize
-    products = batch * timesteps * units * (features + units)
-    large = products >= _WORTH_UNROLLING
-    if timesteps <= _FORWARD.unroll and products >= _WORTH_LEAVING_LOOPS and not (large or ragged):
-        return Plan(Layout(timesteps, timesteps), Layout(timesteps, timesteps), False)
-    chunk = max(5, -(-_ROWS // max(batch, 1)))
-    if ragged:
-        chunk = 1 << (chunk - 1).bit_length()
-    elif 9 * numbers <= _KEPT_BYTES:
-        chunk = timesteps
-    steps = 4 if wide(units, itemsize) and not ragged else 1
-    chunk = min(-(-chunk // steps) * steps, max(timesteps, 1))
-    recompute = 5 * numbers > _CACHED_BYTES and features + units <= _NARROW
-    return Plan(_FORWARD if large and not ragged else forward, Layout(chunk, steps), recompute and chunk < timesteps)
+def row_for(table: tuple[Row, ...], request: Request) -> Row:
+    """Return the first row of a table that applies."""
+    return next(row for row in table if row.applies(request))
 
 
 def platform() -> str:
-    """Where JAX computes what is traced now, unless its arrays lie elsewhere: `cpu`, `gpu`, ..."""
+    """Return the platform that computes the traced program, unless its arrays are elsewhere: `cpu`, `gpu`, ..."""
     device = jax.config.jax_default_device
     return str(getattr(device, "platform", device) or jax.default_backend())
 
 
-def wide(units: int, itemsize: int) -> bool:
-    """Whether the recurrent kernel is too large for a core's cache."""
-    return _kernel_bytes(units, itemsize) > _WIDE_BYTES
-
-
-def _kernel_bytes(units: int, itemsize: int) -> int:
-    return 4 * units * units * itemsize
-
-
 def worth_splitting(sizes: Sizes, devices: int) -> bool:
-    """Whether several CPU devices that share the batch are faster than one: `mesh` of `lstm` is left to the user.
+    """Return whether several CPU devices that share the batch are faster than one.
 
-    There must be enough work for each, and a recurrent kernel that each device's cores can keep.
+    They need enough work for each, and a recurrent kernel that fits in the cache of each device's cores. `lstm` does
+    not decide this by itself: `mesh` is the user's option.
     """
-    numbers = sizes.batch * sizes.timesteps * sizes.units
+    outputs = sizes.batch * sizes.timesteps * sizes.units
     shared = devices > 1 and sizes.batch % devices == 0
-    return shared and numbers > _WORTH_SPLITTING and not wide(sizes.units, sizes.itemsize)
+    return shared and outputs > _WORTH_SPLITTING and sizes.kernel_bytes <= _WIDE_BYTES

@@ -1,10 +1,10 @@
-"""The loop over time, chunk by chunk, and its gradient by hand; a chunk's own are in `chunk.py`.
+"""The loop over time, chunk by chunk, and its gradient by hand; `chunk.py` has the gradient of one chunk.
 
-Inputs and outputs have the batch first, and what is kept for the gradient has time first; only a chunk at a time is
-turned round, since another copy of everything costs more than it saves.
+Inputs and outputs have the batch first; the values kept for the gradient have time first.
+Only one chunk at a time is transposed, since another copy of all arrays costs more than it saves.
 
-What the gradient needs of the gates is stored, or computed again from the state before each chunk: with chunks of
-about the root of the number of steps, that is the checkpointing of Chen et al. 2016
+The gates are stored for the gradient, or computed again from the state before each chunk.
+With chunks of about the root of the number of timesteps, that is the checkpointing of Chen et al. 2016
 (https://arxiv.org/abs/1604.06174).
 """
 
@@ -17,115 +17,115 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from multilstm.scan.cell import LSTMParams, Names
-from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.chunk import (
     Inputs,
-    Weights,
+    Kept,
     backward_chunk,
     forward_chunk,
     weights_backward,
     weights_forward,
     zero_gradient,
 )
-from multilstm.scan.loops.plan import Layout, Plan
+from multilstm.scan.loops.plan import Layout
+from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.spec.arrays import State
 
 
 class _Block(NamedTuple):
-    """`chunks` equal ones of `size` timesteps, from timestep `begin`."""
+    """A number of equal chunks.
+
+    Attributes:
+        begin: the first timestep.
+        chunks: the number of chunks.
+        size: the number of timesteps in each.
+    """
 
     begin: int
     chunks: int
     size: int
 
 
-def run(
-    names: Names, plan: Plan, params: LSTMParams, inputs: Inputs, state: State, dropout: Dropout
-) -> tuple[jax.Array, State]:
-    """The loop.
+def run(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State]:
+    """Run the loop.
 
     Args:
-        names: the activations.
-        plan: how the loop is laid out.
-        params: the weights.
-        inputs: `[batch, timesteps, ...]`; one timestep at least.
-        state: before the first step.
-        dropout: see `dropout.py`.
+        options: the activations and the layout.
+        problem: the arrays, with an initial state, without lengths, and with one timestep at least.
 
     Returns:
         The hidden state after every timestep `[batch, timesteps, units]`, and the last state.
     """
-    hidden, last, _ = _forward(names, plan.forward, False, weights_forward(params, plan.left), inputs, state, dropout)
+    hidden, last, _ = _forward(options, options.plan.forward, False, problem)
     return _join(hidden), last
 
 
 def _forward(
-    names: Names, layout: Layout, keep: bool, weights: Weights, inputs: Inputs, state: State, dropout: Dropout
+    options: LoopOptions, layout: Layout, keep: bool, problem: Problem
 ) -> tuple[list[jax.Array], State, list[Any]]:
-    """Block by block: hidden states, and what `keep` asks for with the state before each chunk; and the last state."""
+    """Return hidden states, the last state, and `(Steps or None, state before)` of each chunk, block by block."""
+    weights, inputs = weights_forward(problem, options.plan.left), Inputs(problem.x, problem.mask)
+    state: Any = problem.state
     hidden, kept = [], []
-    for block in _blocks(layout.chunk, inputs.x.shape[1]):
+    for block in _blocks(layout.chunk, problem.x.shape[1]):
 
         def chunk(start: State, now: Any, block: _Block = block) -> tuple[State, Any]:
-            own = _take(block, now, inputs)
-            hidden, last, steps = forward_chunk(names, layout.unroll, keep, weights, own, start, dropout)
+            taken = _take(block, now, inputs)
+            hidden, last, steps = forward_chunk(options.names, layout.unroll, keep, weights, taken, start)
             return last, (hidden, (steps, start))
 
-        state, (one, each) = _over_chunks(block, chunk, state, None, False)
-        hidden.append(one)
-        kept.append(each)
+        state, (hidden_of_block, kept_of_block) = _over_chunks(block, chunk, state, None, False)
+        hidden.append(hidden_of_block)
+        kept.append(kept_of_block)
     return hidden, state, kept
 
 
-def _run_forward(
-    names: Names, plan: Plan, params: LSTMParams, inputs: Inputs, state: State, dropout: Dropout
-) -> tuple[tuple[jax.Array, State], Any]:
-    hidden, last, kept = _forward(
-        names, plan.gradient, not plan.recompute, weights_forward(params, plan.left), inputs, state, dropout
-    )
-    # Computed again, the hidden states come with the gates: so what a checkpoint saves is not spent on them.
+def _run_forward(options: LoopOptions, problem: Problem) -> tuple[tuple[jax.Array, State], Any]:
+    plan = options.plan
+    hidden, last, kept = _forward(options, plan.gradient, not plan.recompute, problem)
+    # Recomputing the gates gives the hidden states too; storing these would spend the memory that a checkpoint saves.
     needed = [None] * len(hidden) if plan.recompute else hidden
-    return (_join(hidden), last), (params, inputs, dropout, needed, kept)
+    return (_join(hidden), last), (problem._replace(state=None), needed, kept)
 
 
-def _run_backward(names: Names, plan: Plan, residuals: Any, cotangents: tuple[jax.Array, State]) -> Any:
-    params, inputs, dropout, hidden, kept = residuals
+def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Array, State]) -> tuple[Problem]:
+    problem, hidden, kept = residuals
+    params, inputs, plan = problem.params, Inputs(problem.x, problem.mask), options.plan
     dhidden, dstate = cotangents
-    weights, transposed = weights_forward(params, plan.left), weights_backward(params, plan.left_backward)
+    weights, transposes = weights_forward(problem, plan.left), weights_backward(params, plan.left_backward)
     carry = (dstate, zero_gradient(params))
     dx: list[jax.Array] = []
-    blocks = list(zip(_blocks(plan.gradient.chunk, inputs.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
-    for block, each in reversed(blocks):
+    blocks = list(zip(_blocks(plan.gradient.chunk, problem.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
+    for block, entries in reversed(blocks):
 
         def chunk(carry: Any, now: Any, block: _Block = block) -> tuple[Any, jax.Array]:
             after, total = carry
             number, (hidden, (steps, start)) = now
-            own, down = _take(block, number, (inputs, dhidden))
+            taken, down = _take(block, number, (inputs, dhidden))
             before, dparams, dx = backward_chunk(
-                names, plan.gradient.unroll, weights, transposed, own, start, hidden, steps, dropout, down, after
+                options.names, plan.gradient.unroll, weights, transposes, taken, Kept(start, hidden, steps), down, after
             )
             return (before, jax.tree.map(jnp.add, total, dparams)), dx
 
-        carry, one = _over_chunks(block, chunk, carry, each, True)
-        dx.insert(0, one)
+        carry, dx_of_block = _over_chunks(block, chunk, carry, entries, True)
+        dx.insert(0, dx_of_block)
     dstate, dparams = carry
-    return jax.tree.map(lambda d, array: d.astype(array.dtype), dparams, params), Inputs(_join(dx)), dstate, None
+    dparams = jax.tree.map(lambda d, array: d.astype(array.dtype), dparams, params)
+    return (Problem(dparams, _join(dx), dstate, None, None, None),)  # type: ignore[arg-type]
 
 
-run_with_custom_gradient = jax.custom_vjp(run, nondiff_argnums=(0, 1))
+run_with_custom_gradient = jax.custom_vjp(run, nondiff_argnums=(0,))
 run_with_custom_gradient.defvjp(_run_forward, _run_backward)
 
 
 def _over_chunks(
-    block: _Block, body: Callable[[Any, Any], Any], carry: Any, each: Any, reverse: bool
+    block: _Block, body: Callable[[Any, Any], Any], carry: Any, entries: Any, reverse: bool
 ) -> tuple[Any, Any]:
-    """`lax.scan` over the chunks of a block, or one call where it is only one.
+    """Run `lax.scan` over the chunks of a block, or call `body` once for a block of one.
 
-    `body(carry, number)`, or `body(carry, (number, entry))` where `each` holds an entry for every chunk, stacked.
+    The body is `body(carry, number)`; with `entries`, stacked over the chunks, it is `body(carry, (number, entry))`.
     """
     numbers = jnp.arange(block.chunks)
-    xs = numbers if each is None else (numbers, each)
+    xs = numbers if entries is None else (numbers, entries)
     if block.chunks > 1:
         return lax.scan(body, carry, xs, reverse=reverse)  # type: ignore[no-any-return]
     carry, ys = body(carry, jax.tree.map(lambda array: array[0], xs))
@@ -133,14 +133,14 @@ def _over_chunks(
 
 
 def _blocks(chunk: int, timesteps: int) -> list[_Block]:
-    """Whole chunks, and a shorter one for the timesteps that are left over."""
+    """Return the whole chunks, and a shorter one for the rest of the timesteps."""
     size = min(chunk, timesteps)
     chunks, rest = divmod(timesteps, size)
     return [_Block(0, chunks, size)] + ([_Block(chunks * size, 1, rest)] if rest else [])
 
 
 def _take(block: _Block, number: Any, tree: Any) -> Any:
-    """One chunk of arrays `[batch, timesteps, ...]`, time first."""
+    """Return one chunk of arrays `[batch, timesteps, ...]`, time first."""
     begin, chunks, size = block
 
     def take(array: jax.Array) -> jax.Array:
@@ -152,6 +152,6 @@ def _take(block: _Block, number: Any, tree: Any) -> Any:
 
 
 def _join(parts: list[jax.Array]) -> jax.Array:
-    """Arrays `[batch, timesteps, ...]` from blocks `[chunks, size, batch, ...]`."""
+    """Return `[batch, timesteps, ...]` from blocks `[chunks, size, batch, ...]`."""
     flat = [part.reshape(part.shape[0] * part.shape[1], *part.shape[2:]) for part in parts]
     return jnp.swapaxes(flat[0] if len(flat) == 1 else jnp.concatenate(flat), 0, 1)

@@ -1,0 +1,85 @@
+"""The arrays that enter a model, as one pytree, and the arrays that leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from multilstm.spec.arrays import State
+
+Arrays = Mapping[str, jax.Array]
+
+
+class Batch(NamedTuple):
+    """The arrays of one step: everything that a model takes except its weights.
+
+    Attributes:
+        inputs: an array for every input layer, by name, `[batch, ...]`.
+        targets: an array for every output, of the output's shape; empty if there is no loss.
+        masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
+        states: initial states by LSTM, each `[batch, units]`. They win over the states that the graph passes; states
+            that are missing are zero.
+        dropout: masks of Dropout layers and LSTMs, as in `multilstm.jobs.job.Batch`. A layer without a mask drops
+            nothing.
+        timesteps: the number of real timesteps of all arrays, where the spec leaves that number open. The others are
+            padding: they cost nothing in the loops over time, and their outputs mean nothing. None: all are real.
+    """
+
+    inputs: Arrays
+    targets: Sequence[jax.Array]
+    masks: Arrays
+    states: Mapping[str, State]
+    dropout: Arrays
+    timesteps: Any
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Arrays,
+        targets: Sequence[jax.Array] = (),
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        timesteps: Any = None,
+    ) -> Batch:
+        """Return the batch of these arrays; None means no masks, states or dropout masks."""
+        groups = ({} if group is None else group for group in (masks, states, dropout))
+        return cls(inputs, targets, *groups, timesteps)  # type: ignore[arg-type]
+
+
+class Evaluation(NamedTuple):
+    """The results of a model's forward pass.
+
+    Attributes:
+        outputs: the model's outputs, in order.
+        output_masks: boolean `[batch, timesteps]` of each output, or None.
+        sequences: the outputs of every LSTM with return_sequences, `[batch, timesteps, units]`, in the order in which
+            it went through the timesteps.
+        last_outputs: the output of every other LSTM, `[batch, units]`.
+        states: the state of every LSTM after the last processed timestep, each `[batch, units]`.
+    """
+
+    outputs: tuple[jax.Array, ...]
+    output_masks: tuple[jax.Array | None, ...]
+    sequences: dict[str, jax.Array]
+    last_outputs: dict[str, jax.Array]
+    states: dict[str, State]
+
+
+class Gradients(NamedTuple):
+    """Gradients of the loss, each of the shape of its array.
+
+    Attributes:
+        weights: of every weight of `spec.trainable_weights`.
+        inputs: of every input of floats.
+        states: of every initial state that was given to an LSTM that is not stateful.
+    """
+
+    weights: dict[str, jax.Array]
+    inputs: dict[str, jax.Array]
+    states: dict[str, State]
+
+
+Step = tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]

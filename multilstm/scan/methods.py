@@ -1,0 +1,207 @@
+"""The methods that every model of `multilstm.scan` has: with keywords for users, and on a `Batch` for wrappers."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from multilstm.scan.batch import Arrays, Batch, Evaluation, Step
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from multilstm.scan.model import ScanModel
+
+
+class AbstractModel(abc.ABC):
+    """A model's functions of weights and batches; they keep nothing between two calls."""
+
+    def apply(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
+    ) -> Evaluation:
+        """Return the model's outputs.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            inputs: see `Batch`; so are `masks`, `states`, `dropout` and `timesteps`.
+            masks: see `Batch`.
+            states: see `Batch`.
+            dropout: see `Batch`.
+            timesteps: see `Batch`; for a `ScanModel` alone.
+
+        Raises:
+            InputError: for arrays that do not fit the spec.
+        """
+        return self.apply_batch(weights, Batch.of(inputs, (), masks, states, dropout, timesteps))
+
+    def gradient(
+        self,
+        weights: Arrays,
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
+        *,
+        loss: str,
+    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
+        """Return the loss, the model's outputs, and the gradient of the loss by every trained weight.
+
+        The loss is the sum over all outputs, and over the regularizers of `weights`.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout` and `timesteps`.
+            targets: see `Batch`.
+            masks: see `Batch`.
+            states: see `Batch`.
+            dropout: see `Batch`.
+            timesteps: see `Batch`; for a `ScanModel` alone.
+            loss: one of `multilstm.spec.optimizers.LOSSES`.
+
+        Raises:
+            InputError: for arrays that do not fit the spec.
+        """
+        return self.gradient_batch(weights, Batch.of(inputs, targets, masks, states, dropout, timesteps), loss=loss)
+
+    def train_step(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        inputs: Arrays,
+        targets: Sequence[jax.Array],
+        masks: Arrays | None = None,
+        states: Mapping[str, State] | None = None,
+        dropout: Arrays | None = None,
+        timesteps: jax.Array | None = None,
+        *,
+        optimizer: Optimizer,
+        loss: str,
+    ) -> Step:
+        """Update every trained weight once; constraints act after the update.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            slots: every optimizer slot of every trained weight, by `layer/weight/slot`; zeros at first.
+            coefficients: `optimizer.coefficients(iteration)`. Under `jax.jit` they are arguments, so that a new
+                iteration compiles nothing. They are converted to each weight's dtype.
+            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout` and `timesteps`.
+            targets: see `Batch`.
+            masks: see `Batch`.
+            states: see `Batch`.
+            dropout: see `Batch`.
+            timesteps: see `Batch`; for a `ScanModel` alone.
+            optimizer: the update rule.
+            loss: one of `multilstm.spec.optimizers.LOSSES`.
+
+        Returns:
+            The new weights, the new slots, the loss before the update, and the model's outputs before it.
+
+        Raises:
+            InputError: for arrays that do not fit the spec.
+        """
+        batch = Batch.of(inputs, targets, masks, states, dropout, timesteps)
+        return self.train_step_batch(weights, slots, coefficients, batch, optimizer=optimizer, loss=loss)
+
+    @abc.abstractmethod
+    def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
+        """Do as `apply`, on a batch."""
+
+    @abc.abstractmethod
+    def gradient_batch(
+        self, weights: Arrays, batch: Batch, *, loss: str
+    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
+        """Do as `gradient`, on a batch."""
+
+    @abc.abstractmethod
+    def train_step_batch(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        batch: Batch,
+        *,
+        optimizer: Optimizer,
+        loss: str,
+    ) -> Step:
+        """Do as `train_step`, on a batch."""
+
+
+class AbstractCompiledModel(AbstractModel):
+    """A `ScanModel` compiled by `jax.jit`; a subclass transforms weights, batches and evaluations around it."""
+
+    @abc.abstractmethod
+    def enter(self, weights: Arrays, slots: Arrays, batch: Batch) -> tuple[Arrays, Arrays, Batch]:
+        """Return the arguments of the compiled functions."""
+
+    @abc.abstractmethod
+    def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
+        """Return the evaluation for the caller; `batch` as `enter` returned it."""
+
+    @property
+    @abc.abstractmethod
+    def inner(self) -> ScanModel:
+        """The model that is compiled."""
+
+    @abc.abstractmethod
+    def compile(self, function: Callable[..., Any], static: Sequence[str], outputs: Sequence[str]) -> Any:
+        """Return `jax.jit` of a method of `inner`.
+
+        Args:
+            function: the method.
+            static: its static arguments, by name.
+            outputs: for each output, `whole` (such as weights and losses) or `rows` (an evaluation).
+        """
+
+    def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
+        """Do as `apply`, on a batch."""
+        weights, _, batch = self.enter(weights, {}, batch)
+        return self.leave(self._apply(weights, batch), batch)
+
+    def gradient_batch(
+        self, weights: Arrays, batch: Batch, *, loss: str
+    ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
+        """Do as `gradient`, on a batch."""
+        weights, _, batch = self.enter(weights, {}, batch)
+        value, evaluation, gradients = self._gradient(weights, batch, loss=loss)
+        return value, self.leave(evaluation, batch), gradients
+
+    def train_step_batch(
+        self,
+        weights: Arrays,
+        slots: Arrays,
+        coefficients: Mapping[str, Any],
+        batch: Batch,
+        *,
+        optimizer: Optimizer,
+        loss: str,
+    ) -> Step:
+        """Do as `train_step`, on a batch."""
+        weights, slots, batch = self.enter(weights, slots, batch)
+        *trained, evaluation = self._train_step(weights, slots, coefficients, batch, optimizer=optimizer, loss=loss)
+        return *trained, self.leave(evaluation, batch)
+
+    @functools.cached_property
+    def _apply(self) -> Any:
+        return self.compile(self.inner.apply_batch, (), ("rows",))
+
+    @functools.cached_property
+    def _gradient(self) -> Any:
+        return self.compile(self.inner.gradient_batch, ("loss",), ("whole", "rows", "whole"))
+
+    @functools.cached_property
+    def _train_step(self) -> Any:
+        static, outputs = ("optimizer", "loss"), ("whole", "whole", "whole", "rows")
+        return self.compile(self.inner.train_step_batch, static, outputs)
