@@ -15,11 +15,11 @@ PROSE = {
     "multilstm": 4, "multilstm/bench": 37, "multilstm/cases": 27, "multilstm/cli": 5, "multilstm/compare": 6,
     "multilstm/doctor": 9, "multilstm/engines": 49, "multilstm/execution": 9, "multilstm/explain": 18,
     "multilstm/frameworks": 33, "multilstm/fuzz": 16, "multilstm/keras_layers": 18,
-    "multilstm/ledger": 16, "multilstm/report": 6, "multilstm/scan": 105, "multilstm/suite": 1,
+    "multilstm/ledger": 16, "multilstm/report": 6, "multilstm/suite": 1,
     "multilstm/workers": 12, "parity": 53, "tests": 3, "tests/bench": 7, "tests/cases": 3,
     "tests/doctor": 2, "tests/engines": 15, "tests/execution": 1, "tests/explain": 1, "tests/frameworks": 6,
     "tests/fuzz": 1, "tests/helpers": 2, "tests/keras_layers": 10, "tests/report": 1,
-    "tests/scan": 15, "tests/suite": 3, "tests/workers": 1,
+    "tests/suite": 3, "tests/workers": 1,
 }  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""A pure-JAX LSTM with Keras's semantics and weight layout, for people who use JAX and want no Keras.
+"""A pure-JAX LSTM with Keras's semantics and weight layout, for programs that use JAX without Keras.
 
     >>> from multilstm.scan import init, lstm
     >>> params = init(features=125, units=320, seed=0)
     >>> sequence, state = lstm(params, x)       # x [batch, timesteps, 125] -> [batch, timesteps, 320], State
 
-Importing it imports JAX and NumPy, and neither Keras nor another framework.
+Weights and batches enter as JAX or NumPy arrays, models as a spec; outputs, states and gradients leave as JAX arrays.
+The room imports JAX and NumPy, and of multilstm only errors, frameworks, spec, jobs and weights.
 """
 
 from multilstm.scan.activations import ACTIVATIONS, activate

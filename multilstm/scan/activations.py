@@ -1,8 +1,8 @@
 """The activations of Keras 3 as JAX functions, and the derivatives of those that an LSTM uses most.
 
-Every function keeps the dtype that it is given. Definitions: keras/src/activations/activations.py of Keras 3.15.1;
-`gelu` is the exact one (erf), `leaky_relu` has slope 0.2, `hard_sigmoid` is `relu6(x + 3) / 6`, and `softmax` goes
-over the last axis, so that inside an LSTM it goes over the units of one gate.
+Every function keeps the dtype of its argument. The definitions are those of Keras 3.15.1
+(keras/src/activations/activations.py). `gelu` is the exact one (erf), `leaky_relu` has slope 0.2, and `hard_sigmoid` is
+`relu6(x + 3) / 6`. `softmax` runs over the last axis; inside an LSTM this axis is the units of one gate.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ACTIVATIONS: dict[str, Function] = {
     "relu6": jax.nn.relu6,
 }
 
-# The slope written with the activation's own output: nothing but the output need be kept for the gradient.
+# The slope as a function of the activation's own output: the gradient needs only the output.
 _SLOPES: dict[str, Function] = {
     "linear": jnp.ones_like,
     "tanh": lambda y: 1 - y * y,
@@ -49,11 +49,11 @@ _SLOPES: dict[str, Function] = {
 
 
 def activate(name: str, x: jax.Array) -> jax.Array:
-    """The activation of that name, of Keras, at `x`.
+    """Return Keras's activation of that name at `x`.
 
     Args:
         name: one of `ACTIVATIONS`.
-        x: an array of any shape; `softmax` goes over its last axis.
+        x: an array of any shape; `softmax` runs over its last axis.
 
     Raises:
         InputError: for an unknown name.
@@ -62,7 +62,7 @@ def activate(name: str, x: jax.Array) -> jax.Array:
 
 
 def check_activation(argument: str, name: str) -> Function:
-    """The function of that name; `argument` names what was given, in the error.
+    """Return the function of that name; errors name `argument`.
 
     Raises:
         InputError: for an unknown name.
@@ -73,17 +73,17 @@ def check_activation(argument: str, name: str) -> Function:
 
 
 def activate_and_keep(name: str, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The activation at `x`, and what `pullback` needs of it: its output where the slope follows from it, else `x`."""
+    """Return the activation at `x`, and the array for `pullback`: the output if the slope follows from it, else `x`."""
     y = ACTIVATIONS[name](x)
     return y, (y if name in _SLOPES else x)
 
 
 def pullback(name: str, kept: jax.Array) -> tuple[jax.Array, Function]:
-    """The activation's output again, and the product of a cotangent with its derivative.
+    """Return the activation's output again, and the product of a cotangent with its derivative.
 
     Args:
         name: one of `ACTIVATIONS`.
-        kept: what `activate_and_keep` returned second.
+        kept: the second result of `activate_and_keep`.
 
     Returns:
         The output `y`, and the function from `dL/dy` to `dL/dx`.

@@ -45,8 +45,14 @@ class Batch(NamedTuple):
         timesteps: Any = None,
     ) -> Batch:
         """Return the batch of these arrays; None means no masks, states or dropout masks."""
-        groups = ({} if group is None else group for group in (masks, states, dropout))
-        return cls(inputs, targets, *groups, timesteps)  # type: ignore[arg-type]
+        return cls(
+            inputs,
+            targets,
+            {} if masks is None else masks,
+            {} if states is None else states,
+            {} if dropout is None else dropout,
+            timesteps,
+        )
 
 
 class Evaluation(NamedTuple):

@@ -26,6 +26,7 @@ from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
+from multilstm.scan.validation import check_batch
 
 SMALLEST = 16
 
@@ -76,9 +77,12 @@ class BucketedModel(AbstractCompiledModel):
     def enter(self, weights: Arrays, slots: Arrays, batch: Batch) -> tuple[Arrays, Arrays, Batch]:
         """Return the batch with padding, and its real number of timesteps; unchanged if the spec fixes that number.
 
+        The batch is checked here, with the values that the compiled program has no more.
+
         Raises:
-            InputError: for arrays with different numbers of timesteps.
+            InputError: for arrays that do not fit the spec, or with different numbers of timesteps.
         """
+        check_batch(self.model.spec, weights, batch)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
             mesh = self.model.mesh
             place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
@@ -115,7 +119,8 @@ class BucketedModel(AbstractCompiledModel):
         if len(set(lengths.values())) > 1:
             text = ", ".join(f"{name} {count}" for name, count in lengths.items())
             raise InputError(f"BucketedModel: expected the same number of timesteps in all arrays, given {text}")
-        return padded._replace(timesteps=next(map(np.int32, lengths.values()), None))
+        padded = padded._replace(timesteps=next(map(np.int32, lengths.values()), None))
+        return padded if self.model.mesh else jax.device_put(padded)
 
     def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
         """Return the evaluation without padding."""

@@ -10,7 +10,7 @@ With gates in Keras's order i, f, c, o along the last axis, `a` the activation a
 (Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735, with the forget gate of Gers,
 Schmidhuber and Cummins 2000, https://doi.org/10.1162/089976600300015015, and no peepholes.)
 
-Backwards, `d` is the derivative of the loss, and `dhidden`, `dcell` come in from the next step and from the output
+In the backward pass, `d` is the derivative of the loss. `dhidden` and `dcell` come from the next step and the output
 (Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", section 4.6, without peepholes):
 
     do = dhidden * a(cell)
@@ -55,12 +55,12 @@ class Names(NamedTuple):
 
     @property
     def gates(self) -> tuple[str, str, str, str]:
-        """The activation of each gate, in the order i, f, c, o."""
+        """The activations of the gates, in the order i, f, c, o."""
         return (self.recurrent_activation, self.recurrent_activation, self.activation, self.recurrent_activation)
 
 
 def cell_forward(names: Names, z: jax.Array, cell_before: jax.Array) -> tuple[State, Gates]:
-    """One timestep, from what its gates have received.
+    """Compute one timestep from the sums that its gates received.
 
     Args:
         names: the activations.
@@ -68,7 +68,7 @@ def cell_forward(names: Names, z: jax.Array, cell_before: jax.Array) -> tuple[St
         cell_before: the cell state before the step, `[batch, units]`.
 
     Returns:
-        The state after the step, and what `cell_backward` needs of each gate, `[batch, units]`.
+        The state after the step, and for `cell_backward` an array of each gate, `[batch, units]`.
     """
     both = [activate_and_keep(name, part) for name, part in zip(names.gates, jnp.split(z, 4, -1), strict=True)]
     (i, keep_i), (f, keep_f), (g, keep_g), (o, keep_o) = both
@@ -80,11 +80,11 @@ def cell_forward(names: Names, z: jax.Array, cell_before: jax.Array) -> tuple[St
 def cell_backward(
     names: Names, kept: Gates, cell_before: jax.Array, cell: jax.Array, after: State
 ) -> tuple[jax.Array, jax.Array]:
-    """The derivative of one timestep.
+    """Compute the derivative of one timestep.
 
     Args:
         names: the activations.
-        kept: what `cell_forward` kept of the gates.
+        kept: the second result of `cell_forward`.
         cell_before: the cell state before the step, `[batch, units]`.
         cell: the cell state after the step, `[batch, units]`.
         after: the loss's derivatives by the state after the step, each `[batch, units]`.

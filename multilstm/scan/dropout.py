@@ -1,6 +1,6 @@
-"""Dropout inside an LSTM: what inputs and hidden states are multiplied by before they meet their kernels.
+"""Dropout inside an LSTM: the factors of inputs and hidden states before they meet their kernels.
 
-One array serves all timesteps of a sequence (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287), as in Keras.
+One mask serves all timesteps of a sequence (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287), as in Keras.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from multilstm.scan.cell import LSTMParams
 
 
 class Dropout(NamedTuple):
-    """The masks of one LSTM and one batch: 0 where something is dropped, `1 / (1 - rate)` elsewhere; no gradient.
+    """The masks of one LSTM and one batch: 0 where a value is dropped, `1 / (1 - rate)` elsewhere; without a gradient.
 
-    With the gate axis, each gate i, f, c, o has its own (Keras's implementation 1); without it, they share one
-    (Keras's implementation 2). None: nothing is dropped.
+    With the gate axis, each gate i, f, c, o has its own mask (Keras's implementation 1). Without it, the gates share
+    one (Keras's implementation 2). None: nothing is dropped.
 
     Attributes:
         inputs: `[batch, features]`, or `[4, batch, features]`.
@@ -36,18 +36,18 @@ def draw_dropout(
     recurrent_dropout: float = 0.0,
     implementation: int = 2,
 ) -> Dropout:
-    """Random masks for `lstm(..., dropout=)`, in the dtype of the weights.
+    """Return random masks for `lstm(..., dropout=)`, in the dtype of the weights.
 
     Args:
         key: of `jax.random`.
         params: the LSTM's weights.
-        batch: how many sequences.
+        batch: number of sequences.
         dropout: the share of the inputs that is dropped.
         recurrent_dropout: the share of the hidden states that is dropped.
-        implementation: Keras's: 1 draws for each gate, 2 once for all. As in Keras, a recurrent dropout means 1.
+        implementation: as in Keras: 1 draws for each gate, 2 once for all gates. A recurrent dropout implies 1.
 
     Raises:
-        InputError: for a share that is not in [0, 1), or another implementation.
+        InputError: for a share outside of [0, 1), or another implementation.
     """
     for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
         if not 0 <= rate < 1:
@@ -62,5 +62,6 @@ def draw_dropout(
             return None
         return jax.random.bernoulli(key, 1 - rate, (*gates, batch, size)).astype(params.kernel.dtype) / (1 - rate)
 
-    first, second = jax.random.split(key)
-    return Dropout(draw(first, dropout, features), draw(second, recurrent_dropout, units))
+    with jax.transfer_guard_host_to_device("allow"):  # for the rates
+        first, second = jax.random.split(key)
+        return Dropout(draw(first, dropout, features), draw(second, recurrent_dropout, units))

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from multilstm.errors import InputError
 from multilstm.scan.batch import Arrays, Batch
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout as LSTMDropout
 from multilstm.scan.layer import last_output, lstm
+from multilstm.scan.loops.checks import to_int32
 from multilstm.scan.loops.dense import dense
 from multilstm.scan.loops.ragged import reverse_within
 from multilstm.scan.stack import merge
@@ -56,7 +58,8 @@ class Walker:
 
     def __init__(self, options: ForwardOptions, weights: Arrays, batch: Batch) -> None:
         self.options, self.weights, self.states = options, weights, dict(batch.states)
-        self.dropout, self.timesteps = batch.dropout, batch.timesteps
+        self.dropout = batch.dropout
+        self.timesteps = real_timesteps(batch)
         self.sequences: dict[str, jax.Array] = {}
         self.last_outputs: dict[str, jax.Array] = {}
         self.last_states: dict[str, State] = {}
@@ -81,7 +84,7 @@ class Walker:
     def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
         match layer:
             case Embedding():
-                return self.cast(jnp.take(self.weights[f"{name}/embeddings"], x.astype("int32"), axis=0))
+                return self.cast(jnp.take(self.weights[f"{name}/embeddings"], to_int32(x), axis=0))
             case Masking():
                 return jnp.where((x != layer.mask_value).any(-1, keepdims=True), x, 0)
             case Dense():
@@ -89,7 +92,7 @@ class Walker:
             case TimeDistributed():
                 return self._dense(name, layer.layer, x)
             case Dropout():
-                return x * self.cast(self.dropout[name]) if name in self.dropout else x
+                return self._dropped(name, x)
             case Activation():
                 return dense(None, None, x, layer.activation, self.options.custom_gradient)
             case RepeatVector():
@@ -98,6 +101,16 @@ class Walker:
                 return jnp.concatenate(inputs, -1)
             case _:
                 raise NotImplementedError(type(layer))
+
+    def _dropped(self, name: str, x: jax.Array) -> jax.Array:
+        if name not in self.dropout:
+            return x
+        mask = self.dropout[name]
+        if jnp.shape(mask) != x.shape:
+            raise InputError(
+                f"dropout mask {name!r}: shape is {jnp.shape(mask)}, expected {x.shape}: the shape of its input"
+            )
+        return x * self.cast(mask)
 
     def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
         bias = self.cast(self.weights[f"{name}/bias"]) if layer.use_bias else None
@@ -186,9 +199,15 @@ def is_open(shape: Shape) -> bool:
     return len(shape) > 2 and shape[1] is None
 
 
+def real_timesteps(batch: Batch) -> jax.Array | None:
+    """Return the number of real timesteps in int32, or None if all are real."""
+    return None if batch.timesteps is None else to_int32(jnp.asarray(batch.timesteps))
+
+
 def counted(array: jax.Array, mask: jax.Array | None, timesteps: jax.Array | None) -> jax.Array | None:
     """Return the mask of an array `[batch, timesteps, ...]`, False where a timestep is padding."""
     if timesteps is None:
         return mask
-    real = jnp.broadcast_to(jnp.arange(array.shape[1]) < timesteps, array.shape[:2])
+    steps = jnp.arange(array.shape[1])
+    real = jnp.broadcast_to(steps < timesteps.astype(steps.dtype), array.shape[:2])
     return real if mask is None else mask & real

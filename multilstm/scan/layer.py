@@ -19,9 +19,9 @@ from jax.sharding import Mesh, PartitionSpec
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
-from multilstm.scan.loops.plan import Sizes, choose
+from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.loops.problem import LoopOptions, Problem
-from multilstm.scan.loops.ragged import reverse_within, run_ragged_with_custom_gradient
+from multilstm.scan.loops.ragged import mask_of_lengths, reverse_within, run_ragged_with_custom_gradient
 from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
 from multilstm.spec.arrays import State
 
@@ -55,8 +55,8 @@ def lstm(
         activation: of the candidate and of the cell state, one of `ACTIVATIONS`.
         recurrent_activation: of the three gates.
         zero_output_for_mask: a masked timestep's output is 0. Otherwise it repeats the output before it, or 0.
-        custom_gradient: the gradient derived by hand, which saves time and memory. It allows reverse mode only
-            (`jax.grad`, `jax.vjp`, also of themselves). False also allows `jax.jvp` and `jax.hessian`.
+        custom_gradient: the gradient derived by hand, which saves time and memory, in reverse mode only (`jax.grad`,
+            also of itself). False also allows `jax.jvp` and `jax.hessian`.
         lengths: the number of timesteps of each sequence that count, from its first one: integers `[batch]`, or one
             for all. They equal a mask that is True for these timesteps, but ended sequences cost nothing, and new
             lengths compile nothing. The gradient by hand gives them no gradient. Concrete lengths outside of 0 to
@@ -82,14 +82,21 @@ def lstm(
     params, x, state, mask = check_arrays(params, x, state, mask, names, dtype)
     lengths = check_lengths(lengths, mask, x)
     dropout = check_dropout(dropout, params, x)
+    plan = _plan(params, x, mesh, unroll, checkpoint, custom_gradient and lengths is not None)
+    options = LoopOptions(names, plan, go_backwards, zero_output_for_mask, custom_gradient, mesh)
+    return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
+
+
+def _plan(
+    params: LSTMParams, x: jax.Array, mesh: Mesh | None, unroll: bool, checkpoint: bool | int, ragged: bool
+) -> Plan:
+    """Return the plan for the rows of one device."""
     check_mesh(mesh, x.shape[0])
     check_checkpoint(checkpoint, unroll)
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
-    plan = choose(sizes, unroll, checkpoint, ragged=custom_gradient and lengths is not None)
-    options = LoopOptions(names, plan, go_backwards, zero_output_for_mask, custom_gradient, mesh)
-    return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
+    return choose(sizes, unroll, checkpoint, ragged)
 
 
 def last_output(
@@ -125,7 +132,7 @@ def _lstm(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State]:
         return jnp.zeros((batch, timesteps, units), x.dtype), problem.state  # type: ignore[return-value]
     if lengths is None:
         return _masked(options, problem)
-    mask = jnp.broadcast_to(jnp.arange(timesteps) < lengths[..., None], (batch, timesteps))
+    mask = mask_of_lengths(lengths, batch, timesteps)
     if options.custom_gradient:
         return _ragged(options, problem, mask)
     return _masked(options, problem._replace(mask=mask, lengths=None))
@@ -172,9 +179,9 @@ def _over_mesh(options: LoopOptions, loop: Callable[..., Any], problem: Problem)
     rows, whole = PartitionSpec(*mesh.axis_names), PartitionSpec()
     by_gate = PartitionSpec(None, *mesh.axis_names)
     split = Problem(
-        params=whole,  # type: ignore[arg-type]
+        params=whole,
         x=rows,
-        state=rows,  # type: ignore[arg-type]
+        state=rows,
         mask=rows,
         lengths=rows if problem.lengths is not None and problem.lengths.ndim else whole,
         dropout=Dropout(*(by_gate if mask is not None and mask.ndim == 3 else rows for mask in problem.dropout)),

@@ -14,21 +14,22 @@ from multilstm.spec.optimizers import EPSILON, LOSSES
 def loss_value(
     name: str, outputs: Sequence[jax.Array], targets: Sequence[jax.Array], masks: Sequence[jax.Array | None]
 ) -> jax.Array:
-    """The sum of the losses of all outputs, as Keras's `compile(loss=name)`.
+    """Return the sum of the losses of all outputs, as Keras's `compile(loss=name)`.
 
     `categorical_crossentropy`: `p = output / sum(output)`, clipped to [1e-7, 1 - 1e-7], and `-sum(target * log(p))`
     over the last axis; targets need not sum to 1. `mean_squared_error`: the mean of `(output - target)**2` over the
-    last axis. Each loss is then the mean of these values over the batch and the timesteps, or, where the output has
-    a mask of their shape, over the timesteps that count; 0 if none does (keras/src/losses/loss.py of Keras 3.15.1).
+    last axis. Each loss is then the mean of these values over the batch and the timesteps. With a mask, it is the mean
+    over the timesteps that count, or 0 if none does. Source: keras/src/losses/loss.py of Keras 3.15.1.
 
     Args:
         name: one of `multilstm.spec.optimizers.LOSSES`.
         outputs: the model's outputs, `[batch, ..., features]` each.
         targets: of the same shapes.
-        masks: of each output, `[batch, timesteps]` or None. NaN in a masked timestep reaches nothing.
+        masks: of each output, boolean, of its shape without the last axis, or None. NaN in a masked timestep has no
+            effect.
 
     Raises:
-        InputError: for an unknown loss, or targets that do not fit the outputs.
+        InputError: for an unknown loss, or targets or masks that do not fit the outputs.
     """
     if name not in LOSSES:
         raise InputError(choice("loss", name, LOSSES))
@@ -42,9 +43,15 @@ def _mean(name: str, output: jax.Array, target: jax.Array, mask: jax.Array | Non
     target = jnp.asarray(target, output.dtype)
     if target.shape != output.shape:
         raise InputError(f"loss: a target has shape {target.shape}, expected the shape of its output, {output.shape}")
-    if mask is None or mask.ndim != output.ndim - 1:
+    if mask is None:
         return _values(name, output, target).mean()
-    # Masked before the loss as well as after it, since the derivative of a loss at NaN is NaN, and 0 * NaN is NaN.
+    mask = jnp.asarray(mask)
+    if mask.shape != output.shape[:-1] or mask.dtype != jnp.bool_:
+        raise InputError(
+            f"loss: a mask has dtype {mask.dtype} and shape {mask.shape}, expected bool and {output.shape[:-1]}, as "
+            f"its output {output.shape} without the last axis"
+        )
+    # Masked before and after the loss: the derivative of a loss at NaN is NaN, and 0 * NaN is NaN.
     output, target = jnp.where(mask[..., None], output, 1), jnp.where(mask[..., None], target, 0)
     values = jnp.where(mask, _values(name, output, target), 0)
     return values.sum() / jnp.maximum(mask.sum(dtype=output.dtype), 1)

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from multilstm.scan.batch import Arrays, Batch, Evaluation, Gradients, Step
-from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open
+from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open, real_timesteps
 from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
+from multilstm.scan.validation import check_batch, check_slots, embeddings
 from multilstm.spec import Graph
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import Optimizer
@@ -49,9 +50,14 @@ class ScanModel(AbstractModel):
 
     def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
         """Do as `apply`, on a batch."""
+        check_batch(self.spec, weights, batch)
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
         walker = Walker(options, weights, batch)
-        inputs = {name: walker.cast(x) for name, x in batch.inputs.items()}
+        tokens = embeddings(self.spec)
+        inputs = {
+            name: jnp.asarray(x) if name in tokens else walker.cast(x)  # in half precision, 257 would become 256
+            for name, x in batch.inputs.items()
+        }
         tensors, masks = walk(self.spec, inputs, batch.masks, walker)
         outputs = self.spec.outputs
         return Evaluation(
@@ -89,12 +95,12 @@ class ScanModel(AbstractModel):
             loss: one of `multilstm.spec.optimizers.LOSSES`.
         """
         evaluation = self.apply_batch(weights, batch)
-        masks = [
-            counted(output, mask, batch.timesteps) if is_open(shape) else mask
-            for output, mask, shape in zip(
-                evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
-            )
-        ]
+        masks = []
+        for output, mask, shape in zip(
+            evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
+        ):
+            mask = counted(output, mask, real_timesteps(batch)) if is_open(shape) else mask
+            masks.append(mask if mask is None or mask.ndim == output.ndim - 1 else None)  # as in Keras
         outputs = [output.astype("float32") if self.dtype else output for output in evaluation.outputs]
         value = loss_value(loss, outputs, batch.targets, masks)
         return value + self.spec.penalty(weights), evaluation
@@ -103,6 +109,7 @@ class ScanModel(AbstractModel):
         self, weights: Arrays, batch: Batch, *, loss: str
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
         """Do as `gradient`, on a batch."""
+        check_batch(self.spec, weights, batch)
 
         def evaluated(trained: Arrays) -> tuple[jax.Array, Evaluation]:
             return self.loss({**weights, **trained}, batch, loss=loss)
@@ -118,6 +125,7 @@ class ScanModel(AbstractModel):
             batch: with targets.
             loss: one of `multilstm.spec.optimizers.LOSSES`.
         """
+        check_batch(self.spec, weights, batch)
         names, starting = self.spec.sources(batch.states)
         floats = {name: batch.inputs[name] for name in names}
         starts = {name: batch.states[name] for name in starting}
@@ -179,6 +187,7 @@ class ScanModel(AbstractModel):
             gradients: of every trained weight, by `layer/weight`.
             optimizer: the update rule.
         """
+        check_slots(self.spec, optimizer, slots, coefficients, gradients)
         new_weights, new_slots = dict(weights), {}
         gradients = optimizer.clip({name: gradients[name] for name in self.spec.trainable_weights})
         for name, gradient in gradients.items():

@@ -8,17 +8,17 @@
     ...     weights, slots, adam.coefficients(0), *batch, optimizer=adam, loss="mean_squared_error")
 
 Every device holds all weights and optimizer slots, and an equal share of the rows of inputs, targets, masks, states
-and dropout masks. Each function is that of `ScanModel` over the whole batch, which XLA splits, but for the loops over
-time, which each device runs by itself over its own rows; nothing is averaged over devices. So a loss that is a mean
-over the timesteps that count stays one, however unequally a mask leaves them to the devices, and results differ from
-those on one device only in the order in which gradients are summed up.
+and dropout masks. Each function is that of `ScanModel` over the whole batch. XLA splits it over the devices, except for
+the loops over time: each device runs these by itself over its own rows. No value is averaged over devices.
+So a mean over the timesteps that count remains that mean, also if a mask leaves the devices unequal numbers of them.
+Results differ from those on one device only in the order in which gradients are summed.
 
-Devices talk twice in a training step: for the loss, and for all gradients. Were XLA to split the loops too, plain
-differentiation would have them talk at each timestep, to sum up the weights' gradients.
+Devices communicate twice in a training step: for the loss, and for all gradients. If XLA split the loops too, plain
+differentiation would sum the weights' gradients over the devices at every timestep.
 
-The same program runs over several processes: `python -m multilstm.scan.launch --processes 2 program.py`
-(`multilstm.scan.launch` starts it on one machine and on several). Each process then gives `shard_batch` its own rows,
-`x[local_slice(mesh, rows)]`, and `local_rows` gives its rows of a result back.
+The same program runs over several processes: `python -m multilstm.scan.launch --processes 2 program.py`.
+Each process then passes its own rows to `shard_batch`, `x[local_slice(mesh, rows)]`, and `local_rows` returns its rows
+of a result.
 """
 
 from __future__ import annotations
@@ -39,18 +39,20 @@ from multilstm.errors import InputError, UsageError
 from multilstm.scan.batch import Arrays, Batch, Evaluation
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
+from multilstm.scan.validation import check_batch
 
 AXIS = "batch"
 
 
 def data_parallel_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with one axis, `batch`, over which rows are split.
+    """Return a mesh with one axis, `batch`, over which rows are split.
 
     Args:
         devices: None: `jax.devices()`, in every process the devices of all of them.
 
     Raises:
-        UsageError: for no device, one twice, or processes that do not have equally many, or not next to one another.
+        UsageError: for no device or a repeated one, and for processes with different numbers of devices. Devices of
+            one process must be next to one another.
     """
     given = list(jax.devices() if devices is None else devices)
     if not given or len(set(given)) != len(given):
@@ -67,30 +69,30 @@ def data_parallel_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
-    """The same tree with every array whole on each device of the mesh: for weights and optimizer slots.
+    """Return the tree with every array whole on each device of the mesh: for weights and optimizer slots.
 
     Args:
         mesh: of `data_parallel_mesh`.
-        tree: of arrays, the same ones in every process; JAX refuses them where they differ.
+        tree: of arrays, the same ones in every process; JAX refuses different ones.
     """
     return jax.device_put(tree, _whole(mesh))
 
 
 def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any:
-    """The same tree with one axis of every array split over the devices of the mesh: for all that has a row a sequence.
+    """Return the tree with one axis of every array split over the mesh: for arrays with a row for each sequence.
 
     Args:
         mesh: of `data_parallel_mesh`.
         tree: of arrays `[rows, ...]`, such as inputs, targets, masks, states and dropout masks. With several
             processes, the rows of this one, `local_slice(mesh, rows)` of all, in the same shapes in each process. An
             array that is already split over the mesh, such as a state that a step returned, stays as it is.
-        check: with several processes, ask them all whether their shapes are the same, which takes about a millisecond
-            and waits for what is being computed. Other shapes in one process would give wrong results in silence.
+        check: with several processes, compare their shapes. It takes about a millisecond and waits for running
+            computations. Without it, different shapes in one process give wrong results without an error.
         axis: of the rows; 1 for an LSTM's dropout masks for each gate, `[4, rows, size]`.
 
     Raises:
-        InputError: for an array without rows to split, rows that the devices cannot share equally, arrays that do
-            not have the same number of rows, or shapes that differ between processes.
+        InputError: for an array without rows, or with a number of rows that is no multiple of the devices. Numbers of
+            rows must be the same in all arrays, and shapes the same in all processes.
     """
     sharding, own = _rows(mesh, axis), len(mesh.local_devices)
     rows: dict[str, int] = {}
@@ -128,10 +130,10 @@ def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any
 
 
 def local_slice(mesh: Mesh, rows: int) -> slice:
-    """Which of the `rows` of a whole batch this process gives to `shard_batch`; all of them, if it is the only one.
+    """Return the slice of the `rows` of a whole batch that this process passes to `shard_batch`.
 
     Raises:
-        InputError: for rows that the devices cannot share equally.
+        InputError: for a number of rows that is no multiple of the devices.
     """
     each = _divisible("local_slice", "a batch has", rows, mesh.size, "devices of the mesh") // mesh.size
     start = [device.process_index for device in mesh.devices.flat].index(jax.process_index())
@@ -139,7 +141,7 @@ def local_slice(mesh: Mesh, rows: int) -> slice:
 
 
 def local_rows(tree: Any) -> Any:
-    """The same tree of NumPy arrays: of what is split over processes, the rows of this one; all of anything else."""
+    """Return the tree as NumPy arrays: the rows of this process of an array that is split, else the whole array."""
 
     def fetch(array: Any) -> Any:
         if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
@@ -154,21 +156,21 @@ def local_rows(tree: Any) -> Any:
 class ParallelModel(AbstractCompiledModel):
     """The functions of a `ScanModel` over the devices of a mesh, compiled.
 
-    Arguments and results are those of `ScanModel`. Weights and slots must be `replicate`d and everything else
-    `shard_batch`ed (dropout masks for each gate, `[4, rows, size]`, along axis 1), but for an optimizer's coefficients,
-    which are numbers. Weights, slots, losses and gradients come back whole on each device; outputs, sequences and
-    states split, ready to be given to the next step.
+    Arguments and results are those of `ScanModel`. Weights and slots must come from `replicate`, all other arrays from
+    `shard_batch`: dropout masks for each gate, `[4, rows, size]`, along axis 1. An optimizer's coefficients are plain
+    numbers. Weights, slots, losses and gradients are returned whole on each device. Outputs, sequences and states are
+    returned split, ready for the next step.
 
     Attributes:
-        model: what `multilstm.scan.model` returned.
-        mesh: what `data_parallel_mesh` returned.
+        model: as `multilstm.scan.model` returned it.
+        mesh: as `data_parallel_mesh` returned it.
     """
 
     model: ScanModel
     mesh: Mesh
 
     @functools.cached_property
-    def inner(self) -> ScanModel:  # type: ignore[override]
+    def inner(self) -> ScanModel:
         """The model over the mesh."""
         return dataclasses.replace(self.model, mesh=self.mesh)
 
@@ -182,8 +184,10 @@ class ParallelModel(AbstractCompiledModel):
         """Return the arguments unchanged.
 
         Raises:
-            InputError: for an array whose sharding over the mesh is another one than expected.
+            InputError: for arrays that do not fit the spec, and for an array whose sharding over the mesh is another
+                one than expected.
         """
+        check_batch(self.model.spec, weights, batch)
         if batch.timesteps is not None:
             raise InputError("ParallelModel: timesteps is given, expected None; it takes arrays without padding")
         masks = dict(batch.dropout)

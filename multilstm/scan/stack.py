@@ -29,7 +29,7 @@ def bidirectional(
     backward_dropout: Dropout | None = None,
     **options: Any,
 ) -> tuple[Any, State, State]:
-    """Runs one LSTM forward and one backward over the same sequences, and merges their outputs step by step.
+    """Run one LSTM forward and one backward over the same sequences, and merge their outputs timestep by timestep.
 
     Args:
         forward_params: the weights of the forward LSTM.
@@ -41,11 +41,11 @@ def bidirectional(
         merge_mode: `concat`, `sum`, `mul`, `ave`, or None.
         forward_dropout: the masks of the forward LSTM.
         backward_dropout: the masks of the backward LSTM.
-        **options: any other of `lstm`, but `go_backwards`, the same for both.
+        **options: any other option of `lstm` except `go_backwards`, the same for both.
 
     Returns:
         The merged outputs `[batch, timesteps, units]` (`2 * units` with `concat`; the pair with None), the forward
-        state, and the backward state. Outputs of the backward LSTM are turned back before merging.
+        state, and the backward state. Outputs of the backward LSTM are reversed before merging.
 
     Raises:
         InputError: as `lstm`, and for an unknown merge mode.
@@ -57,7 +57,7 @@ def bidirectional(
 
 
 def merge(mode: str | None, forward: jax.Array, backward: jax.Array) -> Any:
-    """Merges the outputs of two directions, `[..., units]` each, as Keras's Bidirectional.
+    """Merge the outputs of two directions, `[..., units]` each, as Keras's Bidirectional.
 
     Raises:
         InputError: for an unknown mode.
@@ -82,7 +82,7 @@ def stack(
     wavefront: bool = False,
     **options: Any,
 ) -> tuple[jax.Array, tuple[Any, ...]]:
-    """Runs LSTMs on top of one another: each goes through the outputs of the one below.
+    """Run LSTMs on top of one another: each takes the outputs of the one below.
 
     Args:
         layers: from the lowest to the highest, `LSTMParams`, or a pair of them for a bidirectional one.
@@ -91,22 +91,22 @@ def stack(
         mask: boolean `[batch, timesteps]`, the same for every layer.
         merge_mode: how a bidirectional layer merges its outputs.
         dropout: for each layer its `Dropout`, or a pair of them, or None.
-        wavefront: all layers in one loop, each a timestep behind the one below; for LSTMs of the same units in one
-            direction, without dropout, and of the options of `lstm` with `activation`, `recurrent_activation`,
-            `zero_output_for_mask` and `dtype`. For devices on which a step costs its launch; not faster on a CPU.
-        **options: any other of `lstm`, but `go_backwards`, the same for every layer.
+        wavefront: all layers in one loop, each a timestep behind the one below. It takes LSTMs of the same units in
+            one direction, without dropout. Its options are `activation`, `recurrent_activation`,
+            `zero_output_for_mask` and `dtype`. It suits devices on which a launch dominates a step, and no CPU.
+        **options: any other option of `lstm` except `go_backwards`, the same for every layer.
 
     Returns:
         The outputs of the highest layer `[batch, timesteps, units]`, and for each layer its last `State`, or a pair.
 
     Raises:
-        InputError: as `lstm` and `bidirectional`, and where layers and states do not match.
+        InputError: as `lstm` and `bidirectional`, and for states that do not match the layers.
     """
     if not layers:
         raise InputError("stack: no layers given, expected at least one")
     for name, given in (("states", states), ("dropout", dropout)):
         if given is not None and len(given) != len(layers):
-            raise InputError(f"stack: {name} has {len(given)} entries for {len(layers)} layers; None stands for none")
+            raise InputError(f"stack: {name} has {len(given)} entries for {len(layers)} layers; None means none")
     if merge_mode is None:
         raise InputError("stack: merge_mode None gives two outputs, and the next layer takes one; expected another")
     none = [None] * len(layers)
@@ -122,7 +122,7 @@ def stack(
             x, after = lstm(params, x, state, mask, dropout=drop, **options)
             last.append(after)
         elif len(params) != 2:
-            raise InputError(f"stack: a layer must be LSTMParams or a pair of them, given {len(params)} of something")
+            raise InputError(f"stack: a layer must be LSTMParams or a pair of them, given {len(params)} values")
         else:
             two, drops = state or (None, None), drop or (None, None)
             x, *both = bidirectional(

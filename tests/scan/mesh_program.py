@@ -1,4 +1,4 @@
-"""What `test_mesh.py` compares, computed on one device and over a mesh of all of them.
+"""The numbers that `test_mesh.py` compares, computed on one device and over a mesh of all of them.
 
     python mesh_program.py FOLDER
 

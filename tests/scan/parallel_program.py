@@ -1,11 +1,11 @@
-"""What `test_parallel.py` compares, computed in a process of its own: on one device, or over all that the process has.
+"""The numbers that `test_parallel.py` compares, computed in a process of its own: on one device, or over all devices.
 
     python parallel_program.py alone FOLDER               # ScanModel under jax.jit, nothing of multilstm.scan.parallel
     python parallel_program.py parallel FOLDER            # over all devices, of all processes
     python parallel_program.py parallel FOLDER PROBLEM... # these alone
 
 Each process writes `FOLDER/INDEX.npz` with `problem:rows:...` (its own rows) and `problem:whole:...`, and
-`FOLDER/INDEX.json` with what is not numbers.
+`FOLDER/INDEX.json` with the facts that are no arrays.
 """
 
 import dataclasses
@@ -205,7 +205,7 @@ def mean_of_means(problem, shards=8):
 
 
 def collectives(problem, mesh, functions):
-    """How many sums over devices one training step has: outside of every loop, and inside of one."""
+    """Count the sums over devices in one training step: outside of every loop, and inside of one."""
     weights, slots = replicate(mesh, problem.start)
     inputs, targets, masks, _ = shard_batch(mesh, problem.batch(0))
     step = jax.jit(functools.partial(functions.train_step, optimizer=problem.optimizer, loss=problem.loss))
@@ -223,7 +223,7 @@ def collectives(problem, mesh, functions):
 
 
 def refusals(mesh):
-    """What is refused, and in which words."""
+    """Return the message of each refused call."""
     if jax.process_count() > 1:
         devices, own = jax.devices(), local_slice(mesh, ROWS)
         return words_of(

@@ -13,7 +13,7 @@ from multilstm.spec import layers
 X = np.random.default_rng(0).normal(0.0, 4.0, (6, 9))
 
 
-def test_every_activation_of_the_spec_is_there():
+def test_every_activation_of_the_spec_exists():
     assert tuple(ACTIVATIONS) == layers.ACTIVATIONS
 
 

@@ -1,4 +1,4 @@
-"""A model that is given room: the same answers as without it, and one compilation for many lengths."""
+"""A model with padded arrays: the same results as without padding, and one compilation for many lengths."""
 
 import sys
 
@@ -64,9 +64,9 @@ def distance(actual, desired):
 @pytest.mark.parametrize(
     ("name", "timesteps"),
     [*((name, 11) for name in SPECS), ("seed5", 16)],
-    ids=[*(f"{name}-room" for name in SPECS), "seed5-no_room"],
+    ids=[*(f"{name}-padded" for name in SPECS), "seed5-full"],
 )
-def test_gradient_equals_that_without_room(name, timesteps):
+def test_gradient_equals_that_without_padding(name, timesteps):
     spec, weights, inputs, targets, dropout = make(name, timesteps)
     options = {"dropout": dropout, "loss": "mean_squared_error"}
     actual = BucketedModel(model(spec)).gradient(weights, inputs, targets, **options)
@@ -77,7 +77,7 @@ def test_gradient_equals_that_without_room(name, timesteps):
 
 
 @pytest.mark.parametrize("name", ["seed5", "masked"])
-def test_apply_equals_that_without_room_and_a_given_mask(name):
+def test_apply_equals_that_without_padding(name):
     spec, weights, inputs, _, _ = make(name, 11)
     masks = {"input_layer": np.arange(11) < np.array([[11], [4], [7], [1], [9], [10]])}
     assert (
@@ -110,7 +110,7 @@ def test_lengths_from_10_to_99_are_four_compilations():
     assert {bucket(timesteps) for timesteps in range(10, 100)} == {16, 32, 64, 128}
 
 
-def test_a_fixed_number_of_timesteps_gets_no_room():
+def test_a_fixed_number_of_timesteps_gets_no_padding():
     spec = Sequential([LSTM(3), Dense(2)], input_shape=(11, FEATURES))
     _, _, inputs, _, _ = make("last_output", 11)
     weights = discriminating_weights(spec, 0)

@@ -61,7 +61,7 @@ def test_masks_have_the_dtype_of_the_weights(dtype):
 
 
 def loop(params, x, state, dropout, mask):
-    """Every timestep and gate on its own, as the definition says."""
+    """The definition: every timestep and gate on its own."""
     (hidden, cell), outputs = state, []
 
     def dropped(v, each, gate):

@@ -1,4 +1,4 @@
-"""What multilstm.scan refuses, and that each message names the argument, what was given and what was expected."""
+"""Refusals of multilstm.scan: each message names the argument, the given value and the expected one."""
 
 import re
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from multilstm.engines.registry import ENGINES
-from multilstm.frameworks.process_environment import for_process, joined
+from multilstm.frameworks.process_environment import for_process, merge
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))
@@ -24,7 +24,7 @@ ENVIRONMENT = {
     **for_process("cpu", ENGINES["jax-scan"].environment, os.environ),
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
 }  # fmt: skip
-EIGHT = joined(ENVIRONMENT, {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"})
+EIGHT = merge(ENVIRONMENT, {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"})
 TOLERANCE = 1e-12  # of max|actual - desired| / max|desired|; measured: 3e-15
 PLACEMENTS = {
     "eight_devices": ([], EIGHT, {"devices": 8, "processes": 1}),
@@ -76,7 +76,7 @@ def run(*arguments, environment=None, timeout=600):
 
 
 class Computed:
-    """What each process of one placement wrote: its arrays and its facts."""
+    """The arrays and facts that each process of one placement wrote."""
 
     def __init__(self, folder):
         self.arrays = [dict(np.load(path)) for path in sorted(folder.glob("*.npz"))]
@@ -155,7 +155,7 @@ def test_every_weight_has_a_gradient(computed):
             assert np.abs(array).max() > 1e-6, (problem, name)
 
 
-def test_devices_talk_outside_of_loops_only(computed):
+def test_devices_communicate_outside_of_loops_only(computed):
     found = computed("eight_devices").facts[0]["collectives"]
     for name in ("custom gradient", "plain gradient"):
         assert found[name]["outside"] > 0

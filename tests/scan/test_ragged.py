@@ -13,7 +13,7 @@ TOLERANCE = 1e-12
 
 
 def chunk(batch):
-    """How many timesteps go together."""
+    """The number of timesteps in a chunk."""
     return choose(Sizes(batch, 10_000, 3, 6, 8), False, False, True).gradient.chunk
 
 
@@ -116,7 +116,7 @@ def test_dropout_equals_the_mask(ragged, distance, mask, gates):
 @pytest.mark.parametrize("poison", [np.nan, np.inf], ids=["nan", "inf"])
 @pytest.mark.parametrize("options", [OPTIONS["default"], OPTIONS["go_backwards"]], ids=["default", "go_backwards"])
 @pytest.mark.parametrize("custom_gradient", [True, False], ids=["custom", "plain"])
-def test_nothing_behind_an_end_reaches_anything(ragged, mask, custom_gradient, options, poison):
+def test_padding_changes_no_result(ragged, mask, custom_gradient, options, poison):
     options = options if custom_gradient else {**options, "custom_gradient": False}
     clean = ragged.everything({"lengths": FEW_LENGTHS}, **options)
     ragged.x[~mask] = poison
@@ -139,7 +139,7 @@ def test_new_lengths_compile_nothing(make_problem, distance):
     assert len(traced) == 1
 
 
-def test_traced_lengths_are_brought_into_their_range(ragged):
+def test_traced_lengths_are_clipped(ragged):
     jax.tree.map(
         np.testing.assert_array_equal,
         ragged.everything({"lengths": np.array([-3, LONG + 50])}),

@@ -99,7 +99,7 @@ def mapped(params, x, state):
 
 
 @pytest.mark.parametrize("function", [dropped_by_gate, ragged, forward_mode, twice, mapped])
-def test_a_kernel_on_the_left_goes_where_others_go(problem, distance, monkeypatch, function):
+def test_a_kernel_on_the_left_works_under_every_transformation(problem, distance, monkeypatch, function):
     arguments = problem.params, problem.x, problem.state
     desired = function(*arguments)
 
@@ -137,5 +137,5 @@ def test_checkpoint_keeps_less_for_the_gradient(make_problem):
         _, pull = jax.vjp(functools.partial(lstm, problem.params, **options), problem.x)
         return sum(array.nbytes for array in jax.tree.leaves(pull))
 
-    # In units: a hidden state a step and the states of 20 chunks, beside four gates and two states a step.
+    # In units: a hidden state a step and the states of 20 chunks, compared with four gates and two states a step.
     assert kept(checkpoint=True) < kept() / 3

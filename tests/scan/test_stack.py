@@ -55,11 +55,11 @@ MERGED = {
 
 @pytest.mark.parametrize("merge_mode", MERGED)
 def test_two_directions_are_merged_timestep_by_timestep(distance, mask, merge_mode):
-    """The backward one sees the last timestep first; what it says of it stands last again."""
+    """The backward LSTM starts at the last timestep; its output is reversed."""
     states = PAIRS_OF_STATES[0]
-    turned = None if mask is None else mask[:, ::-1]
+    reversed_mask = None if mask is None else mask[:, ::-1]
     one, first = lstm(PAIRS[0][0], X, states[0], mask)
-    other, last = lstm(PAIRS[0][1], X[:, ::-1], states[1], turned)
+    other, last = lstm(PAIRS[0][1], X[:, ::-1], states[1], reversed_mask)
     merged = MERGED[merge_mode](np.asarray(one), np.asarray(other)[:, ::-1])
     actual = bidirectional(*PAIRS[0], X, *states, mask, merge_mode)
     assert distance(actual, (merged, first, last)) < 1e-14
@@ -102,7 +102,7 @@ EQUAL_STATES = [state(6), None, state(6)]
 @pytest.mark.parametrize("timesteps", [7, 1, 0])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_wavefront_equals_one_after_another(distance, mask, count, timesteps):
-    """NaN where the mask says so, in the first timestep of all too."""
+    """Masked timesteps hold NaN, also the first one."""
     mask = None if mask is None else mask[:, :timesteps]
     x = X[:, :timesteps] if mask is None else np.where(mask[..., None], X[:, :timesteps], np.nan)
     options = {"activation": "softsign", "recurrent_activation": "hard_sigmoid"} if count == 2 else {}

@@ -47,7 +47,7 @@ for devices in (0, None):
 
 
 def ask(body, tune, flags=""):
-    """What a process finds in which `found["tuned"]` is what `tune` gave."""
+    """Run `body` in a new process after `tune`, and return the facts that it found."""
     script = f"import json, os, sys\nfrom multilstm.scan import tune_cpu, tuning\nfound = {{'tuned': {tune}}}\n{body}\n"
     script += "found['flags'] = os.environ['XLA_FLAGS']\njson.dump(found, sys.stdout)"
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
@@ -105,7 +105,7 @@ def test_flags_that_are_given_stay(with_flags):
     assert with_flags["tuned"]["vectors"] == "as XLA_FLAGS says"
 
 
-def test_refuses_no_device_and_to_come_too_late(plain):
+def test_no_device_and_a_late_call_are_refused(plain):
     assert plain["refused"] == [
         "tune_cpu: expected devices of at least 1, given 0",
         "tune_cpu: JAX has already started; call it before JAX computes anything",

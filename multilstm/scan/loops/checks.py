@@ -1,4 +1,4 @@
-"""What the functions of `multilstm.scan` accept: shapes and dtypes are checked when they are traced."""
+"""The checks of the arguments of `multilstm.scan`'s functions: shapes and dtypes, when a program is traced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 def check_arrays(
     params: LSTMParams, x: Any, state: State | None, mask: Any, names: Names, dtype: str | None
 ) -> tuple[LSTMParams, jax.Array, State | None, jax.Array | None]:
-    """The arguments of `lstm` as arrays of one floating dtype: the given one, or the promotion of all of theirs.
+    """Return the arguments of `lstm` as arrays of one floating dtype: `dtype`, or the promotion of all their dtypes.
 
     Raises:
         InputError: naming the argument, what was given, and what was expected.
@@ -59,10 +59,10 @@ def check_arrays(
 
 
 def check_dtype(function: str, dtype: str) -> Any:
-    """The floating dtype of that name; `function` is named in the error.
+    """Return the floating dtype of that name; errors name `function`.
 
     Raises:
-        InputError: for another one, and for float64 without JAX's x64 mode.
+        InputError: for a dtype that is not floating, and for float64 without JAX's x64 mode.
     """
     try:
         known = jnp.dtype(dtype)
@@ -78,10 +78,10 @@ def check_dtype(function: str, dtype: str) -> Any:
 
 
 def check_checkpoint(checkpoint: bool | int, unroll: bool) -> None:
-    """Refuses a number of timesteps that is none, and one beside `unroll`, which has no loop to keep states of.
+    """Refuse a checkpoint of a negative number of timesteps, and one with `unroll`, which leaves no loop.
 
     Raises:
-        InputError: for a negative one, or for both.
+        InputError: for either.
     """
     if checkpoint and unroll:
         raise InputError(f"lstm: checkpoint={checkpoint} saves memory in a loop, and unroll=True leaves none; give one")
@@ -90,23 +90,23 @@ def check_checkpoint(checkpoint: bool | int, unroll: bool) -> None:
 
 
 def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
-    """The lengths as an array of integers; traced ones are brought into their range.
+    """Return the lengths as an array of int32; traced lengths are clipped to the range from 0 to the timesteps.
 
     Raises:
-        InputError: beside a mask, for another shape or dtype, and for numbers below 0 or above the timesteps.
+        InputError: with a mask, for a wrong shape or dtype, and for concrete lengths outside of that range.
     """
     if lengths is None:
         return None
     batch, timesteps, _ = x.shape
     if mask is not None:
-        raise InputError("lstm: mask and lengths are both given, expected one of them; lengths stand for a mask")
+        raise InputError("lstm: mask and lengths are both given, expected one of them; lengths are a mask")
     lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise InputError(f"lstm: lengths has dtype {lengths.dtype}, expected integers")
     if lengths.shape not in ((), (batch,)):
         raise _error("lengths", lengths.shape, f"{(batch,)}: (batch,), or one number for all")
-    if isinstance(lengths, jax.core.Tracer):
-        return jnp.clip(lengths.astype("int32"), 0, timesteps)
+    if not is_concrete(lengths):
+        return jnp.clip(to_int32(lengths), 0, timesteps)
     known = np.asarray(lengths)
     if known.size and not 0 <= known.min() <= known.max() <= timesteps:
         raise InputError(
@@ -115,11 +115,29 @@ def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
     return jnp.asarray(known, "int32")
 
 
+def is_concrete(array: Any) -> bool:
+    """Return whether the array has values here: it is neither traced nor split over several processes."""
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return not isinstance(array, jax.Array) or array.is_fully_addressable
+
+
+def to_int32(array: jax.Array) -> jax.Array:
+    """Return the array in int32; numbers beyond the range of int32 become its ends, and never wrap around."""
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        most = 2**31 - 128 if array.dtype.itemsize > 2 else float(jnp.finfo(array.dtype).max)  # exact in float32
+        return jnp.clip(array, -most, most).astype("int32")
+    if jnp.can_cast(array.dtype, "int32"):
+        return array.astype("int32")
+    least = -(2**31) if jnp.issubdtype(array.dtype, jnp.signedinteger) else 0
+    return jnp.clip(array, least, 2**31 - 1).astype("int32")
+
+
 def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> Dropout:
-    """The masks as arrays of the dtype of `x`.
+    """Return the dropout masks as arrays of the dtype of `x`.
 
     Raises:
-        InputError: for something else than `Dropout`, and for shapes that do not fit.
+        InputError: for another type than `Dropout`, and for wrong shapes.
     """
     if dropout is None:
         return Dropout()
@@ -129,17 +147,17 @@ def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> 
         ("inputs", dropout.inputs, x.shape[2]),
         ("hidden", dropout.hidden, params.recurrent_kernel.shape[0]),
     ):
-        one = (x.shape[0], size)
-        if array is not None and jnp.shape(array) not in (one, (4, *one)):
-            raise _error(f"dropout.{name}", jnp.shape(array), f"{one}, or {(4, *one)}: one for each gate")
+        shared = (x.shape[0], size)
+        if array is not None and jnp.shape(array) not in (shared, (4, *shared)):
+            raise _error(f"dropout.{name}", jnp.shape(array), f"{shared}, or {(4, *shared)}: one for each gate")
     return Dropout(*(None if array is None else jnp.asarray(array, x.dtype) for array in dropout))
 
 
 def check_mesh(mesh: Mesh | None, batch: int) -> None:
-    """Refuses a mesh that cannot share the batch.
+    """Refuse a mesh that cannot share the batch equally.
 
     Raises:
-        InputError: for more than one axis, or rows that are left over.
+        InputError: for more than one axis, or a batch that is no multiple of the devices.
     """
     if mesh is not None and len(mesh.axis_names) != 1:
         raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
@@ -148,7 +166,7 @@ def check_mesh(mesh: Mesh | None, batch: int) -> None:
 
 
 def check_merge_mode(mode: str | None) -> None:
-    """Refuses an unknown merge mode.
+    """Refuse an unknown merge mode.
 
     Raises:
         InputError: naming the known ones.

@@ -21,7 +21,7 @@ from jax import lax
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.problem import Problem
-from multilstm.scan.loops.projection import Matrix, accumulator, project, pull_input, pull_kernel, sum_rows
+from multilstm.scan.loops.projection import Matrix, accumulator, add_bias, project, pull_input, pull_kernel, sum_rows
 from multilstm.spec.arrays import State
 
 
@@ -108,7 +108,7 @@ def forward_chunk(
 
     def receive(inputs: Inputs) -> Inputs:
         z = project(weights.kernel, dropout.inputs, inputs.x)
-        return inputs._replace(x=z if weights.bias is None else z + weights.bias)
+        return inputs._replace(x=add_bias(z, weights.bias))
 
     def step(before: State, now: Inputs) -> tuple[State, Any]:
         z = now.x + project(weights.recurrent_kernel, dropout.hidden, before.hidden)

@@ -1,8 +1,8 @@
 """Dense layers and activations whose gradient ignores rows that no gradient reaches.
 
-A masked timestep may hold NaN, and a Dense layer or an activation below the LSTM meets it, since only the LSTM leaves
-masked timesteps out. Plain differentiation would then give `0 * NaN = NaN` as the gradient of the kernel. Here a row
-`[features]` whose output has a zero gradient contributes zero, whatever it holds:
+A masked timestep may hold NaN, and only the LSTM leaves masked timesteps out. A Dense layer or an activation below the
+LSTM computes them. Plain differentiation then gives `0 * NaN = NaN` as the gradient of the kernel. Here a row
+`[features]` whose output has a zero gradient contributes zero, also if it holds NaN:
 
     y = a(z),  z = x @ kernel + bias                                    [..., units]
     dz = a'(z) dy where dy is not all zero, else 0                      [..., units]
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.activations import activate, activate_and_keep, check_activation, pullback
-from multilstm.scan.loops.projection import matmul, precision
+from multilstm.scan.loops.projection import add_bias, matmul, precision
 
 
 def dense(
@@ -27,7 +27,7 @@ def dense(
     activation: str = "linear",
     custom_gradient: bool = True,
 ) -> jax.Array:
-    """`activation(x @ kernel + bias)` over the last axis.
+    """Return `activation(x @ kernel + bias)` over the last axis.
 
     Args:
         kernel: `[features, units]`, or None to apply the activation alone.
@@ -50,7 +50,7 @@ def dense(
 
 def _preactivation(kernel: jax.Array | None, bias: jax.Array | None, x: jax.Array) -> jax.Array:
     z = x if kernel is None else matmul(x, kernel)
-    return z if bias is None else z + bias
+    return add_bias(z, bias)
 
 
 def _dense(activation: str, kernel: jax.Array | None, bias: jax.Array | None, x: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """The layout of the loop over time, chosen by size at trace time; it changes no answer beyond rounding.
 
-`PLANS` and `SIDES` are the choices as tables. The first row that applies decides. All rows but those that the user asks
-for were measured on CPUs, and apply there alone; docs/explanation/speed.md has the measurements.
+`PLANS` and `SIDES` are the choices as tables. The first row that applies decides. The rows of the
+user's options hold everywhere. The others were measured on CPUs and apply there; see docs/explanation/speed.md.
 """
 
 from __future__ import annotations

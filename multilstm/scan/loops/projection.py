@@ -1,4 +1,4 @@
-"""The product of inputs or hidden states with their kernel, under dropout (see `dropout.py`), and its derivatives."""
+"""The product of inputs or hidden states with their kernel, with dropout (see `dropout.py`), and its derivatives."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from jax import lax
 
 
 def precision() -> str | None:
-    """The full precision of the dtype on every device, unless the user has set `jax_default_matmul_precision`."""
+    """Return the full precision of the dtype, or None if the user has set `jax_default_matmul_precision`."""
     return "highest" if jax.config.jax_default_matmul_precision is None else None
 
 
 def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
-    """A matrix product in the precision of `precision`."""
+    """Return a matrix product in the precision of `precision`."""
     return jnp.matmul(left, right, precision=precision())
+
+
+def add_bias(z: jax.Array, bias: jax.Array | None) -> jax.Array:
+    """Return `z + bias`, over the last axis; `z` without a bias."""
+    return z if bias is None else z + lax.broadcast_to_rank(bias, z.ndim)
 
 
 class Matrix(NamedTuple):
@@ -24,8 +29,8 @@ class Matrix(NamedTuple):
 
     Attributes:
         array: the matrix; with `left` its transpose, `[out, in]`, made once for many products.
-        left: the rows are turned into columns and the array stands on their left, which for a few rows and a large
-            matrix is faster on a CPU.
+        left: whether rows become columns, with the array on their left; for a few rows and a large matrix this is
+            faster on a CPU.
     """
 
     array: jax.Array
@@ -33,27 +38,27 @@ class Matrix(NamedTuple):
 
     @classmethod
     def of(cls, array: jax.Array, left: bool) -> Matrix:
-        """Of an array `[in, out]`."""
+        """Return the matrix of an array `[in, out]`."""
         return cls(array.T if left else array, left)
 
     def meet(self, rows: jax.Array) -> jax.Array:
-        """`[..., rows, out]` from `[..., rows, in]`; with `left`, without leading axes."""
+        """Return `[..., rows, out]` from `[..., rows, in]`; with `left`, there are no leading axes."""
         if not self.left:
             return matmul(rows, self.array)
         # The barrier keeps XLA from exchanging both sides again.
         return lax.optimization_barrier(matmul(self.array, rows.T)).T
 
     def split(self, axis: int) -> list[Matrix]:
-        """One for each gate, which are along the axis `in`, 0, or `out`, 1."""
+        """Return one matrix for each gate; the gates are along the axis `in`, 0, or `out`, 1."""
         return [Matrix(part, self.left) for part in jnp.split(self.array, 4, 1 - axis if self.left else axis)]
 
 
 def project(kernel: Matrix, dropout: jax.Array | None, v: jax.Array) -> jax.Array:
-    """`(v * dropout) @ kernel`.
+    """Return `(v * dropout) @ kernel`.
 
     Args:
         kernel: `[size, 4 * units]`.
-        dropout: what `v` is multiplied by, `[batch, size]`, or `[4, batch, size]` by gate; None: nothing.
+        dropout: the factors of `v`, `[batch, size]`, or `[4, batch, size]` by gate; None: no factors.
         v: `[..., batch, size]`.
 
     Returns:
@@ -62,16 +67,16 @@ def project(kernel: Matrix, dropout: jax.Array | None, v: jax.Array) -> jax.Arra
     if dropout is None or dropout.ndim == 2:
         return kernel.meet(_drop(v, dropout))
     gates = zip(dropout, kernel.split(1), strict=True)
-    return jnp.concatenate([part.meet(v * each) for each, part in gates], -1)
+    return jnp.concatenate([part.meet(_drop(v, mask)) for mask, part in gates], -1)
 
 
 def pull_input(transposed: Matrix, dropout: jax.Array | None, dz: jax.Array) -> jax.Array:
-    """The derivative of `project` by `v`.
+    """Return the derivative of `project` by `v`.
 
     Args:
         transposed: the kernel's transpose, `[4 * units, size]`.
         dropout: see `project`.
-        dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
+        dz: the derivative by the result of `project`, `[..., batch, 4 * units]`.
 
     Returns:
         `[..., batch, size]`.
@@ -79,37 +84,37 @@ def pull_input(transposed: Matrix, dropout: jax.Array | None, dz: jax.Array) -> 
     if dropout is None or dropout.ndim == 2:
         return _drop(transposed.meet(dz), dropout)
     gates = zip(dropout, jnp.split(dz, 4, -1), transposed.split(0), strict=True)
-    parts = [of_gate.meet(part) * each for each, part, of_gate in gates]
+    parts = [_drop(of_gate.meet(part), mask) for mask, part, of_gate in gates]
     return parts[0] + parts[1] + parts[2] + parts[3]
 
 
 def pull_kernel(dropout: jax.Array | None, v: jax.Array, dz: jax.Array) -> jax.Array:
-    """The derivative of `project` by the kernel, `[size, 4 * units]`: one product over all of `v`'s leading axes.
+    """Return the derivative of `project` by the kernel, `[size, 4 * units]`: one product over all leading axes of `v`.
 
     Args:
         dropout: see `project`.
         v: `[..., batch, size]`.
-        dz: the derivative by what `project` returned, `[..., batch, 4 * units]`.
+        dz: the derivative by the result of `project`, `[..., batch, 4 * units]`.
     """
     axes = tuple(range(v.ndim - 1))
     if dropout is None or dropout.ndim == 2:
         return _over_rows(_drop(v, dropout), dz, axes)
     gates = zip(dropout, jnp.split(dz, 4, -1), strict=True)
-    return jnp.concatenate([_over_rows(v * each, part, axes) for each, part in gates], -1)
+    return jnp.concatenate([_over_rows(_drop(v, mask), part, axes) for mask, part in gates], -1)
 
 
 def sum_rows(dz: jax.Array) -> jax.Array:
-    """The sum over all axes but the last, as a product with ones: on a CPU several times faster than a reduction."""
+    """Return the sum over all axes but the last, as a product with ones: faster than a reduction on a CPU."""
     return _over_rows(jnp.ones(dz.shape[:-1], dz.dtype), dz, tuple(range(dz.ndim - 1)))
 
 
 def _drop(v: jax.Array, dropout: jax.Array | None) -> jax.Array:
-    return v if dropout is None else v * dropout
+    return v if dropout is None else v * lax.broadcast_to_rank(dropout, v.ndim)
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """The dtype in which sums over many rows are kept: float32 for the half precisions."""
-    return jnp.promote_types(dtype, "float32")
+    """Return the dtype of sums over many rows: float32 for the half precisions."""
+    return jnp.dtype("float32") if dtype.itemsize < 4 else dtype
 
 
 def _over_rows(left: jax.Array, right: jax.Array, axes: tuple[int, ...]) -> jax.Array:

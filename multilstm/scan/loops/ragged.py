@@ -186,7 +186,10 @@ def _take(array: jax.Array, by_length: _Sorted, number: Any, chunk: int, rows: i
     """Return one chunk of the first rows, time first, 0 where they have ended."""
     part = jnp.swapaxes(lax.dynamic_slice_in_dim(array, number * chunk, chunk, 1), 0, 1)
     part = part[:, :rows] if by_length.order is None else part[:, by_length.order[:rows]]
-    mask = (number * chunk + jnp.arange(chunk))[:, None] < by_length.lengths[:rows]
+    begin, steps = jnp.asarray(number * chunk), jnp.arange(chunk)
+    steps = (begin.astype(steps.dtype) + steps)[:, None]
+    ends = by_length.lengths[:rows].astype(steps.dtype)[None]
+    mask = steps < ends
     return Inputs(jnp.where(mask[..., None], part, 0), mask)
 
 
@@ -221,10 +224,18 @@ def _first_rows(weights: Weights, rows: int) -> Weights:
     return weights._replace(dropout=jax.tree.map(lambda mask: mask[..., slice(0, rows), :], weights.dropout))
 
 
+def mask_of_lengths(lengths: jax.Array, batch: int, timesteps: int) -> jax.Array:
+    """Return the boolean mask `[batch, timesteps]` that is True up to each length."""
+    steps = jnp.arange(timesteps)
+    ends = lengths[..., None].astype(steps.dtype)
+    return jnp.broadcast_to(lax.broadcast_to_rank(steps, ends.ndim) < ends, (batch, timesteps))
+
+
 def reverse_within(array: jax.Array, lengths: jax.Array) -> jax.Array:
     """Return each sequence `[batch, timesteps, size]` reversed up to its length; the padding after it stays."""
-    steps, ends = jnp.arange(array.shape[1])[None], jnp.broadcast_to(lengths, array.shape[:1])[:, None]
-    return _permute(array, jnp.where(steps < ends, ends - 1 - steps, steps))
+    steps = jnp.arange(array.shape[1])[None]
+    ends = jnp.broadcast_to(lengths, array.shape[:1])[:, None]
+    return _permute(array, jnp.where(steps < ends.astype(steps.dtype), (ends - 1).astype(steps.dtype) - steps, steps))
 
 
 def _gather(array: jax.Array, index: jax.Array) -> jax.Array:

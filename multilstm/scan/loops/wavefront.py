@@ -1,8 +1,8 @@
 """LSTMs on top of one another in one loop: the wavefront of Appleyard, Kocisky and Blunsom 2016.
 
-While a layer computes timestep t, the layer above it computes t - 1, from what the lower one gave a step of the loop
-before (https://arxiv.org/abs/1604.01946, section 3.3). So `timesteps + layers - 1` steps do the work of
-`timesteps * layers`, each with one product for all layers: for devices on which a step costs its launch.
+While a layer computes timestep t, the layer above it computes t - 1, from the lower layer's previous output
+(https://arxiv.org/abs/1604.01946, section 3.3). So `timesteps + layers - 1` steps of the loop do the work of
+`timesteps * layers`, each with one product for all layers. This suits devices on which a launch dominates a step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jax import lax
 from multilstm.errors import InputError
 from multilstm.scan.cell import LSTMParams, Names, cell_forward
 from multilstm.scan.loops.checks import check_arrays
-from multilstm.scan.loops.projection import matmul
+from multilstm.scan.loops.projection import accumulator, add_bias, matmul
 from multilstm.spec.arrays import State
 
 
@@ -31,14 +31,14 @@ def wavefront(
     zero_output_for_mask: bool = False,
     dtype: str | None = None,
 ) -> tuple[jax.Array, tuple[State, ...]]:
-    """What `stack` gives for LSTMs of the same units, in one loop; the gradient is JAX's own, forward mode included.
+    """Return the results of `stack` for LSTMs of the same units, in one loop; the gradient is JAX's own, in all modes.
 
     Args:
         layers: from the lowest to the highest.
         x: `[batch, timesteps, features]`.
         states: for each layer its initial state, or None: zeros.
         mask: boolean `[batch, timesteps]`, the same for every layer.
-        activation: as in `lstm`; so are the others.
+        activation: see `lstm`.
         recurrent_activation: see `lstm`.
         zero_output_for_mask: see `lstm`.
         dtype: see `lstm`.
@@ -47,7 +47,7 @@ def wavefront(
         The outputs of the highest layer `[batch, timesteps, units]`, and the last state of each.
 
     Raises:
-        InputError: as `lstm`, for pairs of directions, and for layers of different units or dtypes.
+        InputError: as `lstm`; for pairs of directions; for layers of different units or dtypes.
     """
     names = Names(activation, recurrent_activation)
     return _compiled(names, zero_output_for_mask, dtype, tuple(layers), x, tuple(states), mask)  # type: ignore[no-any-return]
@@ -56,7 +56,7 @@ def wavefront(
 def _checked(
     names: Names, dtype: str | None, layers: Sequence[Any], x: Any, states: Sequence[Any], mask: Any
 ) -> tuple[list[LSTMParams], jax.Array, list[State], jax.Array | None]:
-    """The arguments as arrays of each layer's dtype, and zeros where no state is given."""
+    """Return the arguments as arrays of each layer's dtype, with zeros for missing states."""
     checked: list[LSTMParams] = []
     starts: list[State] = []
     below = x
@@ -80,7 +80,7 @@ def _checked(
         zeros = jnp.zeros((below.shape[0], units), below.dtype)
         checked.append(params)
         starts.append(State(zeros, zeros) if state is None else state)
-        below = jnp.zeros((*below.shape[:2], units), below.dtype)  # of the shape that goes up; nobody computes it
+        below = jnp.zeros((*below.shape[:2], units), below.dtype)  # only its shape is used
     return checked, x, starts, mask
 
 
@@ -96,12 +96,12 @@ def _wavefront(
     layers, x, states, mask = _checked(names, dtype, layers, x, states, mask)
     (batch, timesteps, _), count = x.shape, len(layers)
     counts = jnp.ones((batch, timesteps), bool) if mask is None else mask
-    x = jnp.where(counts[..., None], x, 0)  # 0 * NaN is NaN, so that a masked NaN must not meet the weights at all
-    lowest = _biased(matmul(jnp.swapaxes(x, 0, 1), layers[0].kernel), layers[0].bias)
-    # In float32 at least: JAX adds up their gradients over all steps in the dtype that they have outside of the loop.
-    kernels, biases = (a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in _joined(layers))
-    # Layer l is at timestep s - l in step s of the loop, and stands still before the first and after the last.
-    at = jnp.arange(timesteps + count - 1)[:, None] - jnp.arange(count)
+    x = jnp.where(counts[..., None], x, 0)  # 0 * NaN is NaN: a masked NaN must not meet the weights
+    lowest = add_bias(matmul(jnp.swapaxes(x, 0, 1), layers[0].kernel), layers[0].bias)
+    # In float32 at least: JAX sums their gradients over all steps in the dtype that they have outside of the loop.
+    kernels, biases = (a.astype(accumulator(a.dtype)) for a in _joined(layers))
+    # Layer l is at timestep s - l in step s of the loop. Before the first and after the last it keeps its state.
+    at = jnp.arange(timesteps + count - 1)[:, None] - jnp.arange(count)[None]
     active = counts.T[jnp.clip(at, 0, max(timesteps - 1, 0))] if timesteps else jnp.zeros((*at.shape, batch), bool)
     active &= ((at >= 0) & (at < timesteps))[..., None]
 
@@ -128,17 +128,13 @@ _compiled = jax.jit(_wavefront, static_argnums=(0, 1, 2))
 
 
 def _joined(layers: Sequence[LSTMParams]) -> tuple[jax.Array, jax.Array]:
-    """Kernels `[layers, 2 * units, 4 * units]` for a layer's own hidden state and the one below, and biases.
+    """Return kernels `[layers, 2 * units, 4 * units]` for the hidden states of a layer and the one below, with biases.
 
-    The lowest layer's inputs are multiplied before the loop, so that nothing comes to it from below.
+    The lowest layer's inputs are multiplied before the loop, so that it has no layer below.
     """
     kernels, biases = [], []
     for number, (kernel, recurrent, bias) in enumerate(layers):
         kernels.append(jnp.concatenate([recurrent, kernel if number else jnp.zeros_like(recurrent)]))
-        given = number and bias is not None
-        biases.append(bias if given else jnp.zeros(recurrent.shape[1], recurrent.dtype))
+        added = number and bias is not None
+        biases.append(bias if added else jnp.zeros(recurrent.shape[1], recurrent.dtype))
     return jnp.stack(kernels), jnp.stack(biases)[:, None]
-
-
-def _biased(z: jax.Array, bias: jax.Array | None) -> jax.Array:
-    return z if bias is None else z + bias

@@ -1,0 +1,207 @@
+"""The check of all arrays that enter a model against its spec: names, shapes and dtypes, when a program is traced.
+
+Values are checked too, where they exist: tokens and `timesteps` of concrete arrays. Under `jax.jit` they do not exist.
+There, a token outside of an Embedding's table gives NaN, except that -1 to -input_dim count from the table's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from multilstm.errors import InputError
+from multilstm.jobs.dropout_masks import dropout_masks
+from multilstm.scan.batch import Batch
+from multilstm.scan.loops.checks import is_concrete
+from multilstm.spec import Embedding, Graph
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import Optimizer
+from multilstm.spec.shapes import Shape, show
+
+_DROPOUT = {  # meaning of a mask of an LSTM, by its rank
+    2: "[batch, size]: all gates share it (implementation=2)",
+    3: "[gates, batch, size]: each gate has its own (implementation=1, or a recurrent_dropout)",
+}
+
+
+def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> None:
+    """Check weights and batch; nothing is broadcast.
+
+    Args:
+        spec: the model.
+        weights: every weight by `layer/weight`.
+        batch: with or without targets.
+
+    Raises:
+        InputError: for a missing or unknown name, a wrong shape or dtype, or another type than a dict. Also for a token
+            outside of an Embedding's table, or a number of timesteps above that of the arrays.
+    """
+    _check_weights(spec, weights)
+    size = _check_inputs(spec, batch.inputs)
+    _check_masks(batch)
+    _check_states(spec, batch.states, size)
+    _check_dropout(spec, batch.dropout, size)
+    _check_targets(spec, batch.targets, size)
+    _check_timesteps(spec, batch)
+
+
+def embeddings(spec: Graph) -> dict[str, list[Embedding]]:
+    """Return the Embeddings that take an input's tokens, by the name of the input."""
+    layers: dict[str, list[Embedding]] = {}
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        source = spec.calls[call.inputs[0].call].layer if call.inputs else ""
+        if isinstance(layer, Embedding) and source in spec.inputs:
+            layers.setdefault(source, []).append(layer)
+    return layers
+
+
+def check_slots(
+    spec: Graph, optimizer: Optimizer, slots: Mapping[str, Any], coefficients: Mapping[str, Any], gradients: Any
+) -> None:
+    """Check the arrays of an update: slots and gradients have the shapes of their weights, coefficients are numbers.
+
+    Raises:
+        InputError: for a missing or unknown name, or a wrong shape.
+    """
+    shapes = {name: spec.weight_shapes[name] for name in spec.trainable_weights}
+    of_slots = {f"{name}/{slot}": shape for name, shape in shapes.items() for slot in optimizer.slots}
+    of_coefficients: dict[str, Shape] = dict.fromkeys(optimizer.coefficients(0), ())
+    for kind, arrays, expected in (
+        ("slot", slots, of_slots),
+        ("gradient", gradients, shapes),
+        ("coefficient", coefficients, of_coefficients),
+    ):
+        _check_names(kind, arrays, expected)
+        for name, shape in expected.items():
+            _check_shape(f"{kind} {name!r}", arrays[name], shape)
+
+
+def _check_weights(spec: Graph, weights: Any) -> None:
+    shapes = spec.weight_shapes
+    _check_names("weight", weights, shapes)
+    dtypes = {}
+    for name, shape in shapes.items():
+        layer = spec.layer(name.partition("/")[0]).label
+        _check_shape(f"weight {name!r} of {layer}", weights[name], shape)
+        dtypes[name] = _dtype(weights[name])
+        if not jnp.issubdtype(dtypes[name], jnp.floating):
+            raise InputError(f"weight {name!r} of {layer}: dtype is {dtypes[name]}, expected a floating dtype")
+    if len(set(dtypes.values())) > 1:
+        text = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+        raise InputError(f"weights have different dtypes, expected one: {text}")
+
+
+def _check_inputs(spec: Graph, inputs: Any) -> int:
+    """Check the inputs and return the number of sequences."""
+    _check_names("input", inputs, spec.inputs)
+    for name, layer in spec.inputs.items():
+        _check_shape(f"input {name!r}", inputs[name], (layer.batch_size, *layer.shape))
+        _check_numbers(f"input {name!r}", inputs[name])
+    sizes: dict[str, int] = {name: np.shape(array)[0] for name, array in inputs.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
+    for name, layers in embeddings(spec).items():
+        if is_concrete(inputs[name]):
+            for embedding in layers:
+                _check_tokens(f"input {name!r}", embedding, np.asarray(inputs[name]))
+    return next(iter(sizes.values()))
+
+
+def _check_tokens(name: str, layer: Embedding, tokens: np.ndarray) -> None:
+    wrong = tokens[(tokens < 0) | (tokens >= layer.input_dim) | (tokens != np.floor(tokens))]
+    if wrong.size:
+        raise InputError(
+            f"{layer.label}: token {wrong.flat[0]} in {name}, expected whole numbers from 0 to "
+            f"{layer.input_dim - 1}; raise input_dim or correct the input"
+        )
+
+
+def _check_masks(batch: Batch) -> None:
+    _check_names("mask", batch.masks, batch.inputs, complete=False)
+    for name, mask in batch.masks.items():
+        what = f"mask of input {name!r}"
+        if _dtype(mask) != np.bool_:
+            raise InputError(f"{what}: dtype is {_dtype(mask)}, expected bool; True marks a timestep that counts")
+        _check_shape(what, mask, np.shape(batch.inputs[name])[:2], ": [batch, timesteps], as its input")
+
+
+def _check_states(spec: Graph, states: Any, size: int) -> None:
+    _check_names("state", states, spec.lstms, complete=False)
+    for name, state in states.items():
+        if not isinstance(state, State):
+            raise InputError(f"state of LSTM {name!r}: expected State(hidden, cell), given {type(state).__name__}")
+        for field, array in state._asdict().items():
+            what = f"{field} state of LSTM {name!r}"
+            _check_shape(what, array, (size, spec.lstms[name].units), ": [batch, units]")
+            _check_numbers(what, array)
+
+
+def _check_dropout(spec: Graph, dropout: Any, size: int) -> None:
+    masks = dropout_masks(spec, size)
+    _check_names("dropout mask", dropout, dict.fromkeys(mask.name for mask in masks), complete=False)
+    for mask in masks:
+        if mask.name in dropout:
+            meaning = _DROPOUT[len(mask.shape)] if "/" in mask.name else "the shape of the Dropout layer's input"
+            _check_shape(f"dropout mask {mask.name!r}", dropout[mask.name], mask.shape, f": {meaning}")
+            _check_numbers(f"dropout mask {mask.name!r}", dropout[mask.name])
+
+
+def _check_targets(spec: Graph, targets: Any, size: int) -> None:
+    if not isinstance(targets, list | tuple):
+        raise InputError(f"targets: expected a list with an array for every output, given {type(targets).__name__}")
+    if targets and len(targets) != len(spec.outputs):
+        raise InputError(f"targets: given {len(targets)}, expected one for each of the {len(spec.outputs)} outputs")
+    for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=False)):
+        _check_shape(f"target {index}", target, (size, *shape[1:]))
+        _check_numbers(f"target {index}", target)
+
+
+def _check_timesteps(spec: Graph, batch: Batch) -> None:
+    if batch.timesteps is None:
+        return
+    _check_shape("timesteps", batch.timesteps, ())
+    if not jnp.issubdtype(_dtype(batch.timesteps), jnp.integer):
+        raise InputError(f"timesteps: dtype is {_dtype(batch.timesteps)}, expected an integer")
+    if is_concrete(batch.timesteps):
+        opens = [name for name, layer in spec.inputs.items() if layer.shape and layer.shape[0] is None]
+        most = min((np.shape(batch.inputs[name])[1] for name in opens), default=None)
+        timesteps = int(batch.timesteps)
+        if most is not None and not 0 <= timesteps <= most:
+            raise InputError(f"timesteps: given {timesteps}, expected 0 to {most}, the timesteps of the arrays")
+
+
+def _check_names(kind: str, arrays: Any, known: Collection[str], complete: bool = True) -> None:
+    expected = ", ".join(map(repr, known)) or "none"
+    if not isinstance(arrays, Mapping):
+        raise InputError(f"{kind}: expected a dict of arrays by name ({expected}), given {type(arrays).__name__}")
+    unknown = [name for name in arrays if name not in known]
+    missing = [name for name in known if name not in arrays] if complete else []
+    if unknown or missing:
+        wrong = f"unknown {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
+        raise InputError(f"{kind}: {wrong}; expected {expected}")
+
+
+def _check_shape(what: str, array: Any, expected: Shape, meaning: str = "") -> None:
+    shape = np.shape(array)
+    fits = len(shape) == len(expected) and all(
+        size in (None, actual) for actual, size in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise InputError(f"{what}: shape is {shape}, expected {show(expected)}{meaning}")
+
+
+def _check_numbers(what: str, array: Any) -> None:
+    dtype = _dtype(array)
+    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+        raise InputError(f"{what}: dtype is {dtype}, expected numbers")
+
+
+def _dtype(array: Any) -> Any:
+    """Return the dtype that the array has in JAX: without x64 mode, that of float64 is float32."""
+    dtype = getattr(array, "dtype", None)
+    return jax.dtypes.canonicalize_dtype(np.asarray(array).dtype if dtype is None else dtype)
