@@ -16,7 +16,9 @@ class Batch(NamedTuple):
     """The arrays of one step: everything that a model takes except its weights.
 
     Attributes:
-        inputs: an array for every input layer, by name, `[batch, ...]`.
+        inputs: an array for every input layer, by name, `[batch, ...]`. A concrete token outside of an Embedding's
+            table is refused. A traced one gives NaN, except that -1 to -input_dim count from the table's end. Without
+            x64 mode, `jax.jit` itself wraps integers of 64 bits at its border; no function behind it can see that.
         targets: an array for every output, of the output's shape; empty if there is no loss.
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
         states: initial states by LSTM, each `[batch, units]`. They win over the states that the graph passes; states

@@ -60,7 +60,8 @@ def lstm(
         lengths: the number of timesteps of each sequence that count, from its first one: integers `[batch]`, or one
             for all. They equal a mask that is True for these timesteps, but ended sequences cost nothing, and new
             lengths compile nothing. The gradient by hand gives them no gradient. Concrete lengths outside of 0 to
-            timesteps are refused; traced ones are clipped to that range.
+            timesteps are refused; traced ones are clipped to that range. (Without x64 mode, a `jax.jit` of yours wraps
+            integers of 64 bits at its border, before this function.)
         dropout: the masks of `draw_dropout`; no gradient is computed for them.
         dtype: of computation and results, such as `bfloat16`; None: that of the arrays. With weights in float32 this
             is Keras's mixed precision, and their gradients come back in float32.

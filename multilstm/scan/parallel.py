@@ -92,7 +92,8 @@ def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any
 
     Raises:
         InputError: for an array without rows, or with a number of rows that is no multiple of the devices. Numbers of
-            rows must be the same in all arrays, and shapes the same in all processes.
+            rows must be the same in all arrays, and shapes the same in all processes. Also for integers beyond JAX's
+            dtype.
     """
     sharding, own = _rows(mesh, axis), len(mesh.local_devices)
     rows: dict[str, int] = {}
@@ -113,7 +114,7 @@ def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any
             expected = "[rows, ...]" if axis == 0 else f"with its rows along axis {axis}"
             raise InputError(f"shard_batch: {name} is {given}, expected an array {expected}")
         rows[name] = _divisible("shard_batch", f"{name} has", array.shape[axis], own, "devices of this process")
-        array = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+        array = _narrowed(name, array)
         arrays[name] = f"{array.dtype}{list(array.shape)}"
         return array
 
@@ -210,6 +211,17 @@ class ParallelModel(AbstractCompiledModel):
     def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
         """Return the evaluation unchanged: split over the mesh."""
         return evaluation
+
+
+def _narrowed(name: str, array: np.ndarray) -> np.ndarray:
+    """Return the array in the dtype that JAX gives it: without x64 mode, integers of 64 bits become 32 bits."""
+    narrowed = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+    if array.dtype.kind in "iu" and (narrowed != array).any():
+        raise InputError(
+            f"shard_batch: {name} has integers beyond {narrowed.dtype}, which would wrap around; "
+            f"expected smaller ones, or JAX's x64 mode"
+        )
+    return narrowed
 
 
 def _whole(mesh: Mesh) -> NamedSharding:

@@ -273,6 +273,17 @@ def test_a_traced_token_outside_of_the_table_gives_nan(token):
     assert np.isnan(apply(TOKEN_WEIGHTS, {"input_layer": np.full((1, 3), token)}).outputs[0]).all()
 
 
+def test_integers_that_would_wrap_are_not_sharded():
+    mesh = data_parallel_mesh(jax.devices()[:1])
+    jax.config.update("jax_enable_x64", False)
+    try:
+        assert shard_batch(mesh, np.array([5])).dtype == "int32"
+        with pytest.raises(InputError, match="the array has integers beyond int32, which would wrap around"):
+            shard_batch(mesh, np.array([2**32 + 1]))
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
 def test_tokens_in_floats_are_not_rounded_to_half_precision():
     spec = Sequential([Embedding(400, 4), LSTM(UNITS)], input_shape=(None,))
     weights = {name: np.float32(array) for name, array in initial_weights(spec, seed=0).items()}
