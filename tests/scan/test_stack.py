@@ -144,7 +144,7 @@ def test_the_gradient_of_a_long_wavefront_in_half_precision_is_added_up_in_float
 
 REFUSED = {
     "no_layers": (([],), {}, "no layers given, expected at least one"),
-    "states": ((LAYERS, X, STATES[:2]), {}, "states has 2 entries for 3 layers; None stands for none"),
+    "states": ((LAYERS, X, STATES[:2]), {}, "states has 2 entries for 3 layers; None means none"),
     "no_states": ((LAYERS, X, []), {}, "states has 0 entries for 3 layers"),
     "dropout": ((LAYERS, X), {"dropout": DROPOUT[:1]}, "dropout has 1 entries for 3 layers"),
     "merge_mode_none": ((PAIRS, X), {"merge_mode": None}, "merge_mode None gives two outputs"),
