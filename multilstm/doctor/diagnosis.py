@@ -67,6 +67,8 @@ class Diagnosis:
         engines: the examined engines.
         keras: the backend of a plain `import keras`; None without Keras.
         variables: the user's environment variables that change the frameworks' computations.
+        overruled: names of the user's environment variables that workers remove or replace. Values are left out,
+            since some of these variables belong to other programs.
     """
 
     device: str
@@ -74,6 +76,7 @@ class Diagnosis:
     engines: tuple[EngineDiagnosis, ...]
     keras: KerasBackend | None
     variables: Mapping[str, str]
+    overruled: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -16,6 +16,7 @@ from multilstm.doctor.keras_backend import keras_backend
 from multilstm.engines.registry import ENGINES, EngineRow, engine_row
 from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError, WorkerError, choice
 from multilstm.execution.environment import environment
+from multilstm.frameworks.process_environment import overruled
 from multilstm.frameworks.self_test import SelfTest
 from multilstm.frameworks.variables import framework_variables
 from multilstm.jobs.dtypes import DEVICES
@@ -24,6 +25,7 @@ from multilstm.ledger.known_issues import known_issues
 from multilstm.workers import WorkerPool
 
 TIMEOUT_S = 300.0
+_TERRAFORM = ("TF_VAR_", "TF_CLI_")  # its variables look like TensorFlow's
 _MACHINE = ("multilstm", "python", "platform", "processor", "cores")
 
 
@@ -48,7 +50,9 @@ def examine(engines: Sequence[str] | None = None, device: str = "cpu", timeout_s
         diagnoses = tuple(threads.map(lambda row: _engine(pool, row, device), rows))
     surroundings = environment()
     machine = {**{key: surroundings[key] for key in _MACHINE}, "memory_bytes": _memory()}
-    return Diagnosis(device, machine, diagnoses, keras_backend(), framework_variables(os.environ))
+    names = {name for row in rows for name in overruled(device, row.on(device), os.environ)}
+    shown = tuple(sorted(name for name in names if not name.startswith(_TERRAFORM)))
+    return Diagnosis(device, machine, diagnoses, keras_backend(), framework_variables(os.environ), shown)
 
 
 def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:

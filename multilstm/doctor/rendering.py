@@ -119,8 +119,15 @@ def _user_settings(diagnosis: Diagnosis) -> list[Any]:
         missing = "" if keras.installed else ", which is not installed here"
         table.add_row(Text("import keras"), _text(f"selects {keras.name}{missing} (by {keras.set_by})"))
     for name, value in diagnosis.variables.items():
-        table.add_row(_text(name), _text(value or "(empty)"))
-    return _section("Your own settings", [table] if table.row_count else [])
+        mark = " (overruled)" if name in diagnosis.overruled else ""
+        table.add_row(_text(name), _text(f"{value or '(empty)'}{mark}"))
+    for name in diagnosis.overruled:
+        if name not in diagnosis.variables:
+            table.add_row(_text(name), _text("(overruled)"))
+    blocks: list[Any] = [table] if table.row_count else []
+    if diagnosis.overruled:
+        blocks.append(Text("Workers remove or replace overruled variables, so that they change no answer.", "dim"))
+    return _section("Your own settings", blocks)
 
 
 def _section(title: str, blocks: list[Any]) -> list[Any]:

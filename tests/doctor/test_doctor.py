@@ -189,6 +189,17 @@ def test_settings_of_the_user_are_shown_if_there_are_any():
     assert "(empty)" in text
 
 
+def test_overruled_variables_are_marked_and_others_named_without_their_values():
+    variables = {"JAX_PLATFORMS": "tpu", "XLA_FLAGS": "--a=1"}
+    text = shown(diagnosis(READY, variables=variables, overruled=("JAX_PLATFORMS", "TF2_BEHAVIOR")))
+    lines = [line.split() for line in text.splitlines()]
+    assert ["JAX_PLATFORMS", "tpu", "(overruled)"] in lines
+    assert ["XLA_FLAGS", "--a=1"] in lines
+    assert ["TF2_BEHAVIOR", "(overruled)"] in lines
+    assert "Workers remove or replace overruled variables" in text
+    assert "overruled" not in shown(diagnosis(READY, variables=variables))
+
+
 def test_to_dict_is_json_and_complete():
     data = diagnosis(WRONG, MISSING, keras=KerasBackend("jax", "KERAS_BACKEND", True)).to_dict()
     assert json.loads(json.dumps(data)) == data
@@ -325,7 +336,12 @@ def test_variables_of_frameworks_are_shown_without_the_home_directory(examined, 
     monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to={os.path.expanduser('~')}/dump")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     monkeypatch.setenv("TF_VAR_password", "secret")
-    variables = examined(ANSWER).variables
+    monkeypatch.setenv("JAX_DISABLE_JIT", "1")
+    result = examined(ANSWER)
+    assert "JAX_DISABLE_JIT" in result.overruled
+    assert not {"XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "TF_VAR_password"} & set(result.overruled)
+    assert "secret" not in json.dumps(result.to_dict())
+    variables = result.variables
     assert variables["XLA_FLAGS"] == "--xla_dump_to=~/dump"
     assert variables["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert "TF_VAR_password" not in variables
