@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from multilstm.cases.case import Case, Fit
+from multilstm.cases.recipes import GivenBatches
 from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError
 from multilstm.execution.availability import available
@@ -50,19 +51,6 @@ class RunResult:
     def output(self) -> Array:
         """The first output."""
         return self.outputs[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Given:
-    """A user's own batch, as a recipe."""
-
-    batch: Batch
-
-    def __len__(self) -> int:
-        return 1
-
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        yield self.batch
 
 
 def run(
@@ -179,15 +167,16 @@ def parity(
     made = _weights(spec, weights)
     arrays = [*batch.inputs.values(), *batch.targets, *made.values(), *batch.dropout.values()]
     arrays += [array for state in batch.states.values() for array in state]
+    data = GivenBatches((batch,))
     case = Case(
         spec.name,
         "given",
         spec,
-        _Given(batch),
+        data,
         loss=loss,
         optimizer=optimizer,
-        training=(Fit(_Given(batch)),) if optimizer is not None else (),
-        updates_on=_Given(batch) if optimizer is not None else None,
+        training=(Fit(data),) if optimizer is not None else (),
+        updates_on=data if optimizer is not None else None,
         weights=made,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )

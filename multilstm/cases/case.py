@@ -1,4 +1,4 @@
-"""A case: a model, the data, and what to do with them, as frozen data with a unique name."""
+"""A case: a model, its data and its program, as frozen data with a unique name."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from multilstm.spec.optimizers import Optimizer
 from multilstm.weights.initializers import discriminating_weights
 
 UPDATES = 100
-MILESTONES = (1, 10, UPDATES)  # the updates after which weights and optimizer slots are looked at
+MILESTONES = (1, 10, UPDATES)  # the updates after which weights and optimizer slots are compared
 KEPT = ("outputs", "sequences", "states")
 
 
 class Recipe(Protocol):
-    """Makes batches from NumPy and a seed: the same ones whenever it is asked."""
+    """A source of batches: equal ones at every call, from NumPy and a seed."""
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, in order; all arrays hold values that float32 holds exactly."""
+        """Yield the batches of one epoch, in order; float32 represents all their values exactly."""
         ...
 
     def __len__(self) -> int:
-        """The number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """A part of a training: `epochs` passes over the data, each followed by the validation, if there is one."""
+    """A stage of a training: `epochs` passes over the data, each followed by a validation if there is one."""
 
     data: Recipe
     epochs: int = 1
@@ -43,31 +43,31 @@ class Fit:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """A part of a training: the loss on other data."""
+    """A stage of a training: the loss on other data."""
 
     data: Recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One model and what to do with it.
+    """One model, its data and its program.
 
     Attributes:
         name: unique in the catalogue.
         description: one line for a reader.
         spec: the model.
-        forward: batches that pass through the model one after the other, states carried; then the first again, reset.
-        loss: of every output; None for a case without gradients.
-        optimizer: the program's own; None for a case without training.
-        training: the program: what is fitted and evaluated, in order.
-        updates_on: the batches of exactly 100 updates, over and over; None where another case makes them with the same
-            model and optimizer, or the program itself makes as many.
+        forward: batches for the forward pass. States are carried from one to the next. Then the first batch is repeated
+            after a reset.
+        loss: the loss of every output; None for a case without gradients.
+        optimizer: the optimizer of the program; None for a case without training.
+        training: the program: its stages in order.
+        updates_on: the batches of exactly 100 updates, repeated as needed. None if the program makes as many, or if
+            another case makes them with the same model and optimizer.
         trained_in: the dtypes in which gradients and training are compared.
-        shortened: how the program was shortened, for a reader; empty where it is whole.
-        seed: of the weights, where none are given.
-        weights: every weight by `layer/weight`; None: made from the seed, none of them constant or symmetric.
-        exact_in_float32: whether all arrays hold values that float32 holds exactly, so that one reference serves both
-            dtypes.
+        shortened: a description of what was left out, for a reader; empty for a full program.
+        seed: the seed of the weights, if none are given.
+        weights: every weight by `layer/weight`; None: random ones, never constant or symmetric.
+        exact_in_float32: whether float32 represents all values exactly. Then one reference serves both dtypes.
     """
 
     name: str
@@ -96,11 +96,11 @@ class Case:
 
     @property
     def updates(self) -> int:
-        """How many updates the program makes."""
-        return sum(part.epochs * len(part.data) for part in self.training if isinstance(part, Fit))
+        """The number of updates in the program."""
+        return sum(stage.epochs * len(stage.data) for stage in self.training if isinstance(stage, Fit))
 
     def forward_steps(self) -> Iterator[Step]:
-        """Inference over all forward batches, states carried from one to the next; then over the first, reset."""
+        """Yield an inference over all forward batches with carried states, then one over the first after a reset."""
         batches = [dataclasses.replace(batch, targets=()) for batch in self.forward.batches()]
         for index, batch in enumerate(batches):
             yield Step("forward", batch, reset=index == 0, keep=KEPT)
@@ -108,34 +108,34 @@ class Case:
             yield Step("forward", batches[0], reset=True, keep=KEPT)
 
     def gradient_steps(self) -> Iterator[Step]:
-        """The gradient of the loss on the first forward batch."""
+        """Yield one step: the gradient of the loss on the first forward batch."""
         yield Step("gradient", next(self.forward.batches()), reset=True, keep=("gradients",))
 
     def training_steps(self) -> Iterator[Step]:
-        """The program: states are reset at the start of an epoch, and before and after a validation or evaluation."""
-        for part in self.training:
-            if isinstance(part, Evaluate):
-                yield from _pass("evaluate", part.data, 0)
+        """Yield the program. States are reset before each epoch, and before and after a validation or evaluation."""
+        for stage in self.training:
+            if isinstance(stage, Evaluate):
+                yield from _pass("evaluate", stage.data, 0)
                 continue
-            for epoch in range(part.epochs):
-                yield from _pass("update", part.data, epoch)
-                if part.validation is not None:
-                    yield from _pass("evaluate", part.validation, 0)
+            for epoch in range(stage.epochs):
+                yield from _pass("update", stage.data, epoch)
+                if stage.validation is not None:
+                    yield from _pass("evaluate", stage.validation, 0)
 
     def update_steps(self) -> Iterator[Step]:
-        """Exactly 100 updates, over and over the same batches."""
+        """Yield exactly 100 updates, in passes over the same batches."""
         assert self.updates_on is not None
-        made = 0
-        while made < UPDATES:
+        count = 0
+        while count < UPDATES:
             for step in _pass("update", self.updates_on, 0):
-                made += 1
-                if made in MILESTONES:
+                count += 1
+                if count in MILESTONES:
                     step = dataclasses.replace(step, keep=(*step.keep, "weights", "slots"))
-                if made <= UPDATES:
+                if count <= UPDATES:
                     yield step
 
 
 def _pass(kind: str, data: Recipe, epoch: int) -> Iterator[Step]:
-    """One pass over the data. It begins with a reset; what follows it does too."""
+    """Yield one pass over the data, with a reset before its first step."""
     for index, batch in enumerate(data.batches(epoch)):
         yield Step(kind, batch, reset=index == 0, keep=("states",) if batch.states else ())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Random batches for any model, with masks of each kind: what the cases of the option sweep are fed with."""
+"""Random batches for any model, with masks of each kind: the data of most cases of the catalogue."""
 
 from __future__ import annotations
 
@@ -15,53 +15,57 @@ from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import SGD, Optimizer
 
 MASKS = ("none", "right", "left", "holes", "scattered", "full_row", "all_true")
-PADDING = -1.0  # what stands in a masked timestep, where a Masking layer has to find it
+PADDING = -1.0  # the features of a masked timestep, if a Masking layer has to find it
 
 
-def mask(kind: str, size: int, timesteps: int, turn: int = 0) -> Array:
-    """A mask `[size, timesteps]`, True where a timestep counts.
+def mask(kind: str, size: int, timesteps: int, shift: int = 0) -> Array:
+    """Return a mask `[size, timesteps]`, True where a timestep counts.
 
     Args:
-        kind: `right` and `left`: every row has another number of masked timesteps at its end, or start; `holes`: one
-            masked timestep inside a row, or two; `scattered`: here and there, at start and end too; `full_row`: the
-            first row is masked throughout, the others on the right; `all_true`: nothing is masked.
-        size: sequences.
-        timesteps: at least 3, unless nothing is masked.
-        turn: shifts who has how many, so that batches differ.
+        kind: one of `MASKS`:
+            `right`, `left`: masked timesteps at the end, or at the start, in a number that differs between sequences.
+            `holes`: one or two masked timesteps inside each sequence.
+            `scattered`: masked timesteps anywhere, the first and last ones included.
+            `full_row`: the first sequence is masked in all timesteps, the others at the end.
+            `none`, `all_true`: no masked timestep.
+        size: the number of sequences.
+        timesteps: the length, at least 3 unless nothing is masked.
+        shift: rotates the numbers of masked timesteps among the sequences, so that batches differ.
     """
     row, time = np.indices((size, timesteps))
     keep: Array = np.ones((size, timesteps), bool)
-    masked = 1 + (row + turn) % max(1, timesteps - 1)  # from 1 to timesteps - 1
+    masked = 1 + (row + shift) % max(1, timesteps - 1)  # from 1 to timesteps - 1
     if kind == "right":
         keep = time < timesteps - masked
     elif kind == "left":
         keep = time >= masked
     elif kind == "holes":
-        hole = 1 + (row + turn) % max(1, timesteps - 2)
-        second = 1 + (row + turn + 2) % max(1, timesteps - 2)
+        hole = 1 + (row + shift) % max(1, timesteps - 2)
+        second = 1 + (row + shift + 2) % max(1, timesteps - 2)
         keep = (time != hole) & ((time != second) | (row % 2 == 0))
     elif kind == "scattered":
-        keep = (time + 2 * row + turn) % 3 != 0
+        keep = (time + 2 * row + shift) % 3 != 0
     elif kind == "full_row":
         keep = (time < timesteps - masked) & (row > 0)
     return keep
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
-    """Standard normal features, random tokens, uniform targets, and what else the model's steps need.
+class RandomBatches:
+    """Random batches that fit a model: normal features or tokens, uniform targets, masks, states, dropout masks.
 
     Attributes:
         spec: the model.
-        size: sequences in a batch.
+        size: the number of sequences in a batch.
         timesteps: the length, where the model leaves it open.
-        count: batches.
+        count: the number of batches.
         mask: one of `MASKS`; `none` gives no mask.
-        by_value: the mask is given by the values of the masked timesteps, `PADDING` or token 0, which a Masking or
-            Embedding layer finds; False: as a boolean array beside the input.
+        by_value: whether masked timesteps hold `PADDING` or token 0, which a Masking or Embedding layer finds.
+            Otherwise the mask is a boolean array next to the input.
         states: the LSTMs whose initial state is given with every batch.
-        scale: of the features.
-        seed: of all of it.
+        scale: the standard deviation of the features.
+        seed: the seed of all numbers.
+        sizes: pairs (size, timesteps). If given, there are `count` batches of each pair instead.
     """
 
     spec: Graph
@@ -73,33 +77,37 @@ class Drawn:
     states: tuple[str, ...] = ()
     scale: float = 1.0
     seed: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
-        return self.count
+        return self.count * max(1, len(self.sizes))
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The same batches in every epoch."""
-        for turn in range(self.count):
-            rng = np.random.default_rng([self.seed, turn])
-            keep = mask(self.mask, self.size, self.timesteps, turn)
-            inputs = {name: self._input(rng, name, keep) for name in self.spec.inputs}
-            beside = self.mask != "none" and not self.by_value
-            yield Batch(
-                inputs,
-                tuple(
-                    rng.random([self.timesteps if size is None else size for size in (self.size, *shape[1:])]).astype(
-                        np.float32
-                    )
-                    for shape in self.spec.output_shapes
-                ),
-                dict.fromkeys(inputs, keep) if beside else {},
-                {name: self._state(rng, self.spec.lstms[name].units) for name in self.states},
-                draw_dropout(rng, self.spec, self.size, self.timesteps),
-            )
+        """Yield the same batches in every epoch."""
+        for size, timesteps in self.sizes:
+            yield from dataclasses.replace(self, size=size, timesteps=timesteps, sizes=()).batches(epoch)
+        if not self.sizes:
+            yield from map(self._batch, range(self.count))
+
+    def _batch(self, number: int) -> Batch:
+        rng = np.random.default_rng([self.seed, number])
+        keep = mask(self.mask, self.size, self.timesteps, number)
+        inputs = {name: self._input(rng, name, keep) for name in self.spec.inputs}
+        targets = tuple(
+            rng.random(self._sizes((self.size, *shape[1:]))).astype(np.float32) for shape in self.spec.output_shapes
+        )
+        states = {name: self._state(rng, self.spec.lstms[name].units) for name in self.states}
+        dropout = draw_dropout(rng, self.spec, self.size, self.timesteps)
+        masks = dict.fromkeys(inputs, keep) if self.mask != "none" and not self.by_value else {}
+        return Batch(inputs, targets, masks, states, dropout)
+
+    def _sizes(self, shape: tuple[int | None, ...]) -> list[int]:
+        """Return a shape with the timesteps filled in."""
+        return [self.timesteps if size is None else size for size in shape]
 
     def _input(self, rng: np.random.Generator, name: str, keep: Array) -> Array:
         layer = self.spec.inputs[name]
-        shape = [self.timesteps if size is None else size for size in (self.size, *layer.shape)]
+        shape = self._sizes((self.size, *layer.shape))
         if layer.dtype == "int32":
             tokens = rng.integers(1, 7, shape, dtype=np.int32)
             return np.where(keep, tokens, 0).astype(np.int32) if self.by_value else tokens
@@ -111,8 +119,8 @@ class Drawn:
         return State(hidden, cell)
 
 
-def trainable(name: str, description: str, data: Drawn, optimizer: Optimizer = SGD(0.1), seed: int = 0) -> Case:  # noqa: B008
-    """A case of all parts: forward, gradient, and a training of two epochs over the same data."""
+def trainable(name: str, description: str, data: RandomBatches, optimizer: Optimizer = SGD(0.1), seed: int = 0) -> Case:  # noqa: B008
+    """Return a case of all parts: forward, gradient, and a training of two epochs over the same data."""
     return Case(
         name,
         description,

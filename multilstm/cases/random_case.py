@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-
 import numpy as np
 
 from multilstm.cases.case import Case
+from multilstm.cases.recipes import GivenBatches
 from multilstm.errors import UsageError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
@@ -16,48 +14,41 @@ from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import Array
 
 
-@dataclasses.dataclass(frozen=True)
-class RandomBatch:
-    """One batch of random inputs, targets and dropout masks that fit a model."""
+def random_batch(spec: Graph, batch: int, timesteps: int, seed: int = 0) -> Batch:
+    """Return one batch of random inputs, targets and dropout masks that fit a model.
 
-    spec: Graph
-    batch: int
-    timesteps: int
-    seed: int = 0
+    Args:
+        spec: the model.
+        batch: the number of sequences, where the model leaves it open.
+        timesteps: the length, where the model leaves it open.
+        seed: the seed of all numbers.
+    """
 
-    def __len__(self) -> int:
-        return 1
+    def filled(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        return tuple(timesteps if size is None else size for size in shape)
 
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batch, the same one in every epoch."""
-        rng = np.random.default_rng(self.seed)
-        inputs = {name: self._input(rng, name) for name in self.spec.inputs}
-        batch = len(next(iter(inputs.values())))
-
-        dropout = draw_dropout(rng, self.spec, batch, self.timesteps)
-        shapes = (
-            (batch, *(self.timesteps if size is None else size for size in shape[1:]))
-            for shape in self.spec.output_shapes
-        )
-        yield Batch(inputs, tuple(rng.random(shape, dtype=np.float32) for shape in shapes), dropout=dropout)
-
-    def _input(self, rng: np.random.Generator, name: str) -> Array:
-        layer = self.spec.inputs[name]
-        sizes = tuple(self.timesteps if size is None else size for size in layer.shape)
-        shape = (layer.batch_size or self.batch, *sizes)
-        tokens = [
+    rng = np.random.default_rng(seed)
+    inputs: dict[str, Array] = {}
+    for name, layer in spec.inputs.items():
+        shape = (layer.batch_size or batch, *filled(layer.shape))
+        vocabularies = [
             embedding.input_dim
-            for call in self.spec.calls
-            if isinstance(embedding := self.spec.layer(call.layer), Embedding)
-            and self.spec.calls[call.inputs[0].call].layer == name
+            for call in spec.calls
+            if isinstance(embedding := spec.layer(call.layer), Embedding)
+            and spec.calls[call.inputs[0].call].layer == name
         ]
-        if tokens:
-            return rng.integers(min(tokens), size=shape, dtype=np.int32)
-        return rng.uniform(-1, 1, shape).astype(np.float32)
+        if vocabularies:
+            inputs[name] = rng.integers(min(vocabularies), size=shape, dtype=np.int32)
+        else:
+            inputs[name] = rng.uniform(-1, 1, shape).astype(np.float32)
+    size = len(next(iter(inputs.values())))
+    dropout = draw_dropout(rng, spec, size, timesteps)
+    targets = tuple(rng.random((size, *filled(shape[1:])), dtype=np.float32) for shape in spec.output_shapes)
+    return Batch(inputs, targets, dropout=dropout)
 
 
 def random_case(spec: Graph, batch: int, timesteps: int) -> Case:
-    """A case for a user's model: random weights and inputs, its outputs, states, and gradients of a squared error.
+    """Return a case for a user's model with random weights and inputs, and gradients of a squared error.
 
     Raises:
         UsageError: for a size below 1.
@@ -67,4 +58,5 @@ def random_case(spec: Graph, batch: int, timesteps: int) -> Case:
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
-    return Case(spec.name, "given", spec, RandomBatch(spec, batch, timesteps), loss="mean_squared_error")
+    data = GivenBatches((random_batch(spec, batch, timesteps),))
+    return Case(spec.name, "given", spec, data, loss="mean_squared_error")

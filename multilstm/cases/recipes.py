@@ -1,4 +1,7 @@
-"""How the cases' data is made: by NumPy, from a fixed seed, in values that float32 holds exactly."""
+"""Recipes: given batches, and the random data of the seed programs, from NumPy and a fixed seed.
+
+float32 represents all their values exactly. Most other cases use `multilstm.cases.random_batches`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,23 @@ Labels = Literal["one_hot", "uniform"]
 
 
 def one_hot(labels: Array, classes: int) -> Array:
-    """`[...]` of integers to `[..., classes]` of 0 and 1."""
-    made: Array = np.eye(classes, dtype=np.float32)[labels]
-    return made
+    """Return integers `[...]` as `[..., classes]` of 0 and 1."""
+    encoded: Array = np.eye(classes, dtype=np.float32)[labels]
+    return encoded
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenBatches:
+    """The given batches, in every epoch."""
+
+    given: tuple[Batch, ...]
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def batches(self, epoch: int = 0) -> Iterator[Batch]:
+        """Yield the given batches."""
+        yield from self.given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +50,10 @@ class Sequences:
         batch_size: sequences in a batch.
         targets: shapes of the targets of each sequence, one for every output of the model.
         labels: `one_hot` along the last axis, or `uniform` in [0, 1).
-        states: units of every LSTM whose initial state is given with every batch, uniform in [-1, 1).
-        dropout: the model for which dropout masks are drawn, if it has any.
-        seed: of all of it.
+        states: the units of every LSTM whose initial state is given with every batch, uniform in [-1, 1).
+        dropout: the model whose dropout masks are drawn; None: no dropout masks.
+        input_name: the input of the model.
+        seed: the seed of all numbers.
     """
 
     count: int
@@ -53,7 +71,7 @@ class Sequences:
         return -(-self.count // self.batch_size)
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The same batches in every epoch, unshuffled."""
+        """Yield the same batches in every epoch, in the same order."""
         for start in range(0, self.count, self.batch_size):
             size = min(self.batch_size, self.count - start)
             rng = np.random.default_rng([self.seed, start, self.timesteps])
@@ -81,7 +99,7 @@ class Tokens:
         return -(-self.count // self.batch_size)
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The same batches in every epoch; the target is a random token, one-hot."""
+        """Yield the same batches in every epoch; the target is a random token, one-hot."""
         for start in range(0, self.count, self.batch_size):
             size = min(self.batch_size, self.count - start)
             rng = np.random.default_rng([self.seed, start])
@@ -92,23 +110,25 @@ class Tokens:
 
 @dataclasses.dataclass(frozen=True)
 class DelayedSum:
-    """Sequences whose label at t asks whether a sum over the last five timesteps is above 2.5.
+    """Sequences whose label at t is whether a sum over the last five timesteps exceeds 2.5.
 
-    `y[t] = x[t, 0] + x[t-1, 1] + x[t-2, 2] + x[t-3, 3] + x[t-4, 4]`, with x uniform in [0, 1), 5 features, and what
-    lies before the start left out; the target is one-hot of `y > 2.5`.
+    `y[t] = x[t, 0] + x[t-1, 1] + x[t-2, 2] + x[t-3, 3] + x[t-4, 4]`, with x uniform in [0, 1) and 5 features. Terms
+    before the start are left out. The target is one-hot of `y > 2.5`.
 
-    In the program that this comes from, y was made as `y = x[:, :, 0]` and summed in place. That is a view: the sum is
-    written into the input's first feature, and the network only has to compare that feature with 2.5. Its published
-    losses were reached so. `in_place=True` keeps the program as published; `in_place=False` copies, which leaves the
-    network to remember four timesteps: the harder task, and surely the one that was meant.
+    The original program sums in place in `y = x[:, :, 0]`, which is a view. The sum is then written into the first
+    feature of the input, and the network only has to compare that feature with 2.5. The published losses are of that
+    task. `in_place=True` keeps the program as published. `in_place=False` copies, so the network has to remember four
+    timesteps: the harder task, which was probably meant.
 
     Attributes:
-        sequences: in every batch.
-        steps: batches in an epoch.
-        lengths: one of them is drawn for each batch.
+        sequences: the number of sequences in every batch.
+        steps: the number of batches in an epoch.
+        lengths: the possible lengths; one is drawn for each batch.
         in_place: see above.
-        padded: every sequence is cut to a random length of its own, at least 10, and padded with -1, to be masked;
-            padded targets are class 0, which a loss must not see.
+        padded: whether each sequence is cut to a random length of at least 10 and padded with -1, for a Masking layer.
+            Padded targets are class 0, which a loss must not see.
+        input_name: the input of the model.
+        seed: the seed of all numbers.
     """
 
     sequences: int
@@ -123,7 +143,7 @@ class DelayedSum:
         return self.steps
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """New sequences, of new lengths, in every epoch."""
+        """Yield new sequences, of new lengths, in every epoch."""
         for step in range(self.steps):
             rng = np.random.default_rng([self.seed, epoch, step])
             timesteps = int(rng.choice(self.lengths))

@@ -29,6 +29,7 @@ from multilstm import (
     UnitNorm,
 )
 from multilstm.cases.case import Case, Evaluate, Fit
+from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Quantity, compare, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
@@ -83,30 +84,22 @@ def frozen_throughout():
     return Sequential([LSTM(3, trainable=False), Dense(2, trainable=False)], input_shape=(6, 3))
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """Two batches."""
-
-    spec: object
-    seed: int = 0
-
-    def __len__(self):
-        return 2
-
-    def batches(self, epoch=0):
-        rng = np.random.default_rng([self.seed, 5])
-        ((name, layer),) = self.spec.inputs.items()
-        for _ in range(2):
-            shape = (4, *layer.shape)
-            x = rng.integers(7, size=shape, dtype="i4") if layer.dtype == "int32" else rng.normal(size=shape)
-            targets = (rng.uniform(size=(4, *size[1:])).astype("f4") for size in self.spec.output_shapes)
-            yield Batch({name: x if layer.dtype == "int32" else x.astype("f4")}, tuple(targets))
+def two_batches(spec, seed=0):
+    rng = np.random.default_rng([seed, 5])
+    ((name, layer),) = spec.inputs.items()
+    batches = []
+    for _ in range(2):
+        shape = (4, *layer.shape)
+        x = rng.integers(7, size=shape, dtype="i4") if layer.dtype == "int32" else rng.normal(size=shape)
+        targets = (rng.uniform(size=(4, *size[1:])).astype("f4") for size in spec.output_shapes)
+        batches.append(Batch({name: x if layer.dtype == "int32" else x.astype("f4")}, tuple(targets)))
+    return GivenBatches(tuple(batches))
 
 
 def case(make, optimizer):
     spec = make()
-    data = Given(spec)
-    training = (Fit(data, epochs=2, validation=Given(spec, 1)), Evaluate(data))
+    data = two_batches(spec)
+    training = (Fit(data, epochs=2, validation=two_batches(spec, 1)), Evaluate(data))
     return Case(
         make.__name__, "given", spec, data, loss="mean_squared_error", optimizer=optimizer, training=training,
         updates_on=data,
@@ -199,7 +192,7 @@ def test_gradients_of_plain_keras_agree_in_float32(cells, engine):
 def trained(spec, steps=3, optimizer=RMSprop(0.01, momentum=0.5)):  # noqa: B008 - it is frozen
     rng = np.random.default_rng(0)
     weights = {name: rng.normal(scale=0.5, size=shape) for name, shape in spec.weight_shapes.items()}
-    batch = next(Given(spec).batches())
+    batch = next(two_batches(spec).batches())
     updates = (Step("update", batch),) * steps
     job = Job(spec, weights, updates, "float64", loss="mean_squared_error", optimizer=optimizer)
     return weights, Executor(ReferenceEngine()).execute(job)
@@ -246,7 +239,7 @@ def test_gradients_of_the_reference_are_those_of_its_loss(name):
     spec = CASES[name].spec
     rng = np.random.default_rng(3)
     weights = {key: rng.normal(scale=0.5, size=shape) for key, shape in spec.weight_shapes.items()}
-    batch, executor, h = next(Given(spec).batches()), Executor(ReferenceEngine()), 1e-4
+    batch, executor, h = next(two_batches(spec).batches()), Executor(ReferenceEngine()), 1e-4
 
     def answer(given):
         steps = (Step("gradient", batch, keep=("gradients",)),)

@@ -1,6 +1,5 @@
 """Campaigns: what they find is shrunk, written and counted once; they go on where they were left."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from multilstm.cases.case import Case
+from multilstm.cases.recipes import GivenBatches
 from multilstm.engines import registry
 from multilstm.engines.registry import EngineRow
 from multilstm.errors import InputError, ParityError
@@ -33,19 +33,6 @@ DRAWN = [
     Sample(Sequential([LSTM(2)], (3, 1)), batch=2, timesteps=3, mask=MASK),
     Sample(Sequential([LSTM(2, unroll=True)], (3, 1)), batch=2, timesteps=3, loss="mean_squared_error"),
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """One batch, as a recipe."""
-
-    batch: Batch
-
-    def __len__(self):
-        return 1
-
-    def batches(self, epoch=0):
-        yield self.batch
 
 
 @pytest.fixture
@@ -219,7 +206,7 @@ def test_what_diverges_in_cases_is_shrunk_too(faulty, tmp_path):
     spec = Sequential([Masking(-1.0), LSTM(3, unroll=True), Dense(2)], (4, 2))
     inputs = np.random.default_rng(0).random((5, 4, 2)).astype("float32")
     inputs[2, 1:] = -1.0
-    case = Case("given", "", spec, Given(Batch({"input_layer": inputs})))
+    case = Case("given", "", spec, GivenBatches((Batch({"input_layer": inputs}),)))
     options = Options((faulty,), ("float32", "float64"))
     said = []
     campaign = shrink_failures(
@@ -234,5 +221,5 @@ def test_what_diverges_in_cases_is_shrunk_too(faulty, tmp_path):
 def test_sample_of_a_case_keeps_sizes_and_mask():
     spec = Sequential([Embedding(5, 2, mask_zero=True), LSTM(2)], (None,), input_dtype="int32")
     tokens = np.array([[1, 0, 3], [2, 2, 0]], np.int32)
-    sample = sample_of(Case("given", "", spec, Given(Batch({"input_layer": tokens}))))
+    sample = sample_of(Case("given", "", spec, GivenBatches((Batch({"input_layer": tokens}),))))
     assert (sample.batch, sample.timesteps, sample.mask) == (2, 3, ((True, False, True), (True, True, False)))

@@ -9,6 +9,7 @@ from marks import engine_params, is_full, is_keras
 
 from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Sequential, parity
 from multilstm.cases.case import Case, Fit
+from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Quantity, compare, tolerance
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
@@ -63,30 +64,22 @@ def side_by_side(names):
     return Model(x, [Dense(2, name=f"{name}_head")(output) for name, output in outputs.items()])
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """Two batches."""
-
-    spec: object
-    masked: bool
-
-    def __len__(self):
-        return 2
-
-    def batches(self, epoch=0):
-        rng = np.random.default_rng(122)  # under which no two gates drop the same, and every mask drops something
-        for _ in range(2):
-            x = rng.normal(size=(BATCH, TIMESTEPS, FEATURES)).astype("f4")
-            shapes = [(BATCH, *(size or TIMESTEPS for size in shape[1:])) for shape in self.spec.output_shapes]
-            targets = tuple(rng.uniform(size=shape).astype("f4") for shape in shapes)
-            masks = {"x": MASK} if self.masked else {}
-            yield Batch({"x": x}, targets, masks, dropout=draw_dropout(rng, self.spec, BATCH, TIMESTEPS))
+def two_batches(spec, masked):
+    rng = np.random.default_rng(122)  # with this seed no two gates drop the same, and every mask drops something
+    batches = []
+    for _ in range(2):
+        x = rng.normal(size=(BATCH, TIMESTEPS, FEATURES)).astype("f4")
+        shapes = [(BATCH, *(size or TIMESTEPS for size in shape[1:])) for shape in spec.output_shapes]
+        targets = tuple(rng.uniform(size=shape).astype("f4") for shape in shapes)
+        masks = {"x": MASK} if masked else {}
+        batches.append(Batch({"x": x}, targets, masks, dropout=draw_dropout(rng, spec, BATCH, TIMESTEPS)))
+    return GivenBatches(tuple(batches))
 
 
 def case(name, names, masked=False):
     """Ten updates; without momentum, since plain Keras on TensorFlow rounds that to float32."""
     spec = side_by_side(names)
-    data = Given(spec, masked)
+    data = two_batches(spec, masked)
     training = (Fit(data, epochs=5),)
     return Case(name, "given", spec, data, loss="mean_squared_error", optimizer=SGD(0.2), training=training)
 

@@ -7,6 +7,7 @@ import pytest
 
 from multilstm.cases.case import Case
 from multilstm.cases.random_case import random_case
+from multilstm.cases.recipes import GivenBatches
 from multilstm.jobs.job import Batch
 from multilstm.ledger.facts import FACTS, certain_facts, possible_facts, where
 from multilstm.ledger.rows import ledger, parse
@@ -151,17 +152,8 @@ def test_a_mask_is_followed_to_the_layers_that_it_reaches():
     assert "masked" not in plain["lstm"]
 
 
-@dataclasses.dataclass(frozen=True)
-class One:
-    """One batch, as a recipe."""
-
-    batch: Batch
-
-    def __len__(self):
-        return 1
-
-    def batches(self, epoch=0):
-        yield self.batch
+def one_batch(spec, batch):
+    return Case("one", "", spec, GivenBatches((batch,)))
 
 
 @pytest.mark.parametrize("go_backwards", [False, True])
@@ -171,7 +163,7 @@ def test_a_mask_starts_where_the_lstm_does(go_backwards, masked):
     mask = np.ones((2, 5), bool)
     mask[1, 0 if masked == "first" else -1] = False
     batch = Batch({"input_layer": np.ones((2, 5, 3), "float32")}, masks={"input_layer": mask})
-    found = certain_facts(Case("one", "", spec, One(batch)), "float32")["lstm"]
+    found = certain_facts(one_batch(spec, batch), "float32")["lstm"]
     assert "masked" in found
     assert ("starts_masked" in found) == ((masked == "first") != go_backwards)
 
@@ -180,11 +172,11 @@ def test_given_states_and_what_is_not_finite():
     spec = Sequential([LSTM(4)], input_shape=(None, 3))
     x = np.ones((2, 5, 3), "float32")
     states = {"lstm": State(np.ones((2, 4)), np.ones((2, 4)))}
-    found = certain_facts(Case("one", "", spec, One(Batch({"input_layer": x}, states=states))), "float32")["lstm"]
+    found = certain_facts(one_batch(spec, Batch({"input_layer": x}, states=states)), "float32")["lstm"]
     assert {"initial_state", "nonzero_state"} <= found
     assert "not_finite" not in found
     x[0, 0, 0] = np.nan
-    assert "not_finite" in certain_facts(Case("one", "", spec, One(Batch({"input_layer": x}))), "float32")["lstm"]
+    assert "not_finite" in certain_facts(one_batch(spec, Batch({"input_layer": x})), "float32")["lstm"]
     inputs = Input((None, 3))
     _, *given = LSTM(4, return_state=True, name="first")(inputs)
     inner = certain_facts(
@@ -268,7 +260,7 @@ def test_softmax_matters_where_labels_do_not_sum_to_one():
     spec = Sequential([LSTM(4), Dense(2, activation="softmax")], (None, 3))
     x = np.ones((2, 5, 3), "float32")
     for labels, expected in (([[1.0, 0.0], [0.0, 1.0]], False), ([[1.0, 0.5], [0.0, 1.0]], True)):
-        case = Case("one", "", spec, One(Batch({"input_layer": x}, (np.array(labels),))))
+        case = one_batch(spec, Batch({"input_layer": x}, (np.array(labels),)))
         assert ("softmax_or_sigmoid_output" in certain_facts(case, "float32")["dense"]) is expected
 
 

@@ -1,8 +1,6 @@
 """The catalogue: every case by its name.
 
-`seed1` to `seed5` are whole programs; `optimizer-` trains with all options of one; `option-` is one option of the LSTM
-alone, `size-` a shape, `sweep-` options that interact, `model-` what people build around an LSTM, `issue-` what was
-reported upstream, `peer-` what others' tests expect, `gpu-` what decides there which kernel computes.
+The first word of a name is its family. `FAMILIES` describes each family.
 """
 
 from __future__ import annotations
@@ -27,12 +25,12 @@ __all__ = ["FAMILIES", "SEEDS", "catalogue", "family_of", "select"]
 
 @functools.cache
 def catalogue(full: bool = False) -> Mapping[str, Case]:
-    """All cases by name, in order.
+    """Return all cases by name, in order.
 
     Args:
-        full: whole programs, and gradients and a training of every case; else programs are shortened, and of the many
-            small cases those have gradients and training, in float64, that hold every pair of options, or act in
-            training alone.
+        full: whether programs are full and every case has gradients and a training. Otherwise programs are shortened,
+            and some small cases have a forward pass alone. The remaining ones hold every pair of options, and every
+            option that acts in training alone; their gradients and training are in float64.
     """
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
@@ -45,11 +43,11 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
 
 
 def select(patterns: tuple[str, ...], full: bool = False) -> tuple[Case, ...]:
-    """The cases whose names match one of the patterns, in the catalogue's order.
+    """Return the cases whose names match one of the patterns, in the catalogue's order.
 
     Args:
-        patterns: names, or globs such as `seed1*`; without any, the seed programs, or all cases if `full`.
-        full: whole programs, see `catalogue`.
+        patterns: names, or globs such as `seed1*`. Without any: the seed programs, or all cases if `full`.
+        full: see `catalogue`.
 
     Raises:
         UsageError: for a pattern that matches no case.

@@ -1,7 +1,8 @@
-"""Covering arrays: few combinations of options that hold every combination of any `strength` of them.
+"""Covering arrays: few rows that hold every combination of values of any `strength` options.
 
-A fault that needs one value of each of two options shows in an array of strength 2, of three in one of strength 3
-(Kuhn, Kacker and Lei 2010, https://doi.org/10.6028/NIST.SP.800-142). The choice is greedy and deterministic.
+A fault that needs one value of each of two options shows in an array of strength 2. A fault that needs three shows in
+one of strength 3 (Kuhn, Kacker and Lei 2010, https://doi.org/10.6028/NIST.SP.800-142). The choice is greedy and
+deterministic.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ Row = Mapping[str, Any]
 
 
 def product(factors: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Every combination of the values of all factors."""
+    """Yield every combination of the values of all factors."""
     for values in itertools.product(*factors.values()):
         yield dict(zip(factors, values, strict=True))
 
 
 def tuples(row: Row, strength: int) -> Iterator[tuple[tuple[str, Any], ...]]:
-    """Every combination of `strength` factors in the row, with their values."""
+    """Yield every combination of `strength` factors of the row, with their values."""
     return itertools.combinations(row.items(), strength)
 
 
 def covering(rows: Sequence[Row], strength: int) -> list[int]:
-    """The places of few rows that together hold each combination of values of `strength` factors that any row holds.
+    """Return the places of few rows that hold each combination of `strength` values that any row holds.
 
     Args:
-        rows: all that are possible, with the same factors in the same order; of equally good ones the first is taken.
-        strength: how many factors.
+        rows: all possible rows, with the same factors in the same order. Of equally good rows the first is chosen.
+        strength: the number of factors in a combination.
 
     Returns:
         Places in `rows`, in the order in which they were chosen.

@@ -1,9 +1,14 @@
-"""What decides on a GPU whether cuDNN computes an LSTM, or a loop: one case for each side of each decision.
+"""Conditions on which a GPU computes an LSTM with cuDNN or with a loop: one case for each side of each condition.
 
-By Keras's source: no activation but tanh and sigmoid, a bias, not unrolled; on JAX and PyTorch no mask; on TensorFlow
-none that is not padded on the right, and no row that is masked throughout; a Bidirectional is one call of cuDNN without
-dropout, states to carry, or a mask. PyTorch chooses among cuDNN's algorithms by batch, features and units. On a CPU the
-cases are cases like any other. Options that act alone are under `option-`; parity/README.md lists which.
+By its source, Keras uses cuDNN on these conditions:
+
+- The activations are tanh and sigmoid, there is a bias, and the LSTM is not unrolled.
+- JAX and PyTorch: there is no mask.
+- TensorFlow: a mask is padded on the right, and masks no sequence in all timesteps.
+- A Bidirectional is one call of cuDNN if it has no dropout, no carried states and no mask.
+
+PyTorch chooses among cuDNN's algorithms by batch, features and units. On a CPU these cases are like any other.
+Options that act alone are cases `option-*`; parity/README.md lists them.
 """
 
 from __future__ import annotations
@@ -13,36 +18,17 @@ import zlib
 from collections.abc import Iterator
 
 from multilstm.cases.case import Case
-from multilstm.cases.random_batches import MASKS, PADDING, Drawn, shortened, trainable
-from multilstm.jobs.job import Batch
+from multilstm.cases.random_batches import MASKS, PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import LSTM, Bidirectional, Dense, Graph, Input, Layer, Masking, Model, Sequential
 
 BATCH, TIMESTEPS, FEATURES = 4, 6, 3
 
 
-@dataclasses.dataclass(frozen=True)
-class OfEachSize:
-    """A batch of each size, one after the other through one program, as cuDNN's plans are for one size.
-
-    Attributes:
-        data: what draws them.
-        sizes: sequences and timesteps of each batch.
-    """
-
-    data: Drawn
-    sizes: tuple[tuple[int, int], ...]
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The same batches in every epoch."""
-        for size, timesteps in self.sizes:
-            yield from dataclasses.replace(self.data, size=size, timesteps=timesteps).batches(epoch)
+SIZES = ((4, 6), (4, 9), (1, 6), (7, 1), (4, 6))  # batch and timesteps, since a plan of cuDNN is for one size
 
 
 def gpu(full: bool = False) -> Iterator[Case]:
-    """All of them; unless `full`, with gradients and training in float64 alone."""
+    """Yield the cases; unless `full`, with gradients and training in float64 alone."""
     for case in _cases():
         yield case if full else shortened(case, True)
 
@@ -70,10 +56,10 @@ def _cases() -> Iterator[Case]:
     yield _case("stateful", _one(LSTM(4, return_sequences=True, stateful=True)))
     yield _case("states", _one(LSTM(4, return_sequences=True)), given=True)
     sizes = _case("sizes", _one(LSTM(4, return_sequences=True)), given=True)
-    assert isinstance(sizes.forward, Drawn)
-    each = OfEachSize(sizes.forward, ((4, 6), (4, 9), (1, 6), (7, 1), (4, 6)))
-    yield dataclasses.replace(sizes, description="batches of other sizes, through one program", forward=each)
-    # float32 must be within 1e-5 here; the second has the units and features of a persistent kernel of cuDNN.
+    assert isinstance(sizes.forward, RandomBatches)
+    forward = dataclasses.replace(sizes.forward, sizes=SIZES)
+    yield dataclasses.replace(sizes, description="batches of several sizes in one program", forward=forward)
+    # float32 must be within 1e-5 here. The second case has the units and features of a persistent kernel of cuDNN.
     yield _case("steps-100", _one(LSTM(64, return_sequences=True)), batch=8, timesteps=100)
     yield _case("units-128", _one(LSTM(128, return_sequences=True), 128), batch=16, timesteps=10)
 
@@ -91,7 +77,7 @@ def _case(
     stateful = any(lstm.stateful for lstm in spec.lstms.values())
     states = tuple(spec.lstms) if given else ()
     seed = zlib.crc32(name.encode())
-    data = Drawn(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
+    data = RandomBatches(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
     return trainable(f"gpu-{name}", f"{name.replace('-', ', ')}: cuDNN or a loop", data)
 
 

@@ -1,9 +1,12 @@
-"""Cases born from upstream issues: what was reported once stays compared.
+"""Cases of upstream issues about LSTMs, as far as a spec can show them on a CPU.
 
-Of the issues that concern LSTMs, those are here that a spec can show on a CPU. Left out, with the reason: keras#22874,
-#22275, #20902, #22274, tf#49241, #60192, #36139, #43103, keras-core#611, jax#15183, #17653, pytorch#173922, #173927
-(kernels of GPUs; their options are cases all the same); keras#21603 (GRU); keras#19993, #20663 (masks of dropout are
-inputs here); keras#19615, #18913, tf#65395, keras#19898, #20081, #20750 (files and arguments of older Keras).
+Issues without a case, by reason:
+
+- kernels of GPUs, whose options are cases nevertheless: keras#22874, #22275, #20902, #22274, tf#49241, #60192, #36139,
+  #43103, keras-core#611, jax#15183, #17653, pytorch#173922, #173927
+- GRU: keras#21603
+- dropout masks, which are inputs here: keras#19993, #20663
+- files and arguments of older Keras: keras#19615, #18913, tf#65395, keras#19898, #20081, #20750
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from multilstm.cases.case import Case
-from multilstm.cases.random_batches import PADDING, Drawn, shortened, trainable
+from multilstm.cases.random_batches import PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Graph, Input, Masking, Model, Sequential
 from multilstm.spec.optimizers import SGD, Adam, Optimizer, RMSprop
 
@@ -23,7 +26,7 @@ ABOUT_TRAINING = tuple(f"issue-keras-{number}-" for number in (20327, 20605, 208
 
 
 def issues(full: bool = False) -> Iterator[Case]:
-    """All of them; unless `full`, with gradients and training of those that are about training, in float64 alone."""
+    """Yield the cases; unless `full`, issues about training have gradients and training, in float64 alone."""
     for case in _issues():
         yield case if full else shortened(case, case.name.startswith(ABOUT_TRAINING))
 
@@ -55,7 +58,7 @@ def _issues() -> Iterator[Case]:
     pytorch = "https://github.com/pytorch/pytorch/issues/177016"
     one = _case("pytorch-177016-one_sequence", pytorch, _lstm(return_sequences=True), batch=1)
     yield one
-    assert isinstance(one.forward, Drawn)
+    assert isinstance(one.forward, RandomBatches)
     yield dataclasses.replace(
         one,
         name="issue-pytorch-177016-the_same_in_a_batch",
@@ -81,7 +84,7 @@ def _case(
     stateful = any(lstm.stateful for lstm in spec.lstms.values())
     states = tuple(spec.lstms) if given else ()
     seed = int(name.split("-")[1])
-    data = Drawn(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
+    data = RandomBatches(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
     return trainable(f"issue-{name}", link, data, optimizer, seed)
 
 

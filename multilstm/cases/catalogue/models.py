@@ -1,7 +1,7 @@
-"""Models around an LSTM, as people build them, each with every kind of mask.
+"""Common models around an LSTM, each with every kind of mask.
 
-Masks come as values that a Masking or an Embedding layer finds, or beside the input; they pass through stacks, meet
-initial states from within the model, and reach or do not reach the loss.
+A mask is in the values of the input, where a Masking or Embedding layer finds it, or an array next to the input. Masks
+pass through stacks and meet initial states from within the model. Some reach the loss.
 
 Unless `full`, one case of each model has gradients and training, each with another kind of mask.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from multilstm.cases.case import Case
-from multilstm.cases.random_batches import MASKS, PADDING, Drawn, shortened, trainable
+from multilstm.cases.random_batches import MASKS, PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import (
     LSTM,
     Activation,
@@ -34,13 +34,15 @@ TOKENS = 7
 
 
 def models(full: bool = False) -> Iterator[Case]:
-    """The cases of all models."""
+    """Yield the cases of all models."""
     for number, (name, (make, by_value)) in enumerate(MODELS.items()):
         spec = make()
-        kinds = MASKS[1:] if by_value else MASKS  # a layer that looks for padding masks in any case
+        kinds = MASKS[1:] if by_value else MASKS  # a layer that finds padding always masks
         stateful = any(lstm.stateful for lstm in spec.lstms.values())
         for place, kind in enumerate(kinds):
-            data = Drawn(spec, BATCH, TIMESTEPS, 2 if stateful else 1, kind, by_value, seed=7000 + 10 * number + place)
+            data = RandomBatches(
+                spec, BATCH, TIMESTEPS, 2 if stateful else 1, kind, by_value, seed=7000 + 10 * number + place
+            )
             suffix = "" if kind == "none" else f"-mask-{kind}"
             case = trainable(f"model-{name}{suffix}", f"{name.replace('_', ' ')}, mask {kind}", data, Adam(), number)
             yield case if full else shortened(case, place == number % len(kinds))
@@ -51,7 +53,7 @@ def _masking() -> Graph:
 
 
 def _masking_state() -> Graph:
-    """The mask is heeded though an initial state is passed (plain Keras drops it)."""
+    """Return a decoder that gets both a mask and an initial state (plain Keras drops the mask)."""
     inputs = Input((TIMESTEPS, FEATURES))
     masked = Masking(PADDING)(inputs)
     _, *states = LSTM(4, return_state=True, name="encoder")(masked)
@@ -59,7 +61,7 @@ def _masking_state() -> Graph:
 
 
 def _masking_dense() -> Graph:
-    """The mask reaches the loss of the dense layer's output."""
+    """Return a model whose mask reaches the loss of the dense layer's output."""
     stack = [Masking(PADDING), LSTM(5, return_sequences=True), LSTM(3, return_sequences=True), Dense(2, "softmax")]
     return Sequential(stack, input_shape=(TIMESTEPS, FEATURES))
 
@@ -80,7 +82,7 @@ def _embedding_bidirectional() -> Graph:
 
 
 def _embedding_unmasked() -> Graph:
-    """Token 0 is a token as any other."""
+    """Return a model in which token 0 is not masked."""
     return Sequential([Embedding(TOKENS, 3), LSTM(4)], input_shape=(None,), input_dtype="int32")
 
 
@@ -105,27 +107,27 @@ def _encoder_decoder_bidirectional() -> Graph:
 
 
 def _encoder_decoder_stateful() -> Graph:
-    """The graph's states win over carried ones."""
+    """Return a model whose graph passes states to a stateful LSTM; they win over carried ones."""
     inputs = Input((TIMESTEPS, FEATURES), BATCH)
     _, *states = LSTM(4, return_state=True, name="encoder")(inputs)
     return Model(inputs, LSTM(4, stateful=True, name="decoder")(inputs, initial_state=states))
 
 
 def _repeat_vector() -> Graph:
-    """An autoencoder: the mask ends at the RepeatVector."""
+    """Return an autoencoder; the mask ends at the RepeatVector."""
     stack = [LSTM(4), RepeatVector(3), LSTM(3, return_sequences=True), TimeDistributed(Dense(2))]
     return Sequential(stack, input_shape=(TIMESTEPS, FEATURES))
 
 
 def _shared() -> Graph:
-    """One layer, called on a sequence and on what it made of it."""
+    """Return a model that calls one layer on a sequence and then on the result."""
     inputs = Input((TIMESTEPS, 4))
     shared = LSTM(4, return_sequences=True)
     return Model(inputs, shared(shared(inputs)))
 
 
 def _concatenated() -> Graph:
-    """Both directions by hand, joined; Keras's Concatenate joins the masks too."""
+    """Return both directions by hand, concatenated; Keras's Concatenate combines the masks too."""
     inputs = Input((TIMESTEPS, FEATURES))
     first = LSTM(3, return_sequences=True)(inputs)
     second = LSTM(2, return_sequences=True, go_backwards=True)(inputs)
@@ -143,14 +145,14 @@ def _layers_3_stateful() -> Graph:
 
 
 def _residual_states() -> Graph:
-    """Every state of two layers is an output."""
+    """Return a model whose outputs are all states of two layers."""
     inputs = Input((TIMESTEPS, FEATURES))
     sequence, *first = LSTM(3, return_sequences=True, return_state=True)(inputs)
     _, *second = LSTM(2, return_state=True, go_backwards=True)(sequence)
     return Model(inputs, [*first, *second])
 
 
-# Whether a mask is in the values of the input, which a layer of the model finds.
+# By name: the model, and whether its mask is in the values of the input.
 MODELS: dict[str, tuple[Callable[[], Graph], bool]] = {
     "masking": (_masking, True),
     "masking_state": (_masking_state, True),

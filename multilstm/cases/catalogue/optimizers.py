@@ -1,11 +1,11 @@
-"""Optimizers in all their options: 16 cases in which every two choices of five stand together exactly once.
+"""Optimizers with all their options: 16 cases that hold every two choices of five factors exactly once.
 
-The choices are the rule, what is clipped, the schedule, what else acts on the weights, and the rule's own arguments,
-four of each. Case (a, b) takes the choices a, b, a + b, a + 2b and a + 3b, computed in the field of four elements: an
+The factors have four choices each: the rule, the clipping, the schedule, other actions on the weights, and arguments of
+the rule. Case (a, b) has the choices a, b, a + b, a + 2b and a + 3b, computed in the field of four elements. This is an
 orthogonal array of strength 2 (Bush 1952, https://doi.org/10.1214/aoms/1177729387).
 
-All train the same small model, whose Embedding meets every token several times in a batch: there, TensorFlow's sparse
-gradients count a token once.
+All cases train the same small model. Its Embedding meets every token several times in a batch, where sparse gradients
+of TensorFlow count a token once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLIPS: tuple[dict[str, float], ...] = ({}, {"clipnorm": 0.05}, {"clipvalue": 0.0
 SCHEDULES = ("constant", "decay", "cosine", "piecewise")
 ACTING = ("alone", "decaying", "constrained", "decaying-constrained")
 DECAY = 0.05
-# Of each rule: its class, a learning rate that trains, and its arguments.
+# By rule: its class, a learning rate that trains, and its arguments.
 RULES: dict[str, tuple[type[Optimizer], float, tuple[dict[str, Any], ...]]] = {
     "sgd": (SGD, 0.2, ({}, {"momentum": 0.9}, {"momentum": 0.7, "nesterov": True}, {"momentum": 0.4})),
     "rmsprop": (
@@ -45,7 +45,7 @@ RULES: dict[str, tuple[type[Optimizer], float, tuple[dict[str, Any], ...]]] = {
 
 
 def optimizers(full: bool = False) -> tuple[Case, ...]:
-    """The 16 cases; unless `full`, with gradients and training in float64 alone."""
+    """Return the 16 cases; unless `full`, with gradients and training in float64 alone."""
     cases = (_case(a, b) for a in range(4) for b in range(4))
     return tuple(case if full else shortened(case, trained=True) for case in cases)
 
@@ -75,13 +75,13 @@ def _case(a: int, b: int) -> Case:
 
 
 def _times(factor: int, b: int) -> int:
-    """The product in the field of four elements, whose sum is the exclusive or of the bits."""
+    """Return the product in the field of four elements, whose sum is the exclusive or of the bits."""
     powers = (1, 2, 3)
     return powers[(powers.index(factor) + powers.index(b)) % 3] if b else 0
 
 
 def _schedule(name: str, rate: float, number: int) -> float | Schedule:
-    """A schedule that ends well before the hundredth update; `number` chooses among its options."""
+    """Return a schedule that ends well before the hundredth update; `number` chooses among its options."""
     if name == "decay":
         return (
             ExponentialDecay(rate, 20, 0.7),

@@ -1,7 +1,7 @@
-"""Each option of the LSTM alone, at every value that it has, and sizes: batch, timesteps and units.
+"""Each option of the LSTM alone, at every value, and sizes: batch, timesteps, units and features.
 
-Unless `full`, sizes, activations that every backend computes exactly, and what the sweep trains are shortened to their
-forward pass.
+Unless `full`, some cases have a forward pass alone: sizes, activations that every backend computes exactly, and options
+that the sweep trains.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue.covering import covering, product
 from multilstm.cases.catalogue.sweep import FACTORS
-from multilstm.cases.random_batches import Drawn, shortened, trainable
+from multilstm.cases.random_batches import RandomBatches, shortened, trainable
 from multilstm.spec import (
     L1,
     L1L2,
@@ -36,7 +36,7 @@ from multilstm.spec.layers import ACTIVATIONS
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4
 INEXACT = ("gelu", "leaky_relu", "hard_sigmoid", "softplus")  # in float64, on some backend of plain Keras
-# Every argument and every class once; each class on each weight is a matter of tests/test_penalties.py.
+# Every argument and every class once; tests/engines/test_penalties.py tests each class on each weight.
 PENALTIES: tuple[tuple[str, Regularizer | Constraint], ...] = (
     ("kernel_regularizer", L1(0.01)),
     ("recurrent_regularizer", L2(0.01)),
@@ -56,7 +56,7 @@ SIZES = {
 
 
 def options(full: bool = False) -> Iterator[Case]:
-    """The cases of all options alone, then the sizes."""
+    """Yield the cases of all options alone, then the sizes."""
     forward_alone = {*_activations(), *FACTORS} - {f"activation-{each}" for each in INEXACT}
     for name, arguments in {**_values(), **_in_training()}.items():
         case = _alone(name, arguments)
@@ -78,7 +78,7 @@ def _activations() -> dict[str, dict[str, Any]]:
 
 
 def _values() -> dict[str, dict[str, Any]]:
-    """The options that act in the forward pass."""
+    """Return the options that act in the forward pass."""
     flags = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
     return {
         **_activations(),
@@ -92,7 +92,7 @@ def _values() -> dict[str, dict[str, Any]]:
 
 
 def _in_training() -> dict[str, dict[str, Any]]:
-    """The options that act in training alone."""
+    """Return the options that act in training alone."""
     return {
         "dropout": {"dropout": 0.3},
         "recurrent_dropout": {"recurrent_dropout": 0.3},
@@ -111,21 +111,21 @@ def _alone(name: str, arguments: Mapping[str, Any]) -> Case:
     wrapper = arguments.pop("wrapper", None)
     lstm = LSTM(UNITS, **arguments)
     inputs = Input((TIMESTEPS if lstm.unroll else None, FEATURES), BATCH if lstm.stateful else None)
-    # A model of frozen weights alone has nothing to train.
+    # A model needs a weight that is not frozen.
     below = inputs if lstm.trainable else LSTM(UNITS, return_sequences=True)(inputs)
     spec = Model(inputs, (lstm if wrapper is None else Bidirectional(lstm, wrapper))(below))
     mask = "right" if lstm.zero_output_for_mask else "none"
-    # The exponential of an exponential overflows soon.
+    # The exponential of an exponential overflows early.
     timesteps, scale = (2, 0.3) if name.endswith("exponential") else (TIMESTEPS, 1.0)
-    data = Drawn(spec, BATCH, timesteps, 2 if lstm.stateful else 1, mask, scale=scale, seed=_seed(name))
+    data = RandomBatches(spec, BATCH, timesteps, 2 if lstm.stateful else 1, mask, scale=scale, seed=_seed(name))
     return trainable(f"option-{name}", f"{name} alone", data)
 
 
 def _size(batch: int, timesteps: int, units: int, features: int) -> Case:
-    """States are given, so that one timestep depends on the recurrent kernel too."""
+    """Return a case of one size, with given states, so that one timestep depends on the recurrent kernel too."""
     name = f"size-batch-{batch}-timesteps-{timesteps}-units-{units}-features-{features}"
     spec = Sequential([LSTM(units, return_sequences=True)], input_shape=(None, features))
-    data = Drawn(spec, batch, timesteps, states=("lstm",), seed=_seed(name))
+    data = RandomBatches(spec, batch, timesteps, states=("lstm",), seed=_seed(name))
     return dataclasses.replace(
         trainable(name, f"[{batch}, {timesteps}, {features}] and {units} units", data), seed=units
     )

@@ -1,9 +1,9 @@
-"""Peer vectors: what other projects' own tests expect of an LSTM, as numbers with their source.
+"""Peer vectors: the numbers that tests of other projects expect of an LSTM, with their source.
 
-Their weights are constants, under which most wrong gate orders and every permutation of units still give the right
-answer, so that they pin what was published and do not replace the sweep. Keras's rnn_test.py has toy cells and no LSTM;
-of ONNX's six nodes, the one with peepholes is no LSTM of Keras. torch.nn.LSTM on random weights is the engine
-`torch-lstm`.
+Their weights are constants. With constants most wrong gate orders, and every permutation of units, give the right
+answer. So these cases pin published numbers and do not replace the sweep. Keras's rnn_test.py has toy cells and no
+LSTM. ONNX has six nodes; the one with peepholes is no LSTM of Keras. The engine `torch-lstm` is torch.nn.LSTM on random
+weights.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from multilstm.cases.case import Case
+from multilstm.cases.recipes import GivenBatches
 from multilstm.jobs.job import Batch
 from multilstm.spec import LSTM, Bidirectional, Graph, Input, Model, Sequential
 from multilstm.spec.arrays import Array, State
@@ -26,27 +27,13 @@ _ONNX = "https://github.com/onnx/onnx/blob/main/onnx/backend/test/case/node/lstm
 
 
 @dataclasses.dataclass(frozen=True)
-class Fixed:
-    """Given batches, as a recipe."""
-
-    given: tuple[Batch, ...]
-
-    def __len__(self) -> int:
-        return len(self.given)
-
-    def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """The batches."""
-        yield from self.given
-
-
-@dataclasses.dataclass(frozen=True)
 class Peer:
-    """A case, and what its source expects of it.
+    """A case, and the numbers that its source expects.
 
     Attributes:
         case: the case; its description is the source.
-        expected: arrays by quantity and number of the step that gives them.
-        tolerance: what the source itself allows, absolute and relative.
+        expected: arrays by quantity and number of the step.
+        tolerance: the absolute and relative tolerance of the source itself.
     """
 
     case: Case
@@ -55,7 +42,7 @@ class Peer:
 
 
 def peers() -> tuple[Peer, ...]:
-    """All peer vectors."""
+    """Return all peer vectors."""
     return (*_correctness(), *_states(), *_masking(), *_bidirectional(), *_onnx())
 
 
@@ -128,7 +115,7 @@ def _bidirectional() -> Iterator[Peer]:
 
 
 def _onnx() -> Iterator[Peer]:
-    """Gates in ONNX stand in the order i, o, f, c, which equal gates do not show."""
+    """Yield the nodes of ONNX. Its gates have the order i, o, f, c, which equal gates do not show."""
     long = np.array([[[1, 2], [3, 4], [5, 6]]], np.float32)  # one sequence of three timesteps
     short = long.swapaxes(0, 1)  # three sequences of one timestep
     wide = np.arange(1, 10, dtype=np.float32).reshape(3, 1, 3)
@@ -182,7 +169,7 @@ def _peer(
     mask: Array | None = None,
     states: Mapping[str, State] | None = None,
 ) -> Peer:
-    """A peer with constant kernel, recurrent kernel and bias; the forget gate's bias is 1 where the layer says so."""
+    """Return a peer with constant kernel, recurrent kernel and bias; 1 for the forget gate with unit_forget_bias."""
     weights = {}
     for weight, shape in spec.weight_shapes.items():
         layer, kind = spec.owner(weight)
@@ -193,7 +180,7 @@ def _peer(
             weights[weight][layer.units : 2 * layer.units] = 1.0
     key = next(iter(spec.inputs))
     batch = Batch({key: inputs}, masks={} if mask is None else {key: mask}, states=states or {})
-    case = Case(f"peer-{name}", source, spec, Fixed((batch,) * count), weights=weights)
+    case = Case(f"peer-{name}", source, spec, GivenBatches((batch,) * count), weights=weights)
     return Peer(case, expected, tolerance)
 
 
@@ -202,5 +189,5 @@ def _arange(*shape: int) -> Array:
 
 
 def _columns(rows: Sequence[float] | Array, units: int) -> Array:
-    """`[rows]` to `[rows, units]`, all units alike."""
+    """Return `[rows]` as `[rows, units]`, with equal units."""
     return np.repeat(np.asarray(rows)[:, None], units, axis=1)

@@ -1,7 +1,7 @@
-"""The five seed programs: what people wrote to learn how an LSTM behaves, as cases.
+"""The five seed programs, which were written to learn how an LSTM behaves, as cases.
 
-A shortened program has fewer sequences, batches or lengths, and is the same in all else; `full=True` is the whole. Of
-two variants that train by the same rule a model of the same layers, the shortened make the 100 updates in one.
+A shortened program has fewer sequences, batches or lengths, and is otherwise the same; `full=True` gives the full one.
+When shortened variants share layers and optimizer, only the first runs the 100 updates.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from multilstm.spec import (
 from multilstm.spec.optimizers import Adam, RMSprop
 
 PROGRAMS = ("seed1-stateful", "seed2-stacked", "seed3-states", "seed4-one-feature", "seed5")  # one variant of each
-NO_UPDATES = "without the 100 updates"  # a variant of the program makes them, or the cases of `optimizers.py`
+NO_UPDATES = "without the 100 updates"  # another variant makes them, or a case of `optimizers.py`
 
 
 def seeds(full: bool = False) -> tuple[Case, ...]:
-    """All seed programs, the five with their variants; shortened unless `full`."""
+    """Return the five seed programs with their variants; shortened unless `full`."""
     return (
         variable_length("seed1-stateful", full, stateful=True),
         variable_length("seed1-stateless", full, stateful=False),
@@ -50,7 +50,7 @@ def seeds(full: bool = False) -> tuple[Case, ...]:
 
 
 def variable_length(name: str, full: bool, *, stateful: bool) -> Case:
-    """Program 1: one model for sequences of any length, with and without a state that outlives the batch."""
+    """Return program 1: one model for sequences of any length, with or without a carried state."""
     batch = 200 if full else 20
     spec = Sequential(
         [LSTM(100, return_sequences=True, stateful=stateful), LSTM(100), Dense(2, activation="softmax")],
@@ -85,7 +85,7 @@ def _classifier(first: tuple[Layer, ...], classes: int, input_shape: tuple[int, 
 
 
 def stacked_classifier() -> Case:
-    """Program 2: three layers on [1000, 8, 16]; the labels are uniform in [0, 1), as published."""
+    """Return program 2: three layers on [1000, 8, 16]; the labels are uniform in [0, 1), as published."""
 
     def data(count: int, batch: int, seed: int) -> Sequences:
         return Sequences(count, 8, 16, batch, targets=((10,),), labels="uniform", seed=seed)
@@ -104,7 +104,7 @@ def stacked_classifier() -> Case:
 
 
 def integer_coded(name: str, full: bool, *, embedded: bool) -> Case:
-    """Program 2, integers: 25 characters, length 31, `[n, 31]` as one feature, or through an Embedding."""
+    """Return program 2 on integers: 25 characters, length 31, `[n, 31]` as one feature, or through an Embedding."""
     data = Tokens(320, 31, 25, 64, as_feature=not embedded, seed=203)
     shape, dtype = ((31,), "int32") if embedded else ((31, 1), "float32")
     return Case(
@@ -122,7 +122,7 @@ def integer_coded(name: str, full: bool, *, embedded: bool) -> Case:
 
 
 def functional_states() -> Case:
-    """Program 2, functional: all three outputs of an LSTM that returns its sequence and both states."""
+    """Return program 2 as a functional model of three outputs: the sequence and both states."""
     inputs = Input((2, 3))
     outputs = LSTM(1, return_sequences=True, return_state=True)(inputs)
     return Case(
@@ -136,7 +136,7 @@ def functional_states() -> Case:
 
 
 def states_from_outside(name: str, first: int, second: int, *, trained: bool) -> Case:
-    """Program 3: before every batch the states of both layers are set, the stateless one's too; then read back."""
+    """Return program 3: the states of both layers, one of them stateless, are set before every batch and read back."""
     spec = Sequential(
         [
             LSTM(first, return_sequences=True, stateful=True),
@@ -174,7 +174,7 @@ def states_from_outside(name: str, first: int, second: int, *, trained: bool) ->
 
 
 def both_states() -> Case:
-    """Program 3, small: the hidden and the cell state after five timesteps."""
+    """Return the small program 3: the hidden and the cell state after five timesteps."""
     inputs = Input((5, 1), batch_size=2)
     outputs = LSTM(8, return_state=True)(inputs)
     return Case(
@@ -188,7 +188,7 @@ def both_states() -> Case:
 
 
 def many_features(name: str, features: int) -> Case:
-    """Program 4: one unit; every feature adds four weights, the number of timesteps adds none."""
+    """Return program 4: one unit; every feature adds four weights, the number of timesteps adds none."""
     return Case(
         name,
         f"one unit on {features} feature{'s' if features > 1 else ''}: "
@@ -201,14 +201,14 @@ def many_features(name: str, features: int) -> Case:
 
 
 def new_length_every_batch(name: str, full: bool, *, in_place: bool, masked: bool = False) -> Case:
-    """Program 5: every batch has a new length; see `DelayedSum` for what is learned, as published and as meant."""
+    """Return program 5: every batch has a new length; see `DelayedSum` for the task, as published and as meant."""
     stack = [
         *([Masking(-1.0)] if masked else []),
         LSTM(32, return_sequences=True),
         LSTM(8, return_sequences=True),
         TimeDistributed(Dense(2, activation="sigmoid")),
     ]
-    what = "masked" if masked else "as published: the sum is in the input" if in_place else "the input untouched"
+    variant = "masked" if masked else "as published: the sum is in the input" if in_place else "the input is unchanged"
     lengths = tuple(range(10, 100)) if full else (10, 99)
 
     def data(sequences: int, steps: int, seed: int) -> DelayedSum:
@@ -216,14 +216,14 @@ def new_length_every_batch(name: str, full: bool, *, in_place: bool, masked: boo
 
     return Case(
         name,
-        f"a new length in every batch, {what}",
+        f"a new length in every batch, {variant}",
         Sequential(stack, input_shape=(None, 5)),
         forward=data(1000 if full else 100, 2, seed=501),
         loss="categorical_crossentropy",
         optimizer=Adam(),
         training=(Fit(data(1000, 30, seed=501), epochs=10) if full else Fit(data(100, 5, seed=501), epochs=2),),
-        # The whole program makes 300 updates. One length will do: an update has none, and the program's gradients have
-        # seen both.
+        # The full program makes 300 updates. One length is enough: an update does not depend on it, and the program's
+        # gradients cover both lengths.
         updates_on=replace(data(100, 5, seed=501), lengths=(10,)) if in_place and not full else None,
         shortened="" if full else "10 of 300 batches, of 100 instead of 1000 sequences, 2 of 90 lengths",
         seed=8,

@@ -9,21 +9,21 @@ from multilstm.errors import UsageError, choice
 
 
 def matching(what: str, patterns: Iterable[str], names: Collection[str], shown: Iterable[str] = ()) -> list[str]:
-    """The names that some pattern is, or matches as a glob, in their own order; all of them without a pattern.
+    """Return the names that a pattern equals or matches as a glob, in their own order; all names without a pattern.
 
     Args:
-        what: the thing that is named, for example `"case"`.
-        patterns: names or globs; a name that is there stands for itself, whatever glob it would be.
-        names: those that exist.
-        shown: what the error says instead of them, where they are too many.
+        what: the kind of the names, for example `"case"`.
+        patterns: names or globs. A pattern that equals a name selects that name alone.
+        names: the existing names.
+        shown: the names in the error message; empty: all of them.
 
     Raises:
-        UsageError: for a pattern that nothing matches.
+        UsageError: for a pattern that matches nothing.
     """
     chosen: set[str] = set()
     for pattern in patterns or ("*",):
-        found = {pattern} & set(names) or {name for name in names if fnmatchcase(name, pattern)}
-        if not found:
+        matches = {pattern} & set(names) or {name for name in names if fnmatchcase(name, pattern)}
+        if not matches:
             raise UsageError(choice(what, pattern, shown or names))
-        chosen |= found
+        chosen |= matches
     return [name for name in names if name in chosen]

@@ -1,14 +1,15 @@
-"""The sweep over the options that act on one another: mask, direction, unrolling, states, merging, stacking.
+"""The sweep over interacting options: mask, direction, unrolling, states, merging, stacking.
 
-`FACTORS` are the options and their values, `possible` says which combinations mean something. The models are a covering
-array of strength 3: any three values of three options, where they are possible together, stand in one of them
-(see `covering.py`). Every model meets all `DATA`, each kind of mask among them; the cases of one model
-differ in their data alone, so that an engine compiles it no more than twice, with and without a mask.
+`FACTORS` are the options with their values; `possible` excludes meaningless combinations. The models are a covering
+array of strength 3 (see `covering.py`): one of them holds any three possible values of three options.
 
-Keras's RNN over stacked LSTMCells is no layer of multilstm.spec; `layers` stacks whole layers.
+Every model meets all `DATA`, which include each kind of mask. The cases of one model differ only in their data, so an
+engine compiles it twice at most: with and without a mask.
 
-All cases have a forward pass. Gradients and a short training are made by `trained`, a covering array of strength 2 over
-all options and data, unless `full`: then by all.
+An RNN of stacked LSTMCells is no layer of multilstm.spec; `layers` stacks full layers.
+
+All cases have a forward pass. Those of `trained` have gradients and a short training too: a covering array of strength
+2 over all options and data. With `full`, all cases have them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue.covering import Row, covering, product
-from multilstm.cases.random_batches import MASKS, Drawn, shortened, trainable
+from multilstm.cases.random_batches import MASKS, RandomBatches, shortened, trainable
 from multilstm.spec import LSTM, Bidirectional, Graph, Input, Model
 from multilstm.spec.optimizers import SGD, Adam, Optimizer, RMSprop
 
@@ -42,15 +43,15 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "length": ("fixed", "open"),
 }
 DATA = (*MASKS, "saturated")  # large inputs and no mask
-SATURATED = 6.0  # the scale of inputs that close and open gates almost wholly
+SATURATED = 6.0  # the scale of inputs that close and open gates almost completely
 OPTIMIZERS: tuple[Optimizer, ...] = (SGD(0.1, momentum=0.9), RMSprop(), Adam())
 # batch, timesteps, features, units; few, so that arrays of one shape are compiled once.
 SHAPES = ((2, 4, 3, 5), (3, 5, 2, 4), (5, 3, 4, 3), (4, 5, 5, 2), (6, 4, 2, 6))
-LONGER = 4  # times as many timesteps where they are not written out
+LONGER = 4  # times as many timesteps, unless they are unrolled
 
 
 def possible(row: Row) -> bool:
-    """Whether the options of a row mean something together."""
+    """Whether the options of a row are meaningful together."""
     bidirectional = row["wrapper"] != "lstm"
     return not (
         (bidirectional and row["go_backwards"])  # Bidirectional sets it itself
@@ -61,7 +62,7 @@ def possible(row: Row) -> bool:
 
 @functools.cache
 def rows() -> tuple[Row, ...]:
-    """The options of all cases: each model of the covering array with each kind of data."""
+    """Return the options of all cases: each model of the covering array with each kind of data."""
     candidates = [row for row in product(FACTORS) if possible(row)]
     models = [candidates[place] for place in covering(candidates, 3)]
     return tuple({**model, "data": data} for model in models for data in DATA)
@@ -69,19 +70,19 @@ def rows() -> tuple[Row, ...]:
 
 @functools.cache
 def trained() -> frozenset[int]:
-    """The places in `rows` of the cases with gradients and training."""
+    """Return the places in `rows` of the cases with gradients and training."""
     return frozenset(covering(rows(), 2))
 
 
 def sweep(full: bool = False) -> Iterator[Case]:
-    """The cases of the sweep, in the order of their models."""
+    """Yield the cases of the sweep, in the order of their models."""
     for place, row in enumerate(rows()):
         case = _case(row, place // len(DATA))
         yield case if full else shortened(case, place in trained())
 
 
 def name(row: Row) -> str:
-    """The name of a case: what is not at its default, in one order."""
+    """Return the name of a case: its values other than defaults, in a fixed order."""
     words = ["sweep"]
     if row["wrapper"] != "lstm":
         words.append(f"bidirectional-{row['wrapper']}")
@@ -98,12 +99,12 @@ def name(row: Row) -> str:
 
 
 def _case(row: Row, number: int) -> Case:
-    """The case of a row of model `number`."""
+    """Return the case of a row of model `number`."""
     batch, timesteps, features, units = SHAPES[number % len(SHAPES)]
     if not row["unroll"]:
         timesteps *= LONGER if number % 2 else 1
     spec = _model(row, batch, timesteps, features, units)
-    data = Drawn(
+    data = RandomBatches(
         spec,
         batch,
         timesteps,

@@ -10,7 +10,7 @@ from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cases.catalogue.covering import covering, product, tuples
 from multilstm.cases.catalogue.options import SIZES
 from multilstm.cases.catalogue.sweep import DATA, FACTORS, possible, rows, trained
-from multilstm.cases.random_batches import MASKS, Drawn, mask
+from multilstm.cases.random_batches import MASKS, RandomBatches, mask
 from multilstm.spec import LSTM
 from multilstm.spec.layers import ACTIVATIONS, LAYERS, MERGE_MODES
 
@@ -157,6 +157,6 @@ def test_a_covering_array_holds_all_and_is_small():
 def test_the_same_sequence_alone_and_in_a_batch():
     """pytorch#177016: what differs between the two cases is the batch alone."""
     alone, batch = (CASES[f"issue-pytorch-177016-{name}"].forward for name in ("one_sequence", "the_same_in_a_batch"))
-    assert isinstance(alone, Drawn)
+    assert isinstance(alone, RandomBatches)
     (one,), (six,) = ([b.inputs["input_layer"] for b in recipe.batches()] for recipe in (alone, batch))
     assert (six[:1] == one).all()
