@@ -1,0 +1,211 @@
+"""Generates the reference from the code and the recorded results; conf.py calls `write_all` at each build.
+
+Each name and number of the reference has its home in the code or in a recorded file.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import math
+import pathlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from rich.console import Console
+
+from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
+from multilstm.cli.app import app
+from multilstm.compare.comparison import AGREES, FAILS, VERDICTS
+from multilstm.compare.tolerances import TABLE
+from multilstm.engines.registry import ENGINES
+from multilstm.ledger.facts import FACTS
+from multilstm.ledger.rows import Divergence, ledger
+from multilstm.report.terminal import MEANING
+
+DOCS = pathlib.Path(__file__).parent
+ROOT = DOCS.parent
+RECORDED = DOCS / "recorded"
+COMMANDS = ("doctor", "parity", "summary", "fuzz")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def cli() -> Iterator[str]:
+    """Yield the help text of the program and of each command."""
+    for name in ("", *COMMANDS):
+        stream = io.StringIO()
+        console = Console(file=stream, width=100, color_system=None, force_terminal=False)
+        arguments = [*filter(None, [name]), "--help"]
+        app(arguments, console=console, exit_on_error=False, print_error=False, result_action="return_value")
+        help_text = "\n".join(line.rstrip() for line in stream.getvalue().strip().splitlines())
+        yield f"## `{' '.join(('multilstm', name)).strip()}`\n\n```text\n{help_text}\n```\n"
+
+
+def verdicts() -> Iterator[str]:
+    """Yield the table of verdicts, from strongest to weakest."""
+    effects = {**dict.fromkeys(AGREES, "agrees"), **dict.fromkeys(FAILS, "fails")}
+    yield table(
+        ("verdict", "meaning", "the run"),
+        ((f"`{verdict}`", MEANING[verdict], effects.get(verdict, "counts it apart")) for verdict in VERDICTS),
+    )
+
+
+def tolerances() -> Iterator[str]:
+    """Yield the table of tolerances, one section a device and dtype."""
+    sections: dict[tuple[str, str], list[Sequence[str]]] = {}
+    for row in TABLE:
+        kinds = ", ".join(f"`{kind}`" for kind in row.quantities)
+        sections.setdefault((row.device, row.dtype), []).append((kinds, f"`{row}`", row.reason))
+    for (device, dtype), rows in sections.items():
+        yield f"## {dtype} on a {device.upper()}\n"
+        yield table(("quantities", "largest difference", "reason and measurement"), rows)
+
+
+def ledger_rows() -> Iterator[str]:
+    """Yield a list of all rows of the ledger by severity, then one section for each row."""
+    for severity, words in (
+        ("high", "silently wrong, or data lost, in ordinary use"),
+        ("medium", "in plausible use"),
+        ("low", "in rare use"),
+    ):
+        rows = [row for row in ledger() if row.severity == severity]
+        yield f"**{severity}** ({len(rows)} rows): {words}\n"
+        yield table(
+            ("row", "difference", "engines"),
+            ((f"[`{row.id}`](#{row.id.replace('_', '-')})", row.title, ", ".join(row.engines)) for row in rows),
+        )
+    for row in ledger():
+        yield ledger_row(row)
+
+
+def ledger_row(row: Divergence) -> str:
+    """Return the section of one row, with its reproducer."""
+    conditions = [FACTS[fact] for fact in row.when]
+    cells = [
+        ("engines", ", ".join(f"`{engine}`" for engine in row.engines)),
+        ("when, at one layer", "; ".join(conditions) or "any model"),
+        ("severity", row.severity),
+        ("seen in", f"{row.package} {row.first}" + (f" to {row.last}" if row.last != row.first else "")),
+        ("consequence", row.consequence),
+        ("advice", row.advice),
+    ]
+    if row.link:
+        cells.append(("upstream", f"<{row.link}>"))
+    if row.device:
+        cells.append(("device", row.device))
+    reproducer = (ROOT / "parity" / "reproducers" / f"{row.id}.py").read_text(encoding="utf-8")
+    return (
+        f"({row.id.replace('_', '-')})=\n### {row.id}\n\n{row.title[:1].upper()}{row.title[1:]}.\n\n"
+        f"{table(('', ''), cells)}\n"
+        f"<details><summary>Reproducer: <code>parity/reproducers/{row.id}.py</code></summary>\n\n"
+        f"```python\n{reproducer.strip()}\n```\n\n</details>\n"
+    )
+
+
+def facts() -> Iterator[str]:
+    """Yield the facts that a row of the ledger may name."""
+    yield table(("fact", "true of a layer if"), ((f"`{name}`", meaning) for name, meaning in FACTS.items()))
+
+
+def engines() -> Iterator[str]:
+    """Yield the engines, and the extra that installs each."""
+    rows = []
+    for row in ENGINES.values():
+        extra = f"`pip install 'multilstm[{row.extra}]'`" if row.extra else "always there"
+        rows.append((f"`{row.name}`", f"`{row.target}`", ", ".join(row.needs), extra))
+    yield table(("engine", "class", "needs", "install"), rows)
+
+
+def cases() -> Iterator[str]:
+    """Yield the families of the catalogue with the number of their cases."""
+    counts = Counter(family_of(name) for name in catalogue())
+    first = {family_of(name): name for name in reversed(catalogue())}
+    rows = [(f"`{family}`", meaning, counts[family], f"`{first[family]}`") for family, meaning in FAMILIES.items()]
+    yield table(("family", "contents", "cases", "the first"), [*rows, ("all", "", counts.total(), "")])
+
+
+def benchmarks() -> Iterator[str]:
+    """Yield the tables of the recorded benchmarks, with geometric means."""
+    with (RECORDED / "scan_speed.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for quantity in ("forward", "gradient"):
+        chosen = [row for row in rows if row["quantity"] == quantity]
+        columns = [name for name in rows[0] if name.startswith("vs ") and any(row[name] for row in chosen)]
+        lines = []
+        for row in chosen:
+            best = f"{row['vs best Keras']} ({row['best Keras']})"
+            ratios = [best if name == "vs best Keras" else row[name] or "-" for name in columns]
+            lines.append((row["shape"], row["ms"], *ratios))
+        means = [f"{geometric_mean([float(row[name]) for row in chosen if row[name]]):.2f}" for name in columns]
+        yield f"### {quantity.title()}\n"
+        yield table(
+            ("batch x timesteps x features x units", "`multilstm.scan`, ms", *(name[3:] for name in columns)),
+            [*lines, ("geometric mean", "", *means)],
+        )
+
+
+def recorded_table(name: str) -> Iterator[str]:
+    """Yield a recorded file of comma-separated values as a table."""
+    with (RECORDED / name).open(encoding="utf-8") as file:
+        head, *rows = list(csv.reader(file))
+    yield table(head, rows)
+
+
+def lengths() -> Iterator[str]:
+    """Yield the recorded run over long sequences."""
+    yield from recorded_table("scan_length.csv")
+
+
+def trainings() -> Iterator[str]:
+    """Yield the recorded trainings of the fifth seed program."""
+    yield from recorded_table("scan_training.csv")
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean."""
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def floors() -> Iterator[str]:
+    """Yield the floors of the architecture, as the test of the imports has them."""
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    rows = []
+    for number, rooms in enumerate(ast.literal_eval(assigned["FLOORS"])):
+        for room in rooms:
+            path = ROOT / "multilstm" / room
+            source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+            rows.append((number, f"`{room}`", text.split("\n\n")[0].replace("\n", " ")))
+    yield table(("floor", "room", "contents"), rows)
+
+
+def recorded_runs() -> Iterator[str]:
+    """Yield the summaries of the recorded parity runs."""
+    for path in sorted((ROOT / "parity" / "results").glob("*.txt")):
+        yield f"### `parity/results/{path.name}`\n\n```text\n{path.read_text(encoding='utf-8').strip()}\n```\n"
+
+
+PAGES: tuple[Callable[[], Iterator[str]], ...] = (
+    cli, verdicts, tolerances, ledger_rows, facts, engines, cases, benchmarks, lengths, trainings, floors,
+    recorded_runs,
+)  # fmt: skip
+
+
+def write_all(folder: pathlib.Path) -> None:
+    """Write every generated page, but leave a file with the same text alone: Sphinx need not read it again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for function in PAGES:
+        path, text = folder / f"{function.__name__}.md", "\n".join(function())
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_all(DOCS / "_generated")

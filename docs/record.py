@@ -1,0 +1,51 @@
+"""Records the output of every example.
+
+    python docs/record.py [NAME...]
+
+The documents show docs/examples/output/NAME.txt. tests/docs/test_examples.py runs the examples again and compares the
+outputs, digits aside: the last digits of rounding depend on the processor.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+EXAMPLES = pathlib.Path(__file__).parent / "examples"
+OUTPUT = EXAMPLES / "output"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
+
+
+def run(name: str) -> str:
+    """Run one example in its own folder and return its standard output.
+
+    Raises:
+        RuntimeError: for an example that ends with another exit code than 0, with its standard error.
+    """
+    command = [sys.executable, f"{name}.py"]
+    if name.startswith("test_"):
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-header", f"{name}.py"]
+        command += ["-c", os.devnull, "--rootdir", "."]
+    root = EXAMPLES.parents[1]
+    path = os.pathsep.join([".", str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "jax", "COLUMNS": "80", "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    text = re.sub(r"/tmp/[^\s/]+", "FOLDER", done.stdout)
+    text = re.sub(r" in \d+(\.\d+)? ?s\b", " in 1 s", text)
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def without_digits(text: str) -> str:
+    """Return the text with every number replaced by N and every run of white space or dashes by a blank."""
+    return " ".join(re.sub(r"[=-]{3,}", " ", NUMBER.sub("N", text)).split())
+
+
+if __name__ == "__main__":
+    OUTPUT.mkdir(exist_ok=True)
+    for example in sys.argv[1:] or NAMES:
+        (OUTPUT / f"{example}.txt").write_text(run(example), encoding="utf-8")
+        print(f"recorded {example}")
