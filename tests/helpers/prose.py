@@ -147,7 +147,9 @@ def files(arguments: list[str]) -> list[pathlib.Path]:
     for start in starts:
         below = sorted(start.rglob("*")) if start.is_dir() else [start]
         found += [
-            path for path in below if path.suffix in (".py", ".md") and path.is_file() and not {"_build", "_generated"} & set(path.parts)
+            path
+            for path in below
+            if path.suffix in (".py", ".md") and path.is_file() and not {"_build", "_generated"} & set(path.parts)
         ]
     return found
 
