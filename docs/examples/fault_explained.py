@@ -33,7 +33,4 @@ if __name__ == "__main__":
     spec = Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2, activation="softmax")], input_shape=(None, 5))
     x = np.random.default_rng(0).normal(size=(2, 6, 5)).astype("float32")
     report = parity(spec, inputs=x, engines=["my-port"], dtypes=["float64"])
-    first = report.failures[0].comparison
-    print(f"{len(report.failures)} of {len(report.cells)} quantities diverge. The first:")
-    print("  " + first.message.replace("; ", "\n  "))
-    print("  " + first.explanation.replace(": actual", "\n    actual").replace("; ", "\n    "))
+    print(report)

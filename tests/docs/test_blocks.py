@@ -99,7 +99,10 @@ def test_help_runs():
 
 def test_the_divergence_of_the_readme_is_the_recorded_one():
     recorded = (ROOT / "docs" / "examples" / "output" / "fault_explained.txt").read_text(encoding="utf-8")
-    assert recorded in blocks(README, "text")
+    (shown,) = blocks(README, "text")
+    passages = shown.split("...\n")
+    assert len(passages) == 2
+    assert [passage for passage in passages if passage not in recorded] == []
 
 
 def test_the_readme_is_short():
