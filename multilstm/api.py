@@ -170,7 +170,7 @@ def parity(
     data = GivenBatches((batch,))
     case = Case(
         spec.name,
-        "given",
+        "the given arrays",
         spec,
         data,
         loss=loss,

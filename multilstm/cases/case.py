@@ -67,6 +67,7 @@ class Case:
         shortened: a description of what was left out, for a reader; empty for a full program.
         seed: the seed of the weights, if none are given.
         weights: every weight by `layer/weight`; None: random ones, never constant or symmetric.
+        example: whether loss and training only stand for those that a user will choose.
         exact_in_float32: whether float32 represents all values exactly. Then one reference serves both dtypes.
     """
 
@@ -83,6 +84,7 @@ class Case:
     seed: int = 0
     weights: Mapping[str, Array] | None = None
     exact_in_float32: bool = True
+    example: bool = False
 
     @functools.cached_property
     def initial_weights(self) -> Mapping[str, Array]:

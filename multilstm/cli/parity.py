@@ -126,7 +126,7 @@ def _cases(
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
-    from multilstm.cases.random_case import random_case
+    from multilstm.cases.model_case import model_case
     from multilstm.files.model import load_model
 
     if model is None:
@@ -135,4 +135,4 @@ def _cases(
         return select(patterns, full)
     if patterns:
         raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
-    return (random_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)
+    return (model_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)

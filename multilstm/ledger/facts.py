@@ -106,7 +106,7 @@ def possible_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
     found = {}
     for name, facts in certain_facts(case, dtype).items():
         more = set(_ALWAYS_OPEN)
-        if case.optimizer is None:
+        if case.optimizer is None or case.example:
             more |= _TRAINING | ({"softmax_or_sigmoid_output"} if _ends_in(case.spec, name, "softmax") else set())
         if "masked" in facts:
             more.add("starts_masked")

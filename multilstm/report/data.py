@@ -84,6 +84,7 @@ class Report:
         named: the engines that the user named.
         without_lstm: the cases whose model contains no LSTM.
         judge: the answers with which the engines are compared, in words.
+        inputs: the inputs of a user's model, in words.
     """
 
     cells: tuple[Cell, ...]
@@ -95,6 +96,7 @@ class Report:
     named: tuple[str, ...] = ()
     without_lstm: tuple[str, ...] = ()
     judge: str = "the float64 reference"
+    inputs: str = ""
 
     def __str__(self) -> str:
         from multilstm.report.terminal import to_text
@@ -183,6 +185,7 @@ class Report:
             "seconds": self.seconds,
             "skipped": self.skipped,
             "shortened": self.shortened,
+            "inputs": self.inputs,
             "touches": self.touches,
             "cells": [cell.to_dict() for cell in self.cells],
         }

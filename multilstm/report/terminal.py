@@ -54,6 +54,8 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
         verbose: one row a case instead of one row a program, and every row of the ledger that the model meets.
     """
     _verdict_sentence(report, console)
+    if report.inputs and report.cells:
+        console.print(f"Inputs: {shown(report.inputs)}\n", highlight=False)
     for dtype in dict.fromkeys(cell.dtype for cell in report.cells):
         cells = [cell for cell in report.cells if cell.dtype == dtype]
         console.print(_table(dtype, cells, report.engines, verbose))

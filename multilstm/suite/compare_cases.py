@@ -94,6 +94,7 @@ def compare_cases(
         seconds=time.perf_counter() - start,
         touches=_touches(cases, options),
         named=options.engines if availability and availability.named else (),
+        inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
         without_lstm=tuple(case.name for case in cases if not case.spec.lstms),
     )
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.cases.random_case import random_case
+from multilstm.cases.model_case import model_case
 from multilstm.compare import Comparison, Quantity
 from multilstm.execution.options import Options
 from multilstm.jobs.implementation import Implementation
@@ -110,7 +110,7 @@ def test_another_version_is_not_known(monkeypatch):
 
 
 def touched(spec, engines=ENGINES):
-    return {touch.row.id: touch for touch in touches(random_case(spec, 2, 5), Options(engines, ("float32",), "plain"))}
+    return {touch.row.id: touch for touch in touches(model_case(spec, 2, 5), Options(engines, ("float32",), "plain"))}
 
 
 def test_a_model_is_told_what_it_touches():

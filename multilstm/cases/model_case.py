@@ -1,0 +1,171 @@
+"""A case for a user's model, with inputs that exercise what the model has.
+
+Two batches or more pass through the model one after the other. Where the model masks its inputs, the rows are complete,
+padded on the right, fully masked, interrupted, and padded on the left. Tokens reach from 0 to the end of the table.
+Features reach beyond [-1, 1]. A loss, its gradient and a short training are compared too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+
+from multilstm.cases.case import Case, Fit
+from multilstm.cases.recipes import GivenBatches
+from multilstm.errors import UsageError
+from multilstm.jobs.dropout_masks import draw_dropout
+from multilstm.jobs.job import Batch
+from multilstm.jobs.memory import check_memory
+from multilstm.spec import Embedding, Graph, Masking
+from multilstm.spec.arrays import Array
+from multilstm.spec.optimizers import SGD
+
+L = TypeVar("L")
+LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
+INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
+LEARNING_RATE = 0.05
+_ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInputs:
+    """Random inputs, targets and dropout masks that fit a model and exercise it.
+
+    Attributes:
+        spec: the model.
+        batch: the number of sequences in a batch, where the model leaves it open.
+        timesteps: the length of the sequences, where the model leaves it open.
+        seed: the random seed.
+    """
+
+    spec: Graph
+    batch: int
+    timesteps: int
+    seed: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of batches."""
+        return max(2, math.ceil(len(_ROWS) / self.size)) if masked_inputs(self.spec) else 2
+
+    @property
+    def size(self) -> int:
+        """The number of sequences in a batch: the model's own, or `batch`."""
+        return next((layer.batch_size for layer in self.spec.inputs.values() if layer.batch_size), self.batch)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the batches."""
+        masking = masked_inputs(self.spec)
+        for number in range(self.count):
+            rng = np.random.default_rng([self.seed, number])
+            inputs = {}
+            for name in self.spec.inputs:
+                array = self._input(rng, name, number)
+                if name in masking:
+                    kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
+                    array[~kept] = masking[name]
+                inputs[name] = array
+            shapes = [
+                (self.size, *(self.timesteps if size is None else size for size in shape[1:]))
+                for shape in self.spec.output_shapes
+            ]
+            targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
+            yield Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
+
+    def exercised(self) -> str:
+        """Return what the inputs exercise, in words for a reader."""
+        sizes = f"{self.count} batches of {self.size}, features up to {LARGEST:g}"
+        if not masked_inputs(self.spec):
+            return sizes
+        rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
+        return f"{sizes}, rows {', '.join(rows)}"
+
+    def _rows(self, number: int) -> list[str]:
+        return [_ROWS[(number * self.size + row) % len(_ROWS)] for row in range(self.size)]
+
+    def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
+        layer = self.spec.inputs[name]
+        shape = (self.size, *(self.timesteps if size is None else size for size in layer.shape))
+        tables = [embedding.input_dim for embedding in _readers(self.spec, name, Embedding)]
+        if tables:
+            # Tokens 0 mark padding where the Embedding masks, so the other rows begin with 1.
+            first = 1 if name in masked_inputs(self.spec) and min(tables) > 1 else 0
+            tokens = rng.integers(first, min(tables), size=shape, dtype=np.int32)
+            tokens.reshape(-1)[number % tokens.size] = min(tables) - 1
+            return tokens
+        if layer.dtype == "int32":
+            return rng.integers(*INTEGERS, size=shape, dtype=np.int32)
+        largest = LARGEST if number % 2 else 1.0
+        return rng.uniform(-largest, largest, shape).astype(np.float32)
+
+
+def model_case(spec: Graph, batch: int = 3, timesteps: int = 7) -> Case:
+    """Return a case for a user's model, with random weights and inputs that exercise it.
+
+    Args:
+        spec: the model.
+        batch: the number of sequences in a batch, where the model leaves it open.
+        timesteps: the length of the sequences, where the model leaves it open.
+
+    Returns:
+        A case of the model's outputs and states, its gradients of a squared error, and an epoch of SGD.
+
+    Raises:
+        UsageError: for a size below 1.
+        InputError: for a batch that the memory of this machine cannot hold.
+    """
+    for name, size in (("batch", batch), ("timesteps", timesteps)):
+        if size < 1:
+            raise UsageError(f"--{name} must be at least 1, given {size}")
+    check_memory(spec, batch, timesteps)
+    inputs = ModelInputs(spec, batch, timesteps)
+    data = GivenBatches(tuple(inputs.batches()))
+    trains = bool(spec.trainable_weights)
+    return Case(
+        spec.name,
+        inputs.exercised(),
+        spec,
+        data,
+        loss="mean_squared_error",
+        optimizer=SGD(LEARNING_RATE) if trains else None,
+        training=(Fit(data),) if trains else (),
+        example=True,
+    )
+
+
+def masked_inputs(spec: Graph) -> dict[str, float]:
+    """Return the value that masks a timestep, for every input that a Masking or a masking Embedding reads."""
+    values: dict[str, float] = {}
+    for name in spec.inputs:
+        for masking in _readers(spec, name, Masking):
+            values[name] = masking.mask_value
+        if any(layer.mask_zero for layer in _readers(spec, name, Embedding)):
+            values[name] = 0
+    return values
+
+
+def _readers(spec: Graph, name: str, kind: type[L]) -> Iterator[L]:
+    """Yield the layers of one class that read an input of the model."""
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        if isinstance(layer, kind) and spec.calls[call.inputs[0].call].layer == name:
+            yield layer
+
+
+def _kept(row: str, timesteps: int) -> Array:
+    """Return which timesteps count, boolean `[timesteps]`."""
+    kept = np.ones(timesteps, bool)
+    middle = timesteps // 2
+    if row == "padded on the right":
+        kept[max(1, middle) :] = False
+    elif row == "fully masked":
+        kept[:] = False
+    elif row == "interrupted":
+        kept[middle : middle + max(1, timesteps // 4)] = False
+    elif row == "padded on the left":
+        kept[: max(1, middle) if timesteps > 1 else 0] = False
+    return kept

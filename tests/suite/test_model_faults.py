@@ -1,0 +1,266 @@
+"""A user's model is compared on inputs that exercise it: engines with one fault each must be caught."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+
+from multilstm.cases.model_case import model_case
+from multilstm.engines.base import Executor
+from multilstm.engines.reference import engine as reference_engine
+from multilstm.engines.reference import layers as reference_layers
+from multilstm.engines.reference import lstm as reference_lstm
+from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
+from multilstm.execution.options import Options
+from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Masking, Sequential
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import SGD
+from multilstm.suite.compare_cases import compare_cases
+
+true_forward = reference_lstm.forward
+true_update = ReferenceProgram._update
+true_loss = reference_engine.loss_and_gradient
+ENGINE = "jax-scan"  # its process is never started: the pool below executes every job
+
+MODELS = {
+    "plain": Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], (None, 3)),
+    "masking": Sequential([Masking(-1.0), LSTM(4, return_sequences=True), LSTM(3), Dense(2)], (None, 3)),
+    "zero_output": Sequential(
+        [Masking(), LSTM(4, return_sequences=True, zero_output_for_mask=True), Dense(2)], (None, 3)
+    ),
+    "tokens": Sequential(
+        [Embedding(9, 3, mask_zero=True), Bidirectional(LSTM(4)), Dense(2)], (None,), input_dtype="int32"
+    ),
+    "stateful": Sequential([LSTM(4, stateful=True), Dense(2)], (None, 3), batch_size=2),
+    "options": Sequential(
+        [LSTM(4, go_backwards=True, activation="relu", recurrent_activation="hard_sigmoid"), Dense(2)], (None, 3)
+    ),
+}
+
+
+class FaultyPool:
+    """Executes every job in this process: the judge's with the reference, the engine's with a fault in it."""
+
+    def __init__(self, fault):
+        self._fault = fault
+        self._lock = threading.Lock()
+
+    def execute(self, engine, job):
+        with self._lock, pytest.MonkeyPatch.context() as patch:
+            if engine != ENGINE:
+                return Executor(ReferenceEngine()).execute(job)
+            change = self._fault(patch) or (lambda result: result)
+            return change(Executor(ReferenceEngine()).execute(job))
+
+
+def compared(model, fault):
+    """The report on one model in float64, executed with a fault."""
+    options = Options((ENGINE,), ("float64",))
+    return compare_cases((model_case(MODELS[model]),), options, pool=FaultyPool(fault))
+
+
+# Faults ----------------------------------------------------------------------------------------------------------
+
+
+def in_forward(change):
+    """A fault in the forward pass of every LSTM: `change` maps its arguments."""
+
+    def fault(patch):
+        patch.setattr(reference_layers.reference_lstm, "forward", lambda *args: true_forward(*change(*args)))
+
+    return fault
+
+
+def in_layer(**options):
+    return in_forward(lambda layer, *rest: (dataclasses.replace(layer, **options), *rest))
+
+
+def in_weights(change):
+    def changed(layer, x, mask, weights, start, dropout):
+        return layer, x, mask, change(weights, layer.units), start, dropout
+
+    return in_forward(changed)
+
+
+def gates_exchanged(first, second):
+    def exchanged(weights, units):
+        order = [0, 1, 2, 3]
+        order[first], order[second] = order[second], order[first]
+        columns = np.concatenate([np.arange(k * units, (k + 1) * units) for k in order])
+        return {name: array[..., columns] for name, array in weights.items()}
+
+    return in_weights(exchanged)
+
+
+def in_answers(change):
+    """A fault in the answers: `change` maps the number of a step and its answer."""
+
+    def fault(patch):
+        return lambda result: dataclasses.replace(
+            result, answers=tuple(change(number, answer) for number, answer in enumerate(result.answers))
+        )
+
+    return fault
+
+
+def of_outputs(change):
+    return in_answers(
+        lambda number, answer: dataclasses.replace(answer, outputs=tuple(change(array) for array in answer.outputs))
+    )
+
+
+def first_answer_repeated(patch):
+    def change(result):
+        outputs = result.answers[0].outputs
+        return dataclasses.replace(
+            result,
+            answers=tuple(dataclasses.replace(a, outputs=outputs if a.outputs else ()) for a in result.answers),
+        )
+
+    return change
+
+
+def states_forgotten(patch):
+    true_step = ReferenceProgram.step
+    patch.setattr(ReferenceProgram, "step", lambda self, kind, batch, states: true_step(self, kind, batch, {}))
+
+
+def states_exchanged(patch):
+    def change(result):
+        answers = [
+            dataclasses.replace(a, states={name: State(s.cell, s.hidden) for name, s in a.states.items()})
+            for a in result.answers
+        ]
+        return dataclasses.replace(result, answers=tuple(answers))
+
+    return change
+
+
+def last_step_updates(scale):
+    """The update is scaled, as by a wrong learning rate; 0 trains nothing."""
+
+    def fault(patch):
+        patch.setattr(
+            ReferenceProgram,
+            "_update",
+            lambda self, gradients: true_update(self, {name: scale * array for name, array in gradients.items()}),
+        )
+
+    return fault
+
+
+def wrong_loss(change):
+    def fault(patch):
+        patch.setattr(reference_engine, "loss_and_gradient", lambda *args: change(*true_loss(*args)))
+
+    return fault
+
+
+def masked_loss_over_all(patch):
+    patch.setattr(
+        reference_engine, "loss_and_gradient", lambda loss, output, target, mask: true_loss(loss, output, target, None)
+    )
+
+
+def token_clipped(patch):
+    true_walk = reference_engine.walk
+    patch.setattr(
+        reference_engine,
+        "walk",
+        lambda spec, inputs, masks, apply: true_walk(
+            spec, {name: np.minimum(array, 7) for name, array in inputs.items()}, masks, apply
+        ),
+    )
+
+
+def ignoring_mask(which):
+    """A fault in masks: `which` maps the mask `[batch, timesteps]`, or None for no mask."""
+    return in_forward(lambda layer, x, mask, *rest: (layer, x, None if mask is None else which(mask), *rest))
+
+
+def right_padded(mask):
+    """The mask of an engine that takes only the number of unmasked timesteps of every row."""
+    return np.arange(mask.shape[1]) < mask.sum(axis=1, keepdims=True)
+
+
+FAULTS = {
+    "gates i and f exchanged": ("plain", gates_exchanged(0, 1)),
+    "gates f and c exchanged": ("plain", gates_exchanged(1, 2)),
+    "gates c and o exchanged": ("tokens", gates_exchanged(2, 3)),
+    "bias dropped": ("plain", in_weights(lambda weights, _: {**weights, "bias": 0 * weights["bias"]})),
+    "recurrent kernel transposed": (
+        "plain",
+        in_weights(lambda w, units: {**w, "recurrent_kernel": np.roll(w["recurrent_kernel"], 1, axis=0)}),
+    ),
+    "hidden and cell exchanged": ("plain", states_exchanged),
+    "states of the batch reversed": (
+        "plain",
+        in_answers(
+            lambda _, a: dataclasses.replace(
+                a, states={name: State(*(array[::-1] for array in s)) for name, s in a.states.items()}
+            )
+        ),
+    ),
+    "go_backwards ignored": ("options", in_layer(go_backwards=False)),
+    "activation replaced by tanh": ("options", in_layer(activation="tanh")),
+    "hard_sigmoid replaced by sigmoid": ("options", in_layer(recurrent_activation="sigmoid")),
+    "inputs clipped to 1": ("plain", in_forward(lambda layer, x, *rest: (layer, np.clip(x, -1, 1), *rest))),
+    "inputs rounded to float32": (
+        "plain",
+        in_forward(lambda layer, x, *rest: (layer, x.astype(np.float32).astype(np.float64) * (1 + 1e-7), *rest)),
+    ),
+    "mask ignored": ("masking", ignoring_mask(lambda mask: None)),
+    "mask of tokens ignored": ("tokens", ignoring_mask(lambda mask: None)),
+    "only lengths of masks known": ("masking", ignoring_mask(right_padded)),
+    "fully masked rows computed": (
+        "masking",
+        ignoring_mask(lambda mask: np.where(mask.any(axis=1, keepdims=True), mask, True)),
+    ),
+    "mask reversed": ("masking", ignoring_mask(lambda mask: mask[:, ::-1])),
+    "zero_output_for_mask ignored": ("zero_output", in_layer(zero_output_for_mask=False)),
+    "carried state forgotten": ("stateful", states_forgotten),
+    "state not reset": (
+        "stateful",
+        in_answers(
+            lambda number, a: dataclasses.replace(
+                a, states={n: State(*(2 * array for array in s)) if number == 2 else s for n, s in a.states.items()}
+            )
+        ),
+    ),
+    "last token of the table clipped": ("tokens", token_clipped),
+    "answer of the first batch repeated": ("plain", first_answer_repeated),
+    "outputs are zeros": ("plain", of_outputs(np.zeros_like)),
+    "outputs are NaN": ("plain", of_outputs(lambda array: np.full_like(array, np.nan))),
+    "outputs in float32": ("plain", of_outputs(lambda array: array.astype(np.float32))),
+    "outputs without a batch axis": ("plain", of_outputs(lambda array: array.reshape(-1))),
+    "loss doubled": ("plain", wrong_loss(lambda value, gradient: (2 * value, gradient))),
+    "gradient doubled": ("plain", wrong_loss(lambda value, gradient: (value, 2 * gradient))),
+    "loss over masked timesteps": ("zero_output", masked_loss_over_all),
+    "nothing trained": ("plain", last_step_updates(0.0)),
+    "learning rate doubled": ("plain", last_step_updates(2.0)),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_engine_is_caught(fault):
+    model, plant = FAULTS[fault]
+    report = compared(model, plant)
+    assert report.failures, report.sentence
+    assert report.exit_code() == 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_engine_without_a_fault_agrees(model):
+    report = compared(model, lambda patch: None)
+    assert report.agrees, str(report)
+    assert {str(cell.quantity) for cell in report.cells} >= {"output", "loss:program"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_report_names_the_exercised_inputs(model):
+    assert "batches of" in str(compared(model, lambda patch: None))
+
+
+def test_training_uses_plain_sgd():
+    assert isinstance(model_case(MODELS["plain"]).optimizer, SGD)
