@@ -1,6 +1,6 @@
 """The parity suite of one engine: every quantity of every case, in every dtype, against the float64 reference.
 
-Each module `test_ENGINE.py` has the items of its engine. An id says everything:
+Each module `test_ENGINE.py` has the items of its engine. An id is complete:
 `test_part[keras-torch-cpu-seed5-float64-forward]`. Names, shapes, dtypes and counts are exact. Forward quantities
 computed in float64 have the same float32 bits as the reference. Everything else is inside the row of
 multilstm/compare/tolerances.py. `multilstm.cases.catalogue` states which cases have gradients and training here.

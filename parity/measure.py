@@ -1,4 +1,4 @@
-"""Sums up recorded runs: what ran and agreed, and how much of each row of the table of tolerances was used, and where.
+"""Summary of recorded runs: verdicts, and the used share of each row of the table of tolerances, with its place.
 
 multilstm parity --json REPORT.json; python parity/measure.py REPORT.json [REPORT.json]...
 """
@@ -14,7 +14,7 @@ from multilstm.compare import TABLE, VERDICTS
 
 
 def main(*paths: str) -> None:
-    """Prints the reports as one.
+    """Print the reports as one.
 
     Raises:
         SystemExit: for reports from different environments, or of one case twice.
@@ -32,35 +32,34 @@ def main(*paths: str) -> None:
 
 
 def environment(reports: list[dict[str, Any]]) -> Iterator[str]:
-    """Where it ran, and for how long."""
+    """Yield versions, machine and seconds."""
     facts = reports[0]["environment"]
     yield ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     yield f"Python {facts['python']}, {facts['platform']}, {facts['processor']}, {facts['cores']} cores"
-    each = " + ".join(f"{report['seconds']:.0f}" for report in reports)
+    summands = " + ".join(f"{report['seconds']:.0f}" for report in reports)
     total = sum(report["seconds"] for report in reports)
-    yield f"{total:.0f} s" + (f" ({each})" if len(reports) > 1 else "")
+    yield f"{total:.0f} s" + (f" ({summands})" if len(reports) > 1 else "")
 
 
 def verdicts(cells: list[dict[str, Any]], cases: int) -> Iterator[str]:
-    """How many quantities had which verdict, by dtype."""
+    """Yield the numbers of cases and quantities, and of each verdict by dtype."""
     yield f"{cases} cases, {len(cells):,} quantities"
     counts = collections.Counter((cell["dtype"], cell["verdict"]) for cell in cells)
     for dtype in dict.fromkeys(cell["dtype"] for cell in cells):
-        found = (f"{verdict} {counts[dtype, verdict]:,}" for verdict in VERDICTS if counts[dtype, verdict])
-        yield f"{dtype}: {', '.join(found)}"
+        numbers = (f"{verdict} {counts[dtype, verdict]:,}" for verdict in VERDICTS if counts[dtype, verdict])
+        yield f"{dtype}: {', '.join(numbers)}"
 
 
 def rows(cells: list[dict[str, Any]]) -> Iterator[str]:
-    """The head room of the table: a line for each row and quantity that was measured."""
+    """Yield the largest used share of each row of the table and measured quantity."""
     measured = collections.defaultdict(list)
     for cell in cells:
         if cell["share"] is not None:
             measured[cell["dtype"], cell["device"], cell["quantity"].split(":")[0]].append(cell)
     for row in TABLE:
         for kind in row.quantities:
-            found = measured[row.dtype, row.device, kind]
-            if found:
-                worst = max(found, key=lambda cell: cell["share"])
+            if candidates := measured[row.dtype, row.device, kind]:
+                worst = max(candidates, key=lambda cell: cell["share"])
                 where = f"{worst['engine']} {worst['case']} {worst['quantity']}"
                 used = f"used {worst['share']:6.1%}  max_abs {worst['max_abs']:.1e}"
                 yield f"{row.dtype:14} {kind:14} {row!s:24} {used}  {where}"

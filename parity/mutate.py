@@ -1,9 +1,9 @@
-"""Plants the faults of faults.toml, one at a time, and says which of them the tests catch.
+"""Plants the faults of faults.toml, one at a time, and reports which of them the tests catch.
 
     python parity/mutate.py [--jobs N] [--only GLOB]
 
-Each fault is planted in a copy of the project, and its part of the tests is run until one fails. That these parts pass
-without a fault is seen first. Exit code 1 where a fault survives, or where the tests could not run.
+Each fault is planted in a copy of the project. Its tests then run until one fails. First they must pass without it.
+The exit code is 1 if a fault survives, or if the tests cannot run.
 """
 
 import argparse
@@ -24,21 +24,21 @@ PASSED, FAILED = 0, 1  # pytest's exit codes
 
 
 def planted(fault, source):
-    """The source with the fault in it.
+    """Return the source with the fault in it.
 
     Raises:
-        SystemExit: where the text to replace does not stand there as often as the fault says.
+        SystemExit: if the text to replace does not occur in the source, or occurs more often than the fault expects.
     """
     pieces = source.split(fault["before"])
     if len(pieces) - 1 <= fault.get("nth", 0) or (len(pieces) > 2 and "nth" not in fault):
-        raise SystemExit(f"{fault['id']}: {fault['before']!r} stands {len(pieces) - 1} times in {fault['file']}")
+        raise SystemExit(f"{fault['id']}: {fault['before']!r} occurs {len(pieces) - 1} times in {fault['file']}")
     nth = fault.get("nth", 0)
     begin, end = (fault["before"].join(part) for part in (pieces[: nth + 1], pieces[nth + 1 :]))
     return begin + fault["after"] + end
 
 
 def run(fault, tests):
-    """Pytest's exit code, its seconds, and the last lines that it printed; without a fault where that is None."""
+    """Run tests with a fault, or without one for None; return pytest's exit code, its seconds and its last lines."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         copy = pathlib.Path(folder)
@@ -58,10 +58,10 @@ def run(fault, tests):
 
 
 def main():
-    """Runs all faults, and prints a line for each and the score."""
+    """Run all faults; print a line for each, and the score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
-    parser.add_argument("--only", default="*", help="faults whose id matches this glob")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="number of faults at a time")
+    parser.add_argument("--only", default="*", help="only faults whose id matches this glob")
     options = parser.parse_args()
     data = tomllib.loads((ROOT / "parity" / "faults.toml").read_text(encoding="utf-8"))
     faults = [fault for fault in data["fault"] if fnmatch.fnmatchcase(fault["id"], options.only)]

@@ -1,11 +1,11 @@
-"""Runs reproducers one after the other in this process, and writes what each printed and its exit status as JSON.
+"""Runs reproducers in one process, and writes the output and exit status of each as JSON.
 
     KERAS_BACKEND=jax python parity/reproduce.py OUT.json stateful_state_is_lost ...
     KERAS_BACKEND=jax python parity/reproduce.py OUT.json portable:stateful_state_is_lost ...
 
-After `portable:` it finds the classes of multilstm.keras_layers in place of Keras's own, and true float64.
-TensorFlow takes seconds to import, so that it is imported once. Between two reproducers Keras's global settings are
-put back; those that leave something else behind are to be run alone.
+With `portable:` a reproducer gets the classes of multilstm.keras_layers instead of Keras's own, and true float64.
+One process serves all, since TensorFlow takes seconds to import. Keras's global settings are restored after each
+reproducer. One that changes more must run alone.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ FOLDER = pathlib.Path(__file__).parent / "reproducers"
 
 
 def run(name):
-    """What a reproducer printed, its exit status (None where it raised), and the seconds that it took."""
+    """Return the output of a reproducer, its exit status (None if it raised an error) and its seconds."""
     printed, start = io.StringIO(), time.perf_counter()
     status = None
     try:
@@ -40,25 +40,29 @@ def run(name):
 
 @contextlib.contextmanager
 def portable(name):
-    """Everything of multilstm.keras_layers stands in the place of Keras's own of that name."""
+    """Replace Keras's classes by those of multilstm.keras_layers with the same names."""
     import keras
 
     from multilstm import keras_layers
 
     modules = (keras.layers, keras.losses, keras.optimizers, keras.regularizers)
-    own = [(module, each, getattr(module, each)) for module in modules for each in dir(module)
-           if each in keras_layers.__all__]  # fmt: skip
-    for module, each, _ in own:
-        setattr(module, each, getattr(keras_layers, each))
+    replaced = [
+        (module, attribute, getattr(module, attribute))
+        for module in modules
+        for attribute in dir(module)
+        if attribute in keras_layers.__all__
+    ]
+    for module, attribute, _ in replaced:
+        setattr(module, attribute, getattr(keras_layers, attribute))
     if "float64" in (FOLDER / f"{name}.py").read_text(encoding="utf-8"):
         keras_layers.enable_float64()
     yield
-    for module, each, plain in own:
-        setattr(module, each, plain)
+    for module, attribute, plain in replaced:
+        setattr(module, attribute, plain)
 
 
-def put_back():
-    """Keras's dtypes, and JAX's, as they are in a fresh process."""
+def restore():
+    """Restore the dtypes of Keras and JAX to those of a fresh process."""
     if keras := sys.modules.get("keras"):
         from keras.src.backend.common import dtypes
 
@@ -71,14 +75,14 @@ def put_back():
 
 
 def main(out, *names):
-    """Runs the reproducers, and writes what came of them."""
-    found = {}
-    for given in names:
-        name = given.removeprefix("portable:")
-        with portable(name) if name != given else contextlib.nullcontext():
-            found[given] = run(name)
-        put_back()
-    pathlib.Path(out).write_text(json.dumps(found, indent=1), encoding="utf-8")
+    """Run the reproducers, and write the results."""
+    results = {}
+    for label in names:
+        name = label.removeprefix("portable:")
+        with portable(name) if name != label else contextlib.nullcontext():
+            results[label] = run(name)
+        restore()
+    pathlib.Path(out).write_text(json.dumps(results, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Answers of one engine, saved, and other engines judged against them: where two frameworks never meet on one machine.
+"""Saved answers of one engine, and the comparison of other engines with them, for frameworks on different machines.
 
     python parity/saved.py save tensorflow.safetensors --engine keras-tensorflow
     python parity/saved.py compare tensorflow.safetensors --engine keras-jax jax-scan --device gpu
 
-Inputs and weights are not in the file: NumPy and the catalogue's seeds make them again, and what was made is compared
-by its SHA-256. What is saved is every quantity of the forward pass and the gradient. An engine is judged by the rows of
-multilstm/compare/tolerances.py for its own device, which are for the distance from the float64 reference: here the
-saved engine's own rounding comes on top.
+The file holds every quantity of the forward pass and the gradient. Inputs and weights are made again by NumPy and the
+catalogue's seeds, and compared by their SHA-256. An engine is judged by the rows of multilstm/compare/tolerances.py for
+its own device. These are for the distance from the float64 reference; here the rounding of the saved engine is added.
 """
 
 from __future__ import annotations
@@ -69,20 +68,20 @@ def save(
     dtype: Dtypes = ("float32", "float64"),
     device: Device = "cpu",
 ) -> int:
-    """Save an engine's answers; what it does not execute is left out, and said.
+    """Save an engine's answers; skip and report the cases that it does not execute.
 
     Parameters
     ----------
     file
         The safetensors file to write.
     engine
-        Whose answers.
+        The engine to save.
     case
         Cases of the catalogue by name or glob; the seed programs and `'gpu-*'` if left out.
     dtype
-        What to compute in.
+        The dtypes of the computation.
     device
-        Where.
+        The device.
     """
     check_writable(file)
     availability = available([engine], device)
@@ -130,13 +129,13 @@ def compare(
     Parameters
     ----------
     file
-        What `save` wrote.
+        A file that `save` wrote.
     engine
-        Whom to judge; all that can run here if left out.
+        The engines to judge; by default all that can run here.
     case
-        Of the saved cases those that match a name or glob; all if left out.
+        Saved cases by name or glob; by default all.
     device
-        Where they compute.
+        The device of these engines.
     atol
         Absolute tolerance instead of the table's.
     rtol
@@ -179,7 +178,7 @@ def compare(
 
 
 def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) -> list[Cell]:
-    """One cell for each saved quantity, and for each that the engine gives besides."""
+    """Return one cell for each quantity that is saved or that the engine gives."""
     case, dtype, part = key
     execution = Execution(pool, engine, catalogue()[case], dtype, options)
     return judge_attempt(execution, Part(part), attempt_part(execution, Part(part)), saved)
@@ -193,7 +192,7 @@ def _keys(cases: tuple[Case, ...], options: Options, engine: str) -> Iterator[Ke
 
 
 def digest(key: Key) -> str:
-    """SHA-256 of the weights and of all batches of a part of a case, as an engine is given them in that dtype."""
+    """Return the SHA-256 of the weights and batches of a part of a case, as an engine gets them in that dtype."""
     name, dtype, part = key
     case = catalogue()[name]
     total = hashlib.sha256()
@@ -218,10 +217,10 @@ def digest(key: Key) -> str:
 
 
 def load(file: str) -> tuple[dict, dict[Key, Quantities]]:
-    """What is known of a file, and its answers.
+    """Return the description in a file, and its answers.
 
     Raises:
-        InputError: where it cannot be read, or `save` did not write it, or a case is no longer in the catalogue.
+        InputError: if the file cannot be read, if `save` did not write it, or if a case left the catalogue.
     """
     try:
         with safetensors.safe_open(file, "np") as stream:

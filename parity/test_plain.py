@@ -1,4 +1,4 @@
-"""Seed programs in plain Keras: what differs is known, by the rows that should explain it and by no others."""
+"""Seed programs in plain Keras: every difference is known, by the expected rows of the ledger and no others."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from multilstm.engines.registry import ENGINES
 from multilstm.execution.options import Options
 from multilstm.suite.compare_cases import compare_cases
 
-# The rows that explain what is not the same; nothing differs elsewhere.
+# By program and engine: the rows that explain the differences. All others agree.
 EXPECTED = {
     ("seed1-stateful", "keras-jax"): {"stateful_state_is_lost"},
     ("seed1-stateful", "keras-torch"): {"stateful_training_raises"},
@@ -30,7 +30,7 @@ def plain():
 
 @pytest.mark.parametrize("engine", KERAS)
 @pytest.mark.parametrize("program", PLAIN)
-def test_what_differs_is_known(plain, program, engine):
+def test_every_difference_is_known(plain, program, engine):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     cells = [cell for cell in plain if (cell.case, cell.engine) == (program, engine)]

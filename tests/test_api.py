@@ -122,7 +122,7 @@ def test_an_unknown_engine_is_refused():
 
 
 def test_check_refuses_a_report_of_nothing():
-    with pytest.raises(ParityError, match="nothing was compared"):
+    with pytest.raises(ParityError, match="Nothing was compared"):
         Report((), {}).check()
 
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: a step of Adam in float64 is off by 7e-6 of itself, since its betas are rounded to float32."""
+"""Keras on TensorFlow: a step of Adam in float64 has a relative error of 7e-6, with betas rounded to float32."""
 
 import sys
 

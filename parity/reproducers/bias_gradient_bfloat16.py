@@ -1,7 +1,7 @@
 """Keras on TensorFlow: under mixed_bfloat16 the gradient of a bias is summed over the batch in bfloat16.
 
-`keras.ops.add` of a vector is `tf.nn.bias_add`, whose gradient keeps its running sum in bfloat16, of 8 bits, to which a
-term 256 times smaller adds nothing.
+`keras.ops.add` of a vector is `tf.nn.bias_add`. Its gradient keeps a running sum in bfloat16, which has 8 bits. A term
+that is 256 times smaller adds nothing to that sum.
 """
 
 import sys

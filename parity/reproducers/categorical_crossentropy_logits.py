@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: categorical_crossentropy takes the logits behind a sigmoid, and so computes another loss."""
+"""Keras on TensorFlow: categorical_crossentropy uses the logits before a sigmoid, which is another loss."""
 
 import sys
 

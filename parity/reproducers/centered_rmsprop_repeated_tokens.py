@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: centered RMSprop crashes on an Embedding where tokens stand several times in a batch."""
+"""Keras on TensorFlow: centered RMSprop crashes on an Embedding if tokens are repeated in a batch."""
 
 import sys
 

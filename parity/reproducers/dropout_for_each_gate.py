@@ -1,4 +1,4 @@
-"""Keras: training an LSTM with dropout and implementation=1 raises, unless use_cudnn is False."""
+"""Keras: training an LSTM with dropout and implementation=1 raises an error, unless use_cudnn is False."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Keras on TensorFlow: Adam updates an Embedding wrongly where a token stands twice in a batch.
+"""Keras on TensorFlow: Adam updates an Embedding wrongly if a token is repeated in a batch.
 
-The first step of Adam moves every weight that has a gradient by the learning rate, whatever the gradient is.
+The first step of Adam moves every weight that has a gradient by the learning rate, for any gradient.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: an LSTM raises for a batch of no sequences; other backends give an empty output."""
+"""Keras on TensorFlow: an LSTM raises an error for an empty batch; other backends return an empty output."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on JAX: after an exception inside predict() the model's weights are gone for good."""
+"""Keras on JAX: an exception inside predict() loses the model's weights."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on JAX: predict() takes 4 timesteps for a model whose Input says 3."""
+"""Keras on JAX: predict() accepts 4 timesteps for a model whose Input has 3."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on JAX and PyTorch: a float64 LSTM computes partly in float32, and says float64."""
+"""Keras on JAX and PyTorch: a float64 LSTM computes partly in float32."""
 
 import sys
 

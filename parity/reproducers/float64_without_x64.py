@@ -1,4 +1,4 @@
-"""Keras on JAX: with floatx float64 and without JAX_ENABLE_X64, weights say float64, and are float32."""
+"""Keras on JAX: with floatx float64 and without JAX_ENABLE_X64, weights with the dtype float64 hold float32."""
 
 import sys
 import warnings

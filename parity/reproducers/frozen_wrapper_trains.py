@@ -1,4 +1,4 @@
-"""Keras: Bidirectional(LSTM(...), trainable=False) is trained all the same."""
+"""Keras: Bidirectional(LSTM(...), trainable=False) is trained nevertheless."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: gelu and leaky_relu in float64 are off by 1e-9 to 1e-8."""
+"""Keras on TensorFlow: gelu and leaky_relu in float64 have errors of 1e-9 to 1e-8."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Keras: implementation and use_cudnn are not in an LSTM's configuration, and so not in files and Bidirectional."""
+"""Keras: implementation and use_cudnn are missing in an LSTM's configuration, so also in files and Bidirectional."""
 
 import sys
 

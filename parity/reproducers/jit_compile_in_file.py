@@ -1,4 +1,4 @@
-"""Keras: jit_compile="auto" is saved as what this backend made of it, which the next backend then obeys."""
+"""Keras: jit_compile="auto" is saved as the saving backend resolved it, and the next backend uses that."""
 
 import json
 import pathlib

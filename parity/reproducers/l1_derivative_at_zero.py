@@ -1,4 +1,4 @@
-"""Keras on JAX: L1 takes the derivative of |x| at 0 for 1, so that a weight of zero is moved; elsewhere it is 0."""
+"""Keras on JAX: the derivative of |x| at 0 in L1 is 1, which moves a weight of zero; elsewhere it is 0."""
 
 import sys
 

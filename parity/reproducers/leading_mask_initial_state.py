@@ -1,6 +1,6 @@
-"""Keras on JAX: an LSTM puts out its initial state where the mask has not begun; other backends put out zero.
+"""Keras on JAX: leading masked timesteps output the initial state; on other backends they output zero.
 
-The final states agree. With unroll=True JAX puts out zero too.
+The final states agree. With unroll=True JAX outputs zero too.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Keras: an LSTM drops the mask that comes with its input where an initial state is given too."""
+"""Keras: an LSTM drops the mask of its input if an initial state is given too."""
 
 import sys
 

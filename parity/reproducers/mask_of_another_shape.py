@@ -1,4 +1,4 @@
-"""Keras on PyTorch: a mask for two sequences makes two outputs of one; other backends raise."""
+"""Keras on PyTorch: a mask for two sequences gives two outputs for one sequence; other backends raise an error."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: Masking(0.1) masks nothing in float16, in which 0.1 is another number."""
+"""Keras on TensorFlow: Masking(0.1) masks nothing in float16, which rounds 0.1 to another number."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras: NaN in timesteps that are masked reaches every weight in one step of training."""
+"""Keras: NaN in masked timesteps reaches every weight in one training step."""
 
 import sys
 

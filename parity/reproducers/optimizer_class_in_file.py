@@ -1,4 +1,4 @@
-"""Keras on PyTorch: a file holds the optimizer as a class of that backend's own, with which no other can train."""
+"""Keras on PyTorch: a file names the optimizer class of this backend, with which no other can train."""
 
 import json
 import pathlib

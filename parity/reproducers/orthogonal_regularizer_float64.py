@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: OrthogonalRegularizer raises for float64 weights."""
+"""Keras on TensorFlow: OrthogonalRegularizer raises an error for float64 weights."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: a stateful model for batches of 2 takes 3 sequences in predict(), and gives 4 outputs."""
+"""Keras on TensorFlow: a stateful model for batches of 2 accepts 3 sequences in predict() and returns 4 outputs."""
 
 import sys
 

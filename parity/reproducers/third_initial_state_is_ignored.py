@@ -1,4 +1,4 @@
-"""Keras on PyTorch: an LSTM takes three initial states, and ignores the third; other backends raise."""
+"""Keras on PyTorch: an LSTM accepts three initial states and ignores the third; other backends raise an error."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: TimeDistributed takes the batch size for the number of timesteps, where both may vary."""
+"""Keras on TensorFlow: TimeDistributed uses the batch size as the number of timesteps if both may vary."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on JAX: an Embedding gives NaN for a token that is not in its vocabulary; other backends raise."""
+"""Keras on JAX: an Embedding returns NaN for a token outside of its vocabulary; other backends raise an error."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """Keras on TensorFlow: LSTM(unroll=True, go_backwards=True, zero_output_for_mask=True) zeroes the wrong timesteps.
 
-So does the backward half of Bidirectional(LSTM(unroll=True, return_sequences=True)).
+The same happens in the backward half of Bidirectional(LSTM(unroll=True, return_sequences=True)).
 """
 
 import sys

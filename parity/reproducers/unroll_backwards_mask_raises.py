@@ -1,4 +1,4 @@
-"""Keras on PyTorch: LSTM(unroll=True, go_backwards=True) raises an AttributeError where a mask is given."""
+"""Keras on PyTorch: LSTM(unroll=True, go_backwards=True) raises an AttributeError if a mask is given."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on JAX: LSTM(unroll=True) ignores zero_output_for_mask, and so Bidirectional's outputs differ too."""
+"""Keras on JAX: LSTM(unroll=True) ignores zero_output_for_mask, so outputs of a Bidirectional differ too."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: a Sequential of LSTM(unroll=True) without an Input raises at the second length."""
+"""Keras on TensorFlow: a Sequential of LSTM(unroll=True) without an Input raises an error at the second length."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow and JAX: LSTM(use_cudnn=True) raises on a CPU; on PyTorch it runs."""
+"""Keras on TensorFlow and JAX: LSTM(use_cudnn=True) raises an error on a CPU; PyTorch computes it."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Keras on TensorFlow and PyTorch: weight_decay leaves weights alone that the loss does not depend on.
+"""Keras on TensorFlow and PyTorch: weight_decay skips weights that do not affect the loss.
 
-Their gradient is None there, and the optimizer passes them over, decay and all; on JAX it is zero, and they decay.
+Their gradient is None there, and the optimizer skips them. On JAX the gradient is zero, and the weights decay.
 """
 
 import sys

@@ -1,9 +1,11 @@
 """XLA on CPU: the float64 gradient of a plain lax.scan LSTM is wrong under jit and vmap, for batch 4 and 5 units.
 
-Needs JAX alone. Prints the largest difference between the vmapped gradient and the same gradients one by one, and
-exits 1 while there is one. Seen with jaxlib 0.8.3, 0.9.2, 0.10.1 and 0.10.2 on a processor with AVX-512; not with
-0.7.2, and not with XLA_FLAGS=--xla_cpu_prefer_vector_width=128 or --xla_cpu_max_isa=AVX2. No other shape of three
-sweeps was wrong, nothing without vmap, nothing in float32, and not multilstm.scan's own gradient.
+Needs JAX alone. Prints the largest difference between the vmapped gradient and the same gradients one by one. Exits
+with 1 while there is a difference.
+
+Seen with jaxlib 0.8.3, 0.9.2, 0.10.1 and 0.10.2 on a processor with AVX-512. Right are: jaxlib 0.7.2, other shapes of
+three sweeps, float32, gradients without vmap, and the gradient of multilstm.scan. The flags
+XLA_FLAGS=--xla_cpu_prefer_vector_width=128 and --xla_cpu_max_isa=AVX2 avoid it.
 """
 
 import sys

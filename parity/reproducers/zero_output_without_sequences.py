@@ -1,4 +1,4 @@
-"""Keras: zero_output_for_mask zeroes the last output without return_sequences, which its documentation excludes."""
+"""Keras: zero_output_for_mask zeroes the last output without return_sequences; its documentation excludes that."""
 
 import sys
 

@@ -8,7 +8,7 @@ By its source, Keras uses cuDNN on these conditions:
 - A Bidirectional is one call of cuDNN if it has no dropout, no carried states and no mask.
 
 PyTorch chooses among cuDNN's algorithms by batch, features and units. On a CPU these cases are like any other.
-Options that act alone are cases `option-*`; parity/README.md lists them.
+Options that act alone are cases `option-*`.
 """
 
 from __future__ import annotations

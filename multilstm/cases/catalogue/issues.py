@@ -33,7 +33,7 @@ def issues(full: bool = False) -> Iterator[Case]:
 
 def _issues() -> Iterator[Case]:
     yield _case("keras-11472-masked_start", f"{KERAS}11472", _lstm(return_sequences=True), "left", given=True)
-    yield _case("keras-22697-rounding", f"{KERAS}22697", _classifier(), optimizer=RMSprop(), timesteps=40)
+    yield _case("keras-22697-rounding", f"{KERAS}22697", _classifier(), optimizer=RMSprop(), shape=(BATCH, 40))
     yield _case("keras-23462-stateful_backward", f"{KERAS}23462", _lstm(stateful=True))
     yield _case("keras-20875-stateful_in_place", f"{KERAS}20875", _two_stateful(), optimizer=Adam())
     yield _case("keras-20327-stateful_fit", f"{KERAS}20327", _two_stateful(), "right")
@@ -56,7 +56,7 @@ def _issues() -> Iterator[Case]:
     yield _case("keras_onnx-523-order_of_go_backwards", onnx, _go_backwards_under_lstm())
     yield _case("flax-3746-one_bias", "https://github.com/google/flax/issues/3746", _lstm())
     pytorch = "https://github.com/pytorch/pytorch/issues/177016"
-    one = _case("pytorch-177016-one_sequence", pytorch, _lstm(return_sequences=True), batch=1)
+    one = _case("pytorch-177016-one_sequence", pytorch, _lstm(return_sequences=True), shape=(1, TIMESTEPS))
     yield one
     assert isinstance(one.forward, RandomBatches)
     yield dataclasses.replace(
@@ -78,13 +78,12 @@ def _case(
     by_value: bool = False,
     given: bool = False,
     optimizer: Optimizer = SGD(0.1),  # noqa: B008
-    batch: int = BATCH,
-    timesteps: int = TIMESTEPS,
+    shape: tuple[int, int] = (BATCH, TIMESTEPS),
 ) -> Case:
     stateful = any(lstm.stateful for lstm in spec.lstms.values())
     states = tuple(spec.lstms) if given else ()
     seed = int(name.split("-")[1])
-    data = RandomBatches(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
+    data = RandomBatches(spec, *shape, 3 if stateful else 1, mask, by_value, states, seed=seed)
     return trainable(f"issue-{name}", link, data, optimizer, seed)
 
 

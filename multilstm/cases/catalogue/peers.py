@@ -121,22 +121,30 @@ def _onnx() -> Iterator[Peer]:
     wide = np.arange(1, 10, dtype=np.float32).reshape(3, 1, 3)
     hidden = (0.09524120390415192, 0.2560644745826721, 0.4032377600669861)
     spec = Sequential([LSTM(3, use_bias=False)], input_shape=(1, 2))
-    yield _peer("onnx-defaults", _ONNX, spec, short, {("hidden:lstm", 0): _columns(hidden, 3)}, (0.1, 0.1, None), 1e-6)
+    yield _peer(
+        "onnx-defaults",
+        _ONNX,
+        spec,
+        _batches(spec, short),
+        {("hidden:lstm", 0): _columns(hidden, 3)},
+        (0.1, 0.1, None),
+        1e-6,
+    )
 
     hidden = (0.2560644745826721, 0.536727786064148, 0.6672132015228271)
     spec = Sequential([LSTM(4, unit_forget_bias=False)], input_shape=(1, 3))
     expected = {("hidden:lstm", 0): _columns(hidden, 4)}
-    yield _peer("onnx-initial_bias", _ONNX, spec, wide, expected, (0.1, 0.1, 0.1), 1e-6)
+    yield _peer("onnx-initial_bias", _ONNX, spec, _batches(spec, wide), expected, (0.1, 0.1, 0.1), 1e-6)
 
     hidden = (0.33369261026382446, 0.6223931908607483, 0.7185789942741394)
     spec = Sequential([LSTM(7, use_bias=False, return_sequences=True)], input_shape=(1, 2))
     expected = {("hidden:lstm", 0): _columns(hidden, 7), ("sequence:lstm", 0): _columns(hidden, 7)[:, None]}
-    yield _peer("onnx-batchwise", _ONNX, spec, short, expected, (0.3, 0.3, None), 1e-6)
+    yield _peer("onnx-batchwise", _ONNX, spec, _batches(spec, short), expected, (0.3, 0.3, None), 1e-6)
 
     spec = Sequential([LSTM(3, use_bias=False, go_backwards=True)], input_shape=(3, 2))
     expected = {("hidden:lstm", 0): _columns((0.40412503480911255,), 3),
                 ("cell:lstm", 0): _columns((0.7970232963562012,), 3)}  # fmt: skip
-    yield _peer("onnx-reverse", _ONNX, spec, long, expected, (0.1, 0.1, None), 1e-6)
+    yield _peer("onnx-reverse", _ONNX, spec, _batches(spec, long), expected, (0.1, 0.1, None), 1e-6)
 
     spec = Sequential([Bidirectional(LSTM(3, use_bias=False))], input_shape=(3, 2))
     values = {"forward": (0.9902244210243225, 2.7129130363464355), "backward": (0.9950469732284546, 2.9999771118164062)}
@@ -144,7 +152,7 @@ def _onnx() -> Iterator[Peer]:
     for direction, pair in values.items():
         for kind, value in zip(("hidden", "cell"), pair, strict=True):
             expected[f"{kind}:bidirectional/{direction}", 0] = _columns((value,), 3)
-    peer = _peer("onnx-bidirectional", _ONNX, spec, long, expected, (0.5, 0.5, None), 1e-6)
+    peer = _peer("onnx-bidirectional", _ONNX, spec, _batches(spec, long), expected, (0.5, 0.5, None), 1e-6)
     assert peer.case.weights is not None
     weights = {name: array * (4 if "backward" in name else 1) for name, array in peer.case.weights.items()}
     yield dataclasses.replace(peer, case=dataclasses.replace(peer.case, weights=weights))
@@ -153,21 +161,17 @@ def _onnx() -> Iterator[Peer]:
 def _keras(
     name: str, source: str, spec: Graph, inputs: Array, expected: Mapping[tuple[str, int], Array], **data: Any
 ) -> Peer:
-    return _peer(f"keras-{name}", source, spec, inputs, expected, (0.01, 0.02, 0.03), 1e-5, **data)
+    return _peer(f"keras-{name}", source, spec, _batches(spec, inputs, **data), expected, (0.01, 0.02, 0.03), 1e-5)
 
 
 def _peer(
     name: str,
     source: str,
     spec: Graph,
-    inputs: Array,
+    data: GivenBatches,
     expected: Mapping[tuple[str, int], Array],
     constants: tuple[float, float, float | None],
     tolerance: float,
-    *,
-    count: int = 1,
-    mask: Array | None = None,
-    states: Mapping[str, State] | None = None,
 ) -> Peer:
     """Return a peer with constant kernel, recurrent kernel and bias; 1 for the forget gate with unit_forget_bias."""
     weights = {}
@@ -178,10 +182,21 @@ def _peer(
         weights[weight] = np.full(shape, value, np.float32)
         if kind == "bias" and isinstance(layer, LSTM) and layer.unit_forget_bias:
             weights[weight][layer.units : 2 * layer.units] = 1.0
-    key = next(iter(spec.inputs))
-    batch = Batch({key: inputs}, masks={} if mask is None else {key: mask}, states=states or {})
-    case = Case(f"peer-{name}", source, spec, GivenBatches((batch,) * count), weights=weights)
-    return Peer(case, expected, tolerance)
+    return Peer(Case(f"peer-{name}", source, spec, data, weights=weights), expected, tolerance)
+
+
+def _batches(
+    spec: Graph,
+    inputs: Array,
+    *,
+    count: int = 1,
+    mask: Array | None = None,
+    states: Mapping[str, State] | None = None,
+) -> GivenBatches:
+    """Return the same batch `count` times."""
+    name = next(iter(spec.inputs))
+    batch = Batch({name: inputs}, masks={} if mask is None else {name: mask}, states=states or {})
+    return GivenBatches((batch,) * count)
 
 
 def _arange(*shape: int) -> Array:

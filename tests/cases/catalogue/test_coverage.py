@@ -1,4 +1,4 @@
-"""What the catalogue holds: every option, every pair of options that interact, every size; and what it leaves out."""
+"""The contents of the catalogue: every option, every pair of interacting options, every size, and the exceptions."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ CASES = catalogue()
 FULL = catalogue(full=True)
 LSTMS = [lstm for case in CASES.values() for lstm in case.spec.lstms.values()]
 
-# Pairs of values that no case holds, and why.
+# Pairs of values that no case holds, with the reason.
 IMPOSSIBLE = {
     **{
         (("wrapper", wrapper), (option, True)): "Bidirectional sets it itself, and the spec refuses or replaces it"
@@ -28,7 +28,7 @@ IMPOSSIBLE = {
     },
     (("unroll", True), ("length", "open")): "an unrolled LSTM has as many copies as timesteps",
 }
-# Arguments of the LSTM that no case sets, and why.
+# Arguments of the LSTM that no case sets, with the reason.
 UNSET = {
     "activity_regularizer": "refused by the spec",
     "kernel_initializer": "weights are data, from NumPy",
@@ -56,7 +56,7 @@ def test_another_name_has_no_family(name):
     assert family_of(name) == ""
 
 
-def test_every_pair_of_options_stands_in_a_case_or_is_impossible():
+def test_every_pair_of_options_is_in_a_case_or_impossible():
     held = {pair for row in rows() for pair in tuples(row, 2)}
     factors = [*FACTORS, "data"]
     every = {
@@ -65,7 +65,7 @@ def test_every_pair_of_options_stands_in_a_case_or_is_impossible():
     assert every - held == set(IMPOSSIBLE)
 
 
-def test_every_three_options_of_a_model_stand_in_a_case_if_they_are_possible():
+def test_every_three_options_of_a_model_are_in_a_case_if_they_are_possible():
     held = {triple for row in rows() for triple in tuples({key: row[key] for key in FACTORS}, 3)}
     assert held == {triple for row in product(FACTORS) if possible(row) for triple in tuples(row, 3)}
 
@@ -104,7 +104,7 @@ def test_every_activation(argument):
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.__name__)
-def test_every_layer_stands_in_some_model(layer):
+def test_every_layer_is_in_some_model(layer):
     assert any(isinstance(one, layer) for case in CASES.values() for one in case.spec.layers)
 
 

@@ -75,7 +75,7 @@ def shifted(job):
 
 
 def mask_dropped(job):
-    """No mask beside the input, and nothing that a Masking or Embedding layer would find."""
+    """Return the answers without a mask, and with no padding that a Masking or Embedding layer finds."""
     layers = tuple(
         dataclasses.replace(layer, mask_value=1e30) if isinstance(layer, Masking)
         else dataclasses.replace(layer, mask_zero=False) if isinstance(layer, Embedding)
@@ -173,7 +173,7 @@ def swapped(quantity):
 
 @pytest.mark.parametrize("name", OWN)
 def test_no_case_overflows_or_is_tiny(name):
-    """Where the numbers are very large or very small, a fault hides behind the tolerance, or in it."""
+    """Very large or very small numbers would hide a fault in the tolerance."""
     _, desired = right(name)
     states = [array for quantity, arrays in desired.items() if quantity.kind == "cell" for array in arrays]
     assert all(np.isfinite(array).all() for arrays in desired.values() for array in arrays)
