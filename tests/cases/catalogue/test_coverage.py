@@ -1,7 +1,10 @@
 """The contents of the catalogue: every option, every pair of interacting options, every size, and the exceptions."""
 
+import collections
 import dataclasses
 import itertools
+import pathlib
+import re
 
 import pytest
 
@@ -49,6 +52,12 @@ def test_at_least_600_cases():
 
 def test_every_case_is_of_a_family_and_every_family_has_cases():
     assert {case.family for case in CASES.values()} == set(FAMILIES)
+
+
+def test_the_table_of_the_parity_suite_counts_the_cases():
+    text = (pathlib.Path(__file__).parents[3] / "parity" / "README.md").read_text(encoding="utf-8")
+    table = {name: int(count) for name, count in re.findall(r"^\| `([a-z]+)[*-]+` \| (\d+) \|", text, re.MULTILINE)}
+    assert table == collections.Counter(case.family.rstrip("12345") for case in CASES.values())
 
 
 @pytest.mark.parametrize("name", ["", "mine", "seed", "seed9-a", "model", "sweeping-1"])
