@@ -28,6 +28,7 @@ exclude_patterns = ["_build", "_generated", "Thumbs.db"]
 html_theme = "furo"
 html_title = f"multilstm {release}"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_show_sourcelink = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -40,7 +40,7 @@ def cli() -> Iterator[str]:
     """Yield the help text of the program and of each command."""
     for name in ("", *COMMANDS):
         stream = io.StringIO()
-        console = Console(file=stream, width=100, color_system=None, force_terminal=False)
+        console = Console(file=stream, width=88, color_system=None, force_terminal=False)
         arguments = [*filter(None, [name]), "--help"]
         app(arguments, console=console, exit_on_error=False, print_error=False, result_action="return_value")
         help_text = "\n".join(line.rstrip() for line in stream.getvalue().strip().splitlines())
