@@ -38,7 +38,7 @@ default_role = "code"
 suppress_warnings = ["ref.python"]  # a name such as LSTM is public in two packages
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Examples?|Notes?):$")
@@ -63,6 +63,25 @@ def as_restructured_text(app: Any, what: str, name: str, thing: Any, options: An
     lines[:] = written
 
 
+def without_checks(app: Any, what: str, name: str, thing: Any, options: Any, signature: Any, returns: Any) -> Any:
+    """Return the signature with `Annotated[float, Argument(...)]` as `float`, or None if it has none."""
+    if "Annotated[" not in (signature or ""):
+        return None
+    while "Annotated[" in signature:
+        start = signature.index("Annotated[")
+        begin = start + len("Annotated[")
+        depth, comma, end = 1, 0, begin
+        while depth:
+            letter = signature[end]
+            depth += (letter in "[(") - (letter in "])")
+            if letter == "," and depth == 1 and not comma:
+                comma = end
+            end += 1
+        signature = signature[:start] + signature[begin : comma or end - 1] + signature[end:]
+    return signature, returns
+
+
 def setup(app: Any) -> None:
-    """Connect the rewriting of docstrings, before napoleon reads their sections."""
+    """Connect the rewriting of signatures, and of docstrings before napoleon reads their sections."""
+    app.connect("autodoc-process-signature", without_checks)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=100)

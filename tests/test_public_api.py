@@ -6,6 +6,7 @@ framework is imported.
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -73,3 +74,9 @@ def test_an_exported_name_is_defined_or_imported_in_its_module(module):
 
 def test_the_package_is_typed_for_its_users():
     assert (ROOT / "multilstm" / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_reference_names_every_public_name(module):
+    page = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in PUBLIC[module].split() if not re.search(rf"\b{name}\b", page)] == []
