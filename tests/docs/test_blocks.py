@@ -55,6 +55,13 @@ def test_every_python_block_of_the_readme_runs(monkeypatch):
     assert names["sequence"].shape == (4, 12, 32)
 
 
+def test_the_model_of_the_tutorial_is_summarized():
+    names = {}
+    (body,) = blocks(ROOT / "docs" / "tutorial" / "same_everywhere.md", "python")
+    exec(compile(body, "same_everywhere.md", "exec"), names)
+    assert "bidirectional (Bidirectional)" in names["tagger"]().summary()
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=ids)
 def test_every_python_block_is_python(path):
     for body in blocks(path, "python"):
