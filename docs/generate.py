@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import json
 import math
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -27,6 +29,7 @@ from multilstm.report.terminal import MEANING
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
+JUDGE = "jax-scan"  # the contestant to whose time all others are compared
 COMMANDS = ("doctor", "parity", "summary", "fuzz")
 
 
@@ -131,7 +134,39 @@ def cases() -> Iterator[str]:
 
 
 def benchmarks() -> Iterator[str]:
-    """Yield the tables of the recorded benchmarks, with geometric means."""
+    """Yield the recorded runs of `python -m multilstm.bench.scan --json docs/recorded/scan_speed*.json`."""
+    paths = sorted(RECORDED.glob("scan_speed*.json"))
+    if not paths:
+        yield "No such run is recorded yet.\n"
+    for path in paths:
+        yield f"### `docs/recorded/{path.name}`\n"
+        yield from benchmark(json.loads(path.read_text(encoding="utf-8")))
+
+
+def benchmark(run: dict[str, Any]) -> Iterator[str]:
+    """Yield one table a quantity of one run, with geometric means."""
+    for quantity in ("forward", "gradient"):
+        times = {
+            (row["shape"], row["contestant"]): row["median_s"]
+            for row in run["rows"]
+            if row["quantity"] == quantity and row["median_s"] is not None
+        }
+        names = [name for name in dict.fromkeys(name for _, name in times) if name != JUDGE]
+        ratios = {place: seconds / times[place[0], JUDGE] for place, seconds in times.items()}
+        lines: list[Sequence[str]] = []
+        for shape in dict.fromkeys(shape for shape, _ in times):
+            cells = [f"{ratios[shape, name]:.2f}" if (shape, name) in ratios else "-" for name in names]
+            lines.append((shape, f"{1e3 * times[shape, JUDGE]:.3g}", *cells))
+        means = [geometric_mean([ratio for (_, name), ratio in ratios.items() if name == each]) for each in names]
+        yield f"**{quantity}**\n"
+        yield table(
+            ("batch x timesteps x features x units", "`multilstm.scan`, ms", *names),
+            [*lines, ("geometric mean", "", *(f"{mean:.2f}" for mean in means))],
+        )
+
+
+def older_benchmarks() -> Iterator[str]:
+    """Yield the tables of the runs before contestants ran in random order, with geometric means."""
     with (RECORDED / "scan_speed.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for quantity in ("forward", "gradient"):
@@ -193,8 +228,8 @@ def recorded_runs() -> Iterator[str]:
 
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
-    cli, verdicts, tolerances, ledger_rows, facts, engines, cases, benchmarks, lengths, trainings, floors,
-    recorded_runs,
+    cli, verdicts, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths, trainings,
+    floors, recorded_runs,
 )  # fmt: skip
 
 
