@@ -155,11 +155,7 @@ def compare(
     start, cells = time.perf_counter(), []
     with worker_pool(options) as pool:
         for key in keys:
-            if about["digests"]["|".join(key)] != digest(key):
-                raise InputError(
-                    f"{file}: {' '.join(key)} was computed from other inputs or weights than this version of multilstm "
-                    f"makes; save it again"
-                )
+            _check_digest(file, key, about["digests"])
             for name in availability.engines:
                 cells += _judged(pool, name, key, saved[key], options)
                 _say(f"compared {name} {' '.join(key)}")
@@ -173,8 +169,21 @@ def compare(
         write_text(json, report.to_json())
     console = Console(stderr=json == "-", width=None if sys.stdout.isatty() else 80, highlight=False)
     show(report, console)
-    console.print(f"judged against {about['engine']} on {about['device']}, from {file}")
+    console.print(f"judged against {judge}, from {file}")
     return report.exit_code()
+
+
+def _check_digest(file: str, key: Key, digests: dict[str, str]) -> None:
+    """Return if this version makes the inputs and weights of the saved answers.
+
+    Raises:
+        InputError: if it makes others.
+    """
+    if digests["|".join(key)] != digest(key):
+        raise InputError(
+            f"{file}: {' '.join(key)} was computed from other inputs or weights than this version of multilstm makes; "
+            f"save it again"
+        )
 
 
 def _judged(pool, engine: str, key: Key, saved: Quantities, options: Options) -> list[Cell]:

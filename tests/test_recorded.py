@@ -1,4 +1,4 @@
-"""parity/measure.py: reports of the parts of one run, summed up; what is not one run is refused."""
+"""parity/measure.py: a summary of reports of one run; reports of several runs are refused."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""parity/saved.py: answers that were saved judge other engines, of the same inputs and weights and no others."""
+"""parity/saved.py: saved answers judge other engines, for the same inputs and weights alone."""
 
 import json
 import os
@@ -10,14 +10,11 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-
-from multilstm.engines.registry import ENGINES
+from marks import needs
 
 ROOT = pathlib.Path(__file__).parents[1]
 CASES = ("gpu-states", "gpu-mask-right")
-pytestmark = pytest.mark.skipif(
-    bool(ENGINES["jax-scan"].missing or ENGINES["torch-lstm"].missing), reason="jax or torch is not installed"
-)
+pytestmark = [needs("jax-scan"), needs("torch-lstm")]
 
 
 def saved(*arguments):
@@ -91,7 +88,7 @@ def test_an_answer_that_is_missing_is_found(file, tmp_path):
     assert "cell:lstm: it is missing: the reference has none" in done.stdout.replace("\n", " ")
 
 
-def test_what_an_engine_does_not_execute_is_left_out_and_said(tmp_path):
+def test_a_case_that_an_engine_does_not_execute_is_skipped_and_reported(tmp_path):
     path = tmp_path / "torch.safetensors"
     done = saved("save", path, "--engine", "torch-lstm", "--case", *CASES, "--dtype", "float64")
     assert done.returncode == 0, done.stderr
@@ -100,7 +97,7 @@ def test_what_an_engine_does_not_execute_is_left_out_and_said(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_case_that_was_not_saved_is_told(file):
+def test_a_case_that_was_not_saved_is_an_error(file):
     done = saved("compare", file, "--engine", "jax-scan", "--case", "gpu-states", "seed4*")
     assert done.returncode == 2
     assert "unknown case 'seed4*'" in done.stderr
@@ -141,7 +138,7 @@ def test_another_file_is_refused(tmp_path, content):
     assert "python parity/saved.py save" in done.stderr or "save it again" in done.stderr
 
 
-def test_a_gpu_that_is_missing_is_said(file):
+def test_a_missing_gpu_is_reported(file):
     done = saved("compare", file, "--engine", "torch-lstm", "--device", "gpu", "--case", "gpu-states")
     if done.returncode == 0:
         pytest.skip("there is a GPU, and it agrees")
