@@ -18,7 +18,7 @@ from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
 from multilstm.spec import Embedding, Graph
-from multilstm.spec.arrays import Array, State, as_array
+from multilstm.spec.arrays import Array, State, as_array, by_name
 from multilstm.spec.shapes import Shape, show
 
 __all__ = ["check_batch", "check_dropout", "check_range", "check_shapes"]
@@ -81,12 +81,12 @@ def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str
     arrays |= {f"weight {name!r}": array for name, array in weights.items()}
     for dtype in dict.fromkeys(map(stored, dtypes)):
         largest = np.finfo(dtype).max
-        for what, array in arrays.items():
+        for label, array in arrays.items():
             beyond = np.abs(array) > largest if array.dtype.kind == "f" else np.zeros(array.shape, bool)
             if beyond.any():
                 place = tuple(int(i) for i in np.argwhere(beyond)[0])
                 raise InputError(
-                    f"{what}: value {array[place]:g} at {place} is beyond {dtype}, whose largest is {largest:.3g}; "
+                    f"{label}: value {array[place]:g} at {place} is beyond {dtype}, whose largest is {largest:.3g}; "
                     f"scale it, or compute in float64"
                 )
 
@@ -125,7 +125,7 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
                 f"mask of input {name!r}: shape is {mask.shape}, expected {expected}: [batch, timesteps], as the "
                 f"input; True marks a timestep that counts"
             )
-    states = {name: _state(spec, name, state, size) for name, state in batch.states.items()}
+    states = {name: _state(spec, name, state, size) for name, state in by_name("states", batch.states).items()}
     return Batch(inputs, _targets(spec, batch, size), masks, states, batch.dropout)
 
 
@@ -218,26 +218,27 @@ def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:
     return targets
 
 
-def _named(what: str, given: Mapping[str, Any], known: Any, partial: bool = False) -> dict[str, Array]:
+def _named(kind: str, given: Mapping[str, Any], known: Any, partial: bool = False) -> dict[str, Array]:
     """Return the given values as arrays, in the order of the known names; without `partial` none may be missing."""
+    by_name(f"{kind}s", given)
     unknown = [name for name in given if name not in known]
     missing = [name for name in known if name not in given and not partial]
     if unknown or missing:
         wrong = f"unknown {shown(unknown[0])}" if unknown else f"{missing[0]!r} is missing"
-        raise InputError(f"{what}: {wrong}; expected {listed(map(repr, known)) or 'none'}")
-    label = "mask of input" if what == "mask" else what
+        raise InputError(f"{kind}: {wrong}; expected {listed(map(repr, known)) or 'none'}")
+    label = "mask of input" if kind == "mask" else kind
     return {name: as_array(f"{label} {name!r}", given[name]) for name in known if name in given}
 
 
-def _shape(what: str, array: Array, expected: Shape) -> None:
+def _shape(label: str, array: Array, expected: Shape) -> None:
     if not _fits(array, expected):
-        raise InputError(f"{what}: shape is {array.shape}, expected {show(expected)}")
+        raise InputError(f"{label}: shape is {array.shape}, expected {show(expected)}")
 
 
-def _values(what: str, array: Array) -> None:
+def _values(label: str, array: Array) -> None:
     if array.size == 0:
-        raise InputError(f"{what}: it is empty, shape {array.shape}; there would be nothing to compare")
-    _finite(what, array)
+        raise InputError(f"{label}: it is empty, shape {array.shape}; there would be nothing to compare")
+    _finite(label, array)
 
 
 def _fits(array: Array, expected: Shape) -> bool:
@@ -246,7 +247,7 @@ def _fits(array: Array, expected: Shape) -> bool:
     )
 
 
-def _finite(what: str, array: Array) -> None:
+def _finite(label: str, array: Array) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{what}: value {array[place]} at {place}; expected finite numbers")
+        raise InputError(f"{label}: value {array[place]} at {place}; expected finite numbers")

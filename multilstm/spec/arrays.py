@@ -1,14 +1,15 @@
-"""Arrays: the array type of every quantity, the state of an LSTM, and the check of values that become arrays."""
+"""Arrays: the array type of every quantity, the state of an LSTM, and the checks of values that become arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, shown
 
-__all__ = ["Array", "State", "as_array"]
+__all__ = ["Array", "State", "as_array", "by_name"]
 
 Array = np.ndarray
 
@@ -44,3 +45,21 @@ def as_array(label: str, values: Any) -> Array:
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputError(f"{label}: dtype is {array.dtype}, expected numbers of at most 64 bits")
     return array
+
+
+def by_name(label: str, arrays: Any) -> Mapping[str, Any]:
+    """Return `arrays`, which must be a dict by name.
+
+    Args:
+        label: the kind of arrays, the beginning of the error.
+        arrays: the dict.
+
+    Raises:
+        InputError: for anything but a dict, or a key that is no text.
+    """
+    if not isinstance(arrays, Mapping):
+        raise InputError(f"{label}: given {type(arrays).__name__}, expected a dict of arrays by name")
+    for name in arrays:
+        if not isinstance(name, str):
+            raise InputError(f"{label}: given the key {shown(name)}, expected names")
+    return arrays

@@ -120,15 +120,14 @@ class _BidirectionalReader(Reader):
 
     def read(self, config: Mapping[str, Any], where: str) -> Layer:
         layer = super().read(config, where)
-        assert isinstance(layer, Bidirectional)
-        backward, inner = config.get("backward_layer"), layer.layer
+        backward, inner = config.get("backward_layer"), layer.wrapped
         if backward is not None:
             self._check_backward(backward, config["layer"], where)
-        if inner.name is None:
+        if inner is None or inner.name is None:
             return layer
-        return dataclasses.replace(
-            layer, layer=dataclasses.replace(inner, name=inner.name.removeprefix("forward_") or None)
-        )
+        renamed = dataclasses.replace(inner, name=inner.name.removeprefix("forward_") or None)
+        changes: dict[str, Any] = {"layer": renamed}
+        return dataclasses.replace(layer, **changes)
 
     def write(self, layer: Layer) -> dict[str, Any]:
         config = super().write(layer)
@@ -139,11 +138,8 @@ class _BidirectionalReader(Reader):
 
     def _check_backward(self, backward: Any, forward: Any, where: str) -> None:
         """Raise SpecError for a backward layer that is not the reversed copy of the forward one."""
-        argument = self.arguments["layer"]
-        assert isinstance(argument, InnerLayer)
-        known = argument.known
-        given = read_layer(backward, f"{where}: backward_layer", known)
-        expected = read_layer(forward, f"{where}: layer", known)
+        given = self._argument("layer", backward, f"{where}: backward_layer")
+        expected = self._argument("layer", forward, where)
         for field in dataclasses.fields(given):
             value, desired = getattr(given, field.name), getattr(expected, field.name)
             if field.name == "go_backwards":

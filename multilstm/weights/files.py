@@ -16,7 +16,7 @@ from multilstm.files.atomic import write_bytes
 from multilstm.files.regular import read_bytes
 from multilstm.frameworks.machine import memory
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, as_array
+from multilstm.spec.arrays import Array, as_array, by_name
 from multilstm.weights.layout import check_weights
 
 __all__ = ["load_weights", "save_weights"]
@@ -35,7 +35,7 @@ def save_weights(path: str | os.PathLike[str], graph: Graph | None, weights: Map
     """
     if graph is not None:
         check_weights(graph, weights)
-    plain = {name: _plain(as_array(f"weight {name!r}", values)) for name, values in weights.items()}
+    plain = {name: _plain(as_array(f"weight {name!r}", values)) for name, values in by_name("weights", weights).items()}
     try:
         content = safetensors.numpy.save(plain, {"format": "multilstm"})
     except (KeyError, safetensors.SafetensorError) as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from multilstm.errors import InputError, listed
 from multilstm.spec import Graph
-from multilstm.spec.arrays import as_array
+from multilstm.spec.arrays import as_array, by_name
 
 __all__ = ["Gates", "check_weight_shapes", "check_weights", "gates"]
 
@@ -36,6 +36,8 @@ def gates(array: Any, units: int | None = None) -> Gates:
     Raises:
         InputError: where the last axis does not hold four gates.
     """
+    if not hasattr(array, "shape"):
+        raise InputError(f"gates: given {type(array).__name__}, expected an array")
     size = array.shape[-1] if len(array.shape) else 0
     width = size // 4 if units is None else units
     if not width or size != 4 * width:
@@ -78,6 +80,7 @@ def check_weight_shapes(graph: Graph, weights: Mapping[str, Any]) -> None:
         InputError: naming the weight, the given and the expected value.
     """
     shapes = graph.weight_shapes
+    by_name(f"weights of model {graph.name!r}", weights)
     missing, unknown = sorted(set(shapes) - set(weights)), sorted(set(weights) - set(shapes), key=str)
     if missing or unknown:
         lists = {"missing": missing, "unknown": unknown}

@@ -185,3 +185,13 @@ def test_a_folder_is_no_file(tmp_path):
 def test_reads_a_file_of_another_program(tmp_path):
     safetensors.numpy.save_file({"a": np.arange(3.0)}, tmp_path / "w", {"made": "elsewhere"})
     assert_equal_weights(load_weights(tmp_path / "w"), {"a": np.arange(3.0)})
+
+
+@pytest.mark.parametrize("weights", [[1], None, {3: np.ones(2)}], ids=["list", "none", "key"])
+@pytest.mark.parametrize("graph", [STACK, None], ids=["of_a_model", "of_none"])
+def test_weights_are_a_dict_by_name(tmp_path, graph, weights):
+    with pytest.raises(
+        InputError, match=r"weights.*: given (list, expected a dict|NoneType, exp|the key 3, expected n)"
+    ):
+        save_weights(tmp_path / "w", graph, weights)
+    assert os.listdir(tmp_path) == []

@@ -287,3 +287,9 @@ def test_refuses_weights_beyond_the_memory(monkeypatch, spec, draw):
     monkeypatch.setattr("multilstm.weights.initializers.memory", lambda: 2**34)
     with pytest.raises(InputError, match=r"drawing them needs about \d+ GiB, this machine has 16 GiB; give it fewer"):
         draw(spec)
+
+
+@pytest.mark.parametrize("array", [[1, 2, 3, 4], None, 4], ids=["list", "none", "number"])
+def test_gates_are_of_an_array(array):
+    with pytest.raises(InputError, match=r"gates: given (list|NoneType|int), expected an array"):
+        gates(array)

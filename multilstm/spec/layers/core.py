@@ -46,10 +46,10 @@ class Embedding(Layer):
         check_rank(self.label, inputs, 2, "[batch, timesteps] of tokens")
         return ((*inputs, self.output_dim),)
 
-    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
         return {"embeddings": (self.input_dim, self.output_dim)}
 
-    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+    def parameter_formula(self, inputs: Shape) -> str:
         return f"input_dim*output_dim = {self.input_dim}*{self.output_dim}"
 
     def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
@@ -99,18 +99,18 @@ class Dense(Layer):
     quantization_config: Any = None
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         return _activation_phrase(self.activation)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         features(self.label, inputs)
         return ((*inputs[:-1], self.units),)
 
-    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
         kernel: dict[str, tuple[int, ...]] = {"kernel": (features(self.label, inputs), self.units)}
         return {**kernel, "bias": (self.units,)} if self.use_bias else kernel
 
-    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+    def parameter_formula(self, inputs: Shape) -> str:
         product = f"{features(self.label, inputs)}*{self.units}"
         if self.use_bias:
             return f"features*units + units = {product} + {self.units}"
@@ -128,7 +128,7 @@ class Dropout(Layer):
     seed: Seed = None
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         return (f"in training, drops {self.rate:.4g} of its input",)
 
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
@@ -144,7 +144,7 @@ class Activation(Layer):
     activation: ActivationName
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         return _activation_phrase(self.activation)
 
 

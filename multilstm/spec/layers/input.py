@@ -50,10 +50,10 @@ class InputLayer(Layer):
     dtype: Annotated[str, one_of("float32", "int32")] = "float32"
 
     @property
-    def class_name(self) -> str:  # noqa: D102 - as in Layer
+    def class_name(self) -> str:
         return "Input"
 
-    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:  # noqa: D102 - as in Layer
+    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
         return ((self.batch_size, *self.shape),)
 
 

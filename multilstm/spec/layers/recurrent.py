@@ -77,19 +77,19 @@ class LSTM(Layer):
     implementation: Implementation = dataclasses.field(default=2, kw_only=True)
 
     @property
-    def state_names(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def state_names(self) -> tuple[str, ...]:
         return ("hidden", "cell")
 
     @property
-    def output_count(self) -> int:  # noqa: D102 - as in Layer
+    def output_count(self) -> int:
         return 1 + (self.state_count if self.return_state else 0)
 
     @property
-    def lstms(self) -> Mapping[str, LSTM]:  # noqa: D102 - as in Layer
+    def lstms(self) -> Mapping[str, LSTM]:
         return {"": self}
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         returned = "every timestep" if self.return_sequences else "the last timestep"
         states = " and its states" if self.return_state else ""
         return (f"returns {returned}{states}", *(["reads backwards"] if self.go_backwards else []))
@@ -110,10 +110,10 @@ class LSTM(Layer):
         output = (batch, timesteps, self.units) if self.return_sequences else (batch, self.units)
         return (output, *states) if self.return_state else (output,)
 
-    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:  # noqa: D102 - as in Layer
+    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         return ((inputs[0], self.units),) * self.state_count
 
-    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
         gates = self.gate_count * self.units
         shapes: dict[str, tuple[int, ...]] = {
             "kernel": (features(self.label, inputs), gates),
@@ -121,7 +121,7 @@ class LSTM(Layer):
         }
         return {**shapes, "bias": (gates,)} if self.use_bias else shapes
 
-    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+    def parameter_formula(self, inputs: Shape) -> str:
         width, units = features(self.label, inputs), self.units
         words, figures = "features*units + units*units", f"{width}*{units} + {units}*{units}"
         if self.use_bias:

@@ -43,7 +43,7 @@ class Concatenate(Layer):
 
     axis: Annotated[int, Argument(_check_last_axis)] = -1
 
-    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:  # noqa: D102 - as in Layer
+    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
         if len(inputs) < 2:
             raise SpecError(f"{self.label}: expected at least two inputs, given {len(inputs)}")
         first = inputs[0]

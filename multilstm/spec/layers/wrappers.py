@@ -57,27 +57,27 @@ class Bidirectional(Layer):
         return {"forward": self.layer, "backward": dataclasses.replace(self.layer, go_backwards=True)}
 
     @property
-    def wrapped(self) -> LSTM:  # noqa: D102 - as in Layer
+    def wrapped(self) -> LSTM:
         return self.layer
 
     @property
-    def state_names(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def state_names(self) -> tuple[str, ...]:
         return self.layer.state_names * 2
 
     @property
-    def output_count(self) -> int:  # noqa: D102 - as in Layer
+    def output_count(self) -> int:
         return self.masked_outputs + (self.state_count if self.layer.return_state else 0)
 
     @property
-    def masked_outputs(self) -> int:  # noqa: D102 - as in Layer
+    def masked_outputs(self) -> int:
         return 2 if self.merge_mode is None else 1
 
     @property
-    def lstms(self) -> Mapping[str, LSTM]:  # noqa: D102 - as in Layer
+    def lstms(self) -> Mapping[str, LSTM]:
         return self.directions
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         merged = "returned apart" if self.merge_mode is None else f"merged by {self.merge_mode}"
         return (f"two LSTMs, forward and backward, {merged}", *self.layer.behaviour)
 
@@ -89,22 +89,22 @@ class Bidirectional(Layer):
             outputs = [output] * self.masked_outputs
         return (*outputs, *states, *states)
 
-    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:  # noqa: D102 - as in Layer
+    def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         return self.layer.state_shapes(inputs) * 2
 
-    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
         shapes = self.layer.weight_shapes(inputs)
         return {f"{direction}/{name}": shape for direction in self.directions for name, shape in shapes.items()}
 
-    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+    def parameter_formula(self, inputs: Shape) -> str:
         words, figures = self.layer.parameter_formula(inputs).split(" = ")
         return f"2*{words} = 2*{figures}"
 
-    def owner(self, weight: str) -> tuple[Layer, str]:  # noqa: D102 - as in Layer
+    def owner(self, weight: str) -> tuple[Layer, str]:
         direction, _, name = weight.partition("/")
         return self.directions[direction].owner(name)
 
-    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:  # noqa: D102 - as in Layer
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
         return self.layer.output_mask(inputs, masks)
 
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
@@ -124,22 +124,22 @@ class TimeDistributed(Layer):
         _check_trainable(self, self.layer)
 
     @property
-    def wrapped(self) -> Dense:  # noqa: D102 - as in Layer
+    def wrapped(self) -> Dense:
         return self.layer
 
     @property
-    def behaviour(self) -> tuple[str, ...]:  # noqa: D102 - as in Layer
+    def behaviour(self) -> tuple[str, ...]:
         return ("a Dense with the same weights at every timestep", *self.layer.behaviour)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         check_rank(self.label, inputs, 3, "[batch, timesteps, features]")
         return self.layer.output_shapes(inputs)
 
-    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:  # noqa: D102 - as in Layer
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
         return self.layer.weight_shapes(inputs)
 
-    def parameter_formula(self, inputs: Shape) -> str:  # noqa: D102 - as in Layer
+    def parameter_formula(self, inputs: Shape) -> str:
         return self.layer.parameter_formula(inputs)
 
-    def owner(self, weight: str) -> tuple[Layer, str]:  # noqa: D102 - as in Layer
+    def owner(self, weight: str) -> tuple[Layer, str]:
         return self.layer.owner(weight)
