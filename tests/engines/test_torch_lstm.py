@@ -1,4 +1,4 @@
-"""The witness against the judge: two implementations that share no arithmetic, in float64 and float32."""
+"""The engine torch-lstm against the reference: two implementations that share no arithmetic, in float64 and float32."""
 
 import dataclasses
 
@@ -8,7 +8,8 @@ import torch
 
 from multilstm.engines.base import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.engines.torch_lstm import ACTIVATIONS, TorchLSTMEngine
+from multilstm.engines.torch_lstm import TorchLSTMEngine
+from multilstm.engines.torch_lstm_forward import ACTIVATIONS
 from multilstm.errors import UnsupportedError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch, Job, Step
@@ -105,7 +106,12 @@ def batch_of(spec, seed=1, **more):
     shapes = [(BATCH, *(TIMESTEPS if size is None else size for size in shape[1:])) for shape in spec.output_shapes]
     targets = tuple(rng.uniform(0.1, 1, shape).astype(np.float32) for shape in shapes)
     factor = rng.choice([0.0, 2.0], (BATCH, TIMESTEPS, FEATURES))
-    return Batch(inputs, targets, dropout={"dropout": factor} if "dropout" in spec._by_name else {}, **more)
+    return Batch(
+        inputs,
+        targets,
+        dropout={"dropout": factor} if any(layer.name == "dropout" for layer in spec.layers) else {},
+        **more,
+    )
 
 
 def both(spec, *steps, dtype="float64", weights=None, **more):
