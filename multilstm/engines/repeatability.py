@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.frameworks.self_test import SelfTest
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.registry import load
 from multilstm.engines.repeatability import trial
 from multilstm.jobs.wire import job_from_tree, result_to_tree

@@ -247,7 +247,7 @@ def _merge(mode: str | None, forward: Any, backward: Any) -> Tensors:
 
 
 def loss_value(loss: str, output: Any, target: Any, mask: Any) -> Any:
-    """Return the loss of one output (`reference.engine.loss_and_gradient` has the equations)."""
+    """Return the loss of one output (`reference.losses.loss_and_gradient` has the equations)."""
     masked = mask is not None and mask.ndim == output.ndim - 1
     if masked:
         output = torch.where(mask[..., None], output, 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from multilstm.cases.case import KEPT, Case
 from multilstm.compare import tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import WorkerError
 from multilstm.execution.execution import Execution

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from multilstm.compare import tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.fuzz.sample import Sample

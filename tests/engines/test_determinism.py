@@ -15,7 +15,7 @@ from multilstm.frameworks.process_environment import for_process
 
 PROGRAM = """
 import dataclasses, json, sys
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.registry import ENGINES, load
 from multilstm.engines.repeatability import trial
 engine = load(ENGINES[sys.argv[1]].target)

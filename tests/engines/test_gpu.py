@@ -9,7 +9,7 @@ from pretended_gpu import with_gpu
 
 from multilstm import LSTM, Sequential, parity, run
 from multilstm.cli.app import main
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError, WorkerError

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.jax_scan import JaxScanEngine
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import EngineUnavailableError

@@ -31,7 +31,7 @@ from multilstm import (
 from multilstm.cases.case import Case, Evaluate, Fit
 from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Quantity, compare, tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES
 from multilstm.execution.execution import Execution

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.repeatability import trial
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.torch_lstm import TorchLSTMEngine
 from multilstm.engines.torch_lstm_forward import ACTIVATIONS

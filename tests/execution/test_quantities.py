@@ -8,7 +8,8 @@ import pytest
 from multilstm.cases.case import MILESTONES, UPDATES, Case, Fit
 from multilstm.cases.recipes import Sequences
 from multilstm.compare import Quantity, compare, tolerance
-from multilstm.engines.base import AbstractEngine, Executor
+from multilstm.engines.base import AbstractEngine
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
 from multilstm.execution import execution
 from multilstm.execution.execution import Execution

@@ -7,7 +7,7 @@ import pytest
 
 from multilstm.cases.case import Case
 from multilstm.compare import Quantity, tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceEngine

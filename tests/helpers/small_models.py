@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Dense, Sequential

@@ -11,7 +11,7 @@ from multilstm import LSTM, SGD, Bidirectional, Dense, Dropout, Input, Model, Se
 from multilstm.cases.case import Case, Fit
 from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Quantity, compare, tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import JUDGE
 from multilstm.errors import InputError

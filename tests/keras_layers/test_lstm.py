@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from portable_lstm import BATCH, FEATURES, FIXED, TIMESTEPS, UNITS, all_close, close, stateful_spec
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import LSTM, Bidirectional, Input, Masking, Model, Sequential

@@ -1,8 +1,8 @@
-"""The judge: forward pass, losses and backpropagation through time in NumPy float64, by hand, with no framework.
+"""Engine `reference`: forward pass, losses and backpropagation through time in NumPy float64, without a framework.
 
-Whatever the job's dtype, arrays are computed, and come back, as float64. What it does where Keras is silent or at odds
-with itself is in reference_rulings.md beside this file; activations, the LSTM, the other layers and the gradients of
-regularizers are in `reference_activations`, `reference_lstm`, `reference_layers` and `reference_penalties`.
+All other engines are judged by it. Arrays are computed and returned as float64, whatever the job's dtype. Where Keras
+is silent or contradicts itself, rulings.md in this folder is the specification. The other modules of this folder hold
+the activations, the LSTM, the other layers and the gradients of regularizers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference.activations import sigmoid
 from multilstm.engines.reference.layers import Applied, Given, Maybe, apply, within
+from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.lstm import LSTMRecord
 from multilstm.engines.reference.penalties import penalty_gradient
 from multilstm.frameworks import numpy as numpy_platform
@@ -25,7 +26,7 @@ from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
 from multilstm.spec.arrays import Array, State
-from multilstm.spec.optimizers import EPSILON, Optimizer
+from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.propagation import walk
 
 
@@ -36,7 +37,7 @@ class ReferenceEngine(AbstractEngine):
     platform = numpy_platform
 
     def prepare(self, job: Job) -> ReferenceProgram:
-        """A program; float32 jobs compare Masking's mask_value in float32, as any engine that computes in it."""
+        """Return a program; Masking's mask_value is rounded to the job's dtype, as on engines that compute in it."""
         layers = tuple(
             dataclasses.replace(layer, mask_value=float(np.dtype(stored(job.dtype)).type(layer.mask_value)))
             if isinstance(layer, Masking)
@@ -46,12 +47,19 @@ class ReferenceEngine(AbstractEngine):
         return ReferenceProgram(dataclasses.replace(job.spec, layers=layers), job.loss, job.optimizer)
 
     def operations(self) -> Operations:
-        """NumPy's."""
+        """Return NumPy's operations."""
         return Operations(np.asarray, np.asarray, lambda f: f, np.sum, np.matmul, np.transpose, np.tanh, sigmoid)
 
 
 class _Taped(NamedTuple):
-    """One call on the tape: its position in the graph, and for each of its LSTMs its name if its state was given."""
+    """One call on the tape.
+
+    Attributes:
+        position: of the call in the graph.
+        call: the call.
+        applied: its outputs and its way back.
+        given: for each of its LSTMs the LSTM's name if its initial state was given or carried, else None.
+    """
 
     position: int
     call: Call
@@ -75,12 +83,53 @@ class _Gradients(NamedTuple):
     states: dict[str, State]
 
 
+class _GradientSums:
+    """Gradients of the loss; those of a tensor, weight or state that is used several times add up.
+
+    Attributes:
+        tensors: by tensor of the graph; a tensor that the loss does not reach is missing.
+        weights: by `layer/weight`.
+        states: by LSTM, for initial states that the batch gives.
+    """
+
+    def __init__(self, weights: Mapping[str, Array], given_states: Mapping[str, State]) -> None:
+        self.tensors: dict[Ref, Array] = {}
+        self.weights = {name: np.zeros_like(weight) for name, weight in weights.items()}
+        self.states = {
+            name: State(*(np.zeros(np.shape(array)) for array in state)) for name, state in given_states.items()
+        }
+
+    def add(self, ref: Ref, gradient: Maybe) -> None:
+        """Add a gradient of a tensor; None where the loss does not depend on it."""
+        if gradient is not None:
+            self.tensors[ref] = self.tensors[ref] + gradient if ref in self.tensors else gradient
+
+    def go_back(self, taped: _Taped) -> None:
+        """Add the gradients of inputs, weights and initial states of one call, if any reach its outputs."""
+        position, call, applied, given = taped
+        arriving = [self.tensors.get(Ref(position, number)) for number in range(len(applied.outputs))]
+        if all(gradient is None for gradient in arriving):
+            return
+        back = applied.backward(arriving)
+        for ref, d_input in zip(call.inputs, back.inputs, strict=True):
+            self.add(ref, d_input)
+        for name, d_weight in back.weights.items():
+            self.weights[f"{call.layer}/{name}"] += d_weight
+        for number, ref in enumerate(call.initial_state):
+            if given[number // 2] is None:
+                self.add(ref, back.states[number])
+        for number, lstm in enumerate(given):
+            if lstm in self.states:
+                hidden, cell = self.states[lstm]
+                self.states[lstm] = State(hidden + back.states[2 * number], cell + back.states[2 * number + 1])
+
+
 @final
 class ReferenceProgram(AbstractProgram):
     """One model in NumPy.
 
     Attributes:
-        records: for every LSTM, all that its last call computed, gate by gate and timestep by timestep.
+        records: for every LSTM, the gates and states of its last call at every timestep.
     """
 
     places = frozenset({"cpu"})
@@ -98,29 +147,29 @@ class ReferenceProgram(AbstractProgram):
         return Implementation("numpy float64")
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
-        """Sets weights and optimizer slots, as float64, and the update counter."""
+        """Set weights and optimizer slots, as float64, and the update counter."""
         self._weights = {name: np.array(weights[name], np.float64) for name in self._spec.weight_shapes}
         self._slots = {name: np.array(slot, np.float64) for name, slot in slots.items()}
         self._iteration = iteration
 
     def weights(self) -> dict[str, Array]:
-        """All weights, float64."""
+        """Return all weights, float64."""
         return dict(self._weights)
 
     def slots(self) -> dict[str, Array]:
-        """All optimizer slots, float64."""
+        """Return all optimizer slots, float64."""
         return dict(self._slots)
 
     def parameter_counts(self) -> dict[str, int]:
-        """The sizes of the weight arrays, added up by layer."""
+        """Return the sizes of the weight arrays, added up by layer."""
         return {
             name: sum(weight.size for key, weight in self._weights.items() if key.startswith(f"{name}/"))
             for name in self._spec.layer_inputs
         }
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
-        """One step; see `AbstractProgram.step`."""
-        with np.errstate(all="ignore"):  # masked timesteps may hold anything; values that count are judged later
+        """Compute one step; see `AbstractProgram.step`."""
+        with np.errstate(all="ignore"):  # masked timesteps may hold any value; the others are judged later
             run = self._forward(batch, states)
             outputs = tuple(run.tensors[ref] for ref in self._spec.outputs)
             loss, gradients = None, _Gradients({}, {}, {})
@@ -185,7 +234,7 @@ class ReferenceProgram(AbstractProgram):
         return _Pass(tensors, masks, tape)
 
     def _losses(self, run: _Pass, targets: Sequence[Array]) -> tuple[float, list[tuple[Ref, Array]]]:
-        """The sum of the losses of all outputs, and the gradient of each output."""
+        """Return the sum of the losses of all outputs, and the gradient of each output."""
         total, gradients = 0.0, []
         for ref, target in zip(self._spec.outputs, targets, strict=True):
             value, gradient = loss_and_gradient(str(self._loss), run.tensors[ref], _float64(target), run.masks[ref])
@@ -196,44 +245,20 @@ class ReferenceProgram(AbstractProgram):
     def _backward(
         self, run: _Pass, d_outputs: list[tuple[Ref, Array]], batch: Batch, states: Mapping[str, State]
     ) -> _Gradients:
-        """Goes back over the tape; gradients of a tensor, weight or state that is used several times add up.
-
-        Weights that are not trained are left out of what it returns.
-        """
+        """Return the gradients of trained weights, inputs and given states: go back over the tape."""
         inputs, given_states = self._spec.sources(states)
-        d_states = {name: State(*(np.zeros(np.shape(array)) for array in states[name])) for name in given_states}
-        d_tensors: dict[Ref, Array] = {}
-        d_weights = {name: np.zeros_like(weight) for name, weight in self._weights.items()}
-
-        def add(ref: Ref, gradient: Maybe) -> None:
-            if gradient is not None:
-                d_tensors[ref] = d_tensors[ref] + gradient if ref in d_tensors else gradient
-
+        sums = _GradientSums(self._weights, {name: states[name] for name in given_states})
         for ref, gradient in d_outputs:
-            add(ref, gradient)
-        for position, call, applied, given in reversed(run.tape):
-            arriving = [d_tensors.get(Ref(position, number)) for number in range(len(applied.outputs))]
-            if all(gradient is None for gradient in arriving):
-                continue
-            back = applied.backward(arriving)
-            for ref, d_input in zip(call.inputs, back.inputs, strict=True):
-                add(ref, d_input)
-            for name, d_weight in back.weights.items():
-                d_weights[f"{call.layer}/{name}"] += d_weight
-            for number, ref in enumerate(call.initial_state):
-                if given[number // 2] is None:
-                    add(ref, back.states[number])
-            for number, lstm in enumerate(given):
-                if lstm in d_states:
-                    hidden, cell = d_states[lstm]
-                    d_states[lstm] = State(hidden + back.states[2 * number], cell + back.states[2 * number + 1])
+            sums.add(ref, gradient)
+        for taped in reversed(run.tape):
+            sums.go_back(taped)
         for name, regularizer in self._spec.regularizers.items():
-            d_weights[name] += penalty_gradient(regularizer, self._weights[name])
+            sums.weights[name] += penalty_gradient(regularizer, self._weights[name])
         calls = {call.layer: Ref(index) for index, call in enumerate(self._spec.calls)}
         return _Gradients(
-            {name: d_weights[name] for name in self._spec.trainable_weights},
-            {name: d_tensors.get(calls[name], np.zeros(np.shape(batch.inputs[name]))) for name in inputs},
-            d_states,
+            {name: sums.weights[name] for name in self._spec.trainable_weights},
+            {name: sums.tensors.get(calls[name], np.zeros(np.shape(batch.inputs[name]))) for name in inputs},
+            sums.states,
         )
 
     def _update(self, gradients: Mapping[str, Array]) -> None:
@@ -248,44 +273,12 @@ class ReferenceProgram(AbstractProgram):
         self._iteration += 1
 
 
-def loss_and_gradient(loss: str, output: Array, target: Array, mask: Maybe) -> tuple[float, Array]:
-    """The loss of one output, and its gradient with respect to that output.
-
-    Over the last axis, with p = output / sum(output) and q = clip(p, 1e-7, 1 - 1e-7),
-
-        categorical_crossentropy: -sum(target * log(q));    mean_squared_error: mean((output - target)**2)
-
-    then the mean over all that the mask keeps (keras/src/losses/loss.py; keras/src/backend/numpy/nn.py).
-
-    Args:
-        loss: its name.
-        output: `[batch, ..., features]`.
-        target: of the same shape.
-        mask: `[batch, timesteps]`, which acts on an output of one rank more; or None.
-    """
-    keep = np.ones(output.shape[:-1], bool) if mask is None or mask.ndim != output.ndim - 1 else mask
-    weight = keep / max(int(keep.sum()), 1)
-    output = np.where(keep[..., None], output, 1.0)  # NaN times a weight of zero would be NaN
-    target = np.where(keep[..., None], target, 1.0)
-    if loss == "mean_squared_error":
-        error = output - target
-        values, gradient = (error**2).mean(axis=-1), 2.0 * error / output.shape[-1]
-    else:
-        norm = output.sum(axis=-1, keepdims=True)
-        p = output / norm
-        q = np.clip(p, EPSILON, 1.0 - EPSILON)
-        values = -(target * np.log(q)).sum(axis=-1)
-        d_p = np.where(p == q, -target / q, 0.0)
-        gradient = (d_p - (d_p * p).sum(axis=-1, keepdims=True)) / norm
-    return float((values * weight).sum()), np.where(keep[..., None], gradient * weight[..., None], 0.0)
-
-
 def _float64(array: Array) -> Array:
     return np.asarray(array, np.float64)
 
 
 def _lstm_names(layer: Layer) -> tuple[str, ...]:
-    """The names of the states of `layer`, as in `Graph.lstms`."""
+    """Return the names of the LSTMs of `layer`, as in `Graph.lstms`."""
     if isinstance(layer, Bidirectional):
         return tuple(f"{layer.name}/{direction}" for direction in layer.directions)
     return (str(layer.name),) if isinstance(layer, LSTM) else ()

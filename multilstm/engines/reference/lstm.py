@@ -138,7 +138,7 @@ def forward(
 def backward(
     layer: LSTM, record: LSTMRecord, weights: Mapping[str, Array], d_outputs: Array | None, d_state: State
 ) -> LSTMGradients:
-    """Backpropagation through time; `d_x` is the gradient of the loss with respect to `x`.
+    """Return the gradients of the loss by backpropagation through time; `d_x` is the gradient of `x`.
 
     With `d_hidden` and `d_cell` arriving from the timestep after, one timestep that counts is
 
@@ -148,10 +148,8 @@ def backward(
         d_z = (d_i * i', d_f * f', d_g * g', d_o * o')                        [batch, 4, units]
         d_hidden_before = d_z @ recurrent_kernel.T;   d_cell_before = d_cell * f
 
-    (with dropout, each gate's share of d_hidden_before is multiplied by what its hidden state was multiplied by).
-
-    A masked timestep hands `d_hidden` and `d_cell` on as they are, and the gradient of its output, which repeats the
-    output before, to that output.
+    With dropout, each gate's share of `d_hidden_before` is multiplied by the gate's dropout mask. A masked timestep
+    passes `d_hidden` and `d_cell` on unchanged. Its output repeats the output before, which gets its gradient.
 
     Args:
         layer: the LSTM.
@@ -163,14 +161,10 @@ def backward(
     """
     activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
     timesteps, batch, _, units = record.gates.shape
-    d_each = np.zeros((timesteps, batch, units))
-    if d_outputs is not None and layer.return_sequences:
-        d_each[:] = d_outputs.swapaxes(0, 1)
-    elif d_outputs is not None and timesteps:
-        d_each[-1] = d_outputs
-    nothing = np.zeros((batch, units))
-    d_hidden, d_cell = (nothing if gradient is None else gradient for gradient in d_state)
-    d_repeated = nothing  # of the output at t, from masked timesteps after t that repeat it
+    d_each = _at_each_timestep(layer, d_outputs, (timesteps, batch, units))
+    zeros = np.zeros((batch, units))
+    d_hidden, d_cell = (zeros if gradient is None else gradient for gradient in d_state)
+    d_repeated = zeros  # of the output at t, from masked timesteps after t that repeat it
     d_z = np.empty_like(record.gates)
 
     for t in reversed(range(timesteps)):
@@ -195,14 +189,29 @@ def backward(
         d_hidden, d_cell = d_hidden_before, d_cell_before
 
     d_x = _from_gates(d_z, weights["kernel"], record.drop.inputs)
+    order = slice(None, None, -1 if layer.go_backwards else 1)
+    return LSTMGradients(d_x[order].swapaxes(0, 1), _d_weights(layer, record, d_z), State(d_hidden, d_cell))
+
+
+def _d_weights(layer: LSTM, record: LSTMRecord, d_z: Array) -> dict[str, Array]:
+    """Return the gradients of the weights by name; `d_z [timesteps, batch, 4, units]` is that of the preactivations."""
     d_weights = {
         "kernel": _d_kernel(record.inputs, d_z, record.drop.inputs),
         "recurrent_kernel": _d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
     }
     if layer.use_bias:
-        d_weights["bias"] = d_z.reshape(timesteps * batch, 4 * units).sum(axis=0)
-    order = slice(None, None, -1 if layer.go_backwards else 1)
-    return LSTMGradients(d_x[order].swapaxes(0, 1), d_weights, State(d_hidden, d_cell))
+        d_weights["bias"] = d_z.reshape(-1, 4 * layer.units).sum(axis=0)
+    return d_weights
+
+
+def _at_each_timestep(layer: LSTM, d_outputs: Array | None, shape: tuple[int, ...]) -> Array:
+    """Return the gradients of the outputs as `[timesteps, batch, units]`, zero where none arrives."""
+    d_each = np.zeros(shape)
+    if d_outputs is not None and layer.return_sequences:
+        d_each[:] = d_outputs.swapaxes(0, 1)
+    elif d_outputs is not None and len(d_each):
+        d_each[-1] = d_outputs
+    return d_each
 
 
 def _each_gate(factor: Array | None) -> Array | None:

@@ -15,7 +15,7 @@ from multilstm.cases.catalogue import catalogue
 from multilstm.compare import Quantity
 from multilstm.compare.quantity import FORWARD
 from multilstm.compare.tolerances import tolerance
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import quantities_of

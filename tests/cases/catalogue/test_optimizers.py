@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue.optimizers import ACTING, CLIPS, RULES, SCHEDULES, optimizers
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Job
 from multilstm.spec.optimizers import OPTIMIZERS

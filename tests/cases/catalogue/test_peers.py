@@ -5,7 +5,7 @@ import pytest
 
 from multilstm.cases.catalogue.peers import peers
 from multilstm.compare import Quantity
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import quantities_of

@@ -26,9 +26,10 @@ from small_models import (
     weights_of,
 )
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
-from multilstm.engines.reference.engine import ReferenceEngine, loss_and_gradient
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.errors import InputError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch, Job, Step

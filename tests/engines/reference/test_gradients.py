@@ -23,7 +23,7 @@ from small_models import (
     weights_of,
 )
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch, Job, Step
