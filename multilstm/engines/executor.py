@@ -1,7 +1,7 @@
 """Executor of jobs: it drives the programs of any engine step by step, and checks everything that enters.
 
-It carries the states of stateful layers from step to step, selects the arrays that a step keeps, and refuses results
-of another device than the job's.
+It carries the states of stateful layers from step to step, and selects the arrays that a step keeps. It refuses
+results of another device than the job's.
 """
 
 from __future__ import annotations

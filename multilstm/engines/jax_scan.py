@@ -1,4 +1,4 @@
-"""The engine `jax-scan`: `multilstm.scan` behind the contract of an engine, compiled once per kind of step."""
+"""Engine `jax-scan`: `multilstm.scan`, compiled once for each kind of step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class JaxScanEngine(AbstractEngine):
         jax_platform.set_tf32(False)
 
     def prepare(self, job: Job) -> AbstractProgram:
-        """A program for the job.
+        """Return a program for the job.
 
         Raises:
             EngineUnavailableError: for float64 where JAX's x64 mode is off.
@@ -47,7 +47,7 @@ class JaxScanEngine(AbstractEngine):
         return _Program(job, jax.devices(job.device)[0])
 
     def operations(self) -> Operations:
-        """Jitted `jax.numpy`."""
+        """Return jitted `jax.numpy`."""
         return jax_platform.operations()
 
 
@@ -60,7 +60,7 @@ class _Program(AbstractProgram):
         self._forward = jax_platform.Watched(functions.apply_batch)
         self._evaluate = jax_platform.Watched(partial(functions.loss, loss=job.loss))
         self._gradients = jax_platform.Watched(partial(functions.gradients, loss=job.loss))
-        # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
+        # Separate from the gradients, whose program `update` and `gradient` share: a new length compiles only that.
         self._update = jax.jit(partial(functions.update, optimizer=job.optimizer))
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
@@ -73,7 +73,7 @@ class _Program(AbstractProgram):
         if not self._batch:
             return Implementation("lax.scan, custom gradient")
         written_out = LOOP not in self._found or all(lstm.unroll for lstm in self._job.spec.lstms.values())
-        loop = "steps written out" if written_out else "lax.scan"  # XLA makes loops of other things too
+        loop = "steps written out" if written_out else "lax.scan"  # XLA makes loops of other operations too
         itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
         detail = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
@@ -99,7 +99,7 @@ class _Program(AbstractProgram):
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         arrays = ScanBatch.of(inputs, batch.targets, masks, dict(states), dict(batch.dropout))
-        loss, found = None, Gradients({}, {}, {})
+        loss, gradients = None, Gradients({}, {}, {})
         jax_platform.set_tf32(self._job.dtype == "tf32")
         with jax.default_device(self._device):
             if kind == "forward":
@@ -107,31 +107,31 @@ class _Program(AbstractProgram):
             elif kind == "evaluate":
                 loss, evaluation = self._evaluate(self._weights, arrays)
             else:
-                loss, evaluation, found = self._gradients(self._weights, arrays)
+                loss, evaluation, gradients = self._gradients(self._weights, arrays)
             if kind == "update":
                 assert self._job.optimizer is not None
                 coefficients = {
                     name: np.asarray(number, stored(self._job.dtype))
                     for name, number in self._job.optimizer.coefficients(self._iteration).items()
                 }
-                self._weights, self._slots = self._update(self._weights, self._slots, coefficients, found.weights)
-                found = Gradients({}, {}, {})  # what an update gives is the weights
+                self._weights, self._slots = self._update(self._weights, self._slots, coefficients, gradients.weights)
+                gradients = Gradients({}, {}, {})  # an update returns weights only
                 self._iteration += 1
         for program in (self._forward, self._evaluate, self._gradients):
             self._found |= program.found
-        self.places = jax_platform.places((evaluation.outputs, found, self._weights if kind == "update" else ()))
+        self.places = jax_platform.places((evaluation.outputs, gradients, self._weights if kind == "update" else ()))
         return Answer(
             loss=None if loss is None else float(loss),
             outputs=_numpy(evaluation.outputs),
             sequences=_numpy(evaluation.sequences),
             last_outputs=_numpy(evaluation.last_outputs),
             states=_numpy(evaluation.states),
-            gradients=_numpy(found.weights),
-            input_gradients=_numpy(found.inputs),
-            state_gradients=_numpy(found.states),
+            gradients=_numpy(gradients.weights),
+            input_gradients=_numpy(gradients.inputs),
+            state_gradients=_numpy(gradients.states),
         )
 
 
 def _numpy(tree: Any) -> Any:
-    """The same tree of NumPy arrays, which own their memory and may be written; half precision widened to float32."""
+    """Return the tree with writable NumPy arrays that own their memory; half precision becomes float32."""
     return jax.tree.map(lambda array: np.array(array, np.float32 if array.dtype.itemsize == 2 else None), tree)

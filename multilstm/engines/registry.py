@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class EngineRow:
-    """One engine, as far as it is known without an import of its framework.
+    """One engine, described without an import of its framework.
 
     Attributes:
         name: as in `--engine`.
@@ -26,7 +26,7 @@ class EngineRow:
         needs: the modules that must be installed.
         extra: the extra of multilstm that installs them; None: they are always installed.
         settings: environment variables that its process needs before it starts.
-        flags: flags of XLA that its process needs, where the installed jaxlib knows them.
+        flags: flags of XLA that its process needs, where the installed jaxlib accepts them.
         partial: True for an engine that some models cannot run on; it computes no updates of an optimizer.
     """
 
@@ -40,7 +40,7 @@ class EngineRow:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that its process needs before it starts, with the flags that the installed jaxlib knows."""
+        """The variables that its process needs before it starts, with the flags that the installed jaxlib accepts."""
         return merge(self.settings, xla_flags.variables(*self.flags))
 
     def on(self, device: str) -> dict[str, str]:

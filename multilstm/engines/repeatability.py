@@ -1,7 +1,7 @@
-"""A small gradient, computed twice: which kernel computes an LSTM here, and whether it gives the same bits again.
+"""Repeatability of an engine: a small gradient, computed twice, must have the same bits.
 
-The same numbers in the same process must give the same gradient to the last bit: kernels that add up in an order of
-their own, as some of a GPU's do, are found by this.
+This finds kernels that add numbers in a varying order, as some kernels of GPUs do. The computation also shows the
+kernel of the engine's LSTMs.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def trial(executor: Executor, device: str) -> tuple[SelfTest, Implementation]:
     job = Job(SPEC, discriminating_weights(SPEC), (step,), device=device, loss="mean_squared_error")
     try:
         first, second = executor.execute(job), executor.execute(job)
-    except Exception as error:  # a finding like any other
+    except Exception as error:  # a failure is a result of this test
         return SelfTest(NAME, False, f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]), Implementation()
     pairs = [(array, second.answers[0].gradients[name]) for name, array in first.answers[0].gradients.items()]
-    differing = sum(one.tobytes() != other.tobytes() for one, other in pairs)
+    differing = sum(left.tobytes() != right.tobytes() for left, right in pairs)
     detail = (
         f"{len(pairs)} gradients, the same bits" if not differing else f"{differing} of {len(pairs)} have other bits"
     )

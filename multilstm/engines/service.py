@@ -1,4 +1,7 @@
-"""What a worker answers for an engine: `{"call": "execute", "job": ...}`; `facts` or `doctor`, with the device."""
+"""Service of an engine in its worker process.
+
+Messages are `{"call": "execute", "job": ...}` and `{"call": "facts" or "doctor", "device": ...}`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from multilstm.jobs.wire import job_from_tree, result_to_tree
 
 
 def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The service of the engine `module:Class`, for `multilstm.workers.child`."""
+    """Return the service of the engine `module:Class`, for `multilstm.workers.child`."""
     executor = Executor(load(target))
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
@@ -22,11 +25,11 @@ def serve(target: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
         if message["call"] == "facts":
             return executor.engine.facts()
         if message["call"] == "doctor":
-            found = executor.engine.doctor()
+            facts = executor.engine.doctor()
             test, implementation = trial(executor, message["device"])
             return {
-                **found,
-                "self_test": [*found["self_test"], dataclasses.asdict(test)],
+                **facts,
+                "self_test": [*facts["self_test"], dataclasses.asdict(test)],
                 "implementation": dataclasses.asdict(implementation),
             }
         return result_to_tree(executor.execute(job_from_tree(message["job"])))

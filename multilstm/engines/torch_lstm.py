@@ -1,7 +1,7 @@
 """Engine `torch-lstm`: `torch.nn.LSTM`, with gradients by autograd; an independent, partial engine.
 
 `torch.nn.LSTM` has the activations tanh and sigmoid only, no masks, and no dropout inside the recurrence. A spec that
-asks for more is refused.
+needs more is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which kernel computed the LSTMs, read from what a framework compiled or dispatched; imports no framework.
+"""Kernels that computed LSTMs, found in programs that a framework compiled or operators that it dispatched.
 
-Keras's Python says which of its paths was entered; that is not yet what ran. XLA's compiled program, TensorFlow's graph
-and the operators that PyTorch dispatched do say it.
+The path of Keras that was entered is not yet the kernel that ran. The kernel is found in XLA's compiled program, in
+TensorFlow's graph, or among the operators that PyTorch dispatched. This module imports no framework.
 """
 
 from __future__ import annotations
@@ -11,50 +11,50 @@ from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 CUDNN, LOOP = "cuDNN", "loop"
-FUSED, UNROLLED = "fused", "unrolled"  # beside LOOP, the paths of Keras
-# In the names of cuDNN's kernels: one launch for all timesteps, or a launch of its own for the gates of each.
+FUSED, UNROLLED = "fused", "unrolled"  # with LOOP, the paths of Keras
+# Parts of the names of cuDNN's kernels: one launch for all timesteps, or one launch for each timestep.
 _ALGORITHMS = {
     "persistent": re.compile(r"RNN_\w*[Pp]ersist"),  # RNN_blockPersist_fp_LSTM
     "standard": re.compile(r"elemWiseRNNcell|(?:RNN|LSTM)_elementWise"),
 }
-_WHILE = re.compile(r"\bwhile\(|stablehlo\.while")  # XLA's own text, and what JAX gives to it
+_WHILE = re.compile(r"\bwhile\(|stablehlo\.while")  # the text of XLA, and the text that JAX gives to XLA
 
 
 def of_hlo(text: str) -> set[str]:
-    """What an XLA program holds of `cuDNN` (`jax.experimental.rnn` calls `cudnn_rnn_ffi`) and `loop`."""
+    """Return `cuDNN` and `loop` as far as an XLA program has them (`jax.experimental.rnn` calls `cudnn_rnn_ffi`)."""
     return ({CUDNN} if "cudnn_rnn" in text else set()) | ({LOOP} if _WHILE.search(text) else set())
 
 
 def of_graph(operations: Iterable[str]) -> set[str]:
-    """The same of a TensorFlow graph, by the operations in it and in the functions that it calls."""
+    """Return the same for the operations in a TensorFlow graph and in the functions that it calls."""
     kinds = set(operations)
     cudnn = any(kind.startswith("CudnnRNN") for kind in kinds)
     return ({CUDNN} if cudnn else set()) | ({LOOP} if kinds & {"While", "StatelessWhile"} else set())
 
 
 def named(found: Set[str], loop: str) -> str:
-    """What `of_hlo` or `of_graph` found, in words, the loop under the name that is given."""
+    """Describe the kernels that `of_hlo` or `of_graph` found, and call a loop `loop`."""
     return ", ".join(sorted(loop if kind == LOOP else kind for kind in found)) or "neither cuDNN nor a loop"
 
 
 def of_aten(operators: Iterable[str]) -> str:
-    """The kernel of an LSTM in PyTorch by the operators that were dispatched: `aten::_cudnn_rnn` and its like."""
-    seen = set(operators)
+    """Return the kernel of an LSTM in PyTorch, by the operators that were dispatched, such as `aten::_cudnn_rnn`."""
+    dispatched = set(operators)
     for operator, kernel in (
         ("aten::_cudnn_rnn", CUDNN),
         ("aten::mkldnn_rnn_layer", "mkldnn"),
         ("aten::_thnn_fused_lstm_cell", "ATen, fused cell"),
     ):
-        if operator in seen:
+        if operator in dispatched:
             return kernel
     return "ATen"
 
 
 def traced(function: Callable[[], Any], start: Callable[[], Any], stop: Callable[[], Any]) -> tuple[Any, bool]:
-    """Calls it while a profiler runs: what it gave, and whether there was one, since some cannot start everywhere."""
+    """Call the function while a profiler runs; return its value, and whether the profiler could start."""
     try:
         start()
-    except Exception:  # of many kinds: without permission, without a library, or with another profiler at work
+    except Exception:  # of any kind: no permission, a library is missing, or another profiler runs
         return function(), False
     try:
         return function(), True
@@ -65,23 +65,23 @@ def traced(function: Callable[[], Any], start: Callable[[], Any], stop: Callable
 def with_algorithm(kernel: str, launched: Iterable[str]) -> str:
     """Return `kernel` with the algorithm of cuDNN, read from the names of the GPU kernels that were launched.
 
-    The algorithm that a framework asks for does not decide: asked for its standard algorithm, cuDNN may take
-    persistent kernels. A forward pass may have one algorithm and its gradient the other. Nothing is added where no
+    The algorithm that a framework requests does not decide: cuDNN may take persistent kernels in place of its
+    standard algorithm. A forward pass may have one algorithm and its gradient the other. Nothing is added where no
     name is cuDNN's.
     """
     names = set(launched)
-    seen = [algorithm for algorithm, pattern in _ALGORITHMS.items() if any(map(pattern.search, names))]
-    if not seen:
+    algorithms = [algorithm for algorithm, pattern in _ALGORITHMS.items() if any(map(pattern.search, names))]
+    if not algorithms:
         return kernel
-    return f"{kernel}, {CUDNN}'s {' and '.join(seen)} kernels"
+    return f"{kernel}, {CUDNN}'s {' and '.join(algorithms)} kernels"
 
 
 def confirmed(entered: Set[str], found: Set[str], loop: str) -> set[str]:
-    """What a compiled program holds of the paths of Keras that were entered when it was traced.
+    """Return the entered paths of Keras, named by the kernels that the compiled program really contains.
 
     Args:
-        entered: `fused`, `loop`, `unrolled`, or in words why cuDNN was tried in vain.
-        found: what `of_hlo` or `of_graph` found.
+        entered: `fused`, `loop`, `unrolled`, or a sentence with the reason why cuDNN failed.
+        found: the kernels that `of_hlo` or `of_graph` found.
         loop: the name of the backend's loop.
     """
     names = {

@@ -1,4 +1,4 @@
-"""What this process may know of the machine without a framework."""
+"""Facts about the machine that need no framework."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ import sys
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """What the processor calls itself, or its architecture."""
+    """Return the name of the processor, or its architecture."""
     if sys.platform == "linux":
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:

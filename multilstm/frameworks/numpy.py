@@ -1,4 +1,4 @@
-"""NumPy as the reference sees it: see `Platform`."""
+"""NumPy, as the platform of the reference; see `Platform`."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import numpy as np
 
 
 def versions() -> dict[str, str]:
-    """NumPy."""
+    """Return the version of NumPy."""
     return {"numpy": np.__version__}
 
 
 def devices() -> list[str]:
-    """The CPU, whatever the job's device."""
+    """Return the CPU, for a job of any device."""
     return ["cpu"]
 
 
 def no_gpu() -> str:
-    """It has no use for one."""
+    """Return the reason: NumPy computes on CPUs only."""
     return "the reference computes in NumPy, on the CPU alone; judge other engines on the GPU"
 
 
 def set_tf32(allowed: bool) -> None:
-    """Nothing is rounded."""
+    """Do nothing: NumPy has no TF32."""
 
 
 def make_deterministic() -> None:
-    """It is."""
+    """Do nothing: NumPy is deterministic."""
 
 
 def launched(function: Callable[[], Any]) -> tuple[Any, set[str]]:
-    """Nothing runs on a GPU."""
+    """Call the function; return its value and no kernels, since none run on a GPU."""
     return function(), set()
 
 
 def switches() -> dict[str, str]:
-    """It computes in float64, whatever the job's dtype."""
+    """Return the dtype: float64, for a job of any dtype."""
     return {"dtype": "float64"}

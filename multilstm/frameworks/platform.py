@@ -1,4 +1,4 @@
-"""What every framework is asked besides computing: versions, devices, switches, and what it launched on a GPU."""
+"""Interface of a framework, apart from computation: versions, devices, switches, and the kernels of a GPU."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from multilstm.errors import EngineUnavailableError
 
 
 class Platform(Protocol):
-    """The modules `jax_platform`, `tensorflow_platform`, `torch_platform` and `numpy_platform`."""
+    """Interface of the modules `jax`, `tensorflow`, `torch` and `numpy` of this folder."""
 
     def versions(self) -> dict[str, str]:
-        """The versions of the packages that compute."""
+        """Return the versions of the packages that compute."""
 
     def devices(self) -> list[str]:
-        """What this process can compute on, the default of a GPU job first: `gpu:0 NVIDIA H200`, `cpu`."""
+        """Return the devices of this process, the default of a GPU job first: `gpu:0 NVIDIA H200`, `cpu`."""
 
     def no_gpu(self) -> str:
-        """Why this process cannot compute on a GPU, and what to do, in one line; empty where it can."""
+        """Return why this process cannot compute on a GPU, with a remedy, in one line; empty where it can."""
 
     def set_tf32(self, allowed: bool) -> None:
-        """Whether a GPU may round the factors of float32 products to TF32 from now on, in cuDNN too."""
+        """Let a GPU round the factors of float32 products to TF32 from now on, or not, in cuDNN too."""
 
     def make_deterministic(self) -> None:
-        """Asks for the same bits from the same numbers; what must be set before a process starts, `registry` sets."""
+        """Select kernels that give the same bits every time; `process_environment` sets the variables for it."""
 
     def launched(self, function: Callable[[], Any]) -> tuple[Any, set[str]]:
-        """Calls it: what it gave, and the names of the kernels that ran on a GPU meanwhile, by the profiler."""
+        """Call the function; return its value, and the names of the kernels that the profiler saw on a GPU."""
 
     def switches(self) -> dict[str, str]:
-        """Precision and determinism as they are set in this process: TF32, x64, matmul precision, threads."""
+        """Return precision and determinism as set in this process: TF32, x64, matmul precision, threads."""
 
 
 def require_gpu(platform: Platform) -> None:
-    """Returns if this process can compute on a GPU.
+    """Return if this process can compute on a GPU.
 
     Raises:
         EngineUnavailableError: where it cannot, with the reason.

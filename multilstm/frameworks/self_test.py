@@ -1,8 +1,8 @@
-"""The numerical self-test of a framework: what every engine takes for granted, computed and compared with NumPy.
+"""Numerical self-test of a framework: sums, products and one step of an LSTM, compared with NumPy.
 
-It is written once, over the few `Operations` that an engine lends, compiled as the engine compiles its own programs.
-Sums and products are taken of small whole numbers, whose result is exact in whatever order it is computed, so that
-they are compared for equality; a miscompiled loop cannot hide behind a tolerance.
+It is written once, with the few `Operations` of an engine, which are compiled as the engine's programs are. Sums and
+products of small whole numbers are exact in every order of computation. They are compared for equality, so a
+tolerance cannot hide a miscompiled loop.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Axis = int | tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Operations:
-    """What an engine lends to its self-test; its own tensors are opaque here, but know `+`, `*` and slices.
+    """Functions of an engine for its self-test. Tensors are opaque here, but have `+`, `*` and slices.
 
     Attributes:
-        tensor: a NumPy array as a tensor of the same dtype, on the engine's device.
-        array: a tensor as a NumPy array.
-        compiled: a function of tensors, compiled as the engine's programs are.
-        sum: over the given axis or axes.
-        matmul: the product of two matrices, at the precision of the engine's programs.
-        transpose: of a matrix.
+        tensor: makes a tensor of the same dtype, on the engine's device, from a NumPy array.
+        array: makes a NumPy array from a tensor.
+        compiled: compiles a function of tensors, as the engine's programs are compiled.
+        sum: sums over an axis or several axes.
+        matmul: multiplies two matrices, at the precision of the engine's programs.
+        transpose: transposes a matrix.
         tanh: elementwise.
         sigmoid: elementwise.
     """
@@ -47,9 +47,9 @@ class SelfTest:
     """One test of the self-test.
 
     Attributes:
-        name: what was computed, and in which dtype.
+        name: the computation and its dtype.
         ok: whether it agrees with NumPy.
-        detail: how well it agrees, or what is wrong.
+        detail: the largest distance, or the fault.
     """
 
     name: str
@@ -63,8 +63,8 @@ class MismatchError(Exception):
 
 DTYPES = ("float32", "float64")
 
-# About 32768 rows, jaxlib leaves one way of cutting a loop into pieces for another, and miscomputed (jax#39103); the
-# LSTM's own sums (a bias gradient: over batch and time, of 4 * units columns) stand beside it.
+# At about 32768 rows, jaxlib changes the way in which it divides a loop, and miscomputed (jax#39103). The other shapes
+# are those of an LSTM's sums: a bias gradient sums over batch and time, for 4 * units columns.
 SUMS: tuple[tuple[tuple[int, ...], Axis], ...] = (
     ((31,), 0), ((4097,), 0), ((32769,), 0), ((65537,), 0),
     ((3, 32769), 0), ((32769, 3), 1), ((40000, 3), 0), ((1000, 132), 0), ((7, 33, 44), (0, 1)),
@@ -100,7 +100,7 @@ def self_test(operations: Operations) -> list[SelfTest]:
 
 
 def denormals(operations: Operations) -> str:
-    """Whether float32 numbers below 1.2e-38 are `kept` or `flushed` to zero: both are in use, neither is an error."""
+    """Return whether float32 numbers below 1.2e-38 are `kept` or `flushed` to zero; neither is an error."""
     tiny = np.full(16, 1e-40, np.float32)
     doubled = operations.array(operations.compiled(lambda x: x + x)(operations.tensor(tiny)))
     return "kept" if doubled.all() else "flushed"
@@ -115,7 +115,7 @@ def _sums(operations: Operations, dtype: str) -> str:
 
 
 def _sums_of_products(operations: Operations, dtype: str) -> str:
-    """`sum(M @ x.T, axis=0)` and the sum of its squares: the shape of jax#39103."""
+    """Compute `sum(M @ x.T, axis=0)` and the sum of its squares: the shape of jax#39103."""
 
     def plain(matrix: Any, rows: Any) -> Any:
         return operations.sum(operations.matmul(matrix, operations.transpose(rows)), 0)
@@ -160,7 +160,7 @@ def _matrix_product(operations: Operations, dtype: str) -> str:
 
 
 def _lstm_step(operations: Operations, dtype: str) -> str:
-    """One step by the formula of Keras's LSTM, gates in the order i, f, c, o."""
+    """Compute one step by the formula of Keras's LSTM, gates in the order i, f, c, o."""
     units = 8
 
     def step(x: Any, hidden: Any, cell: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
@@ -181,7 +181,7 @@ def _lstm_step(operations: Operations, dtype: str) -> str:
 
 
 def _computed(operations: Operations, function: Callable[..., Any], *arrays: Array) -> Array:
-    """The function, compiled, of the arrays, as an array of their own dtype."""
+    """Return the compiled function's value for the arrays, which must have their dtype."""
     result = operations.array(operations.compiled(function)(*map(operations.tensor, arrays)))
     if result.dtype != arrays[0].dtype:
         raise MismatchError(f"came back as {result.dtype}, expected {arrays[0].dtype}")

@@ -1,4 +1,4 @@
-"""TensorFlow as its engine and the benchmarks see it: see `Platform`; and what is in its graphs."""
+"""TensorFlow: the functions of `Platform`, and the kernels in its graphs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from multilstm.frameworks import kernels, private_apis
 
 
 def versions() -> dict[str, str]:
-    """TensorFlow."""
+    """Return the version of TensorFlow."""
     return {"tensorflow": tf.__version__}
 
 
 def devices() -> list[str]:
-    """GPUs first, by TensorFlow's index."""
+    """Return the GPUs, by TensorFlow's index, and the CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     names = (tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus)
     return [*(f"gpu:{index} {name}".strip() for index, name in enumerate(names)), "cpu"]
 
 
 def no_gpu() -> str:
-    """See `Platform`."""
+    """Return why TensorFlow cannot compute on a GPU; see `Platform`."""
     if tf.config.list_physical_devices("GPU"):
         return ""
     if not tf.test.is_built_with_cuda():
@@ -39,17 +39,17 @@ def no_gpu() -> str:
 
 
 def set_tf32(allowed: bool) -> None:
-    """Whether a GPU may round the factors of float32 products to TF32, in cuDNN too."""
+    """Let a GPU round the factors of float32 products to TF32, or not, in cuDNN too."""
     tf.config.experimental.enable_tensor_float_32_execution(allowed)
 
 
 def make_deterministic() -> None:
-    """TensorFlow's op determinism; what has no deterministic kernel raises."""
+    """Enable TensorFlow's op determinism; operations without a deterministic kernel raise."""
     tf.config.experimental.enable_op_determinism()
 
 
 def switches() -> dict[str, str]:
-    """TF32, determinism, threads (0: TensorFlow's own choice), and oneDNN, which rounds in another order."""
+    """Return TF32, determinism, threads, and oneDNN, which rounds in another order."""
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     return {
         "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
@@ -60,7 +60,7 @@ def switches() -> dict[str, str]:
 
 
 def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:
-    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by its profiler."""
+    """Call the function; return its value, and the names of the kernels that the profiler saw on the device."""
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         profiler = tf.profiler.experimental
         value, _ = kernels.traced(function, partial(profiler.start, folder), profiler.stop)
@@ -76,14 +76,14 @@ def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[
 
 
 def found(concrete: Any) -> set[str]:
-    """What `kernels.of_graph` finds in a concrete function, and in the functions that it calls."""
+    """Return the kernels in a concrete function and in the functions that it calls."""
     graph = concrete.graph.as_graph_def()
     nodes = [graph.node, *(function.node_def for function in graph.library.function)]
-    return kernels.of_graph(node.op for each in nodes for node in each)
+    return kernels.of_graph(node.op for group in nodes for node in group)
 
 
 def implementation(function: Any, *arguments: Any, xla: bool) -> str:
-    """What a `tf.function` holds for these arguments: its graph, or where XLA compiles it, XLA's program."""
+    """Describe the kernels of a `tf.function` for these arguments, from its graph, or from XLA's program."""
     if xla:
         text = function.experimental_get_compiler_ir(*arguments)(stage="optimized_hlo")
         return kernels.named(kernels.of_hlo(text), "XLA's loop")

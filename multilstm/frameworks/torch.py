@@ -1,4 +1,4 @@
-"""PyTorch as its two engines and the benchmarks see it: see `Platform`; and the operations of the self-test."""
+"""PyTorch: the functions of `Platform`, the operators that it dispatches, and operations for the self-test."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch.profiler import ProfilerActivity, profile
 from multilstm.frameworks import kernels, private_apis
 from multilstm.frameworks.self_test import Operations
 
-NAMES = {"cpu": "cpu", "gpu": "cuda"}  # PyTorch's, of our devices
+NAMES = {"cpu": "cpu", "gpu": "cuda"}  # our names of devices, and PyTorch's
 
 
 def versions() -> dict[str, str]:
-    """PyTorch."""
+    """Return the version of PyTorch."""
     return {"torch": torch.__version__}
 
 
 def devices() -> list[str]:
-    """Every device, the default of a GPU job first, as `gpu:0 NVIDIA H200` or `cpu`."""
+    """Return all devices, the default of a GPU job first, as `gpu:0 NVIDIA H200` or `cpu`."""
     count = torch.cuda.device_count()
     return [*(f"gpu:{index} {torch.cuda.get_device_name(index)}" for index in range(count)), "cpu"]
 
 
 def no_gpu() -> str:
-    """See `Platform`."""
+    """Return why PyTorch cannot compute on a GPU; see `Platform`."""
     if torch.cuda.is_available():
         return ""
     if torch.version.cuda is None:
@@ -39,59 +39,65 @@ def no_gpu() -> str:
 
 
 def set_tf32(allowed: bool) -> None:
-    """Whether cuBLAS and cuDNN may round float32 to TF32; PyTorch 2.9 has both ways to say so, which must agree."""
+    """Let cuBLAS and cuDNN round float32 to TF32, or not.
+
+    PyTorch 2.9 has two interfaces for this, whose settings must agree.
+    """
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     for backend in _fp32():
         backend.fp32_precision = "tf32" if allowed else "ieee"
 
 
 def _fp32() -> list[Any]:
-    """What has the newer way: products, convolutions and recurrent layers."""
+    """Return the backends that have the attribute `fp32_precision` of newer PyTorch."""
     cudnn = torch.backends.cudnn
     found = (torch.backends.cuda.matmul, getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None))
     return [backend for backend in found if hasattr(backend, "fp32_precision")]
 
 
 def make_deterministic() -> None:
-    """Kernels that give the same bits every time; what has none raises. cuBLAS's part is set in `registry`."""
+    """Select kernels that give the same bits every time; operations without one raise.
+
+    cuBLAS reads its variable when it starts, so `process_environment` sets it.
+    """
     torch.use_deterministic_algorithms(True)
 
 
 def ready(value: Any) -> Any:
-    """The value, when it is there: a GPU computes while Python goes on."""
+    """Return the value after its computation: a GPU computes while Python continues."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return value
 
 
 def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
-    """Calls it: what it gave, and the operators that it dispatched, as `aten::mm`."""
+    """Call the function; return its value and the operators that it dispatched, such as `aten::mm`."""
     with private_apis.record_torch_operators() as operators:
         return function(), operators
 
 
 def implementation(function: Callable[[], Any]) -> str:
-    """Calls it: the kernel of its LSTMs, by the operators that it dispatched."""
+    """Call the function; return the kernel of its LSTMs, by the operators that it dispatched."""
     return kernels.of_aten(watch(function)[1])
 
 
 def launched(function: Callable[[], Any], device: DeviceType = DeviceType.CUDA) -> tuple[Any, set[str]]:
-    """Calls it: what it gave, and the names of the kernels that ran on the device meanwhile, by PyTorch's profiler."""
-    seen = profile(activities=[getattr(ProfilerActivity, device.name)])
-    value, ran = kernels.traced(lambda: ready(function()), seen.start, seen.stop)
-    return value, {event.name for event in seen.events() if event.device_type == device} if ran else set()
+    """Call the function; return its value, and the names of the kernels that PyTorch's profiler saw on the device."""
+    profiler = profile(activities=[getattr(ProfilerActivity, device.name)])
+    value, profiled = kernels.traced(lambda: ready(function()), profiler.start, profiler.stop)
+    return value, {event.name for event in profiler.events() if event.device_type == device} if profiled else set()
 
 
 def place(tensor: Any) -> str:
-    """Where a tensor lies: `cpu` or `gpu`."""
+    """Return the device of a tensor: `cpu` or `gpu`."""
     return "gpu" if tensor.device.type == "cuda" else str(tensor.device.type)
 
 
 def switches() -> dict[str, str]:
-    """Precision, determinism and threads."""
+    """Return precision, determinism and threads."""
     legacy = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
     found = {
-        "TF32": "on" if legacy or any(each.fp32_precision == "tf32" for each in _fp32()) else "off",
+        "TF32": "on" if legacy or any(backend.fp32_precision == "tf32" for backend in _fp32()) else "off",
         "threads": str(torch.get_num_threads()),
         "deterministic": "on" if torch.are_deterministic_algorithms_enabled() else "off",
     }
@@ -99,7 +105,7 @@ def switches() -> dict[str, str]:
 
 
 def operations() -> Operations:
-    """Eager PyTorch, on the GPU where this process sees one."""
+    """Return the operations of eager PyTorch, on the GPU if this process sees one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def array(tensor: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Flags of XLA that multilstm sets, with the versions of jaxlib that know each of them.
+"""Flags of XLA that multilstm sets, each with the versions of jaxlib that accept it.
 
-XLA ends a process that starts with a flag that it does not know. A flag is therefore set only for versions of jaxlib
+XLA ends a process that starts with an unknown flag. A flag is therefore set only for versions of jaxlib
 with which it was tried.
 """
 
@@ -50,12 +50,12 @@ ONE_CODEGEN_PART = XlaFlag("xla_cpu_parallel_codegen_split_count", "1")
 # Programs compile in less time. Their results differ by rounding.
 NO_FUSION_EMITTERS = XlaFlag("xla_cpu_use_fusion_emitters", "false")
 
-# Kernels of a GPU that give the same bits every time. Every jaxlib knows this flag.
+# Kernels of a GPU that give the same bits every time. Every jaxlib accepts this flag.
 DETERMINISTIC_ON_GPU = "--xla_gpu_deterministic_ops=true"
 
 
 def variables(*flags: XlaFlag) -> dict[str, str]:
-    """Return `XLA_FLAGS` with those of the flags that the installed jaxlib knows; nothing where it knows none."""
+    """Return `XLA_FLAGS` with the flags that are known to the installed jaxlib; empty where none is."""
     known = " ".join(str(flag) for flag in flags if flag.is_known)
     return {"XLA_FLAGS": known} if known else {}
 

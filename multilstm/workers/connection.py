@@ -20,8 +20,8 @@ class TimeLimitError(Exception):
 class Connection:
     """The two streams of a worker, for one call at a time.
 
-    A thread writes and reads. The caller only waits for that thread, so an exception that a signal handler raises in
-    the caller, a TimeoutError for example, cannot be confused with an error of the streams.
+    A thread writes and reads, and the caller only waits for that thread. An exception that a signal handler raises in
+    the caller, such as a TimeoutError, is therefore never taken for an error of the streams.
 
     Args:
         sink: the worker's standard input.

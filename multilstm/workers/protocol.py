@@ -1,8 +1,8 @@
-"""Messages between launcher and worker: one JSON text and the arrays beside it, as safetensors. No pickle.
+"""Messages between launcher and worker: a JSON text, followed by the arrays as safetensors. No pickle.
 
-A message is a tree of dicts, lists, strings, numbers, booleans, None and NumPy arrays. On the wire it is two blocks,
-each behind its length as 8 bytes: the tree as JSON, in which every array is replaced by None and listed by its path,
-and the arrays.
+A message is a tree of dicts, lists, strings, numbers, booleans, None and NumPy arrays. It travels as two blocks, each
+after its length in 8 bytes. The first block is the tree as JSON, with None in place of every array, and the path of
+every array. The second block is the arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 def write(stream: BinaryIO, tree: Mapping[str, Any]) -> None:
-    """Writes one message and flushes it."""
+    """Write one message and flush the stream."""
     paths: list[list[str | int]] = []
     arrays: dict[str, np.ndarray] = {}
     plain = _strip(tree, [], paths, arrays)
@@ -30,10 +30,10 @@ def write(stream: BinaryIO, tree: Mapping[str, Any]) -> None:
 
 
 def read(stream: BinaryIO) -> dict[str, Any]:
-    """Reads one message.
+    """Read one message.
 
     Raises:
-        EOFError: where the other side has closed the stream.
+        EOFError: if the other side has closed the stream.
     """
     head = json.loads(_block(stream))
     arrays = safetensors.numpy.load(_block(stream))

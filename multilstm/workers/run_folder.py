@@ -1,7 +1,7 @@
 """Temporary folder of one run, removed at the latest when a later run starts.
 
-A run that is killed cannot remove its folder. Every run therefore holds a lock on a file in its folder as long as it
-lives, and removes the folders of other runs whose lock is free.
+A run that is killed cannot remove its folder. Every run therefore locks a file in its folder as long as it lives. When
+a run starts, it removes the folders of other runs whose lock is free.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Worker of one engine and device: its process starts at the first job, is kept, and starts again after its end.
 
-A job that raises, crashes its process (exit, signal, out of memory) or exceeds its time limit raises in the caller
-and loses nothing else: the next job starts a new process. No process outlives its launcher: when a launcher is killed,
-the standard input of its workers closes, and they end.
+An exception, a crash (exit, signal, out of memory) or a time-out of the process raises in the caller. No other job is
+lost: the next job starts a new process. No process outlives its launcher: when a launcher is killed, the standard input
+of its workers closes, and they end.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Worker:
         device: `cpu` or `gpu`.
         environment: variables that the process must have before it starts.
         home: a folder for the files of this worker, made if need be.
-        renew: start a new process after many jobs, or for one that holds too many compiled programs; False for a
-            service that remembers the jobs before.
+        renew: replace the process after many jobs, or when it holds too many compiled programs. False for a service
+            that remembers earlier jobs.
     """
 
     def __init__(

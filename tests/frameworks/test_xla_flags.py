@@ -1,4 +1,4 @@
-"""XLA's flags: two lists merge by the names of flags, and a flag is set only where jaxlib knows it."""
+"""XLA's flags: two lists merge by the names of flags, and a flag is set only where jaxlib accepts it."""
 
 import importlib.metadata
 
@@ -35,7 +35,7 @@ def test_flags_merge_by_their_names(first, second, merged):
         (None, {}),
     ],
 )
-def test_a_flag_is_set_only_where_jaxlib_knows_it(monkeypatch, version, expected):
+def test_a_flag_is_set_only_where_jaxlib_accepts_it(monkeypatch, version, expected):
     def installed(package):
         if version is None:
             raise importlib.metadata.PackageNotFoundError(package)

@@ -1,4 +1,4 @@
-"""A connection returns the answer, and tells a dead worker, a late answer and a wrong message apart."""
+"""A connection returns the answer; a dead worker, a late answer and a wrong message raise different errors."""
 
 import os
 import threading

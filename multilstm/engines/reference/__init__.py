@@ -1,1 +1,6 @@
-"""The float64 reference in NumPy."""
+"""Engine `reference`: every layer in NumPy float64, forward and backward.
+
+A job enters and a result leaves. This room imports `jobs`, `frameworks` and `spec`.
+"""
+
+__all__: list[str] = []

@@ -1,9 +1,9 @@
-"""Every activation of the spec with its derivative, accurate to a few units in the last place of float64.
+"""Activations of the spec with their derivatives, accurate to a few units in the last place of float64.
 
 The definitions are Keras's (https://keras.io/api/layers/activations/, with Keras's default arguments). None of them
 overflows where its result does not. The derivatives are written without the cancellation that `s * (1 - s)` and
 `1 - tanh**2` suffer from in saturated gates. At a kink, the derivative is the one from the left (see
-reference_rulings.md).
+rulings.md).
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ class Function(NamedTuple):
 
 
 def sigmoid(z: Array) -> Array:
-    """`1 / (1 + exp(-z))`, by the exponential of `-|z|`, which cannot overflow."""
+    """Return `1 / (1 + exp(-z))`, by the exponential of `-|z|`, which cannot overflow."""
     e: Array = np.exp(-np.abs(z))
     result: Array = np.where(z >= 0, 1.0, e) / (1.0 + e)
     return result
 
 
 def _sigmoid_slope(z: Array) -> Array:
-    """`sigmoid(z) * sigmoid(-z)`, the derivative of the sigmoid."""
+    """Return `sigmoid(z) * sigmoid(-z)`, the derivative of the sigmoid."""
     e: Array = np.exp(-np.abs(z))
     result: Array = e / (1.0 + e) ** 2
     return result
 
 
 def _normal_distribution(z: Array) -> Array:
-    """The probability that a standard normal variable is at most z: `erfc(-z / sqrt(2)) / 2`."""
+    """Return the probability that a standard normal variable is at most z: `erfc(-z / sqrt(2)) / 2`."""
     result: Array = 0.5 * np.asarray(_erfc(z * -math.sqrt(0.5)), np.float64)
     return result
 
@@ -76,13 +76,13 @@ def _softmax(z: Array) -> Array:
 
 
 def _softmax_pullback(z: Array, a: Array, da: Array) -> Array:
-    """`dz_j = sum_k da_k * a_k * (delta_jk - a_j)`."""
+    """Return dz with `dz_j = sum_k da_k * a_k * (delta_jk - a_j)`."""
     result: Array = a * (da - (da * a).sum(axis=-1, keepdims=True))
     return result
 
 
 def _elementwise(forward: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> Function:
-    """A function of each element alone; `slope(z, a)` is its derivative."""
+    """Return a function of each element alone; `slope(z, a)` is its derivative."""
     return Function(forward, lambda z, a, da: da * slope(z, a))
 
 

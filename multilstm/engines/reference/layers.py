@@ -1,9 +1,9 @@
-"""The layers of the reference: what each call returns, and the function that takes its gradients back.
+"""Layers of the reference: the outputs of each call, and the function that takes gradients back through it.
 
-Everything is float64. `apply` dispatches on the layer's class and returns the outputs together with `backward`, which
-maps the gradients of the outputs (None where the loss does not depend on one) to those of inputs, weights and initial
-states. A row of a batch that gets no gradient gives none: there, zero times NaN is zero, since what is masked may
-hold NaN.
+All arrays are float64. `apply` dispatches on the layer's class and returns the outputs together with `backward`. This
+function maps the gradients of the outputs (None for an output that the loss does not reach) to the gradients of inputs,
+weights and initial states. A row of a batch without a gradient passes none on: a masked row may hold NaN, and zero
+times NaN would be NaN.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Maybe = Array | None
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What one call of a layer is given.
+    """Arguments of one call of a layer.
 
     Attributes:
         inputs: its input arrays, `[batch, ...]`.
@@ -66,7 +66,7 @@ class Gradients:
 
 @dataclasses.dataclass(frozen=True)
 class Applied:
-    """What one call of a layer returned, how to go back through it, and the records of its LSTMs."""
+    """Outputs of one call of a layer, the way back through it, and the records of its LSTMs."""
 
     outputs: list[Array]
     backward: Callable[[list[Maybe]], Gradients]
@@ -74,7 +74,7 @@ class Applied:
 
 
 def within(arrays: Mapping[str, Array], layer: str) -> dict[str, Array]:
-    """Those of the arrays that belong to a layer, `layer/weight` by `weight`, and `layer` by its own name."""
+    """Return the arrays that belong to a layer: `layer/weight` by the name `weight`, and `layer` by its name."""
     return {
         name.removeprefix(f"{layer}/"): array for name, array in arrays.items() if f"{name}/".startswith(f"{layer}/")
     }
@@ -82,13 +82,13 @@ def within(arrays: Mapping[str, Array], layer: str) -> dict[str, Array]:
 
 @singledispatch
 def apply(layer: Layer, given: Given) -> Applied:
-    """Computes one call of `layer`."""
+    """Compute one call of `layer`."""
     raise NotImplementedError(type(layer))
 
 
 @apply.register
 def _(layer: Embedding, given: Given) -> Applied:
-    """Tokens `[batch, timesteps]` to rows of `embeddings [input_dim, output_dim]`."""
+    """Map tokens `[batch, timesteps]` to rows of `embeddings [input_dim, output_dim]`."""
     tokens = given.inputs[0].astype(np.int64)
     if tokens.size and not (tokens.min() >= 0 and tokens.max() < layer.input_dim):
         raise InputError(
@@ -106,7 +106,7 @@ def _(layer: Embedding, given: Given) -> Applied:
 
 @apply.register
 def _(layer: Masking, given: Given) -> Applied:
-    """Zero where all features `[batch, timesteps, :]` equal mask_value."""
+    """Set timesteps to zero whose features `[batch, timesteps, :]` all equal mask_value."""
     keep = (given.inputs[0] != layer.mask_value).any(axis=-1, keepdims=True)
     return Applied(
         [np.where(keep, given.inputs[0], 0.0)],
@@ -129,17 +129,17 @@ def _(layer: LSTM, given: Given) -> Applied:
 
 @apply.register
 def _(layer: Bidirectional, given: Given) -> Applied:
-    """Two LSTMs over the same sequence; what the second returns is turned back into the order of time, and merged."""
+    """Run two LSTMs over one sequence; reverse the outputs of the second into the order of time, and merge."""
     parts = []
     for (direction, lstm), start in zip(layer.directions.items(), given.starts, strict=True):
         weights, dropout = within(given.weights, direction), within(given.dropout, direction)
         parts.append(apply(lstm, Given(given.inputs, given.mask, weights, (start,), dropout)))
     sequences = layer.layer.return_sequences
 
-    def turned(array: Array) -> Array:
+    def reversed_back(array: Array) -> Array:
         return array[:, ::-1] if sequences else array
 
-    first, second = parts[0].outputs[0], turned(parts[1].outputs[0])
+    first, second = parts[0].outputs[0], reversed_back(parts[1].outputs[0])
     merged, unmerge = _merge(layer.merge_mode, first, second)
     states = [state for part in parts for state in part.outputs[1:]]
 
@@ -149,7 +149,7 @@ def _(layer: Bidirectional, given: Given) -> Applied:
         half = len(d_states) // 2
         back = (
             parts[0].backward([d_first, *d_states[:half]]),
-            parts[1].backward([None if d_second is None else turned(d_second), *d_states[half:]]),
+            parts[1].backward([None if d_second is None else reversed_back(d_second), *d_states[half:]]),
         )
         d_weights = {
             f"{direction}/{name}": weight
@@ -165,7 +165,7 @@ def _(layer: Bidirectional, given: Given) -> Applied:
 def _merge(
     mode: str | None, first: Array, second: Array
 ) -> tuple[list[Array], Callable[[list[Maybe]], tuple[Maybe, Maybe]]]:
-    """The merged outputs, and the function from their gradients to those of `first` and `second`."""
+    """Return the merged outputs, and the function from their gradients to those of `first` and `second`."""
     if mode is None:
         return [first, second], lambda d: (d[0], d[1])
     if mode == "concat":
@@ -180,7 +180,7 @@ def _merge(
 
 @apply.register
 def _(layer: Dense, given: Given) -> Applied:
-    """`activation(x @ kernel + bias)`, `x [..., features]`."""
+    """Compute `activation(x @ kernel + bias)`, `x [..., features]`."""
     x, kernel = given.inputs[0], given.weights["kernel"]
     function = FUNCTIONS[str(layer.activation)]
     z = x @ kernel
@@ -200,7 +200,7 @@ def _(layer: Dense, given: Given) -> Applied:
 
 
 def _pull(function: Function, z: Array, output: Array, d_output: Array) -> tuple[Array, Array]:
-    """Where along the last axis any gradient arrives, `[..., 1]`, and the gradient of z, zero elsewhere."""
+    """Return the rows of the last axis that a gradient reaches, `[..., 1]`, and the gradient of z, else zero."""
     reached = (d_output != 0).any(axis=-1, keepdims=True)
     return reached, np.where(reached, function.pullback(z, output, d_output), 0.0)
 
@@ -227,7 +227,7 @@ def _(layer: Dropout, given: Given) -> Applied:
 
 @apply.register
 def _(layer: RepeatVector, given: Given) -> Applied:
-    """`[batch, features]` to `[batch, n, features]`."""
+    """Map `[batch, features]` to `[batch, n, features]`."""
     return Applied(
         [np.repeat(given.inputs[0][:, None], layer.n, axis=1)],
         lambda gradients: Gradients([_present(gradients[0]).sum(axis=1)]),
@@ -244,6 +244,6 @@ def _(layer: Concatenate, given: Given) -> Applied:
 
 
 def _present(gradient: Maybe) -> Array:
-    """The gradient of a layer's only output, which is there, since a call is gone back through only if one is."""
+    """Return the gradient of a layer's only output; `backward` is called only if one arrives."""
     assert gradient is not None
     return gradient

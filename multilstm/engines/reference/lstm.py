@@ -1,8 +1,8 @@
-"""The LSTM of the reference: one pass over time forward, one pass back, with every gate of every timestep kept.
+"""LSTM of the reference: one pass forward in time and one pass back; the record holds every gate of every timestep.
 
-Time stands first inside this file: `[timesteps, batch, ...]`, in the order of processing (reversed by go_backwards).
-The equations are those of `multilstm.spec.LSTM`; the reverse pass is their derivative, backpropagation through time
-(Werbos 1990, https://doi.org/10.1109/5.58337), written out.
+Time is the first axis in this file: `[timesteps, batch, ...]`, in the order of processing (reversed by go_backwards).
+The equations are those of `multilstm.spec.LSTM`. The pass back is their derivative, backpropagation through time
+(Werbos 1990, https://doi.org/10.1109/5.58337).
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Factors(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class LSTMRecord:
-    """Everything that one LSTM computed, float64, in the order of processing.
+    """Values of one LSTM at every timestep, float64, in the order of processing.
 
     Attributes:
         inputs: `[timesteps, batch, features]`, masked timesteps set to zero.
-        drop: what inputs and hidden states are multiplied by, for each gate, before they meet their kernels.
+        drop: the dropout masks of inputs and hidden states for each gate.
         keep: `[timesteps, batch, 1]`, False where masked; None without a mask.
         preactivations: `[timesteps, batch, 4, units]`: z of the gates i, f, c, o.
         gates: `[timesteps, batch, 4, units]`: the gates i, f, c, o after their activation.
         hidden: `[timesteps + 1, batch, units]`: the initial hidden state, then the one after every timestep.
         cell: `[timesteps + 1, batch, units]`: likewise the cell state.
         squashed: `[timesteps, batch, units]`: activation(cell).
-        outputs: `[timesteps + 1, batch, units]`: zeros, then what every timestep puts out.
+        outputs: `[timesteps + 1, batch, units]`: zeros, then the output of every timestep.
     """
 
     inputs: Array
@@ -87,7 +87,7 @@ def forward(
     start: State | None,
     dropout: Mapping[str, Array],
 ) -> LSTMRecord:
-    """Runs `layer` over a batch of sequences.
+    """Run `layer` over a batch of sequences.
 
     Args:
         layer: the LSTM.
@@ -153,10 +153,10 @@ def backward(
 
     Args:
         layer: the LSTM.
-        record: what `forward` returned.
+        record: the result of `forward`.
         weights: the weights that `forward` took.
         d_outputs: `[batch, timesteps, units]` in the order of processing, or `[batch, units]` of the last output
-            alone (told apart by `layer.return_sequences`); None: no gradient.
+            alone, as `layer.return_sequences` decides; None: no gradient.
         d_state: of the last state, each `[batch, units]` or None.
     """
     activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
@@ -215,14 +215,14 @@ def _at_each_timestep(layer: LSTM, d_outputs: Array | None, shape: tuple[int, ..
 
 
 def _each_gate(factor: Array | None) -> Array | None:
-    """A mask `[batch, size]` or `[4, batch, size]` as `[4, batch, size]`."""
+    """Return a mask `[batch, size]` or `[4, batch, size]` as `[4, batch, size]`."""
     return None if factor is None else np.broadcast_to(factor, (4, *factor.shape[-2:]))
 
 
 def _to_gates(x: Array, kernel: Array, factor: Array | None) -> Array:
-    """`x [..., batch, size]` times `kernel [size, 4 * units]`, as `[..., batch, 4, units]`.
+    """Return `x [..., batch, size]` times `kernel [size, 4 * units]`, as `[..., batch, 4, units]`.
 
-    With a factor, each gate takes an `x` of its own, multiplied by its part of the factor.
+    With a factor, `x` is multiplied for each gate by the gate's part of the factor.
     """
     if factor is None:
         return _matmul(x, kernel).reshape(*x.shape[:-1], 4, kernel.shape[1] // 4)
@@ -231,7 +231,7 @@ def _to_gates(x: Array, kernel: Array, factor: Array | None) -> Array:
 
 
 def _from_gates(d_z: Array, kernel: Array, factor: Array | None) -> Array:
-    """The gradient of `x` in `_to_gates`."""
+    """Return the gradient of `x` in `_to_gates`."""
     if factor is None:
         return _matmul(d_z.reshape(*d_z.shape[:-2], kernel.shape[1]), kernel.T)
     each = zip(factor, np.split(kernel, 4, axis=1), np.moveaxis(d_z, -2, 0), strict=True)
@@ -240,7 +240,7 @@ def _from_gates(d_z: Array, kernel: Array, factor: Array | None) -> Array:
 
 
 def _d_kernel(x: Array, d_z: Array, factor: Array | None) -> Array:
-    """The gradient of `kernel` in `_to_gates`, summed over all timesteps and sequences."""
+    """Return the gradient of `kernel` in `_to_gates`, summed over all timesteps and sequences."""
     if factor is None:
         d_kernel: Array = _rows(x).T @ d_z.reshape(-1, 4 * d_z.shape[-1])
         return d_kernel
@@ -249,12 +249,12 @@ def _d_kernel(x: Array, d_z: Array, factor: Array | None) -> Array:
 
 
 def _matmul(x: Array, kernel: Array) -> Array:
-    """`x @ kernel` as one product of two matrices, which is faster than one for each timestep."""
+    """Return `x @ kernel`, as one product of two matrices, which is faster than a product for each timestep."""
     product: Array = (_rows(x) @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
     return product
 
 
 def _rows(x: Array) -> Array:
-    """`[..., size]` as a matrix of rows."""
+    """Return `[..., size]` as a matrix of rows."""
     matrix: Array = x.reshape(-1, x.shape[-1])
     return matrix

@@ -10,7 +10,7 @@ from multilstm.spec.optimizers import EPSILON
 
 
 def penalty_gradient(regularizer: Regularizer, weight: Array) -> Array:
-    """The gradient of `regularizer(weight)`, of the weight's shape.
+    """Return the gradient of `regularizer(weight)`, of the weight's shape.
 
         L1: l1 * sign(weight);    L2: 2 * l2 * weight;    L1L2: their sum
 
