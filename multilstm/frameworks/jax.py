@@ -54,7 +54,7 @@ def no_gpu() -> str:
 
 
 def set_tf32(allowed: bool) -> None:
-    """Let XLA's products, and cuDNN in `jax.experimental.rnn`, round float32 to TF32 in functions traced from now on."""
+    """Let XLA's products, and cuDNN in `jax.experimental.rnn`, round float32 to TF32 in functions traced later."""
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
 
 

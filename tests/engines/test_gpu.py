@@ -1,4 +1,4 @@
-"""A GPU that is missing is said in one line, by every engine and command; no job falls back to the CPU in silence."""
+"""Every engine and command reports a missing GPU in one line; no job silently falls back to the CPU."""
 
 import dataclasses
 import importlib.util
@@ -31,7 +31,7 @@ def job(device):
 
 @pytest.fixture
 def unavailable(monkeypatch):
-    """Workers of which only jax-scan finds a GPU."""
+    """Workers among which only jax-scan finds a GPU."""
 
     class Pool(WorkerPool):
         def facts(self, engine, device="cpu"):
@@ -44,7 +44,7 @@ def unavailable(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_without_a_gpu_says_why_in_one_line(pool, engine):
+def test_an_engine_without_a_gpu_gives_the_reason_in_one_line(pool, engine):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     try:
@@ -144,7 +144,7 @@ def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
     assert availability.available(None, "cpu")[0] == tuple(name for name in ENGINES if name != "reference")
 
 
-def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
+def test_an_engine_that_crashes_as_it_looks_for_a_gpu_is_not_skipped(monkeypatch):
     class Pool(WorkerPool):
         def facts(self, engine, device="cpu"):
             if engine == "jax-scan":
@@ -159,7 +159,7 @@ def test_an_engine_that_breaks_where_it_looks_for_a_gpu_is_no_skip(monkeypatch):
         availability.available(["jax-scan"], "gpu")
 
 
-def test_an_engine_that_is_asked_for_and_finds_no_gpu_is_an_error(unavailable):
+def test_an_engine_that_is_named_and_finds_no_gpu_is_an_error(unavailable):
     with pytest.raises(EngineUnavailableError, match="none for keras-jax"):
         availability.available(["keras-jax"], "gpu")
 
@@ -172,7 +172,7 @@ def test_the_reference_judges_on_the_cpu(unavailable):
         run(SPEC, "reference", INPUTS, device="gpu")
 
 
-def test_a_run_that_compares_nothing_leaves_a_recorded_one_alone(monkeypatch, tmp_path):
+def test_a_run_that_compares_nothing_does_not_overwrite_a_recorded_run(monkeypatch, tmp_path):
     class Pool(WorkerPool):
         def facts(self, engine, device="cpu"):
             raise EngineUnavailableError("no GPU: none here")
@@ -204,7 +204,7 @@ def test_the_command_ends_with_3_and_one_line(monkeypatch, capsys):
     assert "Nothing was compared" in shown
 
 
-def test_a_process_is_told_of_its_device_before_it_starts():
+def test_the_environment_of_a_process_names_its_device():
     given = {"XLA_FLAGS": "--a=1 --b=2", "JAX_PLATFORMS": "tpu"}
     cpu, gpu = (for_process(device, {"XLA_FLAGS": "--a=3"}, given) for device in ("cpu", "gpu"))
     assert (cpu["CUDA_VISIBLE_DEVICES"], cpu["JAX_PLATFORMS"], cpu["XLA_FLAGS"]) == ("-1", "cpu", "--a=1 --b=2")
@@ -242,7 +242,7 @@ ResourceExhaustedError = type("ResourceExhaustedError", (Exception,), {})  # as 
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, Exception) else "",
 )
-def test_what_out_of_memory_is(error, expected):
+def test_errors_that_mean_out_of_memory(error, expected):
     assert out_of_memory(error) is expected
 
 
@@ -251,7 +251,7 @@ def test_what_out_of_memory_is(error, expected):
     [("jax", lambda jax: jax.numpy.ones(1 << 45)), ("torch", lambda torch: torch.ones(1 << 45))],
     ids=["jax", "torch"],
 )
-def test_what_a_framework_raises_is_known(module, allocate):
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is
+def test_out_of_memory_of_a_framework_is_recognised(module, allocate):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the class differs between frameworks
         allocate(pytest.importorskip(module))
     assert out_of_memory(caught.value)

@@ -135,7 +135,7 @@ def make_job(spec, kinds, **arguments):
 
 
 def arrays_of(result):
-    """Every number of a result by a name that says what it is."""
+    """Every array of a result, by the name of its quantity."""
     found = {f"weights/{name}": value for name, value in result.weights.items()}
     found |= {f"slots/{name}": value for name, value in result.slots.items()}
     found |= {f"carried/{name}": np.stack(state) for name, state in result.carried.items()}

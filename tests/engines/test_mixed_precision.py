@@ -64,7 +64,7 @@ def judged():
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("dtype", MIXED)
 @pytest.mark.parametrize("engine", JUDGED)
-def test_half_precision_and_no_more(judged, engine, dtype, name, quantity):
+def test_the_error_is_that_of_half_precision(judged, engine, dtype, name, quantity):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     found = [
@@ -77,7 +77,7 @@ def test_half_precision_and_no_more(judged, engine, dtype, name, quantity):
 
 
 @pytest.mark.parametrize("dtype", MIXED)
-def test_the_witness_leaves_it_out(judged, dtype):
+def test_the_partial_engine_refuses_it(judged, dtype):
     found = [cell for cell in judged("stateful").cells if (cell.engine, cell.dtype) == ("torch-lstm", dtype)]
     assert {cell.verdict for cell in found} == {"unsupported"}
     assert f"torch-lstm: {dtype} is Keras's policy" in found[0].comparison.message

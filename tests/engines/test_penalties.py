@@ -147,7 +147,7 @@ def diverging(actual, desired):
 
 @pytest.fixture(scope="module")
 def cells():
-    """What the suite says of all cases, by engine, asked for once: an engine takes seconds to start."""
+    """The judged cells of all cases, by engine; computed once, since an engine takes seconds to start."""
     found = {}
 
     def cells(engine, layers="portable", dtype="float64", quantities=()):
@@ -186,7 +186,7 @@ def test_gradients_of_plain_keras_agree_in_float32(cells, engine):
     assert failing(judged) == set()
 
 
-# What a frozen weight has and has not ----------------------------------------------------------------------------
+# Frozen weights ------------------------------------------------------------------------------
 
 
 def trained(spec, steps=3, optimizer=RMSprop(0.01, momentum=0.5)):  # noqa: B008 - it is frozen

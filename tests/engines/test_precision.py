@@ -24,7 +24,7 @@ def test_a_cpu_has_no_tf32(make):
         make()
 
 
-def test_run_refuses_it_too():
+def test_run_refuses_tf32_on_a_cpu_too():
     with pytest.raises(UnsupportedError, match="tf32 is how GPUs round"):
         run(SPEC, "reference", np.ones((1, 3, 1)), dtype="tf32")
 
@@ -33,8 +33,8 @@ def test_tf32_is_stored_in_float32():
     assert stored("tf32") == "float32"
 
 
-# What stands before the first job, whatever the user has set, and what a job of either dtype sets before its step, as
-# the framework itself then says; in a process of its own. The CPU lends its place to the GPU, whose switches it has.
+# Prints the framework's switch before the first job and before the step of a job of either dtype, in a process of its
+# own. The user has set another precision. A CPU replaces the GPU: it has the same switches.
 PROGRAM = """
 import sys
 from multilstm.engines.registry import ENGINES, load
@@ -92,7 +92,7 @@ def test_an_engine_and_every_step_set_the_precision(engine, ieee, tf32):
 
 
 def test_the_products_of_scan_are_what_the_precision_says():
-    """Read in what is given to XLA: `highest` in every product, or, where the user chose, what was chosen."""
+    """The program for XLA has `highest` in every product, or the precision that the user chose."""
     jax = pytest.importorskip("jax")
     from multilstm.scan import init, lstm
 
@@ -110,7 +110,7 @@ def test_the_products_of_scan_are_what_the_precision_says():
 
 
 def test_jax_experimental_rnn_heeds_the_precision():
-    """Keras calls it without one; XLA's own name for TF32 in cuDNN is what JAX derives from the default."""
+    """Keras calls it without a precision; JAX then derives TF32 in cuDNN from the default."""
     jax = pytest.importorskip("jax")
     from jax.experimental import rnn
 
@@ -120,7 +120,7 @@ def test_jax_experimental_rnn_heeds_the_precision():
 
 
 @pytest.mark.skipif(bool(ENGINES["torch-lstm"].missing), reason="torch is not installed")
-def test_both_ways_of_pytorch_say_the_same():
+def test_both_interfaces_of_pytorch_agree():
     import torch
 
     from multilstm.frameworks import torch as torch_platform

@@ -1,4 +1,4 @@
-"""The trial finds a gradient whose bits change from one run to the next, and a failure."""
+"""The test of repeatability finds a gradient whose bits change from one run to the next, and a failure."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ def test_the_same_bits():
     assert str(implementation) == "numpy float64"
 
 
-def test_one_other_bit_is_found():
+def test_one_changed_bit_is_found():
     class Unsteady(ReferenceEngine):
         def prepare(self, job):
             program = super().prepare(job)

@@ -20,7 +20,7 @@ def reference_lstm(x, h_0, c_0, weights, lengths, *, input_size, hidden_size, nu
 
 
 def float32_alone(x, *arguments, **options):
-    """As cuDNN, which is told that everything is float32: other bits mean something else to it."""
+    """Refuse other dtypes than float32: cuDNN takes the bits of all its arguments for float32."""
     if x.dtype != jnp.float32:
         raise AssertionError(f"cuDNN was given {x.dtype}")
     return reference_lstm(x, *arguments, **options)

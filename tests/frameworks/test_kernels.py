@@ -1,5 +1,8 @@
-"""Which kernel ran is read from what was compiled or dispatched: here texts of GPUs, real programs of this CPU, and
-Keras's JAX path for GPUs with JAX's reference LSTM in the place of cuDNN."""
+"""Kernels are recognised in compiled programs and dispatched operators.
+
+The tests read texts of GPUs, real programs of this CPU, and Keras's JAX path for GPUs, in which JAX's reference LSTM
+replaces cuDNN.
+"""
 
 import dataclasses
 import inspect
@@ -42,7 +45,7 @@ LOOP_HLO = "  %while.1 = (s32[], f32[2,4]{1,0}) while(%tuple), condition=%cond, 
     ],
     ids=["hlo", "stablehlo", "gradient", "loop", "loop_stablehlo", "both", "neither"],
 )
-def test_hlo(text, expected):
+def test_kernels_in_a_program_of_xla(text, expected):
     assert kernels.of_hlo(text) == expected
 
 
@@ -55,7 +58,7 @@ def test_hlo(text, expected):
         (["MatMul", "Tanh"], set()),
     ],
 )
-def test_a_graph_of_tensorflow(operations, expected):
+def test_kernels_in_a_graph_of_tensorflow(operations, expected):
     assert kernels.of_graph(operations) == expected
 
 
@@ -68,7 +71,7 @@ def test_a_graph_of_tensorflow(operations, expected):
         (set(), "neither cuDNN nor a loop"),
     ],
 )
-def test_what_was_found_in_words(found, expected):
+def test_the_kernels_in_words(found, expected):
     assert kernels.named(found, "a loop") == expected
 
 
@@ -88,7 +91,7 @@ for function in (lstm, called):
 
 
 @pytest.mark.skipif(bool(ENGINES["keras-tensorflow"].missing), reason="keras or tensorflow is not installed")
-def test_cudnn_in_a_graph_of_tensorflow_or_in_what_it_calls():
+def test_cudnn_in_a_graph_of_tensorflow_or_in_its_functions():
     root = os.pathsep.join(filter(None, (str(HERE.parents[1]), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, "-c", TENSORFLOW], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True,
@@ -106,12 +109,12 @@ def test_cudnn_in_a_graph_of_tensorflow_or_in_what_it_calls():
         ({"aten::mm", "aten::tanh"}, "ATen"),
     ],
 )
-def test_operators_of_pytorch(operators, expected):
+def test_the_kernel_by_the_operators_of_pytorch(operators, expected):
     assert kernels.of_aten(operators) == expected
 
 
 def test_an_operator_of_pytorch_that_raises_did_not_compute():
-    """As Keras does: cuDNN is tried, and where it fails, a loop computes, and nobody says so."""
+    """Keras does this: it tries cuDNN, and silently computes with a loop where cuDNN fails."""
     torch = pytest.importorskip("torch")
     from multilstm.frameworks import torch as torch_platform
 
@@ -140,7 +143,7 @@ def test_an_operator_of_pytorch_that_raises_did_not_compute():
         ({"loop", "not cuDNN (it failed)"}, {"loop"}, {"scan", "not cuDNN (it failed)"}),
     ],
 )
-def test_what_was_entered_is_confirmed_by_what_was_compiled(entered, found, expected):
+def test_entered_paths_are_named_by_the_compiled_kernels(entered, found, expected):
     assert kernels.confirmed(entered, found, "scan") == expected
 
 
@@ -193,8 +196,8 @@ print(sorted(names))
 @pytest.mark.parametrize(
     ("platform", "engine"), [("jax", "jax-scan"), ("torch", "torch-lstm"), ("tensorflow", "keras-tensorflow")]
 )
-def test_what_is_launched_is_noted_by_device(platform, engine, tmp_path):
-    """On a CPU its own operations can be seen, and nothing of a GPU; what was asked for is given in any case."""
+def test_launched_kernels_are_recorded_by_device(platform, engine, tmp_path):
+    """On a CPU the profiler sees operations of the CPU and none of a GPU; the value is returned in both cases."""
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     environment = process_environment.for_process("cpu", ENGINES[engine].environment, os.environ)
@@ -206,21 +209,21 @@ def test_what_is_launched_is_noted_by_device(platform, engine, tmp_path):
     assert list(tmp_path.glob("multilstm-*")) == []
 
 
-def test_without_a_profiler_the_answer_is_given_all_the_same():
+def test_without_a_profiler_the_value_is_returned():
     def cannot():
         raise RuntimeError("no permission to trace")
 
     assert kernels.traced(lambda: 3, cannot, cannot) == (3, False)
 
 
-def test_a_profiler_is_stopped_when_what_it_sees_fails():
+def test_a_profiler_is_stopped_after_an_error():
     seen = []
     with pytest.raises(ZeroDivisionError):
         kernels.traced(lambda: 1 // 0, lambda: seen.append("on"), lambda: seen.append("off"))
     assert seen == ["on", "off"]
 
 
-def test_the_name_of_jaxs_call_is_jaxs():
+def test_jax_calls_cudnn_by_the_expected_name():
     source = inspect.getsource(pytest.importorskip("jaxlib.gpu_rnn"))
     assert 'f"{platform}dnn_rnn_ffi"' in source
     assert 'partial(_rnn_fwd_lowering, _cuda_rnn, "cu")' in source
@@ -251,7 +254,7 @@ def job(layer, dtype="float32", layers="portable"):
         ("torch-lstm", LSTM(4), "float64", "torch.nn.LSTM (ATen)"),
     ],
 )
-def test_what_runs_on_a_cpu(pool, engine, layer, dtype, expected):
+def test_the_kernel_on_a_cpu(pool, engine, layer, dtype, expected):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     assert pool.execute(engine, job(layer, dtype)).implementation.kernel == expected
@@ -259,7 +262,7 @@ def test_what_runs_on_a_cpu(pool, engine, layer, dtype, expected):
 
 @pytest.fixture
 def simulated(monkeypatch):
-    """Registers an engine of simulated.py under the name `simulated`, which the ledger knows nothing of."""
+    """Register an engine of simulated.py under the name `simulated`, which has no rows in the ledger."""
     if ENGINES["keras-jax"].missing:
         pytest.skip("keras or jax is not installed")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))))
@@ -277,7 +280,7 @@ def test_a_fused_path_without_cudnn_in_the_program_is_not_called_cudnn(simulated
     assert str(result.implementation) == "Keras's fused path, without cuDNN"
 
 
-def test_cudnn_that_fails_is_said_beside_the_loop_that_ran(simulated):
+def test_a_failure_of_cudnn_is_reported_with_the_loop_that_ran(simulated):
     with WorkerPool(threads=1) as pool:
         result = pool.execute(simulated("CuDNNRefuses"), job(LSTM(4)))
     assert str(result.implementation) == "lax.scan (Keras), not cuDNN (cuDNN LSTM failed: no kernel)"
@@ -303,8 +306,8 @@ def test_portable_layers_agree_around_cudnn(simulated, layer, dtype):
 
 
 @pytest.mark.parametrize("layer", [BACKWARDS, Bidirectional(LSTM(4, return_sequences=True, dropout=0.5))])
-def test_plain_keras_is_suspected_to_turn_once_too_often(simulated, layer):
-    """By its source: the day that this passes, parity/README.md and `multilstm.keras_layers` are to be changed."""
+def test_plain_keras_reverses_once_too_often(simulated, layer):
+    """Suspected from its source. If this fails one day, change parity/README.md and `multilstm.keras_layers`."""
     spec, inputs = job(layer).spec, job(layer).steps[0].batch.inputs["input_layer"]
     report = parity(spec, inputs, engines=[simulated("WithCuDNN")], dtypes=["float32"], layers="plain")
     assert {cell.kind for cell in report.failures} == {"output", *(["sequence"] if layer is BACKWARDS else [])}

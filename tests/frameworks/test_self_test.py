@@ -1,4 +1,4 @@
-"""The self-test finds what it is for: each planted fault fails the tests that it should, and no others."""
+"""Each planted fault fails the expected tests of the self-test, and no others."""
 
 import dataclasses
 import json
@@ -23,17 +23,17 @@ def both(*names):
 
 
 def truncated(x):
-    """The mantissa cut to ten bits, as TF32 does."""
+    """Cut the mantissa to ten bits, as TF32 does."""
     return (x.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32) if x.dtype == np.float32 else x
 
 
 def through_float32(function):
-    """A function that computes in float32, and says that it did not."""
+    """Return a function that computes in float32 and returns the dtype of its arguments."""
     return lambda *arguments: function(*(each.astype(np.float32) for each in arguments)).astype(arguments[0].dtype)
 
 
 def sum_without_the_last_column(x, axis):
-    """Right up to 32768 results, as jaxlib 0.10.2's."""
+    """Sum correctly up to 32768 results, as jaxlib 0.10.2 does."""
     result = np.sum(x, axis)
     if result.size > 32768:
         result[-1] = -result[-1] + 1
@@ -85,7 +85,7 @@ def test_a_planted_fault_is_found(faults, expected):
     assert failed(**faults) == expected
 
 
-def test_a_wrong_sum_says_where_and_how_much():
+def test_a_wrong_sum_is_reported_with_place_and_amount():
     tests = {test.name: test for test in self_test(dataclasses.replace(HONEST, sum=sum_without_the_last_column))}
     assert "(3, 32769)" in tests["sums of products, float32"].detail
     assert "1 of 32769 wrong" in tests["sums of products, float32"].detail
@@ -107,7 +107,7 @@ def test_a_test_that_raises_has_failed_and_the_others_are_made():
     assert tests["matrix product, float64"].ok
 
 
-def test_denormals_are_told_apart():
+def test_denormals_are_kept_or_flushed():
     assert denormals(HONEST) == "kept"
     flushed = dataclasses.replace(HONEST, array=lambda x: np.where(np.abs(x) < 1.2e-38, np.float32(0), x))
     assert denormals(flushed) == "flushed"

@@ -25,7 +25,7 @@ CASES = {
     "adam-cosine": Adam(CosineDecay(0.001, 9, 0.1, 0.02, 5), weight_decay=0.2),
     "adam-piecewise-clipvalue": Adam(PiecewiseConstantDecay([3, 4], [0.1, 0.01, 0.05]), clipvalue=0.5),
 }
-# What one element of a gradient does to the others: not of CASES, where every element stands alone.
+# Optimizers that mix the elements of a gradient; those of CASES treat each element alone.
 TOGETHER = {
     "sgd-clipnorm": SGD(0.1, 0.9, clipnorm=0.5),
     "rmsprop-clipnorm": RMSprop(0.01, clipnorm=0.5, weight_decay=0.1),

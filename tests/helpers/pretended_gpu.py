@@ -1,4 +1,4 @@
-"""A GPU where there is none, for what does not compute on it."""
+"""A pretended GPU, for tests that do not compute on it."""
 
 import types
 
@@ -6,5 +6,5 @@ from multilstm.frameworks import numpy as numpy_platform
 
 
 def with_gpu(**answers):
-    """The reference's platform as if it had a GPU."""
+    """Return the platform of the reference, with a GPU."""
     return types.SimpleNamespace(**{**vars(numpy_platform), "no_gpu": lambda: "", **answers})

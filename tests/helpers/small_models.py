@@ -54,7 +54,7 @@ def answer(spec, kind, batch, **more):
 
 
 def stack(lstm, *after):
-    """A Dense layer below, so that the gradient of the LSTM's inputs matters."""
+    """Return a model with a Dense layer below the LSTM, so that the gradient of the LSTM's inputs matters."""
     return Sequential([Dense(FEATURES, "tanh"), lstm, *(after or (Dense(CLASSES),))], input_shape=(None, FEATURES))
 
 

@@ -34,7 +34,7 @@ HERE = pathlib.Path(__file__).parent
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Registers an engine of engines.py under the name `test`."""
+    """Register an engine of engines.py under the name `test`."""
     path = os.pathsep.join(filter(None, (str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH"))))
     monkeypatch.setenv("PYTHONPATH", path)
 
@@ -247,7 +247,7 @@ def test_a_closed_pool_refuses_a_job_whose_thread_was_waiting_for_its_turn():
             except WorkerError as error:
                 caught.append(error.kind)
 
-        with pool._turn:  # as if another engine computed
+        with pool._turn:  # another engine seems to compute
             thread = threading.Thread(target=next_job)
             thread.start()
             time.sleep(0.2)
@@ -264,7 +264,7 @@ def test_unknown_engine_is_refused(pool):
         pool.execute("kears-jax", JOB)
 
 
-def test_missing_framework_says_what_to_install(pool, monkeypatch):
+def test_the_error_of_a_missing_framework_names_the_command_to_install_it(pool, monkeypatch):
     row = EngineRow("test", "nothing:Nothing", ("no_such_module",), "torch", {})
     monkeypatch.setitem(registry.ENGINES, "test", row)
     with pytest.raises(EngineUnavailableError, match=r"needs no_such_module.*pip install 'multilstm\[torch\]'"):

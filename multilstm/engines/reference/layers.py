@@ -1,9 +1,9 @@
 """Layers of the reference: the outputs of each call, and the function that takes gradients back through it.
 
 All arrays are float64. `apply` dispatches on the layer's class and returns the outputs together with `backward`. This
-function maps the gradients of the outputs (None for an output that the loss does not reach) to the gradients of inputs,
-weights and initial states. A row of a batch without a gradient passes none on: a masked row may hold NaN, and zero
-times NaN would be NaN.
+function maps the gradients of the outputs to those of inputs, weights and initial states. None is the gradient of an
+output that the loss does not reach. A row of a batch without a gradient passes none on: a masked row may hold NaN, and
+zero times NaN would be NaN.
 """
 
 from __future__ import annotations

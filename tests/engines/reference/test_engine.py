@@ -1,4 +1,4 @@
-"""The judge is judged: by plain Python arithmetic, and by what masks, dropout, losses and states must do."""
+"""The reference against plain Python arithmetic, and against the rules of masks, dropout, losses and states."""
 
 import dataclasses
 import math
@@ -126,7 +126,7 @@ def test_activation_value(name, z, value):
 
 @pytest.mark.parametrize("rates", DROPOUTS.values(), ids=DROPOUTS)
 def test_lstm_with_dropout_is_the_lstm_of_scaled_weights(rates):
-    """For one sequence, what a mask does to inputs and hidden states, it may as well do to the rows of the kernels."""
+    """For one sequence, a mask on inputs and hidden states equals a mask on the rows of the kernels."""
     dropping, plain = (
         Sequential([LSTM(UNITS, return_sequences=True, **given)], input_shape=(None, FEATURES)) for given in (rates, {})
     )
@@ -188,7 +188,7 @@ def test_masked_lstm_is_the_lstm_of_the_shorter_sequences(mask_kind, backwards, 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "sequences"])
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, -np.inf, 1e300], ids=str)
 @pytest.mark.parametrize("mask_kind", ["right", "left", "holes", "full_row"])
-def test_what_is_masked_reaches_nothing(mask_kind, garbage, sequences):
+def test_masked_values_reach_nothing(mask_kind, garbage, sequences):
     x = Input((TIMESTEPS, FEATURES), name="x")
     below = TimeDistributed(Dense(FEATURES, "gelu"))(x)
     merged, *states = Bidirectional(LSTM(UNITS, return_sequences=True, return_state=True))(below)
@@ -199,7 +199,7 @@ def test_what_is_masked_reaches_nothing(mask_kind, garbage, sequences):
     dirty = batch_of(spec, np.where(mask(mask_kind)[..., None], inputs, garbage), mask_kind)
     actual, desired = answer(spec, "gradient", dirty), answer(spec, "gradient", clean)
     assert actual.loss == desired.loss
-    for number in (0, 2, 3, 4, 5):  # output 1 is a Dense layer straight over the input: garbage stays in its timestep
+    for number in (0, 2, 3, 4, 5):  # output 1 is a Dense layer on the input: garbage stays in its timestep
         np.testing.assert_array_equal(actual.outputs[number], desired.outputs[number])
     np.testing.assert_array_equal(actual.states["lstm"], desired.states["lstm"])
     for name in spec.weight_shapes:
@@ -222,7 +222,7 @@ def test_masking_compares_in_the_dtype_of_the_job(dtype):
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
 @pytest.mark.parametrize("mask_kind", MASKS)
-def test_loss_is_the_mean_over_what_is_kept(loss, mask_kind):
+def test_loss_is_the_mean_over_the_values_that_the_mask_keeps(loss, mask_kind):
     rng = np.random.default_rng(10)
     output, target = rng.uniform(0.1, 1, (2, BATCH, TIMESTEPS, CLASSES))
     kept = np.ones((BATCH, TIMESTEPS), bool) if mask(mask_kind) is None else mask(mask_kind)
@@ -377,7 +377,7 @@ def test_tokens_outside_of_the_vocabulary_are_refused(token):
 @pytest.mark.parametrize(
     ("also", "found"), [("", "[]"), ("sys.modules['torch'] = sys", "['torch']")], ids=["alone", "can_fail"]
 )
-def test_the_judge_imports_no_framework(also, found):
+def test_the_reference_imports_no_framework(also, found):
     code = (
         f"import sys; import multilstm.engines.reference.engine; {also}\n"
         "print(sorted({'jax', 'keras', 'tensorflow', 'torch'} & set(sys.modules)))"

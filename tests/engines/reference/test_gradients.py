@@ -1,4 +1,4 @@
-"""The judge's gradients, against finite differences."""
+"""The gradients of the reference against finite differences."""
 
 import dataclasses
 from functools import partial
@@ -47,7 +47,7 @@ from multilstm.spec.layers import ACTIVATIONS
 
 
 def assert_gradients(spec, batch, loss="mean_squared_error", h=1e-4, scale=0.4):
-    """Compares with fourth-order central differences of the training loss, along a random direction in each weight."""
+    """Compare with fourth-order central differences of the training loss, along a random direction in each weight."""
     weights = weights_of(spec, scale=scale)
     engine = Executor(ReferenceEngine())
     rng = np.random.default_rng(11)
@@ -146,7 +146,7 @@ def test_gradient_of_bidirectional(merge_mode, sequences, mask_kind, use_bias):
     assert_gradients(spec, batch_of(spec, mask_kind=mask_kind))
 
 
-def test_gradient_of_bidirectional_outputs_of_which_one_is_used():
+def test_gradient_of_bidirectional_with_one_unused_output():
     x = Input((None, FEATURES), name="x")
     forward, _ = Bidirectional(LSTM(UNITS), None)(x)
     spec = Model(x, Dense(CLASSES)(forward))
@@ -231,7 +231,7 @@ def test_gradient_of_given_states_that_win_over_the_graph():
     assert not found.input_gradients["x"].any()
 
 
-def test_what_the_loss_does_not_depend_on_has_a_gradient_of_zero():
+def test_the_gradient_is_zero_where_the_loss_does_not_depend_on_a_value():
     x, unused = Input((None, FEATURES), name="x"), Input((None, FEATURES), name="unused")
     lost = LSTM(UNITS, return_sequences=True, name="lost")(unused)
     spec = Model([x, unused], [Dense(CLASSES)(LSTM(UNITS, name="lstm")(x)), lost])
