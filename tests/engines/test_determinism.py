@@ -1,6 +1,6 @@
-"""Deterministic kernels are asked for in every framework, what its engine computes has one, and switches say so.
+"""Every framework selects deterministic kernels, each engine has them for its operations, and its switches show it.
 
-The CPU lends its place to the GPU: the environment and the switches are a GPU's, which this machine need not have.
+A CPU replaces the GPU: environment and switches are those of a GPU, which this machine need not have.
 """
 
 import json
