@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.execution import Execution
 from multilstm.explain.layer import Tensor, Trace, trace
