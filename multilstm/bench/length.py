@@ -7,8 +7,6 @@ The gradient of all weights of `multilstm.scan.lstm` is computed with and withou
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -25,7 +23,7 @@ from multilstm.cli.app import run
 from multilstm.cli.console import result_console
 from multilstm.cli.types import Path
 from multilstm.errors import UsageError
-from multilstm.workers import Worker
+from multilstm.workers import RunFolder, Worker
 
 BATCH, FEATURES, UNITS = 8, 32, 64
 LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -60,9 +58,9 @@ def main(
     if min(timesteps) < 1:
         raise UsageError(f"--timesteps must be at least 1, given {min(timesteps)}")
     method = checked_method(rounds, Method.pause_s, seed, json)
-    with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
+    with RunFolder() as home:
         service = ("multilstm.bench.length:serve",)
-        worker = Worker("jax-scan", service, device, CONTESTANTS[CONTESTANT].environment, pathlib.Path(home))
+        worker = Worker("jax-scan", service, device, CONTESTANTS[CONTESTANT].environment, home)
         message = {"timesteps": list(timesteps), "method": dataclasses.asdict(method), "device": device}
         try:
             rows = worker.call(message, 3600.0)["rows"]

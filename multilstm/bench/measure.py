@@ -12,7 +12,6 @@ import math
 import pathlib
 import random
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from multilstm.bench.rounds import Method, Samples, Timing, interleave, median, 
 from multilstm.bench.shapes import Shape
 from multilstm.errors import EngineUnavailableError, WorkerError
 from multilstm.spec.arrays import Array
-from multilstm.workers import Worker
+from multilstm.workers import RunFolder, Worker
 
 JUDGE = "jax-scan"  # computes in float64; the parity suite compares it with the reference
 Arrays = Mapping[str, Mapping[str, Array]]  # by quantity, by name
@@ -161,8 +160,8 @@ def geometric_mean(values: Sequence[float]) -> float:
 @contextlib.contextmanager
 def _workers(names: Sequence[str] | Mapping[str, Any], device: str) -> Iterator[dict[str, Worker]]:
     """Yield a worker for each contestant, not started yet, and end them all."""
-    with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
-        workers = {name: _worker(name, pathlib.Path(home), device) for name in names}
+    with RunFolder() as home:
+        workers = {name: _worker(name, home, device) for name in names}
         try:
             yield workers
         finally:

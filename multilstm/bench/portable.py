@@ -7,8 +7,6 @@ agree to the bit. `predict_on_batch` and `train_on_batch` are timed on full batc
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,7 +24,7 @@ from multilstm.cli.progress import say
 from multilstm.cli.types import Names, Path
 from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.errors import InputError, UsageError, choice
-from multilstm.workers import Worker
+from multilstm.workers import RunFolder, Worker
 
 SHAPES = ((32, 50, 16, 32), (64, 100, 64, 128))  # batch, timesteps, features, units
 BACKENDS = tuple(name for name in ENGINES if name.startswith("keras-"))
@@ -68,9 +66,9 @@ def main(
     rows: list[dict[str, Any]] = []
     for name in engine or [name for name in BACKENDS if not ENGINES[name].missing]:
         say(f"{name} runs")
-        with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
+        with RunFolder() as home:
             service = ("multilstm.bench.portable:serve",)
-            worker = Worker(name, service, "cpu", ENGINES[name].environment, pathlib.Path(home))
+            worker = Worker(name, service, "cpu", ENGINES[name].environment, home)
             message = {"shapes": [list(shape) for shape in SHAPES], "method": dataclasses.asdict(method)}
             try:
                 rows += [{"engine": name, **row} for row in worker.call(message, 3600.0)["rows"]]

@@ -10,8 +10,6 @@ does not count, and neither does the search for the kernel, which follows the la
 
 from __future__ import annotations
 
-import pathlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -37,7 +35,7 @@ from multilstm.jobs.job import Batch
 from multilstm.report.files import check_writable
 from multilstm.report.terminal import printable
 from multilstm.weights.initializers import initial_weights
-from multilstm.workers import Worker
+from multilstm.workers import RunFolder, Worker
 
 LOSS_TOLERANCE = 1e-2  # training amplifies rounding; the parity suite judges the curves in float64
 app = program("training")
@@ -89,11 +87,11 @@ def main(
         check_writable(json)
     results: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="multilstm-") as home:
+    with RunFolder() as home:
         for name in contestant or TRAINERS:
             say(f"{name} trains")
             service = ("multilstm.bench.training:serve", name)
-            worker = Worker(name, service, device, CONTESTANTS[name].environment, pathlib.Path(home))
+            worker = Worker(name, service, device, CONTESTANTS[name].environment, home)
             try:
                 results[name] = worker.call({"steps": steps, "device": device}, timeout)
             except EngineUnavailableError as error:
