@@ -130,6 +130,4 @@ def operations() -> Operations:
     def matmul(left: Any, right: Any) -> Any:
         return jnp.matmul(left, right, precision="highest")
 
-    return Operations(
-        jnp.asarray, np.asarray, jax.jit, jnp.sum, matmul, jnp.transpose, jnp.tanh, jax.nn.sigmoid
-    )  # fmt: skip
+    return Operations(jnp.asarray, np.asarray, jax.jit, jnp.sum, matmul, jnp.transpose, jnp.tanh, jax.nn.sigmoid)
