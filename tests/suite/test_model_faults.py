@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multilstm.cases.model_case import model_case
-from multilstm.engines.base import Executor
+from multilstm.engines.executor import Executor
 from multilstm.engines.reference import engine as reference_engine
 from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
