@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
@@ -38,12 +38,16 @@ class Touch:
         return {**row, "engines": self.engines, "layers": self.layers, "certain": self.certain}
 
 
-def mark_known(case: Case, cells: Sequence[Cell]) -> list[Cell]:
+IsPredicted = Callable[[str, Cell], bool]
+
+
+def mark_known(case: Case, cells: Sequence[Cell], is_predicted: IsPredicted) -> list[Cell]:
     """Give the verdict `known` to the failing cells of plain layers that a row of the ledger explains.
 
     Args:
         case: the case.
         cells: the cells of one part of the case, on one engine in one dtype.
+        is_predicted: whether the engine's answer for a cell is the one that a prediction of `predictions.py` gives.
     """
     if not any(_fails(cell) for cell in cells):
         return list(cells)
@@ -56,19 +60,20 @@ def mark_known(case: Case, cells: Sequence[Cell]) -> list[Cell]:
         and first.device == (row.device or "cpu")  # a row that was seen on CPUs alone explains nothing on a GPU
         and row.affects(first.engine, first.device, installed, flags)
     ]
-    return [_matched(cell, rows) if _fails(cell) else cell for cell in cells]
+    return [_matched(cell, rows, is_predicted) if _fails(cell) else cell for cell in cells]
 
 
 def _fails(cell: Cell) -> bool:
     return cell.layers == "plain" and cell.verdict in FAILS
 
 
-def _matched(cell: Cell, rows: Sequence[Divergence]) -> Cell:
+def _matched(cell: Cell, rows: Sequence[Divergence], is_predicted: IsPredicted) -> Cell:
     comparison = cell.comparison
     known = tuple(
         KnownRow(row.id, row.title)
         for row in rows
         if row.explains(cell.kind, comparison.verdict, comparison.max_abs, comparison.message)
+        and (not row.prediction or is_predicted(row.prediction, cell))
     )
     if not known:
         return cell

@@ -18,6 +18,7 @@ from multilstm.compare.quantity import KINDS
 from multilstm.engines.registry import ENGINES
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.ledger.facts import FACTS
+from multilstm.ledger.predictions import PREDICTIONS
 
 SEVERITIES = ("high", "medium", "low")
 EFFECTS = ("outside", "differs", "raises")
@@ -45,6 +46,8 @@ class Divergence:
         quantities: the kinds of quantities that show it.
         raises: part of the message, where the effect is `raises`.
         at_most: the largest absolute distance that it explains; None: any.
+        prediction: the name of a function of multilstm.ledger.predictions, by which the reference gives the engine's
+            answer; empty: the row explains any finite difference.
         handled: True where multilstm's engines do not show it, whatever the layers.
         flags: each of these, in XLA_FLAGS, avoids it.
         device: where it shows; None: on all, by its cause; it was seen on CPUs, and explains what diverges there alone.
@@ -67,6 +70,7 @@ class Divergence:
     quantities: tuple[str, ...] = ()
     raises: str = ""
     at_most: float | None = None
+    prediction: str = ""
     handled: bool = False
     flags: tuple[str, ...] = ()
     device: str | None = None
@@ -79,6 +83,7 @@ class Divergence:
             ("severity", (self.severity,), SEVERITIES),
             ("effect", (self.effect,), EFFECTS),
             ("quantities", self.quantities, KINDS),
+            ("prediction", (self.prediction,) if self.prediction else (), PREDICTIONS),
             ("device", (self.device,) if self.device is not None else (), DEVICES),
         )
         for key, given, allowed in known:
@@ -128,7 +133,11 @@ class Divergence:
             return False
         if verdict == "error":
             return self.effect == "raises" and self.raises in message
-        return self.effect == "differs" and (self.at_most is None or (max_abs is not None and max_abs <= self.at_most))
+        if self.effect != "differs":
+            return False
+        if max_abs is None:  # another shape or dtype, a missing array, or values that are not finite
+            return "not_finite" in self.when
+        return self.at_most is None or max_abs <= self.at_most
 
 
 def release(version: str) -> tuple[int, ...]:

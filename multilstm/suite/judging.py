@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from multilstm.compare import Comparison, Quantity, compare_batches, tolerance
+from multilstm.compare import AGREES, Comparison, Quantity, compare_batches, tolerance
 from multilstm.compare.quantity import FORWARD
 from multilstm.engines.registry import JUDGE
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
@@ -16,6 +17,7 @@ from multilstm.execution.rounding import rounded
 from multilstm.explain import explain, explain_error, first_block
 from multilstm.jobs.implementation import Implementation
 from multilstm.ledger.matching import mark_known
+from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.report.data import Cell
 from multilstm.spec.arrays import Array
 
@@ -54,7 +56,8 @@ def judge_part(execution: Execution, part: Part, desired: Callable[[], Quantitie
     except WorkerError as error:
         quantities, attempt = {}, dataclasses.replace(attempt, error=error)
     cells = judge_attempt(execution, part, attempt, quantities)
-    return _explained(execution, part, mark_known(execution.case, cells), attempt.error)
+    cells = mark_known(execution.case, cells, _prediction_check(execution, part, attempt.quantities))
+    return _explained(execution, part, cells, attempt.error)
 
 
 def judge_attempt(execution: Execution, part: Part, attempt: Attempt, desired: Quantities) -> list[Cell]:
@@ -92,6 +95,22 @@ def attempt_part(execution: Execution, part: Part) -> Attempt:
             quantity: [rounded(array, execution.dtype) for array in arrays] for quantity, arrays in quantities.items()
         }
     return Attempt(quantities, result.implementation, result.seconds)
+
+
+def _prediction_check(execution: Execution, part: Part, actual: Quantities) -> Callable[[str, Cell], bool]:
+    """Return a function that compares a cell's actual values with the answers that a row of the ledger predicts."""
+    judge = dataclasses.replace(execution, engine=JUDGE)
+
+    @functools.cache
+    def predicted(prediction: str) -> Quantities:
+        return judge.quantities(part, PREDICTIONS[prediction])
+
+    def is_predicted(prediction: str, cell: Cell) -> bool:
+        quantity = cell.quantity
+        arrays = actual.get(quantity, []), predicted(prediction).get(quantity, [])
+        return _compared(execution, quantity, *arrays).verdict in AGREES
+
+    return is_predicted
 
 
 def _failed(quantity: Quantity, error: MultilstmError) -> Comparison:

@@ -12,7 +12,10 @@ from multilstm.engines.reference import engine as reference_engine
 from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
+from multilstm.engines.registry import JUDGE
 from multilstm.execution.options import Options
+from multilstm.ledger import matching
+from multilstm.ledger.rows import ledger
 from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Masking, Sequential
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import SGD
@@ -48,15 +51,15 @@ class FaultyPool:
 
     def execute(self, engine, job):
         with self._lock, pytest.MonkeyPatch.context() as patch:
-            if engine != ENGINE:
+            if engine == JUDGE:
                 return Executor(ReferenceEngine()).execute(job)
             change = self._fault(patch) or (lambda result: result)
             return change(Executor(ReferenceEngine()).execute(job))
 
 
-def compared(model, fault):
+def compared(model, fault, engine=ENGINE, layers="portable"):
     """The report on one model in float64, executed with a fault."""
-    options = Options((ENGINE,), ("float64",))
+    options = Options((engine,), ("float64",), layers)
     return compare_cases((model_case(MODELS[model]),), options, pool=FaultyPool(fault))
 
 
@@ -264,3 +267,26 @@ def test_the_report_names_the_exercised_inputs(model):
 
 def test_training_uses_plain_sgd():
     assert isinstance(model_case(MODELS["plain"]).optimizer, SGD)
+
+
+# A row of the ledger explains its own divergence and no other ----------------------------------------------------
+
+
+@pytest.fixture
+def versions_of_the_ledger(monkeypatch):
+    """The versions in which the rows were seen, whatever is installed here."""
+    monkeypatch.setattr(matching, "versions", lambda: {"keras": ledger()[0].last})
+
+
+def test_a_forgotten_state_of_plain_keras_on_jax_is_known(versions_of_the_ledger):
+    report = compared("stateful", states_forgotten, "keras-jax", "plain")
+    assert not report.failures, str(report)
+    assert {row.id for cell in report.cells for row in cell.comparison.known} == {"stateful_state_is_lost"}
+
+
+@pytest.mark.parametrize("fault", ["outputs are zeros", "outputs are NaN", "outputs in float32"])
+def test_another_fault_is_not_known_by_that_row(versions_of_the_ledger, fault):
+    _, plant = FAULTS[fault]
+    report = compared("stateful", plant, "keras-jax", "plain")
+    assert {str(cell.quantity) for cell in report.failures} >= {"output"}
+    assert report.exit_code() == 1
