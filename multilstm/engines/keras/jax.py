@@ -1,4 +1,4 @@
-"""Keras on JAX: `stateless_call` under jax.jit, as Keras's own trainer runs it."""
+"""Keras on JAX: `stateless_call` under `jax.jit`, as Keras's own trainer runs it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import jax
 import keras
 
 from multilstm.engines.keras.base import AbstractKerasEngine, AbstractKerasProgram
+from multilstm.engines.keras.layout import Inputs
 from multilstm.errors import EngineUnavailableError
 from multilstm.frameworks import jax as jax_platform
 from multilstm.frameworks import kernels
 from multilstm.jobs.job import Job
-from multilstm.spec.arrays import Array
 
 
 @final
 class KerasJaxEngine(AbstractKerasEngine):
-    """Keras's JAX backend. Dots are computed at precision `highest`; float64 is true float64."""
+    """Keras's JAX backend, with matrix products at precision `highest` and true float64."""
 
     platform = jax_platform
     backend = "jax"
@@ -34,36 +34,33 @@ class KerasJaxEngine(AbstractKerasEngine):
         return KerasJaxProgram(job)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Jitted."""
+        """Return the function under `jax.jit`."""
         return jax.jit(function)  # type: ignore[no-any-return]
 
 
 @final
 class KerasJaxProgram(AbstractKerasProgram):
-    """Variables go in and come out of jitted functions; what Keras does not track does not come out."""
+    """Jitted functions that take and return all variables that Keras tracks."""
 
     platform = jax_platform
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._compute = jax_platform.Watched(self._traced, static_argnames="kind")
-        # Apart from the gradients, which every update shares with `gradient`: a new length compiles nothing else.
+        # An update shares the program of `gradient`, so a new length compiles that program alone.
         self._apply = jax.jit(self.optimizer.stateless_apply) if self.optimizer is not None else None
 
-    def run(
-        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
-    ) -> tuple[Any, list[Any], list[Any]]:
-        """See `AbstractKerasProgram.run`."""
-        model = self.model
-        weights = [variable.value for variable in model.trainable_variables]
-        other = [variable.value for variable in model.non_trainable_variables]
+    def compute(self, kind: str, inputs: Inputs) -> tuple[Any, list[Any], list[Any]]:
+        """See `AbstractKerasProgram.compute`."""
+        weights = [variable.value for variable in self.model.trainable_variables]
+        others = [variable.value for variable in self.model.non_trainable_variables]
         traced = "gradient" if kind == "update" else kind
-        loss, outputs, other, gradients = self._compute(weights, other, inputs, masks, targets, kind=traced)
-        _assign(model.non_trainable_variables, other)
+        loss, outputs, others, gradients = self._compute(weights, others, *inputs, kind=traced)
+        _assign(self.model.non_trainable_variables, others)
         return loss, outputs, gradients
 
     def kernels(self, entered: Set[str]) -> set[str]:
-        """As the compiled program says."""
+        """Read the kernels from the compiled program."""
         return kernels.confirmed(entered, self._compute.found, "lax.scan (Keras)")
 
     def place(self, tensor: Any) -> str:
@@ -74,18 +71,22 @@ class KerasJaxProgram(AbstractKerasProgram):
         """See `AbstractKerasProgram.apply`."""
         assert self._apply is not None
         weights, slots = self.model.trainable_variables, self.optimizer.variables
-        after = self._apply([slot.value for slot in slots], gradients, [weight.value for weight in weights])
-        _assign(weights, after[0])
-        _assign(slots, after[1])
+        new_weights, new_slots = self._apply(
+            [slot.value for slot in slots], gradients, [weight.value for weight in weights]
+        )
+        _assign(weights, new_weights)
+        _assign(slots, new_slots)
 
     def _traced(
-        self, weights: Any, other: Any, inputs: Any, masks: Any, targets: Any, kind: str
+        self, weights: Any, others: Any, inputs: Any, masks: Any, targets: Any, kind: str
     ) -> tuple[Any, Any, Any, Any]:
+        """Return the loss, the outputs, the variables that are not trained, and the gradients."""
+
         def forward(weights: Any, sources: Any) -> tuple[Any, Any]:
-            given = dict(enumerate(inputs)) | dict(zip(self.sources, sources, strict=True))
+            values = dict(enumerate(inputs)) | dict(zip(self.sources, sources, strict=True))
             with keras.StatelessScope():
                 outputs, after, penalties = self.model.stateless_call(
-                    weights, other, list(given.values()), training=kind == "gradient", mask=masks, return_losses=True
+                    weights, others, list(values.values()), training=kind == "gradient", mask=masks, return_losses=True
                 )
             outputs = keras.tree.flatten(outputs)
             loss = None if kind == "forward" else self.total_loss(targets, outputs, penalties)
@@ -94,8 +95,8 @@ class KerasJaxProgram(AbstractKerasProgram):
         sources = [inputs[index] for index in self.sources]
         if kind == "gradient":
             differentiated = jax.value_and_grad(forward, (0, 1), has_aux=True)
-            (loss, (outputs, after)), found = differentiated(weights, sources)
-            gradients = [gradient for each in found for gradient in each]
+            (loss, (outputs, after)), (of_weights, of_sources) = differentiated(weights, sources)
+            gradients = [*of_weights, *of_sources]
         else:
             (loss, (outputs, after)), gradients = forward(weights, sources), []
         return loss, outputs, after, gradients

@@ -1,178 +1,163 @@
-"""A spec as a functional Keras model, plain or portable, that puts out too what every LSTM returns, and its states."""
+"""A functional Keras model for a spec, with the return values and final states of every LSTM as extra outputs."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
-from multilstm import keras_layers
-from multilstm.engines.keras.dropout import GivenDropout, GivenLSTMDropout, mask_input
+from multilstm.engines.keras.dropout import GivenLSTMDropout, mask_input
+from multilstm.engines.keras.layers import make_layer
+from multilstm.engines.keras.layout import OutputLayout, state_input
 from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
-from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Layer, Ref, TimeDistributed
+from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Ref
 from multilstm.spec.arrays import State
-from multilstm.spec.penalties import Regularizer, WeightFunction
+from multilstm.spec.graph import Call
 
 
 class KerasModel:
-    """A functional Keras model that takes given states and dropout masks, and shows what every LSTM does.
+    """A functional Keras model that takes initial states and dropout masks as inputs.
 
     Args:
         spec: the model.
-        dtype: of its inputs; Keras's own default dtypes must be set to it.
+        dtype: dtype of its inputs of floats; Keras's default dtypes must be set to it.
         portable: whether layers come from multilstm.keras_layers where that has them.
-        given: the stateless LSTMs that take their initial state as inputs.
+        given_states: the stateless LSTMs whose initial states are inputs.
 
     Attributes:
-        model: the Keras model; its outputs are the spec's own, then `sequences`, then the pairs of `states`.
-        inputs: the names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, and
+        model: the Keras model; its outputs are the spec's own, then those that `layout` names.
+        inputs: names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, and
             `mask.lstm.dropout` of dropout masks.
-        outputs_count: how many outputs are the spec's own.
-        sequences: the LSTMs of which what they return, a sequence or the last output, is an output.
-        states: the LSTMs whose final states are outputs.
-        stateful: the Keras layers that keep their states in variables, by LSTM.
         layers: the Keras layers by name.
+        stateful: the Keras layers that keep their states in variables, by LSTM.
         variables: the weights by `layer/weight`.
+        layout: names of the outputs and gradients.
     """
 
-    def __init__(self, spec: Graph, dtype: str, portable: bool, given: tuple[str, ...]) -> None:
-        self.spec, self._dtype, self._portable, self._given = spec, dtype, portable, given
-        self._build()
-        self.stateful = self._stateful_layers()
-
-    def _build(self) -> None:
-        spec = self.spec
+    def __init__(self, spec: Graph, dtype: str, portable: bool, given_states: tuple[str, ...]) -> None:
+        self.spec, self.given_states, self._dtype = spec, given_states, dtype
         self.layers = {
-            str(layer.name): self._layer(layer) for layer in spec.layers if not isinstance(layer, InputLayer)
+            str(layer.name): make_layer(layer, portable) for layer in spec.layers if not isinstance(layer, InputLayer)
         }
-        inputs: dict[str, Any] = {}
-        sequences: dict[str, Any] = {}
-        states: dict[str, Any] = {}
+        self._inputs = {key: self._state_input(key, lstm) for key, lstm in self._state_names().items()}
+        self._sequences: dict[str, Any] = {}
+        self._states: dict[str, tuple[Any, Any]] = {}
         tensors: dict[Ref, Any] = {}
-        for name in self._given:
-            batch, units = spec.state_shape(name)
-            for part in State._fields:
-                key = f"{name.replace('/', '.')}.{part}"
-                inputs[key] = keras.Input(batch_shape=(batch, units), dtype=self._dtype, name=key)
         for index, call in enumerate(spec.calls):
-            layer = spec.layer(call.layer)
-            if isinstance(layer, InputLayer):
-                dtype = "int32" if layer.dtype == "int32" else self._dtype
-                tensors[Ref(index)] = inputs[call.layer] = keras.Input(
-                    batch_shape=(layer.batch_size, *layer.shape), dtype=dtype, name=call.layer
-                )
-                continue
-            given = [tensors[ref] for ref in call.inputs]
-            masks = self._dropout_inputs(call.layer, inputs)
-            if isinstance(layer, Dropout):
-                given += masks.values()
-            elif masks:
-                given = [GivenLSTMDropout(self._receiver(tuple(masks)))([*given, *masks.values()])]
-            arguments = {}
-            initial = self._given_states(call.layer, inputs) or [tensors[ref] for ref in call.initial_state]
-            if initial:
-                arguments["initial_state"] = initial
-            outputs = self.layers[call.layer](given if len(given) > 1 else given[0], **arguments)
-            outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-            if isinstance(layer, (LSTM, Bidirectional)):
-                self._probe(layer, outputs, sequences, states)
+            outputs = self._call(call, tensors)
             tensors.update({Ref(index, number): output for number, output in enumerate(outputs)})
-        self.inputs, self.sequences, self.states = list(inputs), list(sequences), list(states)
-        self.outputs_count = len(spec.outputs)
-        self.model = keras.Model(
-            list(inputs.values()),
-            [
-                *(tensors[ref] for ref in spec.outputs),
-                *sequences.values(),
-                *(t for pair in states.values() for t in pair),
-            ],
-        )
-        self.variables = {}
-        for name, shapes in _weights_by_layer(spec.weight_shapes).items():
-            for (key, shape), variable in zip(shapes.items(), self.layers[name].weights, strict=True):
-                if tuple(variable.shape) != shape:
-                    raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
-                self.variables[key] = variable
+        self.inputs = list(self._inputs)
+        states = [tensor for pair in self._states.values() for tensor in pair]
+        outputs = [*(tensors[ref] for ref in spec.outputs), *self._sequences.values(), *states]
+        self.model = keras.Model(list(self._inputs.values()), outputs)
+        self.stateful = {name: self._lstm(name) for name, lstm in spec.lstms.items() if lstm.stateful}
+        self.variables = self._named_variables()
+        self.layout = self._layout()
 
-    def _layer(self, layer: Layer) -> Any:
-        """The Keras layer of a spec's layer, returning its states too where it can."""
+    # --- the graph
+
+    def _call(self, call: Call, tensors: Mapping[Ref, Any]) -> list[Any]:
+        """Return the outputs of one call of a layer."""
+        layer = self.spec.layer(call.layer)
+        if isinstance(layer, InputLayer):
+            return [self._input(layer)]
+        inputs = [tensors[ref] for ref in call.inputs]
+        masks = self._mask_inputs(call.layer)
         if isinstance(layer, Dropout):
-            return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
-        unset = ("name", *layer.refused)  # what multilstm refuses stands at its default
-        fields = [field.name for field in dataclasses.fields(layer) if field.name not in unset]
-        arguments = {key: self._argument(key, getattr(layer, key)) for key in fields}
-        # Every job brings its weights, and on JAX each initializer of each shape would be compiled.
-        arguments.update({key: "zeros" for key in fields if key.endswith("_initializer")})
-        if isinstance(layer, (Bidirectional, TimeDistributed)):
-            arguments["layer"] = self._layer(layer.layer)
-        if isinstance(layer, LSTM):
-            arguments["return_state"] = layer.return_state or not layer.stateful
-        name = type(layer).__name__
-        source = keras_layers if self._portable and hasattr(keras_layers, name) else keras.layers
-        return getattr(source, name)(**arguments, **({"name": layer.name} if layer.name else {}))
+            inputs += masks.values()
+        elif masks:
+            inputs = [GivenLSTMDropout(self._store_masks(tuple(masks)))([*inputs, *masks.values()])]
+        initial = self._initial_state(call, tensors)
+        arguments = {"initial_state": initial} if initial else {}
+        outputs = self.layers[call.layer](inputs if len(inputs) > 1 else inputs[0], **arguments)
+        outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        if isinstance(layer, (LSTM, Bidirectional)):
+            self._note_returned(layer, outputs)
+        return outputs
 
-    def _argument(self, key: str, value: Any) -> Any:
-        """The Keras regularizer or constraint of a spec's, or a portable activation; all else as it is."""
-        if self._portable and key.endswith("activation"):
-            return getattr(keras_layers.activations, value, value)
-        if not isinstance(value, WeightFunction):
-            return value
-        plain = keras.regularizers if isinstance(value, Regularizer) else keras.constraints
-        name = type(value).__name__
-        source = keras_layers if self._portable and hasattr(keras_layers, name) else plain
-        return getattr(source, name)(**dataclasses.asdict(value))
+    def _input(self, layer: InputLayer) -> Any:
+        dtype = "int32" if layer.dtype == "int32" else self._dtype
+        name = str(layer.name)
+        self._inputs[name] = keras.Input(batch_shape=(layer.batch_size, *layer.shape), dtype=dtype, name=name)
+        return self._inputs[name]
 
-    def _dropout_inputs(self, layer: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        """The inputs of the model that hold the dropout masks of a layer, by the name of the mask."""
-        found = {}
+    def _state_names(self) -> dict[str, str]:
+        """Return the LSTMs with given states, by the names of these inputs."""
+        return {state_input(name, part): name for name in self.given_states for part in State._fields}
+
+    def _state_input(self, key: str, lstm: str) -> Any:
+        return keras.Input(batch_shape=self.spec.state_shape(lstm), dtype=self._dtype, name=key)
+
+    def _initial_state(self, call: Call, tensors: Mapping[Ref, Any]) -> list[Any]:
+        """Return the initial states of a call: given ones, or those that the graph passes."""
+        given = [self._inputs[key] for key, lstm in self._state_names().items() if lstm.split("/")[0] == call.layer]
+        return given or [tensors[ref] for ref in call.initial_state]
+
+    def _mask_inputs(self, layer: str) -> dict[str, Any]:
+        """Return the inputs that hold the dropout masks of a layer, by the name of the mask."""
+        inputs = {}
         for name, _, shape in dropout_masks(self.spec):
             if name.split("/")[0] == layer:
                 key = mask_input(name)
-                if key not in inputs:
-                    inputs[key] = keras.Input(batch_shape=shape, dtype=self._dtype, name=key)
-                found[name] = inputs[key]
-        return found
+                if key not in self._inputs:
+                    self._inputs[key] = keras.Input(batch_shape=shape, dtype=self._dtype, name=key)
+                inputs[name] = self._inputs[key]
+        return inputs
 
-    def _receiver(self, masks: tuple[str, ...]) -> Callable[[list[Any]], None]:
-        """What puts masks of those names where Keras keeps the ones that it draws, in the cells of their LSTMs."""
+    def _store_masks(self, names: tuple[str, ...]) -> Callable[[list[Any]], None]:
+        """Return a function that stores the named masks in the cells' mask caches."""
 
-        def receive(tensors: list[Any]) -> None:
-            for name, tensor in zip(masks, tensors, strict=True):
+        def store(masks: list[Any]) -> None:
+            for name, mask in zip(names, masks, strict=True):
                 lstm, _, kind = name.rpartition("/")
-                private_apis.store_dropout_mask(self._lstm(lstm).cell, kind, tensor)
+                private_apis.store_dropout_mask(self._lstm(lstm).cell, kind, mask)
 
-        return receive
+        return store
 
-    def _given_states(self, layer: str, inputs: Mapping[str, Any]) -> list[Any]:
-        names = [name for name in self._given if name.split("/")[0] == layer]
-        return [inputs[f"{name.replace('/', '.')}.{part}"] for name in names for part in State._fields]
-
-    def _probe(
-        self, layer: LSTM | Bidirectional, outputs: list[Any], sequences: dict[str, Any], states: dict[str, Any]
-    ) -> None:
+    def _note_returned(self, layer: LSTM | Bidirectional, outputs: list[Any]) -> None:
+        """Note the return value and the final states of a recurrent layer as extra outputs."""
         name = str(layer.name)
         lstm = layer.layer if isinstance(layer, Bidirectional) else layer
-        plain = layer.output_count - (layer.state_count if lstm.return_state else 0)
+        first = layer.output_count - (layer.state_count if lstm.return_state else 0)
         if isinstance(layer, LSTM):
-            sequences[name] = outputs[0]
+            self._sequences[name] = outputs[0]
         if not lstm.stateful:
             names = [key for key in self.spec.lstms if key.split("/")[0] == name]
-            states.update({key: tuple(outputs[plain + 2 * i : plain + 2 * i + 2]) for i, key in enumerate(names)})
+            pairs = zip(outputs[first::2], outputs[first + 1 :: 2], strict=True)
+            self._states.update(zip(names, pairs, strict=True))
 
-    def _stateful_layers(self) -> dict[str, Any]:
-        return {name: self._lstm(name) for name, lstm in self.spec.lstms.items() if lstm.stateful}
+    # --- the result
 
     def _lstm(self, name: str) -> Any:
-        """The Keras LSTM of that name in `Graph.lstms`."""
+        """Return the Keras LSTM of a name in `Graph.lstms`."""
         layer, _, direction = name.partition("/")
         return getattr(self.layers[layer], f"{direction}_layer") if direction else self.layers[layer]
 
+    def _named_variables(self) -> dict[str, Any]:
+        """Return the weights by `layer/weight`.
 
-def _weights_by_layer(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:
-    found: dict[str, dict[str, tuple[int, ...]]] = {}
-    for key, shape in shapes.items():
-        found.setdefault(key.split("/")[0], {})[key] = shape
-    return found
+        Raises:
+            AssertionError: for a weight whose shape differs from the spec's.
+        """
+        variables = {}
+        for layer in self.layers:
+            shapes = {key: shape for key, shape in self.spec.weight_shapes.items() if key.split("/")[0] == layer}
+            for (key, shape), variable in zip(shapes.items(), self.layers[layer].weights, strict=True):
+                if tuple(variable.shape) != shape:
+                    raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
+                variables[key] = variable
+        return {key: variables[key] for key in self.spec.weight_shapes}
+
+    def _layout(self) -> OutputLayout:
+        names = {id(variable): name for name, variable in self.variables.items()}
+        inputs, _ = self.spec.sources(())
+        return OutputLayout(
+            spec=self.spec,
+            sequences=tuple(self._sequences),
+            states=tuple(self._states),
+            weights=tuple(names[id(variable)] for variable in self.model.trainable_variables),
+            sources=tuple(key for key in self.inputs if key in inputs or key in self._state_names()),
+            given_states=self.given_states,
+        )

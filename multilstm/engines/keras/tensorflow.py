@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: one tf.function a model, with the model's symbolic shapes, as Keras's own trainer runs it."""
+"""Keras on TensorFlow: a `tf.function` with the model's symbolic shapes, as Keras's own trainer runs it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import keras
 import tensorflow as tf
 
 from multilstm.engines.keras.base import AbstractKerasEngine, AbstractKerasProgram
+from multilstm.engines.keras.layout import Inputs
 from multilstm.frameworks import kernels
 from multilstm.frameworks import tensorflow as tensorflow_platform
 from multilstm.jobs.job import Job
-from multilstm.spec.arrays import Array
 
 
 @final
 class KerasTensorflowEngine(AbstractKerasEngine):
-    """Keras's TensorFlow backend, without TF32 and without XLA (Keras's choice for an LSTM on CPU)."""
+    """Keras's TensorFlow backend, without TF32 and without XLA, as Keras chooses for an LSTM on a CPU."""
 
     platform = tensorflow_platform
     backend = "tensorflow"
@@ -31,39 +31,37 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         return KerasTensorflowProgram(job)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A tf.function, without XLA."""
+        """Return a `tf.function`, without XLA."""
         return tf.function(function)  # type: ignore[no-any-return]
 
 
 @final
 class KerasTensorflowProgram(AbstractKerasProgram):
-    """Dimensions that the spec leaves open stay open in the graph, so that a new length is no new trace."""
+    """A graph for each kind of step. A new length reuses the graph: dimensions that the spec leaves open stay open."""
 
     platform = tensorflow_platform
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._functions: dict[tuple[Any, ...], Any] = {}
-        self._found: set[str] = set()  # in the graph that was traced last
+        self._found: set[str] = set()  # kernels in the last traced graph
         self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
 
-    def run(
-        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
-    ) -> tuple[Any, list[Any], list[Any]]:
-        """See `AbstractKerasProgram.run`."""
+    def compute(self, kind: str, inputs: Inputs) -> tuple[Any, list[Any], list[Any]]:
+        """See `AbstractKerasProgram.compute`."""
         kind = "gradient" if kind == "update" else kind
-        where = tuple(index for index, mask in enumerate(masks) if mask is not None)
-        if (kind, where) not in self._functions:
-            self._functions[kind, where] = self._trace(kind, where)
-        loss, outputs, gradients = self._functions[kind, where](
-            [tf.constant(array) for array in inputs],
-            [tf.constant(masks[index]) for index in where],
-            [tf.constant(array) for array in targets] if kind != "forward" else [],
+        masked = tuple(index for index, mask in enumerate(inputs.masks) if mask is not None)
+        if (kind, masked) not in self._functions:
+            self._functions[kind, masked] = self._trace(kind, masked)
+        loss, outputs, gradients = self._functions[kind, masked](
+            [tf.constant(array) for array in inputs.values],
+            [tf.constant(inputs.masks[index]) for index in masked],
+            [tf.constant(array) for array in inputs.targets] if kind != "forward" else [],
         )
         return (None if kind == "forward" else loss), outputs, gradients
 
     def kernels(self, entered: Set[str]) -> set[str]:
-        """As the graph says, of which cuDNN's operation has no other kernel."""
+        """Read the kernels from the graph; its operation for cuDNN has no other kernel."""
         return kernels.confirmed(entered, self._found, "tf.while_loop (Keras)")
 
     def place(self, tensor: Any) -> str:
@@ -71,38 +69,39 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         return "gpu" if "GPU" in tensor.device else "cpu"
 
     def apply(self, gradients: list[Any]) -> None:
-        """See `AbstractKerasProgram.apply`; an Embedding's gradient comes sparse, as in Keras's own trainer."""
+        """See `AbstractKerasProgram.apply`; the gradient of an Embedding is sparse, as in Keras's own trainer."""
         self._apply(gradients)
 
-    def _trace(self, kind: str, where: tuple[int, ...]) -> Any:
+    def _trace(self, kind: str, masked: tuple[int, ...]) -> Any:
+        """Return the graph of one kind of step, for masks at the inputs of these positions."""
         shapes = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self.model.inputs]
-        outputs = self.model.outputs[: self.outputs_count] if kind != "forward" else []
+        outputs = self.model.outputs[: len(self.spec.outputs)] if kind != "forward" else []
         signature = (
             shapes,
-            [tf.TensorSpec(shapes[index].shape[:2], tf.bool) for index in where],  # unrolling needs the length
+            [tf.TensorSpec(shapes[index].shape[:2], tf.bool) for index in masked],  # unrolling needs the length
             [tf.TensorSpec(tensor.shape, self.dtype) for tensor in outputs],
         )
 
         @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
-        def compute(inputs: Any, given: Any, targets: Any) -> Any:
+        def compute(inputs: Any, given_masks: Any, targets: Any) -> Any:
             masks: list[Any] = [None] * len(inputs)
-            for index, mask in zip(where, given, strict=True):
+            for index, mask in zip(masked, given_masks, strict=True):
                 masks[index] = mask
             if kind in ("forward", "evaluate"):
                 outputs = keras.tree.flatten(self.model(inputs, training=False, mask=masks))
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
             weights = [weight.value for weight in self.model.trainable_variables]
-            others = [inputs[index] for index in self.sources]
+            sources = [inputs[index] for index in self.sources]
             with tf.GradientTape() as tape:
-                tape.watch(others)
+                tape.watch(sources)
                 outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
                 loss = self.total_loss(targets, outputs, self.model.losses)
-            return loss, outputs, tape.gradient(loss, weights + others)
+            return loss, outputs, tape.gradient(loss, weights + sources)
 
         self._found = tensorflow_platform.found(compute.get_concrete_function())
         return compute
 
     def dense(self, gradient: Any) -> Any:
-        """See `AbstractKerasProgram.dense`; adds up what a sparse gradient says of one token several times."""
+        """See `AbstractKerasProgram.dense`; sums the entries of a sparse gradient for one token."""
         return tf.convert_to_tensor(gradient)

@@ -9,10 +9,10 @@ import keras
 import torch
 
 from multilstm.engines.keras.base import AbstractKerasEngine, AbstractKerasProgram
+from multilstm.engines.keras.layout import Inputs
 from multilstm.frameworks import kernels
 from multilstm.frameworks import torch as torch_platform
 from multilstm.jobs.job import Job
-from multilstm.spec.arrays import Array
 
 
 @final
@@ -31,45 +31,43 @@ class KerasTorchEngine(AbstractKerasEngine):
         return KerasTorchProgram(job)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Nothing is compiled."""
+        """Return the function itself: PyTorch computes eagerly."""
         return function
 
 
 @final
 class KerasTorchProgram(AbstractKerasProgram):
-    """Nothing is compiled; Keras's fused path is cuDNN on a GPU, or, on a CPU and wherever that fails, a loop."""
+    """An eager program. Keras's fused path is cuDNN on a GPU, and a loop on a CPU or where cuDNN fails."""
 
     platform = torch_platform
 
-    def run(
-        self, kind: str, inputs: list[Array], masks: list[Array | None], targets: list[Array]
-    ) -> tuple[Any, list[Any], list[Any]]:
-        """See `AbstractKerasProgram.run`."""
-        tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
-        given = [None if mask is None else keras.ops.convert_to_tensor(mask) for mask in masks]
-        wanted = [keras.ops.convert_to_tensor(array) for array in targets]
+    def compute(self, kind: str, inputs: Inputs) -> tuple[Any, list[Any], list[Any]]:
+        """See `AbstractKerasProgram.compute`."""
+        tensors = [keras.ops.convert_to_tensor(array) for array in inputs.values]
+        masks = [None if mask is None else keras.ops.convert_to_tensor(mask) for mask in inputs.masks]
+        targets = [keras.ops.convert_to_tensor(array) for array in inputs.targets]
         if kind in ("forward", "evaluate"):
             with torch.no_grad():
-                outputs = keras.tree.flatten(self.model(tensors, training=False, mask=given))
-                loss = None if kind == "forward" else self.total_loss(wanted, outputs, self.model.losses)
+                outputs = keras.tree.flatten(self.model(tensors, training=False, mask=masks))
+                loss = None if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
-        others = [tensors[index].requires_grad_() for index in self.sources]
+        sources = [tensors[index].requires_grad_() for index in self.sources]
         self.model.zero_grad()
-        outputs = keras.tree.flatten(self.model(tensors, training=True, mask=given))
-        loss = self.total_loss(wanted, outputs, self.model.losses)
-        if self.model.trainable_variables or others:  # PyTorch refuses to differentiate by nothing
+        outputs = keras.tree.flatten(self.model(tensors, training=True, mask=masks))
+        loss = self.total_loss(targets, outputs, self.model.losses)
+        if self.model.trainable_variables or sources:  # PyTorch raises where nothing is differentiated
             loss.backward()
         weights = [variable.value for variable in self.model.trainable_variables]
-        return loss, outputs, [each.grad for each in weights + others]
+        return loss, outputs, [tensor.grad for tensor in weights + sources]
 
     def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
-        """What it dispatches tells the kernel: Keras says nothing where cuDNN fails."""
+        """Read the kernel from the dispatched operators; Keras gives no sign where cuDNN fails."""
         result, operators = torch_platform.watch(path)
         kernel = kernels.of_aten(operators)
         return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
 
     def kernels(self, entered: Set[str]) -> set[str]:
-        """As they were dispatched."""
+        """Return the paths, which `fused` has already resolved to kernels."""
         return {"python loop (Keras)" if path == kernels.LOOP else path for path in entered}
 
     def place(self, tensor: Any) -> str:
