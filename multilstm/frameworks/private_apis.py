@@ -167,6 +167,73 @@ def learning_rate_schedule(optimizer: Any) -> Any:
     return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
 
 
+def fused_lstm(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> Any:
+    """Compute all timesteps of a Keras LSTM, in their order, on the backend's fused path.
+
+    `keras.src.backend.lstm` in Keras 3.15.1. `keras.layers.LSTM.inner_loop` calls it with the direction of the layer;
+    multilstm reverses the sequences itself.
+
+    Args:
+        layer: the Keras LSTM.
+        sequences: `[batch, timesteps, features]`.
+        initial_state: the hidden and the cell state, each `[batch, units]`.
+        mask: `[batch, timesteps]`, or None.
+
+    Returns:
+        The last output, all outputs, and the final states.
+
+    Raises:
+        NotImplementedError: where the backend has no fused path for this layer.
+    """
+    from keras.src import backend
+
+    cell = layer.cell
+    return backend.lstm(
+        sequences,
+        *initial_state,
+        mask,
+        kernel=cell.kernel,
+        recurrent_kernel=cell.recurrent_kernel,
+        bias=cell.bias,
+        activation=cell.activation,
+        recurrent_activation=cell.recurrent_activation,
+        return_sequences=layer.return_sequences,
+        go_backwards=False,
+        unroll=layer.unroll,
+    )
+
+
+def recurrent_loop(layer: Any, step: Callable[..., Any], sequences: Any, initial_state: Any, mask: Any) -> Any:
+    """Compute all timesteps of a Keras recurrent layer, in their order, with the backend's loop.
+
+    `keras.src.backend.rnn` in Keras 3.15.1. `keras.layers.RNN.inner_loop` calls it with the direction of the layer;
+    multilstm reverses the sequences itself.
+
+    Args:
+        layer: the Keras layer.
+        step: maps `(inputs, states)` of one timestep to `(output, states)`.
+        sequences: `[batch, timesteps, features]`.
+        initial_state: the states before the first timestep.
+        mask: `[batch, timesteps]`, or None.
+
+    Returns:
+        The last output, all outputs, and the final states.
+    """
+    from keras.src import backend
+
+    return backend.rnn(
+        step,
+        sequences,
+        initial_state,
+        go_backwards=False,
+        mask=mask,
+        unroll=layer.unroll,
+        input_length=sequences.shape[1],
+        zero_output_for_mask=layer.zero_output_for_mask,
+        return_all_outputs=layer.return_sequences,
+    )
+
+
 @contextlib.contextmanager
 def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) -> Iterator[set[str]]:
     """Record which of Keras's recurrent paths are entered inside the `with` block.

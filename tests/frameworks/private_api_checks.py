@@ -134,6 +134,38 @@ def learning_rate_schedule(apis):
     assert apis.learning_rate_schedule(adam(learning_rate=0.1)[0]) is None
 
 
+def assert_like_keras(layer, computed):
+    """Compares a last output, outputs and states with the answer of Keras's layer."""
+    import keras
+
+    inputs = keras.ops.ones((2, 3, 4))
+    expected = layer(inputs)
+    for actual, desired in zip((computed[1], *computed[2]), expected, strict=True):
+        np.testing.assert_allclose(*(keras.ops.convert_to_numpy(value) for value in (actual, desired)), rtol=1e-5)
+
+
+@check("keras_layers.LSTM cannot use cuDNN, or PyTorch's fused cell")
+def fused_lstm(apis):
+    from keras import ops
+
+    layer = lstm(return_sequences=True, return_state=True)
+    zeros = ops.zeros((2, 2))
+    try:
+        computed = apis.fused_lstm(layer, ops.ones((2, 3, 4)), [zeros, zeros], None)
+    except NotImplementedError:
+        return
+    assert_like_keras(layer, computed)
+
+
+@check("keras_layers.LSTM cannot compute at all")
+def recurrent_loop(apis):
+    from keras import ops
+
+    layer = lstm(return_sequences=True, return_state=True)
+    zeros = ops.zeros((2, 2))
+    assert_like_keras(layer, apis.recurrent_loop(layer, layer.cell, ops.ones((2, 3, 4)), [zeros, zeros], None))
+
+
 @check("reports no longer show which kernel computed the LSTMs of Keras")
 def record_keras_paths(apis):
     import keras

@@ -1,0 +1,150 @@
+"""Refusals of arguments that Keras accepts in silence, or refuses in other words on each backend.
+
+Every refusal is a ValueError that names the layer, the given value, the expected value and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import keras
+import numpy as np
+
+_FLAGS = (
+    "use_bias", "unit_forget_bias", "return_sequences", "return_state", "go_backwards", "stateful", "unroll",
+    "zero_output_for_mask",
+)  # fmt: skip
+
+
+def check_lstm_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse wrong arguments of LSTM.
+
+    Args:
+        arguments: the arguments by name; absent ones have Keras's defaults.
+    """
+    units = arguments.get("units", 1)
+    if isinstance(units, bool) or not isinstance(units, Integral) or units < 1:
+        raise ValueError(f"LSTM: units must be a positive integer; given {units!r}")
+    for name in ("dropout", "recurrent_dropout"):
+        rate = arguments.get(name, 0.0)
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
+            raise ValueError(
+                f"LSTM: {name} must be a number with 0 <= {name} < 1; given {rate!r}. It is the share of values that "
+                f"training sets to zero: give 0.2 for 20 %"
+            )
+    implementation = arguments.get("implementation", 2)
+    if isinstance(implementation, bool) or implementation not in (1, 2):
+        raise ValueError(
+            f"LSTM: implementation must be 1 (a dropout mask for each gate) or 2 (one for all); given "
+            f"{implementation!r}. Leave it out for 2"
+        )
+    for name in _FLAGS:
+        flag = arguments.get(name, False)
+        if not isinstance(flag, (bool, np.bool_, Integral)) or flag not in (0, 1):
+            raise ValueError(f"LSTM: {name} must be True or False; given {flag!r}")
+
+
+def check_sequences(layer: Any, sequences: Any) -> None:
+    """Refuse sequences of text, and sequences without timesteps.
+
+    Args:
+        layer: the layer that is called.
+        sequences: its input, `[batch, timesteps, features]`.
+    """
+    first = keras.tree.flatten(sequences)[0] if isinstance(sequences, (list, tuple)) and sequences else sequences
+    dtype = getattr(first, "dtype", type(first).__name__)
+    name = getattr(dtype, "name", str(dtype))
+    if name in ("str", "bytes", "string", "object") or name.startswith(("str", "bytes")):
+        raise ValueError(
+            f"{title(layer)}: the input must be numbers; given the dtype {name}. Map text to numbers first, for "
+            f"example with keras.layers.TextVectorization"
+        )
+    shape = _shape(sequences)
+    if len(shape) > 1 and shape[1] == 0:
+        raise ValueError(
+            f"{title(layer)}: the input must have at least one timestep; given the shape {show(shape)}, which is "
+            f"[batch, timesteps, features]. Leave empty sequences out, or pad them and mask the padding"
+        )
+
+
+def check_mask(layer: Any, sequences: Any, mask: Any) -> None:
+    """Refuse a mask whose known shape does not begin with `[batch, timesteps]` of the input."""
+    mask = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
+    if not hasattr(mask, "shape") or not hasattr(sequences, "shape"):
+        return
+    shape, expected = _shape(mask), _shape(sequences)
+    if len(shape) < 2 or not _fits(shape[:2], expected[:2]):
+        raise ValueError(
+            f"{title(layer)}: the mask's shape {show(shape)} must begin with the input's batch size and timesteps; the "
+            f"input's shape is {show(expected)}. Give one value for each timestep of each sequence"
+        )
+
+
+def check_states(layer: Any, sequences: Any, states: Any, units: Sequence[int]) -> None:
+    """Refuse initial states of another number or shape.
+
+    Args:
+        layer: the layer that is called.
+        sequences: its input.
+        states: the initial states.
+        units: units of each expected state, two for each LSTM.
+    """
+    names = "the hidden and the cell state" + (" of each direction" if len(units) > 2 else "")
+    remedy = f"Give a list of {len(units)} arrays [batch, units]: {names}"
+    if not isinstance(states, (list, tuple)):
+        raise ValueError(
+            f"{title(layer)}: initial_state must be a list; given one array of the shape "
+            f"{show(_shape(states))}. {remedy}"
+        )
+    if len(states) != len(units):
+        raise ValueError(f"{title(layer)}: initial_state has {len(states)} arrays, expected {len(units)}. {remedy}")
+    batch = _batch_size(sequences)
+    for index, (state, size) in enumerate(zip(states, units, strict=True)):
+        shape = _shape(state)
+        if shape != (size,) and not any(_fits(shape, expected) for expected in ((batch, size), (1, size))):
+            raise ValueError(
+                f"{title(layer)}: array {index} of initial_state has the shape {show(shape)}, expected "
+                f"{show((batch, size))}, [batch, units]. Give one row for each sequence, or one row for all of them"
+            )
+
+
+def check_batch_size(layer: Any, sequences: Any, expected: int) -> None:
+    """Refuse a batch of another size than that of the carried states."""
+    batch = _batch_size(sequences)
+    if batch is not None and batch != expected:
+        raise ValueError(
+            f"{title(layer)}: with stateful=True every batch must have the batch size of its states, {expected}; given "
+            f"{batch}. Leave out a smaller last batch, fill it up, or choose a batch size that divides the number of "
+            f"sequences"
+        )
+
+
+def title(layer: Any) -> str:
+    """Return the class and the name of a layer, such as `LSTM 'lstm_1'`."""
+    return f"{type(layer).__name__} {layer.name!r}"
+
+
+def show(shape: Any) -> str:
+    """Return a shape as text, with `any` for an open size."""
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    """Return the shape of an array or a tensor, or of nested lists."""
+    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+
+
+def _batch_size(sequences: Any) -> int | None:
+    """Return the number of sequences, or None if it is open."""
+    shape = _shape(sequences)
+    return shape[0] if shape else None
+
+
+def _fits(shape: Any, expected: Any) -> bool:
+    """Return whether two shapes can be equal; None is an open size."""
+    return len(shape) == len(expected) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, expected, strict=True)
+    )

@@ -1,0 +1,68 @@
+"""multilstm.keras_layers refuses wrong arguments alike on every backend, and names the remedy."""
+
+import pytest
+from portable_lstm import BATCH, TIMESTEPS, UNITS
+
+ARGUMENTS = {
+    "dropout_above_one": ("LSTM: dropout must be a number with 0 <= dropout < 1; given 1.5", "give 0.2 for 20 %"),
+    "dropout_below_zero": ("LSTM: dropout must be a number with 0 <= dropout < 1; given -1", "give 0.2 for 20 %"),
+    "dropout_not_a_number": ("LSTM: dropout must be a number with 0 <= dropout < 1; given nan", "give 0.2 for 20 %"),
+    "recurrent_dropout": ("LSTM: recurrent_dropout must be a number", "given 1.5"),
+    "implementation": ("LSTM: implementation must be 1 (", "given 3. Leave it out for 2"),
+    "stateful": ("LSTM: stateful must be True or False; given 'yes'",),
+    "return_sequences": ("LSTM: return_sequences must be True or False; given None",),
+    "units": ("LSTM: units must be a positive integer; given 2.5",),
+}
+TWO_STATES = "Give a list of 2 arrays [batch, units]: the hidden and the cell state"
+INPUTS = {
+    "one_array": ("LSTM 'lstm': initial_state must be a list; given one array of the shape (2, 6, 4)", TWO_STATES),
+    "one_tensor": ("LSTM 'lstm': initial_state must be a list; given one array of the shape (2, 6, 4)", TWO_STATES),
+    "symbolic_array": ("initial_state must be a list; given one array of the shape (any, 6, 4)", TWO_STATES),
+    "units": (f"LSTM 'lstm': array 0 of initial_state has the shape (2, {UNITS + 1}), expected (2, {UNITS})",),
+    "batch": (
+        f"LSTM 'lstm': array 1 of initial_state has the shape (3, {UNITS}), expected (2, {UNITS})",
+        "one row for",
+    ),
+    "nested_lists": (f"array 1 of initial_state has the shape (3, {UNITS}), expected (2, {UNITS})",),
+    "both_three": ("Bidirectional", "initial_state has 3 arrays, expected 4", "of each direction"),
+    "both_units": ("Bidirectional", f"array 3 of initial_state has the shape (2, {UNITS + 1}), expected (2, {UNITS})"),
+    "text": ("LSTM 'lstm': the input must be numbers; given the dtype str", "TextVectorization"),
+    "text_objects": ("LSTM 'lstm': the input must be numbers; given the dtype object", "TextVectorization"),
+    "text_list": ("LSTM 'lstm': the input must be numbers; given the dtype str", "TextVectorization"),
+    "no_timesteps": (
+        "LSTM 'lstm': the input must have at least one timestep; given the shape (2, 0, 3)",
+        "Leave empty",
+    ),
+    "both_no_timesteps": ("Bidirectional", "must have at least one timestep; given the shape (2, 0, 3)"),
+    "symbolic_no_timesteps": ("must have at least one timestep; given the shape (any, 0, 3)",),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_wrong_arguments_of_a_layer_are_refused(ran, name):
+    message = str(ran("refused_arguments")[name])
+    assert message.startswith("ValueError: ")
+    assert [words for words in ARGUMENTS[name] if words not in message] == [], message
+
+
+def test_equal_arguments_of_other_types_are_accepted(ran):
+    found = ran("accepted_arguments")
+    assert found["shape"].tolist() == [BATCH, TIMESTEPS, UNITS]
+    assert found["use_bias"]
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_wrong_inputs_of_a_call_are_refused(ran, name):
+    message = str(ran("refused_inputs")[name])
+    assert message.startswith("ValueError: ")
+    assert [words for words in INPUTS[name] if words not in message] == [], message
+
+
+@pytest.mark.parametrize("how", ["call", "fit", "predict"])
+def test_a_smaller_last_batch_of_a_stateful_model_is_refused(ran, backend, how):
+    message = str(ran("smaller_last_batch")[how])
+    if backend == "tensorflow" and how != "call":  # a graph, in which the batch size is open
+        assert "with_stateful_every_batch_must_have_2_sequences" in message, message
+    else:
+        assert "with stateful=True every batch must have the batch size of its states, 2; given 1" in message, message
+        assert "Leave out a smaller last batch" in message
