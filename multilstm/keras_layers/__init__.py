@@ -1,15 +1,15 @@
 """Keras layers, losses, regularizers and optimizers that mean the same on every backend, where plain Keras's do not.
 
-Each is a drop-in for the Keras class of the same name, with the same arguments and weights, and is saved with the model
-under its own registered name, such as `multilstm>LSTM`:
+Tensors and weights enter and leave, as in Keras. Each class replaces the Keras class of the same name, with the same
+arguments and weights. A model saves it under its registered name, such as `multilstm>LSTM`. The room imports only
+`frameworks`.
 
     from multilstm.keras_layers import LSTM, TimeDistributed, Adam
 
-    from multilstm.keras_layers import enable_float64  # and for true float64, called once, before a model is built
+    from multilstm.keras_layers import enable_float64  # for true float64: call it once, before a model is built
 
-What plain Keras does, and these do not, is in the ledger of known divergences, multilstm/ledger/divergences.toml:
-the rows that name something of this module in `fixed_by`. `multilstm parity MODEL --layers plain` names those that a
-model touches.
+The rows of multilstm/ledger/divergences.toml whose `fixed_by` names one of these classes are the faults of plain Keras
+that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 """
 
 from multilstm.keras_layers import activations

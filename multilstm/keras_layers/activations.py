@@ -1,7 +1,8 @@
-"""Activations that are computed in the dtype of their tensor on every backend, by Keras's names and formulas.
+"""Activations that compute in the dtype of their tensor on every backend, with Keras's names and formulas.
 
-Plain Keras rounds a constant of these to float32 on some backend, goes another way far from 0, or has another
-derivative at 0, where it is taken from the left here. The formulas are those of Keras's documentation (https://keras.io/api/layers/activations/).
+For each of them, plain Keras differs on some backend: in a constant rounded to float32, far from 0, or in the
+derivative at 0. The derivative at 0 is that from the left here. The formulas are those of Keras's documentation
+(https://keras.io/api/layers/activations/).
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ _registered = keras.saving.register_keras_serializable(package="multilstm")
 
 @_registered  # type: ignore[untyped-decorator]
 def gelu(x: Any) -> Any:
-    """`x * (1 + erf(x / sqrt(2))) / 2`."""
+    """Return `x * (1 + erf(x / sqrt(2))) / 2`."""
     return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
 
 
 @_registered  # type: ignore[untyped-decorator]
 def leaky_relu(x: Any) -> Any:
-    """`x` where it is positive, and else `0.2 * x`."""
+    """Return `x` where it is positive, and `0.2 * x` elsewhere."""
     return ops.where(x > 0, x, 0.2 * x)
 
 
 @_registered  # type: ignore[untyped-decorator]
 def selu(x: Any) -> Any:
-    """`scale * x` where it is positive, and else `scale * alpha * (exp(x) - 1)`."""
+    """Return `scale * x` where x is positive, and `scale * alpha * (exp(x) - 1)` elsewhere."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    negative = ops.where(x > 0, ops.zeros_like(x), x)  # whose exponential overflows nowhere, in no gradient either
+    negative = ops.where(x > 0, ops.zeros_like(x), x)  # its exponential overflows neither here nor in the gradient
     return scale * ops.where(x > 0, x, alpha * ops.expm1(negative))
 
 
 @_registered  # type: ignore[untyped-decorator]
 def hard_sigmoid(x: Any) -> Any:
-    """`relu6(x + 3) / 6`."""
+    """Return `relu6(x + 3) / 6`."""
     return ops.relu6(x + 3.0) / 6.0
 
 
 @_registered  # type: ignore[untyped-decorator]
 def softplus(x: Any) -> Any:
-    """`log(exp(x) + 1)`, for large x too."""
+    """Return `log(exp(x) + 1)`, finite for large x too."""
     zeros = ops.zeros_like(x)
-    above, below = ops.where(x > 0, x, zeros), ops.where(x > 0, zeros, x)  # logaddexp has a kink at 0 on TensorFlow
+    above, below = ops.where(x > 0, x, zeros), ops.where(x > 0, zeros, x)  # TensorFlow's logaddexp has a kink at 0
     return ops.where(x > 0, above + ops.log1p(ops.exp(-above)), ops.log1p(ops.exp(below)))

@@ -13,14 +13,15 @@ from keras import ops
 class CategoricalCrossentropy(keras.losses.Loss):  # type: ignore[misc]
     """Categorical cross-entropy of probabilities, `-sum(y_true * log(y_pred / sum(y_pred)))` over the classes.
 
-    Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one. On TensorFlow Keras's own takes the
-    logits behind the last activation instead, if that is a softmax or a sigmoid, with
-    `tf.nn.softmax_cross_entropy_with_logits`: its gradient is right only for labels that sum to one (as its
-    documentation says), and for a sigmoid it is another loss.
+    Probabilities are clipped to `[1e-7, 1 - 1e-7]`. Labels need not sum to one.
+
+    Keras's own loss on TensorFlow takes the logits of a last softmax or sigmoid instead of the probabilities, and calls
+    `tf.nn.softmax_cross_entropy_with_logits`. Its gradient is right only for labels that sum to one, as its
+    documentation states. For a sigmoid it is another loss.
 
     Args:
-        from_logits: whether `y_pred` is logits: `-sum(y_true * log_softmax(y_pred))`, without clipping.
-        label_smoothing: s, by which labels become `(1 - s) * y_true + s / classes`.
+        from_logits: whether `y_pred` holds logits; then `-sum(y_true * log_softmax(y_pred))`, without clipping.
+        label_smoothing: the number s; labels become `(1 - s) * y_true + s / classes`.
         axis: the axis of the classes.
         reduction: `"sum_over_batch_size"`, `"sum"`, `"mean"`, `"mean_with_sample_weight"` or None, as in Keras.
         name: the loss's name.
@@ -40,10 +41,10 @@ class CategoricalCrossentropy(keras.losses.Loss):  # type: ignore[misc]
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Arrays of one shape to that shape without the classes' axis.
+        """Return the loss of each row: the shape of the arguments without the axis of the classes.
 
         Raises:
-            ValueError: for two arrays that are known to differ in shape.
+            ValueError: for two arrays whose known shapes differ.
         """
         pairs = list(zip(y_true.shape, y_pred.shape, strict=False))
         if len(y_true.shape) != len(y_pred.shape) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
@@ -60,7 +61,7 @@ class CategoricalCrossentropy(keras.losses.Loss):  # type: ignore[misc]
         return -ops.sum(y_true * ops.log(ops.clip(probabilities, epsilon, 1.0 - epsilon)), axis=self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal loss."""
+        """Return the arguments that make an equal loss."""
         return {
             **super().get_config(),
             "from_logits": self.from_logits,

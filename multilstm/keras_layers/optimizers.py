@@ -13,28 +13,28 @@ from multilstm.frameworks import private_apis
 
 
 class _Portable:
-    """What the optimizers share: dense gradients, and no number rounded to float32 on its way to float64."""
+    """Base of the optimizers: dense gradients, and constants that keep float64."""
 
     weight_decay: float | None
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        """As `keras.optimizers.Optimizer.apply`."""
+        """Update the variables, as `keras.optimizers.Optimizer.apply` does."""
         return super().apply([_dense(gradient) for gradient in grads], trainable_variables)  # type: ignore[misc]
 
     def _filter_empty_gradients(self, grads: Any, vars: Any) -> Any:  # noqa: A002 - Keras's name
-        """A weight that the loss does not depend on has a gradient of zero, as on JAX: it decays like the others."""
-        super()._filter_empty_gradients(grads, vars)  # type: ignore[misc] # warns, and raises where there are only such
+        """Give zeros to weights that the loss does not depend on, as JAX does, so they decay like the others."""
+        super()._filter_empty_gradients(grads, vars)  # type: ignore[misc] # warns; raises if all are empty
         zeros = [ops.zeros_like(v) if g is None else g for g, v in zip(grads, vars, strict=True)]
         return zeros, list(vars)
 
     def _apply_weight_decay(self, variables: Any) -> None:
-        given = self.weight_decay
-        if given is not None and keras.backend.backend() == "tensorflow":
-            self.weight_decay = np.float64(given)  # tf.cast takes a Python float for float32
+        decay = self.weight_decay
+        if decay is not None and keras.backend.backend() == "tensorflow":
+            self.weight_decay = np.float64(decay)  # tf.cast rounds a Python float to float32
         try:
             super()._apply_weight_decay(variables)  # type: ignore[misc]
         finally:
-            self.weight_decay = given
+            self.weight_decay = decay
 
     def _get_current_learning_rate(self) -> Any:
         schedule = private_apis.learning_rate_schedule(self)
@@ -46,14 +46,14 @@ class _Portable:
 
 
 def _float64(value: Any) -> Any:
-    """Floats as NumPy's, and lists of them, which TensorFlow does not take for float32."""
+    """Return floats, and lists of them, as NumPy's float64, which TensorFlow does not round to float32."""
     if isinstance(value, (list, tuple)):
-        return [_float64(each) for each in value]
+        return [_float64(item) for item in value]
     return np.float64(value) if isinstance(value, float) else value
 
 
 def _dense(gradient: Any) -> Any:
-    """TensorFlow's sparse gradient of an Embedding as an array, in which repeated tokens are summed."""
+    """Return a gradient as an array; a sparse one of TensorFlow with the sum over repeated tokens."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -68,7 +68,7 @@ class SGD(_Portable, keras.optimizers.SGD):  # type: ignore[misc]
     """Keras's SGD, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """As `keras.optimizers.SGD.update_step`, with the momentum in the variable's own dtype."""
+        """Update one variable as `keras.optimizers.SGD` does, with the momentum in the variable's dtype."""
         descent = ops.cast(gradient, variable.dtype) * ops.cast(learning_rate, variable.dtype)
         if not self.momentum:
             self.assign_sub(variable, descent)
@@ -90,7 +90,7 @@ class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """As `keras.optimizers.Adam.update_step`, with betas in the variable's own dtype."""
+        """Update one variable as `keras.optimizers.Adam` does, with betas in the variable's dtype."""
         dtype = variable.dtype
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
         iteration = ops.cast(self.iterations + 1, dtype)

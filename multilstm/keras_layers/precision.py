@@ -8,10 +8,10 @@ from multilstm.frameworks import private_apis
 
 
 def enable_float64() -> None:
-    """Makes float64 the default dtype of a program, and true float64; to be called before a model is built.
+    """Make float64 the default dtype of Keras, and true float64. Call it before a model is built.
 
-    Keras takes float64 for float32 in `result_type` on every backend but TensorFlow (keras#23704), so that its float64
-    layers compute partly in float32 and still say float64; and JAX has no float64 until it is told.
+    On JAX and PyTorch, Keras promotes float64 to float32 in `result_type` (keras#23704). Its float64 layers compute
+    partly in float32, and their dtype still reads float64. JAX has float64 only after its option is set.
     """
     private_apis.enable_true_float64()
     keras.config.set_floatx("float64")

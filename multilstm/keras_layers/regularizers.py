@@ -1,7 +1,7 @@
 """Regularizers for Keras users that have the same value and gradient on every backend.
 
-Factors are multiplied as Python floats, which every backend takes for numbers of the weight's own dtype. The derivative
-of |x| at 0, where a constraint such as NonNeg puts weights, is 0 on every backend.
+Factors are Python floats, which every backend converts to the weight's dtype. The derivative of |x| at 0 is 0 on every
+backend; a constraint such as NonNeg sets weights to 0.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from keras import ops
 
 
 def _absolute(x: Any) -> Any:
-    """`|x|`; JAX's own derivative at 0 is 1."""
+    """Return `|x|` with the derivative 0 at 0; JAX's own is 1."""
     return x * ops.sign(x)
 
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
 class L1(keras.regularizers.L1):  # type: ignore[misc]
-    """Keras's L1, `l1 * sum(|x|)`, whose factor is written to JSON as it was given."""
+    """Keras's L1, `l1 * sum(|x|)`, with a factor that JSON keeps as it was given."""
 
     def __init__(self, l1: float | None = 0.01) -> None:
         super().__init__(l1)
         self.l1 = 0.01 if l1 is None else float(l1)
 
     def __call__(self, x: Any) -> Any:
-        """As `keras.regularizers.L1.__call__`."""
+        """Return the penalty of a weight, as `keras.regularizers.L1` does."""
         return self.l1 * ops.sum(_absolute(x))
 
 
@@ -37,7 +37,7 @@ class L2(keras.regularizers.L2):  # type: ignore[misc]
     """Keras's L2, `l2 * sum(x**2)`."""
 
     def __call__(self, x: Any) -> Any:
-        """As `keras.regularizers.L2.__call__`."""
+        """Return the penalty of a weight, as `keras.regularizers.L2` does."""
         return self.l2 * ops.sum(ops.square(x))
 
 
@@ -47,7 +47,7 @@ class L1L2(keras.regularizers.L1L2):  # type: ignore[misc]
     """Keras's L1L2, `l1 * sum(|x|) + l2 * sum(x**2)`."""
 
     def __call__(self, x: Any) -> Any:
-        """As `keras.regularizers.L1L2.__call__`."""
+        """Return the penalty of a weight, as `keras.regularizers.L1L2` does."""
         return self.l1 * ops.sum(_absolute(x)) + self.l2 * ops.sum(ops.square(x))
 
 
@@ -61,7 +61,7 @@ class OrthogonalRegularizer(keras.regularizers.OrthogonalRegularizer):  # type: 
         self.factor = float(factor)
 
     def __call__(self, inputs: Any) -> Any:
-        """As `keras.regularizers.OrthogonalRegularizer.__call__`."""
+        """Return the penalty of a weight, as `keras.regularizers.OrthogonalRegularizer` does."""
         if len(inputs.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer: expected a weight of two axes, given shape {tuple(inputs.shape)}")
         unit = ops.normalize(inputs if self.mode == "rows" else ops.transpose(inputs), axis=1)
