@@ -42,7 +42,7 @@ from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.terminal import show
 from multilstm.suite.compare_cases import worker_pool
-from multilstm.suite.judging import attempt_part, judge_attempt
+from multilstm.suite.judge_part import attempt_part, judge_attempt
 
 FORMAT = "multilstm saved answers 1"
 SAVED = (Part.FORWARD, Part.GRADIENT)

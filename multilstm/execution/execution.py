@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from multilstm.cases.case import Case
 from multilstm.engines.registry import JUDGE
@@ -36,20 +36,18 @@ class Execution:
     dtype: str
     options: Options
 
-    def result(self, part: Part, change: Callable[[Step], Step] | None = None) -> Result:
+    def result(self, part: Part, steps: Iterable[Step] | None = None) -> Result:
         """Execute one part of the case, in several jobs if its data are large.
 
         Args:
             part: the part.
-            change: maps every step to the step that is executed; None: no change.
+            steps: the steps to execute; None: those of the part.
 
         Raises:
             WorkerError: if the engine raised, crashed or timed out.
             UnsupportedError: if the engine does not execute this case.
         """
-        job, steps = self._job(part), part.steps(self.case)
-        if change is not None:
-            steps = map(change, steps)
+        job, steps = self._job(part), part.steps(self.case) if steps is None else steps
         if self.engine == JUDGE:
             steps = (rounded_step(step, self.dtype) for step in steps)
         merged: Result | None = None
@@ -69,14 +67,14 @@ class Execution:
         assert merged is not None
         return merged
 
-    def quantities(self, part: Part, change: Callable[[Step], Step] | None = None) -> Quantities:
-        """Execute one part of the case and return its quantities; see `result`.
+    def quantities(self, part: Part) -> Quantities:
+        """Execute one part of the case and return its quantities.
 
         Raises:
             WorkerError: see `result`.
             UnsupportedError: see `result`.
         """
-        return quantities_of(part, self.case, self.result(part, change))
+        return quantities_of(part, self.case, self.result(part))
 
     def _job(self, part: Part) -> Job:
         """Return the job of a part, without its steps."""

@@ -46,7 +46,7 @@ class Divergence:
         quantities: the kinds of quantities that show it.
         raises: part of the message, where the effect is `raises`.
         at_most: the largest absolute distance that it explains; None: any.
-        prediction: the name of a function of multilstm.ledger.predictions, by which the reference gives the engine's
+        prediction: the name of an entry of multilstm.ledger.predictions, by which the reference gives the engine's
             answer; empty: the row explains any finite difference.
         handled: True where multilstm's engines do not show it, whatever the layers.
         flags: each of these, in XLA_FLAGS, avoids it.

@@ -25,7 +25,7 @@ from multilstm.frameworks.machine import cores
 from multilstm.ledger.matching import touches
 from multilstm.report.data import Cell, Report
 from multilstm.suite.judge import Judge
-from multilstm.suite.judging import judge_part
+from multilstm.suite.judge_part import judge_part
 from multilstm.workers import WorkerPool
 
 

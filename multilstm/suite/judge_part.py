@@ -102,8 +102,8 @@ def _prediction_check(execution: Execution, part: Part, actual: Quantities) -> C
     judge = dataclasses.replace(execution, engine=JUDGE)
 
     @functools.cache
-    def predicted(prediction: str) -> Quantities:
-        return judge.quantities(part, PREDICTIONS[prediction])
+    def predicted(name: str) -> Quantities:
+        return PREDICTIONS[name](judge, part)
 
     def is_predicted(prediction: str, cell: Cell) -> bool:
         quantity = cell.quantity
