@@ -59,9 +59,10 @@ class EngineRow:
             EngineUnavailableError: with the modules that are missing, and the command that installs them.
         """
         if self.missing:
+            package = f"'multilstm[{self.extra}]'" if self.extra else " ".join(self.missing)
             raise EngineUnavailableError(
                 f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
-                f"install it with: pip install 'multilstm[{self.extra}]'"
+                f"install it with: pip install {package}"
             )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 import sys
 
-from multilstm.errors import InputError, MultilstmError, UsageError
+from multilstm.errors import InputError, MultilstmError, SpecError, UsageError
 from multilstm.files.regular import read_bytes
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph, from_json
@@ -49,7 +49,10 @@ def _from_file(source: str) -> Graph:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {source!r}: {error}; expected Keras 3's model.to_json()") from None
-    return from_json(text)
+    try:
+        return from_json(text)
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
 
 
 def _from_function(source: str) -> Graph:

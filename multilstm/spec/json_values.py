@@ -48,11 +48,17 @@ def as_shape(value: Any, where: str) -> list[int | None]:
     return list(value)
 
 
+def _is_known(module: Any) -> bool:
+    """Whether a module is Keras's, or the portable layers', whose classes have Keras's names and arguments."""
+    parts = module.split(".") if isinstance(module, str) else [""]
+    return parts[0] in ("keras", "tf_keras") or parts[:2] == ["multilstm", "keras_layers"]
+
+
 def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
     """Return the class name of `entry`, which must be one of the names of Keras's classes in `known`."""
     name, module = entry.get("class_name"), entry.get("module")
     if not isinstance(name, str) or name not in known:
         raise SpecError(f"{where}: {choice('class', name, known)}")
-    if module is not None and (not isinstance(module, str) or module.split(".")[0] not in ("keras", "tf_keras")):
-        refuse(f"{where}: module of class {name}", module, "Keras's own class, whose module is within keras")
+    if module is not None and not _is_known(module):
+        refuse(f"{where}: module of class {name}", module, "a class of keras or of multilstm.keras_layers")
     return name

@@ -356,3 +356,30 @@ def test_refuses_a_backward_layer_of_its_own(key, value):
     _, data = bidirectional(**{key: value})
     with pytest.raises(SpecError, match=rf"'b' \(Bidirectional\): backward_layer has its own {key}: given {value!r}"):
         from_json(data)
+
+
+PORTABLE = """
+import json, sys
+import keras
+from multilstm import keras_layers as portable
+
+layers = [
+    keras.Input((None, 3), name="x"),
+    portable.LSTM(4, return_sequences=True, kernel_regularizer=portable.L2(0.1), name="a"),
+    portable.Bidirectional(portable.LSTM(3, return_sequences=True, name="c"), name="b"),
+    portable.TimeDistributed(portable.Dense(2, name="e"), name="d"),
+]
+json.dump(keras.Sequential(layers, name="model").to_json(), open(sys.argv[2], "w"))
+"""
+
+
+def test_reads_the_json_of_portable_layers(ask_keras):
+    written = ask_keras(PORTABLE, {})
+    assert "multilstm.keras_layers" in written
+    layers = [
+        Input((None, 3), name="x"),
+        LSTM(4, return_sequences=True, kernel_regularizer=L2(0.1), name="a"),
+        Bidirectional(LSTM(3, return_sequences=True, name="c"), name="b"),
+        TimeDistributed(Dense(2, name="e"), name="d"),
+    ]
+    assert from_json(written) == Sequential(layers, name="model")
