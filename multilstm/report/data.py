@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections import Counter
@@ -78,7 +79,7 @@ class Report:
         cells: the judged quantities.
         environment: machine, versions, precision, options of the run.
         skipped: the reason for every engine that could not run here, by name.
-        shortened: how each shortened case was shortened, by the case's name.
+        shortened: the reduction of each shortened case in words, by the case's name.
         seconds: wall-clock seconds of the whole run.
         touches: the rows of the ledger that a user's model meets in plain Keras, as JSON data.
         named: the engines that the user named.
@@ -98,45 +99,48 @@ class Report:
     judge: str = "the float64 reference"
     inputs: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Report of {counted(len(self.cells), 'quantity', 'quantities')}: {self.sentence}>"
+
     def __str__(self) -> str:
         from multilstm.report.terminal import to_text
 
         return to_text(self)
 
-    @property
+    @functools.cached_property
     def engines(self) -> tuple[str, ...]:
         """The engines that the cells judge, in their order."""
         return tuple(dict.fromkeys(cell.engine for cell in self.cells))
 
-    @property
+    @functools.cached_property
     def counts(self) -> Counter[str]:
         """The number of cells with each verdict."""
         return Counter(cell.verdict for cell in self.cells)
 
-    @property
+    @functools.cached_property
     def failures(self) -> tuple[Cell, ...]:
         """The cells that diverge or are errors."""
         return tuple(cell for cell in self.cells if cell.verdict in FAILS)
 
-    @property
+    @functools.cached_property
     def agrees(self) -> bool:
         """Whether something was compared, and nothing diverges or is an error."""
         return any(cell.verdict in AGREES for cell in self.cells) and not self.failures
 
-    @property
+    @functools.cached_property
     def idle(self) -> tuple[str, ...]:
         """The engines that executed no case."""
         busy = {cell.engine for cell in self.cells if cell.verdict != "unsupported"}
         return tuple(engine for engine in self.engines if engine not in busy)
 
-    @property
+    @functools.cached_property
     def rounding(self) -> Rounding:
         """The float32 bits over all forward quantities that were computed in float64."""
         return sum((cell.comparison.rounding for cell in self.cells), Rounding())
 
-    @property
+    @functools.cached_property
     def sentence(self) -> str:
-        """The verdict on the whole run, in one to four sentences."""
+        """The verdict on the whole run, in a few sentences; the first one names the worst."""
         return " ".join(_sentences(self))
 
     def exit_code(self, strict: bool = False) -> int:
@@ -160,8 +164,8 @@ class Report:
         """Return if everything that was compared agrees.
 
         Raises:
-            ParityError: naming every engine, case, dtype and quantity that does not agree, with the worst place and
-                both values; or saying that nothing was compared.
+            ParityError: if a quantity does not agree, or nothing was compared. The message lists engine, case, dtype
+                and quantity of each failure, with the worst place and both values.
         """
         if self.agrees:
             return
@@ -173,8 +177,8 @@ class Report:
             for cell in self.failures
         ]
         more = len(lines) - FAILURES_IN_ERROR
-        shown = lines[:FAILURES_IN_ERROR] + ([f"... and {more} more"] if more > 0 else [])
-        raise ParityError(f"{len(lines)} of {len(self.cells)} quantities do not agree:\n  " + "\n  ".join(shown))
+        first = lines[:FAILURES_IN_ERROR] + ([f"... and {more} more"] if more > 0 else [])
+        raise ParityError(f"{len(lines)} of {len(self.cells)} quantities do not agree:\n  " + "\n  ".join(first))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -196,26 +200,14 @@ class Report:
 
 
 def _sentences(report: Report) -> Iterator[str]:
-    """Yield the verdict, then what was left out of it."""
+    """Yield the verdict, then the engines and cases that it leaves out."""
     if not any(cell.verdict != "unsupported" for cell in report.cells):
         reasons = [f"{engine}: {reason}" for engine, reason in report.skipped.items()]
         unsupported = dict.fromkeys(f"{cell.engine}: {cell.comparison.message}" for cell in report.cells)
         yield f"Nothing was compared ({'; '.join([*reasons, *unsupported]) or 'no engine ran'})."
         return
-    agreeing = sum(report.counts[verdict] for verdict in AGREES)
-    known = [cell for cell in report.cells if cell.verdict == "known"]
-    if report.failures:
-        yield f"Different answers: {_by_engine(report.failures)}."
-        if agreeing:
-            yield f"{counted(agreeing, 'quantity', 'quantities')} {'agrees' if agreeing == 1 else 'agree'}."
-    elif not known:
-        engines = [engine for engine in report.engines if engine not in report.idle]
-        compared = counted(agreeing, "quantity", "quantities")
-        yield f"Same answers on {', '.join(engines)}: {compared}, compared with {report.judge}."
-    if known:
-        rows = dict.fromkeys(row.id for cell in known for row in cell.comparison.known)
-        start = "Known differences" if report.failures else "Same answers, except for known differences"
-        yield f"{start}: {_by_engine(known)}, by the ledger's {', '.join(rows)}."
+    yield from _disagreements(report)
+    yield _agreement(report)
     idle = report.idle
     if idle:
         yield f"{', '.join(idle)} executed nothing."
@@ -229,10 +221,34 @@ def _sentences(report: Report) -> Iterator[str]:
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no LSTM."
 
 
-def _by_engine(cells: Iterable[Cell]) -> str:
-    """Return the number of cells of each engine in words: `keras-jax (8 quantities)`."""
-    counts = Counter(cell.engine for cell in cells)
-    return ", ".join(f"{engine} ({counted(count, 'quantity', 'quantities')})" for engine, count in counts.items())
+def _disagreements(report: Report) -> Iterator[str]:
+    """Yield one sentence for each kind of disagreement, such as `Different answers: keras-jax (8 quantities).`."""
+    for title, verdict in (("Different answers", "diverges"), ("Errors", "error"), ("Known differences", "known")):
+        by_engine: dict[str, list[Cell]] = {}
+        for cell in report.cells:
+            if cell.verdict == verdict:
+                by_engine.setdefault(cell.engine, []).append(cell)
+        if by_engine:
+            yield f"{title}: {', '.join(_of_engine(engine, cells) for engine, cells in by_engine.items())}."
+
+
+def _of_engine(engine: str, cells: list[Cell]) -> str:
+    """Return the number of cells with the rows of the ledger: `keras-jax (8 quantities: stateful_state_is_lost)`."""
+    rows = dict.fromkeys(row.id for cell in cells for row in cell.comparison.known)
+    return f"{engine} ({counted(len(cells), 'quantity', 'quantities')}{': ' if rows else ''}{', '.join(rows)})"
+
+
+def _agreement(report: Report) -> str:
+    """Return the sentence on the quantities that agree."""
+    agreeing = sum(report.counts[verdict] for verdict in AGREES)
+    if agreeing == sum(cell.verdict != "unsupported" for cell in report.cells):
+        engines = ", ".join(engine for engine in report.engines if engine not in report.idle)
+        quantities = counted(agreeing, "quantity", "quantities")
+        return f"Same answers on {engines}: {quantities}, compared with {report.judge}."
+    if not agreeing:
+        return "No quantity agrees."
+    other = counted(agreeing, "other quantity agrees", "other quantities agree")
+    return f"{other} with {report.judge}."
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -1,13 +1,14 @@
-"""The report on a terminal: the verdict, one table a dtype, and the differences, in 80 columns."""
+"""The report on a terminal: the verdict, the differences, and one table a dtype, in 80 columns."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from multilstm.cases.families import family_of
@@ -36,37 +37,32 @@ STYLES = {
 MEANING = {
     "equal": "the same number",
     "bitwise": "the same bits as the reference",
-    "rounded": "float64: the same bits once rounded to float32",
+    "rounded": "float64: the same bits after rounding to float32",
     "within": "inside the tolerance for rounding",
-    "known": "outside, explained by a row of the ledger",
-    "unsupported": "the engine does not execute the case (-)",
-    "diverges": "not the same answer",
+    "known": "a difference or error that the ledger of divergences explains",
+    "unsupported": "the engine does not execute the case",
+    "diverges": "a different answer",
     "error": "the engine raised, crashed or timed out",
 }
 
 
 def show(report: Report, console: Console, verbose: bool = False) -> None:
-    """Print the report: the verdict, a table a dtype, the differences, and the engines that were skipped.
+    """Print the report: the verdict, the differences, a table a dtype, and remarks.
 
     Args:
         report: the report.
         console: the console to print on.
-        verbose: one row a case instead of one row a program, and every row of the ledger that the model meets.
+        verbose: one row a case instead of one row a program, and every row of the ledger that may concern the model.
     """
     _verdict_sentence(report, console)
     if report.inputs and report.cells:
-        console.print(f"Inputs: {shown(report.inputs)}\n", highlight=False)
-    for dtype in dict.fromkeys(cell.dtype for cell in report.cells):
-        cells = [cell for cell in report.cells if cell.dtype == dtype]
-        console.print(_table(dtype, cells, report.engines, verbose))
-    _legend(report, console)
+        console.print(f"Inputs: {shown(report.inputs)}.")
     _failures(report, console)
-    for engine, reason in report.skipped.items():
-        console.print(f"[yellow]skipped[/] {engine}: {shown(reason)}", highlight=False)
-    _shortened(report, console)
-    _implementations(report, console)
-    _known(report, console)
+    _tables(report, console, verbose)
+    _legend(report, console)
     _touches(report, console, verbose)
+    _known(report, console)
+    _remarks(report, console)
     _totals(report, console)
 
 
@@ -75,7 +71,7 @@ def to_text(report: Report, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     show(report, console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return text.rstrip("\n")
+    return "\n".join(line.rstrip() for line in text.splitlines()).rstrip("\n")
 
 
 def _verdict_sentence(report: Report, console: Console) -> None:
@@ -83,10 +79,20 @@ def _verdict_sentence(report: Report, console: Console) -> None:
         style = "bold red"
     else:
         style = "bold green" if report.agrees and not report.counts["known"] else "bold yellow"
-    console.print(f"[{style}]{shown(report.sentence)}[/]\n", highlight=False)
+    console.print(f"[{style}]{shown(report.sentence)}[/]")
+
+
+def _tables(report: Report, console: Console, verbose: bool) -> None:
+    by_dtype: dict[str, list[Cell]] = {}
+    for cell in report.cells:
+        by_dtype.setdefault(cell.dtype, []).append(cell)
+    for dtype, cells in by_dtype.items():
+        console.print()
+        console.print(_table(dtype, cells, report.engines, verbose))
 
 
 def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: bool) -> Table:
+    """Return a table with a row for each program (or case) and aspect, and a column for each engine."""
     table = Table(title=dtype, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
     table.add_column("case" if verbose else "program", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -99,15 +105,21 @@ def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: b
     for name, group in groups.items():
         label = shown(name)
         for aspect, kinds in ASPECTS.items():
-            cells_of_aspect = [cell for cell in group if cell.kind in kinds]
-            if not cells_of_aspect:
-                continue
-            verdicts = [_verdict([cell for cell in cells_of_aspect if cell.engine == engine]) for engine in engines]
-            distances = [cell.comparison.max_abs for cell in cells_of_aspect if cell.comparison.max_abs is not None]
-            largest = "" if aspect == "counts" or not distances else f"{max(distances):.0e}"
-            table.add_row(label, aspect, *verdicts, largest)
-            label = ""
+            by_engine: dict[str, list[Cell]] = {engine: [] for engine in engines}
+            for cell in group:
+                if cell.kind in kinds:
+                    by_engine[cell.engine].append(cell)
+            if any(by_engine.values()):
+                largest = "" if aspect == "counts" else _largest_distance(by_engine)
+                table.add_row(label, aspect, *map(_verdict, by_engine.values()), largest)
+                label = ""
     return table
+
+
+def _largest_distance(by_engine: Mapping[str, Sequence[Cell]]) -> str:
+    distances = [cell.comparison.max_abs for cells in by_engine.values() for cell in cells]
+    measured = [distance for distance in distances if distance is not None]
+    return f"{max(measured):.0e}" if measured else ""
 
 
 def _verdict(cells: Sequence[Cell]) -> str:
@@ -122,20 +134,25 @@ def _verdict(cells: Sequence[Cell]) -> str:
 
 
 def _legend(report: Report, console: Console) -> None:
-    if report.cells:
-        console.print()
+    """Print the number of quantities with each verdict, and the meaning of the verdict."""
+    if not report.cells:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("quantities", justify="right", no_wrap=True)
+    table.add_column("meaning")
     for verdict in VERDICTS:
         if report.counts[verdict]:
-            console.print(
-                f"[{STYLES[verdict]}]{verdict:<11}[/] {report.counts[verdict]:>6} quantities: {MEANING[verdict]}",
-                highlight=False,
-            )
-    by_engine: dict[str, set[bool]] = {}
+            label = f"[{STYLES[verdict]}]{verdict}[/]" + (" (-)" if verdict == "unsupported" else "")
+            table.add_row(label, f"{report.counts[verdict]:,}", MEANING[verdict])
+    console.print()
+    console.print(table)
+    unsupported: dict[str, set[bool]] = {}
     for cell in report.cells:
-        by_engine.setdefault(cell.engine, set()).add(cell.verdict == "unsupported")
-    mixed = [engine for engine, unsupported in by_engine.items() if unsupported == {True, False}]
-    if mixed:
-        console.print(f"[dim]* without the cases that {', '.join(mixed)} does not execute[/]", highlight=False)
+        unsupported.setdefault(cell.engine, set()).add(cell.verdict == "unsupported")
+    partly = [engine for engine, answers in unsupported.items() if answers == {True, False}]
+    if partly:
+        console.print(f"[dim]* without the cases that {', '.join(partly)} does not execute[/]")
 
 
 def _failures(report: Report, console: Console) -> None:
@@ -147,74 +164,87 @@ def _failures(report: Report, console: Console) -> None:
     if groups:
         console.print()
     if len(groups) > FAILURES_SHOWN:
-        console.print(f"the first {FAILURES_SHOWN} of {len(groups)} differences (all of them with --json):")
+        console.print(f"The first {FAILURES_SHOWN} of {len(groups)} differences (--json writes all of them):")
     printed: set[str] = set()  # all forward quantities of a case share an explanation
     for (engine, case, dtype, _), cells in list(groups.items())[:FAILURES_SHOWN]:
         first, count = cells[0].comparison, f" (and {len(cells) - 1} more)" if len(cells) > 1 else ""
-        console.print(f"[bold red]x[/] {engine} {shown(case)} {dtype}: {shown(first.message)}{count}", highlight=False)
+        console.print(f"[bold red]x[/] {engine} {shown(case)} {dtype}: {shown(first.message)}{count}")
         explanation = f"{engine} {case} {dtype} {first.explanation}"
         if first.explanation and explanation not in printed:
             printed.add(explanation)
-            console.print(f"  {shown(first.explanation)}", highlight=False)
-
-
-def _shortened(report: Report, console: Console) -> None:
-    shortened: dict[str, list[str]] = {}
-    executed = {cell.case for cell in report.cells}
-    for case, how in report.shortened.items():
-        if case in executed:
-            shortened.setdefault(how, []).append(case)
-    for how, cases in shortened.items():
-        which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
-        whole = "it" if len(cases) == 1 else "them"
-        console.print(f"[dim]shortened[/] {shown(which)}: {shown(how)} (--full runs {whole} whole)", highlight=False)
-
-
-def _implementations(report: Report, console: Console) -> None:
-    """Print the kernels that computed the LSTMs on a GPU, by engine; a loop in place of cuDNN is marked."""
-    cases_by_kernel: dict[tuple[str, str], dict[str, None]] = {}
-    for cell in report.cells:
-        kernel = cell.implementation.kernel
-        if cell.device == "gpu" and kernel:
-            cases_by_kernel.setdefault((cell.engine, kernel), {})[cell.case] = None
-    for (engine, kernel), cases in cases_by_kernel.items():
-        style = "yellow" if "loop" in kernel or "cuDNN" not in kernel else "dim"
-        some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")
-        where = f"{counted(len(cases), 'case')} ({shown(some)})"
-        console.print(f"[{style}]ran[/] {engine}: {shown(kernel)}: {where}", highlight=False)
-
-
-def _known(report: Report, console: Console) -> None:
-    """Print the rows of the ledger behind the known cells, with the engines that show them."""
-    engines_by_row: dict[tuple[str, str], set[str]] = {}
-    for cell in report.cells:
-        for row in cell.comparison.known:
-            engines_by_row.setdefault((row.id, row.title), set()).add(cell.engine)
-    for (row_id, title), engines in engines_by_row.items():
-        label = f"{', '.join(sorted(engines))}: {row_id}: {shown(title)}"
-        console.print(f"[yellow]known[/] {label}", highlight=False)
+            _indented(shown(first.explanation), console)
 
 
 def _touches(report: Report, console: Console, verbose: bool) -> None:
-    """Print the rows of the ledger that a model meets in plain Keras, the most severe first."""
+    """Print the rows of the ledger that concern a user's model in plain Keras, the most severe first."""
     if not report.touches:
         return
     certain = [touch for touch in report.touches if touch["certain"]]
     rows = list(report.touches) if verbose else certain[:TOUCHES_SHOWN]
-    console.print("\n[bold]Known problems of plain Keras with this model[/]", highlight=False)
+    observed = {row.id for cell in report.cells for row in cell.comparison.known}
+    console.print("\n[bold]Known problems of plain Keras with this model[/]")
     for touch in rows:
-        _touch(touch, console)
+        _touch(touch, touch["id"] in observed, console)
     left = len(report.touches) - len(rows)
     if left:
-        console.print(f"[dim]{counted(left, 'more row')} may apply (--verbose shows them)[/]", highlight=False)
+        console.print(f"[dim]{counted(left, 'more row')} of the ledger may apply (--verbose shows them).[/]")
 
 
-def _touch(touch: Mapping[str, Any], console: Console) -> None:
-    engines = ", ".join(touch["engines"])
-    at = f" at {shown(', '.join(touch['layers']))}" if touch["layers"] else ""
+def _touch(touch: Mapping[str, Any], observed: bool, console: Console) -> None:
     style = {"high": "bold red", "medium": "yellow"}.get(touch["severity"], "dim")
-    console.print(f"[{style}]{engines}[/]{at}: {shown(touch['title'])}", highlight=False)
-    console.print(f"    {shown(touch['consequence'])} [green]{shown(touch['advice'])}[/]", highlight=False)
+    engines = ", ".join(touch["engines"])
+    layers = f" at {shown(', '.join(touch['layers']))}" if touch["layers"] else ""
+    console.print(f"[{style}]{touch['id']}[/] on {engines}{layers}{' (in this run)' if observed else ''}")
+    for text, markup in ((touch["title"], "bold"), (touch["consequence"], "default"), (touch["advice"], "green")):
+        _indented(f"[{markup}]{shown(text)}[/]", console)
+
+
+def _known(report: Report, console: Console) -> None:
+    """Print the rows of the ledger behind the known cells that no list of the model's problems has shown."""
+    listed = {touch["id"] for touch in report.touches if touch["certain"]}
+    engines_by_row: dict[tuple[str, str], set[str]] = {}
+    for cell in report.cells:
+        for row in cell.comparison.known:
+            if row.id not in listed:
+                engines_by_row.setdefault((row.id, row.title), set()).add(cell.engine)
+    if engines_by_row:
+        console.print("\n[bold]Known differences[/]")
+    for (row_id, title), engines in engines_by_row.items():
+        console.print(f"[yellow]{row_id}[/] on {', '.join(sorted(engines))}: {shown(title)}")
+
+
+def _remarks(report: Report, console: Console) -> None:
+    """Print skipped engines, shortened cases, and the kernels that computed the LSTMs on a GPU."""
+    lines = [f"[yellow]skipped[/] {engine}: {shown(reason)}" for engine, reason in report.skipped.items()]
+    lines += [*_shortened(report), *_implementations(report)]
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(line)
+
+
+def _shortened(report: Report) -> Iterator[str]:
+    shortened: dict[str, list[str]] = {}
+    executed = {cell.case for cell in report.cells}
+    for case, reduction in report.shortened.items():
+        if case in executed:
+            shortened.setdefault(reduction, []).append(case)
+    for reduction, cases in shortened.items():
+        which = cases[0] if len(cases) == 1 else f"{len(cases)} cases"
+        whole = "it" if len(cases) == 1 else "them"
+        yield f"[dim]shortened[/] {shown(which)}: {shown(reduction)} (--full runs {whole} whole)"
+
+
+def _implementations(report: Report) -> Iterator[str]:
+    """Yield the kernels that computed the LSTMs on a GPU, by engine; a loop in place of cuDNN is marked."""
+    cases_by_kernel: dict[tuple[str, str], dict[str, None]] = {}
+    for cell in report.cells:
+        if cell.device == "gpu" and cell.implementation.kernel:
+            cases_by_kernel.setdefault((cell.engine, cell.implementation.kernel), {})[cell.case] = None
+    for (engine, kernel), cases in cases_by_kernel.items():
+        style = "yellow" if "loop" in kernel or "cuDNN" not in kernel else "dim"
+        some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")
+        yield f"[{style}]ran[/] {engine}: {shown(kernel)}: {counted(len(cases), 'case')} ({shown(some)})"
 
 
 def _totals(report: Report, console: Console) -> None:
@@ -224,16 +254,16 @@ def _totals(report: Report, console: Console) -> None:
     rounding = report.rounding
     if rounding.values:
         console.print(
-            f"{rounding.values:,} outputs and states in float64: {rounding.differing:,} differ in a float32 bit "
-            f"({rounding.near:,} are too near a rounding boundary to tell)",
-            highlight=False,
+            f"{rounding.values:,} float64 values of outputs and states were rounded to float32: "
+            f"{rounding.differing:,} differ in a bit, {rounding.near:,} are too near a rounding boundary to decide."
         )
     cases = counted(len({cell.case for cell in report.cells}), "case")
-    console.print(
-        f"{cases} on {counted(len(report.engines), 'engine')} in {report.seconds:.0f} s, "
-        f"{counted(len(report.cells), 'quantity', 'quantities')}",
-        highlight=False,
-    )
+    quantities = counted(len(report.cells), "quantity", "quantities")
+    console.print(f"{cases} on {counted(len(report.engines), 'engine')}: {quantities} in {report.seconds:.0f} s.")
+
+
+def _indented(markup: str, console: Console) -> None:
+    console.print(Padding(markup, (0, 0, 0, 2), expand=False))
 
 
 def printable(text: str) -> str:

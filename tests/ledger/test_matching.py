@@ -141,8 +141,8 @@ def test_what_is_shown():
     console = Console(file=io.StringIO(), width=80, color_system=None)
     show(report, console)
     text = " ".join(console.file.getvalue().split())
-    assert f"known keras-jax: {row}: a stateful LSTM forgets its state" in text
-    assert "keras-jax at lstm: a stateful LSTM forgets its state" in text
+    assert text.startswith(f"Known differences: keras-jax (1 quantity: {row}).")
+    assert f"{row} on keras-jax at lstm (in this run) a stateful LSTM forgets its state" in text
     assert "Use multilstm.keras_layers.LSTM." in text
     assert report.to_dict()["touches"][0]["severity"] == "high"
     assert not report.failures

@@ -1,5 +1,7 @@
 """The verdict sentence of a report: it comes first, and never contradicts what follows."""
 
+import time
+
 import pytest
 
 from multilstm.compare import Comparison, KnownRow, Quantity
@@ -36,16 +38,25 @@ SENTENCES = {
     ),
     "difference": (
         (AGREES, WRONG),
-        "Different answers: keras-torch (1 quantity). 1 quantity agrees.",
+        "Different answers: keras-torch (1 quantity). 1 other quantity agrees with the float64 reference.",
     ),
     "known": (
         (AGREES, KNOWN),
-        "Same answers, except for known differences: keras-jax (1 quantity), by the ledger's stateful_state_is_lost.",
+        "Known differences: keras-jax (1 quantity: stateful_state_is_lost). "
+        "1 other quantity agrees with the float64 reference.",
     ),
     "difference_and_known": (
         (KNOWN, WRONG),
         "Different answers: keras-torch (1 quantity). "
-        "Known differences: keras-jax (1 quantity), by the ledger's stateful_state_is_lost.",
+        "Known differences: keras-jax (1 quantity: stateful_state_is_lost). No quantity agrees.",
+    ),
+    "error": (
+        (AGREES, cell("keras-torch", "error", message="engine 'keras-torch': RuntimeError: x")),
+        "Errors: keras-torch (1 quantity). 1 other quantity agrees with the float64 reference.",
+    ),
+    "difference_and_error": (
+        (WRONG, cell("keras-jax", "error")),
+        "Different answers: keras-torch (1 quantity). Errors: keras-jax (1 quantity). No quantity agrees.",
     ),
     "idle_engine": (
         (AGREES, IDLE),
@@ -95,3 +106,28 @@ def test_the_exit_code(cells, named, strict, code):
 
 def test_printing_a_report_shows_it():
     assert str(Report((AGREES,), {})).startswith("Same answers on keras-jax: 1 quantity")
+
+
+def test_a_report_in_a_prompt_is_one_short_line():
+    report = Report((AGREES,) * 1000, {"python": "3"})
+    assert repr(report) == (
+        "<Report of 1,000 quantities: "
+        "Same answers on keras-jax: 1,000 quantities, compared with the float64 reference.>"
+    )
+
+
+def test_a_report_of_a_hundred_thousand_quantities_is_printed_in_a_second():
+    engines = ["keras-tensorflow", "keras-jax", "keras-torch", "jax-scan", "torch-lstm"]
+    report = Report(
+        tuple(
+            cell(engine, "diverges" if case % 7 == 0 else "within", f"{kind}:lstm", f"sweep-{case}", message="far")
+            for case in range(700)
+            for engine in engines
+            for kind in ("hidden", "cell", "gradient", "weights") * 7
+        ),
+        {},
+    )
+    start = time.process_time()
+    text = str(report)
+    assert time.process_time() - start < 1
+    assert "98,000 quantities" in text
