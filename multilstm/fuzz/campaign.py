@@ -1,8 +1,8 @@
-"""A campaign: rounds of drawn samples on all engines until the time is over, which goes on where it was left.
+"""Campaigns: rounds of random samples on all engines, until the time is over. A campaign can be continued.
 
-Its folder holds `campaign.json`, which counts what was done, and for every divergence that looks like no other the
-shrunk sample, `NAME.json`, and its reproducer, `NAME.py`. A round is counted when it is done; one that is broken off is
-done again.
+The folder of a campaign contains `campaign.json` with its counts. For every new kind of divergence it contains the
+shrunk sample, `NAME.json`, and its reproducer, `NAME.py`. Only complete rounds are counted; an interrupted round is
+repeated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pathlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from multilstm.cases.case import Case
 from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
@@ -25,7 +24,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.explain import CAUSES, cause, explain
 from multilstm.fuzz.sample import Sample, sample_of
-from multilstm.fuzz.script import Shown, script
+from multilstm.fuzz.script import Reproducer, script
 from multilstm.fuzz.shrink import shrink
 from multilstm.report.data import Cell, json_text
 from multilstm.report.files import write_text
@@ -35,43 +34,72 @@ from multilstm.workers import WorkerPool
 
 SIZES = ("name", "units", "n", "input_dim", "output_dim", "shape", "batch_size", "dtype", "mask_value", "rate", "seed")
 ROUND = 20  # samples
-FLOAT32_EVERY = 4  # rounds: float64 shows more, since rounding hides nothing; float32 is what people use
+FLOAT32_EVERY = 4  # rounds; float64 shows more differences, since rounding hides none, but float32 is used more
 SHRINK_S = 120.0
 TIMEOUT_S = 120.0  # of a job; samples are small
 Draw = Callable[[int, int], list[Sample]]
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Failing:
-    """A case that fails on an engine: in which dtype, which part (forward or gradient), and how (see `how`).
+    """A sample that fails on an engine.
 
-    `message` is what was said of the first quantity that failed.
+    Attributes:
+        execution: the sample's case on the engine, in the dtype in which it fails.
+        sample: the sample.
+        part: the part that fails: forward or gradient.
+        symptom: the kind of failure, see `symptom_of`; empty if a new execution agrees.
+        message: the message of the first quantity that failed.
     """
 
-    case: str
+    execution: Execution
     sample: Sample
+    part: Part
+    symptom: str
+    message: str
+
+    def of(self, sample: Sample) -> Execution:
+        """Return the execution of another sample on the same engine, in the same dtype."""
+        return dataclasses.replace(self.execution, case=sample.case("drawn"))
+
+
+@dataclasses.dataclass
+class Finding:
+    """A kind of failure, with the smallest sample that shows it in files of its name.
+
+    Attributes:
+        engine: the engine that fails.
+        dtype: the dtype of the computation.
+        part: `forward` or `gradient`.
+        symptom: the kind of failure, see `symptom_of`.
+        title: the difference, in words for a reader.
+        traits: the traits of the smallest sample, see `traits`.
+        samples: the number of samples that failed in this way.
+    """
+
     engine: str
     dtype: str
-    part: Part
-    how: str
-    message: str
+    part: str
+    symptom: str
+    title: str
+    traits: list[str]
+    samples: int = 0
 
 
 @dataclasses.dataclass
 class Campaign:
-    """What was done so far.
+    """The counts and findings of a campaign.
 
     Attributes:
-        seed: what the numbers of the rounds are added to, times 1,000,003, to seed Hypothesis.
+        seed: the random seed. Round number n seeds Hypothesis with `1_000_003 * seed + n`.
         layers: `plain` or `portable`.
-        rounds: how many are done.
-        samples: how many samples they held.
-        ran: how many samples every engine executed.
-        verdicts: quantities by `engine verdict`.
-        seconds: of all rounds together.
-        findings: by the name of their files: engine, dtype, part, how it fails, title, traits, and how many samples
-            failed so.
+        rounds: the number of complete rounds.
+        samples: the number of their samples.
+        ran: by engine, the number of samples that it executed.
+        verdicts: the number of quantities by `engine verdict`.
+        seconds: the time of all rounds together.
+        findings: the findings by the name of their files.
     """
 
     seed: int
@@ -81,27 +109,27 @@ class Campaign:
     ran: dict[str, int] = dataclasses.field(default_factory=dict)
     verdicts: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
-    findings: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    findings: dict[str, Finding] = dataclasses.field(default_factory=dict)
 
     def save(self, folder: str) -> None:
-        """Writes it into its folder."""
+        """Write the campaign into its folder."""
         write_text(str(pathlib.Path(folder) / "campaign.json"), json_text(dataclasses.asdict(self)))
 
-    def covering(self, failing: Failing) -> dict[str, Any] | None:
-        """The finding that looks like a failure: on that engine, failing so, and with no trait that it has not."""
-        has = traits(failing.sample)
+    def covering(self, failing: Failing) -> Finding | None:
+        """Return a finding of the same engine and symptom that has no trait beyond those of the failing sample."""
+        sample_traits = traits(failing.sample)
         for finding in self.findings.values():
-            same = (finding["engine"], finding["how"]) == (failing.engine, failing.how)
-            if same and set(finding["traits"]) <= has:
+            same = (finding.engine, finding.symptom) == (failing.execution.engine, failing.symptom)
+            if same and sample_traits.issuperset(finding.traits):
                 return finding
         return None
 
 
 def open_campaign(folder: str, seed: int, layers: str) -> Campaign:
-    """The campaign of a folder, or a new one; the folder is made.
+    """Return the campaign of a folder, or a new one; a missing folder is created.
 
     Raises:
-        InputError: where the folder holds a campaign of another seed or other layers, or cannot be written.
+        InputError: if the folder contains a campaign with another seed or other layers, or cannot be written.
     """
     path = pathlib.Path(folder)
     try:
@@ -112,56 +140,65 @@ def open_campaign(folder: str, seed: int, layers: str) -> Campaign:
     except OSError as error:
         raise _unusable(folder, error) from None
     try:
-        found = Campaign(**json.loads(text))
-    except (TypeError, ValueError) as error:
+        campaign = Campaign(**json.loads(text))
+        campaign.findings = {name: Finding(**finding) for name, finding in campaign.findings.items()}  # type: ignore[arg-type]
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
             f"folder {folder!r}: its campaign.json cannot be read ({error}); give another --folder"
         ) from None
-    if (found.seed, found.layers) != (seed, layers):
+    if (campaign.seed, campaign.layers) != (seed, layers):
         raise InputError(
-            f"folder {folder!r} holds a campaign with --seed {found.seed} --layers {found.layers}; give these, or "
-            f"another --folder"
+            f"folder {folder!r} contains a campaign with --seed {campaign.seed} --layers {campaign.layers}; give "
+            f"these, or another --folder"
         )
-    return found
+    return campaign
 
 
 def run_campaign(
-    campaign: Campaign, folder: str, engines: Sequence[str], device: str, seconds: float, draw: Draw, say: Say
+    campaign: Campaign,
+    folder: str,
+    engines: Sequence[str],
+    device: str,
+    seconds: float,
+    draw: Draw,
+    on_message: OnMessage,
 ) -> None:
-    """Runs rounds until the time is over; at least one.
+    """Run rounds until the time is over; at least one.
 
     Args:
-        campaign: what was done so far; it goes on.
-        folder: where it is written after every round.
-        engines: engines to judge.
+        campaign: the campaign, which is changed.
+        folder: its folder, written after every round.
+        engines: the engines to compare with the reference.
         device: `cpu` or `gpu`.
-        seconds: after which no further round is begun.
-        draw: draws samples: the number of the round's seed, and how many.
-        say: told a line after every round and finding.
+        seconds: the time after which no further round starts.
+        draw: returns random samples for the seed of a round and a number of samples.
+        on_message: called with one line after every round and finding.
     """
     end = time.monotonic() + seconds
-    every = Options(tuple(engines), layers=campaign.layers, device=device, timeout_s=TIMEOUT_S)
-    with worker_pool(every) as pool:
-        begun = False
-        while not begun or time.monotonic() < end:
-            begun = True
+    options = Options(tuple(engines), layers=campaign.layers, device=device, timeout_s=TIMEOUT_S)
+    with worker_pool(options) as pool:
+        first = True
+        while first or time.monotonic() < end:
+            first = False
             dtype = "float32" if campaign.rounds % FLOAT32_EVERY == FLOAT32_EVERY - 1 else "float64"
-            _round(campaign, folder, dataclasses.replace(every, dtypes=(dtype,)), pool, draw, say)
+            _round(campaign, folder, dataclasses.replace(options, dtypes=(dtype,)), pool, draw, on_message)
 
 
-def _round(campaign: Campaign, folder: str, options: Options, pool: WorkerPool, draw: Draw, say: Say) -> None:
+def _round(
+    campaign: Campaign, folder: str, options: Options, pool: WorkerPool, draw: Draw, on_message: OnMessage
+) -> None:
     start = time.monotonic()
     drawn = draw(1_000_003 * campaign.seed + campaign.rounds, ROUND)
     samples = {f"round{campaign.rounds}-{index}": sample for index, sample in enumerate(drawn)}
     cells = compare_cases([sample.case(name) for name, sample in samples.items()], options, pool=pool).cells
-    failing = 0
-    for one in _failing(pool, samples, cells, options):
-        failing += 1
-        finding = campaign.covering(one)
+    failures = 0
+    for failing in _failing(pool, samples, cells, options):
+        failures += 1
+        finding = campaign.covering(failing)
         if finding is None:
-            finding = _shrink(pool, one, options, campaign, folder)
-            say(f"{one.engine}: {finding['title']}")
-        finding["samples"] += 1
+            finding = _shrink(failing, campaign, folder)
+            on_message(f"{finding.engine}: {finding.title}")
+        finding.samples += 1
     campaign.rounds += 1
     campaign.samples += len(samples)
     campaign.seconds += time.monotonic() - start
@@ -170,20 +207,25 @@ def _round(campaign: Campaign, folder: str, options: Options, pool: WorkerPool, 
     campaign.ran = dict(Counter(campaign.ran) + Counter(engine for engine, _ in ran))
     campaign.save(folder)
     done = f"{campaign.samples} models in {campaign.seconds:.0f} s"
-    say(f"round {campaign.rounds}, {options.dtypes[0]}: {failing} failures; {done}")
+    on_message(f"round {campaign.rounds}, {options.dtypes[0]}: {failures} failures; {done}")
 
 
-def shrink_failures(cases: Sequence[Case], cells: Sequence[Cell], options: Options, folder: str, say: Say) -> Campaign:
-    """Shrinks what failed of some cases, and writes a script for each that looks like no other.
+def shrink_failures(
+    cases: Sequence[Case], cells: Sequence[Cell], options: Options, folder: str, on_message: OnMessage
+) -> Campaign:
+    """Shrink the failures of some cases, and write a script for each new kind of failure.
 
-    Each case is made a sample first: the same model and sizes, other numbers.
+    A case becomes a sample first: the same model and sizes with random numbers.
 
     Args:
         cases: the cases.
-        cells: what was judged of them.
-        options: how.
-        folder: where the scripts are written; it is made.
-        say: told a line for each.
+        cells: the judged quantities of the cases.
+        options: the options of the run.
+        folder: the folder of the scripts; created if it is missing.
+        on_message: called with one line for each failure.
+
+    Returns:
+        A campaign with the findings.
     """
     try:
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
@@ -194,30 +236,35 @@ def shrink_failures(cases: Sequence[Case], cells: Sequence[Cell], options: Optio
     samples = {case.name: sample_of(case) for case in cases if case.name in failed}
     campaign.samples = len(samples)
     with WorkerPool(options.timeout_s, threads=1) as pool:
-        for one in _failing(pool, samples, cells, options):
-            if not one.how:
-                say(f"{one.engine} {one.case}: what fails is not the model's answer to drawn numbers; not shrunk")
+        for failing in _failing(pool, samples, cells, options):
+            label = f"{failing.execution.engine} {failing.execution.case.name}"
+            if not failing.symptom:
+                on_message(f"{label}: not shrunk, since the model's answer to random numbers agrees")
                 continue
-            finding = campaign.covering(one)
+            finding = campaign.covering(failing)
             if finding is None:
-                finding = _shrink(pool, one, options, campaign, folder)
-                say(f"{one.engine} {one.case}: {finding['title']}")
-            finding["samples"] += 1
+                finding = _shrink(failing, campaign, folder)
+                on_message(f"{label}: {finding.title}")
+            finding.samples += 1
     return campaign
 
 
 def check(sample: Sample, engine: str, dtype: str, layers: str) -> None:
-    """Returns if an engine agrees with the reference on a sample.
+    """Return if an engine agrees with the reference on a sample.
 
     Raises:
-        ParityError: saying what differs, where and why.
+        ParityError: if a quantity differs. The message names its place and the cause.
     """
     options = Options((engine,), (dtype,), layers, timeout_s=TIMEOUT_S)
     compare_cases((sample.case("drawn"),), options).check()
 
 
-def how(execution: Execution, sample: Sample, part: Part) -> str:
-    """Return how a part of a sample fails: the cause, the kind of gradient, or the exception; empty if it does not."""
+def symptom_of(execution: Execution, sample: Sample, part: Part) -> str:
+    """Return the kind of failure of one part of a sample; empty if it agrees.
+
+    Returns:
+        The cause of a wrong forward pass, the kind of a wrong gradient, or the class of an exception.
+    """
     try:
         if part is Part.FORWARD:
             return cause(execution)
@@ -244,22 +291,25 @@ def _wrong_gradients(execution: Execution, sample: Sample) -> list[Comparison]:
 
 
 def traits(sample: Sample) -> set[str]:
-    """What marks a sample: its layers with every argument that is not at its default, sizes left out, and its data."""
-    found = {name for name in ("mask", "states", "loss") if getattr(sample, name)}
-    found |= {"batches"} if sample.count > 1 else set()
-    found |= {"initial_state"} if any(call.initial_state for call in sample.spec.calls) else set()
+    """Return the traits of a sample: its layers' arguments that are not at their default, and its kinds of data.
+
+    Sizes are no traits.
+    """
+    labels = {name for name in ("mask", "states", "loss") if getattr(sample, name)}
+    labels |= {"batches"} if sample.count > 1 else set()
+    labels |= {"initial_state"} if any(call.initial_state for call in sample.spec.calls) else set()
     stack: list[Layer] = list(sample.spec.layers)
     while stack:
         layer = stack.pop()
         name = type(layer).__name__
-        found |= set() if name in ("InputLayer", "LSTM") else {name}
+        labels |= set() if name in ("InputLayer", "LSTM") else {name}
         for field in dataclasses.fields(layer):
             value = getattr(layer, field.name)
             if isinstance(value, Layer):
                 stack.append(value)
             elif field.name not in SIZES and value != field.default and (field.name, value) != ("activation", "linear"):
-                found.add(f"{name} {field.name}={value!r}")
-    return found
+                labels.add(f"{name} {field.name}={value!r}")
+    return labels
 
 
 def _unusable(folder: str, error: OSError) -> InputError:
@@ -269,41 +319,44 @@ def _unusable(folder: str, error: OSError) -> InputError:
 def _failing(
     pool: WorkerPool, samples: dict[str, Sample], cells: Sequence[Cell], options: Options
 ) -> Iterator[Failing]:
-    """Each sample once for every engine on which it fails: in its forward pass, or in its gradient alone."""
-    found: dict[tuple[str, str], list[Cell]] = {}
+    """Yield each sample once for every engine on which its forward pass fails, or its gradient alone."""
+    failures: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         if cell.verdict in FAILS:
-            found.setdefault((cell.case, cell.engine), []).append(cell)
-    for (case, engine), wrong in found.items():
+            failures.setdefault((cell.case, cell.engine), []).append(cell)
+    for (name, engine), wrong in failures.items():
         part = Part.GRADIENT if all(cell.kind in GRADIENTS for cell in wrong) else Part.FORWARD
         dtype = "float64" if any(cell.dtype == "float64" for cell in wrong) else wrong[0].dtype
-        execution = Execution(pool, engine, samples[case].case("drawn"), dtype, options)
-        reason = how(execution, samples[case], part)
-        yield Failing(case, samples[case], engine, dtype, part, reason, wrong[0].comparison.message)
+        sample = samples[name]
+        execution = Execution(pool, engine, sample.case(name), dtype, options)
+        symptom = symptom_of(execution, sample, part)
+        yield Failing(execution, sample, part, symptom, wrong[0].comparison.message)
 
 
-def _shrink(pool: WorkerPool, one: Failing, options: Options, campaign: Campaign, folder: str) -> dict[str, Any]:
-    """Shrinks a failure and writes what is left; returns the new finding."""
-
-    def execution(sample: Sample) -> Execution:
-        return Execution(pool, one.engine, sample.case("drawn"), one.dtype, options)
+def _shrink(failing: Failing, campaign: Campaign, folder: str) -> Finding:
+    """Shrink a failing sample, write the smallest one, and return the new finding."""
 
     def fails(sample: Sample) -> bool:
-        return how(execution(sample), sample, one.part) == one.how
+        return symptom_of(failing.of(sample), sample, failing.part) == failing.symptom
 
-    sample = shrink(one.sample, fails, SHRINK_S) if one.how else one.sample
-    name = f"{one.engine}-{len(campaign.findings) + 1}"
-    title = one.message if one.how else "it agrees where it is traced"
-    if one.part is Part.FORWARD and one.how in CAUSES:
-        title = str(explain(execution(sample)))
-    elif one.how in GRADIENTS:
-        title = _wrong_gradients(execution(sample), sample)[0].message
+    engine, dtype, symptom = failing.execution.engine, failing.execution.dtype, failing.symptom
+    sample = shrink(failing.sample, fails, SHRINK_S) if symptom else failing.sample
+    name = f"{engine}-{len(campaign.findings) + 1}"
+    title = _title(failing, sample)
     path = pathlib.Path(folder)
-    text = script(Shown(sample, one.engine, one.dtype, options.layers, title, one.how))
+    text = script(Reproducer(sample, engine, dtype, failing.execution.options.layers, title, symptom))
     write_text(str(path / f"{name}.py"), text.rstrip("\n"))
     write_text(str(path / f"{name}.json"), sample.to_json())
-    campaign.findings[name] = {
-        "engine": one.engine, "dtype": one.dtype, "part": str(one.part), "how": one.how, "title": title,
-        "traits": sorted(traits(sample)), "samples": 0,
-    }  # fmt: skip
-    return campaign.findings[name]
+    finding = Finding(engine, dtype, str(failing.part), symptom, title, sorted(traits(sample)))
+    campaign.findings[name] = finding
+    return finding
+
+
+def _title(failing: Failing, sample: Sample) -> str:
+    """Return the difference that the smallest sample shows, in words."""
+    execution = failing.of(sample)
+    if failing.part is Part.FORWARD and failing.symptom in CAUSES:
+        return str(explain(execution))
+    if failing.symptom in GRADIENTS:
+        return _wrong_gradients(execution, sample)[0].message
+    return failing.message if failing.symptom else "a new execution of the sample agrees"

@@ -1,4 +1,4 @@
-"""A campaign as lines in a terminal."""
+"""A campaign on a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from multilstm.report.terminal import shown
 
 
 def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
-    """Prints what a campaign of `multilstm fuzz` did and found."""
+    """Print the findings of a campaign, then the number of models and the verdict."""
     console.print()
     for name, finding in campaign.findings.items():
-        title, count = shown(finding["title"]), counted(finding["samples"], "model")
-        where = shown(f"{folder}/{name}.py")
-        console.print(f"[bold red]x[/] {finding['engine']}, {count}: {title} -> {where}", highlight=False)
+        count, path = counted(finding.samples, "model"), shown(f"{folder}/{name}.py")
+        console.print(f"[bold red]x[/] {finding.engine}, {count}: {shown(finding.title)} -> {path}", highlight=False)
     if campaign.ran:
         ran = ", ".join(f"{engine} {count:,}" for engine, count in campaign.ran.items())
-        verdict = "[bold red]they do not agree[/]" if campaign.findings else "[bold green]all agree[/]"
+        verdict = "[bold red]different answers[/]" if campaign.findings else "[bold green]same answers[/]"
         done = f"{counted(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
         console.print(f"{done}: {verdict}", highlight=False)

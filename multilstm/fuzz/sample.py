@@ -1,7 +1,7 @@
-"""A sample: a small case that is wholly determined by a spec and a few integers, so that it can be drawn, shrunk, sent.
+"""Samples: small cases that a spec and a few integers determine. They can be drawn, shrunk, and written as text.
 
-Every number is `rng.uniform(-1, 1, shape).round(2)`, as float32, from one generator: the weights in the order of the
-spec first, then what each batch needs. A script of a few lines makes the same ones.
+Every number is `rng.uniform(-1, 1, shape).round(2)`, as float32, from one generator: first the weights in the order
+of the spec, then the arrays of each batch. A script of a few lines makes the same numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Bits = tuple[tuple[bool, ...], ...]
 
 
 def numbers(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Float32 numbers in [-1, 1] of two decimals, `shape`."""
+    """Return float32 numbers in [-1, 1] of two decimals, `shape`."""
     return rng.uniform(-1, 1, shape).round(2).astype("float32")
 
 
@@ -33,14 +33,14 @@ class Sample:
 
     Attributes:
         spec: the model.
-        batch: how many sequences.
-        timesteps: how many, where the model leaves that open.
-        count: how many batches pass through the model, one after the other.
-        mask: `[batch][timesteps]`, True where a timestep counts: what a Masking or an Embedding of the model is to
-            mask, or else the mask that is given with the inputs; None: no mask.
-        states: the LSTMs whose initial state is given with every batch.
-        loss: of every output; None: no gradients.
-        seed: of all numbers.
+        batch: the number of sequences.
+        timesteps: the number of timesteps, where the model leaves it open.
+        count: the number of batches that pass through the model, one after the other.
+        mask: `[batch][timesteps]`, True where a timestep counts; None: no mask. A Masking or an Embedding of the model
+            computes this mask from the inputs; for other models it is passed with the inputs.
+        states: the LSTMs whose initial state is passed with every batch.
+        loss: the loss of every output; None: no gradients.
+        seed: the random seed of all numbers.
     """
 
     spec: Graph
@@ -56,18 +56,18 @@ class Sample:
         return self.count
 
     def case(self, name: str) -> Case:
-        """The sample as a case of that name."""
+        """Return the sample as a case of that name."""
         return Case(name, "drawn", self.spec, self, loss=self.loss, weights=self.weights())
 
     def weights(self) -> dict[str, Array]:
-        """Every weight by `layer/weight`."""
+        """Return every weight by `layer/weight`."""
         return self._weights(np.random.default_rng(self.seed))
 
     def _weights(self, rng: np.random.Generator) -> dict[str, Array]:
         return {name: numbers(rng, shape) for name, shape in self.spec.weight_shapes.items()}
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """All batches, the same ones in every epoch."""
+        """Yield all batches, the same ones in every epoch."""
         rng = np.random.default_rng(self.seed)
         self._weights(rng)
         for _ in range(self.count):
@@ -101,20 +101,20 @@ class Sample:
         return Batch(inputs, targets, masks, states, draw_dropout(rng, self.spec, self.batch, self.timesteps))
 
     def reader_of(self, name: str) -> Any:
-        """The first layer that takes the input of that name."""
+        """Return the first layer that reads the input of that name, or None."""
         for call in self.spec.calls:
             if call.inputs and self.spec.calls[call.inputs[0].call].layer == name:
                 return self.spec.layer(call.layer)
         return None
 
     def to_json(self) -> str:
-        """The sample as JSON text."""
-        made = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return json.dumps({**made, "spec": json.loads(to_json(self.spec))})
+        """Return the sample as JSON text."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.dumps({**fields, "spec": json.loads(to_json(self.spec))})
 
 
 def sample_of(case: Case) -> Sample:
-    """A sample with the model of a case, as many numbers, and the mask of its first batch; its numbers are drawn."""
+    """Return a sample with the model, the sizes and the first mask of a case, but with random numbers."""
     batches = list(case.forward.batches())
     batch = batches[0]
     lengths = [array.shape[1] for array in batch.inputs.values() if array.ndim > 1]
@@ -131,14 +131,14 @@ def sample_of(case: Case) -> Sample:
 
 
 def sample_from_json(text: str) -> Sample:
-    """The sample that `Sample.to_json` wrote."""
-    made: Mapping[str, Any] = json.loads(text)
-    mask = made["mask"]
+    """Return the sample that `Sample.to_json` wrote."""
+    fields: Mapping[str, Any] = json.loads(text)
+    mask = fields["mask"]
     return Sample(
         **{
-            **made,
-            "spec": from_json(json.dumps(made["spec"])),
+            **fields,
+            "spec": from_json(json.dumps(fields["spec"])),
             "mask": None if mask is None else tuple(tuple(row) for row in mask),
-            "states": tuple(made["states"]),
+            "states": tuple(fields["states"]),
         }
     )

@@ -1,7 +1,7 @@
-"""The reproducer: a sample as a script of at most 25 lines that shows what an engine gives and what it should.
+"""Reproducers: a sample as a script of at most 25 lines that prints an engine's answer and the desired one.
 
-For a Keras engine it needs Keras and NumPy alone (and `multilstm.keras_layers`, where it is they that diverge); for the
-others, and for what a few lines of Keras cannot say, multilstm. It exits with 1 as long as the answers differ.
+The script of a Keras engine needs Keras and NumPy alone; with portable layers it also needs `multilstm.keras_layers`.
+All other scripts need multilstm. A script exits with 1 as long as the answers differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.fuzz.sample import Sample
 from multilstm.jobs.dtypes import MIXED
-from multilstm.jobs.job import Job, Step
+from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
 from multilstm.spec.arrays import Array
 from multilstm.spec.penalties import WeightFunction
@@ -29,16 +29,16 @@ PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's l
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
-    """What a script is to show.
+class Reproducer:
+    """The content of a script.
 
     Attributes:
         sample: the model and its data.
-        engine: where it fails.
-        dtype: in which.
+        engine: the engine that fails.
+        dtype: the dtype of the computation.
         layers: `plain` or `portable`.
-        title: what is wrong, for a reader.
-        how: it fails, as `campaign.how` says.
+        title: the difference, in words for a reader.
+        symptom: the kind of failure, as `campaign.symptom_of` returns it.
     """
 
     sample: Sample
@@ -46,64 +46,97 @@ class Shown:
     dtype: str
     layers: str
     title: str
-    how: str = ""
+    symptom: str = ""
+
+    @property
+    def batch(self) -> Batch:
+        """The first batch of the sample."""
+        return next(self.sample.batches())
+
+    @property
+    def spec(self) -> Graph:
+        """The model."""
+        return self.sample.spec
 
 
-def script(shown: Shown) -> str:
-    """The text of the reproducer, which ends in a line feed."""
-    lines = list(_keras(shown)) if _sayable(shown) else []
+def script(reproducer: Reproducer) -> str:
+    """Return the text of a script, which ends in a line feed."""
+    lines = list(_keras(reproducer)) if _fits_keras(reproducer) else []
     if not 0 < len(lines) <= LINES:
-        lines = list(_own(shown))
+        lines = list(_multilstm(reproducer))
     return "\n".join(lines) + "\n"
 
 
-def _sayable(shown: Shown) -> bool:
-    """Whether a few lines of Keras say it: no dropout masks, no states from outside, one batch, no shared layer.
+def _fits_keras(reproducer: Reproducer) -> bool:
+    """Whether a few lines of Keras can express the sample.
 
-    Nor of gradients any but those of weights, which a step of SGD shows.
+    They can express neither dropout masks, given states, several batches, shared layers, nor gradients of inputs and
+    states. A step of SGD shows the gradients of weights alone.
     """
-    sample = shown.sample
+    sample = reproducer.sample
     layers = [call.layer for call in sample.spec.calls]
-    plain = sample.count == 1 and not sample.states and len(layers) == len(set(layers))
-    keras = shown.engine.startswith("keras-") and shown.dtype not in MIXED
-    shows = shown.how not in ("input_gradient", "state_gradient")
-    return keras and plain and shows and not next(sample.batches()).dropout
+    simple = sample.count == 1 and not sample.states and len(layers) == len(set(layers))
+    keras = reproducer.engine.startswith("keras-") and reproducer.dtype not in MIXED
+    visible = reproducer.symptom not in ("input_gradient", "state_gradient")
+    return keras and simple and visible and not reproducer.batch.dropout
 
 
-def _keras(shown: Shown) -> Iterator[str]:
-    sample, spec = shown.sample, shown.sample.spec
-    batch = next(sample.batches())
-    yield from _title(shown)
+def _keras(reproducer: Reproducer) -> Iterator[str]:
+    yield from _title(reproducer)
+    yield from _imports(reproducer)
+    yield from _model(reproducer)
+    yield from _inputs(reproducer)
+    yield from _actual(reproducer)
+    yield from _verdict(reproducer)
+
+
+def _imports(reproducer: Reproducer) -> Iterator[str]:
+    """Yield the imports, and the settings for float64."""
+    backend = reproducer.engine.removeprefix("keras-")
     yield "import os"
-    backend = shown.engine.removeprefix("keras-")
     yield f'os.environ.update(KERAS_BACKEND="{backend}", JAX_ENABLE_X64="1", TF_CPP_MIN_LOG_LEVEL="3")'
     yield "import keras"
     yield "import numpy as np"
-    if shown.layers == "portable":
+    if reproducer.layers == "portable":
         yield "from multilstm import keras_layers"
-    if shown.dtype == "float64" and shown.layers == "portable":
+    if reproducer.dtype == "float64" and reproducer.layers == "portable":
         yield "keras_layers.enable_float64()"
-    elif shown.dtype == "float64":
+    elif reproducer.dtype == "float64":
         yield 'keras.config.set_floatx("float64")'
         yield 'keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # keras#23704'
-    yield f"rng = np.random.default_rng({sample.seed})"
+
+
+def _model(reproducer: Reproducer) -> Iterator[str]:
+    """Yield the model and its weights."""
+    spec = reproducer.spec
+    yield f"rng = np.random.default_rng({reproducer.sample.seed})"
     yield 'draw = lambda *shape: rng.uniform(-1, 1, shape).round(2).astype("float32")'
     for index, call in enumerate(spec.calls):
-        taken = [_tensor(spec, ref) for ref in call.inputs]
-        given = "" if not taken else f"({taken[0] if len(taken) == 1 else _list(taken)}"
+        tensors = [_tensor(spec, ref) for ref in call.inputs]
+        arguments = [tensors[0] if len(tensors) == 1 else _list(tensors)] if tensors else []
         if call.initial_state:
-            given += f", initial_state={_list(_tensor(spec, ref) for ref in call.initial_state)}"
-        yield f"t{index} = {_layer(spec.layer(call.layer), shown.layers)}{given and given + ')'}"
-    names = [f"x_{index}" for index in range(len(spec.inputs))]
+            arguments.append(f"initial_state={_list(_tensor(spec, ref) for ref in call.initial_state)}")
+        called = f"({', '.join(arguments)})" if arguments else ""
+        yield f"t{index} = {_layer(spec.layer(call.layer), reproducer.layers)}{called}"
     sources = [f"t{index}" for index, call in enumerate(spec.calls) if call.layer in spec.inputs]
     yield f"model = keras.Model({_list(sources)}, {_list(_tensor(spec, ref) for ref in spec.outputs)})"
     if _weights(spec):
         yield f"for name, shapes in {_weights(spec)}.items():"
         yield "    model.get_layer(name).set_weights([draw(*shape) for shape in shapes])"
+
+
+def _inputs(reproducer: Reproducer) -> Iterator[str]:
+    """Yield the inputs, as `x_0`, `x_1`, ... in the order of the spec."""
+    for index, name in enumerate(reproducer.spec.inputs):
+        yield f"x_{index} = {_input(reproducer.spec, name, reproducer.batch.inputs[name])}"
+
+
+def _actual(reproducer: Reproducer) -> Iterator[str]:
+    """Yield the computation of the outputs, or of the gradients of the weights."""
+    spec, sample, batch = reproducer.spec, reproducer.sample, reproducer.batch
+    names = list(spec.inputs)
     order = [call.layer for call in spec.calls if call.layer in spec.inputs]
-    for name, source in zip(names, spec.inputs, strict=True):
-        yield f"{name} = {_input(spec, source, batch.inputs[source])}"
-    inputs = _list(names[list(spec.inputs).index(name)] for name in order)
+    inputs = _list(f"x_{names.index(name)}" for name in order)
     if sample.loss is not None:
         yield f'model.compile(keras.optimizers.SGD(1.0), "{sample.loss}")  # its first step is the gradient'
         yield f"weights = lambda: [w for name in {list(_weights(spec))} for w in model.get_layer(name).get_weights()]"
@@ -115,25 +148,31 @@ def _keras(shown: Shown) -> Iterator[str]:
         yield f"actual = [keras.ops.convert_to_numpy(t) for t in keras.tree.flatten(model({inputs}, mask={masks}))]"
     else:
         yield f"actual = keras.tree.flatten(model.predict({inputs}, verbose=0))"
-    desired = [_literal(array, shown.dtype) for array in _desired(sample, shown.dtype)]
+
+
+def _verdict(reproducer: Reproducer) -> Iterator[str]:
+    """Yield the desired arrays, and the comparison with them."""
+    sample, dtype = reproducer.sample, reproducer.dtype
+    desired = [_literal(array, dtype) for array in _desired(sample, dtype)]
     yield f"desired = {_list(f'np.array({text})' for text in desired)}"
-    row = tolerance(shown.dtype, "cpu", "output" if sample.loss is None else "gradient")
+    row = tolerance(dtype, "cpu", "output" if sample.loss is None else "gradient")
     allowed = f"{row.atol} + {row.rtol} * abs(d)" if sample.loss is None else f"{row.rtol} * abs(d).max()"
     yield 'print("actual", *(a.tolist() for a in actual), "desired", *(d.tolist() for d in desired), sep="\\n")'
     yield f"raise SystemExit(any((~(abs(a - d) <= {allowed})).any() for a, d in zip(actual, desired, strict=True)))"
 
 
-def _own(shown: Shown) -> Iterator[str]:
-    yield from _title(shown)
+def _multilstm(reproducer: Reproducer) -> Iterator[str]:
+    yield from _title(reproducer)
     yield "from multilstm.fuzz import check, sample_from_json"
     yield ""
-    yield f"sample = sample_from_json({shown.sample.to_json()!r})"
-    yield f'check(sample, engine="{shown.engine}", dtype="{shown.dtype}", layers="{shown.layers}")'
+    yield f"sample = sample_from_json({reproducer.sample.to_json()!r})"
+    yield f'check(sample, engine="{reproducer.engine}", dtype="{reproducer.dtype}", layers="{reproducer.layers}")'
 
 
-def _title(shown: Shown) -> list[str]:
-    """The docstring of the script, in at most three lines."""
-    text = f"{shown.engine}, {shown.layers} layers, {shown.dtype}: {shown.title}".replace("\\", "/").replace('"', "'")
+def _title(reproducer: Reproducer) -> list[str]:
+    """Return the docstring of the script, in at most three lines."""
+    text = f"{reproducer.engine}, {reproducer.layers} layers, {reproducer.dtype}: {reproducer.title}"
+    text = text.replace("\\", "/").replace('"', "'")
     lines = textwrap.wrap(text, WIDTH - 4, max_lines=3, placeholder=" ...")
     quoted = '"""' + "\n".join(lines) + '"""'
     return quoted.splitlines()
@@ -149,7 +188,7 @@ def _tensor(spec: Graph, ref: Ref) -> str:
 
 
 def _layer(layer: Layer, layers: str) -> str:
-    """A layer as an expression of Keras."""
+    """Return a layer as an expression of Keras."""
     if isinstance(layer, InputLayer):
         size = "" if layer.batch_size is None else f", batch_size={layer.batch_size}"
         dtype = ', dtype="int32"' if layer.dtype == "int32" else ""
@@ -171,14 +210,15 @@ def _layer(layer: Layer, layers: str) -> str:
 
 
 def _weights(spec: Graph) -> dict[str, list[tuple[int, ...]]]:
-    found: dict[str, list[tuple[int, ...]]] = {}
+    """Return the shapes of the weights by layer."""
+    shapes: dict[str, list[tuple[int, ...]]] = {}
     for name, shape in spec.weight_shapes.items():
-        found.setdefault(name.split("/")[0], []).append(shape)
-    return found
+        shapes.setdefault(name.split("/")[0], []).append(shape)
+    return shapes
 
 
 def _input(spec: Graph, name: str, values: Array) -> str:
-    """An input as an expression: tokens, or numbers of two decimals."""
+    """Return an input as an expression: tokens, or numbers of two decimals."""
     if spec.inputs[name].dtype == "int32":
         return f"np.array({values.tolist()})"
     return _numbers(values)
@@ -198,7 +238,7 @@ def _literal(array: Array, dtype: str) -> str:
 
 
 def _desired(sample: Sample, dtype: str) -> list[Array]:
-    """What the reference gives: the outputs, or the gradients."""
+    """Return the outputs of the reference, or its gradients if the sample has a loss."""
     kind: Any = "forward" if sample.loss is None else "gradient"
     step = rounded_step(Step(kind, next(sample.batches()), keep=("outputs", "gradients")), dtype)
     weights = {name: rounded(array, dtype) for name, array in sample.weights().items()}

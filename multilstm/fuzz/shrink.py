@@ -1,7 +1,7 @@
-"""Shrinking: a sample that diverges, made smaller step by step as long as it diverges in the same way.
+"""Shrinking: a failing sample becomes smaller step by step, as long as it fails in the same way.
 
-A step takes away a layer, an output, batches, timesteps, rows, units, features, a mask or states, or sets an option to
-its default. What is left has no step that could be taken.
+A step removes a layer, an output, batches, timesteps, rows, units, features, a mask or states. Or it sets an option to
+its default. Shrinking ends at a sample for which every step removes the failure.
 """
 
 from __future__ import annotations
@@ -18,31 +18,34 @@ from multilstm.spec.subgraph import changed, pruned
 
 
 def shrink(sample: Sample, diverges: Callable[[Sample], bool], seconds: float) -> Sample:
-    """The smallest sample that is found.
+    """Return a smaller sample that fails in the same way.
 
     Args:
-        sample: one that diverges.
-        diverges: whether another one does, in the same way.
-        seconds: after which no further step is tried.
+        sample: a failing sample.
+        diverges: returns whether another sample fails in the same way.
+        seconds: the time after which no further step is tried.
+
+    Returns:
+        The smallest sample that was found; `sample` itself if no step keeps the failure.
     """
     end = time.monotonic() + seconds
     tried = {sample}
-    found = True
-    while found:
-        found = False
+    smaller_exists = True
+    while smaller_exists:
+        smaller_exists = False
         for smaller in steps(sample):
             if time.monotonic() > end:
                 return sample
             if smaller not in tried:
                 tried.add(smaller)
                 if diverges(smaller):
-                    sample, found = smaller, True
+                    sample, smaller_exists = smaller, True
                     break
     return sample
 
 
 def steps(sample: Sample) -> Iterator[Sample]:
-    """All samples that are one step smaller, the largest steps first."""
+    """Yield all samples that are one step smaller, the largest steps first."""
     for spec in _fewer_layers(sample.spec):
         yield from _with(sample, spec=spec)
     yield from _with(sample, count=1)
@@ -67,12 +70,13 @@ def steps(sample: Sample) -> Iterator[Sample]:
 
 
 def _with(sample: Sample, **changes: Any) -> Iterator[Sample]:
-    """The sample with changes, if they make another one that can be; states of LSTMs that it lost are left out."""
+    """Yield the sample with changes, if it is valid and differs; given states of removed LSTMs are left out."""
     spec: Graph = changes.get("spec", sample.spec)
     changes.setdefault("states", tuple(name for name in sample.states if name in spec.lstms))
-    made = dataclasses.replace(sample, **changes)
-    if made != sample and not (made.loss is not None and not spec.trainable_weights):
-        yield made
+    changed_sample = dataclasses.replace(sample, **changes)
+    trainable = changed_sample.loss is None or spec.trainable_weights
+    if changed_sample != sample and trainable:
+        yield changed_sample
 
 
 def _rows(sample: Sample, batch: int) -> Iterator[Sample]:
@@ -112,29 +116,29 @@ def _sized(spec: Graph, change: Callable[[InputLayer], dict[str, Any]]) -> Graph
 
 
 def _fewer_layers(spec: Graph) -> Iterator[Graph]:
-    """Models of fewer calls or outputs."""
-    made: list[Graph | None] = []
+    """Yield models with fewer calls or outputs."""
+    graphs: list[Graph | None] = []
     if len(spec.outputs) > 1:
-        made += [pruned(spec, spec.calls, (ref,)) for ref in spec.outputs]
+        graphs += [pruned(spec, spec.calls, (ref,)) for ref in spec.outputs]
     for index, call in enumerate(spec.calls):
         layer = spec.layer(call.layer)
         if isinstance(layer, InputLayer):
             continue
         whole = tuple(Ref(index, number) for number in range(layer.output_count))
         if not set(spec.outputs) <= set(whole):
-            made.append(pruned(spec, spec.calls, whole))  # the model ends here
+            graphs.append(pruned(spec, spec.calls, whole))  # the model ends here
         for source in call.inputs:
-            made.append(_bypassed(spec, index, source))
+            graphs.append(_bypassed(spec, index, source))
         if call.initial_state:
             calls = (*spec.calls[:index], dataclasses.replace(call, initial_state=()), *spec.calls[index + 1 :])
-            made.append(pruned(spec, calls, spec.outputs))
-    for graph in made:
+            graphs.append(pruned(spec, calls, spec.outputs))
+    for graph in graphs:
         if graph is not None and graph.layer_inputs:  # an input alone is no model
             yield graph
 
 
 def _bypassed(spec: Graph, index: int, source: Ref) -> Graph | None:
-    """The model without a call: who takes its first output takes `source` instead."""
+    """Return the model without a call; `source` replaces the first output of the call."""
 
     def instead(refs: tuple[Ref, ...]) -> tuple[Ref, ...]:
         return tuple(source if ref == Ref(index) else ref for ref in refs)
@@ -144,7 +148,7 @@ def _bypassed(spec: Graph, index: int, source: Ref) -> Graph | None:
 
 
 def _simpler_layers(spec: Graph) -> Iterator[Graph]:
-    """Models of which one layer is simpler, or smaller."""
+    """Yield models with one simpler or smaller layer."""
     for size in (2, 3, 4):
         yield from _sizes(spec, size)
     for index, layer in enumerate(spec.layers):
@@ -156,7 +160,7 @@ def _simpler_layers(spec: Graph) -> Iterator[Graph]:
 
 
 def _sizes(spec: Graph, size: int) -> Iterator[Graph]:
-    """The model of which everything of that size has size 1: units, and the features of inputs that must be as many."""
+    """Yield the model with size 1 in place of a size: of units, and of the features of inputs that must match them."""
     layers: list[Layer] = []
     for layer in spec.layers:
         wrapped = isinstance(layer, (Bidirectional, TimeDistributed))

@@ -1,7 +1,7 @@
-"""What is drawn: models of all layers with all options that multilstm executes, as Hypothesis strategies.
+"""Hypothesis strategies: models of all layers with all options that multilstm executes.
 
-Options stand at their default about as often as not, so that they meet one another in ones and twos rather than all at
-once; sizes are small, since a wrong answer is as wrong in two units as in two hundred.
+An option has its default in about half of the models. One or two options thus meet in a model, rather than all at once.
+Sizes are small, since a wrong answer shows in two units as well as in two hundred.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from multilstm.spec import (
 )
 from multilstm.spec.layers import ACTIVATIONS, MERGE_MODES
 
-LARGEST = 1e3  # of the numbers that a sample may compute: beyond, rounding alone decides
+LARGEST = 1e3  # the largest number that a sample may compute; beyond it, rounding alone decides
 
 Draw = Callable[[Any], Any]
 
 
 def _mostly(default: Any, others: Any) -> Any:
-    """A strategy that gives `default` as often as all others together."""
+    """Return a strategy that draws `default` as often as all others together."""
     others = tuple(others)
     return st.sampled_from((default,) * len(others) + others)
 
@@ -64,14 +64,14 @@ _RATE = _mostly(0.0, (0.5, 0.25))
 
 @st.composite
 def lstms(draw: Draw, sequences: bool, stateful: bool, fixed: bool, trained: bool, states: bool = False) -> LSTM:
-    """An LSTM.
+    """Draw an LSTM.
 
     Args:
-        draw: Hypothesis's.
+        draw: Hypothesis's function.
         sequences: whether it returns sequences.
         stateful: whether it may be stateful.
         fixed: whether the timesteps are fixed, so that it may be unrolled.
-        trained: whether its gradient is taken, so that dropout and regularizers act.
+        trained: whether its gradient is computed, in which dropout and regularizers act.
         states: whether it returns its states.
     """
     training: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def lstms(draw: Draw, sequences: bool, stateful: bool, fixed: bool, trained: boo
 
 @st.composite
 def recurrent(draw: Draw, sequences: bool, stateful: bool, fixed: bool, trained: bool) -> Layer:
-    """An LSTM, or a Bidirectional around one."""
+    """Draw an LSTM, or a Bidirectional around one."""
     lstm: LSTM = draw(lstms(sequences, stateful, fixed, trained))
     if not draw(st.integers(0, 2)) and not lstm.go_backwards and lstm.trainable:
         return Bidirectional(lstm, merge_mode=draw(st.sampled_from([mode for mode in MERGE_MODES if mode])))
@@ -124,7 +124,7 @@ def _heads(sequences: bool) -> Any:
 
 @st.composite
 def stacks(draw: Draw, fixed: bool, timesteps: int, batch: int, stateful: bool, trained: bool) -> Any:
-    """A stack of up to three recurrent layers behind nothing, Masking or Embedding, with layers between and above."""
+    """Draw a stack of up to three recurrent layers: after nothing, Masking or Embedding, with layers in between."""
     length = timesteps if fixed else None
     size = batch if stateful else None
     front = draw(st.sampled_from(("none", "none", "masking", "embedding")))
@@ -150,15 +150,15 @@ def stacks(draw: Draw, fixed: bool, timesteps: int, batch: int, stateful: bool, 
 
 @st.composite
 def graphs(draw: Draw, fixed: bool, timesteps: int, batch: int, stateful: bool, trained: bool) -> Any:
-    """A functional model: states as outputs or inputs, an encoder and its decoder, branches, or a shared layer."""
+    """Draw a functional model: states as outputs or inputs, an encoder and a decoder, branches, or a shared layer."""
     length, size = timesteps if fixed else None, batch if stateful else None
     shape = (length, draw(st.integers(1, 3)))
     source = Input(shape, size)
     tensor = Masking(0.5)(source) if draw(_FLAG) else source
 
     def lstm(sequences: bool, states: bool = False) -> LSTM:
-        made: LSTM = draw(lstms(sequences, stateful, fixed, trained, states))
-        return made
+        layer: LSTM = draw(lstms(sequences, stateful, fixed, trained, states))
+        return layer
 
     kind = draw(st.sampled_from(("states", "both_directions", "given", "decoder", "branches", "shared")))
     if kind == "states":
@@ -192,7 +192,7 @@ def _forward(lstm: LSTM) -> bool:
 
 @st.composite
 def samples(draw: Draw) -> Sample:
-    """A sample whose numbers stay below `LARGEST`."""
+    """Draw a sample whose numbers stay below `LARGEST`."""
     batch, timesteps = draw(st.integers(1, 3)), draw(st.integers(1, 6))
     fixed, stateful, trained = draw(_FLAG), draw(_FLAG), not draw(st.integers(0, 2))
     kind = graphs if not draw(st.integers(0, 2)) else stacks
@@ -215,7 +215,7 @@ def samples(draw: Draw) -> Sample:
 
 
 def _regular_by_rounding(spec: Graph) -> bool:
-    """Whether columns of one element are to be orthogonal: they are so always, and rounding is all of the gradient."""
+    """Whether a regularizer demands orthogonal columns of one element: its gradient is rounding alone."""
     return any(
         isinstance(regularizer, OrthogonalRegularizer) and spec.weight_shapes[name][0] == 1
         for name, regularizer in spec.regularizers.items()
@@ -228,26 +228,26 @@ def _called_once(spec: Any) -> bool:
 
 
 def largest(sample: Sample) -> float:
-    """The largest number that the reference computes of a sample; infinity where it is not finite."""
+    """Return the largest number that the reference computes for a sample; infinity if one is NaN."""
     case = sample.case("drawn")
     steps = (*case.forward_steps(), *(case.gradient_steps() if sample.loss is not None else ()))
     job = Job(sample.spec, sample.weights(), steps, "float64", loss=sample.loss)
-    found = [0.0]
+    maxima = [0.0]
     for answer in Executor(ReferenceEngine()).execute(job).answers:
         arrays = [*answer.outputs, *(array for state in answer.states.values() for array in state)]
-        found += [float(np.abs(array).max()) for array in (*arrays, *answer.gradients.values())]
-    return max(math.inf if math.isnan(value) else value for value in found)
+        maxima += [float(np.abs(array).max()) for array in (*arrays, *answer.gradients.values())]
+    return max(math.inf if math.isnan(value) else value for value in maxima)
 
 
 @contextlib.contextmanager
 def _signals_later() -> Iterator[None]:
-    """Ctrl-C and SIGTERM are heeded when the drawing, of a second, has ended.
+    """Delay Ctrl-C and SIGTERM until the samples are drawn, which takes about a second.
 
-    Hypothesis hangs a function on the garbage collector, and leaves it there; Python prints what is raised in one, and
-    goes on as if nothing had been.
+    Hypothesis registers a callback with the garbage collector and does not remove it. Python prints an exception of
+    such a callback and continues, so the signal would be lost.
     """
     callbacks, later = gc.callbacks[:], list[int]()
-    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers, or is interrupted
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
     numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     handlers = {number: signal.signal(number, lambda number, _: later.append(number)) for number in numbers}
     try:
@@ -261,8 +261,15 @@ def _signals_later() -> Iterator[None]:
 
 
 def draw_samples(number: int, count: int) -> list[Sample]:
-    """Samples of different models, at most `count`: the same ones for the same number and version of Hypothesis."""
-    found: dict[Graph, Sample] = {}  # Hypothesis varies what it has drawn: of each model, the first is taken
+    """Return at most `count` samples of different models.
+
+    The samples are the same for the same seed and version of Hypothesis.
+
+    Args:
+        number: the random seed.
+        count: the largest number of samples.
+    """
+    by_model: dict[Graph, Sample] = {}  # Hypothesis repeats models with other data; the first sample counts
 
     @seed(number)
     @settings(
@@ -274,8 +281,8 @@ def draw_samples(number: int, count: int) -> list[Sample]:
     )
     @given(samples())
     def collect(sample: Sample) -> None:
-        found.setdefault(sample.spec, sample)
+        by_model.setdefault(sample.spec, sample)
 
     with _signals_later():
         collect()
-    return list(found.values())[1 : count + 1]  # the very first is the simplest, whatever the number
+    return list(by_model.values())[1 : count + 1]  # the first model is the simplest one for every seed

@@ -7,7 +7,7 @@ from multilstm.engines.registry import ENGINES
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
-from multilstm.fuzz.campaign import how
+from multilstm.fuzz.campaign import symptom_of
 from multilstm.fuzz.strategies import samples
 
 DTYPE = "float64"  # in which rounding hides nothing
@@ -24,7 +24,7 @@ def test_drawn_models_agree(engine, pool):
     @given(samples())
     def agrees(sample):
         execution = Execution(pool, engine, sample.case("drawn"), DTYPE, options)
-        found = {part: how(execution, sample, part) for part in (Part.FORWARD, Part.GRADIENT)}
+        found = {part: symptom_of(execution, sample, part) for part in (Part.FORWARD, Part.GRADIENT)}
         # A model may amplify rounding beyond the row of an ordinary one.
         assert found[Part.FORWARD] in ("", "rounding"), sample.to_json()
         assert found[Part.GRADIENT] == "", sample.to_json()

@@ -10,7 +10,7 @@ import pytest
 
 from multilstm.engines.registry import ENGINES
 from multilstm.fuzz.sample import Sample
-from multilstm.fuzz.script import LINES, PORTABLE, WIDTH, Shown, script
+from multilstm.fuzz.script import LINES, PORTABLE, WIDTH, Reproducer, script
 from multilstm.fuzz.strategies import draw_samples
 from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, MaxNorm, Model, Sequential
 
@@ -51,7 +51,7 @@ def agreeing(tmp_path_factory):
     folder, paths = tmp_path_factory.mktemp("scripts"), []
     for name, sample in SAMPLES.items():
         paths.append(folder / f"{name}.py")
-        paths[-1].write_text(script(Shown(sample, "keras-torch", "float64", "plain", "of it")))
+        paths[-1].write_text(script(Reproducer(sample, "keras-torch", "float64", "plain", "of it")))
     command = [sys.executable, "-c", SEVERAL_SCRIPTS, *map(str, paths)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def run(text, folder):
 def test_it_is_short_python(number, layers):
     for sample in draw_samples(number, 10):
         for engine in ("keras-torch", "jax-scan"):
-            text = script(Shown(sample, engine, "float64", layers, 'said "so" \\ of it'))
+            text = script(Reproducer(sample, engine, "float64", layers, 'said "so" \\ of it'))
             compile(text, "reproducer", "exec")
             assert len(text.splitlines()) <= LINES
             assert max(map(len, text.splitlines()[:3])) <= WIDTH
@@ -80,7 +80,7 @@ def test_it_is_short_python(number, layers):
 
 def test_plain_it_needs_keras_and_numpy_alone():
     for sample in SAMPLES.values():
-        text = script(Shown(sample, "keras-jax", "float32", "plain", "of it"))
+        text = script(Reproducer(sample, "keras-jax", "float32", "plain", "of it"))
         assert set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) == {"os", "keras", "numpy"}
 
 
@@ -96,7 +96,7 @@ def test_where_the_answers_agree_it_exits_with_0(name, agreeing):
 def test_where_they_differ_it_exits_with_1(engine, tmp_path):
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
-    text = script(Shown(SAMPLES["gradient"], engine, "float64", "portable", "of it"))
+    text = script(Reproducer(SAMPLES["gradient"], engine, "float64", "portable", "of it"))
     wrong = text.replace("set_weights([draw(", "set_weights([-draw(")
     assert wrong != text
     done = run(wrong, tmp_path)
@@ -105,7 +105,7 @@ def test_where_they_differ_it_exits_with_1(engine, tmp_path):
 
 
 def test_what_keras_cannot_say_is_said_in_terms_of_multilstm(tmp_path):
-    text = script(Shown(SAMPLES["stack"], "jax-scan", "float64", "portable", "of it"))
+    text = script(Reproducer(SAMPLES["stack"], "jax-scan", "float64", "portable", "of it"))
     assert "keras" not in text.split('"""')[2].split("sample_from_json(")[0]
     done = run(text.replace("jax-scan", "reference"), tmp_path)
     assert done.returncode == 0, done.stderr
