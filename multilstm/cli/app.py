@@ -1,9 +1,4 @@
-"""The command line: parses, calls, prints, exits.
-
-Exit codes: 0 everything that was compared agrees; 1 something diverges or is an error (with --strict, skipped,
-unsupported and known cells too); 2 usage, unknown names included; 3 nothing could run; 4 bad input; 130 interrupted;
-143 terminated.
-"""
+"""The command line: it parses, calls, prints and exits with one of `multilstm.cli.exit_codes`."""
 
 from __future__ import annotations
 
@@ -12,20 +7,23 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
-from rich.console import Console
 
+from multilstm.cli.console import print_error
 from multilstm.cli.doctor import doctor
+from multilstm.cli.exit_codes import CLOSED_OUTPUT, INTERRUPTED, exit_codes_help
 from multilstm.cli.fuzz import fuzz
 from multilstm.cli.parity import parity
+from multilstm.cli.streams import discard_output, prepare_streams
 from multilstm.cli.summary import summary
-from multilstm.errors import MultilstmError
+from multilstm.errors import MultilstmError, UsageError
 from multilstm.version import __version__
 
 app = App(
     name="multilstm",
     version=__version__,
     help="Does my LSTM give the same answers on every framework?\n\n"
-    "Start with `multilstm doctor`, then `multilstm parity`.",
+    "Start with `multilstm doctor`, then `multilstm parity`. `multilstm COMMAND --help` explains a command.\n\n"
+    + exit_codes_help(),
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
@@ -33,32 +31,35 @@ for command in (doctor, summary, parity, fuzz):
     app.command(command)
 
 
-def _fail(error: MultilstmError) -> NoReturn:
-    from multilstm.report.terminal import printable
-
-    Console(stderr=True, highlight=False).print(f"multilstm: {printable(str(error))}", markup=False, soft_wrap=True)
-    sys.exit(error.exit_code)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits."""
+    """Run the command line and exit."""
     run(app, arguments)
 
 
 def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs an application and exits, every expected error as one line on stderr and its exit code."""
+    """Run an application and exit. Every expected error is one line on standard error and an exit code.
+
+    Args:
+        app: the application.
+        arguments: its arguments; None: those of the process.
+    """
+    prepare_streams()
     try:
         code = app(arguments, exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except CycloptsError:
-        sys.exit(2)
+        sys.exit(UsageError.exit_code)
     except MultilstmError as error:
-        _fail(error)
+        print_error(error)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        Console(stderr=True).print("multilstm: interrupted; all workers were ended")
-        sys.exit(130)
+        print_error("interrupted; all workers were ended")
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        sys.exit(1)
-    except OSError as error:  # such as no space left behind standard output
-        Console(stderr=True, highlight=False).print(f"multilstm: {error}", markup=False, soft_wrap=True)
+        discard_output()
+        sys.exit(CLOSED_OUTPUT)
+    except OSError as error:  # such as a full disk behind standard output
+        print_error(error)
+        discard_output()
         sys.exit(MultilstmError.exit_code)
     sys.exit(code or 0)

@@ -1,4 +1,4 @@
-"""The console that shows a result: standard output, or standard error where JSON takes standard output."""
+"""The consoles on which commands print their results and errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,31 @@ import sys
 
 from rich.console import Console
 
+from multilstm.cli.streams import discard_output
+
+WIDTH = 80  # of text that goes to a file or a pipe
+
+
+class ResultConsole(Console):
+    """A console for a result; a reader that closes the pipe early, such as `head`, does not end the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Discard the rest of the output."""
+        discard_output()
+
 
 def result_console(json: str | None = None) -> Console:
-    """Standard output, or stderr where standard output is taken by JSON; never narrower than a table needs."""
-    return Console(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else 80)
+    """Return the console for a result: standard output, or standard error if the JSON goes to standard output.
+
+    Args:
+        json: the value of `--json`.
+    """
+    return ResultConsole(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def print_error(message: object) -> None:
+    """Print an error as one line on standard error."""
+    from multilstm.report.terminal import printable
+
+    line = f"multilstm: {printable(str(message))}"
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from multilstm.cli.console import result_console
-from multilstm.cli.types import Names, Path
+from multilstm.cli.types import Device, OptionalNames, Path, names
 
 
-def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: Path = None) -> int:
-    """Show which engines can run here, with which switches, and test their arithmetic.
+def doctor(*, engine: OptionalNames = None, device: Device = "cpu", json: Path = None) -> int:
+    """Show which engines can run here, with which settings, and test their arithmetic.
 
     Parameters
     ----------
     engine
-        Examine only these engines, for example `--engine jax-scan keras-torch`.
+        Engines to examine, for example `--engine jax-scan keras-torch`. Default: all.
     device
-        Where they are to run.
+        The device of the engines.
     json
         Write the diagnosis to this file; `-` is standard output.
     """
@@ -25,14 +23,16 @@ def doctor(*, engine: Names = (), device: Literal["cpu", "gpu"] = "cpu", json: P
     from multilstm.report.data import json_text
     from multilstm.report.files import check_writable, write_text
 
-    if engine:
-        for name in engine:
-            engine_row(name).require()
+    engines = names("--engine", engine)
+    for name in engines:
+        engine_row(name).require()
     if json is not None:
         check_writable(json)
-    diagnosis = examine(engine or None, device)
-    if json is not None:
-        write_text(json, json_text(diagnosis.to_dict()))
-    if json != "-":
-        render(diagnosis, result_console())
+    diagnosis = examine(engines or None, device)
+    try:
+        if json != "-":
+            render(diagnosis, result_console())
+    finally:
+        if json is not None:
+            write_text(json, json_text(diagnosis.to_dict()))
     return diagnosis.exit_code

@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
-from multilstm.cli.types import Names
+from multilstm.cli.types import Device, Layers, OptionalNames, WholeNumber, names
 from multilstm.errors import EngineUnavailableError, UsageError
 
 
 def fuzz(
     *,
     seconds: float = 300.0,
-    seed: int = 0,
-    engine: Names = (),
-    layers: Literal["portable", "plain"] = "portable",
-    device: Literal["cpu", "gpu"] = "cpu",
+    seed: WholeNumber = 0,
+    engine: OptionalNames = None,
+    layers: Layers = "portable",
+    device: Device = "cpu",
     folder: str = "multilstm-fuzz",
 ) -> int:
-    """Draw random models, compare them, and shrink what diverges to a short script.
+    """Compare random models, and shrink each difference to a short script.
 
-    Given the same seed and folder again, it goes on where it was left.
+    The same seed and folder continue an earlier campaign.
 
     Parameters
     ----------
     seconds
-        Begin no further round of models after so long.
+        Start no further round of models after this time.
     seed
-        Of all that is drawn.
+        Random seed.
     engine
-        Engines to judge; all that are installed if left out.
+        Engines to compare with the reference. Default: all that are installed.
     layers
-        `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
+        `portable`: layers of `multilstm.keras_layers` where Keras's differ between backends; `plain`: Keras's layers.
     device
-        Where the engines run.
+        The device of the engines.
     folder
-        Where the count of what was done, and a script for each finding, are written.
+        The folder for the counts, and for a script of every finding.
     """
     import math
 
@@ -50,14 +48,15 @@ def fuzz(
         if error.name != "hypothesis":
             raise
         raise EngineUnavailableError(
-            "multilstm fuzz needs hypothesis, not installed here; install it with: pip install 'multilstm[fuzz]'"
+            "multilstm fuzz needs the package hypothesis, which is not installed here; "
+            "install it with: pip install 'multilstm[fuzz]'"
         ) from None
     if not 0 <= seconds < math.inf or seed < 0:
         raise UsageError(f"--seconds and --seed must be finite and not negative, given {seconds} and {seed}")
-    engines, skipped, *_ = available(engine, device)
-    if not engines:
-        raise EngineUnavailableError(f"no engine can run here: {'; '.join(skipped.values())}")
+    availability = available(names("--engine", engine), device)
+    if not availability.engines:
+        raise EngineUnavailableError(f"no engine can run here: {'; '.join(availability.skipped.values())}")
     campaign = open_campaign(folder, seed, layers)
-    run_campaign(campaign, folder, engines, device, seconds, draw_samples, say)
+    run_campaign(campaign, folder, availability.engines, device, seconds, draw_samples, say)
     show_campaign(campaign, folder, result_console())
     return 1 if campaign.findings else 0

@@ -2,87 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import ProgressLines, say
-from multilstm.cli.types import Flag, Names, Path
+from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNames, OptionalWholeNumber, Path, names
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
     from multilstm.cases.case import Case
+
+BATCH, TIMESTEPS = 3, 7
+TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
 
 
 def parity(
     model: str | None = None,
     /,
     *,
-    engine: Names = (),
-    case: Names = (),
-    dtype: Annotated[
-        tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...],
-        Parameter(consume_multiple=True, negative=()),
-    ] = (),
-    layers: Literal["portable", "plain"] = "portable",
-    quantity: Names = (),
-    device: Literal["cpu", "gpu"] = "cpu",
+    engine: OptionalNames = None,
+    case: OptionalNames = None,
+    dtype: OptionalDtypes = None,
+    layers: Layers = "portable",
+    quantity: OptionalNames = None,
+    device: Device = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
+    any_tolerance: Flag = False,
     full: Flag = False,
     strict: Flag = False,
-    batch: int | None = None,
-    timesteps: int | None = None,
+    batch: OptionalWholeNumber = None,
+    timesteps: OptionalWholeNumber = None,
     timeout: float | None = None,
     verbose: Flag = False,
     shrink: Path = None,
     json: Path = None,
 ) -> int:
-    """Run cases on every engine and compare each answer with the float64 reference.
+    """Compare every engine's answers with the float64 reference.
 
-    Without a model: the five seed programs with their variants; `--case '*'` is the whole catalogue of some 680 cases,
-    and `--full` all of it with nothing left out.
+    Without a model, this compares the five seed programs with their variants. `--case '*'` compares all cases of the
+    catalogue; `--full` compares them whole and in every dtype.
 
     Parameters
     ----------
     model
-        `FILE.json` (Keras 3's `model.to_json()`), or `module:function`; compared on random inputs and weights.
+        `FILE.json` with Keras 3's JSON (`model.to_json()`), or `module:function`. Inputs and weights are random.
     engine
-        Engines to judge; all that are installed if left out. One that is named and cannot run is an error.
+        Engines to compare with the reference. Default: all that are installed. A named engine that cannot run is an
+        error.
     case
-        Cases of the catalogue by name or glob: `seed1` to `seed5` with their variants (`'seed1*'`), `'optimizer-*'`,
-        `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
+        Cases of the catalogue, by name or pattern: `seed1` to `seed5` with their variants (`'seed1*'`),
+        `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
     dtype
-        What to compute in: float32 and float64, or, with `--full`, all that the device has, if left out. The mixed ones
-        are Keras's policies: variables in float32, layers in half precision; tf32 is float32 whose products a GPU
-        rounds, which float32 itself never means here.
+        Dtypes of the computation. Default: float32 and float64; with `--full`, all of the device. The mixed ones are
+        Keras's policies: variables in float32, layers in half precision. tf32 is float32 with products in TF32; plain
+        float32 never uses TF32 here.
     layers
-        `portable`: multilstm.keras_layers where plain Keras is known to differ; `plain`: exactly Keras's layers.
+        `portable`: layers of `multilstm.keras_layers` where Keras's differ between backends; `plain`: Keras's layers.
     quantity
-        Kinds of quantities: parameter_count, weight_shape, output, sequence, last_output, hidden, cell, loss, accuracy,
-        gradient, input_gradient, state_gradient, weights, slots, trained_hidden, trained_cell.
+        Kinds of quantities. Default: all. The kinds are parameter_count, weight_shape, output, sequence, last_output,
+        hidden, cell, loss, accuracy, gradient, input_gradient, state_gradient, weights, slots, trained_hidden and
+        trained_cell.
     device
-        Where the engines run; the reference stays on the CPU.
+        The device of the engines. The reference always uses the CPU.
     atol
-        Absolute tolerance instead of the table's.
+        Absolute tolerance, instead of the table of tolerances.
     rtol
-        Relative tolerance instead of the table's.
+        Relative tolerance, instead of the table of tolerances.
+    any_tolerance
+        Allow an `--atol` or `--rtol` above 1, with which almost everything agrees.
     full
-        Run long programs whole, and every small case with gradients and training; all cases if none is named, in every
-        dtype.
+        Run long programs whole, and every small case with gradients and training. Without `--case`: all cases. Without
+        `--dtype`: all dtypes.
     strict
-        Exit with 1 for known, unsupported and skipped cells too.
+        Exit with 1 for known differences, cases that an engine does not execute, and skipped engines too.
     batch
-        For a model: sequences in the random batch, where the model leaves it open; 3 if left out.
+        The number of random sequences for a model that leaves its batch size open. Default: 3.
     timesteps
-        For a model: the length of the sequences, where the model leaves it open; 7 if left out.
+        The length of the random sequences for a model that leaves it open. Default: 7.
     timeout
-        Seconds after which a job is given up: 600, or 3600 with `--full`, if left out.
+        Abort a job after this number of seconds. Default: 600; with `--full` 3600.
     verbose
-        One row a case instead of one row a program.
+        Show one row a case instead of one row a program.
     shrink
-        Shrink what diverges to the smallest model that does, and write a script for each into this folder.
+        Reduce each difference to the smallest model that shows it, and write it as a script into this folder.
     json
         Write the report to this file; `-` is standard output.
     """
@@ -93,32 +96,45 @@ def parity(
     from multilstm.report.terminal import show
     from multilstm.suite.compare_cases import compare_cases
 
+    _check_tolerances(atol, rtol, any_tolerance)
     if json is not None:
         check_writable(json)
-    cases = _cases(model, case, full, batch, timesteps)
-    availability = available(engine, device)
+    cases = _cases(model, names("--case", case), full, batch, timesteps)
+    dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
+    availability = available(names("--engine", engine), device)
     options = Options(
         availability.engines,
-        dtype or (device_dtypes(device) if full else Options.dtypes),
+        dtypes or (device_dtypes(device) if full else Options.dtypes),
         layers,
         device,
-        quantity,
+        quantities,
         atol,
         rtol,
-        (3600.0 if full else 600.0) if timeout is None else timeout,
+        (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout,
     )
     console = result_console(json)
     with ProgressLines(console) as progress:
         report = compare_cases(cases, options, progress, availability=availability)
-    show(report, console, verbose)
-    if json is not None and (report.cells or json == "-"):  # an empty run replaces no recorded one
-        write_text(json, report.to_json())
+    try:
+        show(report, console, verbose)
+    finally:  # a failure to print does not lose the file, nor the reverse
+        if json is not None and (report.cells or json == "-"):  # an empty run replaces no recorded one
+            write_text(json, report.to_json())
     if shrink is not None and report.failures:
         from multilstm.fuzz import shrink_failures
         from multilstm.fuzz.rendering import show_campaign
 
         show_campaign(shrink_failures(cases, report.cells, options, shrink, say), shrink, console)
     return report.exit_code(strict)
+
+
+def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> None:
+    for option, value in (("--atol", atol), ("--rtol", rtol)):
+        if value is not None and value > 1 and not allowed:
+            raise UsageError(
+                f"{option} is {value:g}, expected at most 1: with more, almost everything agrees; "
+                f"give --any-tolerance too if you mean it"
+            )
 
 
 def _cases(
@@ -131,8 +147,11 @@ def _cases(
 
     if model is None:
         if batch is not None or timesteps is not None:
-            raise UsageError("--batch and --timesteps are for a MODEL, and none is given; the catalogue has its own")
+            raise UsageError(
+                "--batch and --timesteps are for a MODEL, but none is given; cases have sizes of their own"
+            )
         return select(patterns, full)
     if patterns:
-        raise UsageError(f"--case chooses from the catalogue, and {model!r} is not in it; give either")
-    return (model_case(load_model(model), 3 if batch is None else batch, 7 if timesteps is None else timesteps),)
+        raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
+    sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
+    return (model_case(load_model(model), *sizes),)

@@ -6,12 +6,12 @@ import sys
 
 
 def summary(model: str, /) -> int:
-    """Show a model's shapes, parameters with their formula, and states.
+    """Show a model's layers: shapes, parameters with their formula, and states.
 
     Parameters
     ----------
     model
-        Keras 3's JSON (`model.to_json()`), as `FILE.json`; or `module:function`, which returns a model spec.
+        `FILE.json` with Keras 3's JSON (`model.to_json()`), or `module:function` that returns a model spec.
     """
     from multilstm.files.model import load_model
 

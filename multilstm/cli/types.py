@@ -1,9 +1,44 @@
 """The types of command-line arguments that several commands share."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
+from multilstm.errors import UsageError
+
+
+def whole_number(_: type, tokens: Sequence[Any]) -> int:
+    """Return the integer of an argument; cyclopts itself would round `1.5`."""
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a whole number, given {text!r}") from None
+
+
+_SEVERAL = Parameter(consume_multiple=True, negative=(), show_default=False)
+Names = Annotated[tuple[str, ...], _SEVERAL]
+OptionalNames = Annotated[tuple[str, ...] | None, _SEVERAL]
+OptionalDtypes = Annotated[
+    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...] | None, _SEVERAL
+]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 Path = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+Device = Literal["cpu", "gpu"]
+Layers = Literal["portable", "plain"]
+WholeNumber = Annotated[int, Parameter(converter=whole_number)]
+OptionalWholeNumber = Annotated[int | None, Parameter(converter=whole_number)]
+
+
+def names(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the values of an option, each once; empty if the option is left out.
+
+    Raises:
+        UsageError: if the option has no value.
+    """
+    if values is not None and not values:
+        raise UsageError(f"{option} is given without a value; give at least one, or leave the option out for all")
+    return tuple(dict.fromkeys(values or ()))

@@ -21,7 +21,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file that is complete or, after an error, unchanged.
 
     Args:
-        path: the file; replaced if it exists. The new file has the permissions that the umask allows.
+        path: the file; replaced if it exists. It keeps its permissions; a new file has those that the umask allows.
         content: everything that the file will hold.
 
     Raises:
@@ -30,8 +30,12 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     target = _target(path)
     beside = target.with_name(f".multilstm-{secrets.token_hex(8)}")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666), "wb") as stream:
+        mode = _permissions(target)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+        with open(os.open(beside, flags, 0o666 if mode is None else mode), "wb") as stream:
             stream.write(content)
+        if mode is not None:  # the umask may have taken some away
+            os.chmod(beside, mode)
         os.replace(beside, target)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
@@ -65,6 +69,14 @@ def _target(path: str | os.PathLike[str]) -> pathlib.Path:
     if not stat.S_ISREG(mode):
         raise _unwritable(path, "it is a folder or a device, expected a file")
     return target
+
+
+def _permissions(target: pathlib.Path) -> int | None:
+    """Return the permissions of an existing file, or None."""
+    try:
+        return stat.S_IMODE(os.stat(target).st_mode)
+    except FileNotFoundError:
+        return None
 
 
 def _unwritable(path: str | os.PathLike[str], reason: str) -> InputError:

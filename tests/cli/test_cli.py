@@ -37,6 +37,8 @@ def model(tmp_path):
     return "model.json"
 
 
+ONE_CASE = "seed4-one-feature"
+ONE_JOB = ("--case", ONE_CASE, "--engine", "reference", "--dtype", "float32", "--quantity", "hidden")
 COMMANDS = ("", "parity", "doctor", "summary", "fuzz")
 
 
@@ -68,6 +70,17 @@ USAGE = {
     "model_is_neither": ["summary", "model.yaml"],
     "case_with_a_model": ["parity", "model.json", "--case", "seed1*"],
     "zero_batch": ["parity", "model.json", "--batch", "0"],
+    "fractional_batch": ["parity", "model.json", "--batch", "1.5"],
+    "fractional_timesteps": ["parity", "model.json", "--timesteps", "1.5"],
+    "fractional_seed": ["fuzz", "--seed", "1.5"],
+    "engine_without_a_name": ["parity", "--engine"],
+    "dtype_without_a_name": ["parity", "--engine", "reference", "--dtype"],
+    "quantity_without_a_name": ["parity", "--quantity", "--engine", "reference"],
+    "case_without_a_name": ["parity", "--case"],
+    "engine_without_a_name-doctor": ["doctor", "--engine"],
+    "engine_without_a_name-fuzz": ["fuzz", "--engine"],
+    "large_atol": ["parity", "--engine", "reference", "--atol", "1.5"],
+    "large_rtol": ["parity", "--engine", "reference", "--rtol", "2"],
 }
 
 
@@ -77,6 +90,29 @@ def test_usage_errors_exit_with_2(run, model, arguments):
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip()
+
+
+@pytest.mark.parametrize("option", ["--atol", "--rtol"])
+def test_a_large_tolerance_is_allowed_by_an_option(run, option):
+    done = run("parity", *ONE_JOB, option, "1.5", "--any-tolerance")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_given_twice_counts_once(run):
+    twice = ["--engine", "reference", "--dtype", "float32", "--quantity", "hidden", "--case", ONE_CASE]
+    once, both = run("parity", *ONE_JOB, "--json", "-"), run("parity", *ONE_JOB, *twice, "--json", "-")
+    counts = [len(json.loads(done.stdout)["cells"]) for done in (once, both)]
+    assert counts[0] == counts[1] > 0
+
+
+def test_the_help_lists_the_exit_codes_of_all_errors(run):
+    from multilstm import errors
+    from multilstm.cli.exit_codes import EXIT_CODES
+
+    codes = {error.exit_code for error in vars(errors).values() if hasattr(error, "exit_code")}
+    assert codes <= EXIT_CODES.keys()
+    text = run("--help").stdout
+    assert all(f" {code}: " in text for code in EXIT_CODES)
 
 
 def test_unknown_engine_names_those_that_exist(run):
