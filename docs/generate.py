@@ -19,6 +19,7 @@ from rich.console import Console
 
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cli.app import app
+from multilstm.cli.exit_codes import EXIT_CODES
 from multilstm.compare.comparison import AGREES, FAILS, VERDICTS
 from multilstm.compare.tolerances import TABLE
 from multilstm.engines.registry import ENGINES
@@ -59,6 +60,11 @@ def verdicts() -> Iterator[str]:
     )
 
 
+def exit_codes() -> Iterator[str]:
+    """Yield the table of exit codes."""
+    yield table(("code", "meaning"), ((str(code), meaning) for code, meaning in EXIT_CODES.items()))
+
+
 def tolerances() -> Iterator[str]:
     """Yield the table of tolerances, one section a device and dtype."""
     sections: dict[tuple[str, str], list[Sequence[str]]] = {}
@@ -89,7 +95,7 @@ def ledger_rows() -> Iterator[str]:
 
 def ledger_row(row: Divergence) -> str:
     """Return the section of one row, with its reproducer."""
-    conditions = [FACTS[fact] for fact in row.when]
+    conditions = [FACTS[fact].text for fact in row.when]
     cells = [
         ("engines", ", ".join(f"`{engine}`" for engine in row.engines)),
         ("when, at one layer", "; ".join(conditions) or "any model"),
@@ -113,7 +119,7 @@ def ledger_row(row: Divergence) -> str:
 
 def facts() -> Iterator[str]:
     """Yield the facts that a row of the ledger may name."""
-    yield table(("fact", "true of a layer if"), ((f"`{name}`", meaning) for name, meaning in FACTS.items()))
+    yield table(("fact", "true of a layer if"), ((f"`{fact.name}`", fact.text) for fact in FACTS.values()))
 
 
 def engines() -> Iterator[str]:
@@ -228,8 +234,8 @@ def recorded_runs() -> Iterator[str]:
 
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
-    cli, verdicts, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths, trainings,
-    floors, recorded_runs,
+    cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
+    trainings, floors, recorded_runs,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is known to be wrong with the installed packages: the severe rows of the ledger that an engine shows."""
+"""The severe known problems of the installed packages."""
 
 from __future__ import annotations
 
@@ -12,5 +12,12 @@ KNOWN_ISSUES: tuple[Divergence, ...] = tuple(row for row in ledger() if row.seve
 def known_issues(
     engine: str, device: str, versions: Mapping[str, str], switches: Mapping[str, str]
 ) -> tuple[Divergence, ...]:
-    """The rows of KNOWN_ISSUES that an engine shows with these versions and switches."""
+    """Return the rows of `KNOWN_ISSUES` that an engine shows.
+
+    Args:
+        engine: the engine's name.
+        device: `cpu` or `gpu`.
+        versions: the installed versions by package.
+        switches: the variables of the engine's process, such as `XLA_FLAGS`.
+    """
     return tuple(issue for issue in KNOWN_ISSUES if issue.affects(engine, device, versions, switches))

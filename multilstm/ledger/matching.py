@@ -1,4 +1,4 @@
-"""Matches a run with the ledger: the cells that a row explains, and the rows that a model meets."""
+"""The matching of a run with the ledger: the cells that a row explains, and the rows that concern a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multilstm.report.data import Cell
 
 @dataclasses.dataclass(frozen=True)
 class Touch:
-    """A row of the ledger that a model meets with plain Keras layers.
+    """A row of the ledger that concerns a model with plain Keras layers.
 
     Attributes:
         row: the row.
@@ -81,19 +81,19 @@ def _matched(cell: Cell, rows: Sequence[Divergence], is_predicted: IsPredicted) 
 
 
 def touches(case: Case, options: Options) -> tuple[Touch, ...]:
-    """Return the rows that a user of the case's model meets with plain Keras layers, the most severe first.
+    """Return the rows that concern the case's model with plain Keras layers, the most severe first.
 
-    They include rows that this package's own engines hide, such as those of float64: a user's program shows them.
+    They include rows that this package's own engines avoid, such as those of float64: a user's program shows them.
     """
     installed, flags = versions(), users_switches()
     facts = [possible_facts(case, dtype) for dtype in options.dtypes]
     certain = [certain_facts(case, dtype) for dtype in options.dtypes]
-    found = []
+    rows = []
     for row in ledger():
         engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, flags))
         layers = dict.fromkeys(name for dtype_facts in facts for name in where(row.when, dtype_facts))
         if engines and layers:
             everywhere = layers.keys() == facts[0].keys()
             acts = any(where(row.when, dtype_facts) for dtype_facts in certain)
-            found.append(Touch(row, engines, () if everywhere else tuple(layers), acts))
-    return tuple(sorted(found, key=lambda touch: SEVERITIES.index(touch.row.severity)))
+            rows.append(Touch(row, engines, () if everywhere else tuple(layers), acts))
+    return tuple(sorted(rows, key=lambda touch: SEVERITIES.index(touch.row.severity)))

@@ -1,7 +1,7 @@
 """The ledger of known divergences, divergences.toml, as validated data.
 
-A row says where plain Keras, or what it stands on, gives another answer on some engine: in which versions, under which
-condition, what happens to a user, and what a user can do. Its reproducer is parity/reproducers/ID.py.
+A row describes a wrong or different answer of plain Keras, or of a package below it, on some engines. It names the
+versions, the condition, the consequence for a user, and a remedy. Its reproducer is parity/reproducers/ID.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import functools
 import importlib.resources
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from multilstm.compare.quantity import KINDS
@@ -29,29 +29,30 @@ class Divergence:
     """A row of the ledger.
 
     Attributes:
-        id: the name of its reproducer, and of the row.
-        title: what is the matter, without a full stop.
-        engines: where it shows, with plain Keras layers.
-        when: facts (multilstm.ledger.facts) that must hold together at one layer of a model; none: any model.
-        severity: `high`: silently wrong, or data lost, in ordinary use; `medium`: in plausible use; `low`: a corner.
-        consequence: what will happen to a user, in sentences.
-        advice: what a user can do, in sentences.
-        fixed_by: the names in multilstm.keras_layers under which it is gone.
+        id: the name of the row and of its reproducer.
+        title: the fault, as a phrase without a full stop.
+        engines: the engines that show it with plain Keras layers.
+        when: facts (multilstm.ledger.facts) that must hold together at one layer of a model; empty: any model.
+        severity: `high`: silently wrong, or data lost, in ordinary use; `medium`: in plausible use; `low`: a rare case.
+        consequence: the effect on a user's program, in sentences.
+        advice: a remedy, in sentences.
+        fixed_by: the names in multilstm.keras_layers that avoid the fault.
         link: the upstream report, or empty.
-        package: as in an engine's versions.
-        first: the first version in which it was seen.
-        last: the last version in which it was seen, `first` included; later ones were not tried, or are clean.
-        effect: what a parity run of plain layers shows: `differs` or `raises`; `outside`: nothing, since it lies in
-            Keras's trainer, in files, or in input that a run does not give.
-        quantities: the kinds of quantities that show it.
-        raises: part of the message, where the effect is `raises`.
-        at_most: the largest absolute distance that it explains; None: any.
-        prediction: the name of an entry of multilstm.ledger.predictions, by which the reference gives the engine's
-            answer; empty: the row explains any finite difference.
-        handled: True where multilstm's engines do not show it, whatever the layers.
-        flags: each of these, in XLA_FLAGS, avoids it.
-        device: where it shows; None: on all, by its cause; it was seen on CPUs, and explains what diverges there alone.
-        processor: what the processor must have, as in /proc/cpuinfo; empty: any.
+        package: the package with the fault, named as in an engine's versions.
+        first: the first version in which the fault was seen.
+        last: the last version in which the fault was seen. Later versions were not tried, or have no fault.
+        effect: the outcome of a parity run with plain layers: `differs` or `raises`. With `outside`, a run does not
+            show the fault. It is in Keras's trainer, in files, or in inputs that a run does not use.
+        quantities: the kinds of quantities that show the fault.
+        raises: a part of the message, for the effect `raises`.
+        at_most: the largest absolute distance that the row explains; None: any.
+        prediction: the name of an entry of multilstm.ledger.predictions. With its change, the reference gives the
+            engine's answer. Empty: the row explains any finite difference.
+        handled: whether multilstm's engines avoid the fault with all layers.
+        flags: the XLA_FLAGS that avoid the fault; each is sufficient.
+        device: the device that shows the fault; None: all devices, by its cause. A row without a device was seen on
+            CPUs and explains only differences on CPUs.
+        processor: the processor that shows the fault, as in /proc/cpuinfo; empty: any.
     """
 
     id: str
@@ -77,40 +78,55 @@ class Divergence:
     processor: str = ""
 
     def __post_init__(self) -> None:
-        known: tuple[tuple[str, tuple[str, ...], Any], ...] = (
+        for problem in (*self._unknown_names(), *self._wrong_texts(), *self._contradictions()):
+            raise ValueError(f"divergences.toml: row {self.id!r}: {problem}")
+
+    def _unknown_names(self) -> Iterator[str]:
+        choices: tuple[tuple[str, Iterable[str | None], Collection[str | None]], ...] = (
             ("engines", self.engines, ENGINES),
             ("when", self.when, FACTS),
-            ("severity", (self.severity,), SEVERITIES),
-            ("effect", (self.effect,), EFFECTS),
+            ("severity", [self.severity], SEVERITIES),
+            ("effect", [self.effect], EFFECTS),
             ("quantities", self.quantities, KINDS),
-            ("prediction", (self.prediction,) if self.prediction else (), PREDICTIONS),
-            ("device", (self.device,) if self.device is not None else (), DEVICES),
+            ("prediction", [self.prediction], ("", *PREDICTIONS)),
+            ("device", [self.device], (None, *DEVICES)),
         )
-        for key, given, allowed in known:
-            for value in given:
-                if value not in allowed:
-                    self._wrong(f"{key} holds {value!r}, expected some of {', '.join(allowed)}")
+        for key, values, known in choices:
+            for value in values:
+                if value not in known:
+                    expected = ", ".join(str(name) for name in known if name)
+                    yield f"{key} contains {value!r}, expected some of {expected}"
+
+    def _wrong_texts(self) -> Iterator[str]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.id):
-            self._wrong("its id must be small letters, digits and _, since it names a file")
-        if not self.engines:
-            self._wrong("it names no engine")
+            yield "the id must consist of small letters, digits and _, since it names a file"
+        if self.title.endswith(".") or not self.title:
+            yield "title must be a phrase without a full stop"
         for key in ("consequence", "advice"):
             if not getattr(self, key).endswith("."):
-                self._wrong(f"{key} must be sentences, and end in a full stop")
-        if self.title.endswith(".") or not self.title:
-            self._wrong("title must be a phrase without a full stop")
+                yield f"{key} must be sentences that end in a full stop"
         if self.link and not self.link.startswith("https://"):
-            self._wrong(f"link is {self.link!r}, expected https://...")
-        if bool(self.quantities) != (self.effect != "outside") or bool(self.raises) != (self.effect == "raises"):
-            self._wrong("quantities belong to the effects differs and raises, and `raises` to the effect raises")
-        if release(self.first) > release(self.last):
-            self._wrong(f"its versions go from {self.first} to {self.last}")
+            yield f"link is {self.link!r}, expected https://..."
 
-    def _wrong(self, what: str) -> None:
-        raise ValueError(f"divergences.toml: row {self.id!r}: {what}")
+    def _contradictions(self) -> Iterator[str]:
+        if not self.engines:
+            yield "engines is empty, expected at least one name"
+        if bool(self.quantities) != (self.effect != "outside"):
+            yield "quantities must be given for the effects differs and raises, and for no other"
+        if bool(self.raises) != (self.effect == "raises"):
+            yield "`raises` must be given for the effect raises, and for no other"
+        if release(self.first) > release(self.last):
+            yield f"the first version {self.first} is later than the last version {self.last}"
 
     def affects(self, engine: str, device: str, versions: Mapping[str, str], switches: Mapping[str, str]) -> bool:
-        """Whether an engine's versions and switches are those in which it was seen."""
+        """Whether the fault was seen on an engine with these versions and switches.
+
+        Args:
+            engine: the engine's name.
+            device: `cpu` or `gpu`.
+            versions: the installed versions by package.
+            switches: the variables of the engine's process, such as `XLA_FLAGS`.
+        """
         installed = versions.get(self.package)
         return (
             engine in self.engines
@@ -121,13 +137,13 @@ class Divergence:
         )
 
     def explains(self, quantity: str, verdict: str, max_abs: float | None, message: str) -> bool:
-        """Whether a cell that `diverges` or is an `error` is what the row says, its condition being met.
+        """Whether the row explains a failing cell of a case that fulfils its condition.
 
         Args:
-            quantity: its kind.
-            verdict: of the cell.
-            max_abs: its largest absolute distance, or None.
-            message: what the cell says is wrong.
+            quantity: the kind of the cell's quantity.
+            verdict: the cell's verdict, `diverges` or `error`.
+            max_abs: the cell's largest absolute distance, or None.
+            message: the cell's message.
         """
         if quantity not in self.quantities:
             return False
@@ -141,7 +157,7 @@ class Divergence:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """`2.13.0+cpu` as (2, 13)."""
+    """Return the numbers of a version without trailing zeros: `2.13.0+cpu` as (2, 13)."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     parts = [int(part) for part in numbers.group().split(".")] if numbers else []
     while parts and parts[-1] == 0:
@@ -150,14 +166,14 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def parse(text: str) -> tuple[Divergence, ...]:
-    """The rows of a ledger.
+    """Return the rows of a ledger.
 
     Args:
-        text: TOML, a table `divergence` for each row.
+        text: TOML with a table `divergence` for each row.
 
     Raises:
-        ValueError: for TOML that is broken, and for a row with a key that is missing or unknown, a value that means
-            nothing, or the id of another row.
+        ValueError: if the text is no TOML, or a row has a missing or unknown key. Also if a value is not allowed, or
+            two rows have the same id.
     """
     rows: dict[str, Divergence] = {}
     for table in tomllib.loads(text).get("divergence", []):
@@ -174,5 +190,5 @@ def parse(text: str) -> tuple[Divergence, ...]:
 
 @functools.cache
 def ledger() -> tuple[Divergence, ...]:
-    """All rows, in the order of the file."""
+    """Return all rows, in the order of the file."""
     return parse(importlib.resources.files("multilstm.ledger").joinpath("divergences.toml").read_text("utf-8"))

@@ -46,24 +46,28 @@ def test_a_row_is_read():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        pytest.param('"keras-jax"', '"keras-numpy"', "engines holds 'keras-numpy'", id="engine"),
-        pytest.param('["keras-jax"]', "[]", "names no engine", id="no engine"),
-        pytest.param('"stateful"', '"forgetful"', "when holds 'forgetful'", id="fact"),
-        pytest.param('"high"', '"dire"', "severity holds 'dire'", id="severity"),
+        pytest.param('"keras-jax"', '"keras-numpy"', "engines contains 'keras-numpy'", id="engine"),
+        pytest.param('["keras-jax"]', "[]", "engines is empty", id="no engine"),
+        pytest.param('"stateful"', '"forgetful"', "when contains 'forgetful'", id="fact"),
+        pytest.param('"high"', '"dire"', "severity contains 'dire'", id="severity"),
         pytest.param('"some_fault"', '"Some Fault"', "small letters", id="id"),
         pytest.param('"Beware."', '"Beware"', "full stop", id="advice"),
         pytest.param('"a fault"', '"a fault."', "without a full stop", id="title"),
         pytest.param('advice = "Beware."', "", "advice", id="missing key"),
         pytest.param("severity", 'colour = "red"\nseverity', "colour", id="unknown key"),
-        pytest.param("severity", 'effect = "differs"\nseverity', "quantities belong", id="effect without quantities"),
-        pytest.param("severity", 'quantities = ["output"]\nseverity', "quantities belong", id="quantities alone"),
+        pytest.param(
+            "severity", 'effect = "differs"\nseverity', "quantities must be given", id="effect without quantities"
+        ),
+        pytest.param(
+            "severity", 'quantities = ["output"]\nseverity', "quantities must be given", id="quantities alone"
+        ),
         pytest.param("severity", 'raises = "Error"\nseverity', "raises", id="raises alone"),
         pytest.param("severity", 'link = "example.org"\nseverity', "https", id="link"),
-        pytest.param("severity", 'first = "4.0"\nseverity', "from 4.0 to 3.15.1", id="versions"),
-        pytest.param("severity", 'device = "abacus"\nseverity', "device holds 'abacus'", id="device"),
+        pytest.param("severity", 'first = "4.0"\nseverity', "4.0 is later than the last version 3.15.1", id="versions"),
+        pytest.param("severity", 'device = "abacus"\nseverity', "device contains 'abacus'", id="device"),
     ],
 )
-def test_a_row_that_means_nothing_is_refused(old, new, message):
+def test_a_faulty_row_is_refused(old, new, message):
     assert old in ROW
     with pytest.raises(ValueError, match="row") as caught:
         parse(ROW.replace(old, new, 1))
