@@ -31,7 +31,7 @@ Inputs = Array | Mapping[str, Array]
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """What a model gave on one engine.
+    """The answer of one engine for a model.
 
     Attributes:
         outputs: the model's outputs, in order.
@@ -65,7 +65,7 @@ def run(
     layers: str = "portable",
     device: str = "cpu",
 ) -> RunResult:
-    """Executes a spec on one engine, in inference, in a process of its own.
+    """Execute a spec on one engine, in inference, in a process of its own.
 
     Args:
         spec: the model.
@@ -82,23 +82,23 @@ def run(
         Outputs, sequences and states as NumPy arrays.
 
     Raises:
-        InputError: for arrays that do not fit the spec.
-        UsageError: for an unknown name.
-        EngineUnavailableError: where the engine cannot run here.
-        UnsupportedError: where it does not execute this spec.
-        WorkerError: where it raised or crashed.
+        InputError: if arrays do not fit the spec.
+        UsageError: if a name is unknown.
+        EngineUnavailableError: if the engine cannot run here.
+        UnsupportedError: if the engine does not execute this spec.
+        WorkerError: if the engine raised or crashed.
     """
     engine_row(engine)
-    batch, made = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
+    batch, all_weights = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
     job = Job(
         spec,
-        made,
+        all_weights,
         (Step("forward", batch, keep=("outputs", "sequences", "states")),),
         dtype=dtype,
         layers=layers,
         device=device,
     )
-    check_range(batch, made, (dtype,))
+    check_range(batch, all_weights, (dtype,))
     with WorkerPool() as pool:
         result = pool.execute(engine, job)
     answer = result.answers[0]
@@ -123,10 +123,10 @@ def parity(
     atol: float | None = None,
     rtol: float | None = None,
 ) -> Report:
-    """Compares engines with the float64 reference on a user's own model and data.
+    """Compare engines with the float64 reference on a user's own model and data.
 
-    Outputs, sequences, states and parameter counts always; with `targets` and `loss` the gradients of weights, of float
-    inputs, and of given states; with an `optimizer` 100 updates, in float64.
+    This always compares outputs, sequences, states and parameter counts. With `targets` and `loss` it also compares the
+    gradients of weights, of float inputs, and of given states. With an `optimizer` it compares 100 updates in float64.
 
     Args:
         spec: the model.
@@ -138,37 +138,57 @@ def parity(
         states: see `run`.
         mask: see `run`.
         dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.jobs.job.Batch`.
-        engines: their names; None: all that are installed.
-        dtypes: what to compute in.
+        engines: the names of the engines; None: all that are installed.
+        dtypes: the dtypes of the computation.
         layers: `portable` or `plain`.
         device: `cpu` or `gpu`.
-        atol: replaces the table of tolerances, together with `rtol`.
-        rtol: relative to each desired value.
+        atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
+        rtol: a tolerance relative to each desired value.
 
     Returns:
-        The report; `report.check()` raises where something does not agree.
+        The report; `report.check()` raises if an engine does not agree.
 
     Raises:
-        InputError: for arrays that do not fit the spec.
-        UsageError: for an unknown name.
-        EngineUnavailableError: where an engine that was asked for by name cannot run here.
+        InputError: if arrays do not fit the spec.
+        UsageError: if a name is unknown.
+        EngineUnavailableError: if a named engine cannot run here.
     """
+    batch = dataclasses.replace(
+        _batch(spec, inputs, states, mask), targets=_targets(targets, loss, optimizer), dropout=dropout or {}
+    )
+    case = _case(spec, check_batch(spec, batch), _weights(spec, weights), loss, optimizer)
+    availability = available(engines, device)
+    options = Options(availability.engines, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    for batch in case.forward.batches():
+        check_range(batch, case.initial_weights, options.dtypes)
+    return compare_cases((case,), options, availability=availability)
+
+
+def _targets(
+    targets: Array | Sequence[Array] | None, loss: str | None, optimizer: Optimizer | None
+) -> tuple[Array, ...]:
+    """Return one array for every output; empty without targets."""
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise UsageError(f"optimizer is {optimizer!r}, expected one of multilstm, such as multilstm.Adam()")
+        raise UsageError(f"optimizer is {optimizer!r}, expected an optimizer of multilstm, such as multilstm.Adam()")
     if (targets is None) != (loss is None):
-        raise UsageError(f"targets and loss belong together; given targets={targets is not None}, loss={loss!r}")
+        given, missing = ("loss", "targets") if targets is None else ("targets", "loss")
+        raise UsageError(f"targets and loss belong together, but only {given} is given; give {missing} too")
     if optimizer is not None and loss is None:
-        raise UsageError("an optimizer needs targets and a loss; given neither")
-    wanted = () if targets is None else (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
-    if not all(isinstance(target, np.ndarray) for target in wanted):
-        raise InputError("targets: expected a NumPy array, or one for each output, given a sequence of something else")
-    batch = dataclasses.replace(_batch(spec, inputs, states, mask), targets=wanted, dropout=dropout or {})
-    batch = check_batch(spec, batch)
-    made = _weights(spec, weights)
-    arrays = [*batch.inputs.values(), *batch.targets, *made.values(), *batch.dropout.values()]
+        raise UsageError("an optimizer needs targets and a loss, but neither is given; give both")
+    arrays = () if targets is None else (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        types = ", ".join(type(array).__name__ for array in arrays)
+        raise InputError(f"targets: expected a NumPy array, or a sequence with one for each output, given: {types}")
+    return arrays
+
+
+def _case(
+    spec: Graph, batch: Batch, weights: Mapping[str, Array], loss: str | None, optimizer: Optimizer | None
+) -> Case:
+    arrays = [*batch.inputs.values(), *batch.targets, *weights.values(), *batch.dropout.values()]
     arrays += [array for state in batch.states.values() for array in state]
     data = GivenBatches((batch,))
-    case = Case(
+    return Case(
         spec.name,
         "the given arrays",
         spec,
@@ -177,13 +197,9 @@ def parity(
         optimizer=optimizer,
         training=(Fit(data),) if optimizer is not None else (),
         updates_on=data if optimizer is not None else None,
-        weights=made,
+        weights=weights,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )
-    availability = available(engines, device)
-    options = Options(availability.engines, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
-    check_range(batch, made, options.dtypes)
-    return compare_cases((case,), options, availability=availability)
 
 
 def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:
@@ -192,11 +208,15 @@ def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask
 
 def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
     if not isinstance(spec, Graph):
-        raise UsageError(f"the spec is {type(spec).__name__}, expected what multilstm.Model or Sequential returned")
+        raise UsageError(
+            f"the spec is {type(spec).__name__}, expected the result of multilstm.Model or multilstm.Sequential"
+        )
     if isinstance(arrays, Mapping):
         return dict(arrays)
     if len(spec.inputs) != 1:
-        raise UsageError(f"the model has the inputs {', '.join(spec.inputs)}; give a dict with an array for each")
+        raise UsageError(
+            f"the model has the inputs {', '.join(spec.inputs)}, but one array is given; give a dict with one for each"
+        )
     return {next(iter(spec.inputs)): arrays}
 
 
