@@ -1,6 +1,7 @@
 """The code blocks of the documents: Python runs, commands parse, extras exist, outputs are the recorded ones."""
 
 import contextlib
+import importlib.util
 import io
 import pathlib
 import re
@@ -104,12 +105,33 @@ def test_help_runs():
     assert "--layers" in shown.getvalue()
 
 
+def without_digits(text):
+    """The text as docs/record.py compares it; docs/ is no package."""
+    spec = importlib.util.spec_from_file_location("docs_record", ROOT / "docs" / "record.py")
+    record = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(record)
+    return record.without_digits(text)
+
+
 def test_the_divergence_of_the_readme_is_the_recorded_one():
     recorded = (ROOT / "docs" / "examples" / "output" / "fault_explained.txt").read_text(encoding="utf-8")
     (shown,) = blocks(README, "text")
     passages = shown.split("...\n")
     assert len(passages) == 2
     assert [passage for passage in passages if passage not in recorded] == []
+
+
+def test_the_report_that_is_explained_is_the_recorded_one():
+    outputs = ROOT / "docs" / "examples" / "output"
+    recorded = [without_digits((outputs / f"{name}.txt").read_text("utf-8")) for name in ("report", "shrink")]
+    passages = blocks(ROOT / "docs" / "reference" / "report.md", "text")
+    assert len(passages) == 8
+    assert [text for text in passages if not any(without_digits(text) in output for output in recorded)] == []
+
+
+def test_the_readme_installs_the_pytorch_of_the_constraints():
+    (pin,) = [argument for command in commands(README) for argument in command if argument.startswith("torch==")]
+    assert pin in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
 def test_the_readme_is_short():

@@ -10,6 +10,7 @@ LINES = 40
 NEEDS = {
     "own_model": ("jax", "keras", "torch"),
     "portable_layers": ("jax", "keras"),
+    "report": ("jax", "keras", "torch"),
     "scan_training": ("jax",),
     "two_devices": ("jax",),
     "test_my_model": ("jax",),
