@@ -73,6 +73,7 @@ UNIT = (
     "report",
     "spec",
     "test_architecture.py",
+    "test_shape.py",
     "test_deprecation.py",
     "test_errors.py",
     "test_faults.py",

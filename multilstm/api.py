@@ -53,7 +53,7 @@ class RunResult:
         return self.outputs[0]
 
 
-def run(
+def run(  # noqa: PLR0913 - the public signature
     spec: Graph,
     engine: str,
     inputs: Inputs,
@@ -105,7 +105,7 @@ def run(
     return RunResult(answer.outputs, answer.sequences, answer.states, result.parameter_counts, result.implementation)
 
 
-def parity(
+def parity(  # noqa: PLR0913 - the public signature
     spec: Graph,
     inputs: Inputs,
     *,

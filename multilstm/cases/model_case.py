@@ -78,7 +78,7 @@ class ModelInputs:
 
     def exercised(self) -> str:
         """Return what the inputs exercise, in words for a reader."""
-        sizes = f"{self.count} batches of {self.size}, features up to {LARGEST:g}"
+        sizes = f"{self.count} batches of {self.size} sequences, values up to {LARGEST:g}"
         if not masked_inputs(self.spec):
             return sizes
         rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))

@@ -16,7 +16,7 @@ BATCH, TIMESTEPS = 3, 7
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
 
 
-def parity(
+def parity(  # noqa: PLR0913 - the public signature
     model: str | None = None,
     /,
     *,

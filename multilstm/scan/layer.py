@@ -26,7 +26,7 @@ from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
 from multilstm.spec.arrays import State
 
 
-def lstm(
+def lstm(  # noqa: PLR0913 - the public signature
     params: LSTMParams,
     x: jax.Array,
     state: State | None = None,

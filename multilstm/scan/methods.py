@@ -75,7 +75,7 @@ class AbstractModel(abc.ABC):
         """
         return self.gradient_batch(weights, Batch.of(inputs, targets, masks, states, dropout, timesteps), loss=loss)
 
-    def train_step(
+    def train_step(  # noqa: PLR0913 - the public signature
         self,
         weights: Arrays,
         slots: Arrays,

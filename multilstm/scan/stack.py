@@ -17,7 +17,7 @@ from multilstm.scan.loops.wavefront import wavefront as one_loop
 from multilstm.spec.arrays import State
 
 
-def bidirectional(
+def bidirectional(  # noqa: PLR0913 - the public signature
     forward_params: LSTMParams,
     backward_params: LSTMParams,
     x: jax.Array,

@@ -53,6 +53,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Work = tuple[Execution, Part]
 
 
 def worker_pool(options: Options) -> WorkerPool:
@@ -125,49 +126,54 @@ class _Counter:
 def _cells(
     cases: Sequence[Case], options: Options, on_progress: OnProgress, pool: WorkerPool | None
 ) -> tuple[Cell, ...]:
-    stop = threading.Event()
-    with worker_pool(options) if pool is None else contextlib.nullcontext(pool) as pool:
-        judge = Judge(pool, options)
-        executions = {
-            engine: [Execution(pool, engine, case, dtype, options) for case in cases for dtype in options.dtypes]
-            for engine in options.engines
-        }
-        counter = _Counter(sum(len(_parts(each)) for row in executions.values() for each in row), on_progress)
-        with concurrent.futures.ThreadPoolExecutor(len(options.engines) + 1) as threads:
-            desired: concurrent.futures.Future[Any] = threads.submit(judge.compute, cases, stop)
-            judged: list[concurrent.futures.Future[Any]] = [
-                threads.submit(_judge_engine, row, judge, counter, stop) for row in executions.values()
+    """Return all cells, by case, engine and dtype in the order given."""
+    with worker_pool(options) if pool is None else contextlib.nullcontext(pool) as workers:
+        engines = [
+            [
+                (execution, part)
+                for case in cases
+                for dtype in options.dtypes
+                for execution in [Execution(workers, engine, case, dtype, options)]
+                for part in due_parts(case, dtype, options, engine)
             ]
-            try:
-                done, _ = concurrent.futures.wait((desired, *judged), return_when=concurrent.futures.FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                stop.set()
-                pool.close()  # ends the jobs under way, and so their threads
-                judge.abandon()
-                raise
-    order = {name: index for index, name in enumerate(case.name for case in cases)}
-    cells = [cell for future in judged for cell in future.result()]
-    engines = {name: index for index, name in enumerate(options.engines)}
-    return tuple(sorted(cells, key=lambda cell: (order[cell.case], engines[cell.engine])))
+            for engine in options.engines
+        ]
+        cells = _judge_engines(engines, cases, Judge(workers, options), on_progress)
+    case_order = {case.name: index for index, case in enumerate(cases)}
+    engine_order = {name: index for index, name in enumerate(options.engines)}
+    return tuple(sorted(cells, key=lambda cell: (case_order[cell.case], engine_order[cell.engine])))
 
 
-def _parts(execution: Execution) -> list[Part]:
-    return list(due_parts(execution.case, execution.dtype, execution.options, execution.engine))
-
-
-def _judge_engine(
-    executions: Sequence[Execution], judge: Judge, counter: _Counter, stop: threading.Event
+def _judge_engines(
+    engines: Sequence[Sequence[Work]], cases: Sequence[Case], judge: Judge, on_progress: OnProgress
 ) -> list[Cell]:
-    """Judge all cases of one engine, until `stop` is set."""
+    """Judge the work of all engines, each in a thread of its own; the judge computes in another."""
+    stop = threading.Event()
+    counter = _Counter(sum(map(len, engines)), on_progress)
+    with concurrent.futures.ThreadPoolExecutor(len(engines) + 1) as threads:
+        desired: concurrent.futures.Future[Any] = threads.submit(judge.compute, cases, stop)
+        judged: list[concurrent.futures.Future[Any]] = [
+            threads.submit(_judge_engine, work, judge, counter, stop) for work in engines
+        ]
+        try:
+            done, _ = concurrent.futures.wait((desired, *judged), return_when=concurrent.futures.FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            stop.set()
+            judge.abandon()  # ends the jobs under way, and so their threads
+            raise
+    return [cell for future in judged for cell in future.result()]
+
+
+def _judge_engine(work: Sequence[Work], judge: Judge, counter: _Counter, stop: threading.Event) -> list[Cell]:
+    """Judge the work of one engine, until `stop` is set."""
     cells: list[Cell] = []
-    for execution in executions:
-        for part in _parts(execution):
-            if stop.is_set():
-                return cells
-            desired = functools.partial(judge.desired, execution.case, execution.dtype, part)
-            judged = judge_part(execution, part, desired)
-            counter(execution, part, judged)
-            cells += judged
+    for execution, part in work:
+        if stop.is_set():
+            break
+        desired = functools.partial(judge.desired, execution.case, execution.dtype, part)
+        judged = judge_part(execution, part, desired)
+        counter(execution, part, judged)
+        cells += judged
     return cells

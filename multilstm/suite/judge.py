@@ -43,7 +43,8 @@ class Judge:
         return self._future(case, dtype, part).result()
 
     def abandon(self) -> None:
-        """End the waiting of all engines: nothing more will be computed."""
+        """Close the workers, and end the waiting of all engines: nothing more will be computed."""
+        self._pool.close()
         with self._lock:
             self._abandoned = True
             for future in self._answers.values():
