@@ -27,7 +27,7 @@ def cell(case, verdict="within", share=0.25, dtype="float32", quantity="hidden:l
 
 @pytest.fixture
 def measured(tmp_path):
-    """Sums up reports, each given by its cells: the exit code, and what was printed."""
+    """Return a function that sums up reports, given by their cells, and returns the exit code and the printed text."""
 
     def measured(*reports, environments=()):
         paths = []

@@ -1,6 +1,7 @@
-"""Batches that no engine may take, as data, and what plain Keras says to them.
+"""Batches that no engine may accept, as data, and plain Keras's answers to them.
 
-`KERAS_BACKEND=... python bad_input.py ANSWER.json` writes, for every batch, what plain Keras raised, or None.
+`KERAS_BACKEND=... python bad_input.py ANSWER.json` writes the answer to every batch: an exception, `not finite`,
+or None.
 """
 
 import json
@@ -40,7 +41,7 @@ def mask(*shape):
     return {"input_layer": kept}
 
 
-# By name: the spec, the batch, and what the refusal says.
+# By name: the spec, the batch, and a pattern of the error message.
 BAD = {
     "one_feature_more": ("any", one(ones(2, 4, 4)), r"shape is \(2, 4, 4\), expected \(any, any, 3\)"),
     "one_feature_less": ("any", one(ones(2, 4, 2)), r"shape is \(2, 4, 2\), expected \(any, any, 3\)"),
@@ -82,7 +83,7 @@ BAD = {
 
 
 def main(path):
-    """Asks plain Keras."""
+    """Run every batch through plain Keras and write the answers to `path`."""
     import keras
 
     from multilstm.engines.keras.model import KerasModel

@@ -1,4 +1,4 @@
-"""Every engine refuses, in the same words, what plain Keras refuses on any backend, and what it wrongly takes."""
+"""Every engine refuses, with one message, each batch that plain Keras refuses on any backend or wrongly accepts."""
 
 import dataclasses
 import importlib.util
@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from bad_input import BAD, SPECS, one, ones
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# What plain Keras takes, by backend; all else it refuses. A row that Keras has come to refuse fails: take it out.
+# Bad batches that plain Keras accepts, by backend; it refuses all others. If Keras comes to refuse one, remove its row.
 TAKEN = {
     "one_axis_more": BACKENDS,  # a last axis of one is dropped
     "state_of_one_sequence": ("tensorflow", "torch"),  # and used for every sequence
@@ -104,7 +104,7 @@ def test_after_a_refusal_the_engine_goes_on(pool, engine):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """What plain Keras says to each batch, on a backend."""
+    """Return a function from a backend to plain Keras's answer to each batch."""
     found = {}
 
     def of(backend):

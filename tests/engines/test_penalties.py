@@ -69,7 +69,7 @@ def penalised():
 
 
 def partly_frozen():
-    """Frozen alone, in wrappers, and shared; what they have of regularizers and constraints must not act."""
+    """Return a model of layers frozen alone, in wrappers, and shared; their penalties and constraints must not act."""
     frozen = {"kernel_regularizer": L2(0.5), "kernel_constraint": UnitNorm(), "trainable": False}
     x = Input((6, 3), name="x")
     shared = Dense(3, "tanh", bias_regularizer=L1(0.5), **frozen, name="shared")

@@ -1,4 +1,4 @@
-"""What the parts of a case give: every quantity by its name, and a fault in one of them is seen in that one."""
+"""The quantities of a case's parts: each has its name, and a fault in a quantity is reported under that name."""
 
 import dataclasses
 

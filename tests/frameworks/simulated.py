@@ -1,6 +1,6 @@
 """Keras on JAX as if there were a GPU: its own fused path, with JAX's reference LSTM in the place of cuDNN.
 
-What Keras does around cuDNN is thus seen without one; what cuDNN does is not.
+This runs Keras's code around cuDNN without a GPU. The kernels of cuDNN do not run.
 """
 
 import sys

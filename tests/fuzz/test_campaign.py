@@ -1,4 +1,4 @@
-"""Campaigns: what they find is shrunk, written and counted once; they go on where they were left."""
+"""Campaigns: each finding is shrunk, written and counted once; an interrupted campaign continues where it ended."""
 
 import json
 import os

@@ -87,7 +87,7 @@ def test_what_is_drawn_covers_the_options():
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals are the main thread's")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_samples_are_drawn_is_not_lost(monkeypatch, number):
-    """Hypothesis hangs a function on the garbage collector, in which Python prints and forgets what is raised."""
+    """Hypothesis adds a callback to the garbage collector, and Python only prints an exception that is raised there."""
 
     class Ended(BaseException):
         pass

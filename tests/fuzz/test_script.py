@@ -47,7 +47,7 @@ for path in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def agreeing(tmp_path_factory):
-    """What the scripts of all samples say on PyTorch, in one process: its import takes seconds."""
+    """Run the scripts of all samples on PyTorch in one process, because its import takes seconds."""
     folder, paths = tmp_path_factory.mktemp("scripts"), []
     for name, sample in SAMPLES.items():
         paths.append(folder / f"{name}.py")

@@ -1,4 +1,4 @@
-"""What the tests of multilstm.keras_layers.LSTM share, and, of sizes and options, its scenarios too."""
+"""Helpers of the tests of multilstm.keras_layers.LSTM. The scenarios use the sizes and options too."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ MASKED = {  # over batches that begin masked
     "unroll_backwards_last": {"unroll": True, "go_backwards": True, "zero_output_for_mask": True},
 }
 ATOL = {"float32": 1e-6, "float64": 1e-14}  # measured maxima over the backends: 3.7e-7 and 5.6e-16
-FIXED = "fixed upstream, remove the row and what ours does about it"
+FIXED = "fixed upstream: remove the row and the workaround in our class"
 
 
 def close(actual, desired, floatx="float32"):

@@ -1,4 +1,4 @@
-"""Dropout inside LSTMs: which masks a step needs, what every engine makes of them, and that no fault can hide."""
+"""Dropout inside LSTMs: the masks that a step needs, their use in every engine, and faults that must be seen."""
 
 import dataclasses
 from itertools import combinations
@@ -41,7 +41,7 @@ LAYERS = {
 }
 ONLY_PORTABLE = ("implementation_1", "bidirectional_1")
 PLAIN = ("both", "bidirectional", "shared", "encoder", "decoder", "below")
-# By what is masked, each layer once: tracing takes the time. Without a mask the catalogue's option-*dropout* cases have
+# By masking, and each layer once, because tracing is slow. Without a mask, the catalogue's option-*dropout* cases cover
 # `implementation_1`, `both` and dropout in a Bidirectional too.
 NAMES = {
     "masked": ("implementation_1", "both", "backwards", "bidirectional", "shared", "below"),
@@ -272,7 +272,7 @@ def test_drawn_masks_fit_and_drop_their_share():
     check_batch(spec, Batch({"input_layer": np.ones((500, 6, FEATURES), "f4")}, dropout=masks))
 
 
-# What is refused -------------------------------------------------------------------------------------------------
+# Refusals --------------------------------------------------------------------------------------------------------
 
 
 def executed(kind, dropout, **arguments):

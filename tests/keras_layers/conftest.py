@@ -1,5 +1,6 @@
-"""Every backend runs the scenarios of the collected tests once, in a process of its own; a test asks for what one gave.
+"""The scenarios of the collected tests, run once on every backend, in a process of its own.
 
+A test requests the results of one scenario by its name.
 The scenarios of `test_lstm.py` are in `scenarios_lstm.py`, and so on.
 """
 
@@ -29,7 +30,7 @@ def installed(backend):
 
 
 class Runs:
-    """What the scenarios gave on the backends that a session needs. Its worker processes share one run of them."""
+    """The results of the scenarios on the backends that a session needs. The session's worker processes share them."""
 
     def __init__(self, folder, needed, parts):
         self.folder, self.parts, self.results = folder, parts, {}
@@ -42,7 +43,7 @@ class Runs:
                 (folder / "done").touch()
 
     def run(self, backends):
-        """Runs them on backends side by side."""
+        """Run the scenarios on several backends at the same time."""
         processes = [self.start(backend) for backend in backends]
         try:
             for process in processes:
@@ -73,7 +74,7 @@ class Runs:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def of(self, backend):
-        """Every array by `scenario/name`."""
+        """Return every array of a backend by `scenario/name`."""
         if backend not in self.results:
             file, log = self.folder / backend / "results.npz", self.folder / backend / "log"
             assert file.exists(), f"the scenarios on {backend} did not end:\n{log.read_text()[-4000:]}"
@@ -101,7 +102,7 @@ def backend(request):
 
 @pytest.fixture
 def ran(runs, backend):
-    """What a scenario gave on the backend: a dict of arrays; fails where the scenario raised."""
+    """Return a function from a scenario's name to its arrays on the backend. It fails if the scenario raised."""
 
     def ran(name):
         found = {key.split("/", 1)[1]: value for key, value in runs.of(backend).items() if key.split("/")[0] == name}
@@ -113,7 +114,7 @@ def ran(runs, backend):
 
 
 def arrays(found, prefix="weight"):
-    """`prefix0`, `prefix1`, ... of what a scenario gave."""
+    """Return `prefix0`, `prefix1`, ... of a scenario's results."""
     listed = [found[f"{prefix}{i}"] for i in range(len(found)) if f"{prefix}{i}" in found]
     assert listed, f"no {prefix}0 in {sorted(found)}"
     return listed

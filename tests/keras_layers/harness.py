@@ -1,4 +1,4 @@
-"""What the scenarios share. Imported on a backend, never by pytest."""
+"""Helpers shared by the scenarios. Imported on a backend, never by pytest."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def states(layer, prefix="state"):
 
 
 def error(function, *arguments, **more):
-    """The message of what the function raised, or '' if it did not."""
+    """Return the type and message of the exception that the function raised, or '' if it raised none."""
     try:
         function(*arguments, **more)
     except Exception as caught:

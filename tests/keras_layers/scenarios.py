@@ -1,10 +1,10 @@
-"""Runs the scenarios of some parts on the backend that KERAS_BACKEND names, and writes what came out.
+"""Runs the scenarios of some parts on the backend that KERAS_BACKEND names, and writes the results.
 
     python scenarios.py lstm,dense FOLDER [FOLDER OF A BACKEND THAT RAN BEFORE]
 
-A scenario is a function that gives arrays by name. They go to FOLDER/results.npz as `scenario/name`; where it raised,
-its traceback is there as `scenario/raised`. Scenarios named `plain_...` run plain Keras's classes into the faults that
-ours are there for.
+A scenario is a function that returns arrays by name. They are written to FOLDER/results.npz as `scenario/name`. If the
+scenario raised, its traceback is written as `scenario/raised`. Scenarios named `plain_...` show the faults of plain
+Keras's classes that our classes avoid.
 """
 
 import importlib

@@ -52,7 +52,7 @@ def not_finite_where_masked():
 
 @scenario()
 def states_and_masks_of_other_shapes():
-    """One initial state for all; then what is refused."""
+    """One initial state for all sequences; then states and masks that are refused."""
     x, h, c = data()[0], normal(1, UNITS, seed=5), normal(UNITS, seed=6)
     lstm, one = LSTM(UNITS), np.ones((1, TIMESTEPS), bool)
     found = {"x": x, "h": h, "c": c, "y": numpy(lstm(x, initial_state=[h, c])), **weights(lstm)}
@@ -83,7 +83,7 @@ def bidirectional_options():
 
 @scenario()
 def initial_state():
-    """Given by the graph: to a stateless layer, and to a stateful one, which then carries what came of it."""
+    """Initial states given by the graph, to a stateless and to a stateful layer; the latter carries its last state."""
     h, c = normal(BATCH, UNITS, seed=5), normal(BATCH, UNITS, seed=6)
     x = data()[0]
     sequences = keras.Input(batch_shape=(BATCH, TIMESTEPS, FEATURES))
@@ -103,7 +103,7 @@ def initial_state():
 
 @scenario()
 def mask_from_below_beside_states():
-    """A mask that only Masking knows of, where initial states are given: in a model, and with tensors."""
+    """The mask of a Masking layer below, together with initial states: in a model, and with tensors."""
     h, c = normal(BATCH, UNITS, seed=5), normal(BATCH, UNITS, seed=6)
     x = data()[0]
     mask = np.arange(TIMESTEPS) < np.array([[TIMESTEPS - 1 - row % 2] for row in range(BATCH)])
@@ -122,7 +122,7 @@ def mask_from_below_beside_states():
 
 @scenario()
 def stateless_is_plain():
-    """Without state nothing is changed: bit for bit what Keras's own layer gives, dropout and all."""
+    """A stateless layer gives the results of Keras's own layer, bit for bit, with dropout too."""
     found = {}
     for name, layer in (("ours", LSTM), ("plain", keras.layers.LSTM)):
         arguments = {"dropout": 0.3, "recurrent_dropout": 0.2, "seed": 1, "return_sequences": True}
@@ -145,7 +145,7 @@ def stateless_is_plain():
 
 @scenario()
 def dropout_for_each_gate():
-    """implementation=1 with dropout: what a layer gives in training with masks that it has, and what it keeps."""
+    """implementation=1 with dropout: outputs in training with given masks, and the implementation of copies."""
     x, masks = normal(BATCH, TIMESTEPS, FEATURES), uniform(4, BATCH, FEATURES, seed=7)
     lstm = LSTM(UNITS, dropout=0.5, implementation=1, return_sequences=True)
     lstm(x)
@@ -166,7 +166,7 @@ def dropout_for_each_gate():
 
 @scenario()
 def bookkeeping():
-    """What a count, a list or a configuration tells about a stateful layer is what it tells about Keras's own."""
+    """Counts, lists and configurations of a stateful layer, compared with those of Keras's own layer."""
     ours, plain = compiled(stateful_model(), "sgd"), stateful_model(keras.layers.LSTM)
     lines = []
     ours.summary(print_fn=lambda line, **_: lines.append(line))

@@ -10,7 +10,7 @@ from harness import BACKEND, compiled, fill, normal, numpy, scenario, uniform, w
 from multilstm.keras_layers import SGD, Adam, AdamW, RMSprop
 
 STEPS = 20
-# What the tests know the rule of: class and arguments by name.
+# Optimizers whose update rule the tests contain: class and arguments by name.
 CASES = {
     "sgd": (SGD, {"learning_rate": 0.1}),
     "sgd_momentum": (SGD, {"learning_rate": 0.1, "momentum": 0.9}),
@@ -116,7 +116,7 @@ def optimizer_unused_weights():
 
 @scenario()
 def optimizer_options():
-    """The options of every Keras optimizer still do what they do in Keras's own (on JAX and PyTorch, to the bit)."""
+    """The options of every Keras optimizer act as in Keras's own optimizers (on JAX and PyTorch, to the bit)."""
     found = {}
     for name, options in {
         "accumulation": {"gradient_accumulation_steps": 2},
@@ -144,7 +144,8 @@ def optimizer_save_and_load(folder, *others):
         model = embedding_model(optimizer(**arguments))
         found |= weights(model)
         model.fit(x, y, epochs=2, verbose=0)
-        model.jit_compile = False  # Keras saves what "auto" came to be, and torch.compile would take it at its word
+        # Keras saves the value that "auto" became, and the loaded model would then use torch.compile.
+        model.jit_compile = False
         model.save(folder / f"{name}.keras")
         found[f"{name}_class"] = _saved_optimizer(folder / f"{name}.keras")
         for place in (folder, *others):

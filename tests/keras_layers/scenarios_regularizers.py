@@ -23,14 +23,14 @@ BOUNDS = {
 
 
 def kernel():
-    """Of four features and three units, with two weights of zero."""
+    """Return a kernel of four features and three units, with two weights of zero."""
     values = normal(4, 3, seed=5, scale=0.5)
     values[1, 2] = values[3, 0] = 0.0
     return values
 
 
 def one_step(**penalties):
-    """The loss before, and the kernel after, one step of SGD of rate 1, in fit."""
+    """Return the loss before and the kernel after one step of SGD of rate 1, in fit."""
     dense = keras.layers.Dense(3, use_bias=False, **penalties)
     model = compiled(keras.Sequential([keras.Input((4,)), dense]), SGD(1.0))
     model.set_weights([kernel()])

@@ -16,7 +16,7 @@ CALLS = 8 if BACKEND == "jax" else 100  # JAX traces and compiles a scan in ever
 
 
 def wrong_answers(function, calls=CALLS):
-    """Counts the calls that differ, beside other threads, from the same call alone."""
+    """Count the calls whose result, while other threads call too, differs from the same call alone."""
     batches = [normal(BATCH, TIMESTEPS, FEATURES, seed=seed) for seed in range(THREADS)]
     desired = [numpy(function(batch)) for batch in batches]
     interval = sys.getswitchinterval()
@@ -30,7 +30,7 @@ def wrong_answers(function, calls=CALLS):
 
 
 def traced(function):
-    """Compiles the function anew in each call, so that tracing runs beside tracing."""
+    """Compile the function anew in each call, so that several threads trace at the same time."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 

@@ -28,7 +28,7 @@ def test_the_derivative_is_exact_in_float64_and_from_the_left_at_a_kink(ran, nam
 def test_plain_selu_has_another_derivative_at_0_on_tensorflow(ran, backend):
     found = ran("portable_activations")
     (slope,) = found["selu_plain_slopes"][found["x"] == 0]
-    fixed = "fixed upstream, remove the row and what ours does about it"
+    fixed = "fixed upstream: remove the row and the workaround in our class"
     assert (slope < 1.1) == (backend == "tensorflow"), (slope, fixed)
 
 
@@ -43,5 +43,5 @@ def test_saved_and_loaded_in_an_lstm(ran, reference, arrays):
 def test_plain_is_inexact_on_some_backend(ran, backend, name):
     found = ran("portable_activations")
     error = np.abs(found[f"{name}_plain"] - FUNCTIONS[name].forward(found["x"])).max()
-    fixed = "fixed upstream, remove the row and what ours does about it"
+    fixed = "fixed upstream: remove the row and the workaround in our class"
     assert (error > 1e-12) == ((name, backend) in INEXACT), (error, fixed)

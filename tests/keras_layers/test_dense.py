@@ -26,7 +26,7 @@ def test_a_step_in_bfloat16_is_that_of_float32(ran, arrays, where, index):
 @pytest.mark.parametrize("index", BIASES, ids=[WEIGHTS[index] for index in BIASES])
 def test_plain_bias_is_wrong_on_tensorflow(ran, arrays, backend, where, index):
     wrong = error(arrays, ran("plain_bias_gradient"), where, index) > 0.2
-    assert wrong == (backend == "tensorflow"), "fixed upstream, remove the row and what ours does about it"
+    assert wrong == (backend == "tensorflow"), "fixed upstream: remove the row and the workaround in our class"
 
 
 @pytest.mark.parametrize("case", ["tanh", "linear", "no_bias"])

@@ -10,10 +10,10 @@ def softmax(z):
 
 
 def closed_form(found, arrays, activation, smoothing=0.0):
-    """The loss, and the kernel and bias after one step of rate 1.
+    """Return the loss, and the kernel and bias after one step of rate 1.
 
-    With labels y, their sum Y and softmax p of the logits z, the gradient with respect to z is `Y p - y`; with the
-    sigmoid s, whose sum is S, it is `(Y / S - y / s) s (1 - s)`.
+    Let y be the labels, Y their sum, and p the softmax of the logits z. The gradient with respect to z is `Y p - y`.
+    With the sigmoid s, whose sum is S, the gradient is `(Y / S - y / s) s (1 - s)`.
     """
     kernel, bias = (weight.astype("float64") for weight in arrays(found))
     x, y = found["x"].astype("float64"), found["y"].astype("float64")
@@ -99,4 +99,4 @@ def test_plain_loss_is_wrong_on_tensorflow(ran, arrays, backend, activation):
     found = ran(f"plain_loss_{activation}")
     wanted = PLAIN_ON_TENSORFLOW[activation] if backend == "tensorflow" else [True] * 3
     actual = agrees(found, closed_form(found, arrays, activation), arrays, 1e-9)
-    assert actual == wanted, "fixed upstream, remove the row and what ours does about it"
+    assert actual == wanted, "fixed upstream: remove the row and the workaround in our class"

@@ -35,7 +35,7 @@ SCHEDULED = (
     ("SGD", schedules.InverseTimeDecay(0.1, 3, 0.7)),
     ("SGD", schedules.PolynomialDecay(0.1, 3, 0.03, 1.7)),
 )
-FIXED = "fixed upstream, remove the row and what ours does about it"
+FIXED = "fixed upstream: remove the row and the workaround in our class"
 
 
 class Amsgrad(training.Adam):

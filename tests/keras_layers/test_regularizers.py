@@ -68,7 +68,7 @@ def test_arguments_come_back(ran):
     assert str(found["negative"]).startswith("ValueError: Invalid value for argument l1")
 
 
-PLAIN = {  # whether loss and kernel are right; or what it raises
+PLAIN = {  # whether loss and kernel are right, or the exception
     "tensorflow": {
         "L1": [False, False],
         "L2": [False, False],
@@ -89,4 +89,4 @@ def test_plain_regularizers_are_wrong(ran, backend, name):
         loss, after = step(found, REGULARIZERS[name])
         actual = [bool(abs(found["fit"] - loss) < 1e-12), bool(np.abs(found["after"] - after).max() < 1e-12)]
     wanted = PLAIN[backend].get(name, [True, True])
-    assert actual == wanted, "fixed upstream, remove the row and what ours does about it"
+    assert actual == wanted, "fixed upstream: remove the row and the workaround in our class"

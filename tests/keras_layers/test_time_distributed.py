@@ -109,4 +109,4 @@ def test_plain_predict_of_variable_length_is_wrong_on_tensorflow(ran, arrays, ba
     kernel, bias = arrays(found)
     desired = found["x"] @ kernel + bias
     right = found["y"].shape == desired.shape and np.allclose(found["y"], desired, atol=1e-6)
-    assert right == (backend != "tensorflow"), "fixed upstream, remove the row and what ours does about it"
+    assert right == (backend != "tensorflow"), "fixed upstream: remove the row and the workaround in our class"

@@ -1,4 +1,4 @@
-"""The ledger's loader refuses what means nothing; its facts are those of the case, and no others."""
+"""The ledger's loader refuses rows without a meaning; the facts of a case are its own, and no others."""
 
 import dataclasses
 

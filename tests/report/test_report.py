@@ -121,7 +121,7 @@ def test_unsupported_cases_are_marked_and_counted():
 
 
 def test_skipped_engines_and_shortened_cases_are_said():
-    shortened = {"seed1": "1/10 of it", "seed2": "half of it"}  # nobody could run seed2
+    shortened = {"seed1": "1/10 of it", "seed2": "half of it"}  # no engine could run seed2
     report = Report((cell(case="seed1"),), {}, {"keras-jax": "jax is not installed"}, shortened)
     printed = text(report, width=120)
     assert "skipped keras-jax: jax is not installed" in printed

@@ -1,4 +1,4 @@
-"""The verdict sentence of a report: it comes first, and never contradicts what follows."""
+"""The verdict sentence of a report: it comes first, and never contradicts the lines below it."""
 
 import time
 

@@ -2,7 +2,8 @@
 
     python mesh_program.py FOLDER
 
-Writes `FOLDER/mesh.json`: by case and quantity, max|actual - desired| / max|desired|; and what is not numbers.
+Writes `FOLDER/mesh.json`: max|actual - desired| / max|desired| by case and quantity, and the facts that are not
+numbers.
 """
 
 import functools

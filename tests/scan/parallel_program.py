@@ -76,7 +76,7 @@ class Problem:
             else rng.normal(size=(ROWS, TIMESTEPS, layer.shape[-1]))
             for name, layer in self.spec.inputs.items()
         }
-        if self.masked:  # what does not count is not even a number
+        if self.masked:  # masked inputs are NaN
             inputs = {name: np.where(MASK[..., None], x, np.nan) for name, x in inputs.items()}
         shapes = [(ROWS, *(TIMESTEPS if size is None else size for size in s[1:])) for s in self.spec.output_shapes]
         targets = [rng.dirichlet(np.ones(shape[-1]), shape[:-1]) for shape in shapes]

@@ -42,7 +42,7 @@ def make(name, timesteps, batch=6):
     spec = Sequential(SPECS[name], input_shape=(None, FEATURES))
     rng = np.random.default_rng(timesteps)
     x = rng.normal(size=(batch, timesteps, FEATURES))
-    x[rng.random((batch, timesteps)) < 0.3] = -1.0  # what Masking looks for, in holes and at both ends
+    x[rng.random((batch, timesteps)) < 0.3] = -1.0  # the value that Masking masks, in holes and at both ends
     x[:2, -3:], x[2:4, :2] = -1.0, -1.0
     weights = {key: jnp.asarray(array, "float64") for key, array in discriminating_weights(spec, 0).items()}
     inputs = {"input_layer": x}

@@ -1,4 +1,4 @@
-"""The dropout masks that are drawn, and what `lstm` does with those that it is given."""
+"""The dropout masks that are drawn, and the results of `lstm` with given masks."""
 
 import functools
 import itertools
@@ -98,7 +98,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("dropout", GIVEN.values(), ids=GIVEN)
 def test_equals_the_definition(problem, distance, holes, dropout):
-    mask = holes | (np.arange(7) == 0)  # the loop above does not hide what comes before the first step that counts
+    mask = holes | (np.arange(7) == 0)  # the loop above does not hide the steps before the first unmasked one
     desired = problem.everything({"dropout": dropout, "mask": mask}, loop)
     assert distance(problem.everything({"dropout": dropout, "mask": mask}), desired) <= TOLERANCE
 

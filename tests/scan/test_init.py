@@ -1,4 +1,4 @@
-"""Fresh weights: shapes, layout, seed and dtype; and what importing multilstm.scan imports."""
+"""Fresh weights: shapes, layout, seed and dtype; and the modules that multilstm.scan imports."""
 
 import subprocess
 import sys

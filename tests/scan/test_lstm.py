@@ -1,4 +1,4 @@
-"""The forward pass of multilstm.scan.lstm against the NumPy reference, and what masks, order and emptiness do."""
+"""The forward pass of multilstm.scan.lstm against the NumPy reference, with masks, both orders and empty arrays."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
-"""`lstm(..., mesh=)` over several devices gives what one device gives.
+"""`lstm(..., mesh=)` gives the same results over several devices as on one device.
 
-JAX counts its devices once, so all is computed in a process of its own, by `mesh_program.py`.
+JAX counts its devices once, so `mesh_program.py` computes everything in a process of its own.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Data parallel over devices and processes gives what one device gives, whatever a mask leaves to each of them.
+"""Data parallelism over devices and processes gives the results of one device, with any mask.
 
-Everything is computed in processes of their own, by `parallel_program.py`: JAX counts its devices once.
+JAX counts its devices once, so `parallel_program.py` computes everything in processes of their own.
 """
 
 import json

@@ -180,7 +180,8 @@ def test_a_chunk_has_rows_enough_and_no_more_steps_than_there_are(timesteps, rag
 @pytest.mark.parametrize("checkpoint", [False, True, 7], ids=str)
 def test_ragged_sequences_go_forward_in_chunks_of_few_steps_written_out(sizes, checkpoint):
     chunk, unroll = plan(sizes, checkpoint=checkpoint, ragged=True).forward
-    assert 1 < unroll == chunk < 5  # compiled once for every number of rows; and what a chunk has too many is computed
+    # Every number of rows is compiled once, and the surplus steps of a chunk are computed too.
+    assert 1 < unroll == chunk < 5
 
 
 @pytest.mark.parametrize("sizes", [SMALL, WIDE, NARROW], ids=["small", "wide", "narrow"])

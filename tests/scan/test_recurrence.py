@@ -31,7 +31,7 @@ NAMES = Names("tanh", "sigmoid")
 
 
 def laid_out(plan, params, x, state, mask=None):
-    """The loop under that plan; its outputs are not yet what masked steps show."""
+    """Run the loop under that plan; its outputs at masked steps are not final."""
     return run_with_custom_gradient(LoopOptions(NAMES, plan), Problem(params, x, state, mask))
 
 
@@ -59,7 +59,7 @@ def test_gradient_equals_the_reference(problem, distance, layout, recompute):
 @pytest.mark.parametrize("recompute", [False, True], ids=["stored", "recomputed"])
 @pytest.mark.parametrize("layout", [Layout(3), Layout(3, 3), Layout(7, 3)], ids=ids)
 def test_masked_gradient_equals_the_reference(problem, distance, holes, layout, recompute):
-    # What is shown before the first step that counts is decided after the loop, so here the first one counts.
+    # The outputs before the first unmasked step are set after the loop, so the first step is unmasked here.
     mask, run = holes | (np.arange(7) == 0), under(Plan(Layout(1), layout, recompute))
     assert distance(problem.everything({"mask": mask}, run), problem.reference(mask)) <= TOLERANCE
 

@@ -240,7 +240,7 @@ def test_model_refuses_weights_shared_by_other_features():
         Model(x, layer(layer(x)))
 
 
-# What follows from a graph ---------------------------------------------------------------------------------------
+# Properties of a graph -------------------------------------------------------------------------------------------
 
 
 def test_lstms_have_a_name_for_each_direction():

@@ -36,7 +36,7 @@ from multilstm.spec import (
 
 SAME_SOURCE = Path(__file__).with_name("same_source.py")
 MODELS = {name: build(multilstm_spec) for name, build in runpy.run_path(str(SAME_SOURCE))["MODELS"].items()}
-# What Keras's constructors take and its own JSON leaves out.
+# Arguments of Keras's constructors that Keras's own JSON leaves out.
 DROPPED = {
     "use_cudnn": Sequential([Input((None, 3), name="x"), LSTM(2, use_cudnn=False, name="a")]),
     "implementation": Sequential([Input((None, 3), name="x"), LSTM(2, implementation=1, name="a")]),
@@ -218,7 +218,7 @@ def test_round_trip_of_any_graph(ends):
     assert from_json(to_json(graph)) == graph
 
 
-# What other versions write ---------------------------------------------------------------------------------------
+# JSON of other versions ------------------------------------------------------------------------------------------
 
 
 def simple(**lstm):

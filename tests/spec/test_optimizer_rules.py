@@ -143,7 +143,7 @@ def test_no_decay_has_no_coefficient(decay):
     assert set(Adam(weight_decay=decay).coefficients(0)) == {"rate"}
 
 
-# What every rule keeps -------------------------------------------------------------------------------------------
+# Properties of every rule ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)

@@ -1,4 +1,4 @@
-"""Regularizers and constraints as data, and what each computes, by hand, on arrays of every kind."""
+"""Regularizers and constraints as data; their values equal those computed by hand, on arrays of every kind."""
 
 import dataclasses
 import importlib.util

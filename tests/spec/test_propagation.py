@@ -75,7 +75,7 @@ def test_concatenate_keeps_what_any_of_its_inputs_keeps(masks, expected):
 
 
 def recorded(graph, inputs, masks):
-    """Walks `graph` with an `apply` that returns arrays of the right shapes, and what it was called with."""
+    """Walk `graph` with an `apply` that returns arrays of the right shapes and records its arguments."""
     seen = []
 
     def apply(call, layer, given, mask, states):

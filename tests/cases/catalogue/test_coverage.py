@@ -164,7 +164,7 @@ def test_a_covering_array_holds_all_and_is_small():
 
 
 def test_the_same_sequence_alone_and_in_a_batch():
-    """pytorch#177016: what differs between the two cases is the batch alone."""
+    """pytorch#177016: the two cases differ in the batch alone."""
     alone, batch = (CASES[f"issue-pytorch-177016-{name}"].forward for name in ("one_sequence", "the_same_in_a_batch"))
     assert isinstance(alone, RandomBatches)
     (one,), (six,) = ([b.inputs["input_layer"] for b in recipe.batches()] for recipe in (alone, batch))

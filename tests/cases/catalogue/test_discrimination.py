@@ -1,7 +1,7 @@
 """The cases discriminate: a fault changes nine of ten cases in which it can matter, by 1000 times their tolerance.
 
-Faults are planted into what the reference is given: weights, inputs, masks. A fault can matter in a case in which what
-is given changes by it.
+Faults are planted into the arrays that the reference receives: weights, inputs, masks. A fault can matter in a case if
+it changes one of these arrays.
 """
 
 import dataclasses
@@ -105,7 +105,7 @@ def job_of(case):
 
 @functools.cache
 def right(name):
-    """The job of a case and what the reference gives."""
+    """Return the job of a case and the reference's answer."""
     job = job_of(OWN[name])
     return job, answer(name, job)
 

@@ -1,4 +1,4 @@
-"""The reference gives what other projects' tests expect."""
+"""The reference gives the results that other projects' tests expect."""
 
 import numpy as np
 import pytest

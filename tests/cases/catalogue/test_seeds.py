@@ -1,4 +1,4 @@
-"""The seed programs are what was published: parameter counts, shapes, data."""
+"""The seed programs equal the published ones: parameter counts, shapes, data."""
 
 import dataclasses
 
