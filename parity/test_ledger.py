@@ -113,7 +113,7 @@ def test_reproduces(cell, runs):
     needs(row, backend)
     found = runs.of(engine, name)
     assert found["status"] in (0, 1), f"the reproducer broke:\n{found['printed']}"
-    assert found["printed"].strip(), "a reproducer prints what it sees"
+    assert found["printed"].strip(), "a reproducer prints its result"
     installed = importlib.metadata.version(row.package)
     if engine not in row.engines:
         assert found["status"] == 0, f"the row does not name {engine}, add it: {found['printed']}"

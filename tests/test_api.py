@@ -54,7 +54,7 @@ def test_run_goes_on_where_given_states_ended():
     np.testing.assert_allclose(rest.output, whole.output, atol=1e-7)
 
 
-def test_run_with_a_mask_leaves_out_what_it_hides():
+def test_run_with_a_mask_leaves_out_masked_values():
     mask = np.array([[1, 1, 1, 0, 0, 0]] * 4, bool)
     np.testing.assert_allclose(
         run(SPEC, "reference", X, mask=mask).output, run(SPEC, "reference", X[:, :3]).output, atol=1e-7

@@ -70,7 +70,7 @@ def test_few_modules_are_outside_of_a_room():
 
 
 @pytest.mark.parametrize("room", [path.parent.name for path in PACKAGE.glob("*/__init__.py")])
-def test_a_room_says_what_enters_what_leaves_and_its_imports(room):
+def test_a_room_documents_its_data_and_its_imports(room):
     assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8")))
 
 

@@ -200,13 +200,13 @@ def test_json_alone_on_standard_output(run, model):
     ],
     ids=["default", "full", "named"],
 )
-def test_in_what_it_computes(run, arguments, dtypes):
+def test_a_run_computes_in_the_dtypes_of_its_options(run, arguments, dtypes):
     done = run("parity", "--case", "seed4-one-feature", "--engine", "reference", *arguments, "--json", "-")
     assert {cell["dtype"] for cell in json.loads(done.stdout)["cells"]} == dtypes
 
 
 @needs_jax
-def test_what_diverges_exits_with_1_and_says_where(run, model):
+def test_a_divergence_exits_with_1_and_prints_its_place(run, model):
     done = run("parity", model, "--engine", "jax-scan", "--dtype", "float32", "--atol", "0", "--quantity", "hidden")
     assert done.returncode == 1
     text = " ".join(done.stdout.split())

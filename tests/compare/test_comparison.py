@@ -63,7 +63,7 @@ def test_trained_weights_are_judged_by_the_largest_of_the_tensor():
     assert compare(Quantity("weights", "updates/lstm/bias"), desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
 
 
-def test_share_is_of_what_the_row_allows():
+def test_share_is_the_fraction_of_the_rows_allowance():
     assert compare(Quantity("hidden", "lstm"), DESIRED + 2.5e-13, DESIRED, VALUE).share == pytest.approx(0.25, rel=1e-3)
     assert compare(
         Quantity("weights", "lstm/bias"), np.array([4.0, 1e-9]), np.array([4.0, 0.0]), TENSOR

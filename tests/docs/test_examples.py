@@ -56,6 +56,6 @@ def test_another_word_in_an_output_is_seen_and_another_digit_is_not():
     assert record.without_digits("gate f") != record.without_digits("gate c")
 
 
-def test_the_picture_is_what_its_program_draws():
+def test_the_picture_is_drawn_by_its_program():
     figure = load("figure")
     assert figure.PATH.read_text(encoding="utf-8") == figure.draw()

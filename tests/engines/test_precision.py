@@ -91,7 +91,7 @@ def test_an_engine_and_every_step_set_the_precision(engine, ieee, tf32):
     assert done.stdout.split() == [ieee, ieee, tf32, ieee, tf32]
 
 
-def test_the_products_of_scan_are_what_the_precision_says():
+def test_the_products_of_scan_use_the_chosen_precision():
     """The program for XLA has `highest` in every product, or the precision that the user chose."""
     jax = pytest.importorskip("jax")
     from multilstm.scan import init, lstm

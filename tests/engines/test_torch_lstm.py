@@ -249,7 +249,7 @@ def test_the_second_bias_is_not_counted():
 
 
 @pytest.mark.parametrize(
-    ("lstm", "what"),
+    ("lstm", "words"),
     [
         (LSTM(UNITS, activation="relu"), "activation='relu'"),
         (LSTM(UNITS, recurrent_activation="hard_sigmoid"), "recurrent_activation='hard_sigmoid'"),
@@ -257,9 +257,9 @@ def test_the_second_bias_is_not_counted():
     ],
     ids=["activation", "recurrent_activation", "bidirectional"],
 )
-def test_other_activations_are_refused_by_name(lstm, what):
+def test_other_activations_are_refused_by_name(lstm, words):
     spec = Sequential([lstm], input_shape=(None, FEATURES))
-    with pytest.raises(UnsupportedError, match=what):
+    with pytest.raises(UnsupportedError, match=words):
         TorchLSTMEngine().prepare(Job(spec, weights_of(spec), ()))
 
 

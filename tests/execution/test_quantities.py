@@ -120,7 +120,7 @@ def test_states_after_a_reset_are_those_of_the_first_batch_alone():
         assert np.abs(again - last).max() > 1e-3
 
 
-def test_the_last_output_is_what_the_layer_returned():
+def test_the_last_output_is_the_array_that_the_layer_returned():
     layers = [Masking(), LSTM(3, zero_output_for_mask=True), Dense(2)]
     spec = Sequential(layers, input_shape=(5, 2))
     data = Sequences(2, 5, 2, 2)

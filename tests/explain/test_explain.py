@@ -286,7 +286,7 @@ def differ(layer, wrong, right):
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_the_model_the_first_wrong_layer_is_named(fault, seed):
+def test_the_first_wrong_layer_of_any_model_is_named(fault, seed):
     """Masks, states from anywhere, stateful batches, wrappers, shared layers."""
     explained_cases = 0
     for sample in draw_samples(seed, 20):

@@ -71,7 +71,7 @@ def test_a_function_that_gives_no_model_is_bad_input(name, message):
 
 
 @pytest.mark.parametrize("name", ["", "model", ":", "module:", ":function", "n" * 5000, "null\0"], ids=lambda n: n[:9])
-def test_refuses_what_is_neither(name):
+def test_refuses_a_name_of_neither_file_nor_function(name):
     with pytest.raises(UsageError, match=r"expected FILE.json .* or module:function"):
         load_model(name)
 
@@ -83,7 +83,7 @@ def test_refuses_a_file_that_is_not_text(models, content):
         load_model("model.json")
 
 
-def test_names_what_the_json_lacks(models):
+def test_names_the_class_that_the_json_lacks(models):
     (models / "model.json").write_text("{}")
     with pytest.raises(SpecError, match="unknown class None"):
         load_model("model.json")

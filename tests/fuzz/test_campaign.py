@@ -59,7 +59,7 @@ def go(folder, engine, seconds=0.0, seed=0, draw=lambda number, count: DRAWN):
     return campaign, said
 
 
-def test_what_looks_alike_is_shrunk_and_counted_once(faulty, tmp_path):
+def test_similar_failures_are_shrunk_and_counted_once(faulty, tmp_path):
     campaign, said = go(str(tmp_path), faulty)
     ((name, finding),) = campaign.findings.items()
     assert (finding.samples, finding.symptom, finding.part) == (2, "semantics", "forward")
@@ -74,7 +74,7 @@ def test_what_looks_alike_is_shrunk_and_counted_once(faulty, tmp_path):
     assert [line.split(":")[0] for line in said] == ["faulty", "round 1, float64"]
 
 
-def test_a_gradient_of_inputs_is_told_from_one_of_weights(engine, tmp_path):
+def test_a_gradient_of_inputs_is_distinguished_from_one_of_weights(engine, tmp_path):
     campaign, _ = go(str(tmp_path), engine("InputGradientDoubled"))
     ((name, finding),) = campaign.findings.items()
     assert (finding.samples, finding.symptom, finding.part) == (1, "input_gradient", "gradient")
@@ -178,7 +178,7 @@ def test_usage(tmp_path, arguments, code, said):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_without_hypothesis_one_line_says_what_to_install(tmp_path):
+def test_without_hypothesis_one_line_names_the_package_to_install(tmp_path):
     (tmp_path / "hypothesis.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'hypothesis'\", name='hypothesis')\n"
     )
@@ -191,7 +191,7 @@ def test_without_hypothesis_one_line_says_what_to_install(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
-def test_ctrl_c_leaves_what_was_done_and_nothing_running(tmp_path):
+def test_ctrl_c_keeps_the_finished_rounds_and_ends_the_workers(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "home")}
     (tmp_path / "home").mkdir()
     with subprocess.Popen(
@@ -207,7 +207,7 @@ def test_ctrl_c_leaves_what_was_done_and_nothing_running(tmp_path):
     assert list((tmp_path / "home").iterdir()) == []  # the workers' private folders went with them
 
 
-def test_what_diverges_in_cases_is_shrunk_too(faulty, tmp_path):
+def test_divergences_of_cases_are_shrunk_too(faulty, tmp_path):
     """A case of the catalogue, or of a user: its model and sizes, with other numbers."""
     spec = Sequential([Masking(-1.0), LSTM(3, unroll=True), Dense(2)], (4, 2))
     inputs = np.random.default_rng(0).random((5, 4, 2)).astype("float32")

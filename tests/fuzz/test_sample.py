@@ -44,7 +44,7 @@ def test_numbers_fit_the_model_and_come_again(sample):
     ],
     ids=["masking", "embedding", "given"],
 )
-def test_the_mask_reaches_what_masks(spec, masked):
+def test_the_mask_reaches_the_source_of_masks(spec, masked):
     (batch,) = Sample(spec, batch=2, timesteps=3, mask=MASK).batches()
     np.testing.assert_array_equal(masked(batch), ~np.array(MASK))
 
@@ -54,7 +54,7 @@ def test_a_number_draws_the_same_samples_and_another_others():
     assert set(draw_samples(5, 10)) & set(draw_samples(6, 10)) == set()
 
 
-def test_what_is_drawn_covers_the_options():
+def test_samples_cover_every_option_and_layer():
     """Every option and layer is drawn, at its default and not."""
     drawn = [sample for number in range(8) for sample in draw_samples(number, 40)]
     lstms = [lstm for sample in drawn for lstm in sample.spec.lstms.values()]

@@ -104,7 +104,7 @@ def test_where_they_differ_it_exits_with_1(engine, tmp_path):
     assert done.stdout.startswith("actual\n"), done.stderr
 
 
-def test_what_keras_cannot_say_is_said_in_terms_of_multilstm(tmp_path):
+def test_a_script_for_an_engine_without_keras_uses_multilstm(tmp_path):
     text = script(Reproducer(SAMPLES["stack"], "jax-scan", "float64", "portable", "of it"))
     assert "keras" not in text.split('"""')[2].split("sample_from_json(")[0]
     done = run(text.replace("jax-scan", "reference"), tmp_path)

@@ -54,7 +54,7 @@ SAMPLE = Sample(functional(), batch=3, timesteps=4, mask=MASK, loss="mean_square
     ],
     ids=lambda wanted: "-".join(f"{name}_{value}" for name, value in wanted.items()),
 )
-def test_one_lstm_with_what_it_needs_is_left(wanted):
+def test_one_lstm_with_the_needed_options_is_left(wanted):
     left = shrink(SAMPLE, any_lstm(**wanted), 60)
     layers = [layer for layer in left.spec.layers if type(layer).__name__ != "InputLayer"]
     assert layers == [LSTM(1, name=layers[0].name, **wanted)]

@@ -147,7 +147,7 @@ def test_plain_keras_agrees(cells, engine, layer):
     [("implementation_1", "it fails in training"), ("bidirectional_1", "that forget implementation=1")],
     ids=ONLY_PORTABLE,
 )
-def test_plain_keras_refuses_what_it_does_not_train(cells, engine, layer, reason):
+def test_plain_keras_refuses_cases_that_it_does_not_train(cells, engine, layer, reason):
     judged = cells(engine, UNKNOWN_TO_PLAIN[layer], "plain", kinds=())
     assert {cell.verdict for cell in judged if cell.kind in IN_TRAINING} == {"unsupported"}
     assert all(reason in cell.comparison.message for cell in judged if cell.verdict == "unsupported")

@@ -23,7 +23,7 @@ def test_bidirectional_of_an_unrolled_layer_over_a_mask(ran, reference, arrays):
 
 
 @pytest.mark.parametrize("value", ["zero", "nan", "inf"])
-def test_what_is_masked_reaches_no_weight(ran, arrays, value):
+def test_masked_values_reach_no_weight(ran, arrays, value):
     found = ran("not_finite_where_masked")
     spec = Sequential([LSTM(UNITS, name="lstm")], input_shape=(None, FEATURES))
     x = np.where(found["mask"][..., None], found["x"], 0.0)
@@ -43,10 +43,10 @@ def test_one_initial_state_for_a_batch(ran, reference, arrays):
 
 
 @pytest.mark.parametrize(
-    ("what", "message"), [("three", "has 3 arrays"), ("mask", "(1, 4)"), ("both_mask", "(1, 4)")], ids=lambda p: p
+    ("key", "message"), [("three", "has 3 arrays"), ("mask", "(1, 4)"), ("both_mask", "(1, 4)")], ids=lambda p: p
 )
-def test_states_and_masks_that_do_not_fit_are_refused(ran, what, message):
-    found = str(ran("states_and_masks_of_other_shapes")[what])
+def test_states_and_masks_that_do_not_fit_are_refused(ran, key, message):
+    found = str(ran("states_and_masks_of_other_shapes")[key])
     assert found.startswith("ValueError")
     assert message in found
 

@@ -86,12 +86,12 @@ KNOWN = {
         dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), device="gpu"),
         None,
     ),
-    "what agrees": (cell("seed1-stateful", "keras-jax", "hidden:lstm", "within", ""), None),
+    "agreement": (cell("seed1-stateful", "keras-jax", "hidden:lstm", "within", ""), None),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_a_failing_cell_is_known_exactly_where_a_row_says_so(name):
+def test_a_failing_cell_is_known_exactly_where_a_row_explains_it(name):
     given, row = KNOWN[name]
     (judged,) = mark_known(catalogue()[given.case], [given], lambda *_: True)
     if row is None:
@@ -113,7 +113,7 @@ def touched(spec, engines=ENGINES):
     return {touch.row.id: touch for touch in touches(model_case(spec, 2, 5), Options(engines, ("float32",), "plain"))}
 
 
-def test_a_model_is_told_what_it_touches():
+def test_a_model_touches_the_rows_of_its_options():
     found = touched(Sequential([Masking(), LSTM(4, stateful=True)], input_shape=(None, 3), batch_size=2))
     assert found["stateful_state_is_lost"].layers == ("lstm",)
     assert found["stateful_state_is_lost"].engines == ("keras-jax",)
@@ -125,13 +125,13 @@ def test_a_model_is_told_what_it_touches():
     assert order == sorted(order, key=("high", "medium", "low").index)
 
 
-def test_only_rows_of_the_engines_that_run_are_told():
+def test_a_model_touches_only_rows_of_the_engines_that_run():
     spec = Sequential([LSTM(4, stateful=True)], input_shape=(None, 3), batch_size=2)
     assert "stateful_state_is_lost" not in touched(spec, ("keras-torch",))
     assert touched(spec, ("torch-lstm",)) == {}
 
 
-def test_what_is_shown():
+def test_known_differences_are_shown():
     given, row = KNOWN["state lost"]
     case = catalogue()["seed1-stateful"]
     found = touches(case, Options(ENGINES, ("float32",), "plain"))

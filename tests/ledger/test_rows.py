@@ -96,7 +96,7 @@ def test_every_fact_is_used_by_a_row():
         ({"effect": "raises", "raises": "in-place"}, "diverges", "in-place", 1.0, False),
     ],
 )
-def test_what_a_row_explains(effect, verdict, message, max_abs, expected):
+def test_a_row_explains_its_quantity_and_its_effect(effect, verdict, message, max_abs, expected):
     (row,) = parse(ROW)
     row = dataclasses.replace(row, quantities=("hidden",), **effect)
     assert row.explains("hidden", verdict, max_abs, message) is expected
@@ -172,7 +172,7 @@ def test_a_mask_starts_where_the_lstm_does(go_backwards, masked):
     assert ("starts_masked" in found) == ((masked == "first") != go_backwards)
 
 
-def test_given_states_and_what_is_not_finite():
+def test_given_states_and_values_that_are_not_finite_are_facts():
     spec = Sequential([LSTM(4)], input_shape=(None, 3))
     x = np.ones((2, 5, 3), "float32")
     states = {"lstm": State(np.ones((2, 4)), np.ones((2, 4)))}
@@ -238,7 +238,7 @@ UNUSED = {
 
 
 @pytest.mark.parametrize("name", UNUSED)
-def test_what_no_output_depends_on(name):
+def test_a_half_without_influence_on_the_outputs_is_out_of_the_loss(name):
     options, numbers, expected = UNUSED[name]
     merged = {key: value for key, value in options.items() if key == "merge_mode"}
     inputs = Input((5, 3))
@@ -268,7 +268,7 @@ def test_softmax_matters_where_labels_do_not_sum_to_one():
         assert ("softmax_or_sigmoid_output" in certain_facts(case, "float32")["dense"]) is expected
 
 
-def test_what_is_open_is_possible_until_the_case_decides_it():
+def test_open_facts_are_possible_until_the_case_decides_them():
     spec = Sequential([Embedding(9, 3, mask_zero=True), LSTM(4)], input_shape=(None,), input_dtype="int32")
     case = model_case(spec, 2, 5)
     found = possible_facts(case, "float32")

@@ -51,7 +51,7 @@ def test_agrees(verdicts, agrees):
             report.check()
 
 
-def test_nothing_compared_says_what_was_skipped():
+def test_a_report_without_comparisons_names_the_skipped_engines():
     with pytest.raises(ParityError, match=r"Nothing was compared \(keras-jax: jax is not installed\)"):
         Report((), {}, {"keras-jax": "jax is not installed"}).check()
 
@@ -99,14 +99,14 @@ def test_table_of_all_engines_fits_80_columns(verdict):
         assert word in printed
 
 
-def test_what_diverges_is_shown_with_its_place_and_names_are_not_markup():
+def test_a_divergence_is_shown_with_its_place_and_names_are_not_markup():
     message = "hidden:[/bold]: 1 of 2 values differ by more than 1e-06; worst at [0, 1]: actual 1, desired 2"
     printed = text(Report((cell("diverges", message=message),), {}), width=200)
     assert message in printed
     assert "Different answers: jax-scan (1 quantity)." in printed
 
 
-def test_an_error_shared_by_all_quantities_is_said_once():
+def test_an_error_shared_by_all_quantities_is_printed_once():
     cells = tuple(cell("error", f"hidden:lstm_{i}", message="engine 'jax-scan': RuntimeError: x") for i in range(5))
     printed = text(Report(cells, {}), width=200)
     assert printed.count("RuntimeError: x") == 1
@@ -120,7 +120,7 @@ def test_unsupported_cases_are_marked_and_counted():
     assert "without the cases that torch-lstm does not execute" in printed
 
 
-def test_skipped_engines_and_shortened_cases_are_said():
+def test_skipped_engines_and_shortened_cases_are_printed():
     shortened = {"seed1": "1/10 of it", "seed2": "half of it"}  # no engine could run seed2
     report = Report((cell(case="seed1"),), {}, {"keras-jax": "jax is not installed"}, shortened)
     printed = text(report, width=120)
@@ -137,7 +137,7 @@ def test_file_is_written_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_and_what_it_points_to_is_written(tmp_path):
+def test_a_link_stays_and_its_target_is_written(tmp_path):
     target, link = tmp_path / "real.json", tmp_path / "link.json"
     target.write_text("old")
     link.symlink_to(target)
@@ -161,7 +161,7 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal():
 
 
 @pytest.mark.parametrize("where", ["missing/report.json", "."], ids=["no_such_folder", "a_folder"])
-def test_what_cannot_be_written_is_refused_beforehand(tmp_path, where):
+def test_an_unwritable_path_is_refused_beforehand(tmp_path, where):
     with pytest.raises(InputError, match="cannot write"):
         check_writable(str(tmp_path / where))
     assert list(tmp_path.iterdir()) == []
@@ -181,7 +181,7 @@ def test_no_space_left_leaves_the_old_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_explanation_is_said_once_for_all_that_it_explains():
+def test_an_explanation_is_printed_once_for_all_its_quantities():
     why = "semantics: first in LSTM 'lstm', timestep 0, gate f"
     names = ("hidden:lstm", "cell:lstm")
     report = Report(tuple(cell("diverges", name, message=f"{name}: far", explanation=why) for name in names), {})
@@ -192,7 +192,7 @@ def test_an_explanation_is_said_once_for_all_that_it_explains():
         report.check()
 
 
-def test_what_ran_on_a_gpu_is_listed_by_engine():
+def test_implementations_on_a_gpu_are_listed_by_engine():
     ran = {"a": "cuDNN", "b": "python loop (Keras, fused cell)", "c": "cuDNN"}
     cells = [
         dataclasses.replace(

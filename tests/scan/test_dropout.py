@@ -35,7 +35,7 @@ def test_shapes(rates, implementation, inputs, hidden):
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_values_are_0_or_what_keeps_the_mean(rate):
+def test_values_are_0_or_keep_the_mean(rate):
     for mask in draw_dropout(KEY, WEIGHTS, 50, rate, rate):
         np.testing.assert_allclose(np.unique(mask), [0, 1 / (1 - rate)], rtol=1e-6)
         # 5 standard deviations of the mean of that many; each value's own is sqrt(rate / (1 - rate))

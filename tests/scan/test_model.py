@@ -132,7 +132,7 @@ def test_losses_of_several_outputs_add_up():
     ],
     ids=["some", "none"],
 )
-def test_masked_loss_is_the_mean_over_what_counts(name, masks, desired):
+def test_masked_loss_is_the_mean_over_unmasked_values(name, masks, desired):
     output = jnp.asarray([[[1.0], [np.nan]], [[3.0], [4.0]]])
     actual, gradient = jax.value_and_grad(
         lambda output: loss_value("mean_squared_error", [output], [jnp.zeros((2, 2, 1))], [jnp.asarray(masks)])
@@ -192,7 +192,7 @@ def test_custom_gradient_of_a_model_equals_plain():
         assert np.abs(values[0][name] - desired).max() <= 1e-12 * np.abs(desired).max(), name
 
 
-def test_dropout_multiplies_by_what_is_given():
+def test_dropout_multiplies_by_the_given_masks():
     spec = Sequential([LSTM(4), Dropout(0.5), Dense(2)], input_shape=(None, 3))
     weights, factor = weights_of(spec), RNG.integers(0, 2, (4, 4)) * 2.0
     actual = model(spec).apply(weights, {"input_layer": X}, dropout={"dropout": factor})

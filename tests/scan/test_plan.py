@@ -124,7 +124,7 @@ def test_the_recurrent_kernel_is_on_the_left_for_a_few_rows_if_large_and_backwar
 
 
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
-def test_what_is_chunked_stays_chunked_when_it_grows(size):
+def test_a_chunked_sequence_stays_chunked_when_a_size_grows(size):
     sizes = [{**SMALL, "batch": 32, "timesteps": 100, size: 2**power} for power in range(3, 20)]
     whole = [plan(each).gradient.chunk == each["timesteps"] for each in sizes]
     assert whole == sorted(whole, reverse=True)

@@ -186,7 +186,7 @@ def test_a_dropout_mask_of_other_timesteps_is_refused(kind):
     ],
     ids=["slot_missing", "slot_of_one", "coefficient_missing", "mask_unknown"],
 )
-def test_train_step_refuses_what_does_not_fit(kind, changes, message):
+def test_train_step_refuses_arguments_that_do_not_fit(kind, changes, message):
     arrays = {**placed(kind, ARRAYS), "slots": SLOTS, "coefficients": OPTIMIZER.coefficients(0), **changes}
     if kind == "parallel":
         arrays["slots"] = replicate(data_parallel_mesh(jax.devices()[:1]), arrays["slots"])

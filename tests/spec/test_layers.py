@@ -71,7 +71,7 @@ REFUSED = [(layer, name) for layer in EXAMPLES.values() for name in type(layer).
 
 
 @pytest.mark.parametrize(("layer", "argument"), REFUSED, ids=lambda value: getattr(value, "class_name", value))
-def test_refuses_by_name_what_is_not_executed(layer, argument):
+def test_refuses_by_name_arguments_that_are_not_executed(layer, argument):
     default = "True" if argument == "trainable" else "None"
     message = rf"{layer.class_name}: {argument} is not executed by multilstm yet; given 'l2', expected {default}; l"
     with pytest.raises(SpecError, match=message):
@@ -128,7 +128,7 @@ BOOLEANS = [
 @pytest.mark.parametrize("value", [0, 1, None, "True", np.True_], ids=repr)
 @pytest.mark.parametrize(("layer", "argument"), [(layer, name) for layer, names in BOOLEANS for name in names],
                          ids=lambda value: getattr(value, "class_name", value))  # fmt: skip
-def test_refuses_what_is_not_a_boolean(layer, argument, value):
+def test_refuses_values_that_are_not_booleans(layer, argument, value):
     with pytest.raises(SpecError, match=rf"{argument} must be True or False, got "):
         dataclasses.replace(layer, **{argument: value})
 
@@ -220,7 +220,7 @@ def test_refuses_a_merge_mode(mode):
 
 
 @pytest.mark.parametrize("layer", [Dense(1), 3, None, LSTM, Bidirectional(LSTM(1))], ids=repr)
-def test_bidirectional_refuses_what_is_not_an_lstm(layer):
+def test_bidirectional_refuses_layers_other_than_lstm(layer):
     with pytest.raises(SpecError, match="Bidirectional: layer must be of class LSTM, got "):
         Bidirectional(layer)
 
@@ -242,7 +242,7 @@ def test_bidirectional_has_zeros_where_a_sequence_is_masked(return_sequences, ze
 
 
 @pytest.mark.parametrize("layer", [LSTM(1), 3, None, Dense], ids=repr)
-def test_time_distributed_refuses_what_is_not_a_dense(layer):
+def test_time_distributed_refuses_layers_other_than_dense(layer):
     with pytest.raises(SpecError, match="TimeDistributed: layer must be of class Dense, got "):
         TimeDistributed(layer)
 

@@ -89,7 +89,7 @@ def test_refuses_a_number(make, argument, value):
 
 @pytest.mark.parametrize("value", [0, 1, None, "yes"], ids=repr)
 @pytest.mark.parametrize(("make", "argument"), [(SGD, "nesterov"), (RMSprop, "centered")])
-def test_refuses_what_is_not_a_boolean(make, argument, value):
+def test_refuses_values_that_are_not_booleans(make, argument, value):
     with pytest.raises(UsageError, match=rf"{make.__name__}: {argument} must be True or False, got {value!r}"):
         make(**{argument: value})
 

@@ -212,7 +212,7 @@ def test_the_names_are_those_of_keras():
 @pytest.mark.parametrize("value", ["l3", "", 0.01, True, L2, [L2()], {"class_name": "L2"}, np.sum],
                          ids=lambda value: getattr(value, "__name__", str(value)))  # fmt: skip
 @pytest.mark.parametrize(("layer", "argument"), ARGUMENTS, ids=lambda value: getattr(value, "class_name", value))
-def test_refuses_what_is_neither(layer, argument, value):
+def test_refuses_values_of_another_kind(layer, argument, value):
     kind = argument.rpartition("_")[2]
     known = ", ".join(found.__name__ for found in KINDS[kind])
     message = rf"{type(layer).__name__}: unknown {argument} .*: expected one of {known}"

@@ -67,7 +67,7 @@ def test_mask_of_one_input(layer, inputs, mask, expected):
     ],
     ids=["none", "first", "second", "both", "within", "three"],
 )
-def test_concatenate_keeps_what_any_of_its_inputs_keeps(masks, expected):
+def test_concatenate_keeps_a_step_that_any_of_its_inputs_keeps(masks, expected):
     found = Concatenate().output_mask([X] * len(masks), masks)
     assert (found is None) == (expected is None)
     if expected is not None:

@@ -131,7 +131,7 @@ def test_sizes_from_the_least_to_the_largest(size, low, high):
 
 @pytest.mark.parametrize("size", range(2, 7))
 @pytest.mark.parametrize("timesteps", [3, 5, 20])
-def test_masks_are_what_their_names_say(size, timesteps):
+def test_masks_match_their_names(size, timesteps):
     made = {kind: mask(kind, size, timesteps) for kind in MASKS}
     assert made["none"].all()
     assert made["all_true"].all()

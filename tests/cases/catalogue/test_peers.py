@@ -15,7 +15,7 @@ PEERS = {peer.case.name: peer for peer in peers()}
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_reference_gives_what_is_published(name):
+def test_reference_gives_the_published_results(name):
     peer = PEERS[name]
     case = peer.case
     job = Job(case.spec, case.weights, tuple(case.forward_steps()), dtype="float64")

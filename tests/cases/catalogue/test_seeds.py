@@ -155,7 +155,7 @@ def test_select(patterns, names):
     assert [case.name for case in select(patterns)] == names
 
 
-def test_select_refuses_what_matches_nothing():
+def test_select_refuses_a_pattern_that_matches_no_case():
     with pytest.raises(UsageError, match=r"unknown case 'seed9\*': expected one of seed1-stateful, .*, sweep-\*, "):
         select(("seed4*", "seed9*"))
 
