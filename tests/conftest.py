@@ -43,7 +43,7 @@ def unit_tests_import_no_framework(request):
 
 @pytest.fixture(scope="session")
 def living_pool():
-    """Returns one pool for all tests, since a worker takes seconds to start; a new one if an error closed the last."""
+    """Return one pool for all tests, since a worker takes seconds to start; a new one if an error closed the last."""
     pools = []
 
     def living():
@@ -73,7 +73,7 @@ def kept_workers(living_pool):
 
 @pytest.fixture(scope="session")
 def ask_keras(tmp_path_factory):
-    """Runs a script of Keras in a process of its own; the script reads a JSON file and writes another.
+    """Run a script of Keras in a process of its own; the script reads a JSON file and writes another.
 
     Keras runs on PyTorch or JAX. On TensorFlow float64 is partly float32, which is no reference.
     """

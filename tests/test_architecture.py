@@ -32,7 +32,7 @@ def room_of(path: pathlib.Path) -> str:
 
 
 def imported_rooms(source: str) -> set[str]:
-    """The rooms that a module imports anywhere in its syntax tree."""
+    """Return the rooms that a module imports anywhere in its syntax tree."""
     rooms = set()
     for node in ast.walk(ast.parse(source)):
         names = []
@@ -49,7 +49,7 @@ def imported_rooms(source: str) -> set[str]:
 
 
 def forbidden(room: str, imported: set[str]) -> set[str]:
-    """The imported rooms that stand on the same floor or above."""
+    """Return the imported rooms of the same floor or a higher one."""
     return {other for other in imported if other != room and LEVEL[other] >= LEVEL[room]}
 
 

@@ -25,7 +25,7 @@ MODULES = (
 
 
 def found(statements, folders=()):
-    """The frameworks that a fresh interpreter has imported after `statements`."""
+    """Return the frameworks that a fresh interpreter has imported after `statements`."""
     path = os.pathsep.join([*map(str, folders), os.getcwd(), *sys.path])
     code = f"{statements}; import sys; sys.stdout.write(' '.join(sorted(set({FRAMEWORKS}) & set(sys.modules))))"
     done = subprocess.run(

@@ -40,7 +40,7 @@ PUBLIC = {
 
 
 def exported(source):
-    """The names in `__all__` of a module."""
+    """Return the names in `__all__` of a module."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
             return set(ast.literal_eval(node.value))

@@ -33,7 +33,7 @@ def file(tmp_path_factory):
 
 
 def changed(file, tmp_path, change):
-    """A copy of the file with its arrays and metadata changed."""
+    """Return a copy of the file with its arrays and metadata changed."""
     with safetensors.safe_open(file, "np") as stream:
         metadata, arrays = stream.metadata(), {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     change(arrays, metadata)

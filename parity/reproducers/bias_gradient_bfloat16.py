@@ -11,7 +11,7 @@ import numpy as np
 
 
 def moved(policy):
-    """By how much one step of plain SGD moves the biases of an LSTM and of a Dense behind it."""
+    """Return the change of the biases of an LSTM and a Dense above it in one step of plain SGD."""
     inputs = keras.Input((2, 3))
     lstm = keras.layers.LSTM(4, return_sequences=True, dtype=policy)
     dense = keras.layers.Dense(2, dtype=policy)

@@ -17,7 +17,7 @@ needs_jax = needs("jax-scan")
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs `multilstm ...` in an empty folder."""
+    """Run `multilstm ...` in an empty folder."""
     root = str(pathlib.Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
 

@@ -28,7 +28,7 @@ def blocks(path, language):
 
 
 def commands(path):
-    """The commands of all shell blocks; a line may hold several, joined by &&."""
+    """Return the commands of all shell blocks; a line may hold several, joined by &&."""
     lines = [line for block in blocks(path, "sh") for line in block.splitlines() if line and not line.startswith("#")]
     return [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
 
@@ -106,7 +106,7 @@ def test_help_runs():
 
 
 def without_digits(text):
-    """The text as docs/record.py compares it; docs/ is no package."""
+    """Return the text as docs/record.py compares it; docs/ is no package."""
     spec = importlib.util.spec_from_file_location("docs_record", ROOT / "docs" / "record.py")
     record = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(record)

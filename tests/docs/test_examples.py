@@ -18,7 +18,7 @@ NEEDS = {
 
 
 def load(name):
-    """A module of docs/, which is no package."""
+    """Return a module of docs/, which is no package."""
     spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -21,7 +21,7 @@ def documents():
 
 
 def slug(heading):
-    """The anchor that GitHub and MyST give a heading."""
+    """Return the anchor that GitHub and MyST give a heading."""
     text = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
     return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
 

@@ -135,7 +135,7 @@ def make_job(spec, kinds, **arguments):
 
 
 def arrays_of(result):
-    """Every array of a result, by the name of its quantity."""
+    """Return every array of a result, by the name of its quantity."""
     found = {f"weights/{name}": value for name, value in result.weights.items()}
     found |= {f"slots/{name}": value for name, value in result.slots.items()}
     found |= {f"carried/{name}": np.stack(state) for name, state in result.carried.items()}

@@ -47,7 +47,7 @@ needs_jax = needs("jax-scan")
 
 
 def penalised():
-    """Every regularizer and every constraint, on every weight that takes them; every bound is reached."""
+    """Return a model with every regularizer and constraint, on every weight that takes them; every bound is reached."""
     return Sequential(
         [
             Embedding(7, 4, embeddings_regularizer=L2(0.02), embeddings_constraint=UnitNorm(axis=1)),
@@ -118,7 +118,7 @@ FLOAT64 = Options(("reference",), ("float64",))
 
 
 class InProcess:
-    """Instead of a pool of workers: one engine, here."""
+    """A substitute for a pool of workers: one engine in this process."""
 
     def __init__(self, engine):
         self.execute = lambda _, job: Executor(engine).execute(job)
@@ -130,7 +130,7 @@ def answers(engine, given, part):
 
 
 def diverging(actual, desired):
-    """The quantities that do not agree in float64."""
+    """Return the quantities that do not agree in float64."""
     assert desired
     found = set()
     for name in {**actual, **desired}:
@@ -260,7 +260,7 @@ def test_gradients_of_the_reference_are_those_of_its_loss(name):
 
 
 def changed(spec, layer, **arguments):
-    """The spec with other arguments of a layer, or of the layer that it wraps."""
+    """Return the spec with other arguments of a layer, or of the layer that it wraps."""
 
     def change(given):
         if given.name != layer:

@@ -68,7 +68,7 @@ def test_float16_keeps_the_gradients_of_a_mean_over_many_timesteps(monkeypatch, 
     targets = np.random.default_rng(6).dirichlet(np.ones(2), (4000, 20))
 
     def used():
-        """The largest share of its row that a gradient uses."""
+        """Return the largest share of its row that a gradient uses."""
         report = parity(
             spec,
             inputs,

@@ -38,7 +38,7 @@ SLOTS = tuple(f"{name}/{slot}" for name in WEIGHTS for slot in ("momentum", "vel
 
 
 class InProcess:
-    """A pool of one engine, here."""
+    """A substitute for a pool of workers: one engine in this process."""
 
     def __init__(self, engine):
         self.executor = Executor(engine)
@@ -154,7 +154,7 @@ def test_weights_and_slots_after_some_updates(monkeypatch, number, cut):
 
 
 def faulty(change):
-    """The reference with a fault in its answers."""
+    """Return the reference with a fault in its answers."""
 
     class Program:
         def __init__(self, program):

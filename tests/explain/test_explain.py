@@ -56,7 +56,7 @@ class Pool:
 
 
 def nudged(layer, inputs, mask, weights, start, dropout):
-    """One weight of gate f of the second unit of layers of three units is wrong."""
+    """Run the forward pass with one wrong kernel weight, of gate f of the second unit, in layers of three units."""
     if layer.units != 3:
         return true_forward(layer, inputs, mask, weights, start, dropout)
     kernel = weights["kernel"].copy()

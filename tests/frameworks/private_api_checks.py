@@ -135,7 +135,7 @@ def learning_rate_schedule(apis):
 
 
 def assert_like_keras(layer, computed):
-    """Compares a last output, outputs and states with the answer of Keras's layer."""
+    """Compare a last output, outputs and states with the answer of Keras's layer."""
     import keras
 
     inputs = keras.ops.ones((2, 3, 4))
@@ -214,7 +214,7 @@ def record_torch_operators(apis):
 
 
 def override(row):
-    """Fails unless Keras still declares the method with these parameters, and calls it somewhere."""
+    """Fail unless Keras still declares the method with these parameters, and calls it somewhere."""
     import keras
 
     owner, _, name = row.owner.partition(".")

@@ -24,7 +24,7 @@ PRIVATE = re.compile(r"(keras\.src|tensorflow\.(python|tsl|core)|jaxlib|(jax|tor
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory):
-    """Gives the failures of all checks on a backend, by name; each backend runs once, in a process of its own."""
+    """Return a function from a backend to the failures of its checks; each backend runs once, in its own process."""
     answers = {}
 
     def on(backend):

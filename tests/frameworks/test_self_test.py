@@ -14,7 +14,7 @@ NOT_FLOAT64 = {"tanh and sigmoid, float64", "LSTM step, float64"}
 
 
 def failed(**faults):
-    """The names of the tests that fail with these operations in place of NumPy's."""
+    """Return the names of the tests that fail with these operations in place of NumPy's."""
     return {test.name for test in self_test(dataclasses.replace(HONEST, **faults)) if not test.ok}
 
 

@@ -37,7 +37,7 @@ DRAWN = [
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Registers an engine of faulty.py under the name `faulty`."""
+    """Register an engine of faulty.py under the name `faulty`."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(pathlib.Path(__file__).parent), str(ROOT)]))
 
     def register(name):

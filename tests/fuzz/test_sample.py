@@ -1,4 +1,4 @@
-"""Samples: the same numbers whenever they are asked, within the spec's shapes, and back from JSON as they were."""
+"""Samples: the same numbers in every call, the shapes of the spec, and no change by a way through JSON."""
 
 import gc
 import signal

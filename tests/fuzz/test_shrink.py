@@ -1,4 +1,4 @@
-"""Shrinking: whatever makes a sample diverge is all that is left of it."""
+"""Shrinking: only the parts that make a sample diverge are left of it."""
 
 import itertools
 import time
@@ -25,14 +25,14 @@ MASK = ((True, False, True, True), (True, True, False, True), (True, True, True,
 
 
 def any_lstm(**wanted):
-    """A divergence that shows where an LSTM has these arguments."""
+    """Return a condition that holds for samples with an LSTM of these arguments."""
     return lambda sample: any(
         all(getattr(lstm, name) == value for name, value in wanted.items()) for lstm in sample.spec.lstms.values()
     )
 
 
 def functional():
-    """Everything at once: two inputs, masks, states, branches, a Bidirectional, heads."""
+    """Return a sample with everything at once: two inputs, masks, states, branches, a Bidirectional, heads."""
     first, second = Input((4, 3)), Input((4, 2))
     sequence, hidden, cell = LSTM(3, return_sequences=True, return_state=True, unroll=True)(Masking(0.5)(first))
     decoder = LSTM(3, "relu", go_backwards=True)(second, initial_state=[hidden, cell])
@@ -63,7 +63,7 @@ def test_one_lstm_with_the_needed_options_is_left(wanted):
 
 
 def test_data_that_matter_are_left():
-    """A masked timestep behind one that counts, in the second of two rows, with a state given from outside."""
+    """A masked timestep after an unmasked one, in the second of two rows, with a state given from outside."""
 
     def diverges(sample):
         rows = sample.mask or ()

@@ -51,7 +51,7 @@ class Breach:
 
 
 def breaches(path: pathlib.Path) -> Iterator[Breach]:
-    """Yields every breach in one Python or Markdown file."""
+    """Yield every breach in one Python or Markdown file."""
     name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
     for line, text, returns_bool in passages(path):
         for sentence in sentences(text) if returns_bool is not None else ():
@@ -69,7 +69,7 @@ def breaches(path: pathlib.Path) -> Iterator[Breach]:
 
 
 def passages(path: pathlib.Path) -> Iterator[tuple[int, str, bool | None]]:
-    """Yields line, text, and for a docstring whether its function returns bool; None for a comment."""
+    """Yield line, text, and for a docstring whether its function returns bool; None for a comment."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         yield 1, text, True
@@ -88,7 +88,7 @@ def passages(path: pathlib.Path) -> Iterator[tuple[int, str, bool | None]]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yields the sentences of a docstring or document; tables, code and section titles are none."""
+    """Yield the sentences of a docstring or document; tables, code and section titles are none."""
     for block in blocks(text):
         for abbreviation in ABBREVIATIONS:
             block = block.replace(abbreviation, abbreviation.replace(".", ""))
@@ -96,7 +96,7 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def blocks(text: str) -> Iterator[str]:
-    """Yields the paragraphs, list items and argument descriptions of a text, each on one line."""
+    """Yield the paragraphs, list items and argument descriptions of a text, each on one line."""
     block: list[str] = []
     fenced, section, after_blank = False, False, True
     for line in text.splitlines():

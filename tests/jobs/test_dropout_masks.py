@@ -135,7 +135,7 @@ def test_every_engine_agrees_with_the_reference(cells, engine, name, layer):
 @pytest.mark.parametrize("engine", KERAS)
 @pytest.mark.parametrize("layer", PLAIN)
 def test_plain_keras_agrees(cells, engine, layer):
-    """Keras's own cells, which take given masks for drawn ones: so it is here that Keras applies them."""
+    """Keras's own cells apply the given masks, because they take them for drawn ones."""
     found = of_layer(cells(engine, KNOWN_TO_PLAIN, "plain"), layer)
     assert found
     assert failing(found) == {}
@@ -156,7 +156,7 @@ def test_plain_keras_refuses_cases_that_it_does_not_train(cells, engine, layer, 
 
 @pytest.mark.parametrize("engine", TRAINING)
 def test_a_batch_that_the_model_fixes_at_one(engine):
-    """TensorFlow's loop wants states of a known shape, which one row times an open number of rows has not."""
+    """TensorFlow's loop needs states of a known shape; one row times an unknown number of rows has an unknown shape."""
     lstm = LSTM(UNITS, dropout=0.4, recurrent_dropout=0.3)
     spec = Sequential([lstm, Dense(1)], input_shape=(None, FEATURES), batch_size=1)
     dropout = draw_dropout(np.random.default_rng(0), spec, 1, TIMESTEPS)
@@ -180,7 +180,7 @@ def test_the_partial_engine_refuses(cells, engine):
 
 
 def diverging(given, fault):
-    """The layers of which a gradient diverges, where an engine takes other masks than it was given."""
+    """Return the layers of which a gradient diverges, where an engine takes other masks than it was given."""
     batch = BATCHES[given.name]
     weights, row = discriminating_weights(given.spec), tolerance("float64", "cpu", "gradient")
     desired, actual = (

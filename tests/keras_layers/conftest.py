@@ -146,7 +146,7 @@ class Reference:
         return self.step("forward", x).outputs[0]
 
     def fit(self, x, y, size):
-        """The mean loss of an epoch in batches of `size`."""
+        """Return the mean loss of an epoch in batches of `size`."""
         return np.mean([self.step("update", x[i : i + size], y[i : i + size]).loss for i in range(0, len(x), size)])
 
     def evaluate(self, x, y, size):

@@ -11,7 +11,7 @@ SCENARIOS = {}
 
 
 def scenario(*floatxs):
-    """Registers a function of no argument, or of `folder, *others`, for every floatx (float32 if none is given)."""
+    """Register a function of no argument, or of `folder, *others`, for every floatx (float32 if none is given)."""
 
     def register(function):
         for floatx in floatxs or ("float32",):
@@ -32,7 +32,7 @@ def uniform(*shape, seed=0):
 
 
 def fill(model, seed=0):
-    """Sets weights that no backend drew."""
+    """Set weights that no backend drew."""
     model.set_weights([normal(*w.shape, seed=seed + i, scale=0.5) for i, w in enumerate(model.get_weights())])
     return model
 

@@ -10,12 +10,12 @@ NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")
 
 
 def values():
-    """From -30 to 30, the kinks at -3, 0 and 3 among them."""
+    """Return numbers from -30 to 30, including the kinks at -3, 0 and 3."""
     return np.linspace(-30.0, 30.0, 241)
 
 
 def slopes(function, x):
-    """The derivative at every x, as a step of gradient descent on the sum sees it."""
+    """Return the derivative at every x, from one step of gradient descent on the sum."""
     layer = keras.layers.Dense(x.size, function, use_bias=False)
     model = keras.Sequential([keras.Input((1,)), layer])
     layer.set_weights([x[None]])

@@ -26,7 +26,7 @@ def refused_arguments():
 
 @scenario()
 def accepted_arguments():
-    """Values of other types that mean the same."""
+    """Accepted arguments: equal values of other types."""
     lstm = LSTM(np.int64(UNITS), dropout=np.float32(0.5), stateful=np.bool_(False), return_sequences=1)
     positional = LSTM(UNITS, "tanh", "sigmoid", True)
     return {"shape": list(lstm(data()[0]).shape), "use_bias": positional.use_bias}

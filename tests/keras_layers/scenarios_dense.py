@@ -10,7 +10,7 @@ FEATURES, UNITS, CLASSES, ROWS = 3, 4, 2, 2000
 
 
 def step(policy, lstm, dense, distributed):
-    """By how much one step of plain SGD on 2 * ROWS rows moves the weights of an LSTM and of a Dense."""
+    """Return the change of the weights of an LSTM and a Dense in one step of plain SGD on 2 * ROWS rows."""
     inputs = keras.Input((2, FEATURES))
     head = dense(CLASSES, dtype=policy)
     head = TimeDistributed(head, dtype=policy) if distributed else head
@@ -42,7 +42,7 @@ def plain_bias_gradient():
 
 @scenario()
 def dense_is_keras_own():
-    """The same weights in ours and in Keras's Dense, in every policy."""
+    """The same weights in our Dense and in Keras's Dense, in every policy."""
     x = normal(5, 2, FEATURES)
     found = {}
     for policy in ("float32", "float64", "mixed_float16", "mixed_bfloat16"):

@@ -61,7 +61,7 @@ def optimizer_rules():
 
 @scenario("float64")
 def optimizer_embedding():
-    """Three steps on tokens that stand several times in a batch."""
+    """Three steps on tokens that are repeated in a batch."""
     x, y = tokens()
     found = {"x": x, "y": y}
     for name in ("sgd_nesterov", "sgd_clipnorm", "rmsprop_centered", "adam", "adam_amsgrad", "adam_clipnorm", "adamw"):
@@ -96,7 +96,7 @@ def optimizer_schedule():
 
 
 def half_used(optimizer):
-    """A model of which half of the weights have nothing to do with the loss."""
+    """Return a model in which half of the weights do not affect the loss."""
     x = keras.Input((3, 2))
     forward, _ = keras.layers.Bidirectional(keras.layers.LSTM(2), merge_mode=None)(x)
     return compiled(fill(keras.Model(x, keras.layers.Dense(1)(forward))), optimizer)
@@ -104,7 +104,7 @@ def half_used(optimizer):
 
 @scenario("float64")
 def optimizer_unused_weights():
-    """Two steps."""
+    """Two steps of AdamW on a model in which half of the weights do not affect the loss."""
     found = {}
     for name, make in (("ours", AdamW), ("plain", keras.optimizers.AdamW)):
         model = half_used(make(0.1, weight_decay=0.5))

@@ -76,7 +76,7 @@ def constraints():
 
 @scenario()
 def regularizers_come_back():
-    """Through JSON, and into both directions of a Bidirectional, as they were given."""
+    """Regularizers stay equal through JSON, and in both directions of a Bidirectional."""
     regularizer = keras_layers.L1(0.1)
     layer = Bidirectional(LSTM(2, kernel_regularizer=regularizer))
     dense = keras.layers.Dense(2, kernel_regularizer=keras_layers.OrthogonalRegularizer(0.7, "columns"))

@@ -72,7 +72,7 @@ def stateful_fit():
 
 @scenario()
 def stateful_fit_reset_by_callback():
-    """The habit of resetting the states where an epoch begins."""
+    """A callback resets the states at the start of each epoch."""
     model = compiled(stateful_model(), keras.optimizers.SGD(0.1))
     x, y = data(2)
     found = {"x": x, "y": y, **weights(model)}
@@ -83,7 +83,7 @@ def stateful_fit_reset_by_callback():
 
 @scenario("float64")
 def stateful_stack():
-    """Two stateful layers, trained and asked, where Keras's states are in the middle of the graph."""
+    """Two stateful layers, in training and prediction; Keras's states are in the middle of the graph."""
     inputs = keras.Input(batch_shape=(BATCH, None, FEATURES))
     first = LSTM(UNITS, stateful=True, return_sequences=True, name="first")
     second = LSTM(CLASSES, stateful=True, name="second")
@@ -148,7 +148,7 @@ def stateful_mixed_precision():
 
 @scenario()
 def wrong_batch_size():
-    """Each in a model of its own: on JAX an exception inside predict takes Keras's weights with it."""
+    """Each call has a model of its own, because on JAX an exception inside predict loses Keras's weights."""
     x, y = data(2)
     messages = {
         "predict_3": error(stateful_model().predict, x[:3], batch_size=3, verbose=0),

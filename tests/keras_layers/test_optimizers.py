@@ -70,7 +70,7 @@ class Trained:
         return self
 
     def fit(self, x, y):
-        """One step of Embedding, Flatten, Dense(1) under the mean squared error."""
+        """Train Embedding, Flatten and Dense(1) for one step under the mean squared error."""
         embedding, kernel, bias = self.weights
         flat = embedding[x].reshape(len(x), -1)
         d_output = 2 * (flat @ kernel + bias - y) / len(x)

@@ -26,7 +26,7 @@ def of(found, name):
 
 
 def unpenalised(found):
-    """The loss, and the kernel after a step of rate 1, without regularizer and constraint."""
+    """Return the loss, and the kernel after a step of rate 1, without regularizer and constraint."""
     x, kernel = found["x"], found["kernel"]
     error = x @ kernel - found["y"]
     return (error**2).mean(), kernel - x.T @ error * 2 / error.size

@@ -40,7 +40,7 @@ class Problem:
     state_weights: State
 
     def objective(self, run):
-        """A scalar that depends on every output of `run(params, x, state)`, differently on each."""
+        """Return a scalar that depends on every output of `run(params, x, state)`, differently on each."""
 
         def value(params, x, state):
             sequence, last = run(params, x, state)
@@ -53,7 +53,7 @@ class Problem:
         return value
 
     def everything(self, given=None, run=lstm, **options):
-        """Outputs with the last state, and the gradients by params, x and state, of `run`; compiled once an option.
+        """Return outputs, last state, and gradients by params, x and state of `run`; compile once for each option.
 
         `given` holds arrays by argument; `options` are everything else.
         """
@@ -61,7 +61,7 @@ class Problem:
         return _everything(run, tuple(options.items()), self.params, self.x, self.state, given or {}, cotangents)
 
     def reference(self, mask=None, **options):
-        """The same by the NumPy reference."""
+        """Return the results of `everything` from the NumPy reference."""
         layer = spec.LSTM(UNITS, return_sequences=True, use_bias=self.params.bias is not None, **options)
         weights = {name: array for name, array in self.params._asdict().items() if array is not None}
         record = reference_lstm.forward(layer, self.x, mask, weights, self.state, {})
@@ -113,7 +113,7 @@ def holes():
 
 
 def relative_distance(actual, desired):
-    """The largest max|actual - desired| / max|desired| over the leaves of two trees of equal structure."""
+    """Return the largest max|actual - desired| / max|desired| over the leaves of two trees of equal structure."""
     assert jax.tree.structure(actual) == jax.tree.structure(desired)
     leaves = list(zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True))
     assert leaves

@@ -134,7 +134,7 @@ PROBLEMS = {
 
 
 def run(problem, gradient, train_step, place_weights, place_batch):
-    """All quantities of some training steps, by `rows:` or `whole:`, step and name."""
+    """Return all quantities of some training steps, by `rows:` or `whole:`, step and name."""
     found = {}
 
     def keep(kind, quantity, tree):
@@ -192,7 +192,7 @@ def parallel(problem, mesh):
 
 
 def mean_of_means(problem, shards=8):
-    """The loss and the gradient that averaging those of equal shares of the rows would give: a fault."""
+    """Return the loss and the gradient that averaging those of equal shares of the rows would give: a fault."""
     inputs, targets, masks, _ = problem.batch(0)
     share = ROWS // shards
     found = []

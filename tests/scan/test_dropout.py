@@ -61,7 +61,7 @@ def test_masks_have_the_dtype_of_the_weights(dtype):
 
 
 def loop(params, x, state, dropout, mask):
-    """The definition: every timestep and gate on its own."""
+    """Run an LSTM by the definition of dropout, with a loop over timesteps and gates."""
     (hidden, cell), outputs = state, []
 
     def dropped(v, each, gate):

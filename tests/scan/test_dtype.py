@@ -66,7 +66,7 @@ SUMS = {
 
 
 def bias_error(dtype, **options):
-    """The error of the gradient of the sum of 1500 outputs; all steps but the first few add the same to it."""
+    """Return the error of the gradient of the sum of 1500 outputs; all steps but the first few add the same to it."""
     params, x = init(3, 6, seed=1), jnp.ones((1, 1500, 3), "float32")
 
     def gradient(dtype, **options):

@@ -111,7 +111,7 @@ def test_output_of_leading_masked_steps_gives_the_initial_state_no_gradient(prob
 @pytest.mark.parametrize("dropped", ["no_dropout", "dropout_by_gate"])
 @pytest.mark.parametrize("given", ["no_lengths", "lengths"])
 def test_custom_gradient_equals_plain_of_one_row(make_problem, distance, given, dropped):
-    """Backwards, the recurrent kernel is on the left there: see `plan.choose`."""
+    """For one row, the backward loop has the recurrent kernel on the left: see `plan.choose`."""
     problem = make_problem(batch=1)
     options = {"lengths": 5} if given == "lengths" else {}
     if dropped == "dropout_by_gate":

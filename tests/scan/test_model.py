@@ -235,7 +235,7 @@ def test_train_step_compiles_once_and_lowers_the_loss(optimizer):
 
 
 def penalised():
-    """A frozen Dense, whose penalty and constraint do not act, below an LSTM with both."""
+    """Return a frozen Dense, whose penalty and constraint do not act, below an LSTM with both."""
     frozen = Dense(3, kernel_regularizer=L2(0.5), kernel_constraint=MaxNorm(0.1), trainable=False, name="frozen")
     lstm = LSTM(4, kernel_regularizer=L1(0.3), recurrent_regularizer=L2(0.2), recurrent_constraint=MaxNorm(0.5))
     return Sequential([frozen, lstm], input_shape=(None, 3))

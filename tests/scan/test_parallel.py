@@ -83,7 +83,7 @@ class Computed:
         self.facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
     def of(self, problem, quantity):
-        """The arrays of a problem whose names begin so; rows of several processes under one another."""
+        """Return the arrays of a problem whose names begin so; rows of several processes under one another."""
         found = {}
         for key in self.arrays[0]:
             owner, kind, name = key.split(":", 2)

@@ -13,7 +13,7 @@ TOLERANCE = 1e-12
 
 
 def chunk(batch):
-    """The number of timesteps in a chunk."""
+    """Return the number of timesteps in a chunk."""
     return choose(Sizes(batch, 10_000, 3, 6, 8), False, False, True).gradient.chunk
 
 

@@ -1,4 +1,4 @@
-"""`tune_cpu` is process-wide, so that it is asked in processes of their own: with it, without it, and with flags."""
+"""`tune_cpu` acts on a whole process, so each test runs it in a new one: with it, without it, and with flags."""
 
 import importlib.metadata
 import json

@@ -34,7 +34,7 @@ KINDS = ("plain", "jitted", "bucketed", "parallel")
 
 
 def placed(kind, arrays):
-    """The arrays as the kind of model takes them, where they are arrays at all."""
+    """Return the arrays as the kind of model takes them, where they are arrays at all."""
     if kind != "parallel":
         return arrays
     mesh = data_parallel_mesh(jax.devices()[:1])

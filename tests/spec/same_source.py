@@ -105,7 +105,7 @@ def both_directions_apart(k):
 
 
 def penalised(k):
-    """Factors that float32 holds: Keras writes that of an L1 as it rounded it."""
+    """Return a model with penalties. Their factors are exact in float32, because Keras rounds the factor of an L1."""
     layers = [
         k.Embedding(25, 4, embeddings_regularizer="l2", embeddings_constraint=k.MaxNorm(3, axis=1), name="e"),
         k.Bidirectional(

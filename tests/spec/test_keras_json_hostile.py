@@ -23,14 +23,14 @@ MODELS = {name: build(multilstm_spec) for name, build in runpy.run_path(str(SAME
 
 
 def simple(**lstm):
-    """The JSON of one LSTM of 2 units on 3 features, as a dict to be changed."""
+    """Return the JSON of one LSTM of 2 units on 3 features, as a dict to be changed."""
     data = json.loads(to_json(EXPECTED))
     data["config"]["layers"][1]["config"] = {"name": "a", "units": 2, **lstm}
     return data
 
 
 def functional():
-    """The JSON of `y = a(x)`, as a dict to be changed."""
+    """Return the JSON of `y = a(x)`, as a dict to be changed."""
     x = Input((None, 3), name="x")
     return json.loads(to_json(Model(x, LSTM(2, name="a")(x), name="model")))
 

@@ -16,7 +16,7 @@ GRADIENTS = np.random.default_rng(2).normal(size=(UPDATES, 3, 4)) * np.logspace(
 
 
 def run(optimizer, weight, gradients, kind=np.asarray):
-    """The weight after every update, from slots of zeros."""
+    """Return the weight after every update, from slots of zeros."""
     weight = kind(weight)
     slots = dict.fromkeys(optimizer.slots, weight * 0)
     found = []
@@ -252,7 +252,7 @@ def keras(ask_keras):
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_rule_is_keras_own(keras, name):
-    """On the three rows of the weight, as if each were a weight: gradients are clipped one by one, or together."""
+    """Each of the three rows is a weight of its own, so that gradients are clipped one by one, or together."""
     optimizer, weights = ALL[name], dict(enumerate(WEIGHT))
     slots = {row: dict.fromkeys(optimizer.slots, WEIGHT[row] * 0) for row in weights}
     for iteration, (gradient, desired) in enumerate(zip(GRADIENTS, keras["weights"][name], strict=True)):

@@ -58,7 +58,7 @@ ONE_OF_EACH = [found() for kind in KINDS.values() for found in kind]
 
 @pytest.fixture(params=["numpy", "jax", "torch"])
 def array(request):
-    """Makes an array of a library."""
+    """Make an array of a library."""
     if not importlib.util.find_spec(request.param):
         pytest.skip(f"{request.param} is not installed")
     if request.param == "jax":

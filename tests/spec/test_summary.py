@@ -114,7 +114,7 @@ def test_names_untrained_layers():
 
 
 def unbroken(text):
-    """Without line breaks and columns."""
+    """Return the text without line breaks and columns."""
     return " ".join(text.split())
 
 

@@ -26,7 +26,7 @@ true_lstm = forward.lstm
 
 
 def swap_gates(array, first, second):
-    """Exchanges two of the four gates (i, f, c, o) along the last axis."""
+    """Exchange two of the four gates (i, f, c, o) along the last axis."""
     gates = jnp.split(array, 4, axis=-1)
     gates[first], gates[second] = gates[second], gates[first]
     return jnp.concatenate(gates, axis=-1)

@@ -58,7 +58,7 @@ class FaultyPool:
 
 
 def compared(model, fault, engine=ENGINE, layers="portable"):
-    """The report on one model in float64, executed with a fault."""
+    """Return the report on one model in float64, executed with a fault."""
     options = Options((engine,), ("float64",), layers)
     return compare_cases((model_case(MODELS[model]),), options, pool=FaultyPool(fault))
 
@@ -67,7 +67,7 @@ def compared(model, fault, engine=ENGINE, layers="portable"):
 
 
 def in_forward(change):
-    """A fault in the forward pass of every LSTM: `change` maps its arguments."""
+    """Return a fault in the forward pass of every LSTM: `change` maps its arguments."""
 
     def fault(patch):
         patch.setattr(reference_layers.reference_lstm, "forward", lambda *args: true_forward(*change(*args)))
@@ -97,7 +97,7 @@ def gates_exchanged(first, second):
 
 
 def in_answers(change):
-    """A fault in the answers: `change` maps the number of a step and its answer."""
+    """Return a fault in the answers: `change` maps the number of a step and its answer."""
 
     def fault(patch):
         return lambda result: dataclasses.replace(
@@ -141,7 +141,7 @@ def states_exchanged(patch):
 
 
 def last_step_updates(scale):
-    """The update is scaled, as by a wrong learning rate; 0 trains nothing."""
+    """Return a fault that scales the update, as a wrong learning rate does; 0 trains nothing."""
 
     def fault(patch):
         patch.setattr(
@@ -178,12 +178,12 @@ def token_clipped(patch):
 
 
 def ignoring_mask(which):
-    """A fault in masks: `which` maps the mask `[batch, timesteps]`, or None for no mask."""
+    """Return a fault in masks: `which` maps the mask `[batch, timesteps]`, or None for no mask."""
     return in_forward(lambda layer, x, mask, *rest: (layer, x, None if mask is None else which(mask), *rest))
 
 
 def right_padded(mask):
-    """The mask of an engine that takes only the number of unmasked timesteps of every row."""
+    """Return the mask of an engine that takes only the number of unmasked timesteps of every row."""
     return np.arange(mask.shape[1]) < mask.sum(axis=1, keepdims=True)
 
 

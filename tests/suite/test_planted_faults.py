@@ -53,7 +53,7 @@ CAUGHT_BY = {
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
-    """Runs a case's forward pass, in float32, with a fault of planted.py; one process serves all faults."""
+    """Run a case's forward pass, in float32, with a fault of planted.py; one process serves all faults."""
     file = tmp_path_factory.mktemp("planted") / "fault"
     paths = (str(pathlib.Path(__file__).parent), os.environ.get("PYTHONPATH"))
     row = EngineRow("faulty", "planted:FaultyEngine", ("jax",), "jax", {"JAX_ENABLE_X64": "1"})
@@ -83,7 +83,7 @@ def test_planted_fault_is_caught_and_explained(judge, fault):
 
 @pytest.mark.parametrize(("case", "quantity"), sorted({caught[:2] for caught in CAUGHT_BY.values()}))
 def test_without_a_fault_the_same_case_agrees(judge, case, quantity):
-    """The same process that had faults before agrees again: no fault outlives its test."""
+    """The process that ran the faults agrees again afterwards: no fault outlives its test."""
     cells = judge("", case, quantity)
     assert cells
     assert {cell.verdict for cell in cells} <= {"within", "bitwise"}

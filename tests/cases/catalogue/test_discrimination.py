@@ -30,7 +30,7 @@ DTYPES = ("float32", "float64")
 
 
 def lstm_weights(job, change):
-    """The job with `change(kind, array)` made of every kernel, recurrent_kernel and bias of its LSTMs."""
+    """Return the job with `change(kind, array)` made of every kernel, recurrent_kernel and bias of its LSTMs."""
     weights = dict(job.weights)
     for name in weights:
         owner, _, kind = name.rpartition("/")
@@ -46,12 +46,12 @@ def gates_swapped(first, second, job):
 
 
 def kernel_transposed(job):
-    """Read in the other order of memory."""
+    """Return the job with every kernel read in the other order of memory."""
     return lstm_weights(job, lambda kind, w: w.T.reshape(w.shape) if kind == "kernel" else w)
 
 
 def recurrent_kernel_transposed(job):
-    """Within each gate."""
+    """Return the job with the recurrent kernel of each gate transposed."""
 
     def change(kind, w):
         return np.hstack([gate.T for gate in np.split(w, 4, axis=1)]) if kind == "recurrent_kernel" else w
@@ -65,7 +65,7 @@ def batches(job, change):
 
 
 def shifted(job):
-    """Every timestep reads the one before; the mask stays."""
+    """Return the job with the inputs one timestep late; the mask stays."""
 
     def change(batch):
         inputs = {name: np.roll(array, 1, axis=1) for name, array in batch.inputs.items()}
@@ -148,7 +148,7 @@ def shows(desired, actual, dtype):
 
 
 def missed(fault, dtypes):
-    """The cases in which a fault can matter, and those of them in which it does not show, by dtype."""
+    """Return the cases in which a fault can matter, and those of them in which it does not show, by dtype."""
     matters, unseen = [], {dtype: [] for dtype in dtypes}
     for name in OWN:
         job, desired = right(name)

@@ -20,7 +20,7 @@ CASES = {case.name: case for case in optimizers()}
 
 
 def choices(case):
-    """The five choices of a case, read off the case itself."""
+    """Return the five choices of a case, read off the case itself."""
     optimizer = case.optimizer
     rule = type(optimizer).__name__.lower()
     given = {
