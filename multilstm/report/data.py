@@ -124,8 +124,8 @@ class Report:
 
     @functools.cached_property
     def agrees(self) -> bool:
-        """Whether something was compared, and nothing diverges or is an error."""
-        return any(cell.verdict in AGREES for cell in self.cells) and not self.failures
+        """Whether something was compared, and every difference is known."""
+        return any(cell.verdict in (*AGREES, "known") for cell in self.cells) and not self.failures
 
     @functools.cached_property
     def idle(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class Report:
             strict: whether known and unsupported cells and skipped engines count as failures.
 
         Returns:
-            0 if everything that was compared agrees, 1 if something does not, 3 if nothing was compared or an engine
+            0 if everything that was compared agrees or is known, 1 if something does not, 3 if nothing was compared or an engine
             that the user named executed nothing.
         """
         if self.failures:
@@ -158,10 +158,10 @@ class Report:
         if not any(cell.verdict != "unsupported" for cell in self.cells) or set(self.idle) & set(self.named):
             return EngineUnavailableError.exit_code
         weak = self.counts["known"] + self.counts["unsupported"] + len(self.skipped)
-        return ParityError.exit_code if not self.agrees or (strict and weak) else 0
+        return ParityError.exit_code if strict and weak else 0
 
     def check(self) -> None:
-        """Return if everything that was compared agrees.
+        """Return if everything that was compared agrees, or differs as the ledger knows.
 
         Raises:
             ParityError: if a quantity does not agree, or nothing was compared. The message lists engine, case, dtype

@@ -91,6 +91,8 @@ def test_a_model_without_an_lstm_is_named_as_such():
         ((AGREES,), (), False, 0),
         ((AGREES, KNOWN), (), False, 0),
         ((AGREES, KNOWN), (), True, 1),
+        ((KNOWN,), (), False, 0),
+        ((KNOWN,), (), True, 1),
         ((AGREES, IDLE), (), False, 0),
         ((AGREES, IDLE), (), True, 1),
         ((AGREES, IDLE), ("torch-lstm",), False, 3),
@@ -98,7 +100,19 @@ def test_a_model_without_an_lstm_is_named_as_such():
         ((IDLE,), (), False, 3),
         ((), (), False, 3),
     ],
-    ids=["agrees", "known", "known-strict", "idle", "idle-strict", "idle-named", "wrong", "unsupported", "nothing"],
+    ids=[
+        "agrees",
+        "known",
+        "known-strict",
+        "all-known",
+        "all-known-strict",
+        "idle",
+        "idle-strict",
+        "idle-named",
+        "wrong",
+        "unsupported",
+        "nothing",
+    ],
 )
 def test_the_exit_code(cells, named, strict, code):
     assert Report(cells, {}, named=named).exit_code(strict) == code
