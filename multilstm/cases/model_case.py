@@ -77,12 +77,15 @@ class ModelInputs:
             yield Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
 
     def exercised(self) -> str:
-        """Return what the inputs exercise, in words for a reader."""
+        """Return what the inputs exercise, and which masks they do not, in words for a reader."""
         sizes = f"{self.count} batches of {self.size} sequences, values up to {LARGEST:g}"
-        if not masked_inputs(self.spec):
-            return sizes
-        rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
-        return f"{sizes}, rows {', '.join(rows)}"
+        if masked_inputs(self.spec):
+            rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
+            sizes = f"{sizes}, rows {', '.join(rows)}"
+        unreached = unreached_maskings(self.spec)
+        if unreached:
+            sizes = f"{sizes}; not exercised: the masks of {', '.join(unreached)}, which read no input of the model"
+        return sizes
 
     def _rows(self, number: int) -> list[str]:
         return [_ROWS[(number * self.size + row) % len(_ROWS)] for row in range(self.size)]
@@ -146,6 +149,15 @@ def masked_inputs(spec: Graph) -> dict[str, float]:
         if any(layer.mask_zero for layer in _readers(spec, name, Embedding)):
             values[name] = 0
     return values
+
+
+def unreached_maskings(spec: Graph) -> list[str]:
+    """Return the names of the Masking layers that read another layer's output, where inputs cannot plan a mask."""
+    return [
+        call.layer
+        for call in spec.calls
+        if isinstance(spec.layer(call.layer), Masking) and spec.calls[call.inputs[0].call].layer not in spec.inputs
+    ]
 
 
 def _readers(spec: Graph, name: str, kind: type[L]) -> Iterator[L]:

@@ -9,7 +9,7 @@ TERMINATED = 128 + signal.SIGTERM
 CLOSED_OUTPUT = 128 + 13  # SIGPIPE, which Windows lacks
 
 EXIT_CODES = {
-    0: "All answers that were compared agree, or differ as the ledger of divergences knows.",
+    0: "All answers that were compared agree, or the ledger of divergences explains their differences.",
     1: "An answer differs, or an engine failed. With `--strict` also: a difference is known, an engine was skipped, or "
     "a case was not executed.",
     2: "The command line is wrong, for example an unknown name.",

@@ -99,6 +99,7 @@ def parity(  # noqa: PLR0913 - the public signature
     _check_tolerances(atol, rtol, any_tolerance)
     if json is not None:
         check_writable(json)
+        _check_not_the_model(json, model)
     cases = _cases(model, names("--case", case), full, batch, timesteps)
     dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
     availability = available(names("--engine", engine), device)
@@ -126,6 +127,15 @@ def parity(  # noqa: PLR0913 - the public signature
 
         show_campaign(shrink_failures(cases, report.cells, options, shrink, say), shrink, console)
     return report.exit_code(strict)
+
+
+def _check_not_the_model(json: str, model: str | None) -> None:
+    """Refuse to write the report over the model's file, or over the module of `module:function`."""
+    import os
+
+    module = (model or "").partition(":")[0].replace(".", os.sep) + ".py"
+    if model is not None and os.path.realpath(json) in (os.path.realpath(model), os.path.realpath(module)):
+        raise UsageError(f"--json {json!r} is the file of the model; give another path")
 
 
 def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> None:

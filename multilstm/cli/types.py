@@ -19,6 +19,14 @@ def whole_number(_: type, tokens: Sequence[Any]) -> int:
         raise ValueError(f"expected a whole number, given {text!r}") from None
 
 
+def file_path(_: type, tokens: Sequence[Any]) -> str:
+    """Return the path of an argument; another option in its place would silently become a file's name."""
+    text: str = tokens[0].value
+    if text.startswith("-") and text != "-":
+        raise ValueError(f"expected a path, given the option {text!r}; write ./{text} for a file of that name")
+    return text
+
+
 _SEVERAL = Parameter(consume_multiple=True, negative=(), show_default=False)
 Names = Annotated[tuple[str, ...], _SEVERAL]
 OptionalNames = Annotated[tuple[str, ...] | None, _SEVERAL]
@@ -26,7 +34,7 @@ OptionalDtypes = Annotated[
     tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...] | None, _SEVERAL
 ]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
-Path = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+Path = Annotated[str | None, Parameter(allow_leading_hyphen=True, converter=file_path)]
 Device = Literal["cpu", "gpu"]
 Layers = Literal["portable", "plain"]
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]

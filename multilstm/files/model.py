@@ -63,7 +63,9 @@ def _from_function(source: str) -> Graph:
         raise
     except SystemExit as error:
         raise InputError(f"model {source!r}: it exits with {error.code!r}, expected a Model or Sequential") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the user's code may raise any class
         raise InputError(f"model {source!r}: {type(error).__name__}: {error}") from error
     finally:
         with contextlib.suppress(ValueError):  # the module may have changed sys.path

@@ -150,8 +150,8 @@ class Report:
             strict: whether known and unsupported cells and skipped engines count as failures.
 
         Returns:
-            0 if everything that was compared agrees or is known, 1 if something does not, 3 if nothing was compared or an engine
-            that the user named executed nothing.
+            0 if everything that was compared agrees or is known, 1 if something does not. 3 if nothing was compared, or
+            if an engine that the user named executed nothing.
         """
         if self.failures:
             return ParityError.exit_code
@@ -161,7 +161,7 @@ class Report:
         return ParityError.exit_code if strict and weak else 0
 
     def check(self) -> None:
-        """Return if everything that was compared agrees, or differs as the ledger knows.
+        """Return if everything that was compared agrees, or if the ledger explains every difference.
 
         Raises:
             ParityError: if a quantity does not agree, or nothing was compared. The message lists engine, case, dtype

@@ -102,6 +102,8 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
     for name, layer in spec.inputs.items():
         _check_shape(f"input {name!r}", inputs[name], (layer.batch_size, *layer.shape))
         _check_numbers(f"input {name!r}", inputs[name])
+        if layer.dtype == "int32" and is_concrete(inputs[name]):
+            _check_integers(f"input {name!r}", np.asarray(inputs[name]))
     sizes: dict[str, int] = {name: np.shape(array)[0] for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
@@ -110,6 +112,14 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
             for embedding in layers:
                 _check_tokens(f"input {name!r}", embedding, np.asarray(inputs[name]))
     return next(iter(sizes.values()))
+
+
+def _check_integers(name: str, array: np.ndarray) -> None:
+    """Check that int32 holds every value: JAX would wrap or round the others."""
+    limits = np.iinfo(np.int32)
+    wrong = array[(array < limits.min) | (array > limits.max) | (array != np.floor(array))]
+    if wrong.size:
+        raise InputError(f"{name}: value {wrong.flat[0]}, expected whole numbers from {limits.min} to {limits.max}")
 
 
 def _check_tokens(name: str, layer: Embedding, tokens: np.ndarray) -> None:

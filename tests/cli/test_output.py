@@ -141,3 +141,24 @@ def test_a_second_interruption_prints_no_traceback(tmp_path):
     assert "Traceback" not in stderr
     assert stderr.count("interrupted") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--json", "--shrink"])
+def test_an_option_in_place_of_a_path_is_refused(option, tmp_path):
+    command = [sys.executable, "-m", "multilstm", "parity", "--engine", "reference", option, "--strict"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "json"), [("model.json", "model.json"), ("mine:f", "./mine.py")], ids=["file", "module"]
+)
+def test_a_report_does_not_replace_its_model(model, json, tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    (tmp_path / "mine.py").write_text("f = None\n")
+    command = [sys.executable, "-m", "multilstm", "parity", model, "--json", json]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "is the file of the model" in done.stderr
+    assert (tmp_path / "mine.py").read_text() == "f = None\n"

@@ -292,3 +292,11 @@ def test_tokens_in_floats_are_not_rounded_to_half_precision():
         for dtype in ("int32", "float32")
     ]
     np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize("value", [2**32 + 5, -(2**31) - 1, 2**63 + 1, 1.5], ids=str)
+def test_an_integer_input_that_int32_does_not_hold_is_refused(value):
+    spec = Sequential([Dense(1, use_bias=False)], (3,), input_dtype="int32")
+    inputs = {"input_layer": np.full((1, 3), value)}
+    with pytest.raises(InputError, match=r"input 'input_layer': value .*, expected whole numbers from -2147483648"):
+        model(spec).apply({"dense/kernel": np.ones((3, 1), np.float32)}, inputs)
