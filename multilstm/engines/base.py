@@ -75,7 +75,10 @@ class AbstractEngine(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, job: Job) -> AbstractProgram:
-        """Return a program for spec, dtype, layers, loss and optimizer of the job; weights are loaded afterwards.
+        """Return a program for the job.
+
+        The program serves every later job with the same `signature` (`executor.py`), so it keeps nothing else of the
+        job: no weights, steps or batch size. Weights are loaded afterwards.
 
         Raises:
             UnsupportedError: where this engine cannot execute the spec; the message names the reason.

@@ -48,11 +48,11 @@ class Divergence:
         at_most: the largest absolute distance that the row explains; None: any.
         prediction: the name of an entry of multilstm.ledger.predictions. With its change, the reference gives the
             engine's answer. Empty: the row explains any finite difference.
-        handled: whether multilstm's engines avoid the fault with all layers.
         flags: the XLA_FLAGS that avoid the fault; each is sufficient.
         device: the device that shows the fault; None: all devices, by its cause. A row without a device was seen on
             CPUs and explains only differences on CPUs.
-        processor: the processor that shows the fault, as in /proc/cpuinfo; empty: any.
+        processor: the processor on which the reproducer shows the fault, as in /proc/cpuinfo; empty: any. Matching
+            ignores it.
     """
 
     id: str
@@ -72,7 +72,6 @@ class Divergence:
     raises: str = ""
     at_most: float | None = None
     prediction: str = ""
-    handled: bool = False
     flags: tuple[str, ...] = ()
     device: str | None = None
     processor: str = ""
