@@ -130,7 +130,7 @@ def test_the_report_that_is_explained_is_the_recorded_one():
 
 
 def test_the_readme_installs_the_pytorch_of_the_constraints():
-    (pin,) = [argument for command in commands(README) for argument in command if argument.startswith("torch==")]
+    (pin,) = re.findall(r"`(torch==\S+)`", README.read_text(encoding="utf-8"))
     assert pin in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
