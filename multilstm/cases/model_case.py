@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import TypeVar
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from multilstm.spec import Embedding, Graph, Masking
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import SGD
 
-L = TypeVar("L")
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
@@ -93,7 +91,7 @@ class ModelInputs:
     def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
         layer = self.spec.inputs[name]
         shape = (self.size, *(self.timesteps if size is None else size for size in layer.shape))
-        tables = [embedding.input_dim for embedding in _readers(self.spec, name, Embedding)]
+        tables = [embedding.input_dim for embedding in self.spec.readers(Embedding).get(name, ())]
         if tables:
             # Tokens 0 mark padding where the Embedding masks, so the other rows begin with 1.
             first = 1 if name in masked_inputs(self.spec) and min(tables) > 1 else 0
@@ -142,11 +140,9 @@ def model_case(spec: Graph, batch: int = 3, timesteps: int = 7) -> Case:
 
 def masked_inputs(spec: Graph) -> dict[str, float]:
     """Return the value that masks a timestep, for every input that a Masking or a masking Embedding reads."""
-    values: dict[str, float] = {}
-    for name in spec.inputs:
-        for masking in _readers(spec, name, Masking):
-            values[name] = masking.mask_value
-        if any(layer.mask_zero for layer in _readers(spec, name, Embedding)):
+    values = {name: layers[-1].mask_value for name, layers in spec.readers(Masking).items()}
+    for name, embeddings in spec.readers(Embedding).items():
+        if any(layer.mask_zero for layer in embeddings):
             values[name] = 0
     return values
 
@@ -158,14 +154,6 @@ def unreached_maskings(spec: Graph) -> list[str]:
         for call in spec.calls
         if isinstance(spec.layer(call.layer), Masking) and spec.calls[call.inputs[0].call].layer not in spec.inputs
     ]
-
-
-def _readers(spec: Graph, name: str, kind: type[L]) -> Iterator[L]:
-    """Yield the layers of one class that read an input of the model."""
-    for call in spec.calls:
-        layer = spec.layer(call.layer)
-        if isinstance(layer, kind) and spec.calls[call.inputs[0].call].layer == name:
-            yield layer
 
 
 def _kept(row: str, timesteps: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from multilstm.cli.console import result_console
@@ -131,8 +132,6 @@ def parity(  # noqa: PLR0913 - the public signature
 
 def _check_not_the_model(json: str, model: str | None) -> None:
     """Refuse to write the report over the model's file, or over the module of `module:function`."""
-    import os
-
     module = (model or "").partition(":")[0].replace(".", os.sep) + ".py"
     if model is not None and os.path.realpath(json) in (os.path.realpath(model), os.path.realpath(module)):
         raise UsageError(f"--json {json!r} is the file of the model; give another path")

@@ -195,10 +195,8 @@ def _check_integers(spec: Graph, inputs: Mapping[str, Array]) -> None:
 
 def _check_tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
     """Raise InputError for a token that an Embedding does not have: frameworks treat it in different ways."""
-    for call in spec.calls:
-        layer = spec.layer(call.layer)
-        source = spec.calls[call.inputs[0].call].layer if call.inputs else ""
-        if isinstance(layer, Embedding) and source in inputs:
+    for source, layers in spec.readers(Embedding).items():
+        for layer in layers:
             wrong = inputs[source][(inputs[source] < 0) | (inputs[source] >= layer.input_dim)]
             if wrong.size:
                 raise InputError(

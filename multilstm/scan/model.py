@@ -19,8 +19,8 @@ from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open, rea
 from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
-from multilstm.scan.validation import check_batch, check_slots, embeddings
-from multilstm.spec import Graph
+from multilstm.scan.validation import check_batch, check_slots
+from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.propagation import walk
@@ -53,7 +53,7 @@ class ScanModel(AbstractModel):
         check_batch(self.spec, weights, batch)
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
         walker = Walker(options, weights, batch)
-        tokens = embeddings(self.spec)
+        tokens = self.spec.readers(Embedding)
         inputs = {
             name: jnp.asarray(x) if name in tokens else walker.cast(x)  # in half precision, 257 would become 256
             for name, x in batch.inputs.items()

@@ -49,17 +49,6 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> None:
     _check_timesteps(spec, batch)
 
 
-def embeddings(spec: Graph) -> dict[str, list[Embedding]]:
-    """Return the Embeddings that take an input's tokens, by the name of the input."""
-    layers: dict[str, list[Embedding]] = {}
-    for call in spec.calls:
-        layer = spec.layer(call.layer)
-        source = spec.calls[call.inputs[0].call].layer if call.inputs else ""
-        if isinstance(layer, Embedding) and source in spec.inputs:
-            layers.setdefault(source, []).append(layer)
-    return layers
-
-
 def check_slots(
     spec: Graph, optimizer: Optimizer, slots: Mapping[str, Any], coefficients: Mapping[str, Any], gradients: Any
 ) -> None:
@@ -107,7 +96,7 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
     sizes: dict[str, int] = {name: np.shape(array)[0] for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
-    for name, layers in embeddings(spec).items():
+    for name, layers in spec.readers(Embedding).items():
         if is_concrete(inputs[name]):
             for embedding in layers:
                 _check_tokens(f"input {name!r}", embedding, np.asarray(inputs[name]))

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
@@ -19,6 +19,8 @@ from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import LSTM, InputLayer
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
 from multilstm.spec.shapes import Shape, show
+
+L = TypeVar("L")
 
 __all__ = ["Call", "Graph", "Ref"]
 
@@ -207,6 +209,16 @@ class Graph:
         owners = {name: self.owner(name) for name in self.trainable_weights}
         arguments = {name: getattr(layer, f"{prefix}_{kind}") for name, (layer, prefix) in owners.items()}
         return {name: value for name, value in arguments.items() if value is not None}
+
+    def readers(self, kind: type[L]) -> dict[str, list[L]]:
+        """Return the layers of one class that read an input of the model directly, by the name of the input."""
+        layers: dict[str, list[L]] = {}
+        for call in self.calls:
+            layer = self.layer(call.layer)
+            source = self.calls[call.inputs[0].call].layer if call.inputs else ""
+            if isinstance(layer, kind) and source in self.inputs:
+                layers.setdefault(source, []).append(layer)
+        return layers
 
     @cached_property
     def lstms(self) -> dict[str, LSTM]:
