@@ -30,7 +30,7 @@ def run(name: str) -> str:
         command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-header", f"{name}.py"]
         command += ["-c", os.devnull, "--rootdir", "."]
     root = EXAMPLES.parents[1]
-    path = os.pathsep.join([".", str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(EXAMPLES), str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "jax", "COLUMNS": "80", "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,6 +1,6 @@
 """A port with a real mistake, found and explained: its weights have haiku's gate order, not Keras's.
 
-Run it in its own folder: PYTHONPATH=. python fault_explained.py
+Run it in its own folder: PYTHONPATH=$PWD python fault_explained.py
 """
 
 import numpy as np

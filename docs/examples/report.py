@@ -1,6 +1,6 @@
 """One report with every mark: agreement, a known difference, a divergence, and cases that an engine does not execute.
 
-Run it in its own folder: PYTHONPATH=. python report.py
+Run it in its own folder: PYTHONPATH=$PWD python report.py
 """
 
 import fault_explained  # registers the engine `my-port`, which has a fault

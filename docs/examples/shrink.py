@@ -1,6 +1,6 @@
 """A large model diverges: reduce it to the smallest one that still does, as a script.
 
-Run it in its own folder: PYTHONPATH=. python shrink.py
+Run it in its own folder: PYTHONPATH=$PWD python shrink.py
 """
 
 import pathlib

@@ -105,9 +105,9 @@ def overruled(device: str, settings: Mapping[str, str], inherited: Mapping[str, 
 
 
 def python_path(root: pathlib.Path, inherited: str) -> str:
-    """Return a value of `PYTHONPATH`: `root`, then the entries of `inherited`.
+    """Return a value of `PYTHONPATH`: `root`, then the absolute entries of `inherited`.
 
-    Empty entries are left out. To Python they mean the current folder, whose `numpy.py` or `sitecustomize.py` a
-    process would then execute.
+    Empty and relative entries, such as `.`, are left out. They mean the current folder or its neighbours, whose
+    `numpy.py` or `sitecustomize.py` a process would then execute.
     """
-    return os.pathsep.join((str(root), *filter(None, inherited.split(os.pathsep))))
+    return os.pathsep.join((str(root), *filter(os.path.isabs, inherited.split(os.pathsep))))

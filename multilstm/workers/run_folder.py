@@ -1,7 +1,8 @@
 """Temporary folder of one run, removed at the latest when a later run starts.
 
 A run that is killed cannot remove its folder. Every run therefore locks a file in its folder as long as it lives. When
-a run starts, it removes the folders of other runs whose lock is free.
+a run starts, it removes the folders of other runs whose lock is free. The lock file names its folder, so that no
+folder of another program, and no copy, is taken for one of ours.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 import weakref
 from typing import IO, Any
@@ -22,6 +24,9 @@ except ImportError:  # Windows: the folders of killed runs stay
 
 _PREFIX = "multilstm-"
 _LOCK = "lock"
+_MARKER_BYTES = 1024
+_FOLDER_MODE = stat.S_IFDIR | 0o700
+_LOCK_MODE = stat.S_IFREG | 0o600
 
 
 class RunFolder:
@@ -48,16 +53,48 @@ class RunFolder:
 
 
 def remove_dead() -> None:
-    """Remove the folders of runs that no longer live; folders without a lock file and those of other users stay."""
+    """Remove the folders of runs that no longer live.
+
+    A folder is one of ours if this user owns it, with the rights that `mkdtemp` gives. Its lock file also holds the
+    folder's own name. Every other folder stays, and no link is followed.
+    """
     if fcntl is None:
         return
     for folder in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another run removes it, or it is not ours
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                continue
-            with open(folder / _LOCK, "r+b") as lock:
+        with contextlib.suppress(OSError), _opened_lock(folder) as lock:  # such as a folder that another run removes
+            if lock.read(_MARKER_BYTES) == _marker(folder):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder)
+
+
+def _opened_lock(folder: pathlib.Path) -> IO[bytes]:
+    """Open the lock file of a folder of this user.
+
+    Raises:
+        OSError: if the folder or the file is a link, or of another kind, owner or mode.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _require(os.fstat(opened), _FOLDER_MODE)
+        lock = os.open(_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=opened)  # a FIFO would block
+    finally:
+        os.close(opened)
+    file = open(lock, "r+b", buffering=0)  # noqa: SIM115 - the caller closes it
+    try:
+        _require(os.fstat(lock), _LOCK_MODE)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _require(status: os.stat_result, mode: int) -> None:
+    if status.st_uid != os.getuid() or status.st_mode != mode:
+        raise PermissionError("not made by multilstm for this user")
+
+
+def _marker(folder: pathlib.Path) -> bytes:
+    return f"multilstm run {folder.name}\n".encode(errors="surrogateescape")
 
 
 def _locked(folder: pathlib.Path) -> IO[bytes] | None:
@@ -65,7 +102,9 @@ def _locked(folder: pathlib.Path) -> IO[bytes] | None:
     if fcntl is None:
         return None
     unnamed = folder / f"{_LOCK}.new"
-    lock = open(unnamed, "wb")  # noqa: SIM115 - it is closed by `_remove`
+    lock = open(unnamed, "xb", buffering=0)  # noqa: SIM115 - `_remove` closes it
+    os.fchmod(lock.fileno(), stat.S_IMODE(_LOCK_MODE))
+    lock.write(_marker(folder))
     fcntl.flock(lock, fcntl.LOCK_EX)
     unnamed.rename(folder / _LOCK)
     return lock

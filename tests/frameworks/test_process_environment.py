@@ -4,6 +4,8 @@ import os
 import pathlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multilstm.engines.registry import ENGINES
 from multilstm.frameworks.process_environment import for_process, merge, overruled, python_path
@@ -74,11 +76,26 @@ def test_the_users_variables_that_are_overruled_can_be_shown():
     assert overruled("cpu", settings, {**HARMLESS, "JAX_ENABLE_X64": "1"}) == {}
 
 
-@pytest.mark.parametrize(
-    ("inherited", "entries"),
-    [("", []), (os.pathsep, []), (f"{os.pathsep}a{os.pathsep * 2}b{os.pathsep}", ["a", "b"])],
-    ids=["empty", "two_empty", "empty_among_others"],
-)
-def test_no_empty_entry_reaches_the_python_path(inherited, entries):
+ABSOLUTE = [str(pathlib.Path(name).absolute()) for name in ("a", "b")]
+NOT_ABSOLUTE = ("", ".", "..", "./a", "../a", "a", "a/b", "~", "~/a", " ")
+
+
+@pytest.mark.parametrize("entry", NOT_ABSOLUTE, ids=lambda entry: repr(entry))
+def test_no_empty_or_relative_entry_reaches_the_python_path(entry):
     root = pathlib.Path("/root")
-    assert python_path(root, inherited).split(os.pathsep) == [str(root), *entries]
+    for inherited in (
+        [entry],
+        [entry, entry],
+        [entry, *ABSOLUTE],
+        [ABSOLUTE[0], entry, ABSOLUTE[1]],
+        [*ABSOLUTE, entry],
+    ):
+        kept = [name for name in inherited if name in ABSOLUTE]
+        assert python_path(root, os.pathsep.join(inherited)).split(os.pathsep) == [str(root), *kept]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters=f"\0{os.pathsep}"), max_size=8)))
+def test_whatever_is_inherited_only_absolute_entries_are_kept(entries):
+    first, *others = python_path(pathlib.Path("/root"), os.pathsep.join(entries)).split(os.pathsep)
+    assert first == str(pathlib.Path("/root"))
+    assert others == [entry for entry in entries if os.path.isabs(entry)]

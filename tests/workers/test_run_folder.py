@@ -7,6 +7,8 @@ import sys
 import tempfile
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from multilstm.workers import RunFolder
 
@@ -63,20 +65,98 @@ def test_the_folder_of_a_killed_run_is_removed_by_the_next_run(other_run):
         assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["multilstm-without-lock", "other-run"])
-def test_other_folders_stay(temporary, name):
-    folder = temporary / name
+def imitation(folder, marker=None, mode=0o700, lock_mode=0o600):
+    """Make a folder as a killed run leaves one, apart from the given differences."""
     folder.mkdir()
-    if name == "other-run":
-        (folder / "lock").touch()
-    with RunFolder():
-        assert folder.is_dir()
+    (folder / "lock").write_text(f"multilstm run {folder.name}\n" if marker is None else marker)
+    (folder / "lock").chmod(lock_mode)
+    folder.chmod(mode)
+    return folder
 
 
-def test_a_link_is_not_followed(temporary):
-    target = temporary / "target"
-    target.mkdir()
-    (target / "lock").touch()
-    (temporary / "multilstm-link").symlink_to(target)
+def sweep():
     with RunFolder():
-        assert (target / "lock").exists()
+        pass
+
+
+def test_an_exact_imitation_is_removed(temporary):
+    """Shows that the differences of the tests below are what keeps their folders."""
+    folder = imitation(temporary / "multilstm-abc")
+    sweep()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("other-run", {}),
+        ("multilstm-a", {"marker": ""}),
+        ("multilstm-a", {"marker": "multilstm run multilstm-b\n"}),  # a copy under another name
+        ("multilstm-a", {"marker": "multilstm run multilstm-a\nand more"}),
+        ("multilstm-a", {"marker": "12345"}),  # the number of a process, as many programs write
+        ("multilstm-a", {"mode": 0o755}),
+        ("multilstm-a", {"mode": 0o777}),
+        ("multilstm-a", {"mode": 0o1700}),
+        ("multilstm-a", {"lock_mode": 0o644}),
+    ],
+    ids=["name", "empty_lock", "copy", "longer", "pid", "readable", "writable", "sticky", "readable_lock"],
+)
+def test_a_folder_of_another_program_stays(temporary, name, changes):
+    folder = imitation(temporary / name, **changes)
+    sweep()
+    assert (folder / "lock").exists()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+@given(marker=st.text(max_size=40))
+def test_a_folder_with_any_other_text_in_its_lock_stays(temporary, marker):
+    folder = temporary / "multilstm-drawn"
+    if not folder.exists():
+        imitation(folder)
+    (folder / "lock").write_bytes(marker.encode(errors="surrogatepass"))
+    sweep()
+    assert (folder / "lock").exists()
+
+
+@pytest.mark.parametrize("kind", ["nothing", "folder", "fifo", "link"])
+def test_a_lock_of_another_kind_is_none(temporary, kind):
+    folder = imitation(temporary / "multilstm-a")
+    lock = folder / "lock"
+    lock.rename(temporary / "true-lock")
+    if kind == "folder":
+        lock.mkdir(mode=0o600)
+    elif kind == "fifo":
+        os.mkfifo(lock, 0o600)
+    elif kind == "link":
+        lock.symlink_to(temporary / "true-lock")
+    sweep()
+    assert folder.is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root makes folders of other users")
+@pytest.mark.parametrize("owned", ["multilstm-a", "multilstm-a/lock"], ids=["folder", "lock"])
+def test_a_folder_of_another_user_stays(temporary, owned):
+    folder = imitation(temporary / "multilstm-a")
+    os.chown(temporary / owned, 12345, 12345)
+    sweep()
+    assert (folder / "lock").exists()
+
+
+@pytest.mark.parametrize("link", ["multilstm-link", "multilstm-a"], ids=["other_name", "same_name"])
+def test_a_link_is_not_followed(temporary, link):
+    (temporary / "elsewhere").mkdir()
+    target = imitation(temporary / "elsewhere" / "multilstm-a")
+    (temporary / link).symlink_to(target)
+    sweep()
+    assert (target / "lock").exists()
+    assert (temporary / link).is_symlink()
+
+
+def test_a_link_inside_of_a_dead_folder_is_not_followed(temporary):
+    (temporary / "kept").mkdir()
+    (temporary / "kept" / "file").touch()
+    folder = imitation(temporary / "multilstm-a")
+    (folder / "link").symlink_to(temporary / "kept")
+    sweep()
+    assert not folder.exists()
+    assert (temporary / "kept" / "file").exists()
