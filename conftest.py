@@ -68,7 +68,9 @@ UNIT = (
     "docs/test_links.py",
     "execution/test_quantities.py",
     "files",
+    "fuzz/test_hostile_campaign.py",
     "jobs/test_validation.py",
+    "json_data",
     "ledger",
     "report",
     "spec",
@@ -79,6 +81,7 @@ UNIT = (
     "test_faults.py",
     "test_public_api.py",
     "test_recorded.py",
+    "test_saved_hostile.py",
     "weights",
     "workers/test_protocol.py",
 )

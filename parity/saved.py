@@ -10,26 +10,27 @@ its own device. These are for the distance from the float64 reference; here the 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import sys
 import time
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
-from cyclopts import App, Parameter
-from rich.console import Console
+from cyclopts import App
 
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue import catalogue, select
 from multilstm.cases.catalogue.selection import matching
 from multilstm.cli.app import run
-from multilstm.cli.types import Path
+from multilstm.cli.console import result_console
+from multilstm.cli.progress import say
+from multilstm.cli.types import Device, OptionalDtypes, OptionalNames, Path, names
 from multilstm.compare import Quantity
-from multilstm.errors import InputError, UnsupportedError
+from multilstm.compare.quantity import KINDS
+from multilstm.errors import InputError, UnsupportedError, shown
 from multilstm.execution.availability import available
 from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
@@ -38,24 +39,42 @@ from multilstm.execution.part import Part, due_parts
 from multilstm.execution.quantities import Quantities
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.files.atomic import write_bytes
+from multilstm.files.tensors import read_tensors
+from multilstm.jobs.dtypes import DTYPES
+from multilstm.json_data import parse_json, typed
 from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
-from multilstm.report.terminal import show
+from multilstm.report.terminal import printable, show
 from multilstm.suite.compare_cases import worker_pool
 from multilstm.suite.judge_part import attempt_part, judge_attempt
 
 FORMAT = "multilstm saved answers 1"
 SAVED = (Part.FORWARD, Part.GRADIENT)
 DEFAULT = ("seed*", "gpu-*")
+ABOUT_LIMIT = 2**24  # characters of JSON
 Key = tuple[str, str, str]  # case, dtype, part
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=(), show_default=False)]
-Dtypes = Annotated[
-    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...],
-    Parameter(consume_multiple=True, negative=()),
-]
-Device = Literal["cpu", "gpu"]
 
 app = App(name="python parity/saved.py", help=__doc__.split("\n\n")[0], help_format="markdown")
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """The description of saved answers.
+
+    Attributes:
+        engine: the engine that gave the answers.
+        device: its device.
+        environment: the machine and the versions of packages.
+        digests: the `digest` of each part, by its key joined with `|`.
+    """
+
+    engine: str
+    device: str
+    environment: dict[str, Any]
+    digests: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.engine} on {self.device}"
 
 
 @app.command
@@ -64,8 +83,8 @@ def save(
     /,
     *,
     engine: str = "keras-tensorflow",
-    case: Names = DEFAULT,
-    dtype: Dtypes = ("float32", "float64"),
+    case: OptionalNames = None,
+    dtype: OptionalDtypes = None,
     device: Device = "cpu",
 ) -> int:
     """Save an engine's answers; skip and report the cases that it does not execute.
@@ -77,38 +96,35 @@ def save(
     engine
         The engine to save.
     case
-        Cases of the catalogue by name or glob; the seed programs and `'gpu-*'` if left out.
+        Cases of the catalogue by name or glob. Default: the seed programs and `'gpu-*'`.
     dtype
-        The dtypes of the computation.
+        The dtypes of the computation. Default: float32 and float64.
     device
         The device.
     """
+    cases, dtypes = names("--case", case) or DEFAULT, names("--dtype", dtype) or Options.dtypes
     check_writable(file)
     availability = available([engine], device)
-    options = Options(availability.engines, dtype, device=device)
+    options = Options(availability.engines, dtypes, device=device)
     arrays: dict[str, np.ndarray] = {}
     digests = {}
     with worker_pool(options) as pool:
-        for key in _keys(select(case), options, engine):
+        for key in _keys(select(cases), options, engine):
             case_name, case_dtype, part = key
             execution = Execution(pool, engine, catalogue()[case_name], case_dtype, options)
             try:
                 quantities = execution.quantities(Part(part))
             except UnsupportedError as error:
-                _say(f"left out {' '.join(key)}: {error}")
+                say(f"left out {' '.join(key)}: {error}")
                 continue
             digests["|".join(key)] = digest(key)
             for quantity, batches in quantities.items():
                 for index, array in enumerate(batches):
                     arrays["|".join((*key, str(quantity), str(index)))] = array
-            _say(f"saved {' '.join(key)}: {len(quantities)} quantities")
-    about = {
-        "engine": engine,
-        "device": device,
-        "environment": environment(options, availability.facts),
-        "digests": digests,
-    }
-    write_bytes(file, safetensors.numpy.save(arrays, {"format": FORMAT, "about": json.dumps(about)}))
+            say(f"saved {' '.join(key)}: {len(quantities)} quantities")
+    about = About(engine, device, environment(options, availability.facts), digests)
+    metadata = {"format": FORMAT, "about": json.dumps(dataclasses.asdict(about))}
+    write_bytes(file, safetensors.numpy.save(arrays, metadata))
     return 0
 
 
@@ -117,8 +133,8 @@ def compare(
     file: str,
     /,
     *,
-    engine: Names = (),
-    case: Names = (),
+    engine: OptionalNames = None,
+    case: OptionalNames = None,
     device: Device = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
@@ -131,9 +147,9 @@ def compare(
     file
         A file that `save` wrote.
     engine
-        The engines to judge; by default all that can run here.
+        The engines to judge. Default: all that can run here.
     case
-        Saved cases by name or glob; by default all.
+        Saved cases by name or glob. Default: all.
     device
         The device of these engines.
     atol
@@ -143,33 +159,36 @@ def compare(
     json
         Write the report to this file; `-` is standard output.
     """
+    engines, patterns = names("--engine", engine), names("--case", case)
     if json is not None:
         check_writable(json)
     about, saved = load(file)
-    names = matching("case", case, list(dict.fromkeys(key[0] for key in saved)))
-    keys = [key for key in saved if key[0] in names]
-    availability = available(engine, device)
+    cases = matching("case", patterns, list(dict.fromkeys(key[0] for key in saved)))
+    keys = [key for key in saved if key[0] in cases]
+    availability = available(engines, device)
     options = Options(
         availability.engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol
     )
     start, cells = time.perf_counter(), []
     with worker_pool(options) as pool:
         for key in keys:
-            _check_digest(file, key, about["digests"])
+            _check_digest(file, key, about.digests)
             for name in availability.engines:
                 cells += _judged(pool, name, key, saved[key], options)
-                _say(f"compared {name} {' '.join(key)}")
+                say(f"compared {name} {' '.join(key)}")
     surroundings = {
         **environment(options, availability.facts),
-        "judged_against": {**about, "digests": len(about["digests"])},
+        "judged_against": {**dataclasses.asdict(about), "digests": len(about.digests)},
     }
-    judge = f"{about['engine']} on {about['device']}"
-    report = Report(tuple(cells), surroundings, availability.skipped, seconds=time.perf_counter() - start, judge=judge)
-    if json is not None and (cells or json == "-"):
-        write_text(json, report.to_json())
-    console = Console(stderr=json == "-", width=None if sys.stdout.isatty() else 80, highlight=False)
-    show(report, console)
-    console.print(f"judged against {judge}, from {file}")
+    seconds = time.perf_counter() - start
+    report = Report(tuple(cells), surroundings, availability.skipped, seconds=seconds, judge=str(about))
+    console = result_console(json)
+    try:
+        show(report, console)
+        console.print(printable(f"judged against {about}, from {file}"), markup=False)
+    finally:  # a failure to print does not lose the file, nor the reverse
+        if json is not None and (cells or json == "-"):
+            write_text(json, report.to_json())
     return report.exit_code()
 
 
@@ -225,37 +244,68 @@ def digest(key: Key) -> str:
     return total.hexdigest()
 
 
-def load(file: str) -> tuple[dict, dict[Key, Quantities]]:
+def load(file: str) -> tuple[About, dict[Key, Quantities]]:
     """Return the description in a file, and its answers.
 
     Raises:
         InputError: if the file cannot be read, if `save` did not write it, or if a case left the catalogue.
     """
     try:
-        with safetensors.safe_open(file, "np") as stream:
-            metadata = stream.metadata() or {}
-            found = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"cannot read {file!r}: {error}; expected a file of: python parity/saved.py save") from None
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{file!r} holds {metadata.get('format')!r}, expected {FORMAT!r}; save it again")
-    answers: dict[Key, Quantities] = {}
-    for name in sorted(found, key=lambda name: (name.rsplit("|", 1)[0], int(name.rsplit("|", 1)[1]))):
-        case, dtype, part, quantity, _ = name.split("|")
-        if case not in catalogue():
-            raise InputError(f"{file!r}: the catalogue has no case {case!r}; save it again")
-        answers.setdefault((case, dtype, part), {}).setdefault(Quantity.parse(quantity), []).append(found[name])
-    about = json.loads(metadata["about"])
-    lost = about["digests"].keys() - {"|".join(key) for key in answers}
-    if lost:
-        raise InputError(
-            f"{file!r} has lost {len(lost)} of {len(about['digests'])} parts, such as {min(lost)}; save it again"
-        )
+        arrays, metadata = read_tensors(file)
+    except InputError as error:
+        raise InputError(f"{error}; give a file of: python parity/saved.py save") from None
+    if metadata.get("format") != FORMAT or "about" not in metadata:
+        given = shown(metadata.get("format"))
+        raise InputError(f"{file!r} has the format {given}, expected {FORMAT!r} with 'about'; save it again")
+    try:
+        about: About = typed(About, parse_json(metadata["about"], ABOUT_LIMIT), "its metadata 'about'")
+        answers = _answers(arrays)
+        _check_complete(about, answers)
+    except InputError as error:
+        raise InputError(f"{file!r}: {error}; save it again") from None
     return about, answers
 
 
-def _say(line: str) -> None:
-    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+def _answers(arrays: dict[str, np.ndarray]) -> dict[Key, Quantities]:
+    """Return the arrays by key and quantity, the batches of each quantity in their order."""
+    batches: dict[tuple[Key, Quantity], dict[int, np.ndarray]] = {}
+    for name, array in arrays.items():
+        key, quantity, index = _place(name)
+        batches.setdefault((key, quantity), {})[index] = array
+    answers: dict[Key, Quantities] = {}
+    for (key, quantity), by_index in sorted(batches.items()):
+        if sorted(by_index) != list(range(len(by_index))):
+            raise InputError(f"{' '.join(key)} {quantity}: a batch is missing; given the numbers {shown([*by_index])}")
+        answers.setdefault(key, {})[quantity] = [by_index[index] for index in range(len(by_index))]
+    return answers
+
+
+def _place(name: str) -> tuple[Key, Quantity, int]:
+    """Return the key, the quantity and the number of the batch in the name of an array."""
+    fields = name.split("|")
+    if len(fields) != 5 or not (fields[4].isascii() and fields[4].isdigit() and len(fields[4]) < 10):
+        raise InputError(f"unknown array {shown(name)}; expected CASE|DTYPE|PART|QUANTITY|NUMBER")
+    case, dtype, part, text, index = fields
+    quantity = Quantity.parse(text)
+    for kind, value, known in (
+        ("case", case, catalogue()),
+        ("dtype", dtype, DTYPES),
+        ("part", part, map(str, SAVED)),
+        ("kind of quantity", quantity.kind, KINDS),
+    ):
+        if value not in known:
+            raise InputError(f"array {shown(name)}: this version of multilstm has no {kind} {shown(value)}")
+    return (case, dtype, part), quantity, int(index)
+
+
+def _check_complete(about: About, answers: Iterable[Key]) -> None:
+    """Refuse a file that lacks a part of its description, or has answers that the description lacks."""
+    keys = {"|".join(key) for key in answers}
+    lost, extra = about.digests.keys() - keys, keys - about.digests.keys()
+    if lost:
+        raise InputError(f"it has lost {len(lost)} of {len(about.digests)} parts, such as {shown(min(lost))}")
+    if extra:
+        raise InputError(f"it has no digest of {shown(min(extra))}")
 
 
 if __name__ == "__main__":

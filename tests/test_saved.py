@@ -111,7 +111,7 @@ def test_a_file_that_lost_a_part_is_refused(file, tmp_path):
 
     done = saved("compare", changed(file, tmp_path, change), "--engine", "jax-scan")
     assert done.returncode == 4
-    assert "has lost 1 of 6 parts, such as gpu-states|float64|gradient; save it again" in done.stderr
+    assert "has lost 1 of 6 parts, such as 'gpu-states|float64|gradient'; save it again" in done.stderr
 
 
 def test_other_inputs_are_refused(file, tmp_path):
@@ -136,6 +136,15 @@ def test_another_file_is_refused(tmp_path, content):
     done = saved("compare", path, "--engine", "jax-scan")
     assert done.returncode == 4
     assert "python parity/saved.py save" in done.stderr or "save it again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["compare", "none", "--engine"], ["compare", "none", "--case"], ["save", "none", "--dtype"]]
+)
+def test_an_option_without_a_value_is_refused(arguments):
+    done = saved(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"multilstm: {arguments[-1]} is given without a value; give at least one")
 
 
 def test_a_missing_gpu_is_reported(file):

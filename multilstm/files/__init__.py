@@ -1,10 +1,12 @@
 """Users' files: read as data within limits, and written as a whole or not at all.
 
-A path enters; bytes, text or a model spec leave. Nothing of a file is executed. Imports frameworks and spec.
+A path enters; bytes, text, arrays or a model spec leave. Nothing of a file is executed. Imports frameworks, json_data
+and spec.
 """
 
 from multilstm.files.atomic import check_replaceable, write_bytes
 from multilstm.files.model import load_model
-from multilstm.files.regular import read_bytes
+from multilstm.files.regular import read_bytes, read_text
+from multilstm.files.tensors import read_tensors
 
-__all__ = ["check_replaceable", "load_model", "read_bytes", "write_bytes"]
+__all__ = ["check_replaceable", "load_model", "read_bytes", "read_tensors", "read_text", "write_bytes"]

@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 from multilstm.errors import InputError, MultilstmError, SpecError, UsageError
-from multilstm.files.regular import read_bytes
+from multilstm.files.regular import read_text
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph, from_json
 
@@ -44,11 +44,7 @@ def _exists(source: str) -> bool:
 
 
 def _from_file(source: str) -> Graph:
-    content = read_bytes(source, JSON_LIMIT)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {source!r}: {error}; expected Keras 3's model.to_json()") from None
+    text = read_text(source, JSON_LIMIT, "Keras 3's model.to_json()")
     try:
         return from_json(text)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""Regular files, read as bytes within a limit.
+"""Regular files, read as bytes or text within a limit.
 
 A named pipe would block and a device may never end, so both are refused before anything is read. The size is checked
 first too: a sparse file can claim any size without using the disk.
@@ -11,7 +11,7 @@ import stat
 
 from multilstm.errors import InputError
 
-__all__ = ["read_bytes"]
+__all__ = ["read_bytes", "read_text"]
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
@@ -39,6 +39,23 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         raise InputError(f"cannot read {name!r}: it does not fit into the memory") from None
     except ValueError as error:  # such as a null character in the path
         raise error if isinstance(error, InputError) else InputError(f"cannot read {name!r}: {error}") from None
+
+
+def read_text(path: str | os.PathLike[str], limit: int, expected: str) -> str:
+    """Return the text of a regular file in UTF-8; links are followed, and a byte order mark is left out.
+
+    Args:
+        path: the file.
+        limit: the largest size in bytes.
+        expected: a description of the file, for the error.
+
+    Raises:
+        InputError: as `read_bytes`, and for bytes that are no UTF-8.
+    """
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {os.fspath(path)!r}: {error}; expected {expected}") from None
 
 
 def _content(descriptor: int, name: str, limit: int) -> bytes:

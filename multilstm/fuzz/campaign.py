@@ -8,7 +8,7 @@ repeated.
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 import pathlib
 import time
 from collections import Counter
@@ -18,14 +18,16 @@ from multilstm.cases.case import Case
 from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
 from multilstm.compare.quantity import GRADIENTS
 from multilstm.engines.registry import JUDGE
-from multilstm.errors import InputError, UnsupportedError, WorkerError
+from multilstm.errors import InputError, UnsupportedError, WorkerError, shown
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.explain import CAUSES, cause, explain
+from multilstm.files.regular import read_text
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Reproducer, script
 from multilstm.fuzz.shrink import shrink
+from multilstm.json_data import parse_json, typed
 from multilstm.report.data import Cell, json_text
 from multilstm.report.files import write_text
 from multilstm.spec import Layer
@@ -33,6 +35,7 @@ from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.workers import WorkerPool
 
 SIZES = ("name", "units", "n", "input_dim", "output_dim", "shape", "batch_size", "dtype", "mask_value", "rate", "seed")
+SIZE_LIMIT = 16 * 2**20  # bytes of campaign.json
 ROUND = 20  # samples
 FLOAT32_EVERY = 4  # rounds; float64 shows more differences, since rounding hides none, but float32 is used more
 SHRINK_S = 120.0
@@ -134,22 +137,21 @@ def open_campaign(folder: str, seed: int, layers: str) -> Campaign:
     path = pathlib.Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        text = (path / "campaign.json").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Campaign(seed, layers)
-    except OSError as error:
+        if not os.path.lexists(path / "campaign.json"):
+            return Campaign(seed, layers)
+    except (OSError, ValueError) as error:  # such as a null character in the path
         raise _unusable(folder, error) from None
     try:
-        campaign = Campaign(**json.loads(text))
-        campaign.findings = {name: Finding(**finding) for name, finding in campaign.findings.items()}  # type: ignore[arg-type]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"folder {folder!r}: its campaign.json cannot be read ({error}); give another --folder"
-        ) from None
+        text = read_text(path / "campaign.json", SIZE_LIMIT, "the counts of a campaign")
+        campaign: Campaign = typed(Campaign, parse_json(text, SIZE_LIMIT), "the campaign")
+    except InputError as error:
+        raise InputError(f"folder {folder!r}: its campaign.json is unusable: {error}; give another --folder") from None
+    if campaign.rounds < 0:
+        raise InputError(f"folder {folder!r}: its campaign.json has {campaign.rounds} rounds; give another --folder")
     if (campaign.seed, campaign.layers) != (seed, layers):
         raise InputError(
-            f"folder {folder!r} contains a campaign with --seed {campaign.seed} --layers {campaign.layers}; give "
-            f"these, or another --folder"
+            f"folder {folder!r} contains a campaign with --seed {campaign.seed} --layers {shown(campaign.layers)}; "
+            f"give these, or another --folder"
         )
     return campaign
 
@@ -229,7 +231,7 @@ def shrink_failures(
     """
     try:
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unusable(folder, error) from None
     campaign = Campaign(0, options.layers)
     failed = {cell.case for cell in cells if cell.verdict in FAILS}
@@ -312,8 +314,8 @@ def traits(sample: Sample) -> set[str]:
     return labels
 
 
-def _unusable(folder: str, error: OSError) -> InputError:
-    return InputError(f"folder {folder!r}: {error.strerror or error}; give another one")
+def _unusable(folder: str, error: OSError | ValueError) -> InputError:
+    return InputError(f"folder {folder!r}: {getattr(error, 'strerror', None) or error}; give another one")
 
 
 def _failing(

@@ -14,9 +14,11 @@ def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
     console.print()
     for name, finding in campaign.findings.items():
         count, path = counted(finding.samples, "model"), shown(f"{folder}/{name}.py")
-        console.print(f"[bold red]x[/] {finding.engine}, {count}: {shown(finding.title)} -> {path}", highlight=False)
+        console.print(
+            f"[bold red]x[/] {shown(finding.engine)}, {count}: {shown(finding.title)} -> {path}", highlight=False
+        )
     if campaign.ran:
-        ran = ", ".join(f"{engine} {count:,}" for engine, count in campaign.ran.items())
+        ran = ", ".join(f"{shown(engine)} {count:,}" for engine, count in campaign.ran.items())
         verdict = "[bold red]different answers[/]" if campaign.findings else "[bold green]same answers[/]"
         done = f"{counted(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
         console.print(f"{done}: {verdict}", highlight=False)

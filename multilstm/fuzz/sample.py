@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,11 @@ import numpy as np
 from multilstm.cases.case import Case
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
+from multilstm.json_data import parse_json, typed
 from multilstm.spec import Embedding, Graph, Masking, from_json, to_json
 from multilstm.spec.arrays import Array, State
 
+SIZE_LIMIT = 16 * 2**20  # characters of a sample's JSON
 Bits = tuple[tuple[bool, ...], ...]
 
 
@@ -130,15 +132,33 @@ def sample_of(case: Case) -> Sample:
     return sample
 
 
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    """The fields of a `Sample` in JSON."""
+
+    spec: dict[str, Any]
+    batch: int
+    timesteps: int
+    count: int
+    mask: list[list[bool]] | None
+    states: list[str]
+    loss: str | None
+    seed: int
+
+
 def sample_from_json(text: str) -> Sample:
-    """Return the sample that `Sample.to_json` wrote."""
-    fields: Mapping[str, Any] = json.loads(text)
-    mask = fields["mask"]
+    """Return the sample that `Sample.to_json` wrote.
+
+    Raises:
+        InputError: for text that is not JSON, or has other fields than a sample.
+        SpecError: for a model that multilstm does not execute.
+    """
+    written = typed(_Written, parse_json(text, SIZE_LIMIT), "the sample")
     return Sample(
         **{
-            **fields,
-            "spec": from_json(json.dumps(fields["spec"])),
-            "mask": None if mask is None else tuple(tuple(row) for row in mask),
-            "states": tuple(fields["states"]),
+            **vars(written),
+            "spec": from_json(written.spec),
+            "mask": None if written.mask is None else tuple(map(tuple, written.mask)),
+            "states": tuple(written.states),
         }
     )

@@ -1,7 +1,7 @@
 """Specs: models and optimizers as plain data, with Keras 3's names and no framework.
 
-Layers, or Keras's JSON, enter; a `Graph` with shapes, states, weights and parameter counts leaves. Imports only the
-errors. For example:
+Layers, or Keras's JSON, enter; a `Graph` with shapes, states, weights and parameter counts leaves. Imports errors
+and json_data. For example:
 
     >>> from multilstm.spec import LSTM, Dense, Sequential
     >>> spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))

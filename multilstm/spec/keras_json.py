@@ -1,8 +1,7 @@
 """Keras 3's JSON of a model, to and from a spec: data only, so that a file from a stranger is safe to read.
 
-`from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. This module refuses too much text,
-deep nesting, repeated keys and numbers that are not finite; `keras_json_layer.py` reads the layers. Keras's entries
-about compilation and building are ignored.
+`from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. `multilstm.json_data` parses the
+text, and `keras_json_layer.py` reads the layers. Keras's entries about compilation and building are ignored.
 
 The format is that of `keras.Model.to_json` of Keras 3.0 to 3.15. Its sources are keras/src/models/functional.py and
 keras/src/saving/serialization_lib.py. The format of Keras 2 differs and is refused with its name.
@@ -13,11 +12,11 @@ from __future__ import annotations
 import dataclasses
 import graphlib
 import json
-import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from multilstm.errors import SpecError, shown
+from multilstm.errors import InputError, SpecError, shown
+from multilstm.json_data import parse_json
 from multilstm.spec.building import Model, Sequential
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
@@ -135,34 +134,10 @@ def _functional(graph: Graph) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    if len(text) > SIZE_LIMIT:
-        raise SpecError(f"the JSON has {len(text):,} characters; expected at most {SIZE_LIMIT:,}")
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
-    except SpecError:
-        raise
-    except RecursionError:
-        raise SpecError("the JSON is nested too deeply to be a model") from None
-    except ValueError as error:
-        raise SpecError(f"this is not JSON: {error}; expected the result of keras.Model.to_json()") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in unique:
-            raise SpecError(f"the JSON gives the key {shown(name)} twice in one object; expected once")
-        unique[name] = value
-    return unique
-
-
-def _constant(text: str) -> NoReturn:
-    raise SpecError(f"the JSON contains {text}; expected finite numbers only")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _constant(shown(text))
+        return parse_json(text, SIZE_LIMIT)
+    except InputError as error:
+        raise SpecError(f"{error}; expected the result of keras.Model.to_json()") from None
 
 
 def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:

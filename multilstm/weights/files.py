@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +12,7 @@ import safetensors.numpy
 
 from multilstm.errors import InputError
 from multilstm.files.atomic import write_bytes
-from multilstm.files.regular import read_bytes
-from multilstm.frameworks.machine import memory
+from multilstm.files.tensors import read_tensors
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, as_array, by_name
 from multilstm.weights.layout import check_weights
@@ -55,19 +53,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     Raises:
         InputError: for a file that cannot be read, or is no safetensors file of NumPy's dtypes.
     """
-    name = os.fspath(path)
-    content = read_bytes(path, memory())
-    try:
-        weights: dict[str, Array] = safetensors.numpy.load(content)
-    except KeyError as error:
-        raise InputError(f"cannot read {name!r}: NumPy has no dtype {error}; convert the weights to float32") from error
-    except safetensors.SafetensorError as error:
-        raise InputError(f"cannot read {name!r}: {_reason(error)}; expected a safetensors file") from error
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")], object_pairs_hook=lambda pairs: pairs)
-    names = [key for key, _ in header]
-    if len(set(names)) < len(names):  # safetensors takes the last of them
-        raise InputError(f"cannot read {name!r}: it gives a name twice; write the file again")
-    return {key: weights[key] for key in names if key in weights}
+    weights, _ = read_tensors(path)
+    return weights
 
 
 def _plain(array: Array) -> Array:

@@ -121,16 +121,13 @@ def test_all_agree_leaves_no_finding(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "cannot be read"),
-        ('{"seed": 0}', "cannot be read"),
-        ('{"seed": 0, "layers": "plain", "findings": {"x-1": {"how": ""}}}', "cannot be read"),
-        (None, "--seed 1"),
+        ("{", "this is not JSON"),
+        ('{"seed": 1, "layers": "plain"}', "--seed 1"),
     ],
-    ids=["broken", "incomplete", "other_findings", "of_another_seed"],
+    ids=["broken", "of_another_seed"],
 )
 def test_a_folder_that_cannot_go_on_is_refused(tmp_path, content, said):
-    text = json.dumps({"seed": 1, "layers": "plain"}) if content is None else content
-    (tmp_path / "campaign.json").write_text(text)
+    (tmp_path / "campaign.json").write_text(content)
     with pytest.raises(InputError, match=said):
         open_campaign(str(tmp_path), 0, "plain")
 

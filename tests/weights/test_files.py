@@ -158,7 +158,7 @@ ENTRY = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
         (b"not a file of weights", "cannot read"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "cannot read"),
         (safetensors_of(b'{"a":' + ENTRY + b"}"), "cannot read"),
-        (safetensors_of(b'{"a":' + ENTRY + b',"a":' + ENTRY + b"}", b"\0" * 4), "gives a name twice"),
+        (safetensors_of(b'{"a":' + ENTRY + b',"a":' + ENTRY + b"}", b"\0" * 4), "gives the key 'a' twice"),
         (safetensors_of(b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}', b"\0" * 4), "no dtype 'BF16'"),
         ((2**60).to_bytes(8, "little") + b"{}", "cannot read"),
     ],
