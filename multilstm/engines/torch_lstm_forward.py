@@ -51,6 +51,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": F.gelu,
     "leaky_relu": lambda z: F.leaky_relu(z, 0.2),
     "relu6": F.relu6,
+    "hard_sigmoid_keras2": lambda z: F.hardtanh(0.2 * z + 0.5, 0.0, 1.0),  # torch.clamp has a gradient at both ends
 }
 
 Tensors = list[Any]

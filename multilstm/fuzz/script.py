@@ -1,6 +1,7 @@
 """Reproducers: a sample as a script of at most 25 lines that prints an engine's answer and the desired one.
 
-The script of a Keras engine needs Keras and NumPy alone; with portable layers it also needs `multilstm.keras_layers`.
+The script of a Keras engine needs Keras and NumPy alone. With portable layers, or an activation that Keras 3 lacks, it
+also needs `multilstm.keras_layers`.
 All other scripts need multilstm. A script exits with 1 as long as the answers differ.
 """
 
@@ -21,6 +22,7 @@ from multilstm.fuzz.sample import Sample
 from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
+from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.arrays import Array
 from multilstm.spec.penalties import WeightFunction
 
@@ -97,13 +99,19 @@ def _imports(reproducer: Reproducer) -> Iterator[str]:
     yield f'os.environ.update(KERAS_BACKEND="{backend}", JAX_ENABLE_X64="1", TF_CPP_MIN_LOG_LEVEL="3")'
     yield "import keras"
     yield "import numpy as np"
-    if reproducer.layers == "portable":
+    if reproducer.layers == "portable" or _lacks_an_activation(reproducer.spec):
         yield "from multilstm import keras_layers"
     if reproducer.dtype == "float64" and reproducer.layers == "portable":
         yield "keras_layers.enable_float64()"
     elif reproducer.dtype == "float64":
         yield 'keras.config.set_floatx("float64")'
         yield 'keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # keras#23704'
+
+
+def _lacks_an_activation(spec: Graph) -> bool:
+    """Whether a layer has an activation that Keras 3 lacks."""
+    layers = [layer.wrapped or layer for layer in spec.layers]
+    return any(value in KERAS3_LACKS for layer in layers for value in vars(layer).values())
 
 
 def _model(reproducer: Reproducer) -> Iterator[str]:
@@ -199,14 +207,19 @@ def _layer(layer: Layer, layers: str) -> str:
         if isinstance(value, Layer):
             positional.append(_layer(value, layers))
         elif field.default is dataclasses.MISSING:
-            positional.append(repr(value))
+            positional.append(_value(value))
         elif isinstance(value, WeightFunction):
             named.append(f"{field.name}={value.keras_source()}")
         elif value != field.default and (field.name, value) != ("activation", "linear"):
-            named.append(f"{field.name}={value!r}")
+            named.append(f"{field.name}={_value(value)}")
     name = type(layer).__name__
     source = "keras_layers" if layers == "portable" and name in PORTABLE else "keras.layers"
     return f"{source}.{name}({', '.join([*positional, *sorted(named, key=lambda text: text.startswith('name='))])})"
+
+
+def _value(value: Any) -> str:
+    """Return the value of an argument as an expression."""
+    return f"keras_layers.activations.{value}" if value in KERAS3_LACKS else repr(value)
 
 
 def _weights(spec: Graph) -> dict[str, list[tuple[int, ...]]]:

@@ -2,7 +2,7 @@
 
 For each of them, plain Keras differs on some backend: in a constant rounded to float32, far from 0, or in the
 derivative at 0. The derivative at 0 is that from the left here. The formulas are those of Keras's documentation
-(https://keras.io/api/layers/activations/).
+(https://keras.io/api/layers/activations/). `hard_sigmoid_keras2` is the hard_sigmoid of Keras 1 and 2.
 """
 
 from __future__ import annotations
@@ -40,6 +40,13 @@ def selu(x: Any) -> Any:
 def hard_sigmoid(x: Any) -> Any:
     """Return `relu6(x + 3) / 6`."""
     return ops.relu6(x + 3.0) / 6.0
+
+
+@_registered  # type: ignore[untyped-decorator]
+def hard_sigmoid_keras2(x: Any) -> Any:
+    """Return `clip(0.2 * x + 0.5, 0, 1)`, the hard_sigmoid of Keras 1 and 2, which Keras 3 lacks."""
+    middle = 0.2 * x + 0.5
+    return ops.where(x <= -2.5, ops.zeros_like(x), ops.where(x >= 2.5, ops.ones_like(x), middle))
 
 
 @_registered  # type: ignore[untyped-decorator]

@@ -2,7 +2,8 @@
 
 Every function keeps the dtype of its argument. The definitions are those of Keras 3.15.1
 (keras/src/activations/activations.py). `gelu` is the exact one (erf), `leaky_relu` has slope 0.2, and `hard_sigmoid` is
-`relu6(x + 3) / 6`. `softmax` runs over the last axis; inside an LSTM this axis is the units of one gate.
+`relu6(x + 3) / 6`; that of Keras 1 and 2 is named `hard_sigmoid_keras2`. `softmax` runs over the last axis; inside an
+LSTM this axis is the units of one gate.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ def _linear(x: jax.Array) -> jax.Array:
     return x
 
 
+def _hard_sigmoid_keras2(x: jax.Array) -> jax.Array:
+    """Return `clip(0.2 * x + 0.5, 0, 1)`, whose derivative is 0 at both ends, unlike that of `jnp.clip`."""
+    return jnp.where(x <= -2.5, 0.0, jnp.where(x >= 2.5, 1.0, 0.2 * x + 0.5))
+
+
 ACTIVATIONS: dict[str, Function] = {
     "linear": _linear,
     "tanh": jnp.tanh,
@@ -38,6 +44,7 @@ ACTIVATIONS: dict[str, Function] = {
     "gelu": functools.partial(jax.nn.gelu, approximate=False),
     "leaky_relu": functools.partial(jax.nn.leaky_relu, negative_slope=0.2),
     "relu6": jax.nn.relu6,
+    "hard_sigmoid_keras2": _hard_sigmoid_keras2,
 }
 
 # The slope as a function of the activation's own output: the gradient needs only the output.

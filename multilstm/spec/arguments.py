@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from multilstm.errors import MultilstmError, choice, shown
-from multilstm.spec.json_values import as_scalar
+from multilstm.spec.json_values import as_scalar, refuse
 
 __all__ = [
     "ACTIVATIONS",
+    "KERAS3_LACKS",
     "SIZE_LIMIT",
     "ActivationName",
     "Argument",
@@ -39,8 +40,10 @@ __all__ = [
 
 ACTIVATIONS = (
     "linear", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid", "elu", "selu", "softplus", "softsign",
-    "exponential", "silu", "gelu", "leaky_relu", "relu6",
+    "exponential", "silu", "gelu", "leaky_relu", "relu6", "hard_sigmoid_keras2",
 )  # fmt: skip
+KERAS3_LACKS = ("hard_sigmoid_keras2",)  # the activations that Keras 3 has under no name
+_PORTABLE = "multilstm>"  # before the names of the registered functions of multilstm.keras_layers.activations
 SIZE_LIMIT = 2**31  # every size of an array is below
 
 
@@ -176,6 +179,26 @@ def _check_activation(name: str, value: Any) -> Any:
     return "linear" if value is None else one_of(*ACTIVATIONS).check(name, value)
 
 
+@dataclasses.dataclass(frozen=True)
+class _ActivationArgument(Argument):
+    """An activation by name. Keras writes a function of `multilstm.keras_layers` as an object."""
+
+    def read(self, value: Any, where: str) -> Any:
+        if not isinstance(value, Mapping):
+            return as_scalar(value, where)
+        name = value.get("config")
+        name = name.removeprefix(_PORTABLE) if isinstance(name, str) else name
+        if value.get("class_name") != "function" or name not in ACTIVATIONS:
+            refuse(where, value, f"the name of an activation, or one of {_PORTABLE}")
+        return name
+
+    def write(self, value: Any) -> Any:
+        if value not in KERAS3_LACKS:
+            return value
+        name = f"{_PORTABLE}{value}"
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
 def _check_optional_name(name: str, value: Any) -> Any:
     return None if value is None else check_name(name, value)
 
@@ -190,5 +213,5 @@ Size = Annotated[int, Argument(_check_size)]
 Flag = Annotated[bool, Argument(_check_flag)]
 Rate = Annotated[float, Argument(_check_rate)]
 Seed = Annotated[int | None, Argument(_check_seed)]
-ActivationName = Annotated[str, Argument(_check_activation)]
-OptionalActivation = Annotated[str | None, Argument(_check_activation)]  # None is `linear`
+ActivationName = Annotated[str, _ActivationArgument(_check_activation)]
+OptionalActivation = Annotated[str | None, _ActivationArgument(_check_activation)]  # None is `linear`

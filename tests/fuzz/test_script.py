@@ -31,6 +31,7 @@ SAMPLES = {
         batch=2,
         timesteps=2,
     ),
+    "keras2": Sample(Sequential([LSTM(1, recurrent_activation="hard_sigmoid_keras2")], (2, 1)), batch=1, timesteps=2),
     "gradient": Sample(SMALL, batch=2, timesteps=3, loss="mean_squared_error"),
 }
 
@@ -79,9 +80,12 @@ def test_it_is_short_python(number, layers):
 
 
 def test_plain_it_needs_keras_and_numpy_alone():
-    for sample in SAMPLES.values():
+    for name, sample in SAMPLES.items():
         text = script(Reproducer(sample, "keras-jax", "float32", "plain", "of it"))
-        assert set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) == {"os", "keras", "numpy"}
+        assert set(re.findall(r"^(?:from|import) (\w+)", text, re.MULTILINE)) == {
+            *("os", "keras", "numpy"),
+            *(["multilstm"] if name == "keras2" else []),  # for the activation that Keras 3 lacks
+        }
 
 
 @pytest.mark.parametrize("name", SAMPLES)

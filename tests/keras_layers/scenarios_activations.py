@@ -7,10 +7,11 @@ from harness import compiled, fill, normal, numpy, scenario, weights
 from multilstm.keras_layers import LSTM, activations
 
 NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")
+NEW = ("hard_sigmoid_keras2",)  # which Keras 3 has under no name
 
 
 def values():
-    """Return numbers from -30 to 30, including the kinks at -3, 0 and 3."""
+    """Return numbers from -30 to 30, including the kinks at -3, -2.5, 0, 2.5 and 3."""
     return np.linspace(-30.0, 30.0, 241)
 
 
@@ -28,10 +29,11 @@ def slopes(function, x):
 def portable_activations():
     x = values()
     found = {"x": x, "sequences": normal(2, 4, 3)}
-    for name in NAMES:
+    for name in (*NAMES, *NEW):
         found[name] = numpy(getattr(activations, name)(keras.ops.convert_to_tensor(x)))
-        found[f"{name}_plain"] = numpy(getattr(keras.activations, name)(keras.ops.convert_to_tensor(x)))
         found[f"{name}_slopes"] = slopes(getattr(activations, name), x)
+    for name in NAMES:
+        found[f"{name}_plain"] = numpy(getattr(keras.activations, name)(keras.ops.convert_to_tensor(x)))
         found[f"{name}_plain_slopes"] = slopes(getattr(keras.activations, name), x)
     lstm = LSTM(4, activations.gelu, activations.hard_sigmoid, name="lstm")
     model = fill(keras.Sequential([keras.Input((4, 3)), lstm]))

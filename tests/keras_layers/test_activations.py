@@ -7,16 +7,17 @@ from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.spec import LSTM, Sequential
 
 NAMES = ("gelu", "leaky_relu", "selu", "hard_sigmoid", "softplus")
+NEW = ("hard_sigmoid_keras2",)  # which Keras 3 has under no name
 INEXACT = {("gelu", "tensorflow"), ("leaky_relu", "tensorflow"), ("softplus", "torch")}  # hard_sigmoid: its gradient
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *NEW])
 def test_exact_in_float64(ran, name):
     found = ran("portable_activations")
     np.testing.assert_allclose(found[name], FUNCTIONS[name].forward(found["x"]), rtol=1e-15, atol=4e-15, strict=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *NEW])
 def test_the_derivative_is_exact_in_float64_and_from_the_left_at_a_kink(ran, name):
     found = ran("portable_activations")
     x, ones = found["x"], np.ones_like(found["x"])

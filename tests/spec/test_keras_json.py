@@ -366,19 +366,26 @@ from multilstm import keras_layers as portable
 layers = [
     keras.Input((None, 3), name="x"),
     portable.LSTM(4, return_sequences=True, kernel_regularizer=portable.L2(0.1), name="a"),
+    keras.layers.LSTM(
+        4, portable.activations.gelu, portable.activations.hard_sigmoid_keras2, return_sequences=True, name="f"
+    ),
     portable.Bidirectional(portable.LSTM(3, return_sequences=True, name="c"), name="b"),
     portable.TimeDistributed(portable.Dense(2, name="e"), name="d"),
 ]
+ours = keras.models.model_from_json(json.load(open(sys.argv[1])))
+assert ours.layers[0].recurrent_activation is portable.activations.hard_sigmoid_keras2
 json.dump(keras.Sequential(layers, name="model").to_json(), open(sys.argv[2], "w"))
 """
 
 
-def test_reads_the_json_of_portable_layers(ask_keras):
-    written = ask_keras(PORTABLE, {})
+def test_keras_reads_and_writes_the_json_of_portable_layers(ask_keras):
+    ours = Sequential([LSTM(2, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 3))
+    written = ask_keras(PORTABLE, to_json(ours))
     assert "multilstm.keras_layers" in written
     layers = [
         Input((None, 3), name="x"),
         LSTM(4, return_sequences=True, kernel_regularizer=L2(0.1), name="a"),
+        LSTM(4, "gelu", "hard_sigmoid_keras2", return_sequences=True, name="f"),
         Bidirectional(LSTM(3, return_sequences=True, name="c"), name="b"),
         TimeDistributed(Dense(2, name="e"), name="d"),
     ]

@@ -57,7 +57,8 @@ SIZES = {
 
 def options(full: bool = False) -> Iterator[Case]:
     """Yield the cases of all options alone, then the sizes."""
-    forward_alone = {*_activations(), *FACTORS} - {f"activation-{each}" for each in INEXACT}
+    trained = {*(f"activation-{each}" for each in INEXACT), "recurrent_activation-hard_sigmoid_keras2"}
+    forward_alone = {*_activations(), *FACTORS} - trained
     for name, arguments in {**_values(), **_in_training()}.items():
         case = _alone(name, arguments)
         yield case if full else shortened(case, name not in forward_alone)

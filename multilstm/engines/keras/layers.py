@@ -11,6 +11,7 @@ import keras
 from multilstm import keras_layers
 from multilstm.engines.keras.dropout import GivenDropout
 from multilstm.spec import LSTM, Bidirectional, Dropout, Layer, TimeDistributed
+from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.penalties import Regularizer, WeightFunction
 
 
@@ -63,7 +64,7 @@ def _argument(field: str, value: Any, portable: bool) -> Any:
     """Return the value of a layer's argument as Keras takes it."""
     if field.endswith("_initializer"):
         return "zeros"  # Every job brings its weights. On JAX each initializer would be compiled for each shape.
-    if portable and field.endswith("activation"):
+    if field.endswith("activation") and (portable or value in KERAS3_LACKS):
         return getattr(keras_layers.activations, value, value)
     if isinstance(value, WeightFunction):
         plain = keras.regularizers if isinstance(value, Regularizer) else keras.constraints

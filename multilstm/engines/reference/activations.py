@@ -1,6 +1,7 @@
 """Activations of the spec with their derivatives, accurate to a few units in the last place of float64.
 
-The definitions are Keras's (https://keras.io/api/layers/activations/, with Keras's default arguments). None of them
+The definitions are Keras's (https://keras.io/api/layers/activations/, with Keras's default arguments).
+`hard_sigmoid_keras2` is the hard_sigmoid of Keras 0.3 to 2 (tf-keras 2.21, tf_keras/src/backend.py). None of them
 overflows where its result does not. The derivatives are written without the cancellation that `s * (1 - s)` and
 `1 - tanh**2` suffer from in saturated gates. At a kink, the derivative is the one from the left (see
 rulings.md).
@@ -107,6 +108,9 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "leaky_relu": _elementwise(
         lambda z: np.where(z > 0, z, LEAKY_SLOPE * z), lambda z, a: np.where(z > 0, 1.0, LEAKY_SLOPE)
+    ),
+    "hard_sigmoid_keras2": _elementwise(
+        lambda z: np.clip(0.2 * z + 0.5, 0.0, 1.0), lambda z, a: 0.2 * _between(z, -2.5, 2.5)
     ),
     "relu6": _elementwise(lambda z: np.clip(z, 0.0, 6.0), lambda z, a: _between(z, 0.0, 6.0)),
 }
