@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +20,7 @@ from multilstm.bench.results import write_results
 from multilstm.bench.rounds import Method, interleave, median, sample, spread
 from multilstm.cli.app import run
 from multilstm.cli.console import result_console
-from multilstm.cli.types import Path
+from multilstm.cli.types import Device, OptionalWholeNumbers, Path, WholeNumber, names
 from multilstm.errors import UsageError
 from multilstm.workers import RunFolder, Worker
 
@@ -34,11 +33,11 @@ app = program("length")
 @app.default
 def main(
     *,
-    timesteps: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=(), show_default=False)] = LENGTHS,
-    rounds: int = 5,
-    device: Literal["cpu", "gpu"] = "cpu",
+    timesteps: OptionalWholeNumbers = None,
+    rounds: WholeNumber = 5,
+    device: Device = "cpu",
     json: Path = None,
-    seed: int = 0,
+    seed: WholeNumber = 0,
 ) -> None:
     """Time the gradient of one LSTM on sequences of several lengths, with and without checkpoints.
 
@@ -55,13 +54,14 @@ def main(
     seed
         Random seed of the order.
     """
-    if min(timesteps) < 1:
-        raise UsageError(f"--timesteps must be at least 1, given {min(timesteps)}")
+    lengths = names("--timesteps", timesteps) or LENGTHS
+    if min(lengths) < 1:
+        raise UsageError(f"--timesteps must be at least 1, given {min(lengths)}")
     method = checked_method(rounds, Method.pause_s, seed, json)
     with RunFolder() as home:
         service = ("multilstm.bench.length:serve",)
         worker = Worker("jax-scan", service, device, CONTESTANTS[CONTESTANT].environment, home)
-        message = {"timesteps": list(timesteps), "method": dataclasses.asdict(method), "device": device}
+        message = {"timesteps": list(lengths), "method": dataclasses.asdict(method), "device": device}
         try:
             rows = worker.call(message, 3600.0)["rows"]
         finally:

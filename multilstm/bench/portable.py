@@ -21,7 +21,7 @@ from multilstm.bench.rounds import Method, interleave, median, sample, spread
 from multilstm.cli.app import run
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
-from multilstm.cli.types import Names, Path
+from multilstm.cli.types import OptionalNames, Path, WholeNumber, names
 from multilstm.engines.registry import ENGINES, engine_row
 from multilstm.errors import InputError, UsageError, choice
 from multilstm.workers import RunFolder, Worker
@@ -35,11 +35,11 @@ app = program("portable")
 @app.default
 def main(
     *,
-    engine: Names = (),
-    rounds: int = 7,
+    engine: OptionalNames = None,
+    rounds: WholeNumber = 7,
     json: Path = None,
     pause: float = 0.25,
-    seed: int = 0,
+    seed: WholeNumber = 0,
 ) -> None:
     """Time multilstm.keras_layers.LSTM and Keras's own LSTM, with and without a mask.
 
@@ -58,13 +58,14 @@ def main(
     seed
         Random seed of the order.
     """
-    for name in engine:
+    engines = names("--engine", engine)
+    for name in engines:
         if name not in BACKENDS:
             raise UsageError(choice("engine", name, BACKENDS))
         engine_row(name).require()
     method = checked_method(rounds, pause, seed, json)
     rows: list[dict[str, Any]] = []
-    for name in engine or [name for name in BACKENDS if not ENGINES[name].missing]:
+    for name in engines or [name for name in BACKENDS if not ENGINES[name].missing]:
         say(f"{name} runs")
         with RunFolder() as home:
             service = ("multilstm.bench.portable:serve",)

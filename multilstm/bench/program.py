@@ -8,6 +8,8 @@ from multilstm.bench.rounds import Method
 from multilstm.errors import UsageError
 from multilstm.report.files import check_writable
 
+LONGEST_PAUSE_S = 3600.0
+
 
 def program(name: str) -> App:
     """Return the application of `python -m multilstm.bench.NAME`."""
@@ -23,13 +25,13 @@ def checked_method(rounds: int, pause: float, seed: int, json: str | None) -> Me
     """Return the method of these options, after a check of them and of the result file.
 
     Raises:
-        UsageError: for fewer than one round, or a negative pause.
+        UsageError: for fewer than one round, or a pause outside of the range.
         InputError: if the result file cannot be written.
     """
     if rounds < 1:
         raise UsageError(f"--rounds must be at least 1, given {rounds}")
-    if not pause >= 0:
-        raise UsageError(f"--pause must be at least 0 seconds, given {pause:g}")
+    if not 0 <= pause <= LONGEST_PAUSE_S:
+        raise UsageError(f"--pause must be from 0 to {LONGEST_PAUSE_S:g} seconds, given {pause:g}")
     if json is not None:
         check_writable(json)
     return Method(rounds=rounds, pause_s=pause, seed=seed)

@@ -8,7 +8,7 @@ The module `multilstm.bench.rounds` describes the method of measuring.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +24,7 @@ from multilstm.cases.catalogue.selection import matching
 from multilstm.cli.app import run
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
-from multilstm.cli.types import Names, Path
+from multilstm.cli.types import Device, OptionalNames, Path, WholeNumber, names
 from multilstm.errors import EngineUnavailableError
 from multilstm.report.terminal import printable
 
@@ -40,13 +40,13 @@ TITLES = {FORWARD: "forward", GRADIENT: "forward and gradient of all weights"}
 @app.default
 def main(
     *,
-    shape: Names = (),
-    contestant: Names = (),
-    rounds: int = 5,
-    device: Literal["cpu", "gpu"] = "cpu",
+    shape: OptionalNames = None,
+    contestant: OptionalNames = None,
+    rounds: WholeNumber = 5,
+    device: Device = "cpu",
     json: Path = None,
     pause: float = 0.25,
-    seed: int = 0,
+    seed: WholeNumber = 0,
 ) -> None:
     """Time multilstm.scan and other LSTMs, forward and with the gradient of all weights, on published shapes.
 
@@ -73,17 +73,18 @@ def main(
         Random seed of the contestants' order.
     """
     method = checked_method(rounds, pause, seed, json)
-    shapes, names, skipped = _shapes(shape), *_contestants(contestant)
+    shapes, named = _shapes(names("--shape", shape)), names("--contestant", contestant)
+    timed, skipped = _contestants(named)
     if device == "gpu":
-        lacking = without_gpu(names)
-        for name in (JUDGE, *contestant):  # every ratio is to the judge
+        lacking = without_gpu(timed)
+        for name in (JUDGE, *named):  # every ratio is to the judge
             if name in lacking:
                 raise EngineUnavailableError(f"contestant {name!r}: {lacking[name]}")
-        names, skipped = [name for name in names if name not in lacking], {**skipped, **lacking}
-    rows, versions = measure(shapes, names, method, say, device=device)
+        timed, skipped = [name for name in timed if name not in lacking], {**skipped, **lacking}
+    rows, versions = measure(shapes, timed, method, say, device=device)
     write_results(json, "scan", device, method, **to_data(rows, versions, shapes))
     console = result_console(json)
-    show(rows, shapes, names, console, method)
+    show(rows, shapes, timed, console, method)
     for name, reason in skipped.items():
         console.print(f"skipped {name}: {reason}", markup=False, soft_wrap=True)
     if device == "gpu" and not any(row.samples for row in rows):

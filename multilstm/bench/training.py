@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -28,8 +28,9 @@ from multilstm.cases.catalogue import select
 from multilstm.cli.app import run
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
-from multilstm.cli.types import Names, Path
+from multilstm.cli.types import Device, OptionalNames, Path, WholeNumber, names
 from multilstm.errors import EngineUnavailableError, UsageError, choice
+from multilstm.execution.options import LONGEST_TIMEOUT_S
 from multilstm.frameworks.kernels import with_algorithm
 from multilstm.jobs.job import Batch
 from multilstm.report.files import check_writable
@@ -56,9 +57,9 @@ class Trainer(NamedTuple):
 @app.default
 def main(
     *,
-    contestant: Names = (),
-    steps: int = 300,
-    device: Literal["cpu", "gpu"] = "cpu",
+    contestant: OptionalNames = None,
+    steps: WholeNumber = 300,
+    device: Device = "cpu",
     timeout: float = 3600.0,
     json: Path = None,
 ) -> None:
@@ -78,24 +79,27 @@ def main(
     json
         Write the seconds and the loss of every step to this file, with machine and versions; `-` is standard output.
     """
-    for name in contestant:
+    contestants = names("--contestant", contestant)
+    for name in contestants:
         if name not in TRAINERS:
             raise UsageError(choice("contestant", name, TRAINERS))
     if not 1 <= steps <= 300:
         raise UsageError(f"--steps must be from 1 to 300, given {steps}")
+    if not 0 < timeout <= LONGEST_TIMEOUT_S:
+        raise UsageError(f"--timeout must be above 0 and at most {LONGEST_TIMEOUT_S:g} seconds, given {timeout:g}")
     if json is not None:
         check_writable(json)
     results: dict[str, dict[str, Any]] = {}
     skipped: dict[str, str] = {}
     with RunFolder() as home:
-        for name in contestant or TRAINERS:
+        for name in contestants or TRAINERS:
             say(f"{name} trains")
             service = ("multilstm.bench.training:serve", name)
             worker = Worker(name, service, device, CONTESTANTS[name].environment, home)
             try:
                 results[name] = worker.call({"steps": steps, "device": device}, timeout)
             except EngineUnavailableError as error:
-                if contestant:
+                if contestants:
                     raise
                 skipped[name] = str(error)
             finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -19,6 +19,11 @@ def whole_number(_: type, tokens: Sequence[Any]) -> int:
         raise ValueError(f"expected a whole number, given {text!r}") from None
 
 
+def whole_numbers(_: type, tokens: Sequence[Any]) -> tuple[int, ...]:
+    """Return the integers of an option with several values."""
+    return tuple(whole_number(int, (token,)) for token in tokens)
+
+
 def file_path(_: type, tokens: Sequence[Any]) -> str:
     """Return the path of an argument; another option in its place would silently become a file's name."""
     text: str = tokens[0].value
@@ -28,7 +33,6 @@ def file_path(_: type, tokens: Sequence[Any]) -> str:
 
 
 _SEVERAL = Parameter(consume_multiple=True, negative=(), show_default=False)
-Names = Annotated[tuple[str, ...], _SEVERAL]
 OptionalNames = Annotated[tuple[str, ...] | None, _SEVERAL]
 OptionalDtypes = Annotated[
     tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...] | None, _SEVERAL
@@ -39,9 +43,14 @@ Device = Literal["cpu", "gpu"]
 Layers = Literal["portable", "plain"]
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 OptionalWholeNumber = Annotated[int | None, Parameter(converter=whole_number)]
+OptionalWholeNumbers = Annotated[
+    tuple[int, ...] | None,
+    Parameter(consume_multiple=True, negative=(), show_default=False, converter=whole_numbers),
+]
+Value = TypeVar("Value", bound=Hashable)
 
 
-def names(option: str, values: Sequence[str] | None) -> tuple[str, ...]:
+def names(option: str, values: Sequence[Value] | None) -> tuple[Value, ...]:
     """Return the values of an option, each once; empty if the option is left out.
 
     Raises:
