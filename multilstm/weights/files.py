@@ -6,13 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import safetensors
-import safetensors.numpy
 
-from multilstm.errors import InputError
-from multilstm.files.atomic import write_bytes
-from multilstm.files.tensors import read_tensors
+from multilstm.files.tensors import read_tensors, write_tensors
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, as_array, by_name
 from multilstm.weights.layout import check_weights
@@ -33,12 +28,8 @@ def save_weights(path: str | os.PathLike[str], graph: Graph | None, weights: Map
     """
     if graph is not None:
         check_weights(graph, weights)
-    plain = {name: _plain(as_array(f"weight {name!r}", values)) for name, values in by_name("weights", weights).items()}
-    try:
-        content = safetensors.numpy.save(plain, {"format": "multilstm"})
-    except (KeyError, safetensors.SafetensorError) as error:
-        raise InputError(f"cannot write {os.fspath(path)!r}: {_reason(error)}; nothing was written") from error
-    write_bytes(path, content)
+    arrays = {name: as_array(f"weight {name!r}", values) for name, values in by_name("weights", weights).items()}
+    write_tensors(path, arrays)
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
@@ -55,12 +46,3 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
     """
     weights, _ = read_tensors(path)
     return weights
-
-
-def _plain(array: Array) -> Array:
-    """Return a copy in C order and in this machine's byte order: safetensors writes the buffer as it is."""
-    return np.array(array, array.dtype.newbyteorder("="), order="C")
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -1,0 +1,92 @@
+"""Files of named arrays: safetensors, NumPy's .npz and .npy, recognised by content and read without executing anything.
+
+A file's own claims about sizes are compared with its bytes before an array is made. Object arrays, which hold pickles,
+are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import zipfile
+
+import numpy as np
+
+from multilstm.errors import InputError, shown
+from multilstm.files.regular import read_bytes
+from multilstm.files.tensors import read_tensors
+from multilstm.frameworks.machine import memory
+from multilstm.spec.arrays import Array
+
+__all__ = ["read_arrays"]
+
+_NPY, _ZIP = b"\x93NUMPY", b"PK"
+_NPY_VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Return the arrays of a file by name. The array of a .npy file has the empty name.
+
+    Args:
+        path: a file that `numpy.save`, `numpy.savez`, `numpy.savez_compressed` or safetensors wrote, whatever its name.
+
+    Raises:
+        InputError: for a file that cannot be read, of another format, or with arrays that are no numbers.
+    """
+    name = os.fspath(path)
+    content = read_bytes(path, memory())
+    if content.startswith(_NPY):
+        return {"": _npy(content, name)}
+    if content.startswith(_ZIP):
+        return _npz(content, name)
+    arrays, _ = read_tensors(path, "a file of numpy.save, numpy.savez or safetensors")
+    return arrays
+
+
+def _npz(content: bytes, name: str) -> dict[str, Array]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > memory():
+                raise InputError(f"cannot read {name!r}: it claims {size:,} bytes, expected at most {memory():,}")
+            arrays = {}
+            for member in members:
+                if not member.filename.endswith(".npy") or member.compress_type not in _COMPRESSIONS:
+                    raise InputError(
+                        f"cannot read {name!r}: it contains {shown(member.filename)}; expected arrays of numpy.savez"
+                    )
+                key = member.filename.removesuffix(".npy")
+                if key in arrays:
+                    raise InputError(f"cannot read {name!r}: it gives {shown(key)} twice; write the file again")
+                arrays[key] = _npy(archive.read(member), f"{name}: {key}")
+            return arrays
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise InputError(f"cannot read {name!r}: {error}; expected a file of numpy.savez") from None
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(f"cannot read {name!r}: {error}") from None
+
+
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA turn few bytes into gigabytes
+
+
+def _npy(content: bytes, name: str) -> Array:
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in _NPY_VERSIONS:
+            raise ValueError(f"the format has version {version}")
+        shape, in_columns, dtype = _NPY_VERSIONS[version](stream)
+    except Exception as error:  # NumPy parses the header as Python's syntax, whose errors are of many classes
+        raise InputError(f"cannot read {name!r}: {error}; expected a file of numpy.save") from None
+    if dtype.kind not in "fiub":
+        raise InputError(f"cannot read {name!r}: dtype is {dtype}, expected numbers; objects are never read")
+    values = content[stream.tell() :]
+    if math.prod(shape) * dtype.itemsize != len(values) or any(size < 0 for size in shape):
+        raise InputError(
+            f"cannot read {name!r}: shape {shape} of {dtype} needs {math.prod(shape) * dtype.itemsize:,} bytes, "
+            f"given {len(values):,}; write the file again"
+        )
+    array = np.frombuffer(values, dtype).reshape(shape, order="F" if in_columns else "C")
+    return np.array(array, dtype.newbyteorder("="))

@@ -1,0 +1,131 @@
+"""Files of arrays: three formats by content, and hostile files in words."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from multilstm.errors import InputError
+from multilstm.files.arrays import read_arrays
+from multilstm.files.tensors import read_tensors, write_tensors
+
+ARRAYS = {
+    "x": np.arange(12, dtype=np.float32).reshape(2, 3, 2),
+    "tokens": np.array([[1, 2], [3, -4]], np.int64),
+    "mask": np.array([True, False]),
+}
+
+
+def savez(path, **arrays):
+    with open(path, "wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def savez_compressed(path, **arrays):
+    with open(path, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def safetensors(path, **arrays):
+    write_tensors(path, arrays)
+
+
+@pytest.mark.parametrize("write", [savez, savez_compressed, safetensors], ids=lambda write: write.__name__)
+@pytest.mark.parametrize("name", ["arrays.npz", "arrays.safetensors", "arrays.txt"])
+def test_the_content_decides_and_not_the_name(tmp_path, write, name):
+    write(tmp_path / name, **ARRAYS)
+    arrays = read_arrays(tmp_path / name)
+    assert arrays.keys() == ARRAYS.keys()
+    for key, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[key], array)
+        assert arrays[key].dtype == array.dtype
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<i8", ">i2", "|b1", "<f2"])
+def test_npy_keeps_values_order_and_dtype(tmp_path, order, dtype):
+    array = np.asarray(np.arange(6).reshape(2, 3) % 5, dtype, order=order)
+    with open(tmp_path / "x", "wb") as stream:
+        np.save(stream, array)
+    read = read_arrays(tmp_path / "x")[""]
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype == array.dtype.newbyteorder("=")
+
+
+def test_every_array_can_be_written(tmp_path):
+    write_tensors(tmp_path / "x", {"strided": np.arange(10, dtype=">f8")[::2]})
+    np.testing.assert_array_equal(read_tensors(tmp_path / "x")[0]["strided"], [0, 2, 4, 6, 8])
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def archive(members, compression=zipfile.ZIP_STORED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as file:
+        for name, content in members:
+            file.writestr(name, content)
+    return stream.getvalue()
+
+
+def claiming(shape):
+    header = f"'shape': {shape}, }}"
+    return npy(np.zeros(3, np.float32)).replace(b"'shape': (3,), }".ljust(len(header)), header.encode())
+
+
+HOSTILE = {
+    "empty": (b"", "expected a file of numpy.save"),
+    "text": (b"<html>not found</html>", "expected a file of numpy.save"),
+    "pickle": (pickle.dumps([1]), "expected a file of numpy.save"),
+    "object array": (npy(np.array([{}], object)), "objects are never read"),
+    "text array": (npy(np.array(["a"])), "expected numbers"),
+    "complex array": (npy(np.array([1j])), "expected numbers"),
+    "shape bomb": (claiming("(10**9, 10**9)"), "cannot read"),
+    "large shape": (claiming("(99999999999,)"), "needs 399,999,999,996 bytes, given 12"),
+    "negative shape": (claiming("(-3,)"), "needs"),
+    "code in the header": (claiming("(__import__('os').getpid(),)"), "expected a file of numpy.save"),
+    "truncated npy": (npy(np.zeros(9))[:-1], "given 71"),
+    "truncated zip": (archive([("x.npy", npy(np.zeros(9)))])[:-30], "cannot read"),
+    "another member": (archive([("x.txt", b"")]), "expected arrays of numpy.savez"),
+    "bzip2": (archive([("x.npy", npy(np.zeros(9)))], zipfile.ZIP_BZIP2), "expected arrays of numpy.savez"),
+    "object in a zip": (archive([("x.npy", npy(np.array([None])))]), "objects are never read"),
+    "control characters": (archive([("\x1b[31m.txt", b"")]), r"\\x1b"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_in_words(tmp_path, content, message):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_arrays(tmp_path / "x")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_a_zip_gives_twice_is_refused(tmp_path):
+    (tmp_path / "x").write_bytes(archive([("x.npy", npy(np.zeros(9))), ("x.npy", npy(np.ones(9)))]))
+    with pytest.raises(InputError, match="gives 'x' twice"):
+        read_arrays(tmp_path / "x")
+
+
+VALID = [npy(np.arange(6.0).reshape(2, 3)), archive([("x.npy", npy(np.arange(4, dtype=np.float32)))])]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(VALID), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_mutated_file_is_read_or_refused(tmp_path, content, changes):
+    mutated = bytearray(content)
+    for place, byte in changes:
+        mutated[place % len(mutated)] = byte
+    (tmp_path / "x").write_bytes(mutated)
+    try:
+        arrays = read_arrays(tmp_path / "x")
+    except InputError:
+        return
+    assert all(array.dtype.kind in "fiub" for array in arrays.values())
