@@ -19,9 +19,10 @@ from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
 from multilstm.report.data import Report
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import Array, State, as_array, by_name
 from multilstm.spec.optimizers import Optimizer
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.recorded import quantities_from
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
 from multilstm.workers import WorkerPool
@@ -122,6 +123,7 @@ def parity(  # noqa: PLR0913 - the public signature
     device: str = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
+    against: Array | Mapping[str, Array] | None = None,
 ) -> Report:
     """Compare engines with the float64 reference on a user's own model and data.
 
@@ -144,6 +146,8 @@ def parity(  # noqa: PLR0913 - the public signature
         device: `cpu` or `gpu`.
         atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
         rtol: a tolerance relative to each desired value.
+        against: answers of another program to the same inputs: the output, or arrays by quantity, such as `output`,
+            `sequence:lstm`, `hidden:lstm`, `cell:lstm`. They are judged like an engine's, by the name `recorded`.
 
     Returns:
         The report; `report.check()` raises if an engine does not agree.
@@ -161,7 +165,14 @@ def parity(  # noqa: PLR0913 - the public signature
     options = Options(availability.engines, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
     for batch in case.forward.batches():
         check_range(batch, case.initial_weights, options.dtypes)
-    return compare_cases((case,), options, availability=availability)
+    recorded = None if against is None else quantities_from(case, _answers(against))
+    return compare_cases((case,), options, availability=availability, recorded=recorded)
+
+
+def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:
+    """Return recorded answers by quantity, as NumPy arrays."""
+    named = by_name("against", against if isinstance(against, Mapping) else {"output": against})
+    return {name: as_array(f"against {name!r}", array) for name, array in named.items()}
 
 
 def _targets(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -124,13 +124,28 @@ def model_case(spec: Graph, batch: int = 3, timesteps: int = 7) -> Case:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
     inputs = ModelInputs(spec, batch, timesteps)
-    data = GivenBatches(tuple(inputs.batches()))
+    return example_case(spec, inputs.batches(), inputs.exercised())
+
+
+def example_case(
+    spec: Graph, batches: Iterable[Batch], description: str, weights: Mapping[str, Array] | None = None
+) -> Case:
+    """Return a case of a model's outputs and states, its gradients of a squared error, and an epoch of SGD.
+
+    Args:
+        spec: the model.
+        batches: inputs with targets and dropout masks.
+        description: the inputs, in words.
+        weights: every weight by `layer/weight`; None: random ones.
+    """
+    data = GivenBatches(tuple(batches))
     trains = bool(spec.trainable_weights)
     return Case(
         spec.name,
-        inputs.exercised(),
+        description,
         spec,
         data,
+        weights=weights,
         loss="mean_squared_error",
         optimizer=SGD(LEARNING_RATE) if trains else None,
         training=(Fit(data),) if trains else (),

@@ -11,6 +11,8 @@ from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNa
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from multilstm.cases.case import Case
 
 BATCH, TIMESTEPS = 3, 7
@@ -34,6 +36,10 @@ def parity(  # noqa: PLR0913 - the public signature
     strict: Flag = False,
     batch: OptionalWholeNumber = None,
     timesteps: OptionalWholeNumber = None,
+    inputs: Path = None,
+    against: Path = None,
+    save_inputs: Path = None,
+    save_outputs: Path = None,
     timeout: float | None = None,
     verbose: Flag = False,
     shrink: Path = None,
@@ -81,6 +87,16 @@ def parity(  # noqa: PLR0913 - the public signature
         The number of random sequences for a model that leaves its batch size open. Default: 3.
     timesteps
         The length of the random sequences for a model that leaves it open. Default: 7.
+    inputs
+        A file of arrays (.npz, .npy or safetensors) with the inputs of the model by name, in place of random ones.
+        `mask:INPUT` is a mask, `hidden:LSTM` and `cell:LSTM` are initial states; `@0`, `@1` number several batches.
+    against
+        A file of arrays with the answers of another program to the same inputs, by quantity: `output`,
+        `sequence:LAYER`, `hidden:LAYER`, `cell:LAYER`. They are judged like those of an engine.
+    save_inputs
+        Write the inputs to this file, as `--inputs` reads them.
+    save_outputs
+        Write the reference's answers to this file, as `--against` reads them.
     timeout
         Abort a job after this number of seconds. Default: 600; with `--full` 3600.
     verbose
@@ -90,18 +106,23 @@ def parity(  # noqa: PLR0913 - the public signature
     json
         Write the report to this file; `-` is standard output.
     """
+    from multilstm.cases.given_inputs import arrays_of
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
+    from multilstm.files import read_arrays, write_tensors
     from multilstm.jobs.dtypes import device_dtypes
     from multilstm.report.files import check_writable, write_text
     from multilstm.report.terminal import show
     from multilstm.suite.compare_cases import compare_cases
+    from multilstm.suite.recorded import quantities_from, reference_answers
 
     _check_tolerances(atol, rtol, any_tolerance)
     if json is not None:
         check_writable(json)
         _check_not_the_model(json, model)
-    cases = _cases(model, names("--case", case), full, batch, timesteps)
+    files = {"--inputs": inputs, "--against": against, "--save-inputs": save_inputs, "--save-outputs": save_outputs}
+    _check_files(model, files, batch, timesteps)
+    cases = _cases(model, names("--case", case), full, batch, timesteps, inputs)
     dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
     availability = available(names("--engine", engine), device)
     options = Options(
@@ -114,9 +135,14 @@ def parity(  # noqa: PLR0913 - the public signature
         rtol,
         (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout,
     )
+    recorded = None if against is None else quantities_from(cases[0], read_arrays(against))
+    if save_inputs is not None:
+        write_tensors(save_inputs, dict(arrays_of(list(cases[0].forward.batches()))))
+    if save_outputs is not None:
+        write_tensors(save_outputs, dict(reference_answers(cases[0], options)))
     console = result_console(json)
     with ProgressLines(console) as progress:
-        report = compare_cases(cases, options, progress, availability=availability)
+        report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)
     try:
         show(report, console, verbose)
     finally:  # a failure to print does not lose the file, nor the reverse
@@ -146,13 +172,34 @@ def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> 
             )
 
 
+def _check_files(model: str | None, files: Mapping[str, str | None], batch: int | None, timesteps: int | None) -> None:
+    """Refuse files without a model, sizes together with given inputs, and files that cannot be written."""
+    from multilstm.files import check_replaceable
+
+    given = [option for option, path in files.items() if path is not None]
+    if given and model is None:
+        raise UsageError(f"{', '.join(given)}: these are for a MODEL, but none is given; cases have data of their own")
+    if "--inputs" in given and (batch is not None or timesteps is not None):
+        raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; give one of the two")
+    for option in given:
+        path = files[option]
+        if option.startswith("--save") and path is not None:
+            check_replaceable(path)
+
+
 def _cases(
-    model: str | None, patterns: tuple[str, ...], full: bool, batch: int | None, timesteps: int | None
+    model: str | None,
+    patterns: tuple[str, ...],
+    full: bool,
+    batch: int | None,
+    timesteps: int | None,
+    inputs: str | None,
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
-    from multilstm.cases.model_case import model_case
-    from multilstm.files.model import load_model
+    from multilstm.cases.given_inputs import described, given_batches
+    from multilstm.cases.model_case import example_case, model_case
+    from multilstm.files import load_model, read_arrays
 
     if model is None:
         if batch is not None or timesteps is not None:
@@ -162,5 +209,9 @@ def _cases(
         return select(patterns, full)
     if patterns:
         raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
+    spec = load_model(model)
+    if inputs is not None:
+        batches = given_batches(spec, read_arrays(inputs))
+        return (example_case(spec, batches, described(batches, inputs)),)
     sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
-    return (model_case(load_model(model), *sizes),)
+    return (model_case(spec, *sizes),)

@@ -14,5 +14,6 @@ from multilstm.explain.causes import cause
 from multilstm.explain.explain import explain, explain_error
 from multilstm.explain.finding import CAUSES, Finding
 from multilstm.explain.gradient_block import first_block
+from multilstm.explain.recorded import explain_recorded
 
-__all__ = ["CAUSES", "Finding", "cause", "explain", "explain_error", "first_block"]
+__all__ = ["CAUSES", "Finding", "cause", "explain", "explain_error", "explain_recorded", "first_block"]

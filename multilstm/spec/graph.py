@@ -239,6 +239,23 @@ class Graph:
         fixed = self.layer_inputs[name.split("/")[0]][0]
         return (fixed if batch is None else batch, self.lstms[name].units)
 
+    def with_sizes(self, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
+        """Return the model with the sizes of given inputs in place of those that may vary.
+
+        Args:
+            shapes: the shape of every input by name, the batch included.
+
+        Raises:
+            SpecError: for shapes that do not fit.
+        """
+        layers = tuple(
+            dataclasses.replace(layer, batch_size=shapes[name][0], shape=tuple(shapes[name][1:]))
+            if isinstance(layer, InputLayer) and (name := str(layer.name)) in shapes
+            else layer
+            for layer in self.layers
+        )
+        return dataclasses.replace(self, layers=layers)
+
     def summary(self) -> str:
         """Return the model as text, at most 80 columns: shapes, parameters with their formula, states."""
         from multilstm.spec.summary import summary

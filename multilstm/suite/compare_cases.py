@@ -21,11 +21,13 @@ from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part, due_parts
+from multilstm.execution.quantities import Quantities
 from multilstm.frameworks.machine import cores
 from multilstm.ledger.matching import touches
 from multilstm.report.data import Cell, Report
 from multilstm.suite.judge import Judge
 from multilstm.suite.judge_part import judge_part
+from multilstm.suite.recorded import RECORDED, judge_recorded, judged_in
 from multilstm.workers import WorkerPool
 
 
@@ -69,6 +71,7 @@ def compare_cases(
     *,
     availability: Availability | None = None,
     pool: WorkerPool | None = None,
+    recorded: Quantities | None = None,
 ) -> Report:
     """Run every case on every engine, and judge it.
 
@@ -78,6 +81,7 @@ def compare_cases(
         on_progress: called after each part, from the threads of the engines.
         availability: the engines that were skipped, for the report.
         pool: workers for several calls in a row, as `worker_pool` returns them; None: new ones for this call.
+        recorded: answers of another program to the forward pass of the only case; they are judged as an engine's.
 
     Returns:
         The report, its cells by case, engine and dtype in the order given.
@@ -88,7 +92,7 @@ def compare_cases(
     start = time.perf_counter()
     skipped, facts = (availability.skipped, availability.facts) if availability else ({}, {})
     return Report(
-        cells=_cells(cases, options, on_progress, pool) if options.engines else (),
+        cells=_cells(cases, options, on_progress, pool, recorded) if options.engines or recorded else (),
         environment=environment(options, facts),
         skipped=skipped,
         shortened={case.name: case.shortened for case in cases if case.shortened},
@@ -124,7 +128,11 @@ class _Counter:
 
 
 def _cells(
-    cases: Sequence[Case], options: Options, on_progress: OnProgress, pool: WorkerPool | None
+    cases: Sequence[Case],
+    options: Options,
+    on_progress: OnProgress,
+    pool: WorkerPool | None,
+    recorded: Quantities | None,
 ) -> tuple[Cell, ...]:
     """Return all cells, by case, engine and dtype in the order given."""
     with worker_pool(options) if pool is None else contextlib.nullcontext(pool) as workers:
@@ -138,9 +146,14 @@ def _cells(
             ]
             for engine in options.engines
         ]
-        cells = _judge_engines(engines, cases, Judge(workers, options), on_progress)
+        judge = Judge(workers, options)
+        cells = _judge_engines(engines, cases, judge, on_progress)
+        if recorded:
+            (case,), dtype = cases, judged_in(recorded, options)
+            desired = judge.desired(case, dtype, Part.FORWARD)
+            cells += judge_recorded(Execution(workers, RECORDED, case, dtype, options), recorded, desired)
     case_order = {case.name: index for index, case in enumerate(cases)}
-    engine_order = {name: index for index, name in enumerate(options.engines)}
+    engine_order = {name: index for index, name in enumerate((*options.engines, RECORDED))}
     return tuple(sorted(cells, key=lambda cell: (case_order[cell.case], engine_order[cell.engine])))
 
 

@@ -136,12 +136,13 @@ def _explained(execution: Execution, part: Part, cells: list[Cell], error: Multi
         return cells
     broken = {cell.quantity for cell in cells if cell.verdict == "error"}
     if broken and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):
-        return _with(cells, dict.fromkeys(broken, str(explain_error(execution))))
+        return with_explanations(cells, dict.fromkeys(broken, str(explain_error(execution))))
     wrong = {cell.quantity for cell in cells if cell.verdict == "diverges" and cell.kind in FORWARD}
-    return _with(cells, dict.fromkeys(wrong, str(explain(execution)))) if wrong else cells
+    return with_explanations(cells, dict.fromkeys(wrong, str(explain(execution)))) if wrong else cells
 
 
-def _with(cells: list[Cell], explanations: Mapping[Quantity, str]) -> list[Cell]:
+def with_explanations(cells: list[Cell], explanations: Mapping[Quantity, str]) -> list[Cell]:
+    """Return the cells, those of some quantities with an explanation."""
     return [
         dataclasses.replace(
             cell, comparison=dataclasses.replace(cell.comparison, explanation=explanations[cell.quantity])

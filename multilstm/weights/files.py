@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-
 from multilstm.files.tensors import read_tensors, write_tensors
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, as_array, by_name

@@ -80,6 +80,10 @@ USAGE = {
     "engine_without_a_name-doctor": ["doctor", "--engine"],
     "engine_without_a_name-fuzz": ["fuzz", "--engine"],
     "large_atol": ["parity", "--engine", "reference", "--atol", "1.5"],
+    "inputs_without_a_model": ["parity", "--inputs", "x.npz"],
+    "answers_without_a_model": ["parity", "--against", "y.npz"],
+    "outputs_without_a_model": ["parity", "--save-outputs", "y.npz"],
+    "batch_with_inputs": ["parity", "model.json", "--inputs", "x.npz", "--batch", "2"],
     "large_rtol": ["parity", "--engine", "reference", "--rtol", "2"],
 }
 
@@ -96,6 +100,27 @@ def test_usage_errors_exit_with_2(run, model, arguments):
 def test_a_large_tolerance_is_allowed_by_an_option(run, option):
     done = run("parity", *ONE_JOB, option, "1.5", "--any-tolerance")
     assert done.returncode == 0, done.stderr
+
+
+def test_saved_inputs_and_answers_agree_with_the_reference(run, model, tmp_path):
+    to = ["--engine", "reference", "--dtype", "float32", "--quantity", "output"]
+    saved = run("parity", model, *to, "--save-inputs", "in.safetensors", "--save-outputs", "out.safetensors")
+    assert saved.returncode == 0, saved.stderr
+    done = run("parity", model, *to, "--inputs", "in.safetensors", "--against", "out.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Same answers on reference, recorded: 2 quantities")
+    assert "2 batches of 3 sequences from 'in.safetensors'" in " ".join(done.stdout.split())
+
+
+def test_other_answers_exit_with_1_and_a_place(run, model, tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "x.npy", np.ones((1, 4, 3), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros((1, 4, 2), np.float32))
+    done = run("parity", model, "--engine", "reference", "--inputs", "x.npy", "--against", "y.npy")
+    assert done.returncode == 1, done.stderr
+    assert "Different answers: recorded (1 quantity)." in " ".join(done.stdout.split())
+    assert "first in output, timestep 0, row 0, unit 0" in " ".join(done.stdout.split())
 
 
 def test_a_name_given_twice_counts_once(run):
