@@ -6,14 +6,19 @@ import os
 from typing import TYPE_CHECKING
 
 from multilstm.cli.console import result_console
+from multilstm.cli.model_files import ModelFiles
 from multilstm.cli.progress import ProgressLines, say
 from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNames, OptionalWholeNumber, Path, names
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from rich.console import Console
 
     from multilstm.cases.case import Case
+    from multilstm.execution.options import Options
+    from multilstm.report.data import Report
 
 BATCH, TIMESTEPS = 3, 7
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
@@ -106,23 +111,19 @@ def parity(  # noqa: PLR0913 - the public signature
     json
         Write the report to this file; `-` is standard output.
     """
-    from multilstm.cases.given_inputs import arrays_of
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
-    from multilstm.files import read_arrays, write_tensors
     from multilstm.jobs.dtypes import device_dtypes
-    from multilstm.report.files import check_writable, write_text
-    from multilstm.report.terminal import show
+    from multilstm.report.files import check_writable
     from multilstm.suite.compare_cases import compare_cases
-    from multilstm.suite.recorded import quantities_from, reference_answers
 
     _check_tolerances(atol, rtol, any_tolerance)
     if json is not None:
         check_writable(json)
         _check_not_the_model(json, model)
-    files = {"--inputs": inputs, "--against": against, "--save-inputs": save_inputs, "--save-outputs": save_outputs}
-    _check_files(model, files, batch, timesteps)
-    cases = _cases(model, names("--case", case), full, batch, timesteps, inputs)
+    files = ModelFiles(inputs, against, save_inputs, save_outputs)
+    files.check(model, batch is not None or timesteps is not None)
+    cases = _cases(model, names("--case", case), full, batch, timesteps, files)
     dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
     availability = available(names("--engine", engine), device)
     options = Options(
@@ -135,25 +136,34 @@ def parity(  # noqa: PLR0913 - the public signature
         rtol,
         (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout,
     )
-    recorded = None if against is None else quantities_from(cases[0], read_arrays(against))
-    if save_inputs is not None:
-        write_tensors(save_inputs, dict(arrays_of(list(cases[0].forward.batches()))))
-    if save_outputs is not None:
-        write_tensors(save_outputs, dict(reference_answers(cases[0], options)))
+    recorded = files.recorded(cases[0])
+    files.save(cases[0], options)
     console = result_console(json)
     with ProgressLines(console) as progress:
         report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)
+    _write(report, console, json, verbose)
+    if shrink is not None and report.failures:
+        _shrink(cases, report, options, shrink, console)
+    return report.exit_code(strict)
+
+
+def _write(report: Report, console: Console, json: str | None, verbose: bool) -> None:
+    """Show the report and write its file; a failure to print does not lose the file, nor the reverse."""
+    from multilstm.report.files import write_text
+    from multilstm.report.terminal import show
+
     try:
         show(report, console, verbose)
-    finally:  # a failure to print does not lose the file, nor the reverse
+    finally:
         if json is not None and (report.cells or json == "-"):  # an empty run replaces no recorded one
             write_text(json, report.to_json())
-    if shrink is not None and report.failures:
-        from multilstm.fuzz import shrink_failures
-        from multilstm.fuzz.rendering import show_campaign
 
-        show_campaign(shrink_failures(cases, report.cells, options, shrink, say), shrink, console)
-    return report.exit_code(strict)
+
+def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str, console: Console) -> None:
+    from multilstm.fuzz import shrink_failures
+    from multilstm.fuzz.rendering import show_campaign
+
+    show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
 
 
 def _check_not_the_model(json: str, model: str | None) -> None:
@@ -172,34 +182,18 @@ def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> 
             )
 
 
-def _check_files(model: str | None, files: Mapping[str, str | None], batch: int | None, timesteps: int | None) -> None:
-    """Refuse files without a model, sizes together with given inputs, and files that cannot be written."""
-    from multilstm.files import check_replaceable
-
-    given = [option for option, path in files.items() if path is not None]
-    if given and model is None:
-        raise UsageError(f"{', '.join(given)}: these are for a MODEL, but none is given; cases have data of their own")
-    if "--inputs" in given and (batch is not None or timesteps is not None):
-        raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; give one of the two")
-    for option in given:
-        path = files[option]
-        if option.startswith("--save") and path is not None:
-            check_replaceable(path)
-
-
 def _cases(
     model: str | None,
     patterns: tuple[str, ...],
     full: bool,
     batch: int | None,
     timesteps: int | None,
-    inputs: str | None,
+    files: ModelFiles,
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
-    from multilstm.cases.given_inputs import described, given_batches
-    from multilstm.cases.model_case import example_case, model_case
-    from multilstm.files import load_model, read_arrays
+    from multilstm.cases.model_case import model_case
+    from multilstm.files import load_model
 
     if model is None:
         if batch is not None or timesteps is not None:
@@ -210,8 +204,7 @@ def _cases(
     if patterns:
         raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
     spec = load_model(model)
-    if inputs is not None:
-        batches = given_batches(spec, read_arrays(inputs))
-        return (example_case(spec, batches, described(batches, inputs)),)
+    if files.inputs is not None:
+        return (files.case(spec),)
     sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
     return (model_case(spec, *sizes),)
