@@ -5,12 +5,14 @@
     >>> print(spec.summary())                                # shapes, parameters, states
     >>> result = run(spec, engine="jax-scan", inputs=x)      # outputs, and State(hidden, cell) of every LSTM
     >>> parity(spec, inputs=x).check()                       # every engine against the float64 reference
+    >>> parity(load("model.keras"), inputs=x).check()        # a model from a file, with its weights
 
 Importing this package imports no deep-learning framework; engines run in processes of their own.
 """
 
 from multilstm.api import RunResult, parity, run
 from multilstm.errors import MultilstmError
+from multilstm.files import LoadedModel, Provenance, load
 from multilstm.spec import (
     L1,
     L1L2,
@@ -59,6 +61,7 @@ __all__ = [
     "Embedding",
     "Graph",
     "Input",
+    "LoadedModel",
     "Masking",
     "MaxNorm",
     "MinMaxNorm",
@@ -66,6 +69,7 @@ __all__ = [
     "MultilstmError",
     "NonNeg",
     "OrthogonalRegularizer",
+    "Provenance",
     "RMSprop",
     "RepeatVector",
     "RunResult",
@@ -77,6 +81,7 @@ __all__ = [
     "discriminating_weights",
     "gates",
     "initial_weights",
+    "load",
     "load_weights",
     "parity",
     "run",

@@ -1,4 +1,4 @@
-"""The library's two calls: `run` executes a spec on one engine, `parity` compares engines with the reference."""
+"""The library's two calls: `run` executes a model on one engine, `parity` compares engines with the reference."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
+from multilstm.files import LoadedModel
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
@@ -55,7 +56,7 @@ class RunResult:
 
 
 def run(  # noqa: PLR0913 - the public signature
-    spec: Graph,
+    spec: Graph | LoadedModel,
     engine: str,
     inputs: Inputs,
     *,
@@ -66,13 +67,14 @@ def run(  # noqa: PLR0913 - the public signature
     layers: str = "portable",
     device: str = "cpu",
 ) -> RunResult:
-    """Execute a spec on one engine, in inference, in a process of its own.
+    """Execute a model on one engine, in inference, in a process of its own.
 
     Args:
-        spec: the model.
+        spec: the model: a spec, or the result of `load`.
         engine: `keras-tensorflow`, `keras-jax`, `keras-torch`, `jax-scan`, `torch-lstm` or `reference`.
         inputs: `[batch, ...]`, or one array by name for every input of the model.
-        weights: every weight by `layer/weight` in Keras's layout; None: `discriminating_weights(spec)`.
+        weights: every weight by `layer/weight` in Keras's layout; None: those of a loaded model, or else
+            `discriminating_weights(spec)`.
         states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
         dtype: `float32`, `float64`, one of Keras's policies `mixed_bfloat16` and `mixed_float16`, or, on a GPU, `tf32`.
@@ -90,6 +92,7 @@ def run(  # noqa: PLR0913 - the public signature
         WorkerError: if the engine raised or crashed.
     """
     engine_row(engine)
+    spec, weights = _model(spec, weights)
     batch, all_weights = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
     job = Job(
         spec,
@@ -107,7 +110,7 @@ def run(  # noqa: PLR0913 - the public signature
 
 
 def parity(  # noqa: PLR0913 - the public signature
-    spec: Graph,
+    spec: Graph | LoadedModel,
     inputs: Inputs,
     *,
     targets: Array | Sequence[Array] | None = None,
@@ -131,7 +134,7 @@ def parity(  # noqa: PLR0913 - the public signature
     gradients of weights, of float inputs, and of given states. With an `optimizer` it compares 100 updates in float64.
 
     Args:
-        spec: the model.
+        spec: see `run`.
         inputs: see `run`.
         targets: an array for every output of the model.
         loss: `categorical_crossentropy` or `mean_squared_error`.
@@ -157,6 +160,7 @@ def parity(  # noqa: PLR0913 - the public signature
         UsageError: if a name is unknown.
         EngineUnavailableError: if a named engine cannot run here.
     """
+    spec, weights = _model(spec, weights)
     batch = dataclasses.replace(
         _batch(spec, inputs, states, mask), targets=_targets(targets, loss, optimizer), dropout=dropout or {}
     )
@@ -173,6 +177,13 @@ def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:
     """Return recorded answers by quantity, as NumPy arrays."""
     named = by_name("against", against if isinstance(against, Mapping) else {"output": against})
     return {name: as_array(f"against {name!r}", array) for name, array in named.items()}
+
+
+def _model(model: Graph | LoadedModel, weights: Mapping[str, Array] | None) -> tuple[Graph, Mapping[str, Array] | None]:
+    """Return the spec, and the given weights or those of a loaded model."""
+    if not isinstance(model, LoadedModel):
+        return model, weights
+    return model.spec, model.weights if weights is None else weights
 
 
 def _targets(

@@ -14,10 +14,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 PUBLIC = {
     "multilstm": """
-        Activation Adam AdamW Bidirectional Concatenate Dense Dropout Embedding Graph Input L1 L1L2 L2 LSTM Masking
-        MaxNorm MinMaxNorm Model MultilstmError NonNeg OrthogonalRegularizer RMSprop RepeatVector RunResult SGD
-        Sequential State TimeDistributed UnitNorm __version__ discriminating_weights gates initial_weights
-        load_weights parity run save_weights schedules
+        Activation Adam AdamW Bidirectional Concatenate Dense Dropout Embedding Graph Input L1 L1L2 L2 LSTM LoadedModel
+        Masking MaxNorm MinMaxNorm Model MultilstmError NonNeg OrthogonalRegularizer Provenance RMSprop RepeatVector
+        RunResult SGD Sequential State TimeDistributed UnitNorm __version__ discriminating_weights gates initial_weights
+        load load_weights parity run save_weights schedules
     """,
     "multilstm.spec": """
         Activation Bidirectional Call Concatenate Constraint Dense Dropout Embedding Graph Input InputLayer L1 L1L2 L2

@@ -22,6 +22,7 @@ from multilstm.jobs.memory import check_memory
 from multilstm.spec import Embedding, Graph, Masking
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import SGD
+from multilstm.weights.layout import check_weights
 
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
@@ -104,27 +105,28 @@ class ModelInputs:
         return rng.uniform(-largest, largest, shape).astype(np.float32)
 
 
-def model_case(spec: Graph, batch: int = 3, timesteps: int = 7) -> Case:
-    """Return a case for a user's model, with random weights and inputs that exercise it.
+def model_case(spec: Graph, batch: int = 3, timesteps: int = 7, weights: Mapping[str, Array] | None = None) -> Case:
+    """Return a case for a user's model, with random inputs that exercise it.
 
     Args:
         spec: the model.
         batch: the number of sequences in a batch, where the model leaves it open.
         timesteps: the length of the sequences, where the model leaves it open.
+        weights: every weight by `layer/weight`; None: random ones.
 
     Returns:
         A case of the model's outputs and states, its gradients of a squared error, and an epoch of SGD.
 
     Raises:
         UsageError: for a size below 1.
-        InputError: for a batch that the memory of this machine cannot hold.
+        InputError: for a batch that the memory of this machine cannot hold, and weights that do not fit.
     """
     for name, size in (("batch", batch), ("timesteps", timesteps)):
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
     inputs = ModelInputs(spec, batch, timesteps)
-    return example_case(spec, inputs.batches(), inputs.exercised())
+    return example_case(spec, inputs.batches(), inputs.exercised(), weights)
 
 
 def example_case(
@@ -137,7 +139,12 @@ def example_case(
         batches: inputs with targets and dropout masks.
         description: the inputs, in words.
         weights: every weight by `layer/weight`; None: random ones.
+
+    Raises:
+        InputError: for weights that do not fit the model.
     """
+    if weights is not None:
+        check_weights(spec, weights)
     data = GivenBatches(tuple(batches))
     trains = bool(spec.trainable_weights)
     return Case(
@@ -145,10 +152,11 @@ def example_case(
         description,
         spec,
         data,
-        weights=weights,
         loss="mean_squared_error",
         optimizer=SGD(LEARNING_RATE) if trains else None,
         training=(Fit(data),) if trains else (),
+        weights=weights,
+        exact_in_float32=weights is None or all(array.dtype.itemsize <= 4 for array in weights.values()),
         example=True,
     )
 

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from multilstm.cases.case import Case
     from multilstm.execution.options import Options
     from multilstm.execution.quantities import Quantities
-    from multilstm.spec import Graph
+    from multilstm.files import LoadedModel
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelFiles:
-    """The paths of `--inputs`, `--against`, `--save-inputs` and `--save-outputs`; None: not given."""
+    """The paths of the options with these names; None: not given."""
 
+    weights: str | None
+    architecture: str | None
     inputs: str | None
     against: str | None
     save_inputs: str | None
@@ -45,15 +47,15 @@ class ModelFiles:
             if option.startswith("--save"):
                 check_replaceable(path)
 
-    def case(self, spec: Graph) -> Case:
+    def case(self, loaded: LoadedModel) -> Case:
         """Return the case of a model with the inputs of `--inputs`."""
         from multilstm.cases.given_inputs import described, given_batches
         from multilstm.cases.model_case import example_case
         from multilstm.files import read_arrays
 
         assert self.inputs is not None
-        batches = given_batches(spec, read_arrays(self.inputs))
-        return example_case(spec, batches, described(batches, self.inputs))
+        batches = given_batches(loaded.spec, read_arrays(self.inputs))
+        return example_case(loaded.spec, batches, described(batches, self.inputs), loaded.weights)
 
     def recorded(self, case: Case) -> Quantities | None:
         """Return the answers of `--against`, or None."""

@@ -39,6 +39,8 @@ def parity(  # noqa: PLR0913 - the public signature
     any_tolerance: Flag = False,
     full: Flag = False,
     strict: Flag = False,
+    weights: Path = None,
+    architecture: Path = None,
     batch: OptionalWholeNumber = None,
     timesteps: OptionalWholeNumber = None,
     inputs: Path = None,
@@ -58,7 +60,8 @@ def parity(  # noqa: PLR0913 - the public signature
     Parameters
     ----------
     model
-        `FILE.json` with Keras 3's JSON (`model.to_json()`), or `module:function`. Inputs and weights are random.
+        A file (`.keras`, HDF5 or JSON of Keras), or `module:function`. Inputs are random. Weights are those of the
+        file, or random where it holds none.
     engine
         Engines to compare with the reference. Default: all that are installed. A named engine that cannot run is an
         error.
@@ -88,6 +91,10 @@ def parity(  # noqa: PLR0913 - the public signature
         `--dtype`: all dtypes.
     strict
         Exit with 1 for known differences, cases that an engine does not execute, and skipped engines too.
+    weights
+        The file of the weights, where the model's file holds none.
+    architecture
+        The file of the architecture, where the model's file holds weights alone.
     batch
         The number of random sequences for a model that leaves its batch size open. Default: 3.
     timesteps
@@ -114,14 +121,11 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
     from multilstm.jobs.dtypes import device_dtypes
-    from multilstm.report.files import check_writable
     from multilstm.suite.compare_cases import compare_cases
 
     _check_tolerances(atol, rtol, any_tolerance)
-    if json is not None:
-        check_writable(json)
-        _check_not_the_model(json, model)
-    files = ModelFiles(inputs, against, save_inputs, save_outputs)
+    _check_json(json, model, (weights, architecture))
+    files = ModelFiles(weights, architecture, inputs, against, save_inputs, save_outputs)
     files.check(model, batch is not None or timesteps is not None)
     cases = _cases(model, names("--case", case), full, batch, timesteps, files)
     dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
@@ -166,10 +170,16 @@ def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str
     show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
 
 
-def _check_not_the_model(json: str, model: str | None) -> None:
-    """Refuse to write the report over the model's file, or over the module of `module:function`."""
+def _check_json(json: str | None, model: str | None, files: tuple[str | None, ...]) -> None:
+    """Refuse a report that cannot be written, or that would replace a file of the model or its module."""
+    from multilstm.report.files import check_writable
+
+    if json is None:
+        return
+    check_writable(json)
     module = (model or "").partition(":")[0].replace(".", os.sep) + ".py"
-    if model is not None and os.path.realpath(json) in (os.path.realpath(model), os.path.realpath(module)):
+    paths = {os.path.realpath(path) for path in (model, module, *files) if path is not None}
+    if model is not None and os.path.realpath(json) in paths:
         raise UsageError(f"--json {json!r} is the file of the model; give another path")
 
 
@@ -203,8 +213,8 @@ def _cases(
         return select(patterns, full)
     if patterns:
         raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
-    spec = load_model(model)
+    loaded = load_model(model, files.weights, files.architecture)
     if files.inputs is not None:
-        return (files.case(spec),)
+        return (files.case(loaded),)
     sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
-    return (model_case(spec, *sizes),)
+    return (model_case(loaded.spec, *sizes, loaded.weights),)

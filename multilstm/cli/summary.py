@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import sys
 
+from multilstm.cli.types import Path
 
-def summary(model: str, /) -> int:
-    """Show a model's layers: shapes, parameters with their formula, and states.
+
+def summary(model: str, /, *, weights: Path = None, architecture: Path = None) -> int:
+    """Show the origin of a model, then its layers: shapes, parameters with their formula, and states.
 
     Parameters
     ----------
     model
-        `FILE.json` with Keras 3's JSON (`model.to_json()`), or `module:function` that returns a model spec.
+        A file (`.keras`, HDF5 or JSON of Keras), or `module:function` that returns a model spec.
+    weights
+        The file of the weights, where the model's file holds none.
+    architecture
+        The file of the architecture, where the model's file holds weights alone.
     """
     from multilstm.files.model import load_model
+    from multilstm.report.terminal import printable
 
-    sys.stdout.write(load_model(model).summary() + "\n")
+    loaded = load_model(model, weights, architecture)
+    count = "none; random ones are used" if loaded.weights is None else f"{len(loaded.weights)} arrays"
+    lines = [*loaded.provenance.lines(), f"Weights: {count}"]
+    sys.stdout.write("\n".join([*map(printable, lines), "", loaded.spec.summary()]) + "\n")
     return 0

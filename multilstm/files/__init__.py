@@ -1,17 +1,23 @@
 """Users' files: read as data within limits, and written as a whole or not at all.
 
-A path enters; bytes, text, arrays or a model spec leave. Nothing of a file is executed. Imports frameworks, json_data
+A path enters; bytes, text or a loaded model leave. Nothing of a file is executed. `model.py` has the public `load`.
+`recognise.py` finds the kind of a file by its content. `parsers/` run in the process of `sandbox.py`. `stores.py`
+assigns weights to the layers of a spec. Imports frameworks, json_data
 and spec.
 """
 
 from multilstm.files.arrays import read_arrays
 from multilstm.files.atomic import check_replaceable, write_bytes
-from multilstm.files.model import load_model
+from multilstm.files.loaded import LoadedModel, Provenance
+from multilstm.files.model import load, load_model
 from multilstm.files.regular import read_bytes, read_text
 from multilstm.files.tensors import read_tensors, write_tensors
 
 __all__ = [
+    "LoadedModel",
+    "Provenance",
     "check_replaceable",
+    "load",
     "load_model",
     "read_arrays",
     "read_bytes",

@@ -13,7 +13,7 @@ from multilstm.spec.graph import Call, Graph, Ref
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import Input, InputLayer
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Sequential", "snake_case"]
 
 
 def Model(  # noqa: N802 - Keras's name
@@ -130,7 +130,7 @@ def _graph(inputs: list[Tensor], outputs: list[Tensor], name: str, *, sequential
     )
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     """Return the name that Keras makes from a class's (keras/src/utils/naming.py): `lstm`, `time_distributed`."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -145,7 +145,7 @@ def _names(order: list[Tensor]) -> dict[int, str]:
         if id(layer) in named:
             continue
         if layer.name is None:
-            base = _snake_case(type(layer).__name__)
+            base = snake_case(type(layer).__name__)
             while (name := f"{base}_{numbers[base]}" if numbers[base] else base) in taken:
                 numbers[base] += 1
             taken.add(name)

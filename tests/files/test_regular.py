@@ -6,7 +6,7 @@ import pytest
 
 from multilstm import load_weights
 from multilstm.errors import InputError
-from multilstm.files.model import JSON_LIMIT, load_model
+from multilstm.files.model import load_model
 from multilstm.files.regular import read_bytes
 
 
@@ -29,7 +29,7 @@ def test_reads_nothing_but_a_regular_file(tmp_path, monkeypatch, reader, name):
     os.mkfifo("pipe.json")
     os.symlink("/dev/zero", "link.json")
     os.mkdir("folder.json")
-    with pytest.raises(InputError, match=rf"cannot read '{name}': (it is a folder, a device or a pipe|No such device)"):
+    with pytest.raises(InputError, match=rf"cannot read '{name}': (it is a folder|No such device)"):
         reader(name)
 
 
@@ -48,8 +48,8 @@ def sparse(path, size):
 def test_refuses_a_larger_file_before_it_is_read(tmp_path):
     with pytest.raises(InputError, match=r"it has 1,099,511,627,776 bytes, expected at most 100"):
         read_bytes(sparse(tmp_path / "file", 2**40), 100)
-    with pytest.raises(InputError, match=r"it has 67,108,865 bytes, expected at most 67,108,864"):
-        load_model(str(sparse(tmp_path / "model.json", JSON_LIMIT + 1)))
+    with pytest.raises(InputError, match=r"it has 1,099,511,627,776 bytes, expected at most"):
+        load_model(str(sparse(tmp_path / "model.json", 2**40)))
     with pytest.raises(InputError, match=r"it has 8,796,093,022,208 bytes, expected at most"):
         load_weights(sparse(tmp_path / "weights", 2**43))
 

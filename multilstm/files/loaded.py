@@ -1,0 +1,61 @@
+"""The content of a user's model file as data: a spec, weights, the training configuration, and where they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from multilstm.spec import Graph
+from multilstm.spec.arrays import Array
+
+__all__ = ["LoadedModel", "Provenance"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """The origin of a loaded model.
+
+    Attributes:
+        format: the format of the file, such as `Keras 3 archive (.keras)`.
+        program: the program that wrote the file, such as `Keras`; `unknown` with the reason where the file does not
+            state it.
+        version: the version of the program; None where the file does not state it.
+        backend: Keras's backend at that time; None where the file does not state it.
+        notes: sentences on the meaning of the file: defaults of that version, conversions, entries that were ignored.
+    """
+
+    format: str
+    program: str
+    version: str | None = None
+    backend: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the origin as lines of text: format, program, then one line for each note."""
+        version = f" {self.version}" if self.version else ""
+        backend = f", backend {self.backend}" if self.backend else ""
+        return (
+            f"Format: {self.format}",
+            f"Written by: {self.program}{version}{backend}",
+            *map("Note: {}".format, self.notes),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A user's model, read from files.
+
+    Attributes:
+        spec: the model.
+        weights: every weight by `layer/weight` in Keras's layout; None where the files hold none.
+        training: the optimizer and loss with which the model was compiled, as Keras wrote them; None if absent.
+        optimizer_state: the optimizer's arrays by the names in the file; None if absent.
+        provenance: the origin of the model.
+    """
+
+    spec: Graph
+    weights: Mapping[str, Array] | None
+    provenance: Provenance
+    training: Mapping[str, Any] | None = None
+    optimizer_state: Mapping[str, Array] | None = None
