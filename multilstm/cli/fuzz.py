@@ -16,6 +16,7 @@ def fuzz(
     layers: Layers = "portable",
     device: Device = "cpu",
     folder: str = "multilstm-fuzz",
+    memory: float | None = None,
 ) -> int:
     """Compare random models, and shrink each difference to a short script.
 
@@ -35,6 +36,8 @@ def fuzz(
         The device of the engines.
     folder
         The folder for the counts, and for a script of every finding.
+    memory
+        End a worker whose memory exceeds this number of GB. Default: a fair share of the free memory.
     """
     import math
 
@@ -57,6 +60,6 @@ def fuzz(
     if not availability.engines:
         raise EngineUnavailableError(f"no engine can run here: {'; '.join(availability.skipped.values())}")
     campaign = open_campaign(folder, seed, layers)
-    run_campaign(campaign, folder, availability.engines, device, seconds, draw_samples, say)
+    run_campaign(campaign, folder, availability.engines, device, seconds, draw_samples, say, memory)
     show_campaign(campaign, folder, result_console())
     return 1 if campaign.findings else 0

@@ -48,6 +48,7 @@ def parity(  # noqa: PLR0913 - the public signature
     save_inputs: Path = None,
     save_outputs: Path = None,
     timeout: float | None = None,
+    memory: float | None = None,
     verbose: Flag = False,
     shrink: Path = None,
     json: Path = None,
@@ -111,6 +112,8 @@ def parity(  # noqa: PLR0913 - the public signature
         Write the reference's answers to this file, as `--against` reads them.
     timeout
         Abort a job after this number of seconds. Default: 600; with `--full` 3600.
+    memory
+        End a worker whose memory exceeds this number of GB; it loses one job. Default: a fair share of the free memory.
     verbose
         Show one row a case instead of one row a program.
     shrink
@@ -139,6 +142,7 @@ def parity(  # noqa: PLR0913 - the public signature
         atol,
         rtol,
         (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout,
+        memory,
     )
     recorded = files.recorded(cases[0])
     files.save(cases[0], options)

@@ -7,6 +7,7 @@ import math
 
 from multilstm.compare.quantity import KINDS
 from multilstm.errors import UsageError, choice
+from multilstm.frameworks.machine import MEMORY_IS_WATCHED
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.job import LAYERS
 
@@ -26,6 +27,8 @@ class Options:
         atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
         rtol: a tolerance relative to each desired value.
         timeout_s: the seconds after which a job is aborted.
+        memory_gb: the memory of a worker, in 1e9 bytes, above which its job is aborted; None: a fair share of what is
+            free.
     """
 
     engines: tuple[str, ...]
@@ -36,6 +39,7 @@ class Options:
     atol: float | None = None
     rtol: float | None = None
     timeout_s: float = 600.0
+    memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("engines", "dtypes", "quantities"):
@@ -61,7 +65,16 @@ class Options:
                 f"the timeout must be a number of seconds above 0 and at most {LONGEST_TIMEOUT_S:g}, "
                 f"given {self.timeout_s:g}"
             )
+        if self.memory_gb is not None:
+            _check_memory(self.memory_gb)
 
     def wants(self, kind: str) -> bool:
         """Whether a kind of quantity is to be compared."""
         return not self.quantities or kind in self.quantities
+
+
+def _check_memory(gigabytes: float) -> None:
+    if not 0 < gigabytes < math.inf:
+        raise UsageError(f"the memory of a worker must be a finite number of GB above 0, given {gigabytes:g}")
+    if not MEMORY_IS_WATCHED:
+        raise UsageError("the memory of a worker can be limited on Linux only; leave --memory out")

@@ -1,9 +1,24 @@
 """Facts about the machine that need no framework."""
 
 import contextlib
+import math
 import os
+import pathlib
 import platform
 import sys
+
+MEMORY_IS_WATCHED = sys.platform == "linux"  # whether `free_memory` and `session_memory` know their answer
+# The files of a container's memory, for the two versions of cgroups. The cache of files can be freed at any time.
+_CONTAINERS = (
+    (pathlib.Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (
+        pathlib.Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+_SESSION, _RESIDENT = 3, 21  # places in /proc/PID/stat after the program's name, see proc_pid_stat(5)
 
 
 def cores() -> int:
@@ -28,3 +43,39 @@ def memory() -> int:
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
             limits.append(int(file.read()))  # or "max"
     return min(limits)
+
+
+def free_memory() -> float:
+    """Return the bytes of memory that are free, in the machine and in its container; infinity but on Linux."""
+    if not MEMORY_IS_WATCHED:
+        return math.inf
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        sizes = dict(line.split(":", 1) for line in lines)
+    free = [1024.0 * int(sizes["MemAvailable"].split()[0])]
+    for folder, limit, usage, cache in _CONTAINERS:
+        with contextlib.suppress(OSError, ValueError):  # no container of this kind, or no limit: "max"
+            statistics = dict(
+                line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+            )
+            used = int((folder / usage).read_text(encoding="ascii")) - int(statistics.get(cache, 0))
+            free.append(int((folder / limit).read_text(encoding="ascii")) - used)
+    return max(0.0, min(free))
+
+
+def session_memory(leader: int) -> int:
+    """Return the resident bytes of all processes of a session; 0 but on Linux.
+
+    Args:
+        leader: the number of the process that leads the session.
+    """
+    if not MEMORY_IS_WATCHED:
+        return 0
+    pages = 0
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError), open(f"{entry.path}/stat", "rb") as file:  # it may have ended
+                    fields = file.read().rpartition(b")")[2].split()
+                    if int(fields[_SESSION]) == leader:
+                        pages += int(fields[_RESIDENT])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -164,6 +164,7 @@ def run_campaign(
     seconds: float,
     draw: Draw,
     on_message: OnMessage,
+    memory_gb: float | None = None,
 ) -> None:
     """Run rounds until the time is over; at least one.
 
@@ -175,9 +176,10 @@ def run_campaign(
         seconds: the time after which no further round starts.
         draw: returns random samples for the seed of a round and a number of samples.
         on_message: called with one line after every round and finding.
+        memory_gb: see `Options`.
     """
     end = time.monotonic() + seconds
-    options = Options(tuple(engines), layers=campaign.layers, device=device, timeout_s=TIMEOUT_S)
+    options = Options(tuple(engines), layers=campaign.layers, device=device, timeout_s=TIMEOUT_S, memory_gb=memory_gb)
     with worker_pool(options) as pool:
         first = True
         while first or time.monotonic() < end:
@@ -237,7 +239,7 @@ def shrink_failures(
     failed = {cell.case for cell in cells if cell.verdict in FAILS}
     samples = {case.name: sample_of(case) for case in cases if case.name in failed}
     campaign.samples = len(samples)
-    with WorkerPool(options.timeout_s, threads=1) as pool:
+    with WorkerPool(options.timeout_s, threads=1, memory_gb=options.memory_gb) as pool:
         for failing in _failing(pool, samples, cells, options):
             label = f"{failing.execution.engine} {failing.execution.case.name}"
             if not failing.symptom:

@@ -61,7 +61,7 @@ Work = tuple[Execution, Part]
 def worker_pool(options: Options) -> WorkerPool:
     """Return worker processes for a run; as many compute at a time as there are cores, which they share."""
     parallel = min(cores(), len(options.engines) + 1)
-    return WorkerPool(options.timeout_s, threads=max(1, cores() // parallel), parallel=parallel)
+    return WorkerPool(options.timeout_s, max(1, cores() // parallel), parallel, options.memory_gb)
 
 
 def compare_cases(

@@ -1,12 +1,17 @@
-"""Connection of a launcher to one worker: a message, and its answer within a time limit."""
+"""Connection of a launcher to one worker: a message, and its answer within limits."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from typing import Any, BinaryIO
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
 
 from multilstm.workers import protocol
+
+_T = TypeVar("_T")
+WATCH_S = 0.25  # seconds between two looks at a worker that computes
 
 
 class ConnectionLostError(Exception):
@@ -32,7 +37,9 @@ class Connection:
         self._sink, self._source = sink, source
         self._thread: threading.Thread | None = None
 
-    def call(self, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    def call(
+        self, message: dict[str, Any], timeout_s: float, watch: Callable[[], None] = lambda: None
+    ) -> dict[str, Any]:
         """Send a message and return its answer.
 
         After any exception the connection is of no further use: the answer may still arrive.
@@ -40,6 +47,7 @@ class Connection:
         Args:
             message: what `protocol.write` accepts.
             timeout_s: seconds to wait, above zero; infinity waits as long as threads of this platform can wait.
+            watch: called every `WATCH_S` seconds while no answer has come; what it raises reaches the caller.
 
         Raises:
             ConnectionLostError: if a stream ended or broke.
@@ -48,15 +56,23 @@ class Connection:
         outcomes: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._exchange, args=(message, outcomes), daemon=True)
         self._thread.start()
-        try:
-            outcome = outcomes.get(timeout=min(timeout_s, threading.TIMEOUT_MAX))
-        except queue.Empty:
-            raise TimeLimitError from None
+        outcome = self._awaited(outcomes, time.monotonic() + min(timeout_s, threading.TIMEOUT_MAX), watch)
         if isinstance(outcome, (EOFError, OSError, ValueError)):  # ValueError: a closed stream, or a broken message
             raise ConnectionLostError from outcome
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    @staticmethod
+    def _awaited(outcomes: queue.SimpleQueue[_T], end: float, watch: Callable[[], None]) -> _T:
+        while True:
+            remaining = end - time.monotonic()
+            try:
+                return outcomes.get(timeout=max(0.0, min(remaining, WATCH_S)))
+            except queue.Empty:
+                if remaining <= WATCH_S:
+                    raise TimeLimitError from None
+                watch()
 
     def _exchange(self, message: dict[str, Any], outcomes: queue.SimpleQueue[dict[str, Any] | Exception]) -> None:
         try:

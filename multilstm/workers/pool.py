@@ -8,12 +8,15 @@ from typing import Any
 
 from multilstm.engines.registry import engine_row
 from multilstm.errors import WorkerError
+from multilstm.frameworks.machine import free_memory
 from multilstm.jobs.job import Job, Result
 from multilstm.jobs.wire import job_to_tree, result_from_tree
 from multilstm.workers.run_folder import RunFolder
 from multilstm.workers.worker import Worker
 
 TIMEOUT_S = 600.0
+LEAST_MEMORY = 2e9  # bytes; a framework alone takes up to 1e9
+FREE_SHARE = 0.9  # of the free memory is for the workers
 
 
 class WorkerPool:
@@ -23,12 +26,20 @@ class WorkerPool:
         timeout_s: seconds after which a job is abandoned and its worker killed.
         threads: threads of each worker; None: the default of its framework.
         parallel: number of workers that may compute at the same time; the others wait.
+        memory_gb: 1e9 bytes of memory, above which a worker is ended and its job lost; None: `fair_share(parallel)`.
     """
 
-    def __init__(self, timeout_s: float = TIMEOUT_S, threads: int | None = None, parallel: int = 1) -> None:
+    def __init__(
+        self,
+        timeout_s: float = TIMEOUT_S,
+        threads: int | None = None,
+        parallel: int = 1,
+        memory_gb: float | None = None,
+    ) -> None:
         self.timeout_s = timeout_s
         self._threads = _thread_variables(threads)
         self._turn = threading.BoundedSemaphore(parallel)
+        self._memory = fair_share(parallel) if memory_gb is None else 1e9 * memory_gb
         self._folder = RunFolder()
         self._workers: dict[tuple[str, str], Worker] = {}
         self._closed = False
@@ -57,7 +68,8 @@ class WorkerPool:
             UsageError: for an unknown engine.
             EngineUnavailableError: where the engine cannot run here.
             UnsupportedError: where the engine does not execute this job.
-            WorkerError: for an exception, a crash or a time-out, with the worker's stderr; where the pool is closed.
+            WorkerError: for an exception, a crash, a time-out or too much memory, with the worker's stderr; where the
+                pool is closed.
         """
         return result_from_tree(self._call(engine, job.device, {"call": "execute", "job": job_to_tree(job)}))
 
@@ -96,9 +108,19 @@ class WorkerPool:
                     device,
                     {**self._threads, **row.on(device)},
                     self.folder / engine,
+                    memory=self._memory,
                 )
         with self._turn:
             return worker.call(message, self.timeout_s)
+
+
+def fair_share(parallel: int) -> float:
+    """Return the bytes of memory for each of several workers that compute at the same time.
+
+    Returns:
+        The free memory, shared equally, but at least `LEAST_MEMORY`; infinity on other systems than Linux.
+    """
+    return max(LEAST_MEMORY, FREE_SHARE * free_memory() / parallel)
 
 
 def _thread_variables(count: int | None) -> dict[str, str]:

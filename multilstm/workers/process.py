@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, cast
 
+from multilstm.frameworks.machine import session_memory
 from multilstm.workers.connection import Connection
 
 _STDERR_BYTES = 4000
@@ -54,6 +55,10 @@ class Process:
             return pathlib.Path(f"/proc/{self.pid}/maps").read_bytes().count(b"\n")
         except OSError:
             return 0
+
+    def memory(self) -> int:
+        """Return the resident bytes of the process and of all that it started; 0 on other systems than Linux."""
+        return session_memory(self.pid)
 
     def how_it_ended(self) -> str:
         """Return how a process ended that closed its streams, such as `ended with exit code 7`."""

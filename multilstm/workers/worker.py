@@ -1,12 +1,13 @@
 """Worker of one engine and device: its process starts at the first job, is kept, and starts again after its end.
 
-An exception, a crash (exit, signal, out of memory) or a time-out of the process raises in the caller. No other job is
+An exception, a crash (exit, signal), a time-out or too much memory of the process raises in the caller. No other job is
 lost: the next job starts a new process. No process outlives its launcher: when a launcher is killed, the standard input
 of its workers closes, and they end.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import re
@@ -26,9 +27,22 @@ JOBS_PER_PROCESS = 4000  # frameworks keep something of every model: up to 0.5 M
 # Share of the memory maps that Linux allows a process (vm.max_map_count), above which the process is replaced. A
 # program that XLA compiled for a CPU takes about 70 maps, and a process that reaches the limit crashes.
 MAPS_SHARE = 0.5
+MEMORY_SHARE = 0.5  # of the memory allowed, above which the process is replaced before the next job begins
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # Keras sets parts of its errors in bold
+
+
+class _MemoryLimitError(Exception):
+    """The process holds more memory than it may.
+
+    Attributes:
+        bytes: the memory that it holds.
+    """
+
+    def __init__(self, used: int) -> None:
+        super().__init__(used)
+        self.bytes = used
 
 
 class Worker:
@@ -40,8 +54,9 @@ class Worker:
         device: `cpu` or `gpu`.
         environment: variables that the process must have before it starts.
         home: a folder for the files of this worker, made if need be.
-        renew: replace the process after many jobs, or when it holds too many compiled programs. False for a service
-            that remembers earlier jobs.
+        renew: replace the process after many jobs, or when it holds too many compiled programs or too much memory.
+            False for a service that remembers earlier jobs.
+        memory: resident bytes of the process and its children, above which it is ended; watched on Linux alone.
     """
 
     def __init__(
@@ -52,6 +67,7 @@ class Worker:
         environment: Mapping[str, str],
         home: pathlib.Path,
         renew: bool = True,
+        memory: float = math.inf,
     ) -> None:
         self._name = name
         self._service = tuple(service)
@@ -59,6 +75,7 @@ class Worker:
         self._environment = dict(environment)
         self._home = home
         self._renew = renew
+        self._memory = memory
         self._turn = threading.Lock()  # held for a whole job
         self._state = threading.Lock()  # held while `_process` or `_closed` changes
         self._closed = False
@@ -80,7 +97,8 @@ class Worker:
 
         Raises:
             UsageError: for a time limit that is not above zero.
-            WorkerError: for an exception, a crash or a time-out, with the worker's stderr; for a worker that is closed.
+            WorkerError: for an exception, a crash, a time-out or too much memory, with the worker's stderr; for a
+                worker that is closed.
             MultilstmError: the exception of the service, where its class is in `multilstm.errors`.
         """
         if not timeout_s > 0:
@@ -88,11 +106,13 @@ class Worker:
         with self._turn:
             process = self._ready()
             try:
-                answer = process.connection.call(message, timeout_s)
+                answer = process.connection.call(message, timeout_s, lambda: self._watch(process))
             except ConnectionLostError:
                 raise self._lost(process) from None
             except TimeLimitError:
                 raise self._expired(process, timeout_s) from None
+            except _MemoryLimitError as error:
+                raise self._too_large(process, error.bytes) from None
             except BaseException:
                 self.kill()  # interrupted: the next message from this process would answer the abandoned call
                 raise
@@ -137,10 +157,17 @@ class Worker:
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), home),
         }
 
+    def _watch(self, process: Process) -> None:
+        used = process.memory()
+        if used > self._memory:
+            raise _MemoryLimitError(used)
+
     def _is_crowded(self) -> bool:
-        """Whether the process holds more than `MAPS_SHARE` of the memory maps that it may hold; False but on Linux."""
+        """Whether the process holds too much memory, or too many of its maps, for another job; False but on Linux."""
         if self._process is None or sys.platform != "linux":
             return False
+        if self._process.memory() > MEMORY_SHARE * self._memory:
+            return True
         allowed = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
         return self._process.memory_maps() > MAPS_SHARE * allowed
 
@@ -150,6 +177,15 @@ class Worker:
             f"{self._name}: no answer after {timeout_s:g} s, its worker was ended; "
             f"give it longer with --timeout, or a smaller case",
             kind="timeout",
+            stderr=process.stderr(),
+        )
+
+    def _too_large(self, process: Process, used: int) -> WorkerError:
+        self.kill()
+        return WorkerError(
+            f"{self._name}: out of memory: {used / 1e9:.3g} GB of {self._memory / 1e9:.3g} GB allowed, its worker was "
+            f"ended; allow more with --memory, or give it a smaller batch, fewer timesteps or fewer units",
+            kind="memory",
             stderr=process.stderr(),
         )
 

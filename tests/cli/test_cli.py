@@ -67,6 +67,9 @@ USAGE = {
     "negative_tolerance": ["parity", "--atol", "-1"],
     "nan_tolerance": ["parity", "--rtol", "nan"],
     "no_such_timeout": ["parity", "--timeout", "0"],
+    **{f"memory_{size}": ["parity", "--memory", size] for size in ("0", "-1", "nan", "inf")},
+    "memory_without_a_number": ["parity", "--memory"],
+    "memory_0-fuzz": ["fuzz", "--memory", "0"],
     "model_is_neither": ["summary", "model.yaml"],
     "case_with_a_model": ["parity", "model.json", "--case", "seed1*"],
     "zero_batch": ["parity", "model.json", "--batch", "0"],
@@ -237,6 +240,14 @@ def test_a_divergence_exits_with_1_and_prints_its_place(run, model):
     text = " ".join(done.stdout.split())
     assert "hidden:lstm: " in text
     assert "worst at [" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the memory of a process")
+def test_a_worker_over_its_memory_is_an_error_of_its_engine(run):
+    done = run("parity", *ONE_JOB, "--memory", "0.001")
+    assert done.returncode == 1
+    assert "out of memory: 0." in done.stdout
+    assert "of 0.001 GB allowed" in done.stdout
 
 
 @needs_jax

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -45,6 +46,25 @@ class Hangs(Raises):
 class OutOfMemory(Raises):
     def prepare(self, job):
         np.ones(1 << 45)
+
+
+def grow():
+    """Take 100 MB more twenty times a second, up to 3 GB."""
+    arrays = []
+    while len(arrays) < 30:
+        arrays.append(np.ones(100_000_000, np.uint8))
+        time.sleep(0.05)
+    time.sleep(600)
+
+
+class Grows(Raises):
+    def prepare(self, job):
+        grow()
+
+
+class GrowsInChild(Raises):
+    def prepare(self, job):
+        subprocess.run([sys.executable, "-c", "import engines; engines.grow()"], check=True)
 
 
 class Noisy(Raises):
