@@ -150,8 +150,7 @@ def parity(  # noqa: PLR0913 - the public signature
     with ProgressLines(console) as progress:
         report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)
     _write(report, console, json, verbose)
-    if shrink is not None and report.failures:
-        _shrink(cases, report, options, shrink, console)
+    _shrink(cases, report, options, shrink, console)
     return report.exit_code(strict)
 
 
@@ -167,7 +166,10 @@ def _write(report: Report, console: Console, json: str | None, verbose: bool) ->
             write_text(json, report.to_json())
 
 
-def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str, console: Console) -> None:
+def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str | None, console: Console) -> None:
+    """Shrink the failures into a folder, if one is given."""
+    if folder is None or not report.failures:
+        return
     from multilstm.fuzz import shrink_failures
     from multilstm.fuzz.rendering import show_campaign
 

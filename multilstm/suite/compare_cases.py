@@ -28,6 +28,7 @@ from multilstm.report.data import Cell, Report
 from multilstm.suite.judge import Judge
 from multilstm.suite.judge_part import judge_part
 from multilstm.suite.recorded import RECORDED, judge_recorded, judged_in
+from multilstm.weights.time_limit import time_limit
 from multilstm.workers import WorkerPool
 
 
@@ -88,6 +89,7 @@ def compare_cases(
 
     Raises:
         EngineUnavailableError: if an engine of `options.engines` cannot run here.
+        InputError: if drawing the weights of a case exceeds the time limit of a job.
     """
     start = time.perf_counter()
     skipped, facts = (availability.skipped, availability.facts) if availability else ({}, {})
@@ -127,6 +129,13 @@ class _Counter:
         self._on_progress(progress)
 
 
+def _draw_weights(cases: Sequence[Case], timeout_s: float) -> None:
+    """Draw the weights of all cases, which the cases keep: once, and in the thread that a signal interrupts."""
+    for case in cases:
+        with time_limit(timeout_s):
+            _ = case.initial_weights
+
+
 def _cells(
     cases: Sequence[Case],
     options: Options,
@@ -135,6 +144,7 @@ def _cells(
     recorded: Quantities | None,
 ) -> tuple[Cell, ...]:
     """Return all cells, by case, engine and dtype in the order given."""
+    _draw_weights(cases, options.timeout_s)
     with worker_pool(options) if pool is None else contextlib.nullcontext(pool) as workers:
         engines = [
             [

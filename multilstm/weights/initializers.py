@@ -17,6 +17,7 @@ from multilstm.errors import InputError, shown
 from multilstm.frameworks.machine import memory
 from multilstm.spec import LSTM, Graph
 from multilstm.spec.arrays import Array
+from multilstm.weights.time_limit import check_time
 
 __all__ = ["INITIALISERS", "PARAMETER_LIMIT", "Initialiser", "discriminating_weights", "initial_weights"]
 
@@ -24,6 +25,7 @@ Initialiser = Callable[[np.random.Generator, Sequence[int]], Array]
 
 # The standard deviation of a standard normal distribution cut off at 2, by which Keras divides.
 TRUNCATED_STDDEV = 0.87962566103423978
+BLOCK = 256  # columns of a QR decomposition
 PARAMETER_LIMIT = 2**31  # 8 GiB of float32
 
 
@@ -102,12 +104,33 @@ def lecun_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
 def orthogonal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     """Draw orthonormal rows or columns, whichever are fewer, `shape` of two axes (https://arxiv.org/abs/1312.6120).
 
-    The signs of R's diagonal are moved into Q: only then is the distribution of Q uniform.
+    Q of the QR decomposition of random numbers, with a positive diagonal of R: only then is its distribution uniform.
     """
     rows, columns = shape
-    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-    q *= np.sign(np.diag(r))
+    q = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    for start in range(0, q.shape[1], BLOCK):
+        q[:, start : start + BLOCK] = _orthonormal(q[:, start : start + BLOCK], q[:, :start])
     return q if rows >= columns else q.T
+
+
+def _orthonormal(columns: Array, earlier: Array) -> Array:
+    """Make the next columns of Q, from their random numbers and the columns before them.
+
+    A decomposition of the whole matrix takes minutes in one call of LAPACK, which no signal interrupts. Here every call
+    takes less than a second. A second pass of Gram-Schmidt removes the rounding errors of the first.
+
+    Args:
+        columns: random numbers, `[rows, at most BLOCK]`.
+        earlier: the orthonormal columns so far, `[rows, any number]`.
+    """
+    for _ in range(2):
+        for start in range(0, earlier.shape[1], BLOCK):
+            check_time()
+            block = earlier[:, start : start + BLOCK]
+            columns = columns - block @ (block.T @ columns)
+    q, r = np.linalg.qr(columns)
+    signed: Array = q * np.sign(np.diag(r))
+    return signed
 
 
 INITIALISERS: dict[str, Initialiser] = {
@@ -178,6 +201,7 @@ def _initial(graph: Graph, seed: int) -> dict[str, Array]:
     _check_memory(graph)
     weights = {}
     for name, shape in graph.weight_shapes.items():
+        check_time()
         layer, weight = graph.owner(name)
         initialise, rng = INITIALISERS[getattr(layer, f"{weight}_initializer")], _generator(seed, name)
         if weight == "bias" and isinstance(layer, LSTM) and layer.unit_forget_bias:

@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from multilstm.spec import (
 )
 from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS
 from multilstm.weights.initializers import (
+    BLOCK,
     INITIALISERS,
     discriminating_weights,
     initial_weights,
@@ -23,6 +25,7 @@ from multilstm.weights.initializers import (
     truncated_normal,
 )
 from multilstm.weights.layout import check_weights, gates
+from multilstm.weights.time_limit import time_limit
 
 STACK = Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], input_shape=(None, 5))
 EVERY = Sequential(
@@ -107,6 +110,26 @@ def test_orthogonal_has_orthonormal_rows_or_columns(shape):
     values = orthogonal(rng(), shape)
     product = values @ values.T if shape[0] <= shape[1] else values.T @ values
     np.testing.assert_allclose(product, np.eye(min(shape)), atol=1e-13)
+
+
+@pytest.mark.parametrize("columns", [1, BLOCK, BLOCK + 1, 2 * BLOCK + 30])
+def test_orthogonal_is_q_of_one_decomposition_whose_r_has_a_positive_diagonal(columns):
+    values = orthogonal(rng(), (columns + 100, columns))
+    q, r = np.linalg.qr(rng().standard_normal((columns + 100, columns)))
+    np.testing.assert_allclose(values, q * np.sign(np.diag(r)), rtol=0, atol=0 if columns <= BLOCK else 1e-13)
+    np.testing.assert_allclose(values.T @ values, np.eye(columns), rtol=0, atol=1e-13)
+
+
+def test_a_time_limit_ends_the_drawing_of_a_large_weight():
+    spec = Sequential([LSTM(4000)], input_shape=(None, 1))
+    start = time.perf_counter()
+    with (
+        pytest.raises(InputError, match=r"weights takes longer than 0.5 s; allow more with --timeout"),
+        time_limit(0.5),
+    ):
+        discriminating_weights(spec)
+    assert time.perf_counter() - start < 15
+    assert discriminating_weights(STACK).keys() == STACK.weight_shapes.keys()  # no limit is left behind
 
 
 def test_orthogonal_is_uniform_over_signs():
