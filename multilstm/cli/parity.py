@@ -61,8 +61,8 @@ def parity(  # noqa: PLR0913 - the public signature
     Parameters
     ----------
     model
-        A file (`.keras`, HDF5 or JSON of Keras), or `module:function`. Inputs are random. Weights are those of the
-        file, or random where it holds none.
+        A file (`.keras`, HDF5 or JSON of Keras; state dict of PyTorch), or `module:function`. Inputs are
+        random. Weights are those of the file, or random where it holds none.
     engine
         Engines to compare with the reference. Default: all that are installed. A named engine that cannot run is an
         error.

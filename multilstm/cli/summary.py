@@ -13,7 +13,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None) -
     Parameters
     ----------
     model
-        A file (`.keras`, HDF5 or JSON of Keras), or `module:function` that returns a model spec.
+        A file (`.keras`, HDF5 or JSON of Keras; state dict of PyTorch), or `module:function` that returns a model spec.
     weights
         The file of the weights, where the model's file holds none.
     architecture

@@ -12,7 +12,8 @@ from multilstm.files.parsers.parsed import Parsed
 from multilstm.files.recognise import Kind, recognise
 from multilstm.files.regular import read_bytes
 from multilstm.files.sandbox import parse_in_process
-from multilstm.files.stores import LayerLists, Store, Tree
+from multilstm.files.state_dict import StateDict
+from multilstm.files.stores import LayerLists, NamedWeights, Store, Tree
 from multilstm.frameworks.machine import memory
 from multilstm.json_data import parse_json
 from multilstm.spec.arrays import Array
@@ -31,7 +32,8 @@ class Contents:
         path: the file.
         format: the format in words.
         config: the configuration of a model, as Keras writes it; None where the file has none.
-        version: the version of Keras that wrote the file; None where the file does not state it.
+        program: the program that wrote the file.
+        version: its version; None where the file does not state it.
         backend: Keras's backend then; None where the file does not state it.
         store: the weights; None where the file has none.
         training: the optimizer and the loss; None where the file has none.
@@ -41,6 +43,7 @@ class Contents:
     path: str
     format: str
     config: Mapping[str, Any] | None = None
+    program: str = "Keras"
     version: str | None = None
     backend: str | None = None
     store: Store | None = None
@@ -94,8 +97,11 @@ def _json_model(path: str, model: Mapping[str, Any]) -> Contents:
         config = topology.get("model_config", topology)
         if isinstance(config, Mapping):
             version = _text(topology, "keras_version")
-            return Contents(path, "TensorFlow.js layers model", config, version, _text(topology, "backend"))
-    return Contents(path, "JSON of a model", model, _text(model, "keras_version"), _text(model, "backend"))
+            return Contents(
+                path, "TensorFlow.js layers model", config, version=version, backend=_text(topology, "backend")
+            )
+    version, backend = _text(model, "keras_version"), _text(model, "backend")
+    return Contents(path, "JSON of a model", model, version=version, backend=backend)
 
 
 def _hdf5(path: str, content: bytes) -> Contents:
@@ -117,16 +123,18 @@ def _hdf5(path: str, content: bytes) -> Contents:
         path,
         kind if model is not None or isinstance(store, Tree) else f"{kind}, weights only",
         model,
-        version,
-        attributes.get("backend"),
-        store,
-        None if training is None else _object(training, "training_config"),
-        _optimizer(parsed),
+        version=version,
+        backend=attributes.get("backend"),
+        store=store,
+        training=None if training is None else _object(training, "training_config"),
+        optimizer_state=_optimizer(parsed),
     )
 
 
 def _zip(path: str, content: bytes) -> Contents:
     parsed = parse_in_process("zip", content)
+    if "tensors" in parsed.document:
+        return _checkpoint(path, parsed)
     metadata = _object(parsed.document.get("metadata", "{}"), "metadata.json")
     model = _object(parsed.document["config"], "config.json")
     training = model.get("compile_config")
@@ -134,15 +142,42 @@ def _zip(path: str, content: bytes) -> Contents:
         path,
         "Keras archive (.keras)",
         model,
-        _text(metadata, "keras_version"),
-        None,
-        _store(parsed),
-        training if isinstance(training, Mapping) else None,
-        _optimizer(parsed),
+        version=_text(metadata, "keras_version"),
+        store=_store(parsed),
+        training=training if isinstance(training, Mapping) else None,
+        optimizer_state=_optimizer(parsed),
     )
 
 
-_READERS = {Kind.JSON: _json, Kind.HDF5: _hdf5, Kind.ZIP: _zip}
+def _old_checkpoint(path: str, content: bytes) -> Contents:
+    return _checkpoint(path, parse_in_process("checkpoint", content))
+
+
+def _checkpoint(path: str, parsed: Parsed) -> Contents:
+    entry = parsed.document["entry"]
+    kind = "checkpoint of PyTorch" + (f", entry {shown(entry)}" if entry else "")
+    return Contents(path, kind, program="PyTorch", store=StateDict(_tensors(parsed), ordered=True))
+
+
+def _safetensors(path: str, content: bytes) -> Contents:
+    parsed = parse_in_process("safetensors", content)
+    tensors = _tensors(parsed)
+    if any("/" in name for name in tensors):
+        return Contents(path, "safetensors of multilstm", program="multilstm", store=NamedWeights(tensors))
+    return Contents(path, "safetensors of PyTorch", program="PyTorch", store=StateDict(tensors, ordered=False))
+
+
+_READERS = {
+    Kind.JSON: _json,
+    Kind.HDF5: _hdf5,
+    Kind.SAFETENSORS: _safetensors,
+    Kind.ZIP: _zip,
+    Kind.OLD_CHECKPOINT: _old_checkpoint,
+}
+
+
+def _tensors(parsed: Parsed) -> dict[str, Array]:
+    return {name: parsed.arrays[number] for name, number in parsed.document["tensors"]}
 
 
 def _store(parsed: Parsed) -> Store | None:

@@ -25,9 +25,10 @@ Architecture = Path | Graph | LoadedModel
 def load(path: Path, weights: Path | None = None, architecture: Architecture | None = None) -> LoadedModel:
     """Read a model from a file, as data: nothing of the file is executed, and no framework is imported.
 
-    The content decides on the format, not the name. These are read: Keras's `.keras`, HDF5 of Keras with or without a
-    configuration, Keras 3's `.weights.h5`, and `model.to_json()`. Binary files are parsed in a process of their own,
-    with limits of memory and time.
+    The content decides on the format, not the name. Of Keras, `.keras`, HDF5 with or without a configuration,
+    `.weights.h5` and `model.to_json()` are read. Of PyTorch, state dicts are read, by `torch.save` or as safetensors.
+    Weights of `multilstm.save_weights` are read too. Binary files are parsed in a process of their own, with limits of
+    memory and time.
 
     Args:
         path: the file of the model, or of its weights.
@@ -156,7 +157,7 @@ def _assigned(holder: Contents, spec: Graph, places: tuple[Place, ...]) -> Assig
 def _provenance(model: Contents, holder: Contents, notes: tuple[str, ...]) -> Provenance:
     formats = dict.fromkeys((model.format, holder.format))
     version = model.version or holder.version
-    program = "Keras" if version else "unknown: the file states no version"
+    program = model.program if version else f"{model.program}; its version is unknown: the file does not state it"
     return Provenance(", with ".join(formats), program, version, model.backend or holder.backend, notes)
 
 

@@ -16,9 +16,11 @@ class Kind(enum.Enum):
     HDF5 = "HDF5"
     ZIP = "a zip archive"
     SAFETENSORS = "safetensors"
+    OLD_CHECKPOINT = "a checkpoint of PyTorch before version 1.6"
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_OLD_CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of the magic number of torch.save
 _ADVICE = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself; run git lfs pull in its repository"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -52,6 +54,8 @@ def recognise(content: bytes) -> Kind:
     for start, advice in _ADVICE:
         if content.startswith(start):
             raise InputError(f"this is {advice}")
+    if content.startswith(_OLD_CHECKPOINT):
+        return Kind.OLD_CHECKPOINT
     if content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise InputError(f"this is {_PICKLE}")
     if _is_safetensors(content):
@@ -81,4 +85,7 @@ def _text(content: bytes) -> Kind:
         raise InputError("this is YAML, which is not read; load the model with its Keras and write model.to_json()")
     if content.find(_HDF5, 0, 2**20) > 0:
         raise InputError("this is HDF5 with other bytes before it; expected HDF5 from the first byte on")
-    raise InputError("this is no model file that multilstm knows; expected Keras's .keras, .h5 or model.to_json()")
+    raise InputError(
+        "this is no model file that multilstm knows; expected Keras's .keras, .h5 or model.to_json(), or a state dict "
+        "of PyTorch"
+    )

@@ -18,7 +18,9 @@ from multilstm.files.parsers.parsed import Parsed
 __all__ = ["PARSERS"]
 
 PARSERS = {
+    "checkpoint": "multilstm.files.parsers.checkpoint",
     "hdf5": "multilstm.files.parsers.hdf5",
+    "safetensors": "multilstm.files.parsers.tensors",
     "zip": "multilstm.files.parsers.archive",
 }
 MEMORY = 768 * 2**20  # bytes beyond those of the imports

@@ -17,7 +17,17 @@ from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 from multilstm.spec.building import snake_case
 
-__all__ = ["Assigned", "LayerLists", "NamedWeights", "Place", "Store", "Tree", "places_of"]
+__all__ = [
+    "Assigned",
+    "LayerLists",
+    "NamedWeights",
+    "Place",
+    "Store",
+    "Tree",
+    "checked",
+    "places_of",
+    "weights_by_layer",
+]
 
 ROOTS = ("layers", "_layer_checkpoint_dependencies")
 CHILDREN = ("cell", "layer", "forward_layer", "backward_layer")  # in the order of a layer's weights
@@ -63,7 +73,7 @@ class LayerLists:
 
     def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
         """Return the weights by the names of the layers, or by their order if the names are others."""
-        wanted = _weights_by_layer(spec)
+        wanted = weights_by_layer(spec)
         order = [place.name for place in places if place.name in wanted]
         filled = {name: arrays for name, arrays in self.layers if arrays}
         notes: tuple[str, ...] = ()
@@ -80,7 +90,7 @@ class LayerLists:
         for name, names in wanted.items():
             arrays = [array for _, array in filled[name]]
             converted, remark = as_keras_3(spec.layer(name), arrays)
-            weights |= _checked(spec, name, names, converted)
+            weights |= checked(spec, name, names, converted)
             notes += (f"layer {shown(name)}: {remark}",) if remark else ()
         return Assigned(weights, notes)
 
@@ -98,7 +108,7 @@ class Tree:
     def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
         """Return the weights by class and occurrence in the order of the configuration."""
         root = next((root for root in ROOTS if any(path.startswith(f"{root}/") for path in self.arrays)), ROOTS[0])
-        wanted, groups, counts = _weights_by_layer(spec), set(self._groups(root)), Counter[str]()
+        wanted, groups, counts = weights_by_layer(spec), set(self._groups(root)), Counter[str]()
         weights: dict[str, Array] = {}
         notes: tuple[str, ...] = ()
         for place in places:
@@ -115,7 +125,7 @@ class Tree:
                     )
                 continue
             converted, remark = as_keras_3(spec.layer(place.name), arrays)
-            weights |= _checked(spec, place.name, wanted.pop(place.name), converted, f" (read from {root}/{group})")
+            weights |= checked(spec, place.name, wanted.pop(place.name), converted, f" (read from {root}/{group})")
             notes += (f"layer {shown(place.name)}: {remark}",) if remark else ()
         left = sorted(group for group in groups if any(True for _ in self._below(f"{root}/{group}")))
         if left or wanted:
@@ -169,8 +179,8 @@ class NamedWeights:
                 f"{listed(map(repr, sorted(unknown))) or 'none'}"
             )
         weights: dict[str, Array] = {}
-        for name, names in _weights_by_layer(spec).items():
-            weights |= _checked(spec, name, names, [self.arrays[f"{name}/{weight}"] for weight in names])
+        for name, names in weights_by_layer(spec).items():
+            weights |= checked(spec, name, names, [self.arrays[f"{name}/{weight}"] for weight in names])
         return Assigned(weights)
 
     def described(self) -> str:
@@ -178,7 +188,7 @@ class NamedWeights:
         return _described({name: [array] for name, array in self.arrays.items()})
 
 
-def _weights_by_layer(spec: Graph) -> dict[str, list[str]]:
+def weights_by_layer(spec: Graph) -> dict[str, list[str]]:
     """Return the names of the weights of every layer that has some, in Keras's order."""
     names: dict[str, list[str]] = {}
     for weight in spec.weight_shapes:
@@ -187,7 +197,7 @@ def _weights_by_layer(spec: Graph) -> dict[str, list[str]]:
     return names
 
 
-def _checked(
+def checked(
     spec: Graph, layer: str, names: Sequence[str], arrays: Sequence[Array], where: str = ""
 ) -> dict[str, Array]:
     """Return the arrays of a layer by `layer/weight`; raise InputError for another number, shape or dtype."""

@@ -93,7 +93,7 @@ def test_states_the_origin(write):
     provenance = multilstm.load(write("m", content)).provenance
     assert provenance.lines() == ("Format: HDF5 of Keras (.h5)", "Written by: Keras 3.1.0, backend jax")
     provenance = multilstm.load(write("m", MODELS["legacy"])).provenance
-    assert provenance.lines()[1] == "Written by: unknown: the file states no version"
+    assert provenance.lines()[1] == "Written by: Keras; its version is unknown: the file does not state it"
 
 
 def test_keeps_the_training_configuration_and_the_optimizers_arrays(write):

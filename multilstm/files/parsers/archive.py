@@ -10,6 +10,7 @@ import zlib
 from typing import Any
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.parsers.checkpoint import checkpoint, is_checkpoint
 from multilstm.files.parsers.hdf5 import Hdf5
 from multilstm.files.parsers.parsed import OBJECT_LIMIT, Budget, Parsed, check_name
 
@@ -21,14 +22,17 @@ CODEC = encodings.cp437.__name__
 
 
 def parse(content: bytes) -> Parsed:
-    """Return the content of a `.keras` file.
+    """Return the content of a `.keras` file, or of a checkpoint of PyTorch.
 
-    The document has `config` and `metadata` as text, and all that `hdf5.parse` returns for the weights.
+    Of a `.keras` file, the document has `config` and `metadata` as text, and all that `hdf5.parse` returns for the
+    weights. For a checkpoint, see `checkpoint.py`.
     """
     archive = Archive(content, Budget(len(content)))
     names = archive.names
     if "config.json" in names:
         return _keras(archive)
+    if is_checkpoint(names):
+        return checkpoint(archive)
     raise InputError(_other(names))
 
 

@@ -1,0 +1,149 @@
+"""Checkpoints of PyTorch: the tensors of a state dict, by name.
+
+`torch.save` has two formats. Since version 1.6 it is a zip archive with a pickle and one member for each storage. The
+old format is five pickles in a row, and then the storages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multilstm.errors import InputError, listed, shown
+from multilstm.files.parsers.parsed import Budget, Parsed, as_plain, bfloat16_to_float32, check_name
+from multilstm.files.parsers.pickled import Opaque, Storage, TensorView, interpreted
+from multilstm.spec.arrays import Array
+
+if TYPE_CHECKING:
+    from multilstm.files.parsers.archive import Archive
+
+__all__ = ["checkpoint", "is_checkpoint", "parse"]
+
+DEPTH_LIMIT = 4  # dicts inside one another in which a state dict is looked for
+OPTIMIZERS = ("optim", "sched", "ema")  # in the names of entries that hold no weights of the model
+
+
+def is_checkpoint(names: tuple[str, ...]) -> bool:
+    """Whether members of an archive are those of a file of `torch.save`."""
+    return any(name.endswith("/data.pkl") or name == "data.pkl" for name in names)
+
+
+def checkpoint(archive: Archive) -> Parsed:
+    """Return the tensors of an archive: the document has `tensors` (`[name, array]`) and `entry` (their place)."""
+    pickle = next(name for name in archive.names if name.endswith("data.pkl"))
+    folder = pickle.removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in archive.names:
+        raise InputError("this is a TorchScript program, which is not read; save model.state_dict() with torch.save")
+    value, _ = interpreted(archive.read(pickle))
+    order = "<"
+    if f"{folder}byteorder" in archive.names and archive.text(f"{folder}byteorder").strip() == "big":
+        order = ">"
+
+    def read(storage: Storage) -> bytes:
+        member = f"{folder}data/{storage.key}"
+        if member not in archive.names:
+            raise InputError(f"the numbers of a tensor are missing: the archive has no {shown(member)}")
+        return archive.read(member)
+
+    return _parsed(value, read, order, archive.budget)
+
+
+def parse(content: bytes) -> Parsed:
+    """Return the tensors of a file of the old format; the document is that of `checkpoint`."""
+    budget = Budget(len(content))
+    start, values = 0, []
+    for _ in range(5):  # a magic number, the version of the format, the machine, the object, the keys of the storages
+        value, size = interpreted(content[start:])
+        values.append(value)
+        start += size
+    machine, value, keys = values[2:]
+    order = "<" if not isinstance(machine, dict) or machine.get("little_endian", True) else ">"
+    sizes = {storage.key: storage.size for storage in _storages(value)}
+    places: dict[str, tuple[int, int]] = {}
+    for key in keys if isinstance(keys, list) else ():
+        if key not in sizes:
+            raise InputError(f"the file has a storage {shown(key)} that no tensor of it uses; it is broken")
+        places[key] = (start + 8, start + 8 + sizes[key])  # behind the count of its numbers
+        start = places[key][1]
+    if start > len(content):
+        raise InputError(f"the file has {len(content):,} bytes, its storages need {start:,}; copy or download it again")
+
+    def read(storage: Storage) -> bytes:
+        if storage.key not in places:
+            raise InputError(f"the numbers of a tensor are missing: the file has no storage {shown(storage.key)}")
+        return content[slice(*places[storage.key])]
+
+    return _parsed(value, read, order, budget)
+
+
+def _parsed(value: Any, read: Callable[[Storage], bytes], order: str, budget: Budget) -> Parsed:
+    entry, tensors = _state_dict(value)
+    storages: dict[str, Array] = {}
+    arrays: list[Array] = []
+    for name, tensor in tensors.items():
+        where = f"tensor {shown(check_name(name, 'the checkpoint'))}"
+        budget.count()
+        storage = tensor.storage
+        if storage.key not in storages:
+            content = read(storage)
+            if len(content) != storage.size:
+                raise InputError(f"{where}: its storage has {len(content):,} bytes, expected {storage.size:,}")
+            numbers = np.frombuffer(content, storage.numpy_dtype(order))
+            storages[storage.key] = bfloat16_to_float32(numbers) if storage.dtype == "bf16" else numbers
+        numbers = storages[storage.key]
+        budget.take_array(where, tensor.shape, numbers.dtype)
+        arrays.append(as_plain(_view(numbers, tensor)))
+    return Parsed({"tensors": [[name, number] for number, name in enumerate(tensors)], "entry": entry}, tuple(arrays))
+
+
+def _storages(value: Any, depth: int = 20) -> Iterator[Storage]:
+    """Yield the storages of all tensors inside of dicts, lists and tuples."""
+    if isinstance(value, TensorView):
+        yield value.storage
+    elif isinstance(value, (dict, list, tuple)) and depth:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _storages(item, depth - 1)
+
+
+def _view(numbers: Array, tensor: TensorView) -> Array:
+    """Return the numbers of a tensor; `pickled` has checked that the last of them lies in the storage."""
+    if 0 in tensor.shape:
+        return np.zeros(tensor.shape, numbers.dtype)
+    strides = tuple(stride * numbers.itemsize for stride in tensor.strides)
+    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
+
+
+def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
+    """Return the only dict of tensors of a checkpoint, and its place."""
+    if isinstance(value, Opaque):
+        raise InputError(
+            f"this is a whole pickled object of class {shown(value.name)}, which only its own code can load; save "
+            f"model.state_dict() instead"
+        )
+    dicts = dict(_dicts(value, "", DEPTH_LIMIT))
+    models = {
+        place: tensors for place, tensors in dicts.items() if not any(word in place.lower() for word in OPTIMIZERS)
+    }
+    if not models:
+        raise InputError("this checkpoint of PyTorch has no dict of tensors by name; save model.state_dict()")
+    largest = max(models, key=lambda place: len(models[place]))
+    rivals = [place for place in models if place != largest and len(models[place]) == len(models[largest])]
+    if rivals:
+        places = listed(shown(place) for place in (largest, *rivals))
+        raise InputError(f"this checkpoint has several models, at {places}; save one model.state_dict()")
+    return largest, models[largest]
+
+
+def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, TensorView]]]:
+    """Yield the dicts that hold tensors by name, with their place."""
+    if not isinstance(value, dict) or not depth:
+        return
+    tensors = {
+        str(name): item for name, item in value.items() if isinstance(item, TensorView) and isinstance(name, str)
+    }
+    if tensors:
+        yield place, tensors
+    for name, item in value.items():
+        yield from _dicts(item, f"{place}/{name}".lstrip("/"), depth - 1)

@@ -1,0 +1,184 @@
+"""State dicts of PyTorch: tensors by name, without an architecture.
+
+Modules are assigned to the layers of a spec by equal names, else in the order of the file. Safetensors files are sorted
+by name, so there the shapes must leave one assignment. An LSTM module of several layers gives one layer of the spec for
+each. PyTorch holds each weight transposed, and two biases that are added;
+its gates have Keras's order (https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from multilstm.errors import InputError, listed, shown
+from multilstm.files.stores import Assigned, Place, checked, weights_by_layer
+from multilstm.spec import Graph
+from multilstm.spec.arrays import Array
+
+__all__ = ["StateDict"]
+
+_RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
+ORDER = ("weight", "bias", "running_mean", "running_var")  # of a module's parameters, as Keras's layers have them
+LOSSES = ("loss", "criterion", "metric")  # modules of this name hold no weights of the model
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """One module with parameters, or one layer of an LSTM module.
+
+    Attributes:
+        name: the module in the file; for an LSTM of several layers with `layer K`.
+        parameters: its tensors by their own name: `weight`, `bias_ih`, `weight_hh_reverse`, ...
+    """
+
+    name: str
+    parameters: Mapping[str, Array]
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it has the weights of a recurrent layer."""
+        return "weight_hh" in self.parameters
+
+    def converted(self) -> list[Array]:
+        """Return the weights in Keras's layout and order."""
+        if not self.is_recurrent:
+            names = sorted(self.parameters, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+            return [_transposed(name, self.parameters[name]) for name in names if self.parameters[name].ndim]
+        weights = []
+        for direction in ("", "_reverse") if "weight_hh_reverse" in self.parameters else ("",):
+            weights += [self.parameters[f"weight_{part}{direction}"].T for part in ("ih", "hh")]
+            biases = [self.parameters.get(f"bias_{part}{direction}") for part in ("ih", "hh")]
+            if biases[0] is not None and biases[1] is not None:
+                weights.append(biases[0] + biases[1])
+        return weights
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the weights in Keras's layout."""
+        return tuple(array.shape for array in self.converted())
+
+    def described(self) -> str:
+        """Return the module in words, an LSTM with its sizes."""
+        if not self.is_recurrent:
+            shapes = " ".join(f"{name} {list(array.shape)}" for name, array in self.parameters.items())
+            return f"{shown(self.name)} ({shapes})"
+        rows, units = self.parameters["weight_hh"].shape
+        kind = {4: "LSTM", 3: "GRU", 1: "RNN"}.get(rows // max(units, 1), "recurrent layer")
+        directions = "both directions" if "weight_hh_reverse" in self.parameters else "one direction"
+        features = self.parameters["weight_ih"].shape[-1]
+        return f"{shown(self.name)} ({kind}: {features} features, {units} units, {directions})"
+
+
+@dataclasses.dataclass(frozen=True)
+class StateDict:
+    """The tensors of a PyTorch model by name.
+
+    Attributes:
+        tensors: the tensors.
+        ordered: whether the file keeps the order in which the model holds its modules.
+    """
+
+    tensors: Mapping[str, Array]
+    ordered: bool
+
+    def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
+        """Return the weights of the modules; see the docstring of this file."""
+        modules = list(self._modules())
+        left_out = [module.name for module in modules if any(word in module.name.lower() for word in LOSSES)]
+        modules = [module for module in modules if module.name not in left_out]
+        wanted = weights_by_layer(spec)
+        order = [place.name for place in places if place.name in wanted]
+        if len(modules) != len(order):
+            raise InputError(
+                f"the file holds {len(modules)} modules with weights: {self.described()}; the architecture has "
+                f"{len(order)} layers with weights: {listed(map(shown, order))}; give a spec with one layer for each"
+            )
+        modules, words = self._sorted(spec, modules, order, wanted)
+        weights: dict[str, Array] = {}
+        for name, module in zip(order, modules, strict=True):
+            weights |= checked(spec, name, wanted[name], module.converted(), f" (read from {shown(module.name)})")
+        pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
+        notes = [f"PyTorch's modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM were added"]
+        notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
+        return Assigned({name: weights[name] for name in spec.weight_shapes}, tuple(notes))
+
+    def _sorted(
+        self, spec: Graph, modules: list[Module], order: list[str], wanted: Mapping[str, list[str]]
+    ) -> tuple[list[Module], str]:
+        """Return the modules in the order of the layers, and the way by which it was found."""
+        named = {module.name: module for module in modules}
+        if set(named) == set(order):
+            return [named[name] for name in order], "by name"
+        if self.ordered:
+            return modules, "in order"
+        shapes = [tuple(spec.weight_shapes[f"{layer}/{weight}"] for weight in wanted[layer]) for layer in order]
+        groups: dict[str, list[Module]] = {}
+        for module in modules:
+            groups.setdefault(module.name.partition(" layer ")[0], []).append(module)
+        fitting = list(itertools.islice(_arrangements(list(groups.values()), shapes), 2))
+        if len(fitting) > 1:
+            raise InputError(
+                f"the modules fit the layers in more than one way, and this file is sorted by name: "
+                f"{self.described()}; give the layers the names of the modules, or save the state dict with torch.save"
+            )
+        if not fitting:
+            return modules, "in order"  # the check of the shapes names the first that does not fit
+        return fitting[0], "by shape"
+
+    def described(self) -> str:
+        """Return the modules in words."""
+        return listed(module.described() for module in self._modules()) or "no tensors"
+
+    def _modules(self) -> Iterator[Module]:
+        modules: dict[str, dict[str, Array]] = {}
+        for name, array in self.tensors.items():
+            module, _, parameter = name.rpartition(".")
+            match = _RECURRENT.fullmatch(parameter)
+            if match is None:
+                modules.setdefault(module, {})[parameter] = array
+                continue
+            if match[2] == "hr":
+                raise InputError(f"{shown(module)} is an LSTM with proj_size, which multilstm does not execute")
+            place = (
+                module
+                if match[3] in (None, "0") and f"{module}.weight_hh_l1" not in self.tensors
+                else (f"{module} layer {match[3]}".lstrip())
+            )
+            modules.setdefault(place, {})[f"{match[1]}_{match[2]}{match[4] or ''}"] = array
+        for place, parameters in modules.items():
+            if any(name.startswith("weight_ih") for name in parameters):
+                _check_recurrent(place, parameters)
+            yield Module(place, parameters)
+
+
+def _arrangements(groups: list[list[Module]], shapes: Sequence[tuple[tuple[int, ...], ...]]) -> Iterator[list[Module]]:
+    """Yield the orders of groups, whose modules stay together, in which all modules have the given shapes."""
+    if not groups:
+        yield []
+    for number, group in enumerate(groups):
+        if all(module.shapes == shape for module, shape in zip(group, shapes, strict=False)):
+            others = groups[:number] + groups[number + 1 :]
+            for rest in _arrangements(others, shapes[len(group) :]):
+                yield [*group, *rest]
+
+
+def _check_recurrent(place: str, parameters: Mapping[str, Array]) -> None:
+    """Raise InputError for a recurrent module without all of its matrices."""
+    directions = ("", "_reverse") if any(name.endswith("_reverse") for name in parameters) else ("",)
+    for direction in directions:
+        for part in ("ih", "hh"):
+            name = f"weight_{part}{direction}"
+            if name not in parameters or parameters[name].ndim != 2:
+                raise InputError(f"{shown(place)} has no matrix {name}; the state dict is incomplete")
+
+
+def _transposed(name: str, array: Array) -> Array:
+    """Return a weight of a Linear or a convolution in Keras's layout: inputs before outputs, positions first."""
+    if name != "weight" or array.ndim < 2:
+        return array
+    return np.moveaxis(array, (0, 1), (-1, -2))

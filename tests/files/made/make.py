@@ -1,0 +1,97 @@
+"""Writes the files of this folder: one program for each library, since each needs an environment of its own.
+
+    python tests/files/made/make.py keras      # with Keras 3: NAME is keras-VERSION
+    python tests/files/made/make.py tf_keras   # with tf-keras: NAME is tf_keras-VERSION
+    python tests/files/made/make.py torch      # with PyTorch: NAME is torch-VERSION
+
+Each model has random weights. `NAME.npz` holds an input and the output of the library that wrote the file.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent
+X = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+
+
+def write_keras(keras, name, suffixes):
+    """Write a functional model whose layers are not in alphabetical order, and whose weights all differ."""
+    layers = keras.layers
+    inputs = keras.Input((None, 3))
+    x = layers.LSTM(2, return_sequences=True, dropout=0.1, name="zz")(inputs)
+    x, hidden, cell = layers.LSTM(2, return_sequences=True, return_state=True, name="states")(x)
+    x = layers.LSTM(2, return_sequences=True, name="aa")(x, initial_state=[hidden, cell])
+    x = layers.Bidirectional(layers.LSTM(2), name="both")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=w.shape) if w.dtype != np.uint32 else w for w in model.get_weights()])
+    np.savez(FOLDER / f"{name}.npz", x=X, y=model.predict(X, verbose=0))
+    (FOLDER / f"{name}.json").write_text(model.to_json() + "\n")
+    for suffix in suffixes:
+        (model.save_weights if "weights" in suffix else model.save)(FOLDER / f"{name}{suffix}")
+
+
+def write_cudnn(keras, tensorflow, name):
+    """Write a CuDNNLSTM, which runs on no CPU; a plain LSTM that loads the file gives the answer."""
+    model = keras.Sequential([keras.Input((None, 3)), tensorflow.compat.v1.keras.layers.CuDNNLSTM(2, name="cudnn")])
+    rng = np.random.default_rng(2)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    model.save_weights(FOLDER / f"{name}.cudnn.h5")
+    model.save(FOLDER / f"{name}.cudnn_model.h5")
+    plain = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(2, name="cudnn")])
+    plain.load_weights(FOLDER / f"{name}.cudnn.h5")
+    np.savez(FOLDER / f"{name}.cudnn.npz", x=X, y=plain.predict(X, verbose=0))
+
+
+def write_torch(torch, name):
+    """Write the state dict of two LSTMs and a Linear in every format of `torch.save`, and as safetensors."""
+    import safetensors.torch
+
+    torch.manual_seed(0)
+    below, above = torch.nn.LSTM(3, 2, 2, batch_first=True), torch.nn.LSTM(2, 2, batch_first=True, bidirectional=True)
+    model = torch.nn.ModuleDict({"below": below, "above": above, "head": torch.nn.Linear(4, 2)})
+    y = model["head"](above(below(torch.tensor(X))[0])[0])
+    np.savez(FOLDER / f"{name}.npz", x=X, y=y.detach().numpy())
+    state = model.state_dict()
+    torch.save(state, FOLDER / f"{name}.pt")
+    torch.save(state, FOLDER / f"{name}.old.pt", _use_new_zipfile_serialization=False)
+    optimizer = torch.optim.Adam(model.parameters())
+    y.sum().backward()
+    optimizer.step()
+    state = {key: value - 0 for key, value in state.items()}  # the step has changed the tensors of `state` in place
+    whole = {"epoch": 3, "state_dict": torch.load(FOLDER / f"{name}.pt"), "optimizer_states": [optimizer.state_dict()]}
+    torch.save(whole, FOLDER / f"{name}.ckpt")
+    safetensors.torch.save_file(torch.load(FOLDER / f"{name}.pt"), FOLDER / f"{name}.safetensors")
+    flat = torch.cat([value.reshape(-1) for value in whole["state_dict"].values()])
+    shared, start = {}, 0
+    for key, value in whole["state_dict"].items():  # one storage, with offsets, and strides that are not C's
+        part = flat[start : start + value.numel()]
+        shared[key] = part.view(value.shape) if value.ndim < 2 else value.T.contiguous().T
+        start += value.numel()
+    torch.save(shared, FOLDER / f"{name}.shared.pt")
+
+
+def main(library):
+    """Write the files of a library."""
+    if library == "torch":
+        import torch
+
+        write_torch(torch, f"torch-{torch.__version__.split('+')[0]}")
+    elif library == "tf_keras":
+        import tensorflow
+        import tf_keras
+
+        name = f"tf_keras-{tf_keras.__version__}"
+        write_keras(tf_keras, name, (".keras", ".h5", ".weights.h5", ".legacy_weights.h5"))
+        write_cudnn(tf_keras, tensorflow, name)
+    else:
+        import keras
+
+        legacy = () if keras.__version__.startswith("3.0.") else (".h5",)  # which fails to write this model
+        write_keras(keras, f"keras-{keras.__version__}", (".keras", *legacy, ".weights.h5"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
