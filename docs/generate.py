@@ -24,6 +24,7 @@ from multilstm.compare.comparison import AGREES, FAILS, VERDICTS
 from multilstm.compare.tolerances import TABLE
 from multilstm.engines.registry import ENGINES
 from multilstm.ledger.facts import FACTS
+from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.ledger.rows import Divergence, ledger
 from multilstm.report.terminal import MEANING
 
@@ -104,6 +105,10 @@ def ledger_row(row: Divergence) -> str:
         ("consequence", row.consequence),
         ("advice", row.advice),
     ]
+    if row.prediction:
+        cells.append(("known if", f"the answer is the reference's, except that {PREDICTIONS[row.prediction]}"))
+    if row.at_most is not None:
+        cells.append(("known if", f"the difference is at most {row.at_most:g} of the quantity's largest number"))
     if row.link:
         cells.append(("upstream", f"<{row.link}>"))
     if row.device:

@@ -1,11 +1,21 @@
-"""Seed programs in plain Keras: every difference is known, by the expected rows of the ledger and no others."""
+"""Seed programs in plain Keras: every difference is known, by the expected rows of the ledger and no others.
+
+Each prediction of the ledger is what plain Keras computes, on a case that shows it.
+"""
+
+import dataclasses
 
 import pytest
 
 from multilstm.cases.catalogue import select
+from multilstm.cases.model_case import model_case
 from multilstm.engines.registry import ENGINES
 from multilstm.execution.options import Options
+from multilstm.ledger.rows import ledger
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Model, Sequential
+from multilstm.spec.optimizers import AdamW
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.workers import WorkerPool
 
 # By program and engine: the rows that explain the differences. All others agree.
 EXPECTED = {
@@ -39,3 +49,81 @@ def test_every_difference_is_known(plain, program, engine):
     assert failing == []
     rows = {row.id for cell in cells for row in cell.comparison.known}
     assert rows == EXPECTED.get((program, engine), set())
+
+
+def unused_half():
+    """A case whose optimizer lets weights decay that no output depends on."""
+    inputs = Input((3, 2))
+    outputs = Bidirectional(LSTM(4), merge_mode=None, name="both")(inputs)
+    case = model_case(Model(inputs, outputs[0]), 2, 3)
+    return dataclasses.replace(case, optimizer=AdamW(0.1, weight_decay=0.5), example=False)
+
+
+def large_batch():
+    """A case whose biases get gradients of thousands of terms."""
+    case = model_case(Sequential([LSTM(3, return_sequences=True), Dense(2)], (None, 2)), 2000, 2)
+    return dataclasses.replace(case, optimizer=None, training=())
+
+
+def uneven_labels():
+    """A case of softmax and sigmoid outputs, whose labels do not sum to one."""
+    inputs = Input((None, 2))
+    sequence = LSTM(3, return_sequences=True)(inputs)
+    heads = [Dense(4, activation=name, name=name)(sequence) for name in ("softmax", "sigmoid")]
+    return dataclasses.replace(model_case(Model(inputs, heads), 2, 4), loss="categorical_crossentropy")
+
+
+# Cases by prediction, each with the engine and the dtype in which the rest of the case has no bounded difference.
+SHOWN = {
+    "states_are_lost": ("option-stateful", "keras-jax", "float64"),
+    "mask_is_dropped": ("model-encoder_decoder-mask-right", "keras-torch", "float64"),
+    "start_is_returned": (
+        "sweep-bidirectional-ave-mask-full_row-state-given-stateful-any_length",
+        "keras-jax",
+        "float32",
+    ),
+    "zero_output_is_ignored": (
+        "sweep-bidirectional-concat-layers-2-mask-right-unroll-return_sequences",
+        "keras-jax",
+        "float64",
+    ),
+    "zeroed_in_wrong_order": (
+        "sweep-bidirectional-ave-layers-2-mask-scattered-unroll-return_sequences",
+        "keras-tensorflow",
+        "float32",
+    ),
+    "bias_sum_is_bfloat16": (large_batch(), "keras-tensorflow", "mixed_bfloat16"),
+    "loss_of_logits": (uneven_labels(), "keras-tensorflow", "float64"),
+    "decay_is_skipped": (unused_half(), "keras-torch", "float32"),
+}
+CLIPPED = {
+    f"tokens_are_squared_apart-{name}": (name, "keras-tensorflow", "float64")
+    for name in (
+        "optimizer-adam-beta-1-clipnorm-piecewise-alone",
+        "optimizer-adam-global-clipnorm-decay-decaying-constrained",
+        "optimizer-adamw-beta-2-clipvalue-decay-alone",
+    )
+}
+
+
+def test_every_prediction_is_shown():
+    assert {row.prediction for row in ledger()} - {""} == {name.partition("-")[0] for name in SHOWN | CLIPPED}
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with WorkerPool(threads=1, parallel=1) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("name", SHOWN | CLIPPED)
+def test_plain_keras_gives_the_predicted_answer(workers, name):
+    case, engine, dtype = (SHOWN | CLIPPED)[name]
+    if ENGINES[engine].missing:
+        pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
+    (case,) = select([case]) if isinstance(case, str) else (case,)
+    report = compare_cases((case,), Options((engine,), (dtype,), "plain"), pool=workers)
+    assert not report.failures, str(report)
+    predictions = {row.id: row.prediction for row in ledger()}
+    known = {predictions[row.id] for cell in report.cells for row in cell.comparison.known}
+    assert name.partition("-")[0] in known

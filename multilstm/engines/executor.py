@@ -28,7 +28,17 @@ from multilstm.weights.layout import check_weight_shapes
 def signature(job: Job) -> tuple[Any, ...]:
     """Return a key of the job; jobs of equal key can share a prepared program."""
     with_states = frozenset(name for step in job.steps for name in step.batch.states)
-    return (job.spec, job.dtype, job.layers, job.device, job.loss, job.loss_scale, job.optimizer, with_states)
+    return (
+        job.spec,
+        job.dtype,
+        job.layers,
+        job.device,
+        job.loss,
+        job.loss_scale,
+        job.optimizer,
+        job.faults,
+        with_states,
+    )
 
 
 @final

@@ -28,6 +28,7 @@ class Execution:
         case: the case.
         dtype: the dtype of the computation. The judge computes in float64, from numbers rounded to this dtype.
         options: layers and device; the judge stays on the CPU.
+        faults: the faults of plain Keras that the judge computes, see `multilstm.engines.reference.faults`.
     """
 
     pool: WorkerPool
@@ -35,6 +36,7 @@ class Execution:
     case: Case
     dtype: str
     options: Options
+    faults: tuple[str, ...] = ()
 
     def result(self, part: Part, steps: Iterable[Step] | None = None) -> Result:
         """Execute one part of the case, in several jobs if its data are large.
@@ -94,6 +96,7 @@ class Execution:
             loss=None if forward else case.loss,
             loss_scale=loss_scale(next(case.forward.batches())) if scaled else 1.0,
             optimizer=None if forward else case.optimizer,
+            faults=self.faults if judge else (),
         )
 
 

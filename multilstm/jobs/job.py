@@ -88,6 +88,8 @@ class Job:
         slots: the optimizer's arrays as `layer/weight/slot`; None: zeros.
         iteration: the number of updates made before.
         carried: the states that stateful layers begin with; missing ones are zero.
+        faults: for the reference alone, the faults of plain Keras that it computes, by their names in
+            `multilstm.engines.reference.faults`.
     """
 
     spec: Graph
@@ -102,6 +104,7 @@ class Job:
     slots: Mapping[str, Array] | None = None
     iteration: int = 0
     carried: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for argument, name, known in (

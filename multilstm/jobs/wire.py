@@ -40,6 +40,7 @@ def job_from_tree(tree: dict[str, Any]) -> Job:
             "steps": tuple(steps),
             "optimizer": optimizer_from_dict(optimizer) if optimizer is not None else None,
             "carried": _states(tree["carried"]),
+            "faults": tuple(tree["faults"]),
         }
     )
 

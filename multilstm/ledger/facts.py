@@ -221,7 +221,7 @@ _ALL = (
     Fact(
         "adaptive_optimizer",
         "the optimizer's step is not linear in the gradient",
-        _optimizer(lambda optimizer: not isinstance(optimizer, SGD) or _clips(optimizer)),
+        _optimizer(lambda optimizer: not isinstance(optimizer, SGD) or _clips(optimizer) or bool(optimizer.clipvalue)),
         possible=_training_is_open,
     ),
     Fact(

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
-from multilstm.compare import FAILS, KnownRow
+from multilstm.compare import AGREES, FAILS, Comparison, KnownRow
 from multilstm.execution.environment import switches, users_switches, versions
 from multilstm.execution.options import Options
 from multilstm.ledger.facts import certain_facts, possible_facts, where
+from multilstm.ledger.predictions import combinations
 from multilstm.ledger.rows import SEVERITIES, Divergence, ledger
 from multilstm.report.data import Cell
 
@@ -38,16 +39,18 @@ class Touch:
         return {**row, "engines": self.engines, "layers": self.layers, "certain": self.certain}
 
 
-IsPredicted = Callable[[str, Cell], bool]
+# The comparison of an engine's values in a cell with the reference's answer that has some predicted faults, and the
+# distance between the two as a share of the largest number of the answer.
+Predicted = Callable[[Cell, tuple[str, ...]], tuple[Comparison, float]]
 
 
-def mark_known(case: Case, cells: Sequence[Cell], is_predicted: IsPredicted) -> list[Cell]:
-    """Give the verdict `known` to the failing cells of plain layers that a row of the ledger explains.
+def mark_known(case: Case, cells: Sequence[Cell], predicted: Predicted) -> list[Cell]:
+    """Give the verdict `known` to the failing cells of plain layers that rows of the ledger explain.
 
     Args:
         case: the case.
         cells: the cells of one part of the case, on one engine in one dtype.
-        is_predicted: whether the engine's answer for a cell is the one that a prediction of `predictions.py` gives.
+        predicted: compares the engine's answer for a cell with the answer of some predictions.
     """
     if not any(_fails(cell) for cell in cells):
         return list(cells)
@@ -60,24 +63,39 @@ def mark_known(case: Case, cells: Sequence[Cell], is_predicted: IsPredicted) -> 
         and first.device == (row.device or "cpu")  # a row that was seen on CPUs alone explains nothing on a GPU
         and row.affects(first.engine, first.device, installed, flags)
     ]
-    return [_matched(cell, rows, is_predicted) if _fails(cell) else cell for cell in cells]
+    return [_matched(cell, rows, predicted) if _fails(cell) else cell for cell in cells]
 
 
 def _fails(cell: Cell) -> bool:
     return cell.layers == "plain" and cell.verdict in FAILS
 
 
-def _matched(cell: Cell, rows: Sequence[Divergence], is_predicted: IsPredicted) -> Cell:
-    comparison = cell.comparison
-    known = tuple(
-        KnownRow(row.id, row.title)
-        for row in rows
-        if row.explains(cell.kind, comparison.verdict, comparison.max_abs, comparison.message)
-        and (not row.prediction or is_predicted(row.prediction, cell))
-    )
+def _matched(cell: Cell, rows: Sequence[Divergence], predicted: Predicted) -> Cell:
+    if cell.verdict == "error":
+        known = [row for row in rows if row.explains_error(cell.kind, cell.comparison.message)]
+    else:
+        known = _explaining(cell, [row for row in rows if row.differs(cell.kind)], predicted)
     if not known:
         return cell
-    return dataclasses.replace(cell, comparison=dataclasses.replace(comparison, verdict="known", known=known))
+    labels = tuple(KnownRow(row.id, row.title) for row in known)
+    return dataclasses.replace(cell, comparison=dataclasses.replace(cell.comparison, verdict="known", known=labels))
+
+
+def _explaining(cell: Cell, rows: Sequence[Divergence], predicted: Predicted) -> list[Divergence]:
+    """Return the rows that together explain a difference: few predictions before many, exact answers before bounds."""
+    if not rows:
+        return []
+    predicting = {row.prediction: row for row in rows if row.prediction}
+    shares: dict[tuple[str, ...], float] = {}
+    for names in combinations(list(predicting)):
+        comparison, shares[names] = predicted(cell, names)
+        if names and comparison.verdict in AGREES:
+            return [predicting[name] for name in names]
+    for names, share in shares.items():
+        near = [row for row in rows if row.at_most is not None and share <= row.at_most]
+        if near:
+            return [*(predicting[name] for name in names), *near]
+    return []
 
 
 def touches(case: Case, options: Options) -> tuple[Touch, ...]:

@@ -1,28 +1,76 @@
-"""The answers that rows of the ledger predict, computed by the reference with the row's fault.
+"""The answers that rows of the ledger predict, computed by the reference with the faults of the rows.
 
-A row with a prediction explains a divergence only if the engine gives exactly the predicted answer, inside the
-tolerance. A row without one explains every finite difference of the right shape and dtype.
+A row of the effect `differs` explains a divergence only if the engine gives exactly a predicted answer, or an answer
+within the row's bound. Several faults may act on one case, so predictions are also computed together.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from multilstm.engines.reference.faults import FAULTS
 from multilstm.execution.execution import Execution
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
-from multilstm.jobs.job import Answer, Step
+from multilstm.execution.rounding import rounded
+from multilstm.jobs.job import Answer, Result, Step
+from multilstm.ledger.places import places
 from multilstm.spec.arrays import State
 
+STATES_ARE_LOST = "states_are_lost"
+DECAY_IS_SKIPPED = "decay_is_skipped"
+PREDICTIONS = {
+    STATES_ARE_LOST: "every compiled call starts from the states of the moment at which it was traced",
+    DECAY_IS_SKIPPED: "weights on which no output depends stay as they were",
+    **FAULTS,
+}
 States = Mapping[str, State]
-Prediction = Callable[[Execution, Part], Quantities]  # of the judge's execution
 
 
-def states_are_lost(judge: Execution, part: Part) -> Quantities:
-    """Predict an engine whose compiled calls hold the states of the moment at which they were traced.
+def combinations(predictions: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the predictions that are tried together: none, each alone, each pair, and all."""
+    sizes = dict.fromkeys((*range(min(2, len(predictions)) + 1), len(predictions)))
+    for size in sizes:
+        yield from itertools.combinations(predictions, size)
+
+
+def predict(judge: Execution, part: Part, predictions: Collection[str]) -> Quantities:
+    """Return the quantities of an engine with some faults.
+
+    Args:
+        judge: the case on the reference.
+        part: the part of the case.
+        predictions: names of `PREDICTIONS`.
+    """
+    judge = dataclasses.replace(judge, faults=tuple(name for name in FAULTS if name in predictions))
+    result = _without_states(judge, part) if STATES_ARE_LOST in predictions else judge.result(part)
+    quantities = quantities_of(part, judge.case, result)
+    return _without_decay(judge, quantities) if DECAY_IS_SKIPPED in predictions else quantities
+
+
+def _without_decay(judge: Execution, quantities: Quantities) -> Quantities:
+    """Return the quantities of an optimizer that skips the weights on which no output depends."""
+    case, dtype = judge.case, judge.dtype
+    unreached = [place.name for place in places(case, dtype) if not place.reaches_output]
+    initial = {
+        name: rounded(array, dtype).astype(np.float64)
+        for name, array in case.initial_weights.items()
+        if any(name.startswith(f"{place}/") for place in unreached)
+    }
+    return {
+        quantity: [initial[quantity.where.partition("/")[2]]] * len(arrays)
+        if quantity.kind == "weights" and quantity.where.partition("/")[2] in initial
+        else arrays
+        for quantity, arrays in quantities.items()
+    }
+
+
+def _without_states(judge: Execution, part: Part) -> Result:
+    """Return the result of an engine whose compiled calls hold the states of the moment at which they were traced.
 
     Every step starts from the states that were assigned when a step of its kind and shapes was first called, mostly
     zeros. The state variables change by a reset or an assignment alone; the engine returns them as the states after
@@ -34,7 +82,7 @@ def states_are_lost(judge: Execution, part: Part) -> Quantities:
     answers = tuple(
         _with_states(answer, stateful, states) for answer, (_, _, states) in zip(result.answers, held, strict=True)
     )
-    return quantities_of(part, judge.case, dataclasses.replace(result, answers=answers))
+    return dataclasses.replace(result, answers=answers)
 
 
 def _held_states(steps: Iterable[Step], stateful: list[str]) -> Iterator[tuple[Step, States, States]]:
@@ -63,6 +111,3 @@ def _with_states(answer: Answer, stateful: list[str], states: States) -> Answer:
         if name in answer.states
     }
     return dataclasses.replace(answer, states={**answer.states, **held})
-
-
-PREDICTIONS: dict[str, Prediction] = {"states_are_lost": states_are_lost}

@@ -45,9 +45,10 @@ class Divergence:
             show the fault. It is in Keras's trainer, in files, or in inputs that a run does not use.
         quantities: the kinds of quantities that show the fault.
         raises: a part of the message, for the effect `raises`.
-        at_most: the largest absolute distance that the row explains; None: any.
-        prediction: the name of an entry of multilstm.ledger.predictions. With its change, the reference gives the
-            engine's answer. Empty: the row explains any finite difference.
+        prediction: a name of `multilstm.ledger.predictions.PREDICTIONS`, for the effect `differs`. With this fault, the
+            reference gives the engine's answer.
+        at_most: in place of a prediction, the largest distance that the row explains, as a share of the largest number
+            of the quantity. A comment in the ledger states the largest measured share.
         flags: the XLA_FLAGS that avoid the fault; each is sufficient.
         device: the device that shows the fault; None: all devices, by its cause. A row without a device was seen on
             CPUs and explains only differences on CPUs.
@@ -114,6 +115,14 @@ class Divergence:
             yield "quantities must be given for the effects differs and raises, and for no other"
         if bool(self.raises) != (self.effect == "raises"):
             yield "`raises` must be given for the effect raises, and for no other"
+        bounds = (self.at_most is not None) + bool(self.prediction)
+        if bounds != (self.effect == "differs"):
+            yield (
+                "the effect differs needs either a prediction or at_most, and no other effect has one: without it, the "
+                "row would explain any wrong answer"
+            )
+        if self.at_most is not None and not 0 < self.at_most < 1:
+            yield f"at_most is {self.at_most}, expected a share between 0 and 1: an engine that returns zeros has 1"
         if release(self.first) > release(self.last):
             yield f"the first version {self.first} is later than the last version {self.last}"
 
@@ -135,24 +144,18 @@ class Divergence:
             and not set(self.flags) & set(switches.get("XLA_FLAGS", "").split())
         )
 
-    def explains(self, quantity: str, verdict: str, max_abs: float | None, message: str) -> bool:
-        """Whether the row explains a failing cell of a case that fulfils its condition.
+    def explains_error(self, quantity: str, message: str) -> bool:
+        """Whether the row explains an error of a case that fulfils its condition.
 
         Args:
             quantity: the kind of the cell's quantity.
-            verdict: the cell's verdict, `diverges` or `error`.
-            max_abs: the cell's largest absolute distance, or None.
             message: the cell's message.
         """
-        if quantity not in self.quantities:
-            return False
-        if verdict == "error":
-            return self.effect == "raises" and self.raises in message
-        if self.effect != "differs":
-            return False
-        if max_abs is None:  # another shape or dtype, a missing array, or values that are not finite
-            return "not_finite" in self.when
-        return self.at_most is None or max_abs <= self.at_most
+        return quantity in self.quantities and self.effect == "raises" and self.raises in message
+
+    def differs(self, quantity: str) -> bool:
+        """Whether a quantity of that kind differs on the engines of the row."""
+        return quantity in self.quantities and self.effect == "differs"
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from multilstm.compare import AGREES, Comparison, Quantity, compare_batches, tolerance
+import numpy as np
+
+from multilstm.compare import Comparison, Quantity, compare_batches, tolerance
 from multilstm.compare.quantity import FORWARD
 from multilstm.engines.registry import JUDGE
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
@@ -16,8 +19,8 @@ from multilstm.execution.quantities import Quantities, quantities_of
 from multilstm.execution.rounding import rounded
 from multilstm.explain import explain, explain_error, first_block
 from multilstm.jobs.implementation import Implementation
-from multilstm.ledger.matching import mark_known
-from multilstm.ledger.predictions import PREDICTIONS
+from multilstm.ledger.matching import Predicted, mark_known
+from multilstm.ledger.predictions import predict
 from multilstm.report.data import Cell
 from multilstm.spec.arrays import Array
 
@@ -56,7 +59,7 @@ def judge_part(execution: Execution, part: Part, desired: Callable[[], Quantitie
     except WorkerError as error:
         quantities, attempt = {}, dataclasses.replace(attempt, error=error)
     cells = judge_attempt(execution, part, attempt, quantities)
-    cells = mark_known(execution.case, cells, _prediction_check(execution, part, attempt.quantities))
+    cells = mark_known(execution.case, cells, _comparison_with(execution, part, attempt.quantities))
     return _explained(execution, part, cells, attempt.error)
 
 
@@ -97,20 +100,23 @@ def attempt_part(execution: Execution, part: Part) -> Attempt:
     return Attempt(quantities, result.implementation, result.seconds)
 
 
-def _prediction_check(execution: Execution, part: Part, actual: Quantities) -> Callable[[str, Cell], bool]:
-    """Return a function that compares a cell's actual values with the answers that a row of the ledger predicts."""
+def _comparison_with(execution: Execution, part: Part, actual: Quantities) -> Predicted:
+    """Return a function that compares a cell's actual values with the reference's that has some predicted faults."""
     judge = dataclasses.replace(execution, engine=JUDGE)
 
     @functools.cache
-    def predicted(name: str) -> Quantities:
-        return PREDICTIONS[name](judge, part)
+    def answer(predictions: tuple[str, ...]) -> Quantities:
+        return predict(judge, part, predictions)
 
-    def is_predicted(prediction: str, cell: Cell) -> bool:
-        quantity = cell.quantity
-        arrays = actual.get(quantity, []), predicted(prediction).get(quantity, [])
-        return _compared(execution, quantity, *arrays).verdict in AGREES
+    def predicted(cell: Cell, predictions: tuple[str, ...]) -> tuple[Comparison, float]:
+        quantity, desired = cell.quantity, answer(predictions).get(cell.quantity, [])
+        comparison = _compared(execution, quantity, actual.get(quantity, []), desired)
+        largest = max((float(np.abs(array).max(initial=0.0)) for array in desired), default=0.0)
+        if comparison.max_abs is None or not largest:
+            return comparison, math.inf
+        return comparison, comparison.max_abs / largest
 
-    return is_predicted
+    return predicted
 
 
 def _failed(quantity: Quantity, error: MultilstmError) -> Comparison:

@@ -10,6 +10,7 @@ from multilstm.cases.model_case import model_case
 from multilstm.cases.recipes import GivenBatches
 from multilstm.jobs.job import Batch
 from multilstm.ledger.facts import FACTS, certain_facts, possible_facts, where
+from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.ledger.rows import ledger, parse
 from multilstm.spec import (
     L1,
@@ -83,24 +84,52 @@ def test_every_fact_is_used_by_a_row():
     assert {fact for row in ledger() for fact in row.when} | {"lstm"} == set(FACTS)
 
 
+DIFFERS = 'effect = "differs"\nquantities = ["output"]\n'
+PREDICTION, BOUND = 'prediction = "states_are_lost"\n', "at_most = 1e-5\n"
+
+
+@pytest.mark.parametrize("bound", [PREDICTION, BOUND], ids=["prediction", "at_most"])
+def test_a_difference_is_bounded(bound):
+    assert parse(ROW + DIFFERS + bound)[0].effect == "differs"
+
+
 @pytest.mark.parametrize(
-    ("effect", "verdict", "message", "max_abs", "expected"),
+    ("lines", "message"),
     [
-        ({"effect": "differs"}, "diverges", "", 1.0, True),
-        ({"effect": "differs"}, "error", "", None, False),
-        ({"effect": "differs", "at_most": 1e-5}, "diverges", "", 1e-6, True),
-        ({"effect": "differs", "at_most": 1e-5}, "diverges", "", 1e-4, False),
-        ({"effect": "differs", "at_most": 1e-5}, "diverges", "shape is (2,)", None, False),
-        ({"effect": "raises", "raises": "in-place"}, "error", "RuntimeError: in-place operation", None, True),
-        ({"effect": "raises", "raises": "in-place"}, "error", "RuntimeError: out of memory", None, False),
-        ({"effect": "raises", "raises": "in-place"}, "diverges", "in-place", 1.0, False),
+        pytest.param(DIFFERS, "either a prediction or at_most", id="neither"),
+        pytest.param(DIFFERS + PREDICTION + BOUND, "either a prediction or at_most", id="both"),
+        pytest.param(PREDICTION, "either a prediction or at_most", id="prediction without a difference"),
+        pytest.param(BOUND, "either a prediction or at_most", id="bound without a difference"),
+        pytest.param(DIFFERS + "at_most = 1.0\n", "an engine that returns zeros has 1", id="bound of all"),
+        pytest.param(DIFFERS + "at_most = 0\n", "a share between 0 and 1", id="bound of nothing"),
+        pytest.param(DIFFERS + 'prediction = "bad_luck"\n', "prediction contains 'bad_luck'", id="unknown prediction"),
     ],
 )
-def test_a_row_explains_its_quantity_and_its_effect(effect, verdict, message, max_abs, expected):
+def test_a_row_that_would_explain_anything_is_refused(lines, message):
+    with pytest.raises(ValueError, match="row") as caught:
+        parse(ROW + lines)
+    assert message in str(caught.value)
+
+
+def test_every_prediction_is_used_by_a_row():
+    assert {row.prediction for row in ledger()} - {""} == set(PREDICTIONS)
+
+
+@pytest.mark.parametrize(
+    ("effect", "message", "expected"),
+    [
+        ({"effect": "raises", "raises": "in-place"}, "RuntimeError: in-place operation", True),
+        ({"effect": "raises", "raises": "in-place"}, "RuntimeError: out of memory", False),
+        ({"effect": "differs", "at_most": 1e-5}, "", False),
+    ],
+)
+def test_a_row_explains_its_error_in_its_quantities(effect, message, expected):
     (row,) = parse(ROW)
     row = dataclasses.replace(row, quantities=("hidden",), **effect)
-    assert row.explains("hidden", verdict, max_abs, message) is expected
-    assert not row.explains("gradient", verdict, max_abs, message)
+    assert row.explains_error("hidden", message) is expected
+    assert not row.explains_error("gradient", message)
+    assert row.differs("hidden") is (row.effect == "differs")
+    assert not row.differs("gradient")
 
 
 # --- facts ---
@@ -198,7 +227,7 @@ def test_given_states_and_values_that_are_not_finite_are_facts():
         (SGD(weight_decay=0.1), {"momentum", "weight_decay"}),
         (SGD(clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
         (SGD(global_clipnorm=0.1), {"adaptive_optimizer", "clipped"}),
-        (SGD(clipvalue=0.1), set()),
+        (SGD(clipvalue=0.1), {"adaptive_optimizer"}),
         (Adam(), {"adam", "adaptive_optimizer"}),
         (RMSprop(centered=True), {"adaptive_optimizer", "centered_rmsprop"}),
     ],

@@ -1,18 +1,16 @@
 """A user's model is compared on inputs that exercise it: engines with one fault each must be caught."""
 
 import dataclasses
-import threading
 
 import numpy as np
 import pytest
+from faulty_pool import FaultyPool
 
 from multilstm.cases.model_case import model_case
-from multilstm.engines.executor import Executor
 from multilstm.engines.reference import engine as reference_engine
 from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
-from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
-from multilstm.engines.registry import JUDGE
+from multilstm.engines.reference.engine import ReferenceProgram
 from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.rows import ledger
@@ -40,21 +38,6 @@ MODELS = {
         [LSTM(4, go_backwards=True, activation="relu", recurrent_activation="hard_sigmoid"), Dense(2)], (None, 3)
     ),
 }
-
-
-class FaultyPool:
-    """Executes every job in this process: the judge's with the reference, the engine's with a fault in it."""
-
-    def __init__(self, fault):
-        self._fault = fault
-        self._lock = threading.Lock()
-
-    def execute(self, engine, job):
-        with self._lock, pytest.MonkeyPatch.context() as patch:
-            if engine == JUDGE:
-                return Executor(ReferenceEngine()).execute(job)
-            change = self._fault(patch) or (lambda result: result)
-            return change(Executor(ReferenceEngine()).execute(job))
 
 
 def compared(model, fault, engine=ENGINE, layers="portable"):
@@ -155,14 +138,16 @@ def last_step_updates(scale):
 
 def wrong_loss(change):
     def fault(patch):
-        patch.setattr(reference_engine, "loss_and_gradient", lambda *args: change(*true_loss(*args)))
+        patch.setattr(reference_engine, "loss_and_gradient", lambda *args, **rest: change(*true_loss(*args, **rest)))
 
     return fault
 
 
 def masked_loss_over_all(patch):
     patch.setattr(
-        reference_engine, "loss_and_gradient", lambda loss, output, target, mask: true_loss(loss, output, target, None)
+        reference_engine,
+        "loss_and_gradient",
+        lambda loss, output, target, mask, **rest: true_loss(loss, output, target, None, **rest),
     )
 
 

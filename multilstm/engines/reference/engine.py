@@ -8,17 +8,19 @@ the activations, the LSTM, the other layers and the gradients of regularizers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.engines.reference.activations import sigmoid
+from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
+from multilstm.engines.reference.faults import FAULTS, MASK_IS_DROPPED, logits_of, with_logits
 from multilstm.engines.reference.layers import Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.lstm import LSTMRecord
 from multilstm.engines.reference.penalties import penalty_gradient
+from multilstm.errors import UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import stored
@@ -44,7 +46,11 @@ class ReferenceEngine(AbstractEngine):
             else layer
             for layer in job.spec.layers
         )
-        return ReferenceProgram(dataclasses.replace(job.spec, layers=layers), job.loss, job.optimizer)
+        unknown = [name for name in job.faults if name not in FAULTS]
+        if unknown:
+            raise UsageError(choice("fault", unknown[0], FAULTS))
+        spec = dataclasses.replace(job.spec, layers=layers)
+        return ReferenceProgram(spec, job.loss, job.optimizer, frozenset(job.faults))
 
     def operations(self) -> Operations:
         """Return NumPy's operations."""
@@ -78,7 +84,7 @@ class _Pass(NamedTuple):
 class _Gradients(NamedTuple):
     """Gradients of the loss, by name."""
 
-    weights: dict[str, Array]
+    weights: dict[str, Any]
     inputs: dict[str, Array]
     states: dict[str, State]
 
@@ -88,13 +94,13 @@ class _GradientSums:
 
     Attributes:
         tensors: by tensor of the graph; a tensor that the loss does not reach is missing.
-        weights: by `layer/weight`.
+        weights: by `layer/weight`; a weight that the loss does not reach is missing.
         states: by LSTM, for initial states that the batch gives.
     """
 
-    def __init__(self, weights: Mapping[str, Array], given_states: Mapping[str, State]) -> None:
+    def __init__(self, given_states: Mapping[str, State]) -> None:
         self.tensors: dict[Ref, Array] = {}
-        self.weights = {name: np.zeros_like(weight) for name, weight in weights.items()}
+        self.weights: dict[str, Any] = {}
         self.states = {
             name: State(*(np.zeros(np.shape(array)) for array in state)) for name, state in given_states.items()
         }
@@ -103,6 +109,10 @@ class _GradientSums:
         """Add a gradient of a tensor; None where the loss does not depend on it."""
         if gradient is not None:
             self.tensors[ref] = self.tensors[ref] + gradient if ref in self.tensors else gradient
+
+    def add_of_weight(self, name: str, gradient: Any) -> None:
+        """Add a gradient of a weight, an array or a `RowGradient`."""
+        self.weights[name] = self.weights[name] + gradient if name in self.weights else gradient
 
     def go_back(self, taped: _Taped) -> None:
         """Add the gradients of inputs, weights and initial states of one call, if any reach its outputs."""
@@ -114,7 +124,7 @@ class _GradientSums:
         for ref, d_input in zip(call.inputs, back.inputs, strict=True):
             self.add(ref, d_input)
         for name, d_weight in back.weights.items():
-            self.weights[f"{call.layer}/{name}"] += d_weight
+            self.add_of_weight(f"{call.layer}/{name}", d_weight)
         for number, ref in enumerate(call.initial_state):
             if given[number // 2] is None:
                 self.add(ref, back.states[number])
@@ -134,9 +144,13 @@ class ReferenceProgram(AbstractProgram):
 
     places = frozenset({"cpu"})
 
-    def __init__(self, spec: Graph, loss: str | None, optimizer: Optimizer | None) -> None:
+    def __init__(
+        self, spec: Graph, loss: str | None, optimizer: Optimizer | None, faults: Set[str] = frozenset()
+    ) -> None:
         self.records: dict[str, LSTMRecord] = {}
-        self._spec, self._loss, self._optimizer = spec, loss, optimizer
+        self._logits = logits_of(spec, faults, loss)
+        self._spec = with_logits(spec, self._logits) if self._logits else spec
+        self._loss, self._optimizer, self._faults = loss, optimizer, faults
         self._weights: dict[str, Array] = {}
         self._slots: dict[str, Array] = {}
         self._iteration = 0
@@ -171,7 +185,7 @@ class ReferenceProgram(AbstractProgram):
         """Compute one step; see `AbstractProgram.step`."""
         with np.errstate(all="ignore"):  # masked timesteps may hold any value; the others are judged later
             run = self._forward(batch, states)
-            outputs = tuple(run.tensors[ref] for ref in self._spec.outputs)
+            outputs = tuple(self._output(ref, run.tensors[ref]) for ref in self._spec.outputs)
             loss, gradients = None, _Gradients({}, {}, {})
             if kind != "forward":
                 loss, d_outputs = self._losses(run, batch.targets)
@@ -193,10 +207,14 @@ class ReferenceProgram(AbstractProgram):
                 if not lstm.return_sequences
             },
             states={name: record.state for name, record in self.records.items()},
-            gradients=gradients.weights,
+            gradients={name: np.asarray(gradient) for name, gradient in gradients.weights.items()},
             input_gradients=gradients.inputs,
             state_gradients=gradients.states,
         )
+
+    def _output(self, ref: Ref, tensor: Array) -> Array:
+        """Return an output of the model, activated where the model computes logits."""
+        return FUNCTIONS[self._logits[ref]].forward(tensor) if ref in self._logits else tensor
 
     def _forward(self, batch: Batch, states: Mapping[str, State]) -> _Pass:
         calls = iter(
@@ -211,6 +229,9 @@ class ReferenceProgram(AbstractProgram):
             for number, name in enumerate(names):
                 from_graph = State(*passed[2 * number : 2 * number + 2]) if passed else None
                 starts.append(State(*map(_float64, current[name])) if name in current else from_graph)
+            is_given = passed or any(name in current and not self._spec.lstms[name].stateful for name in names)
+            if is_given and MASK_IS_DROPPED in self._faults:
+                mask = None
             applied = apply(
                 layer,
                 Given(
@@ -219,6 +240,7 @@ class ReferenceProgram(AbstractProgram):
                     within(self._weights, call.layer),
                     tuple(starts),
                     {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},
+                    self._faults,
                 ),
             )
             given = tuple(name if name in current else None for name in names)
@@ -237,7 +259,8 @@ class ReferenceProgram(AbstractProgram):
         """Return the sum of the losses of all outputs, and the gradient of each output."""
         total, gradients = 0.0, []
         for ref, target in zip(self._spec.outputs, targets, strict=True):
-            value, gradient = loss_and_gradient(str(self._loss), run.tensors[ref], _float64(target), run.masks[ref])
+            arrays = run.tensors[ref], _float64(target), run.masks[ref]
+            value, gradient = loss_and_gradient(str(self._loss), *arrays, of_logits=ref in self._logits)
             total += value
             gradients.append((ref, gradient))
         return total, gradients
@@ -247,24 +270,26 @@ class ReferenceProgram(AbstractProgram):
     ) -> _Gradients:
         """Return the gradients of trained weights, inputs and given states: go back over the tape."""
         inputs, given_states = self._spec.sources(states)
-        sums = _GradientSums(self._weights, {name: states[name] for name in given_states})
+        sums = _GradientSums({name: states[name] for name in given_states})
         for ref, gradient in d_outputs:
             sums.add(ref, gradient)
         for taped in reversed(run.tape):
             sums.go_back(taped)
         for name, regularizer in self._spec.regularizers.items():
-            sums.weights[name] += penalty_gradient(regularizer, self._weights[name])
+            sums.add_of_weight(name, penalty_gradient(regularizer, self._weights[name]))
         calls = {call.layer: Ref(index) for index, call in enumerate(self._spec.calls)}
         return _Gradients(
-            {name: sums.weights[name] for name in self._spec.trainable_weights},
+            {name: sums.weights.get(name, np.zeros_like(self._weights[name])) for name in self._spec.trainable_weights},
             {name: sums.tensors.get(calls[name], np.zeros(np.shape(batch.inputs[name]))) for name in inputs},
             sums.states,
         )
 
-    def _update(self, gradients: Mapping[str, Array]) -> None:
+    def _update(self, gradients: Mapping[str, Any]) -> None:
         assert self._optimizer is not None
         coefficients = self._optimizer.coefficients(self._iteration)
         for name, gradient in self._optimizer.clip(gradients).items():
+            if self._optimizer.global_clipnorm:
+                gradient = np.asarray(gradient)  # the product of a RowGradient and the common factor is dense in Keras
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
             self._weights[name], slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
             self._slots.update({f"{name}/{slot}": array for slot, array in slots.items()})

@@ -9,14 +9,17 @@ zero times NaN would be NaN.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.activations import FUNCTIONS, Function
+from multilstm.engines.reference.faults import TOKENS_ARE_SQUARED_APART, bias_sum, lstm_fault
 from multilstm.engines.reference.lstm import LSTMRecord
+from multilstm.engines.reference.row_gradient import RowGradient
 from multilstm.errors import InputError
 from multilstm.spec import (
     LSTM,
@@ -46,6 +49,7 @@ class Given:
         weights: its weights by name, without the layer's name.
         starts: the initial state of each of its LSTMs, or None for zeros.
         dropout: its dropout masks in training, by name, without the layer's name; of a Dropout layer, by its name.
+        faults: the names of faults to compute, see `multilstm.engines.reference.faults`.
     """
 
     inputs: list[Array]
@@ -53,14 +57,18 @@ class Given:
     weights: Mapping[str, Array]
     starts: tuple[State | None, ...] = ()
     dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    faults: Set[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
 class Gradients:
-    """Gradients of inputs and weights, and of hidden and cell of every initial state in turn."""
+    """Gradients of inputs and weights, and of hidden and cell of every initial state in turn.
+
+    The gradient of a weight is an array, or a `RowGradient`.
+    """
 
     inputs: list[Maybe]
-    weights: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     states: tuple[Array, ...] = ()
 
 
@@ -97,9 +105,10 @@ def _(layer: Embedding, given: Given) -> Applied:
         )
 
     def backward(gradients: list[Maybe]) -> Gradients:
-        d_embeddings = np.zeros_like(given.weights["embeddings"])
-        np.add.at(d_embeddings, tokens, _present(gradients[0]))
-        return Gradients([None], {"embeddings": d_embeddings})
+        d_output = _present(gradients[0])
+        rows = RowGradient(tokens.ravel(), d_output.reshape(-1, layer.output_dim), layer.input_dim)
+        apart = TOKENS_ARE_SQUARED_APART in given.faults
+        return Gradients([None], {"embeddings": rows if apart else np.asarray(rows)})
 
     return Applied([given.weights["embeddings"][tokens]], backward)
 
@@ -116,13 +125,24 @@ def _(layer: Masking, given: Given) -> Applied:
 
 @apply.register
 def _(layer: LSTM, given: Given) -> Applied:
-    record = reference_lstm.forward(layer, given.inputs[0], given.mask, given.weights, given.starts[0], given.dropout)
+    fault = lstm_fault(layer, given.mask, given.faults)
+    record = fault.changed(
+        reference_lstm.forward(fault.layer, given.inputs[0], given.mask, given.weights, given.starts[0], given.dropout)
+    )
     output = record.sequence if layer.return_sequences else record.outputs[-1]
 
     def backward(gradients: list[Maybe]) -> Gradients:
         d_output, *d_state = gradients
-        back = reference_lstm.backward(layer, record, given.weights, d_output, State(*(d_state or (None, None))))
-        return Gradients([back.inputs], back.weights, back.start)
+        back = reference_lstm.backward(
+            fault.layer,
+            record,
+            given.weights,
+            fault.of_outputs(d_output),
+            State(*(d_state or (None, None))),
+            bias_sum(given.faults),
+        )
+        hidden, cell = back.start
+        return Gradients([back.inputs], back.weights, (hidden + fault.of_start(d_output), cell))
 
     return Applied([output, *record.state] if layer.return_state else [output], backward, (record,))
 
@@ -133,7 +153,7 @@ def _(layer: Bidirectional, given: Given) -> Applied:
     parts = []
     for (direction, lstm), start in zip(layer.directions.items(), given.starts, strict=True):
         weights, dropout = within(given.weights, direction), within(given.dropout, direction)
-        parts.append(apply(lstm, Given(given.inputs, given.mask, weights, (start,), dropout)))
+        parts.append(apply(lstm, Given(given.inputs, given.mask, weights, (start,), dropout, given.faults)))
     sequences = layer.layer.return_sequences
 
     def reversed_back(array: Array) -> Array:
@@ -193,7 +213,7 @@ def _(layer: Dense, given: Given) -> Applied:
         flat, rows = d_z.reshape(-1, layer.units), np.where(reached, x, 0.0).reshape(-1, x.shape[-1])
         d_weights = {"kernel": rows.T @ flat}
         if layer.use_bias:
-            d_weights["bias"] = flat.sum(axis=0)
+            d_weights["bias"] = bias_sum(given.faults)(flat[None])
         return Gradients([d_z @ kernel.T], d_weights)
 
     return Applied([output], backward)

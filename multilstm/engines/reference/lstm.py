@@ -8,7 +8,7 @@ The equations are those of `multilstm.spec.LSTM`. The pass back is their derivat
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,13 @@ from multilstm.spec import LSTM
 from multilstm.spec.arrays import Array, State
 
 GATES = ("i", "f", "c", "o")  # their order on the third axis of `LSTMRecord.gates`
+BiasSum = Callable[[Array], Array]  # from the gradients [timesteps, batch, size] of a bias to [size]
+
+
+def exact_bias_sum(terms: Array) -> Array:
+    """Return the sum over timesteps and sequences."""
+    total: Array = terms.reshape(-1, terms.shape[-1]).sum(axis=0)
+    return total
 
 
 class Factors(NamedTuple):
@@ -136,7 +143,12 @@ def forward(
 
 
 def backward(
-    layer: LSTM, record: LSTMRecord, weights: Mapping[str, Array], d_outputs: Array | None, d_state: State
+    layer: LSTM,
+    record: LSTMRecord,
+    weights: Mapping[str, Array],
+    d_outputs: Array | None,
+    d_state: State,
+    bias_sum: BiasSum = exact_bias_sum,
 ) -> LSTMGradients:
     """Return the gradients of the loss by backpropagation through time; `d_x` is the gradient of `x`.
 
@@ -158,6 +170,7 @@ def backward(
         d_outputs: `[batch, timesteps, units]` in the order of processing, or `[batch, units]` of the last output
             alone, as `layer.return_sequences` decides; None: no gradient.
         d_state: of the last state, each `[batch, units]` or None.
+        bias_sum: adds the gradients `[timesteps, batch, 4 * units]` of the bias.
     """
     activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
     timesteps, batch, _, units = record.gates.shape
@@ -190,17 +203,17 @@ def backward(
 
     d_x = _from_gates(d_z, weights["kernel"], record.drop.inputs)
     order = slice(None, None, -1 if layer.go_backwards else 1)
-    return LSTMGradients(d_x[order].swapaxes(0, 1), _d_weights(layer, record, d_z), State(d_hidden, d_cell))
+    return LSTMGradients(d_x[order].swapaxes(0, 1), _d_weights(layer, record, d_z, bias_sum), State(d_hidden, d_cell))
 
 
-def _d_weights(layer: LSTM, record: LSTMRecord, d_z: Array) -> dict[str, Array]:
+def _d_weights(layer: LSTM, record: LSTMRecord, d_z: Array, bias_sum: BiasSum) -> dict[str, Array]:
     """Return the gradients of the weights by name; `d_z [timesteps, batch, 4, units]` is that of the preactivations."""
     d_weights = {
         "kernel": _d_kernel(record.inputs, d_z, record.drop.inputs),
         "recurrent_kernel": _d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
     }
     if layer.use_bias:
-        d_weights["bias"] = d_z.reshape(-1, 4 * layer.units).sum(axis=0)
+        d_weights["bias"] = bias_sum(d_z.reshape(*d_z.shape[:2], 4 * layer.units))
     return d_weights
 
 

@@ -1,0 +1,147 @@
+"""Faults of plain Keras that the reference computes on request, so that the ledger can predict an engine's answer.
+
+A job names the faults. Without a name the reference computes exactly what its other modules define. The row of the
+ledger with the same `prediction` describes each fault for a user, and its reproducer shows it without this package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Set
+from typing import Any
+
+import numpy as np
+
+from multilstm.engines.reference.lstm import BiasSum, LSTMRecord, exact_bias_sum
+from multilstm.spec import LSTM, Activation, Dense, Graph, Ref
+from multilstm.spec.arrays import Array
+
+MASK_IS_DROPPED = "mask_is_dropped"
+START_IS_RETURNED = "start_is_returned"
+ZERO_OUTPUT_IS_IGNORED = "zero_output_is_ignored"
+ZEROED_IN_WRONG_ORDER = "zeroed_in_wrong_order"
+BIAS_SUM_IS_BFLOAT16 = "bias_sum_is_bfloat16"
+TOKENS_ARE_SQUARED_APART = "tokens_are_squared_apart"
+LOSS_OF_LOGITS = "loss_of_logits"
+
+FAULTS = {
+    MASK_IS_DROPPED: "an LSTM to which an initial state is given ignores its mask",
+    START_IS_RETURNED: "masked timesteps at the beginning return the initial hidden state",
+    ZERO_OUTPUT_IS_IGNORED: "an unrolled LSTM ignores zero_output_for_mask",
+    ZEROED_IN_WRONG_ORDER: "an unrolled LSTM that runs backwards zeroes the masked timesteps of the order of time",
+    BIAS_SUM_IS_BFLOAT16: "the gradient of a bias is a running sum in bfloat16",
+    TOKENS_ARE_SQUARED_APART: "an optimizer squares the gradient of each occurrence of a token, and adds the squares",
+    LOSS_OF_LOGITS: "categorical_crossentropy is the softmax cross-entropy of the values before the last activation",
+}
+Maybe = Array | None
+
+
+@dataclasses.dataclass(frozen=True)
+class LSTMFault:
+    """The changed outputs of one call of an LSTM. Its states are right.
+
+    Attributes:
+        layer: the layer that the reference computes instead.
+        started: boolean `[batch, timesteps, 1]` in the order of processing, True where the output is the initial hidden
+            state; None: nowhere.
+        zeroed: likewise where the output is zero.
+    """
+
+    layer: LSTM
+    started: Maybe = None
+    zeroed: Maybe = None
+
+    def changed(self, record: LSTMRecord) -> LSTMRecord:
+        """Return the record of `layer` with the changed outputs."""
+        outputs = record.outputs.copy()
+        if self.started is not None:
+            outputs[1:] = np.where(self.started.swapaxes(0, 1), record.hidden[0], outputs[1:])
+        if self.zeroed is not None:
+            outputs[1:] = np.where(self.zeroed.swapaxes(0, 1), 0.0, outputs[1:])
+        return dataclasses.replace(record, outputs=outputs)
+
+    def of_outputs(self, d_outputs: Maybe) -> Maybe:
+        """Return the gradient of the outputs of `layer` for that of the changed outputs."""
+        if d_outputs is None or self.zeroed is None:
+            return d_outputs
+        return np.where(self.zeroed, 0.0, d_outputs)
+
+    def of_start(self, d_outputs: Maybe) -> Array | float:
+        """Return the gradient of the initial hidden state through the changed outputs, `[batch, units]`."""
+        if d_outputs is None or self.started is None:
+            return 0.0
+        if d_outputs.ndim == 2:
+            return np.where(self.started[:, -1], d_outputs, 0.0)
+        through: Array = np.where(self.started, d_outputs, 0.0).sum(axis=1)
+        return through
+
+
+def lstm_fault(layer: LSTM, mask: Maybe, faults: Set[str]) -> LSTMFault:
+    """Return the change of one call of an LSTM.
+
+    Args:
+        layer: the LSTM.
+        mask: its mask `[batch, timesteps]`, or None.
+        faults: names of `FAULTS`.
+    """
+    if mask is None:
+        return LSTMFault(layer)
+    unrolled = layer.unroll and layer.zero_output_for_mask
+    repeating = dataclasses.replace(layer, zero_output_for_mask=False)
+    if unrolled and ZERO_OUTPUT_IS_IGNORED in faults:
+        return LSTMFault(repeating)
+    if unrolled and layer.go_backwards and layer.return_sequences and ZEROED_IN_WRONG_ORDER in faults:
+        return LSTMFault(repeating, zeroed=~mask[..., None])
+    if not layer.unroll and not layer.zero_output_for_mask and START_IS_RETURNED in faults:
+        processed = mask[:, ::-1] if layer.go_backwards else mask
+        return LSTMFault(layer, started=(np.cumsum(processed, axis=1) == 0)[..., None])
+    return LSTMFault(layer)
+
+
+def bias_sum(faults: Set[str]) -> BiasSum:
+    """Return the function that adds the gradients `[timesteps, batch, size]` of a bias to `[size]`."""
+    return _bfloat16_sum if BIAS_SUM_IS_BFLOAT16 in faults else exact_bias_sum
+
+
+def _bfloat16_sum(terms: Array) -> Array:
+    """Add the sequences of each timestep in bfloat16, and then the timesteps."""
+    total = np.zeros(terms.shape[-1], np.float32)
+    for rows in terms[::-1].astype(np.float32):
+        of_timestep = np.zeros_like(total)
+        for row in bfloat16(rows):
+            of_timestep = bfloat16(of_timestep + row)
+        total = bfloat16(total + of_timestep)
+    return total.astype(np.float64)
+
+
+def bfloat16(array: Array) -> Array:
+    """Return a float32 array rounded to bfloat16, the upper half of its bits."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (rounded & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def logits_of(spec: Graph, faults: Set[str], loss: str | None) -> dict[Ref, str]:
+    """Return the outputs whose loss is computed before their activation, with the activation's name."""
+    if LOSS_OF_LOGITS not in faults or loss != "categorical_crossentropy":
+        return {}
+    calls = [call.layer for call in spec.calls]
+    read = {ref for call in spec.calls for ref in (*call.inputs, *call.initial_state)}
+    activations: dict[Ref, str] = {}
+    for ref in spec.outputs:
+        name = calls[ref.call]
+        layer: Any = spec.layer(name)
+        alone = calls.count(name) == 1 and ref not in read
+        if alone and isinstance(layer, (Dense, Activation)) and layer.activation in ("softmax", "sigmoid"):
+            activations[ref] = layer.activation
+    return activations
+
+
+def with_logits(spec: Graph, logits: dict[Ref, str]) -> Graph:
+    """Return the model with linear outputs in place of those in `logits`."""
+    names = {spec.calls[ref.call].layer for ref in logits}
+    layers = (
+        dataclasses.replace(layer, activation="linear") if layer.name in names else layer  # type: ignore[call-arg]
+        for layer in spec.layers
+    )
+    return dataclasses.replace(spec, layers=tuple(layers))

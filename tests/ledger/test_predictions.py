@@ -1,0 +1,166 @@
+"""A row of the ledger explains the answer that it predicts, and no other.
+
+Each engine here is the reference with the fault of a row. parity/test_plain.py shows that plain Keras has these faults.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from faulty_pool import FaultyPool, scaled
+
+from multilstm.cases.catalogue import catalogue
+from multilstm.cases.model_case import model_case
+from multilstm.engines.reference.engine import ReferenceProgram
+from multilstm.execution.options import Options
+from multilstm.ledger import matching
+from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, combinations
+from multilstm.ledger.rows import ledger
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
+from multilstm.spec.arrays import State
+from multilstm.spec.optimizers import AdamW
+from multilstm.suite.compare_cases import compare_cases
+
+true_step = ReferenceProgram.step
+true_update = ReferenceProgram._update
+ROWS = {row.id: row for row in ledger() if row.prediction}
+
+
+def unused_half():
+    """A case whose optimizer lets weights decay that no output depends on."""
+    inputs = Input((3, 2))
+    outputs = Bidirectional(LSTM(4), merge_mode=None, name="both")(inputs)
+    case = model_case(Model(inputs, outputs[0]), 2, 3)
+    return dataclasses.replace(case, optimizer=AdamW(0.1, weight_decay=0.5), example=False)
+
+
+def stateful(*below):
+    spec = Sequential([*below, LSTM(3, stateful=True, return_sequences=True)], (None, 2), batch_size=2)
+    return model_case(spec, 2, 4)
+
+
+def uneven_labels():
+    """A case of softmax and sigmoid outputs, whose labels do not sum to one."""
+    inputs = Input((None, 2))
+    sequence = LSTM(3, return_sequences=True)(inputs)
+    heads = [Dense(4, activation=name, name=name)(sequence) for name in ("softmax", "sigmoid")]
+    return dataclasses.replace(model_case(Model(inputs, heads), 2, 4), loss="categorical_crossentropy")
+
+
+def large_batch():
+    """A case whose biases get gradients of thousands of terms."""
+    case = model_case(Sequential([LSTM(3, return_sequences=True), Dense(2)], (None, 2)), 2000, 2)
+    return dataclasses.replace(case, optimizer=None, training=())
+
+
+def states_lost(patch):
+    patch.setattr(ReferenceProgram, "step", lambda self, kind, batch, states: true_step(self, kind, batch, {}))
+
+    def zeroed(answer):
+        return dataclasses.replace(
+            answer, states={n: State(*(0 * array for array in state)) for n, state in answer.states.items()}
+        )
+
+    return lambda result: dataclasses.replace(result, answers=tuple(map(zeroed, result.answers)))
+
+
+def decay_skipped(patch):
+    def update(self, gradients):
+        true_update(self, {name: array for name, array in gradients.items() if np.asarray(array).any()})
+
+    patch.setattr(ReferenceProgram, "_update", update)
+
+
+# By row: a case that shows it, the engine, and the dtype.
+SHOWN = {
+    "stateful_state_is_lost": (stateful(), "keras-jax", "float64"),
+    "mask_dropped_with_initial_state": ("model-encoder_decoder-mask-right", "keras-torch", "float64"),
+    "leading_mask_initial_state": (stateful(Masking(-1.0)), "keras-jax", "float64"),
+    "unroll_ignores_zero_output_for_mask": (
+        "sweep-bidirectional-concat-layers-2-mask-right-unroll-return_sequences",
+        "keras-jax",
+        "float64",
+    ),
+    "unroll_backwards_mask": (
+        "sweep-bidirectional-concat-layers-2-mask-right-unroll-return_sequences",
+        "keras-tensorflow",
+        "float64",
+    ),
+    "bias_gradient_bfloat16": (large_batch(), "keras-tensorflow", "mixed_bfloat16"),
+    "embedding_repeated_tokens": ("model-embedding-mask-full_row", "keras-tensorflow", "float64"),
+    "categorical_crossentropy_logits": (uneven_labels(), "keras-tensorflow", "float64"),
+    "weight_decay_out_of_the_loss": (unused_half(), "keras-torch", "float64"),
+}
+PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}
+
+
+@pytest.fixture(autouse=True)
+def versions_of_the_ledger(monkeypatch):
+    """The versions in which the rows were seen, whatever is installed here."""
+    monkeypatch.setattr(matching, "versions", lambda: {"keras": ledger()[0].last})
+
+
+def compared(row, factor=1.0):
+    """Return the report on an engine with the fault of a row, whose numbers are all multiplied by a factor."""
+    case, engine, dtype = SHOWN[row]
+    case = catalogue()[case] if isinstance(case, str) else case
+    prediction = ROWS[row].prediction
+    scale = scaled(factor, dtype)
+
+    def fault(patch):
+        change = PATCHES[prediction](patch) if prediction in PATCHES else None
+        return (lambda result: scale(patch)(change(result))) if change else scale(patch)
+
+    faults = () if prediction in PATCHES else (prediction,)
+    return compare_cases((case,), Options((engine,), (dtype,), "plain"), pool=FaultyPool(fault, faults))
+
+
+def test_every_prediction_has_a_case():
+    assert SHOWN.keys() == ROWS.keys()
+
+
+@pytest.mark.parametrize("row", SHOWN)
+def test_the_predicted_answer_is_known(row):
+    report = compared(row)
+    assert not report.failures, str(report)
+    known = [cell for cell in report.cells if cell.verdict == "known"]
+    assert {label.id for cell in known for label in cell.comparison.known} == {row}
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.5])
+@pytest.mark.parametrize("row", SHOWN)
+def test_another_answer_diverges(row, factor):
+    """Every quantity that the fault changes, but for states that the fault makes zero."""
+    zero = ("hidden", "cell", "trained_hidden", "trained_cell") if row == "stateful_state_is_lost" else ()
+    known = {cell.quantity for cell in compared(row).cells if cell.verdict == "known" and cell.kind not in zero}
+    assert known
+    verdicts = {cell.quantity: cell.verdict for cell in compared(row, factor).cells}
+    assert {verdicts[quantity] for quantity in known} == {"diverges"}
+
+
+def test_faults_that_act_together_are_known_together():
+    """An unrolled LSTM that loses its states and ignores zero_output_for_mask."""
+    spec = Sequential(
+        [Masking(-1.0), LSTM(3, stateful=True, unroll=True, return_sequences=True, zero_output_for_mask=True)],
+        (4, 2),
+        batch_size=2,
+    )
+    pool = FaultyPool(states_lost, ["zero_output_is_ignored"])
+    report = compare_cases((model_case(spec, 2, 4),), Options(("keras-jax",), ("float64",), "plain"), pool=pool)
+    assert not report.failures, str(report)
+    known = {tuple(row.id for row in cell.comparison.known) for cell in report.cells if cell.verdict == "known"}
+    assert ("stateful_state_is_lost", "unroll_ignores_zero_output_for_mask") in known
+
+
+def test_predictions_are_tried_alone_first():
+    assert list(combinations(["a", "b", "c"])) == [
+        (),
+        ("a",),
+        ("b",),
+        ("c",),
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+        ("a", "b", "c"),
+    ]
+    assert list(combinations([])) == [()]
