@@ -46,8 +46,6 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
     check_memory(spec, batch.size, max((max(array.shape[1:], default=1) for array in batch.inputs.values()), default=1))
     for name, array in batch.inputs.items():
         _values(f"input {name!r}", array)
-        if spec.inputs[name].dtype == "int32" and array.dtype.kind not in "iu" and (array != np.floor(array)).any():
-            raise InputError(f"input {name!r}: it has dtype int32: whole numbers are expected, given {array.dtype}")
     for name, mask in batch.masks.items():
         if mask.dtype.kind not in "b" and not np.isin(mask, (0, 1)).all():
             raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
@@ -105,8 +103,8 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
         The batch with NumPy arrays.
 
     Raises:
-        InputError: for a missing or unknown name, a wrong shape or dtype, an integer that int32 does not hold, or a
-            token outside the vocabulary.
+        InputError: for a missing or unknown name, a wrong shape or dtype, a fraction as an integer or a token, an
+            integer that int32 does not hold, or a token outside the vocabulary.
     """
     inputs = _named("input", batch.inputs, spec.inputs)
     for name, array in inputs.items():
@@ -180,17 +178,27 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
 
 
 def _check_integers(spec: Graph, inputs: Mapping[str, Array]) -> None:
-    """Raise InputError for a value of an int32 input that int32 does not hold: a cast would wrap it in every engine."""
-    limits = np.iinfo(np.int32)
+    """Raise InputError for a number that an engine would round or wrap: in an int32 input, or as a token.
+
+    The tokens of an Embedding are whole, also in an Input of floats. NaN is not whole.
+    """
+    limits, tokens = np.iinfo(np.int32), spec.readers(Embedding)
     for name, array in inputs.items():
         if spec.inputs[name].dtype == "int32":
+            remedy = f"give integers from {limits.min} to {limits.max}, or make the Input float32"
             fits = (array >= limits.min) & (array <= limits.max)
-            if not fits.all():
-                place = tuple(int(i) for i in np.argwhere(~fits)[0])
-                raise InputError(
-                    f"input {name!r}: value {array[place]} at {place} does not fit into int32; give integers from "
-                    f"{limits.min} to {limits.max}, or make the Input float32"
-                )
+            _refuse(name, array, ~fits, f"does not fit into int32; {remedy}")
+        elif name not in tokens:
+            continue
+        reader = f" of Embedding {tokens[name][0].name!r}" if name in tokens else ""
+        _refuse(name, array, array != np.floor(array), f"is no integer{reader}; expected whole numbers, so round them")
+
+
+def _refuse(name: str, array: Array, wrong: Array, fault: str) -> None:
+    """Raise InputError for the first wrong value of an input."""
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(f"input {name!r}: value {array[place]} at {place} {fault}")
 
 
 def _check_tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:

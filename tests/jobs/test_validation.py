@@ -83,11 +83,21 @@ def test_fixed_batch_size_is_kept():
         check_batch(spec, Batch({"input_layer": np.ones((3, 5, 4))}))
 
 
-def test_tokens_are_whole_numbers():
-    spec = Sequential([Embedding(9, 2), LSTM(1)], input_shape=(3,), input_dtype="int32")
-    check_batch(spec, Batch({"input_layer": np.array([[1.0, 2.0, 3.0]])}))
-    with pytest.raises(InputError, match="whole numbers are expected"):
-        check_batch(spec, Batch({"input_layer": np.array([[1.0, 2.5, 3.0]])}))
+@pytest.mark.parametrize("value", [2.5, 0.1, -0.5, np.nextafter(3, 4), np.nan], ids=str)
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+@pytest.mark.parametrize("check", [check_batch, check_shapes], ids=lambda check: check.__name__)
+def test_a_fraction_is_no_token(check, dtype, value):
+    """Engines would round it, most of them down, also where the Input has floats."""
+    spec = Sequential([Embedding(9, 2, name="words"), LSTM(1)], input_shape=(3,), input_dtype=dtype)
+    check(spec, Batch({"input_layer": np.array([[1.0, 2.0, 3.0]])}))
+    words = "does not fit into int32" if np.isnan(value) and dtype == "int32" else "is no integer of Embedding 'words'"
+    with pytest.raises(InputError, match=rf"input 'input_layer': value .* at \(0, 1\) {words}"):
+        check(spec, Batch({"input_layer": np.array([[1.0, value, 3.0]])}))
+
+
+def test_a_fraction_is_no_integer():
+    with pytest.raises(InputError, match=r"value 1.5 at \(0, 1\) is no integer; expected whole numbers"):
+        check_shapes(INTEGERS, Batch({"input_layer": np.array([[1.0, 1.5]])}))
 
 
 def test_tokens_outside_the_vocabulary_are_refused():
