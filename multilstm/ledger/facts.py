@@ -16,6 +16,7 @@ from multilstm.ledger.places import Place, places
 from multilstm.spec import LSTM, Embedding, Masking, TimeDistributed
 from multilstm.spec.optimizers import SGD, Optimizer
 from multilstm.spec.penalties import Regularizer
+from multilstm.spec.schedules import Schedule
 
 Test = Callable[[Place], bool]
 
@@ -248,7 +249,12 @@ _ALL = (
         _optimizer(_clips),
         possible=_training_is_open,
     ),
-    Fact("schedule", "the learning rate is a schedule", possible=_always),
+    Fact(
+        "schedule",
+        "the learning rate is a schedule",
+        _optimizer(lambda optimizer: isinstance(optimizer.learning_rate, Schedule)),
+        possible=_training_is_open,
+    ),
     Fact("float64", "the computation is in float64", lambda place: place.dtype == "float64"),
     Fact("half", "the computation is in float16 or bfloat16", possible=_always),
     Fact(
