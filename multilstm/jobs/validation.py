@@ -103,8 +103,8 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
         The batch with NumPy arrays.
 
     Raises:
-        InputError: for a missing or unknown name, a wrong shape or dtype, a fraction as an integer or a token, an
-            integer that int32 does not hold, or a token outside the vocabulary.
+        InputError: for a missing or unknown name, or a wrong shape or dtype. Also for a fraction in place of an
+            integer, an integer that int32 does not hold, or a token outside the vocabulary.
     """
     inputs = _named("input", batch.inputs, spec.inputs)
     for name, array in inputs.items():
