@@ -38,7 +38,9 @@ OptionalDtypes = Annotated[
     tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...] | None, _SEVERAL
 ]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
-Path = Annotated[str | None, Parameter(allow_leading_hyphen=True, converter=file_path)]
+_PATH = Parameter(allow_leading_hyphen=True, converter=file_path)
+FilePath = Annotated[str, _PATH]
+Path = Annotated[str | None, _PATH]
 Device = Literal["cpu", "gpu"]
 Layers = Literal["portable", "plain"]
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.errors import InputError, shown
+from multilstm.errors import InputError, listed, shown
 from multilstm.files.parsers.parsed import Parsed
 from multilstm.files.recognise import Kind, recognise
 from multilstm.files.regular import read_bytes
@@ -100,6 +100,9 @@ def _json_model(path: str, model: Mapping[str, Any]) -> Contents:
             return Contents(
                 path, "TensorFlow.js layers model", config, version=version, backend=_text(topology, "backend")
             )
+    if not {"class_name", "config", "layers"} & set(model):
+        keys = listed(map(shown, model)) or "none"
+        raise InputError(f"this is JSON, but no model of Keras; its keys are {keys}; expected model.to_json()")
     version, backend = _text(model, "keras_version"), _text(model, "backend")
     return Contents(path, "JSON of a model", model, version=version, backend=backend)
 

@@ -200,6 +200,37 @@ def test_summary_of_a_function(run, tmp_path):
     assert "16" in run("summary", "models:small").stdout
 
 
+MADE = pathlib.Path(__file__).parents[1] / "files" / "made"
+
+
+def test_summary_of_a_file_begins_with_its_origin(run):
+    done = run("summary", MADE / "keras-3.8.0.keras")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["Format: Keras archive (.keras)", "Written by: Keras 3.8.0", "Weights: 17 arrays"]
+    assert lines[4].startswith("Model functional")
+
+
+@pytest.mark.parametrize("command", ["summary", "parity"])
+def test_a_model_in_two_files(run, command):
+    weights, config = MADE / "keras-3.8.0.weights.h5", MADE / "keras-3.8.0.json"
+    options = ("--engine", "reference", "--dtype", "float64") if command == "parity" else ()
+    for arguments in ((config, "--weights", weights), (weights, "--architecture", config)):
+        done = run(command, *arguments, *options)
+        assert done.returncode == 0, done.stderr
+    done = run(command, weights, *options)
+    assert done.returncode == 2
+    assert "--architecture FILE" in done.stderr
+
+
+def test_parity_computes_with_the_weights_of_the_file(run, tmp_path):
+    for number, weights in enumerate(((), ("--weights", MADE / "keras-3.8.0.weights.h5"))):
+        options = ("--engine", "reference", "--dtype", "float64", "--save-outputs", f"{number}.safetensors")
+        assert run("parity", MADE / "keras-3.8.0.json", *weights, *options).returncode == 0
+    contents = {(tmp_path / f"{number}.safetensors").read_bytes() for number in range(2)}
+    assert len(contents) == 2
+
+
 @needs_jax
 def test_parity_of_a_model_agrees_and_writes_its_report(run, model, tmp_path):
     done = run("parity", model, "--engine", "jax-scan", "--json", "r.json")

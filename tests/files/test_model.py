@@ -84,6 +84,13 @@ def test_refuses_a_file_of_no_known_format(models, content):
 
 
 def test_names_the_class_that_the_json_lacks(models):
-    (models / "model.json").write_text("{}")
+    (models / "model.json").write_text('{"config": {}}')
     with pytest.raises(SpecError, match="unknown class None"):
+        load_model("model.json")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"weights": [1.0]}', "[1, 2]", "3", '"text"', "null"])
+def test_names_json_that_is_no_model(models, content):
+    (models / "model.json").write_text(content)
+    with pytest.raises(InputError, match=r"no model of Keras|this is JSON of|this is not JSON|no model file"):
         load_model("model.json")
