@@ -22,12 +22,10 @@ from multilstm.fuzz.sample import Sample
 from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
-from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.arrays import Array
-from multilstm.spec.penalties import WeightFunction
+from multilstm.spec.source import lacks_an_activation, layer_expression
 
 LINES, WIDTH = 25, 120
-PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,19 +97,13 @@ def _imports(reproducer: Reproducer) -> Iterator[str]:
     yield f'os.environ.update(KERAS_BACKEND="{backend}", JAX_ENABLE_X64="1", TF_CPP_MIN_LOG_LEVEL="3")'
     yield "import keras"
     yield "import numpy as np"
-    if reproducer.layers == "portable" or _lacks_an_activation(reproducer.spec):
+    if reproducer.layers == "portable" or lacks_an_activation(reproducer.spec):
         yield "from multilstm import keras_layers"
     if reproducer.dtype == "float64" and reproducer.layers == "portable":
         yield "keras_layers.enable_float64()"
     elif reproducer.dtype == "float64":
         yield 'keras.config.set_floatx("float64")'
         yield 'keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # keras#23704'
-
-
-def _lacks_an_activation(spec: Graph) -> bool:
-    """Whether a layer has an activation that Keras 3 lacks."""
-    layers = [layer.wrapped or layer for layer in spec.layers]
-    return any(value in KERAS3_LACKS for layer in layers for value in vars(layer).values())
 
 
 def _model(reproducer: Reproducer) -> Iterator[str]:
@@ -197,29 +189,9 @@ def _tensor(spec: Graph, ref: Ref) -> str:
 
 def _layer(layer: Layer, layers: str) -> str:
     """Return a layer as an expression of Keras."""
-    if isinstance(layer, InputLayer):
-        size = "" if layer.batch_size is None else f", batch_size={layer.batch_size}"
-        dtype = ', dtype="int32"' if layer.dtype == "int32" else ""
-        return f"keras.Input({layer.shape}{size}{dtype})"
-    positional, named = [], []
-    for field in dataclasses.fields(layer):
-        value = getattr(layer, field.name)
-        if isinstance(value, Layer):
-            positional.append(_layer(value, layers))
-        elif field.default is dataclasses.MISSING:
-            positional.append(_value(value))
-        elif isinstance(value, WeightFunction):
-            named.append(f"{field.name}={value.keras_source()}")
-        elif value != field.default and (field.name, value) != ("activation", "linear"):
-            named.append(f"{field.name}={_value(value)}")
-    name = type(layer).__name__
-    source = "keras_layers" if layers == "portable" and name in PORTABLE else "keras.layers"
-    return f"{source}.{name}({', '.join([*positional, *sorted(named, key=lambda text: text.startswith('name='))])})"
-
-
-def _value(value: Any) -> str:
-    """Return the value of an argument as an expression."""
-    return f"keras_layers.activations.{value}" if value in KERAS3_LACKS else repr(value)
+    if isinstance(layer, InputLayer):  # the script needs no names of inputs
+        layer = dataclasses.replace(layer, name=None)
+    return str(layer_expression(layer, portable=layers == "portable"))
 
 
 def _weights(spec: Graph) -> dict[str, list[tuple[int, ...]]]:

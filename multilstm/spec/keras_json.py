@@ -21,6 +21,7 @@ from multilstm.spec.building import Model, Sequential
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
+from multilstm.spec.keras_json_masks import without_masks
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import InputLayer
 
@@ -158,6 +159,7 @@ History = tuple[Node, int]  # and output number k of it
 
 
 def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
+    config, masks = without_masks(config)
     layers: dict[str, Layer] = {}
     nodes: dict[Node, tuple[list[History], list[History]]] = {}
     for number, entry in enumerate(config["layers"]):
@@ -174,6 +176,7 @@ def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
         for index, node in enumerate(inbound):
             nodes[name, index] = _node(node, layer, f"layer {shown(name)}, call {index}")
     tensors = _called(layers, nodes)
+    masks.check(tensors)
     inputs = [_tensor(tensors, history) for history in _ends(config.get("input_layers"), "input_layers")]
     outputs = [_tensor(tensors, history) for history in _ends(config.get("output_layers"), "output_layers")]
     return Model(inputs, outputs, title)

@@ -90,10 +90,6 @@ class WeightFunction:
     def check_rank(self, where: str, rank: int) -> None:
         """Raise ArgumentError where this cannot act on a weight of `rank` axes; the message begins with `where`."""
 
-    def keras_source(self) -> str:
-        """Return the Python expression that makes this with Keras: `keras.regularizers.L2(l2=0.01)`."""
-        return f"{self.keras_module}.{self!r}"
-
 
 class Regularizer(WeightFunction):
     """Base of the regularizers: a call returns the penalty, a scalar."""

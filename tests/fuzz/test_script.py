@@ -10,9 +10,10 @@ import pytest
 
 from multilstm.engines.registry import ENGINES
 from multilstm.fuzz.sample import Sample
-from multilstm.fuzz.script import LINES, PORTABLE, WIDTH, Reproducer, script
+from multilstm.fuzz.script import LINES, WIDTH, Reproducer, script
 from multilstm.fuzz.strategies import draw_samples
 from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, MaxNorm, Model, Sequential
+from multilstm.spec.source import PORTABLE
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = Sequential([Bidirectional(LSTM(1, return_sequences=True)), LSTM(2, use_bias=False), Dense(1)], (None, 1))

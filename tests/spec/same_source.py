@@ -129,11 +129,26 @@ def partly_frozen(k):
     return k.Model(x, k.Dense(1, name="d")(y), name="partly_frozen")
 
 
+def masked_graph(k):
+    """Return a model whose masks Keras writes into its JSON: each is a tensor that operations compute."""
+    tokens, x, y = k.Input((5,), dtype="int32", name="tokens"), k.Input((5, 3), name="x"), k.Input((5, 3), name="y")
+    words = k.Embedding(9, 3, mask_zero=True, name="e")(tokens)
+    first, second = k.Masking(2.0, name="m")(x), k.Masking(name="n")(k.Dense(3, name="before")(y))
+    both = k.Concatenate(name="both")([words, first, second])
+    some = k.Concatenate(name="some")([first, y])
+    a, hidden, cell = k.LSTM(4, return_sequences=True, return_state=True, name="a")(both)
+    b = k.Bidirectional(k.LSTM(4, return_sequences=True, name="inner"), name="b")(k.Dropout(0.5, name="drop")(some))
+    c = k.LSTM(4, return_sequences=True, name="c")(words, initial_state=[hidden, cell])
+    last = k.LSTM(2, name="last")(k.Concatenate(name="all")([a, b, c]))
+    return k.Model([tokens, x, y], [last, k.TimeDistributed(k.Dense(1, name="d"), name="t")(a)], name="masked_graph")
+
+
 MODELS = {
     function.__name__: function
     for function in (
         seed_1, seed_2, seed_4_one, seed_4_two, seed_5, every_lstm_argument, initializers, tokens, masked,
         last_of_a_stack_returns_its_states, encoder_decoder, shared, both_directions_apart, penalised, partly_frozen,
+        masked_graph,
     )
 }  # fmt: skip
 

@@ -1,0 +1,232 @@
+"""A model as Keras 3's source code: the expression of a layer, and a whole program that builds the model.
+
+A name from a file enters the source as a quoted text or as an identifier made of letters, digits and underscores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import keyword
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from multilstm.spec.arguments import KERAS3_LACKS
+from multilstm.spec.graph import Call, Graph, Ref
+from multilstm.spec.layer_base import Layer
+from multilstm.spec.layers import InputLayer
+from multilstm.spec.penalties import WeightFunction
+
+__all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
+
+WIDTH = 88
+PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
+_MODULES = ("keras", "layers", "keras_layers")
+
+
+@dataclasses.dataclass(frozen=True)
+class Expression:
+    """A call, or a list, whose arguments are expressions or text; `str` gives it on one line.
+
+    Attributes:
+        function: the called function; empty for a list.
+        arguments: pairs of a keyword, empty for a positional argument, and a value.
+    """
+
+    function: str
+    arguments: tuple[tuple[str, Expression | str], ...]
+
+    def __str__(self) -> str:
+        opening, closing = self._brackets
+        return f"{opening}{', '.join(_equation(key) + str(value) for key, value in self.arguments)}{closing}"
+
+    @property
+    def _brackets(self) -> tuple[str, str]:
+        return (f"{self.function}(", ")") if self.function else ("[", "]")
+
+    def lines(self, start: str = "", end: str = "", indent: str = "") -> Iterator[str]:
+        """Yield the expression in lines of at most WIDTH columns where possible, one argument a line if it is long.
+
+        Args:
+            start: the text before the expression, on its first line.
+            end: the text after the expression, on its last line: a comma.
+            indent: the spaces before each line.
+        """
+        line = f"{indent}{start}{self}{end}"
+        if len(line) <= WIDTH or not self.arguments:
+            yield line
+            return
+        opening, closing = self._brackets
+        yield f"{indent}{start}{opening}"
+        inner = f"{indent}    "
+        for key, value in self.arguments:
+            if isinstance(value, Expression):
+                yield from value.lines(_equation(key), ",", inner)
+            else:
+                yield f"{inner}{_equation(key)}{value},"
+        yield f"{indent}{closing}{end}"
+
+
+def _equation(key: str) -> str:
+    return f"{key}=" if key else ""
+
+
+def listed_source(items: Iterable[Expression | str]) -> Expression:
+    """Return a list as an expression."""
+    return Expression("", tuple(("", item) for item in items))
+
+
+def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool = False) -> Expression:
+    """Return a layer as an expression of Keras, without the arguments that have Keras's default.
+
+    Args:
+        layer: the layer.
+        module: the name of Keras's module of layers in the source.
+        portable: whether classes come from `keras_layers` where `multilstm.keras_layers` has them.
+    """
+    if isinstance(layer, InputLayer):
+        return _input(layer)
+    positional: list[tuple[str, Expression | str]] = []
+    named: list[tuple[str, Expression | str]] = []
+    for field in dataclasses.fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, Layer):
+            positional.append(("", layer_expression(value, module, portable)))
+        elif field.default is dataclasses.MISSING:
+            positional.append(("", _value(value)))
+        elif isinstance(value, WeightFunction):
+            named.append((field.name, _weight_function(value)))
+        elif value != field.default and (field.default, value) != (None, "linear"):  # Dense: None is linear
+            named.append((field.name, _value(value)))
+    name = type(layer).__name__
+    source = "keras_layers" if portable and name in PORTABLE else module
+    return Expression(f"{source}.{name}", (*positional, *sorted(named, key=lambda argument: argument[0] == "name")))
+
+
+def _input(layer: InputLayer) -> Expression:
+    arguments = [("", repr(layer.shape))]
+    arguments += [("batch_size", str(layer.batch_size))] if layer.batch_size is not None else []
+    arguments += [("dtype", '"int32"')] if layer.dtype == "int32" else []
+    arguments += [("name", _text(layer.name))] if layer.name is not None else []
+    return Expression("keras.Input", tuple(arguments))
+
+
+def _weight_function(function: WeightFunction) -> Expression:
+    """Return a regularizer or constraint as an expression."""
+    arguments = tuple((field.name, _value(getattr(function, field.name))) for field in dataclasses.fields(function))
+    return Expression(f"{function.keras_module}.{type(function).__name__}", arguments)
+
+
+def _value(value: Any) -> str:
+    """Return the value of an argument as source."""
+    if isinstance(value, str):
+        return f"keras_layers.activations.{value}" if value in KERAS3_LACKS else _text(value)
+    return repr(value)
+
+
+def _text(value: Any) -> str:
+    """Return a text in double quotes, as formatters write it, or in those of `repr` where it holds such quotes."""
+    quoted = repr(value)
+    return f'"{quoted[1:-1]}"' if quoted.startswith("'") and '"' not in quoted else quoted
+
+
+def lacks_an_activation(spec: Graph) -> bool:
+    """Whether a layer has an activation that Keras 3 lacks."""
+    layers = [layer.wrapped or layer for layer in spec.layers]
+    return any(value in KERAS3_LACKS for layer in layers for value in vars(layer).values() if isinstance(value, str))
+
+
+def keras_source(graph: Graph) -> str:
+    """Return a program that builds the model with Keras 3, with the name `model`; it ends in a line feed.
+
+    Args:
+        graph: any model. Its weights are not in the program.
+    """
+    lines = ["import keras", "from keras import layers"]
+    if lacks_an_activation(graph):
+        lines += ["", "from multilstm import keras_layers"]
+    lines.append("")
+    lines += _sequential(graph) if graph.sequential else _Functional(graph).lines()
+    return "\n".join(lines) + "\n"
+
+
+def _sequential(graph: Graph) -> Iterator[str]:
+    layers = listed_source(layer_expression(layer, "layers") for layer in graph.layers)
+    yield from Expression("keras.Sequential", (("", layers), ("name", _text(graph.name)))).lines("model = ")
+
+
+class _Functional:
+    """The lines of a functional model: one assignment a call, with variables named after the layers."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._taken = {*_MODULES, "model"}
+        names = [call.layer for call in graph.calls]
+        self._shared = {name: self._variable(f"{name}_layer") for name in dict.fromkeys(names) if names.count(name) > 1}
+        self._tensors: dict[Ref, str] = {}
+
+    def lines(self) -> Iterator[str]:
+        graph = self._graph
+        for name, variable in self._shared.items():
+            yield from layer_expression(graph.layer(name), "layers").lines(f"{variable} = ")
+        for index, call in enumerate(graph.calls):
+            yield from self._call(index, call)
+        inputs = {call.layer: self._tensors[Ref(index)] for index, call in enumerate(graph.calls)}
+        sources = [inputs[name] for name in graph.inputs]
+        outputs = [self._tensors[ref] for ref in graph.outputs]
+        arguments = [self._one_or_list(sources), self._one_or_list(outputs)]
+        yield ""
+        model = Expression("keras.Model", (*(("", argument) for argument in arguments), ("name", _text(graph.name))))
+        yield from model.lines("model = ")
+
+    def _call(self, index: int, call: Call) -> Iterator[str]:
+        layer = self._graph.layer(call.layer)
+        count = layer.output_count
+        outputs = [Ref(index, number) for number in range(count)]
+        inputs = [self._tensors[ref] for ref in call.inputs]
+        states = [self._tensors[ref] for ref in call.initial_state]
+        for number, ref in enumerate(outputs):
+            self._tensors[ref] = self._variable(
+                call.layer if number == 0 else f"{call.layer}_{self._part(layer, number)}"
+            )
+        start = f"{', '.join(self._tensors[ref] for ref in outputs)} = "
+        if len(start) > WIDTH // 2:
+            yield "("
+            yield from (f"    {self._tensors[ref]}," for ref in outputs)
+            start = ") = "
+        if isinstance(layer, InputLayer):
+            yield from layer_expression(layer).lines(start)
+            return
+        arguments: list[tuple[str, Expression | str]] = [("", self._one_or_list(inputs))]
+        if states:
+            arguments.append(("initial_state", listed_source(states)))
+        if call.layer in self._shared:
+            yield from Expression(self._shared[call.layer], tuple(arguments)).lines(start)
+            return
+        *lines, last = layer_expression(layer, "layers").lines(start, "(")
+        yield from lines
+        yield from Expression(last[:-1], tuple(arguments)).lines()
+
+    @staticmethod
+    def _part(layer: Layer, number: int) -> str:
+        """Return the name of a later output of a layer: a state, or the backward sequence of a Bidirectional."""
+        state = number - layer.masked_outputs
+        if state < 0 or not layer.state_names:
+            return "backward"
+        direction = ("forward_", "backward_")[state // 2] if layer.state_count == 4 else ""
+        return f"{direction}{layer.state_names[state]}"
+
+    @staticmethod
+    def _one_or_list(items: list[str]) -> Expression | str:
+        return items[0] if len(items) == 1 else listed_source(items)
+
+    def _variable(self, name: str) -> str:
+        """Return a new identifier for a name."""
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower() or "tensor"
+        plain = f"tensor_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
+        number, variable = 1, plain
+        while variable in self._taken:
+            number += 1
+            variable = f"{plain}_{number}"
+        self._taken.add(variable)
+        return variable

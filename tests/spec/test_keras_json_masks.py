@@ -1,0 +1,126 @@
+"""Masks in Keras 3's JSON: those that the layers derive are left out, and every other one is refused."""
+
+import copy
+import json
+
+import pytest
+
+from multilstm.errors import SpecError
+from multilstm.spec import LSTM, Embedding, Input, Masking, Model, from_json
+
+
+def tensor(layer, shape, output=0):
+    return {"class_name": "__keras_tensor__", "config": {"shape": shape, "keras_history": [layer, 0, output]}}
+
+
+TOKENS, FEATURES, BITS = [None, 4], [None, 4, 3], [None, 4]
+
+
+def operation(kind, name, *args, **config):
+    return {
+        "module": "keras.src.ops.numpy", "class_name": kind, "name": name, "config": {"name": name, **config},
+        "registered_name": kind, "inbound_nodes": [{"args": list(args), "kwargs": {}}],
+    }  # fmt: skip
+
+
+def with_mask(model, operations, mask, layer="a"):
+    """Return the JSON of a model as Keras writes it: with operations, and the mask of a call."""
+    data = copy.deepcopy(json.loads(model.to_json()))
+    data["config"]["layers"] += operations
+    (entry,) = (entry for entry in data["config"]["layers"] if entry["name"] == layer)
+    entry["inbound_nodes"][0]["kwargs"] |= {"mask": mask, "training": False}
+    return data
+
+
+def tokens_model():
+    x = Input((4,), dtype="int32", name="x")
+    return Model(x, LSTM(2, name="a")(Embedding(9, 3, mask_zero=True, name="e")(x)))
+
+
+def features_model(*layers):
+    x = y = Input((4, 3), name="x")
+    for layer in (*layers, Masking(2.0, name="m"), LSTM(2, name="a")):
+        y = layer(y)
+    return Model(x, y)
+
+
+NOT_ZERO = operation("NotEqual", "ne", tensor("x", TOKENS), 0)
+DIFFERS = operation("NotEqual", "ne", tensor("x", FEATURES), 2.0)
+ANY = operation("Any", "any", tensor("ne", FEATURES), axis=-1, keepdims=False)
+
+
+def twice(kind, first="any", second="any"):
+    return [DIFFERS, ANY, operation(kind, "two", tensor(first, BITS), tensor(second, BITS))]
+
+
+ACCEPTED = {
+    "embedding": (tokens_model(), [NOT_ZERO], tensor("ne", BITS)),
+    "masking": (features_model(), [DIFFERS, ANY], tensor("any", BITS)),
+    "no mask": (features_model(), [], None),
+    "or with itself": (features_model(), twice("LogicalOr"), tensor("two", BITS)),
+    "and with itself": (features_model(), twice("LogicalAnd"), tensor("two", BITS)),
+    "and with ones": (
+        features_model(),
+        [*twice("LogicalAnd", second="ones"), operation("OnesLike", "ones", tensor("any", BITS))],
+        tensor("two", BITS),
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "operations", "mask"), ACCEPTED.values(), ids=ACCEPTED)
+def test_a_derived_mask_is_left_out(model, operations, mask):
+    assert from_json(with_mask(model, operations, mask)) == model
+
+
+REFUSED = {
+    "other token": (tokens_model(), [operation("NotEqual", "ne", tensor("x", TOKENS), 1)], tensor("ne", BITS)),
+    "other value": (
+        features_model(), [operation("NotEqual", "ne", tensor("x", FEATURES), 0.0), ANY], tensor("any", BITS),
+    ),
+    "other tensor": (
+        features_model(LSTM(3, return_sequences=True, name="below")), [DIFFERS, ANY], tensor("any", BITS),
+    ),
+    "features": (features_model(), [DIFFERS], tensor("ne", FEATURES)),
+    "any over time": (
+        features_model(), [DIFFERS, operation("Any", "any", tensor("ne", FEATURES), axis=1)], tensor("any", BITS),
+    ),
+    "zeros": (features_model(), [operation("ZerosLike", "z", tensor("x", BITS))], tensor("z", BITS)),
+    "ones": (features_model(), [operation("OnesLike", "o", tensor("x", BITS))], tensor("o", BITS)),
+    "and with zeros": (
+        features_model(),
+        [*twice("LogicalAnd", second="zeros"), operation("ZerosLike", "zeros", tensor("any", BITS))],
+        tensor("two", BITS),
+    ),
+    "an input": (features_model(), [], tensor("x", BITS)),
+    "nothing": (features_model(), [], tensor("nowhere", BITS)),
+    "a number": (features_model(), [], 3),
+    "a circle": (
+        features_model(),
+        [operation("LogicalOr", "p", tensor("q", BITS)), operation("LogicalOr", "q", tensor("p", BITS))],
+        tensor("p", BITS),
+    ),
+    "a text": (features_model(), [operation("NotEqual", "ne", tensor("x", FEATURES), "0"), ANY], tensor("any", BITS)),
+    "no arguments": (features_model(), [operation("NotEqual", "ne")], tensor("ne", BITS)),
+    "a mask where none is derived": (
+        features_model(LSTM(3, return_sequences=True, name="a0")), [NOT_ZERO], tensor("ne", BITS), "a0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_another_mask_is_refused(case):
+    with pytest.raises(SpecError, match="mask"):
+        from_json(with_mask(*case))
+
+
+def test_an_operation_on_features_is_no_layer():
+    data = with_mask(features_model(), [DIFFERS, ANY], tensor("any", BITS))
+    (entry,) = (entry for entry in data["config"]["layers"] if entry["name"] == "a")
+    entry["inbound_nodes"][0]["args"] = [tensor("ne", FEATURES)]
+    with pytest.raises(SpecError, match="the graph uses call"):
+        from_json(data)
+
+
+def test_a_mask_that_doubles_with_every_operation_is_read_in_no_time():
+    doubling = [operation("LogicalOr", f"or{n}", *[tensor(f"or{n - 1}" if n else "any", BITS)] * 2) for n in range(90)]
+    assert from_json(with_mask(features_model(), [DIFFERS, ANY, *doubling], tensor("or89", BITS))) == features_model()

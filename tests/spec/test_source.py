@@ -1,0 +1,121 @@
+"""A model's source: Keras builds the same model from it, and no name of a file becomes code."""
+
+import ast
+import dataclasses
+
+import numpy as np
+import pytest
+
+from multilstm.cases.catalogue import catalogue
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Model, Sequential, from_json
+from multilstm.spec.penalties import WeightFunction
+from multilstm.spec.source import WIDTH, keras_source
+
+BUILD = """
+import json, pathlib, sys
+answers = {}
+for name, source in json.loads(pathlib.Path(sys.argv[1]).read_text()).items():
+    scope = {}
+    exec(source, scope)
+    answers[name] = scope["model"].to_json()
+pathlib.Path(sys.argv[2]).write_text(json.dumps(answers))
+"""
+
+
+def distinct_models():
+    """Return the specs of the catalogue, one for each kind of layers and arguments, without their weights' sizes."""
+    models = {}
+    for case in catalogue().values():
+        kind = tuple((call.layer, len(call.initial_state)) for call in case.spec.calls)
+        models.setdefault(kind, case.spec)
+    options = [case.spec for name, case in catalogue().items() if name.startswith(("option-", "issue-"))]
+    return {f"{number}-{spec.name}": spec for number, spec in enumerate([*models.values(), *options])}
+
+
+MODELS = distinct_models()
+
+
+@pytest.fixture(scope="module")
+def built(ask_keras):
+    return ask_keras(BUILD, {name: keras_source(spec) for name, spec in MODELS.items()})
+
+
+def as_keras_writes(layer):
+    """Return the layer without the arguments that Keras's JSON leaves out, and without the name of an inner layer."""
+    if layer.wrapped is not None:
+        return dataclasses.replace(layer, layer=as_keras_writes(dataclasses.replace(layer.wrapped, name=None)))
+    changes = {"use_cudnn": "auto", "implementation": 2} if isinstance(layer, LSTM) else {}
+    changes |= {key: in_float32(value) for key, value in vars(layer).items() if isinstance(value, WeightFunction)}
+    return dataclasses.replace(layer, **changes)
+
+
+def in_float32(function):
+    """Return a regularizer or constraint with its numbers as Keras keeps them on PyTorch."""
+    numbers = {key: float(np.float32(value)) for key, value in vars(function).items() if isinstance(value, float)}
+    return dataclasses.replace(function, **numbers)
+
+
+def comparable(spec):
+    return dataclasses.replace(spec, layers=tuple(map(as_keras_writes, spec.layers)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_keras_builds_the_same_model_from_the_source(built, name):
+    assert comparable(from_json(built[name])) == comparable(MODELS[name])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_lines_are_short(name):
+    assert max(map(len, keras_source(MODELS[name]).splitlines())) <= WIDTH
+
+
+def test_a_sequential_reads_as_a_person_writes_it():
+    spec = Sequential([LSTM(8), Dense(2, activation="softmax")], input_shape=(None, 5))
+    assert keras_source(spec) == (
+        "import keras\n"
+        "from keras import layers\n"
+        "\n"
+        "model = keras.Sequential(\n"
+        "    [\n"
+        '        keras.Input((None, 5), name="input_layer"),\n'
+        '        layers.LSTM(8, name="lstm"),\n'
+        '        layers.Dense(2, activation="softmax", name="dense"),\n'
+        "    ],\n"
+        '    name="sequential",\n'
+        ")\n"
+    )
+
+
+def test_a_shared_layer_is_made_once():
+    first, second, shared = Input((None, 3), name="a"), Input((None, 3), name="b"), LSTM(2, name="twin")
+    source = keras_source(Model([first, second], [shared(first), shared(second)]))
+    assert source.count("layers.LSTM(") == 1
+    assert "twin = twin_layer(a)\ntwin_2 = twin_layer(b)\n" in source
+
+
+def test_states_of_both_directions_have_names():
+    x = Input((None, 3), name="x")
+    outputs = Bidirectional(LSTM(2, return_state=True), name="both")(x)
+    source = keras_source(Model(x, outputs))
+    names = ["both", *(f"both_{way}_{part}" for way in ("forward", "backward") for part in ("hidden", "cell"))]
+    assert "(\n    " + ",\n    ".join(names) + ",\n) = layers.Bidirectional(" in source
+
+
+HOSTILE = ['"', "'", "\n", '"); import os; os.system("x', "\x1b[2J", "lambda", "1", "", "model", "é", "a'\"b", "\\"]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=repr)
+def test_a_name_is_a_text_or_an_identifier(name):
+    if name:
+        x = Input((None, 3), name=name)
+        spec = Model(x, LSTM(2, name=f"{name}2")(x), name=name)
+    else:
+        spec = Sequential([LSTM(2)], input_shape=(None, 3))
+    source = keras_source(spec)
+    assert source.isprintable() or source.replace("\n", "").isprintable()
+    tree = ast.parse(source)
+    assert {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "attr")} <= {
+        "Input", "LSTM", "Model", "Sequential",
+    }  # fmt: skip
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not name or name in texts
