@@ -162,6 +162,20 @@ def _checkpoint(path: str, parsed: Parsed) -> Contents:
     return Contents(path, kind, program="PyTorch", store=StateDict(_tensors(parsed), ordered=True))
 
 
+def _keras_metadata(path: str, content: bytes) -> Contents:
+    parsed = parse_in_process("keras_metadata", content)
+    model = _object(parsed.document["config"], "the metadata of the root")
+    version, backend = _text(model, "keras_version"), _text(model, "backend")
+    return Contents(path, "keras_metadata.pb of a SavedModel", model, version=version, backend=backend)
+
+
+def _onnx(path: str, content: bytes) -> Contents:
+    parsed = parse_in_process("onnx", content)
+    store = StateDict(_tensors(parsed), ordered=True, notes=tuple(parsed.document["notes"]))
+    producer, version = parsed.document["producer"] or "a program without a name", parsed.document["version"] or None
+    return Contents(path, "ONNX", program=producer, version=version, store=store)
+
+
 def _safetensors(path: str, content: bytes) -> Contents:
     parsed = parse_in_process("safetensors", content)
     tensors = _tensors(parsed)
@@ -176,6 +190,8 @@ _READERS = {
     Kind.SAFETENSORS: _safetensors,
     Kind.ZIP: _zip,
     Kind.OLD_CHECKPOINT: _old_checkpoint,
+    Kind.KERAS_METADATA: _keras_metadata,
+    Kind.ONNX: _onnx,
 }
 
 

@@ -26,9 +26,9 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
     """Read a model from a file, as data: nothing of the file is executed, and no framework is imported.
 
     The content decides on the format, not the name. Of Keras, `.keras`, HDF5 with or without a configuration,
-    `.weights.h5` and `model.to_json()` are read. Of PyTorch, state dicts are read, by `torch.save` or as safetensors.
-    Weights of `multilstm.save_weights` are read too. Binary files are parsed in a process of their own, with limits of
-    memory and time.
+    `.weights.h5`, `model.to_json()` and `keras_metadata.pb` of a SavedModel are read. Of PyTorch, state dicts are read,
+    by `torch.save` or as safetensors. Of ONNX, the weights of LSTM nodes are read. Weights of `multilstm.save_weights`
+    are read too. Binary files are parsed in a process of their own, with limits of memory and time.
 
     Args:
         path: the file of the model, or of its weights.

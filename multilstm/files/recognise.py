@@ -17,6 +17,8 @@ class Kind(enum.Enum):
     ZIP = "a zip archive"
     SAFETENSORS = "safetensors"
     OLD_CHECKPOINT = "a checkpoint of PyTorch before version 1.6"
+    KERAS_METADATA = "keras_metadata.pb of a SavedModel"
+    ONNX = "ONNX"
 
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -28,10 +30,15 @@ _ADVICE = (
     (b"\xfd7zXZ", "an xz archive; unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
     (b"Rar!", "a RAR archive; unpack it first"),
+    (
+        b"\x08\x01\x12",
+        "the graph of a SavedModel, which is not read; give keras_metadata.pb of its folder, if it is there",
+    ),
     (b"\x93NUMPY", "a NumPy array (.npy), which holds no model; give the model's file"),
     (b"%PDF", "a PDF document; give the model's file"),
     (b"\x89PNG", "a picture; give the model's file"),
 )
+_ONNX_VERSIONS = tuple(bytes([version]) for version in range(3, 32))  # of the field ir_version, the first of a model
 _PAGE = (b"<!doctype html", b"<html", b"<?xml", b"<head", b"<error")
 _PICKLE = "a pickle, which can execute any code when it is loaded; save the model with its own save function"
 
@@ -60,6 +67,10 @@ def recognise(content: bytes) -> Kind:
         raise InputError(f"this is {_PICKLE}")
     if _is_safetensors(content):
         return Kind.SAFETENSORS
+    if content[:1] == b"\n" and b"_tf_keras_" in content[:4096]:
+        return Kind.KERAS_METADATA
+    if content[:1] == b"\x08" and content[1:2] in _ONNX_VERSIONS:
+        return Kind.ONNX
     if content[4:8] == b"TFL3":
         raise InputError("this is a TensorFlow Lite model, which is not read; give the Keras model that it was made of")
     return _text(content)

@@ -20,6 +20,8 @@ __all__ = ["PARSERS"]
 PARSERS = {
     "checkpoint": "multilstm.files.parsers.checkpoint",
     "hdf5": "multilstm.files.parsers.hdf5",
+    "keras_metadata": "multilstm.files.parsers.keras_metadata",
+    "onnx": "multilstm.files.parsers.onnx_model",
     "safetensors": "multilstm.files.parsers.tensors",
     "zip": "multilstm.files.parsers.archive",
 }

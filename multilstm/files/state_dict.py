@@ -1,4 +1,4 @@
-"""State dicts of PyTorch: tensors by name, without an architecture.
+"""State dicts of PyTorch, and weights of ONNX under the same names: tensors without an architecture.
 
 Modules are assigned to the layers of a spec by equal names, else in the order of the file. Safetensors files are sorted
 by name, so there the shapes must leave one assignment. An LSTM module of several layers gives one layer of the spec for
@@ -17,8 +17,9 @@ import numpy as np
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.stores import Assigned, Place, checked, weights_by_layer
-from multilstm.spec import Graph
+from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import Array
+from multilstm.spec.layer_base import Layer
 
 __all__ = ["StateDict"]
 
@@ -44,11 +45,12 @@ class Module:
         """Whether it has the weights of a recurrent layer."""
         return "weight_hh" in self.parameters
 
-    def converted(self) -> list[Array]:
-        """Return the weights in Keras's layout and order."""
+    def converted(self, layer: Layer) -> list[Array]:
+        """Return the weights in the layout and order of a layer of Keras."""
         if not self.is_recurrent:
             names = sorted(self.parameters, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
-            return [_transposed(name, self.parameters[name]) for name in names if self.parameters[name].ndim]
+            arrays = [(name, self.parameters[name]) for name in names if self.parameters[name].ndim]
+            return [array if isinstance(layer, Embedding) else _transposed(name, array) for name, array in arrays]
         weights = []
         for direction in ("", "_reverse") if "weight_hh_reverse" in self.parameters else ("",):
             weights += [self.parameters[f"weight_{part}{direction}"].T for part in ("ih", "hh")]
@@ -57,10 +59,10 @@ class Module:
                 weights.append(biases[0] + biases[1])
         return weights
 
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the weights in Keras's layout."""
-        return tuple(array.shape for array in self.converted())
+    def fits(self, spec: Graph, layer: str, names: Sequence[str]) -> bool:
+        """Whether the weights have the shapes of a layer."""
+        shapes = [spec.weight_shapes[f"{layer}/{name}"] for name in names]
+        return [array.shape for array in self.converted(spec.layer(layer))] == shapes
 
     def described(self) -> str:
         """Return the module in words, an LSTM with its sizes."""
@@ -81,10 +83,12 @@ class StateDict:
     Attributes:
         tensors: the tensors.
         ordered: whether the file keeps the order in which the model holds its modules.
+        notes: sentences on the modules.
     """
 
     tensors: Mapping[str, Array]
     ordered: bool
+    notes: tuple[str, ...] = ()
 
     def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
         """Return the weights of the modules; see the docstring of this file."""
@@ -101,11 +105,13 @@ class StateDict:
         modules, words = self._sorted(spec, modules, order, wanted)
         weights: dict[str, Array] = {}
         for name, module in zip(order, modules, strict=True):
-            weights |= checked(spec, name, wanted[name], module.converted(), f" (read from {shown(module.name)})")
+            weights |= checked(
+                spec, name, wanted[name], module.converted(spec.layer(name)), f" (read from {shown(module.name)})"
+            )
         pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
-        notes = [f"PyTorch's modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM were added"]
+        notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM were added"]
         notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
-        return Assigned({name: weights[name] for name in spec.weight_shapes}, tuple(notes))
+        return Assigned({name: weights[name] for name in spec.weight_shapes}, (*notes, *self.notes))
 
     def _sorted(
         self, spec: Graph, modules: list[Module], order: list[str], wanted: Mapping[str, list[str]]
@@ -116,11 +122,10 @@ class StateDict:
             return [named[name] for name in order], "by name"
         if self.ordered:
             return modules, "in order"
-        shapes = [tuple(spec.weight_shapes[f"{layer}/{weight}"] for weight in wanted[layer]) for layer in order]
         groups: dict[str, list[Module]] = {}
         for module in modules:
             groups.setdefault(module.name.partition(" layer ")[0], []).append(module)
-        fitting = list(itertools.islice(_arrangements(list(groups.values()), shapes), 2))
+        fitting = list(itertools.islice(_arrangements(spec, list(groups.values()), order, wanted), 2))
         if len(fitting) > 1:
             raise InputError(
                 f"the modules fit the layers in more than one way, and this file is sorted by name: "
@@ -156,14 +161,16 @@ class StateDict:
             yield Module(place, parameters)
 
 
-def _arrangements(groups: list[list[Module]], shapes: Sequence[tuple[tuple[int, ...], ...]]) -> Iterator[list[Module]]:
-    """Yield the orders of groups, whose modules stay together, in which all modules have the given shapes."""
+def _arrangements(
+    spec: Graph, groups: list[list[Module]], order: Sequence[str], wanted: Mapping[str, Sequence[str]]
+) -> Iterator[list[Module]]:
+    """Yield the orders of groups, whose modules stay together, in which all modules fit the layers of `order`."""
     if not groups:
         yield []
     for number, group in enumerate(groups):
-        if all(module.shapes == shape for module, shape in zip(group, shapes, strict=False)):
+        if all(module.fits(spec, layer, wanted[layer]) for module, layer in zip(group, order, strict=False)):
             others = groups[:number] + groups[number + 1 :]
-            for rest in _arrangements(others, shapes[len(group) :]):
+            for rest in _arrangements(spec, others, order[len(group) :], wanted):
                 yield [*group, *rest]
 
 

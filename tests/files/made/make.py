@@ -3,6 +3,7 @@
     python tests/files/made/make.py keras      # with Keras 3: NAME is keras-VERSION
     python tests/files/made/make.py tf_keras   # with tf-keras: NAME is tf_keras-VERSION
     python tests/files/made/make.py torch      # with PyTorch: NAME is torch-VERSION
+    python tests/files/made/make.py onnx       # with ONNX and ONNX Runtime: NAME is onnx-VERSION
 
 Each model has random weights. `NAME.npz` holds an input and the output of the library that wrote the file.
 """
@@ -73,12 +74,48 @@ def write_torch(torch, name):
     torch.save(shared, FOLDER / f"{name}.shared.pt")
 
 
+def write_onnx(onnx, name):
+    """Write an LSTM, a bidirectional LSTM, a MatMul with an Add and a Gemm; ONNX Runtime gives the answer."""
+    import onnxruntime
+
+    make, rng = onnx.helper.make_node, np.random.default_rng(3)
+    shapes = {"W": (1, 8, 3), "R": (1, 8, 2), "B": (1, 16), "W2": (2, 8, 2), "R2": (2, 8, 2), "B2": (2, 16)}
+    shapes |= {"K": (4, 3), "b": (3,), "G": (2, 3), "g": (2,)}
+    weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+    lists = {"one": [1], "rows": [-1, 3], "flat": [0, 0, -1]}
+    nodes = [
+        make("LSTM", ["x", "W", "R", "B"], ["y1"], "first", hidden_size=2),
+        make("Squeeze", ["y1", "one"], ["y2"]),
+        make("LSTM", ["y2", "W2", "R2", "B2"], ["y3"], "second", hidden_size=2, direction="bidirectional"),
+        make("Transpose", ["y3"], ["y4"], perm=[0, 2, 1, 3]),
+        make("Reshape", ["y4", "flat"], ["y5"]),
+        make("MatMul", ["y5", "K"], ["y6"], "third"),
+        make("Add", ["y6", "b"], ["y7"]),
+        make("Reshape", ["y7", "rows"], ["y8"]),
+        make("Gemm", ["y8", "G", "g"], ["y"], "fourth", transB=1),
+    ]
+    constants = [onnx.numpy_helper.from_array(array, key) for key, array in weights.items()]
+    constants += [onnx.numpy_helper.from_array(np.array(values), key) for key, values in lists.items()]
+    ends = [onnx.helper.make_tensor_value_info(key, onnx.TensorProto.FLOAT, None) for key in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "graph", ends[:1], ends[1:], constants)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="make.py")
+    onnx.save(model, FOLDER / f"{name}.onnx")
+    session = onnxruntime.InferenceSession(FOLDER / f"{name}.onnx", providers=["CPUExecutionProvider"])
+    (y,) = session.run(None, {"x": X.swapaxes(0, 1)})
+    np.savez(FOLDER / f"{name}.npz", x=X, y=y.reshape(X.shape[1], X.shape[0], 2).swapaxes(0, 1))
+
+
 def main(library):
     """Write the files of a library."""
     if library == "torch":
         import torch
 
         write_torch(torch, f"torch-{torch.__version__.split('+')[0]}")
+    elif library == "onnx":
+        import onnx
+
+        write_onnx(onnx, f"onnx-{onnx.__version__}")
     elif library == "tf_keras":
         import tensorflow
         import tf_keras
