@@ -27,6 +27,7 @@ from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.ledger.rows import Divergence, ledger
 from multilstm.report.terminal import MEANING
+from multilstm.spec.dialects.tables import ROWS
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
@@ -232,6 +233,32 @@ def floors() -> Iterator[str]:
     yield table(("floor", "room", "contents"), rows)
 
 
+def old_keras() -> Iterator[str]:
+    """Yield the classes and arguments of Keras 0.3 to 2 that Keras 3 names otherwise or lacks."""
+    renamed: dict[tuple[str, ...], list[str]] = {}
+    left_out: dict[tuple[str, ...], list[str]] = {}
+    for name, row in ROWS.items():
+        for old, new in row.renamed.items():
+            values = ", ".join(f"{before!r} is {now!r}" for before, now in (new.values or {}).items() if before != now)
+            renamed.setdefault((f"`{old}`", f"`{new.name}`", values), []).append(f"`{name}`")
+        for joined, parts in row.joined.items():
+            renamed.setdefault((", ".join(f"`{part}`" for part in parts), f"`{joined}`", ""), []).append(f"`{name}`")
+        for key, accepted in row.dropped.items():
+            left_out.setdefault((f"`{key}`", _accepted(accepted)), []).append(f"`{name}`")
+        for key in row.noted:
+            left_out.setdefault((f"`{key}`", "any, with a note"), []).append(f"`{name}`")
+    classes = [(f"`{name}`", f"`{row.into}`") for name, row in ROWS.items() if row.into != name]
+    yield table(("class in the file", "class in Keras 3"), classes)
+    lines = ((*key, ", ".join(names)) for key, names in renamed.items())
+    yield table(("argument in the file", "argument in Keras 3", "values", "classes"), lines)
+    lines = ((*key, ", ".join(names)) for key, names in left_out.items())
+    yield table(("argument that is left out", "accepted values", "classes"), lines)
+
+
+def _accepted(accepted: tuple[Any, ...]) -> str:
+    return " or ".join(f"`{value!r}`" for value in accepted) if accepted else "any"
+
+
 def recorded_runs() -> Iterator[str]:
     """Yield the summaries of the recorded parity runs."""
     for path in sorted((ROOT / "parity" / "results").glob("*.txt")):
@@ -240,7 +267,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
-    trainings, floors, recorded_runs,
+    trainings, floors, old_keras, recorded_runs,
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from multilstm.files.contents import Contents, read_contents
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.stores import Assigned, Place, places_of
 from multilstm.frameworks.targets import import_target, is_target
-from multilstm.spec import Graph, from_json
+from multilstm.spec import Graph
+from multilstm.spec.keras_json import read_json
 
 __all__ = ["load", "load_model"]
 
@@ -125,13 +126,11 @@ def _architecture(main: Contents, architecture: Architecture | None) -> tuple[Co
 
 def _spec(contents: Contents) -> tuple[Graph, tuple[str, ...]]:
     """Return the spec of a configuration, and notes on the meaning of that version's defaults."""
-    config = dict(contents.config or {})
-    if contents.version is not None:
-        config["keras_version"] = contents.version
     try:
-        return from_json(config), ()
+        spec, translated = read_json(contents.config or {}, contents.version)
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
+    return spec, translated.notes
 
 
 def _places(config: Mapping[str, Any] | None) -> tuple[Place, ...]:

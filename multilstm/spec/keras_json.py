@@ -4,7 +4,7 @@
 text, and `keras_json_layer.py` reads the layers. Keras's entries about compilation and building are ignored.
 
 The format is that of `keras.Model.to_json` of Keras 3.0 to 3.15. Its sources are keras/src/models/functional.py and
-keras/src/saving/serialization_lib.py. The format of Keras 2 differs and is refused with its name.
+keras/src/saving/serialization_lib.py. `multilstm.spec.dialects` translates that of Keras 0.3 to 2 first.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 import dataclasses
 import graphlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.errors import InputError, SpecError, shown
+from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.json_data import parse_json
 from multilstm.spec.building import Model, Sequential
+from multilstm.spec.dialects import Translated, keras3_config
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
@@ -25,7 +27,7 @@ from multilstm.spec.keras_json_masks import without_masks
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import InputLayer
 
-__all__ = ["SIZE_LIMIT", "from_json", "to_json"]
+__all__ = ["SIZE_LIMIT", "from_json", "read_json", "to_json"]
 
 SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
 MODELS = ("Sequential", "Functional", "Model")
@@ -54,11 +56,12 @@ def to_json(graph: Graph) -> str:
     return json.dumps(model, allow_nan=False)
 
 
-def from_json(source: str | Mapping[str, Any]) -> Graph:
-    """Return the model that Keras 3's JSON describes. The optimizer and the loss of a compiled model are ignored.
+def from_json(source: str | Mapping[str, Any], version: str | None = None) -> Graph:
+    """Return the model that Keras's JSON describes. The optimizer and the loss of a compiled model are ignored.
 
     Args:
-        source: the result of `keras.Model.to_json` or `to_json`, or the same as a dict.
+        source: the result of `keras.Model.to_json`, of Keras 0.3 to 3, or of `to_json`, or the same as a dict.
+        version: the version of Keras that wrote it; None: the one that the JSON names, or that its form shows.
 
     Returns:
         The model; its weights are not in the JSON.
@@ -67,13 +70,25 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
         SpecError: for text that is not JSON, and for a layer or argument that multilstm does not execute. The message
             names the place and the value.
     """
+    return read_json(source, version)[0]
+
+
+def read_json(source: str | Mapping[str, Any], version: str | None = None) -> tuple[Graph, Translated]:
+    """Return the model of `from_json`, and the translation of its file, whose notes say what an old file means."""
     model = as_dict(_parsed(source) if isinstance(source, str) else source, "the file")
-    version = model.get("keras_version")
-    if isinstance(version, str) and version.startswith(("1.", "2.")):
-        raise SpecError(
-            f"the file was written by Keras {shown(version)}, whose layers mean other things (hard_sigmoid, "
-            f"time_major); expected Keras 3; load it and save it with Keras 3 first"
-        )
+    translated = keras3_config(model, version)
+    try:
+        return _read(translated.config, translated.places), translated
+    except SpecError as error:
+        words = set(re.findall(r"\w+", str(error)))
+        renamed = [f"{old} for {new}" for new, old in translated.renamed.items() if new in words]
+        if not renamed:
+            raise
+        text = f"{error} (the file, of Keras {shown(translated.version)}, has {listed(renamed)})"
+        raise SpecError(text) from None
+
+
+def _read(model: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
     name = class_of(model, MODELS, "the model")
     config = as_dict(model.get("config"), f"config of {name}")
     if not isinstance(config.get("trainable", True), bool):
@@ -85,7 +100,8 @@ def from_json(source: str | Mapping[str, Any]) -> Graph:
     title = config.get("name", "model")
     if not isinstance(title, str):
         refuse(f"name of {name}", title, "text")
-    graph = _read_sequential(title, config) if name == "Sequential" else _read_functional(title, config)
+    read = _read_sequential if name == "Sequential" else _read_functional
+    graph = read(title, config, places)
     if config.get("trainable", True):
         return graph
     return dataclasses.replace(graph, layers=tuple(_frozen(layer) for layer in graph.layers))
@@ -141,8 +157,15 @@ def _parsed(text: str) -> Any:
         raise SpecError(f"{error}; expected the result of keras.Model.to_json()") from None
 
 
-def _read_sequential(title: str, config: Mapping[str, Any]) -> Graph:
-    layers = [read_layer(entry, f"layer {number}") for number, entry in enumerate(config["layers"])]
+def _place(entry: Any, number: int, places: Mapping[str, str]) -> str:
+    """Return the place of a layer in the user's file."""
+    config = entry.get("config") if isinstance(entry, Mapping) else None
+    name = config.get("name") if isinstance(config, Mapping) else None
+    return places.get(name, f"layer {number}") if isinstance(name, str) else f"layer {number}"
+
+
+def _read_sequential(title: str, config: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
+    layers = [read_layer(entry, _place(entry, number, places)) for number, entry in enumerate(config["layers"])]
     if isinstance(layers[0], InputLayer):
         return Sequential(layers, name=title)
     first = config["layers"][0]["config"]
@@ -158,12 +181,12 @@ Node = tuple[str, int]  # call number n of the layer of that name
 History = tuple[Node, int]  # and output number k of it
 
 
-def _read_functional(title: str, config: Mapping[str, Any]) -> Graph:
+def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
     config, masks = without_masks(config)
     layers: dict[str, Layer] = {}
     nodes: dict[Node, tuple[list[History], list[History]]] = {}
     for number, entry in enumerate(config["layers"]):
-        layer = read_layer(entry, f"layer {number}")
+        layer = read_layer(entry, _place(entry, number, places))
         name = str(layer.name)
         if layer.name is None or name in layers:
             refuse(f"name of layer {number}", layer.name, "a name of its own")

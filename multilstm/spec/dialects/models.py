@@ -1,0 +1,184 @@
+"""Models of Keras 0.3 to 2, translated layer by layer and call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from multilstm.errors import listed, shown
+from multilstm.spec.dialects.entries import (
+    MODELS,
+    class_name,
+    config_of_entry,
+    is_model,
+    layer_list,
+    merge_layer,
+    unwrapped,
+)
+from multilstm.spec.dialects.functional import FileGraph
+from multilstm.spec.dialects.layers import DEPTH_LIMIT, LayerTranslator
+from multilstm.spec.dialects.networks import History, Network, Node, config_of, is_chain
+from multilstm.spec.json_values import refuse
+
+__all__ = ["ModelTranslator"]
+
+
+class ModelTranslator:
+    """Translates the model of one file.
+
+    Attributes:
+        layers: the translator of its layers.
+        places: the places in the file of the layers of a graph, by name.
+    """
+
+    def __init__(self, layers: LayerTranslator) -> None:
+        self.layers = layers
+        self.places: Mapping[str, str] = {}
+
+    def model(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the model as Keras 3's JSON has it."""
+        is_sequential, config = entry["class_name"] == "Sequential", config_of_entry(entry, "the model")
+        title = config.get("name", "sequential" if is_sequential else "model")
+        kept = {key: config[key] for key in ("trainable", "dtype", "build_input_shape") if key in config}
+        entries = [unwrapped(layer) for layer in layer_list(config.get("layers"), f"layers of {entry['class_name']}")]
+        if is_sequential and not any(is_model(layer) or class_name(layer) == "Merge" for layer in entries):
+            layers = [self.layers.layer(layer, f"layer {number}") for number, layer in enumerate(entries)]
+            second = {layer["class_name"] for layer in layers[1:2]}
+            _set_token_dtypes(layers[:1], {layers[0]["config"].get("name"): second})
+            return {"class_name": "Sequential", "config": {**kept, "name": title, "layers": layers}}
+        network = self._network(entry, "", 0)
+        self.places = network.places
+        _set_token_dtypes(network.entries.values(), network.readers())
+        if is_sequential and is_chain(network):
+            return {
+                "class_name": "Sequential",
+                "config": {**kept, "name": title, "layers": [*network.entries.values()]},
+            }
+        return {"class_name": "Functional", "config": {**kept, "name": title, **config_of(network)}}
+
+    def _network(self, entry: Mapping[str, Any], where: str, depth: int) -> Network:
+        """Return a model as a network; `where` is the beginning of the places of its layers."""
+        if depth > DEPTH_LIMIT:
+            refuse(f"{where}the model", depth, f"at most {DEPTH_LIMIT} models inside one another")
+        config = config_of_entry(entry, f"{where}the model")
+        read = self._sequential if entry["class_name"] == "Sequential" else self._functional
+        network = read(config, where, depth)
+        if depth and config.get("trainable", True) is False:
+            network.freeze()
+        return network
+
+    # --- Sequential
+
+    def _sequential(self, config: Mapping[str, Any], where: str, depth: int) -> Network:
+        entries = layer_list(config.get("layers"), f"{where}layers of Sequential")
+        network = Network(reserved=_names(entries))
+        for number, given in enumerate(entries):
+            entry, place = unwrapped(given), f"{where}layer {number}"
+            if class_name(entry) == "Merge":
+                self._merge_of_models(network, entry, place, depth)
+            elif is_model(entry):
+                self._append_model(network, entry, place, depth)
+            else:
+                self._append(network, self.layers.layer(entry, place, depth), place)
+        return network
+
+    def _append(self, network: Network, entry: dict[str, Any], place: str) -> None:
+        """Add a layer that reads the last output; before the first one, its input."""
+        if entry["class_name"] == "InputLayer":
+            if network.entries:
+                refuse(place, "an InputLayer after another layer", "one at the beginning of a Sequential")
+            network.outputs = [History(network.add(entry, place), 0, 0)]
+            network.inputs = list(network.outputs)
+            return
+        if not network.entries:
+            name = entry["config"].get("name")
+            shape = {"batch_shape": entry["config"].get("batch_shape")}
+            title = {"name": f"{name}_input"} if isinstance(name, str) else {}
+            self._append(network, {"class_name": "InputLayer", "config": {**shape, **title}}, place)
+        name = network.add(entry, place, [Node(network.outputs, [], {})])
+        network.outputs = [History(name, 0, 0)]
+
+    def _append_model(self, network: Network, entry: Mapping[str, Any], place: str, depth: int) -> None:
+        """Add the layers of a model that reads the last output, or is the first layer and brings its own inputs."""
+        title, child = self._child(entry, place, depth)
+        if not network.entries:
+            network.outputs = network.start_with(child, self._names(network, child, title, inputs=True))
+        elif len(child.inputs) != 1:
+            refuse(f"{place}: inputs of the model inside", len(child.inputs), "1 in the middle of a Sequential")
+        else:
+            names = self._names(network, child, title)
+            (network.outputs,) = network.inline(child, names, [network.outputs])
+        if len(network.outputs) != 1:
+            refuse(f"{place}: outputs of the model inside", len(network.outputs), "1 in a Sequential")
+
+    def _merge_of_models(self, network: Network, entry: Mapping[str, Any], place: str, depth: int) -> None:
+        """Add the first layer of Keras 0 and 1 that merges the outputs of several models."""
+        config = config_of_entry(entry, place)
+        branches = []
+        for number, branch in enumerate(layer_list(config.get("layers"), f"{place} (Merge): layers")):
+            where = f"{place} (Merge), model {number}"
+            if network.outputs or not is_model(branch):
+                refuse(where, class_name(branch), f"one of {listed(MODELS)}, in the first layer of a Sequential")
+            title, child = self._child(branch, where, depth)
+            branches += network.start_with(child, self._names(network, child, title, inputs=True))
+        name = network.add(merge_layer(entry, place), place, [Node(branches, [], {})])
+        network.outputs = [History(name, 0, 0)]
+
+    def _child(self, entry: Mapping[str, Any], place: str, depth: int) -> tuple[str, Network]:
+        config = entry.get("config")
+        name = config.get("name") if isinstance(config, Mapping) else None
+        title = name if isinstance(name, str) else str(entry.get("name", "model"))
+        child = self._network(entry, f"{place}: ", depth + 1)
+        self.layers.notes[f"the layers of the model {shown(title)} are read as layers of the whole model"] = None
+        return title, child
+
+    def _names(self, network: Network, child: Network, title: str, inputs: bool = False) -> dict[str, str]:
+        """Return the names of the layers of a model inside, and note those that are new."""
+        names = network.names_for(child, title, inputs)
+        for old, new in names.items():
+            if old != new:
+                self.layers.notes[f"layer {shown(old)} of the model {shown(title)} has the name {shown(new)} here"] = (
+                    None
+                )
+        return names
+
+    # --- Functional
+
+    def _functional(self, config: Mapping[str, Any], where: str, depth: int) -> Network:
+        """Return a graph of layers, with the models among them replaced by their layers."""
+        graph = FileGraph(config, where)
+        network = Network(reserved={name for name, entry in graph.entries.items() if not is_model(entry)})
+        for name, entry in graph.entries.items():
+            if is_model(entry):
+                title, child = self._child(entry, graph.places[name], depth)
+                graph.children[name] = (child, self._names(network, child, title))
+        for name, entry in graph.entries.items():
+            calls, place = graph.calls(name), graph.places[name]
+            if name in graph.children:
+                network.inline(*graph.children[name], [call.inputs for call in calls])
+            else:
+                is_merge = class_name(entry) == "Merge"
+                translated = merge_layer(entry, place) if is_merge else self.layers.layer(entry, place, depth)
+                network.add({**translated, "config": {**translated["config"], "name": name}}, place, calls)
+        network.inputs, network.outputs = ([graph.find(end) for end in ends] for ends in graph.ends)
+        return network
+
+
+def _names(entries: list[Any]) -> set[str]:
+    """Return the names of the layers that are no models."""
+    configs = [entry.get("config") for entry in entries if isinstance(entry, Mapping) and not is_model(entry)]
+    names = [config.get("name") for config in configs if isinstance(config, Mapping)]
+    return {name for name in names if isinstance(name, str)}
+
+
+def _set_token_dtypes(entries: Iterable[dict[str, Any]], readers: Mapping[str, set[str]]) -> None:
+    """Give the inputs that only Embeddings read the dtype of tokens: Keras 2 declares them as floats.
+
+    Args:
+        entries: the layers.
+        readers: the classes that read each InputLayer, by its name.
+    """
+    for entry in entries:
+        name = entry["config"].get("name")
+        if entry["class_name"] == "InputLayer" and readers.get(name) == {"Embedding"}:
+            entry["config"] = {**entry["config"], "dtype": "int32"}

@@ -1,0 +1,69 @@
+"""The config of a model of any Keras, in Keras 3's form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from multilstm.spec.dialects.entries import MODELS, keras1_form
+from multilstm.spec.dialects.layers import LayerTranslator
+from multilstm.spec.dialects.models import ModelTranslator
+from multilstm.spec.dialects.versions import version_of
+from multilstm.spec.json_values import as_dict, class_of
+
+__all__ = ["Translated", "keras3_config"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Translated:
+    """A model in Keras 3's form.
+
+    Attributes:
+        config: the model as Keras 3's JSON has it, with `class_name` and `config`.
+        version: the version of Keras that wrote the file, as the file has it.
+        notes: what the file means, where Keras 3 would read it otherwise.
+        renamed: the arguments of Keras 3 that the file has under another name, with that name.
+        places: the places in the file of layers that came out of models inside the model, by name.
+    """
+
+    config: Mapping[str, Any]
+    version: str
+    notes: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Translated:
+    """Return the model of a file in Keras 3's form; that of Keras 3 is returned as it is.
+
+    Args:
+        model: the JSON of a model, of Keras 0.3 to 3 or of TensorFlow.js.
+        version: the version of Keras that wrote it, where the file lacks it. None: the file's `keras_version`, or
+            the version that its form shows.
+
+    Raises:
+        SpecError: for an old layer or argument that Keras 3 does not have, or a version that decides an answer and is
+            unknown. The message names the place in the file.
+    """
+    model = _unpacked(model)
+    written_by, note = version_of(model, version)
+    if not written_by.is_old:
+        return Translated(model, written_by.text)
+    model = as_dict(keras1_form(model), "the model")
+    class_of(model, MODELS, "the model")
+    layers = LayerTranslator(written_by)
+    models = ModelTranslator(layers)
+    config = models.model(model)
+    notes = (*([note] if note else ()), *layers.notes)
+    return Translated(config, written_by.text, notes, layers.renamed, models.places)
+
+
+def _unpacked(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the model inside a file of TensorFlow.js, with its version."""
+    for key in ("modelTopology", "model_config"):
+        inner = model.get(key)
+        if "class_name" not in model and isinstance(inner, Mapping):
+            known = {"keras_version": model["keras_version"]} if "keras_version" in model else {}
+            model = {**known, **inner}
+    return model
