@@ -15,9 +15,10 @@ import numpy as np
 from multilstm.errors import InputError, listed, shown
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.dtypes import stored
+from multilstm.jobs.integers import check_whole_numbers
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
-from multilstm.spec import Embedding, Graph
+from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State, as_array, by_name
 from multilstm.spec.shapes import Shape, show
 
@@ -112,8 +113,8 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     sizes = {name: len(array) for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
-    _check_integers(spec, inputs)
-    _check_tokens(spec, inputs)
+    for name, array in inputs.items():
+        check_whole_numbers(spec, name, array)
     size = next(iter(sizes.values()))
     masks = _named("mask", batch.masks, inputs, partial=True)
     for name, mask in masks.items():
@@ -175,42 +176,6 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
                 f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}"
             )
     return masks
-
-
-def _check_integers(spec: Graph, inputs: Mapping[str, Array]) -> None:
-    """Raise InputError for a number that an engine would round or wrap: in an int32 input, or as a token.
-
-    The tokens of an Embedding are whole, also in an Input of floats. NaN is not whole.
-    """
-    limits, tokens = np.iinfo(np.int32), spec.readers(Embedding)
-    for name, array in inputs.items():
-        if spec.inputs[name].dtype == "int32":
-            remedy = f"give integers from {limits.min} to {limits.max}, or make the Input float32"
-            fits = (array >= limits.min) & (array <= limits.max)
-            _refuse(name, array, ~fits, f"does not fit into int32; {remedy}")
-        elif name not in tokens:
-            continue
-        reader = f" of Embedding {tokens[name][0].name!r}" if name in tokens else ""
-        _refuse(name, array, array != np.floor(array), f"is no integer{reader}; expected whole numbers, so round them")
-
-
-def _refuse(name: str, array: Array, wrong: Array, fault: str) -> None:
-    """Raise InputError for the first wrong value of an input."""
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise InputError(f"input {name!r}: value {array[place]} at {place} {fault}")
-
-
-def _check_tokens(spec: Graph, inputs: Mapping[str, Array]) -> None:
-    """Raise InputError for a token that an Embedding does not have: frameworks treat it in different ways."""
-    for source, layers in spec.readers(Embedding).items():
-        for layer in layers:
-            wrong = inputs[source][(inputs[source] < 0) | (inputs[source] >= layer.input_dim)]
-            if wrong.size:
-                raise InputError(
-                    f"Embedding {layer.name!r}: token {wrong[0]} in input {source!r}, expected 0 to "
-                    f"{layer.input_dim - 1}; raise input_dim or correct the input"
-                )
 
 
 def _targets(spec: Graph, batch: Batch, size: int) -> tuple[Array, ...]:

@@ -74,7 +74,7 @@ def check_activation(argument: str, name: str) -> Function:
     Raises:
         InputError: for an unknown name.
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise InputError(choice(argument, name, ACTIVATIONS))
     return ACTIVATIONS[name]
 

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, shown
 from multilstm.scan.batch import Arrays, Batch, Evaluation
 from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
@@ -64,6 +64,10 @@ class BucketedModel(AbstractCompiledModel):
     """
 
     model: ScanModel
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, ScanModel):
+            raise InputError(f"BucketedModel: given {shown(self.model)}, expected the result of multilstm.scan.model")
 
     @property
     def inner(self) -> ScanModel:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, shown
+from multilstm.scan.arguments import as_count, as_share
 from multilstm.scan.cell import LSTMParams
 
 
@@ -26,6 +27,13 @@ class Dropout(NamedTuple):
 
     inputs: Any = None
     hidden: Any = None
+
+
+def _two_keys(key: Any) -> Any:
+    try:
+        return jax.random.split(key)
+    except (TypeError, ValueError):
+        raise InputError(f"draw_dropout: key must be one of jax.random.key, given {shown(key)}") from None
 
 
 def draw_dropout(
@@ -47,12 +55,14 @@ def draw_dropout(
         implementation: as in Keras: 1 draws for each gate, 2 once for all gates. A recurrent dropout implies 1.
 
     Raises:
-        InputError: for a share outside of [0, 1), or another implementation.
+        InputError: for an argument of another type, a share outside of [0, 1), or another implementation.
     """
-    for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-        if not 0 <= rate < 1:
-            raise InputError(f"draw_dropout: {name} must be in [0, 1), given {rate}")
-    if implementation not in (1, 2):
+    if not isinstance(params, LSTMParams):
+        raise InputError(f"draw_dropout: params must be LSTMParams, given {shown(params)}")
+    batch = as_count("draw_dropout: batch", batch, 0)
+    dropout = as_share("draw_dropout: dropout", dropout)
+    recurrent_dropout = as_share("draw_dropout: recurrent_dropout", recurrent_dropout)
+    if as_count("draw_dropout: implementation", implementation, 1) > 2:
         raise InputError(f"draw_dropout: implementation must be 1 or 2, given {implementation}")
     gates = (4,) if implementation == 1 or recurrent_dropout else ()
     features, units = params.kernel.shape[0], params.recurrent_kernel.shape[0]
@@ -63,5 +73,5 @@ def draw_dropout(
         return jax.random.bernoulli(key, 1 - rate, (*gates, batch, size)).astype(params.kernel.dtype) / (1 - rate)
 
     with jax.transfer_guard_host_to_device("allow"):  # for the rates
-        first, second = jax.random.split(key)
+        first, second = _two_keys(key)
         return Dropout(draw(first, dropout, features), draw(second, recurrent_dropout, units))

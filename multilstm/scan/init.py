@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.scan.arguments import as_count, as_flag
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.loops.checks import check_dtype
 from multilstm.weights.initializers import glorot_uniform, orthogonal
@@ -34,13 +34,13 @@ def init(
         `LSTMParams(kernel [features, 4 * units], recurrent_kernel [units, 4 * units], bias [4 * units])`.
 
     Raises:
-        InputError: for sizes that are not positive, a dtype that is not floating, or float64 without x64.
+        InputError: for an argument of another type, sizes that are not positive, or float64 without x64.
     """
-    for name, size in (("features", features), ("units", units)):
-        if size < 1:
-            raise InputError(f"init: {name} must be positive, given {size}")
-    check_dtype("init", dtype)
-    rng = np.random.default_rng(seed)
+    features, units = as_count("init: features", features, 1), as_count("init: units", units, 1)
+    use_bias = as_flag("init: use_bias", use_bias)
+    unit_forget_bias = as_flag("init: unit_forget_bias", unit_forget_bias)
+    dtype = check_dtype("init", dtype)
+    rng = np.random.default_rng(as_count("init: seed", seed, 0))
     kernel = glorot_uniform(rng, (features, 4 * units))
     recurrent_kernel = orthogonal(rng, (units, 4 * units))
     bias = np.zeros(4 * units)

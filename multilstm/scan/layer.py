@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from multilstm.scan.arguments import as_flag
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
@@ -83,8 +84,10 @@ def lstm(  # noqa: PLR0913 - the public signature
     params, x, state, mask = check_arrays(params, x, state, mask, names, dtype)
     lengths = check_lengths(lengths, mask, x)
     dropout = check_dropout(dropout, params, x)
-    plan = _plan(params, x, mesh, unroll, checkpoint, custom_gradient and lengths is not None)
-    options = LoopOptions(names, plan, go_backwards, zero_output_for_mask, custom_gradient, mesh)
+    backwards, by_hand = as_flag("lstm: go_backwards", go_backwards), as_flag("lstm: custom_gradient", custom_gradient)
+    zero_output = as_flag("lstm: zero_output_for_mask", zero_output_for_mask)
+    plan = _plan(params, x, mesh, as_flag("lstm: unroll", unroll), checkpoint, by_hand and lengths is not None)
+    options = LoopOptions(names, plan, backwards, zero_output, by_hand, mesh)
     return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
 
 
@@ -93,7 +96,7 @@ def _plan(
 ) -> Plan:
     """Return the plan for the rows of one device."""
     check_mesh(mesh, x.shape[0])
-    check_checkpoint(checkpoint, unroll)
+    checkpoint = check_checkpoint(checkpoint, unroll)
     batch, timesteps, features = x.shape
     rows = batch if mesh is None else batch // mesh.size
     sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)

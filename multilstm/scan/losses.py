@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +32,17 @@ def loss_value(
     Raises:
         InputError: for an unknown loss, or targets or masks that do not fit the outputs.
     """
-    if name not in LOSSES:
-        raise InputError(choice("loss", name, LOSSES))
+    check_loss(name)
     if len(targets) != len(outputs):
         raise InputError(f"loss: given {len(targets)} targets, expected one for each of the {len(outputs)} outputs")
     terms = [_mean(name, *each) for each in zip(outputs, targets, masks, strict=True)]
     return sum(terms[1:], start=terms[0])
+
+
+def check_loss(name: Any) -> None:
+    """Raise InputError for anything but the name of a loss."""
+    if not isinstance(name, str) or name not in LOSSES:
+        raise InputError(choice("loss", name, LOSSES))
 
 
 def _mean(name: str, output: jax.Array, target: jax.Array, mask: jax.Array | None) -> jax.Array:

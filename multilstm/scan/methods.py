@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from multilstm.scan.batch import Arrays, Batch, Evaluation, Step
+from multilstm.scan.losses import check_loss
+from multilstm.scan.validation import check_slots
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import Optimizer
 
@@ -73,6 +75,7 @@ class AbstractModel(abc.ABC):
         Raises:
             InputError: for arrays that do not fit the spec.
         """
+        check_loss(loss)
         return self.gradient_batch(weights, Batch.of(inputs, targets, masks, states, dropout, timesteps), loss=loss)
 
     def train_step(  # noqa: PLR0913 - the public signature
@@ -112,6 +115,7 @@ class AbstractModel(abc.ABC):
         Raises:
             InputError: for arrays that do not fit the spec.
         """
+        check_loss(loss)
         batch = Batch.of(inputs, targets, masks, states, dropout, timesteps)
         return self.train_step_batch(weights, slots, coefficients, batch, optimizer=optimizer, loss=loss)
 
@@ -189,6 +193,7 @@ class AbstractCompiledModel(AbstractModel):
         loss: str,
     ) -> Step:
         """Do as `train_step`, on a batch."""
+        check_slots(self.inner.spec, optimizer, slots, coefficients)
         weights, slots, batch = self.enter(weights, slots, batch)
         *trained, evaluation = self._train_step(weights, slots, coefficients, batch, optimizer=optimizer, loss=loss)
         return *trained, self.leave(evaluation, batch)

@@ -14,8 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from multilstm.errors import InputError, shown
+from multilstm.scan.arguments import as_flag, as_mesh, as_positive
 from multilstm.scan.batch import Arrays, Batch, Evaluation, Gradients, Step
 from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open, real_timesteps
+from multilstm.scan.loops.checks import floating
 from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
@@ -47,6 +50,15 @@ class ScanModel(AbstractModel):
     mesh: Mesh | None = None
     dtype: str | None = None
     loss_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.spec, Graph):
+            raise InputError(f"model: spec is {shown(self.spec)}, expected a multilstm.Model or multilstm.Sequential")
+        object.__setattr__(self, "custom_gradient", as_flag("model: custom_gradient", self.custom_gradient))
+        object.__setattr__(self, "loss_scale", as_positive("model: loss_scale", self.loss_scale))
+        as_mesh("model: mesh", self.mesh)
+        if self.dtype is not None:
+            floating("model", self.dtype)
 
     def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
         """Do as `apply`, on a batch."""
@@ -215,5 +227,8 @@ def model(
         mesh: as in `multilstm.scan.lstm`.
         dtype: see `ScanModel`.
         loss_scale: see `ScanModel`.
+
+    Raises:
+        InputError: for an argument of another type.
     """
     return ScanModel(spec, custom_gradient, mesh, dtype, loss_scale)

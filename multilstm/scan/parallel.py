@@ -36,6 +36,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, UsageError
+from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Arrays, Batch, Evaluation
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
@@ -108,13 +109,13 @@ def shard_batch(mesh: Mesh, tree: Any, check: bool = True, axis: int = 0) -> Any
             raise InputError(
                 f"shard_batch: {name} lies on {leaf.sharding}, expected this process's rows, or {sharding}"
             )
-        array = np.asarray(leaf)
+        array = np.asarray(as_numbers(f"shard_batch: {name}", leaf))
         if array.ndim <= axis:
             given = f"the scalar {array}" if array.ndim == 0 else f"of shape {array.shape}"
             expected = "[rows, ...]" if axis == 0 else f"with its rows along axis {axis}"
             raise InputError(f"shard_batch: {name} is {given}, expected an array {expected}")
         rows[name] = _divisible("shard_batch", f"{name} has", array.shape[axis], own, "devices of this process")
-        array = _narrowed(name, array)
+        array = narrowed(f"shard_batch: {name}", array)
         arrays[name] = f"{array.dtype}{list(array.shape)}"
         return array
 
@@ -211,17 +212,6 @@ class ParallelModel(AbstractCompiledModel):
     def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
         """Return the evaluation unchanged: split over the mesh."""
         return evaluation
-
-
-def _narrowed(name: str, array: np.ndarray) -> np.ndarray:
-    """Return the array in the dtype that JAX gives it: without x64 mode, integers of 64 bits become 32 bits."""
-    narrowed = array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
-    if array.dtype.kind in "iu" and (narrowed != array).any():
-        raise InputError(
-            f"shard_batch: {name} has integers beyond {narrowed.dtype}, which would wrap around; "
-            f"expected smaller ones, or JAX's x64 mode"
-        )
-    return narrowed
 
 
 def _whole(mesh: Mesh) -> NamedSharding:

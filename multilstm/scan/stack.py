@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, choice, shown
+from multilstm.scan.arguments import as_flag, as_sequence
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
 from multilstm.scan.loops.checks import check_merge_mode
 from multilstm.scan.loops.wavefront import wavefront as one_loop
 from multilstm.spec.arrays import State
+
+OPTIONS = (
+    "activation", "recurrent_activation", "zero_output_for_mask", "custom_gradient", "lengths", "dtype", "unroll",
+    "checkpoint", "mesh",
+)  # fmt: skip
 
 
 def bidirectional(  # noqa: PLR0913 - the public signature
@@ -48,12 +54,20 @@ def bidirectional(  # noqa: PLR0913 - the public signature
         state, and the backward state. Outputs of the backward LSTM are reversed before merging.
 
     Raises:
-        InputError: as `lstm`, and for an unknown merge mode.
+        InputError: as `lstm`, and for an unknown merge mode or option.
     """
+    _check_options("bidirectional", options)
     check_merge_mode(merge_mode)
     forward, forward_state = lstm(forward_params, x, forward_state, mask, False, dropout=forward_dropout, **options)
     backward, backward_state = lstm(backward_params, x, backward_state, mask, True, dropout=backward_dropout, **options)
     return merge(merge_mode, forward, jnp.flip(backward, 1)), forward_state, backward_state
+
+
+def _check_options(function: str, options: Mapping[str, Any]) -> None:
+    """Refuse an option that `lstm` lacks, and `go_backwards`, which `bidirectional` decides."""
+    for name in options:
+        if name not in OPTIONS:
+            raise InputError(f"{function}: {choice('option', name, OPTIONS)}")
 
 
 def merge(mode: str | None, forward: jax.Array, backward: jax.Array) -> Any:
@@ -102,15 +116,17 @@ def stack(
     Raises:
         InputError: as `lstm` and `bidirectional`, and for states that do not match the layers.
     """
-    if not layers:
+    _check_options("stack", options)
+    if not as_sequence("stack: layers", layers):
         raise InputError("stack: no layers given, expected at least one")
     for name, given in (("states", states), ("dropout", dropout)):
-        if given is not None and len(given) != len(layers):
+        if given is not None and len(as_sequence(f"stack: {name}", given)) != len(layers):
             raise InputError(f"stack: {name} has {len(given)} entries for {len(layers)} layers; None means none")
+    check_merge_mode(merge_mode)
     if merge_mode is None:
         raise InputError("stack: merge_mode None gives two outputs, and the next layer takes one; expected another")
     none = [None] * len(layers)
-    if wavefront:
+    if as_flag("stack: wavefront", wavefront):
         left = sorted(options.keys() - {"activation", "recurrent_activation", "zero_output_for_mask", "dtype"})
         if dropout is not None or left:
             refused = ", ".join([*(["dropout"] if dropout is not None else []), *left])
@@ -121,10 +137,11 @@ def stack(
         if isinstance(params, LSTMParams):
             x, after = lstm(params, x, state, mask, dropout=drop, **options)
             last.append(after)
-        elif len(params) != 2:
-            raise InputError(f"stack: a layer must be LSTMParams or a pair of them, given {len(params)} values")
         else:
-            two, drops = state or (None, None), drop or (None, None)
+            if not isinstance(params, (list, tuple)) or len(params) != 2:
+                raise InputError(f"stack: a layer must be LSTMParams or a pair of them, given {shown(params)}")
+            two = (None, None) if state is None else as_sequence("stack: the states of a pair of layers", state, 2)
+            drops = (None, None) if drop is None else as_sequence("stack: the dropout of a pair of layers", drop, 2)
             x, *both = bidirectional(
                 params[0], params[1], x, two[0], two[1], mask, merge_mode, drops[0], drops[1], **options
             )

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, UsageError, shown
 from multilstm.jobs.dropout_masks import dropout_masks
+from multilstm.jobs.integers import check_whole_numbers
+from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Batch
 from multilstm.scan.loops.checks import is_concrete
 from multilstm.spec import Embedding, Graph
@@ -50,21 +52,37 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> None:
 
 
 def check_slots(
-    spec: Graph, optimizer: Optimizer, slots: Mapping[str, Any], coefficients: Mapping[str, Any], gradients: Any
+    spec: Graph,
+    optimizer: Optimizer,
+    slots: Mapping[str, Any],
+    coefficients: Mapping[str, Any],
+    gradients: Mapping[str, Any] | None = None,
 ) -> None:
     """Check the arrays of an update: slots and gradients have the shapes of their weights, coefficients are numbers.
 
+    Args:
+        spec: the model.
+        optimizer: the update rule.
+        slots: every optimizer slot by `layer/weight/slot`.
+        coefficients: those of an iteration.
+        gradients: of every trained weight; None: they are not checked.
+
     Raises:
         InputError: for a missing or unknown name, or a wrong shape.
+        UsageError: for another type than an optimizer.
     """
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(f"optimizer: given {shown(optimizer)}, expected one of multilstm, such as multilstm.Adam()")
     shapes = {name: spec.weight_shapes[name] for name in spec.trainable_weights}
     of_slots = {f"{name}/{slot}": shape for name, shape in shapes.items() for slot in optimizer.slots}
     of_coefficients: dict[str, Shape] = dict.fromkeys(optimizer.coefficients(0), ())
-    for kind, arrays, expected in (
+    groups: list[tuple[str, Any, Mapping[str, Shape]]] = [
         ("slot", slots, of_slots),
-        ("gradient", gradients, shapes),
         ("coefficient", coefficients, of_coefficients),
-    ):
+    ]
+    if gradients is not None:
+        groups.append(("gradient", gradients, shapes))
+    for kind, arrays, expected in groups:
         _check_names(kind, arrays, expected)
         for name, shape in expected.items():
             _check_shape(f"{kind} {name!r}", arrays[name], shape)
@@ -77,7 +95,7 @@ def _check_weights(spec: Graph, weights: Any) -> None:
     for name, shape in shapes.items():
         layer = spec.layer(name.partition("/")[0]).label
         _check_shape(f"weight {name!r} of {layer}", weights[name], shape)
-        dtypes[name] = _dtype(weights[name])
+        dtypes[name] = _dtype(f"weight {name!r} of {layer}", weights[name])
         if not jnp.issubdtype(dtypes[name], jnp.floating):
             raise InputError(f"weight {name!r} of {layer}: dtype is {dtypes[name]}, expected a floating dtype")
     if len(set(dtypes.values())) > 1:
@@ -90,42 +108,23 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
     _check_names("input", inputs, spec.inputs)
     for name, layer in spec.inputs.items():
         _check_shape(f"input {name!r}", inputs[name], (layer.batch_size, *layer.shape))
-        _check_numbers(f"input {name!r}", inputs[name])
-        if layer.dtype == "int32" and is_concrete(inputs[name]):
-            _check_integers(f"input {name!r}", np.asarray(inputs[name]))
     sizes: dict[str, int] = {name: np.shape(array)[0] for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
-    for name, layers in spec.readers(Embedding).items():
-        if is_concrete(inputs[name]):
-            for embedding in layers:
-                _check_tokens(f"input {name!r}", embedding, np.asarray(inputs[name]))
+    tokens = spec.readers(Embedding)
+    for name, array in inputs.items():
+        if is_concrete(array) and (spec.inputs[name].dtype == "int32" or name in tokens):  # floats stay on their device
+            check_whole_numbers(spec, name, np.asarray(array))
+        _check_narrow(f"input {name!r}", array)
     return next(iter(sizes.values()))
-
-
-def _check_integers(name: str, array: np.ndarray) -> None:
-    """Check that int32 holds every value: JAX would wrap or round the others."""
-    limits = np.iinfo(np.int32)
-    wrong = array[(array < limits.min) | (array > limits.max) | (array != np.floor(array))]
-    if wrong.size:
-        raise InputError(f"{name}: value {wrong.flat[0]}, expected whole numbers from {limits.min} to {limits.max}")
-
-
-def _check_tokens(name: str, layer: Embedding, tokens: np.ndarray) -> None:
-    wrong = tokens[(tokens < 0) | (tokens >= layer.input_dim) | (tokens != np.floor(tokens))]
-    if wrong.size:
-        raise InputError(
-            f"{layer.label}: token {wrong.flat[0]} in {name}, expected whole numbers from 0 to "
-            f"{layer.input_dim - 1}; raise input_dim or correct the input"
-        )
 
 
 def _check_masks(batch: Batch) -> None:
     _check_names("mask", batch.masks, batch.inputs, complete=False)
     for name, mask in batch.masks.items():
         what = f"mask of input {name!r}"
-        if _dtype(mask) != np.bool_:
-            raise InputError(f"{what}: dtype is {_dtype(mask)}, expected bool; True marks a timestep that counts")
+        if (dtype := _dtype(what, mask)) != np.bool_:
+            raise InputError(f"{what}: dtype is {dtype}, expected bool; True marks a timestep that counts")
         _check_shape(what, mask, np.shape(batch.inputs[name])[:2], ": [batch, timesteps], as its input")
 
 
@@ -137,7 +136,7 @@ def _check_states(spec: Graph, states: Any, size: int) -> None:
         for field, array in state._asdict().items():
             what = f"{field} state of LSTM {name!r}"
             _check_shape(what, array, (size, spec.lstms[name].units), ": [batch, units]")
-            _check_numbers(what, array)
+            _check_narrow(what, array)
 
 
 def _check_dropout(spec: Graph, dropout: Any, size: int) -> None:
@@ -147,7 +146,7 @@ def _check_dropout(spec: Graph, dropout: Any, size: int) -> None:
         if mask.name in dropout:
             meaning = _DROPOUT[len(mask.shape)] if "/" in mask.name else "the shape of the Dropout layer's input"
             _check_shape(f"dropout mask {mask.name!r}", dropout[mask.name], mask.shape, f": {meaning}")
-            _check_numbers(f"dropout mask {mask.name!r}", dropout[mask.name])
+            _check_narrow(f"dropout mask {mask.name!r}", dropout[mask.name])
 
 
 def _check_targets(spec: Graph, targets: Any, size: int) -> None:
@@ -157,15 +156,15 @@ def _check_targets(spec: Graph, targets: Any, size: int) -> None:
         raise InputError(f"targets: given {len(targets)}, expected one for each of the {len(spec.outputs)} outputs")
     for index, (target, shape) in enumerate(zip(targets, spec.output_shapes, strict=False)):
         _check_shape(f"target {index}", target, (size, *shape[1:]))
-        _check_numbers(f"target {index}", target)
+        _check_narrow(f"target {index}", target)
 
 
 def _check_timesteps(spec: Graph, batch: Batch) -> None:
     if batch.timesteps is None:
         return
     _check_shape("timesteps", batch.timesteps, ())
-    if not jnp.issubdtype(_dtype(batch.timesteps), jnp.integer):
-        raise InputError(f"timesteps: dtype is {_dtype(batch.timesteps)}, expected an integer")
+    if not jnp.issubdtype(dtype := _dtype("timesteps", batch.timesteps), jnp.integer):
+        raise InputError(f"timesteps: dtype is {dtype}, expected an integer")
     if is_concrete(batch.timesteps):
         opens = [name for name, layer in spec.inputs.items() if layer.shape and layer.shape[0] is None]
         most = min((np.shape(batch.inputs[name])[1] for name in opens), default=None)
@@ -181,12 +180,12 @@ def _check_names(kind: str, arrays: Any, known: Collection[str], complete: bool 
     unknown = [name for name in arrays if name not in known]
     missing = [name for name in known if name not in arrays] if complete else []
     if unknown or missing:
-        wrong = f"unknown {unknown[0]!r}" if unknown else f"{missing[0]!r} is missing"
+        wrong = f"unknown {shown(unknown[0])}" if unknown else f"{missing[0]!r} is missing"
         raise InputError(f"{kind}: {wrong}; expected {expected}")
 
 
 def _check_shape(what: str, array: Any, expected: Shape, meaning: str = "") -> None:
-    shape = np.shape(array)
+    shape = as_numbers(what, array).shape
     fits = len(shape) == len(expected) and all(
         size in (None, actual) for actual, size in zip(shape, expected, strict=True)
     )
@@ -194,13 +193,11 @@ def _check_shape(what: str, array: Any, expected: Shape, meaning: str = "") -> N
         raise InputError(f"{what}: shape is {shape}, expected {show(expected)}{meaning}")
 
 
-def _check_numbers(what: str, array: Any) -> None:
-    dtype = _dtype(array)
-    if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
-        raise InputError(f"{what}: dtype is {dtype}, expected numbers")
+def _check_narrow(what: str, array: Any) -> None:
+    """Check that JAX keeps every integer of an array, whose dtype it may narrow."""
+    narrowed(what, as_numbers(what, array))
 
 
-def _dtype(array: Any) -> Any:
+def _dtype(what: str, array: Any) -> Any:
     """Return the dtype that the array has in JAX: without x64 mode, that of float64 is float32."""
-    dtype = getattr(array, "dtype", None)
-    return jax.dtypes.canonicalize_dtype(np.asarray(array).dtype if dtype is None else dtype)
+    return jax.dtypes.canonicalize_dtype(as_numbers(what, array).dtype)

@@ -9,9 +9,10 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 
-__all__ = ["Array", "State", "as_array", "by_name"]
+__all__ = ["Array", "State", "as_array", "as_numpy", "by_name"]
 
 Array = np.ndarray
+RANK_LIMIT = 32  # axes of an array of NumPy
 
 
 class State(NamedTuple):
@@ -36,15 +37,38 @@ def as_array(label: str, values: Any) -> Array:
     Raises:
         InputError: for ragged lists, objects, text, complex numbers, numbers of more than 64 bits, or a masked array.
     """
-    if isinstance(values, np.ma.MaskedArray):
-        raise InputError(f"{label}: given a NumPy masked array, whose mask would be lost; give an array and a mask")
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{label}: given {type(values).__name__}, expected an array ({error})") from None
+    array = as_numpy(label, values)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputError(f"{label}: dtype is {array.dtype}, expected numbers of at most 64 bits")
     return array
+
+
+def as_numpy(label: str, values: Any) -> Array:
+    """Return `values` as a NumPy array of any dtype.
+
+    Args:
+        label: the name of the array, the beginning of every error.
+        values: an array, or nested lists of one length in each axis.
+
+    Raises:
+        InputError: for None, ragged lists, or a masked array, alone or in a list.
+    """
+    if values is None:
+        raise InputError(f"{label}: given None, expected an array")
+    if _is_masked(values):
+        raise InputError(f"{label}: given a NumPy masked array, whose mask would be lost; give an array and a mask")
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+        reason = shown(str(error))
+        raise InputError(f"{label}: given {type(values).__name__}, expected an array ({reason})") from None
+
+
+def _is_masked(values: Any, depth: int = RANK_LIMIT) -> bool:
+    """Return whether values are a masked array, or nested lists that hold one."""
+    if isinstance(values, (list, tuple)) and depth:
+        return any(_is_masked(item, depth - 1) for item in values)
+    return isinstance(values, np.ma.MaskedArray)
 
 
 def by_name(label: str, arrays: Any) -> Mapping[str, Any]:

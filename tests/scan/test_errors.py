@@ -74,8 +74,8 @@ def test_unknown_merge_mode_is_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"features": 0, "units": 3}, "features must be positive, given 0"),
-        ({"features": 3, "units": -1}, "units must be positive, given -1"),
+        ({"features": 0, "units": 3}, "features must be an integer from 1 to 2147483647, given 0"),
+        ({"features": 3, "units": -1}, "units must be an integer from 1 to 2147483647, given -1"),
         ({"features": 3, "units": 3, "dtype": "int32"}, "dtype must be floating, such as 'float32', given 'int32'"),
     ],
     ids=["features", "units", "dtype"],

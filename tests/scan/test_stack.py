@@ -174,7 +174,7 @@ REFUSED = {
         {"wavefront": True},
         r"x has shape \(4, 7, 6\), expected \(batch, timesteps, 3\)",
     ),
-    "three_for_a_pair": (([LAYERS], X), {}, "a layer must be LSTMParams or a pair of them, given 3"),
+    "three_for_a_pair": (([LAYERS], X), {}, r"a layer must be LSTMParams or a pair of them, given \[LSTMParams"),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -9,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from multilstm.errors import InputError, choice
+from multilstm.errors import InputError, choice, shown
 from multilstm.scan.activations import check_activation
+from multilstm.scan.arguments import as_jax, as_mesh, as_numbers
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.spec.arrays import State
@@ -28,23 +31,19 @@ def check_arrays(
     """
     for argument, name in names._asdict().items():
         check_activation(argument, name)
-    params = _check_params(params)
+    params = check_params(params)
     features, units = params.kernel.shape[0], params.recurrent_kernel.shape[0]
-    x = jnp.asarray(x)
+    x = as_jax("lstm: x", x)
     if x.ndim != 3 or x.shape[2] != features:
         raise _error("x", x.shape, f"(batch, timesteps, {features}): features as in kernel {params.kernel.shape}")
     batch, timesteps, _ = x.shape
     if state is not None:
-        if not isinstance(state, State):
-            raise InputError(
-                f"lstm: state must be State(hidden, cell), given {type(state).__name__}; its order is open"
-            )
-        state = State(*(jnp.asarray(array) for array in state))
+        state = as_state(state)
         for name, array in state._asdict().items():
             if array.shape != (batch, units):
                 raise _error(f"state.{name}", array.shape, f"{(batch, units)}: (batch, units)")
     if mask is not None:
-        mask = jnp.asarray(mask)
+        mask = as_jax("lstm: mask", mask)
         if mask.dtype != jnp.bool_:
             raise InputError(f"lstm: mask has dtype {mask.dtype}, expected bool; True marks a timestep that counts")
         if mask.shape != (batch, timesteps):
@@ -58,18 +57,24 @@ def check_arrays(
     return params, x, state, mask
 
 
+def as_state(state: Any) -> State:
+    """Return an initial state as JAX arrays.
+
+    Raises:
+        InputError: for another type than `State`, or values that are no arrays of numbers.
+    """
+    if not isinstance(state, State):
+        raise InputError(f"lstm: state must be State(hidden, cell), given {type(state).__name__}; its order is open")
+    return State(*(as_jax(f"lstm: state.{name}", array) for name, array in state._asdict().items()))
+
+
 def check_dtype(function: str, dtype: str) -> Any:
     """Return the floating dtype of that name; errors name `function`.
 
     Raises:
         InputError: for a dtype that is not floating, and for float64 without JAX's x64 mode.
     """
-    try:
-        known = jnp.dtype(dtype)
-    except TypeError:
-        known = None
-    if known is None or not jnp.issubdtype(known, jnp.floating):
-        raise InputError(f"{function}: dtype must be floating, such as 'float32', given {dtype!r}")
+    known = floating(function, dtype)
     if jax.dtypes.canonicalize_dtype(known) != known:
         raise InputError(
             f"{function}: dtype {dtype} needs jax.config.update('jax_enable_x64', True) before the first array"
@@ -77,16 +82,32 @@ def check_dtype(function: str, dtype: str) -> Any:
     return known
 
 
-def check_checkpoint(checkpoint: bool | int, unroll: bool) -> None:
-    """Refuse a checkpoint of a negative number of timesteps, and one with `unroll`, which leaves no loop.
+def floating(function: str, dtype: Any) -> Any:
+    """Return the floating dtype of that name, which JAX may not hold without x64 mode; errors name `function`.
 
     Raises:
-        InputError: for either.
+        InputError: for a dtype that is not floating.
     """
+    known = None
+    if isinstance(dtype, (str, type, np.dtype)):  # NumPy would take many other values for a dtype
+        with contextlib.suppress(TypeError, ValueError):
+            known = jnp.dtype(dtype)
+    if known is None or not jnp.issubdtype(known, jnp.floating):
+        raise InputError(f"{function}: dtype must be floating, such as 'float32', given {shown(dtype)}")
+    return known
+
+
+def check_checkpoint(checkpoint: Any, unroll: bool) -> bool | int:
+    """Return a checkpoint: a bool, or a number of timesteps.
+
+    Raises:
+        InputError: for any other value, and for a checkpoint with `unroll`, which leaves no loop.
+    """
+    if not isinstance(checkpoint, (bool, np.bool_, Integral)) or checkpoint < 0:
+        raise InputError(f"lstm: checkpoint must be True, False, or a number of timesteps, given {shown(checkpoint)}")
     if checkpoint and unroll:
         raise InputError(f"lstm: checkpoint={checkpoint} saves memory in a loop, and unroll=True leaves none; give one")
-    if checkpoint < 0:
-        raise InputError(f"lstm: checkpoint must be True, False, or a number of timesteps, given {checkpoint}")
+    return bool(checkpoint) if isinstance(checkpoint, (bool, np.bool_)) else int(checkpoint)
 
 
 def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
@@ -100,7 +121,7 @@ def check_lengths(lengths: Any, mask: Any, x: jax.Array) -> jax.Array | None:
     batch, timesteps, _ = x.shape
     if mask is not None:
         raise InputError("lstm: mask and lengths are both given, expected one of them; lengths are a mask")
-    lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    lengths = as_numbers("lstm: lengths", lengths)
     if not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise InputError(f"lstm: lengths has dtype {lengths.dtype}, expected integers")
     if lengths.shape not in ((), (batch,)):
@@ -143,22 +164,25 @@ def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> 
         return Dropout()
     if not isinstance(dropout, Dropout):
         raise InputError(f"lstm: dropout must be Dropout(inputs, hidden), given {type(dropout).__name__}")
-    for name, array, size in (
+    masks: list[jax.Array | None] = []
+    for name, mask, size in (
         ("inputs", dropout.inputs, x.shape[2]),
         ("hidden", dropout.hidden, params.recurrent_kernel.shape[0]),
     ):
-        shared = (x.shape[0], size)
-        if array is not None and jnp.shape(array) not in (shared, (4, *shared)):
-            raise _error(f"dropout.{name}", jnp.shape(array), f"{shared}, or {(4, *shared)}: one for each gate")
-    return Dropout(*(None if array is None else jnp.asarray(array, x.dtype) for array in dropout))
+        array, shared = None if mask is None else as_jax(f"lstm: dropout.{name}", mask, x.dtype), (x.shape[0], size)
+        if array is not None and array.shape not in (shared, (4, *shared)):
+            raise _error(f"dropout.{name}", array.shape, f"{shared}, or {(4, *shared)}: one for each gate")
+        masks.append(array)
+    return Dropout(*masks)
 
 
 def check_mesh(mesh: Mesh | None, batch: int) -> None:
     """Refuse a mesh that cannot share the batch equally.
 
     Raises:
-        InputError: for more than one axis, or a batch that is no multiple of the devices.
+        InputError: for another type, more than one axis, or a batch that is no multiple of the devices.
     """
+    as_mesh("lstm: mesh", mesh)
     if mesh is not None and len(mesh.axis_names) != 1:
         raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
     if mesh is not None and batch % mesh.size:
@@ -171,26 +195,33 @@ def check_merge_mode(mode: str | None) -> None:
     Raises:
         InputError: naming the known ones.
     """
-    if mode not in MERGE_MODES:
+    if not isinstance(mode, str | None) or mode not in MERGE_MODES:
         raise InputError(choice("merge_mode", mode, MERGE_MODES))
 
 
-def _check_params(params: LSTMParams) -> LSTMParams:
+def check_params(params: Any) -> LSTMParams:
+    """Return the weights of an LSTM as JAX arrays.
+
+    Raises:
+        InputError: for another type than `LSTMParams`, and for arrays of wrong shapes.
+    """
     if not isinstance(params, LSTMParams):
         raise InputError(
             f"lstm: params must be LSTMParams(kernel, recurrent_kernel, bias), given {type(params).__name__}; "
             f"multilstm.scan.init makes them"
         )
-    params = LSTMParams(*(None if array is None else jnp.asarray(array) for array in params))
-    recurrent = params.recurrent_kernel.shape
+    bias = None if params.bias is None else as_jax("lstm: bias", params.bias)
+    kernel, recurrent_kernel = as_jax("lstm: kernel", params.kernel), as_jax("lstm: recurrent_kernel", params[1])
+    checked = LSTMParams(kernel, recurrent_kernel, bias)
+    recurrent = checked.recurrent_kernel.shape
     if len(recurrent) != 2 or recurrent[1] != 4 * recurrent[0]:
         raise _error("recurrent_kernel", recurrent, "(units, 4 * units)")
     units = recurrent[0]
-    if params.kernel.ndim != 2 or params.kernel.shape[1] != 4 * units:
-        raise _error("kernel", params.kernel.shape, f"(features, {4 * units}): units as in recurrent_kernel")
-    if params.bias is not None and params.bias.shape != (4 * units,):
-        raise _error("bias", params.bias.shape, f"({4 * units},): units as in recurrent_kernel, or None")
-    return params
+    if checked.kernel.ndim != 2 or checked.kernel.shape[1] != 4 * units:
+        raise _error("kernel", checked.kernel.shape, f"(features, {4 * units}): units as in recurrent_kernel")
+    if checked.bias is not None and checked.bias.shape != (4 * units,):
+        raise _error("bias", checked.bias.shape, f"({4 * units},): units as in recurrent_kernel, or None")
+    return checked
 
 
 def _error(argument: str, given: tuple[int, ...], expected: str) -> InputError:

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.errors import InputError
+from multilstm.scan.activations import check_activation
+from multilstm.scan.arguments import as_flag, as_jax
 from multilstm.scan.cell import LSTMParams, Names, cell_forward
-from multilstm.scan.loops.checks import check_arrays
+from multilstm.scan.loops.checks import as_state, check_arrays, check_dtype, check_params
 from multilstm.scan.loops.projection import accumulator, add_bias, matmul
 from multilstm.spec.arrays import State
 
@@ -50,7 +52,19 @@ def wavefront(
         InputError: as `lstm`; for pairs of directions; for layers of different units or dtypes.
     """
     names = Names(activation, recurrent_activation)
-    return _compiled(names, zero_output_for_mask, dtype, tuple(layers), x, tuple(states), mask)  # type: ignore[no-any-return]
+    for argument, name in names._asdict().items():
+        check_activation(argument, name)
+    zero = as_flag("stack: zero_output_for_mask", zero_output_for_mask)
+    dtype = None if dtype is None else check_dtype("stack", dtype)
+    starts = tuple(None if state is None else as_state(state) for state in states)
+    mask = None if mask is None else as_jax("stack: mask", mask)
+    return _compiled(names, zero, dtype, tuple(map(_as_params, layers)), as_jax("stack: x", x), starts, mask)  # type: ignore[no-any-return]
+
+
+def _as_params(params: Any) -> LSTMParams:
+    if not isinstance(params, LSTMParams):
+        raise InputError("stack: wavefront takes LSTMParams alone, and no pair of directions; leave it out")
+    return check_params(params)
 
 
 def _checked(
@@ -61,8 +75,6 @@ def _checked(
     starts: list[State] = []
     below = x
     for params, state in zip(layers, states, strict=True):
-        if not isinstance(params, LSTMParams):
-            raise InputError("stack: wavefront takes LSTMParams alone, and no pair of directions; leave it out")
         params, below, state, mask = check_arrays(params, below, state, mask, names, dtype)
         units = params.recurrent_kernel.shape[0]
         if not checked:
