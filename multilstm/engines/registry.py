@@ -108,6 +108,11 @@ ENGINES: dict[str, EngineRow] = {
 }
 
 
+def is_built_in(row: EngineRow) -> bool:
+    """Whether an engine is one of multilstm's, and not one that a user registered."""
+    return row.target.startswith("multilstm.")
+
+
 def engine_row(name: str) -> EngineRow:
     """Return the row of an engine.
 

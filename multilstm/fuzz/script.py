@@ -17,6 +17,7 @@ import numpy as np
 from multilstm.compare import tolerance
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.engines.registry import ENGINES, is_built_in
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.fuzz.sample import Sample
 from multilstm.jobs.dtypes import MIXED
@@ -76,7 +77,9 @@ def _fits_keras(reproducer: Reproducer) -> bool:
     sample = reproducer.sample
     layers = [call.layer for call in sample.spec.calls]
     simple = sample.count == 1 and not sample.states and len(layers) == len(set(layers))
-    keras = reproducer.engine.startswith("keras-") and reproducer.dtype not in MIXED
+    row = ENGINES.get(reproducer.engine)
+    built_in = row is None or is_built_in(row)
+    keras = built_in and reproducer.engine.startswith("keras-") and reproducer.dtype not in MIXED
     visible = reproducer.symptom not in ("input_gradient", "state_gradient")
     return keras and simple and visible and not reproducer.batch.dropout
 
@@ -164,9 +167,24 @@ def _verdict(reproducer: Reproducer) -> Iterator[str]:
 def _multilstm(reproducer: Reproducer) -> Iterator[str]:
     yield from _title(reproducer)
     yield "from multilstm.fuzz import check, sample_from_json"
+    yield from _registration(reproducer.engine)
     yield ""
     yield f"sample = sample_from_json({reproducer.sample.to_json()!r})"
     yield f'check(sample, engine="{reproducer.engine}", dtype="{reproducer.dtype}", layers="{reproducer.layers}")'
+
+
+def _registration(engine: str) -> Iterator[str]:
+    """Yield the registration of an engine that is not one of multilstm's."""
+    row = ENGINES.get(engine)
+    if row is None or is_built_in(row):
+        return
+    module = row.target.partition(":")[0]
+    yield "from multilstm.engines.registry import ENGINES, EngineRow"
+    if row.flags:
+        yield "from multilstm.frameworks.xla_flags import XlaFlag"
+    yield ""
+    yield f"# The absolute path of the folder of {module} must be in PYTHONPATH."
+    yield f"ENGINES[{engine!r}] = {row!r}"
 
 
 def _title(reproducer: Reproducer) -> list[str]:

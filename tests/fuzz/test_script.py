@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import ENGINES, EngineRow
+from multilstm.frameworks.xla_flags import EXACT_SUMS
 from multilstm.fuzz.sample import Sample
 from multilstm.fuzz.script import LINES, WIDTH, Reproducer, script
 from multilstm.fuzz.strategies import draw_samples
@@ -114,6 +115,21 @@ def test_a_script_for_an_engine_without_keras_uses_multilstm(tmp_path):
     assert "keras" not in text.split('"""')[2].split("sample_from_json(")[0]
     done = run(text.replace("jax-scan", "reference"), tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["own", "keras-own"])
+@pytest.mark.parametrize(("target", "code"), [("MaskIgnored", 1), ("InputGradientDoubled", 0)])
+def test_a_script_for_an_engine_of_ones_own_registers_it(tmp_path, monkeypatch, name, target, code):
+    row = EngineRow(name, f"faulty:{target}", ("numpy",), None, {"OWN": "1"}, (EXACT_SUMS,))
+    monkeypatch.setitem(ENGINES, name, row)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(pathlib.Path(__file__).parent))))
+    masked = Sample(Sequential([LSTM(1, unroll=True)], (3, 2)), batch=1, timesteps=3, mask=((True, False, True),))
+    path = tmp_path / "reproducer.py"
+    path.write_text(script(Reproducer(masked, name, "float64", "portable", "of it")))
+    assert len(path.read_text().splitlines()) <= LINES
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("ParityError" in done.stderr) == (code == 1)
 
 
 def test_portable_layers_are_named():
