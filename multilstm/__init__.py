@@ -7,43 +7,49 @@
     >>> parity(spec, inputs=x).check()                       # every engine against the float64 reference
     >>> parity(load("model.keras"), inputs=x).check()        # a model from a file, with its weights
 
-Importing this package imports no deep-learning framework; engines run in processes of their own.
+Importing this package imports no deep-learning framework; engines run in processes of their own. Each name is imported
+at its first use, so that the command line handles signals before it imports anything large.
 """
 
-from multilstm.api import RunResult, parity, run
-from multilstm.errors import MultilstmError
-from multilstm.files import LoadedModel, Provenance, load
-from multilstm.spec import (
-    L1,
-    L1L2,
-    L2,
-    LSTM,
-    Activation,
-    Bidirectional,
-    Concatenate,
-    Dense,
-    Dropout,
-    Embedding,
-    Graph,
-    Input,
-    Masking,
-    MaxNorm,
-    MinMaxNorm,
-    Model,
-    NonNeg,
-    OrthogonalRegularizer,
-    RepeatVector,
-    Sequential,
-    TimeDistributed,
-    UnitNorm,
-    schedules,
-)
-from multilstm.spec.arrays import State
-from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
+from __future__ import annotations
+
 from multilstm.version import __version__
-from multilstm.weights.files import load_weights, save_weights
-from multilstm.weights.initializers import discriminating_weights, initial_weights
-from multilstm.weights.layout import gates
+
+TYPE_CHECKING = False  # as in `typing`, whose import takes time
+if TYPE_CHECKING:
+    from multilstm.api import RunResult, parity, run
+    from multilstm.errors import MultilstmError
+    from multilstm.files import LoadedModel, Provenance, load
+    from multilstm.spec import (
+        L1,
+        L1L2,
+        L2,
+        LSTM,
+        Activation,
+        Bidirectional,
+        Concatenate,
+        Dense,
+        Dropout,
+        Embedding,
+        Graph,
+        Input,
+        Masking,
+        MaxNorm,
+        MinMaxNorm,
+        Model,
+        NonNeg,
+        OrthogonalRegularizer,
+        RepeatVector,
+        Sequential,
+        TimeDistributed,
+        UnitNorm,
+        schedules,
+    )
+    from multilstm.spec.arrays import State
+    from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
+    from multilstm.weights.files import load_weights, save_weights
+    from multilstm.weights.initializers import discriminating_weights, initial_weights
+    from multilstm.weights.layout import gates
 
 __all__ = [
     "L1",
@@ -88,3 +94,40 @@ __all__ = [
     "save_weights",
     "schedules",
 ]
+
+_MODULES = {
+    "api": "RunResult parity run",
+    "errors": "MultilstmError",
+    "files": "LoadedModel Provenance load",
+    "spec": """
+        Activation Bidirectional Concatenate Dense Dropout Embedding Graph Input L1 L1L2 L2 LSTM Masking
+        MaxNorm MinMaxNorm Model NonNeg OrthogonalRegularizer RepeatVector Sequential TimeDistributed UnitNorm
+        schedules
+    """,
+    "spec.arrays": "State",
+    "spec.optimizers": "Adam AdamW RMSprop SGD",
+    "weights.files": "load_weights save_weights",
+    "weights.initializers": "discriminating_weights initial_weights",
+    "weights.layout": "gates",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # a type checker refuses unknown names
+
+    def __getattr__(name: str) -> object:
+        """Import a public name, or a part of the package, at its first use."""
+        from importlib import import_module
+
+        if name in _HOMES:
+            value: object = getattr(import_module(f"multilstm.{_HOMES[name]}"), name)
+        elif name in ("api", "errors", "spec", "weights"):
+            value = import_module(f"multilstm.{name}")
+        else:
+            raise AttributeError(f"module 'multilstm' has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

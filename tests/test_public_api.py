@@ -5,10 +5,15 @@ framework is imported.
 """
 
 import ast
+import importlib
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
+
+import multilstm
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -61,7 +66,7 @@ def test_a_module_exports_the_names_of_this_list(module):
 @pytest.mark.parametrize("module", PUBLIC)
 def test_an_exported_name_is_defined_or_imported_in_its_module(module):
     names = {"__version__"}
-    for node in ast.parse(source_of(module)).body:
+    for node in ast.walk(ast.parse(source_of(module))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -70,6 +75,32 @@ def test_an_exported_name_is_defined_or_imported_in_its_module(module):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names |= {ast.unparse(target) for target in targets}
     assert set(PUBLIC[module].split()) - names == set()
+
+
+@pytest.mark.parametrize("name", sorted({*PUBLIC["multilstm"].split(), "spec", "errors"}))
+def test_a_name_of_the_package_is_imported_at_its_first_use(name):
+    # The imports that a type checker reads and those that happen are two lists in multilstm/__init__.py.
+    homes = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse(source_of("multilstm")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    value = getattr(multilstm, name)
+    assert name in dir(multilstm)
+    if name in homes:
+        assert value is getattr(importlib.import_module(homes[name]), name)
+
+
+def test_importing_the_package_imports_nothing_large():
+    code = "import multilstm, sys; print({'numpy', 'multilstm.spec', 'multilstm.api', 'dataclasses'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_an_unknown_name_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'multilstm' has no attribute 'parety'"):
+        multilstm.parety  # noqa: B018
 
 
 def test_the_package_is_typed_for_its_users():

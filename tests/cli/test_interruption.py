@@ -59,3 +59,17 @@ def test_a_time_limit_ends_the_drawing_of_large_weights(start, tmp_path):
     assert time.perf_counter() - begin < 25
     assert process.returncode == 4
     assert "drawing the weights takes longer than 1 s" in stderr
+
+
+MOMENTS = [0.2 + 0.15 * number for number in range(9)]  # seconds; before them Python itself starts
+
+
+@pytest.mark.parametrize("delay_s", MOMENTS, ids=lambda delay: f"{delay:.2f}s")
+def test_at_any_moment_ctrl_c_ends_quietly(start, tmp_path, delay_s):
+    """The signal comes during the imports, or while the first jobs run."""
+    process = start("parity", "--engine", "reference")
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
