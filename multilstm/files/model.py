@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, shown
 from multilstm.files.contents import Contents, read_contents
@@ -46,7 +47,6 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
         UsageError: for files that give two models or two sets of weights, or no model.
     """
     main = read_contents(path)
-    model, spec, notes = _architecture(main, architecture)
     holder = main
     if weights is not None:
         if main.store is not None:
@@ -54,13 +54,12 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
         holder = read_contents(weights)
         if holder.store is None:
             raise InputError(f"{holder.path!r} is {holder.format} and holds no weights; give the file of the weights")
-    places = places_of(spec) if model is None else _places(model.config)
-    assigned = _assigned(holder, spec, places)
-    provenance = _provenance(main if model is None else model, holder, (*notes, *(assigned.notes if assigned else ())))
+    design = _design(main, holder, architecture)
+    assigned = _assigned(holder, design)
     return LoadedModel(
-        spec,
+        design.spec,
         None if assigned is None else assigned.weights,
-        provenance,
+        _provenance(design, holder, () if assigned is None else assigned.notes),
         main.training or holder.training,
         main.optimizer_state or holder.optimizer_state,
     )
@@ -100,8 +99,16 @@ def _exists(source: str) -> bool:
         return False
 
 
-def _architecture(main: Contents, architecture: Architecture | None) -> tuple[Contents | None, Graph, tuple[str, ...]]:
-    """Return the contents with the configuration, None for a spec; the spec; and notes on its translation."""
+class _Design(NamedTuple):
+    """An architecture: a spec, its layers in the order of the file, and the origin of the file if it is one."""
+
+    spec: Graph
+    places: tuple[Place, ...]
+    provenance: Provenance | None = None
+
+
+def _design(main: Contents, holder: Contents, architecture: Architecture | None) -> _Design:
+    """Return the architecture of a file, or that which the caller gives for weights."""
     if architecture is None:
         if main.config is None:
             holds = "" if main.store is None else f" ({main.store.described()})"
@@ -109,55 +116,71 @@ def _architecture(main: Contents, architecture: Architecture | None) -> tuple[Co
                 f"{main.path!r} holds weights alone{holds}, which fit more than one model; give the model too: "
                 f"architecture=FILE, or --architecture FILE, such as the result of model.to_json()"
             )
-        return main, *_spec(main)
+        return _read_design(main, main.config, holder.version)
     if main.config is not None:
         raise UsageError(f"{main.path!r} holds a model itself; leave the architecture out")
     if isinstance(architecture, Graph):
-        return None, architecture, ()
+        return _Design(architecture, places_of(architecture))
     if isinstance(architecture, LoadedModel):
-        return None, architecture.spec, architecture.provenance.notes
+        return _Design(architecture.spec, places_of(architecture.spec), architecture.provenance)
     other = read_contents(architecture)
     if other.config is None:
         raise UsageError(
             f"the architecture {other.path!r} is {other.format} and holds no model; give its model.to_json()"
         )
-    return other, *_spec(other)
+    return _read_design(other, other.config, holder.version)
 
 
-def _spec(contents: Contents) -> tuple[Graph, tuple[str, ...]]:
-    """Return the spec of a configuration, and notes on the meaning of that version's defaults."""
+def _read_design(contents: Contents, config: Mapping[str, Any], weights_version: str | None) -> _Design:
+    """Return the architecture of a configuration.
+
+    An old configuration without a version is of the version of its weights. A configuration of Keras 3 never is: it may
+    belong to the weights of an older version.
+    """
+    version = contents.version
     try:
-        spec, translated = read_json(contents.config or {}, contents.version)
+        spec, translated = read_json(config, version)
+        if version is None and weights_version is not None and not translated.version.startswith("3"):
+            version = weights_version
+            spec, translated = read_json(config, version)
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
-    return spec, translated.notes
+    places = _places(config)
+    if not {layer.name for layer in spec.layers} <= {place.name for place in places}:
+        places = _places(translated.config)
+    program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
+    return _Design(spec, places, Provenance(contents.format, program, version, contents.backend, translated.notes))
 
 
-def _places(config: Mapping[str, Any] | None) -> tuple[Place, ...]:
+def _places(config: Mapping[str, Any]) -> tuple[Place, ...]:
     """Return the layers in the order of the file, with the classes of the file."""
-    inner = (config or {}).get("config")
+    inner = config.get("config")
     entries = inner.get("layers", ()) if isinstance(inner, Mapping) else inner
     places = []
     for entry in entries if isinstance(entries, (list, tuple)) else ():
-        name = entry.get("config", {}).get("name", entry.get("name"))
+        arguments = entry.get("config")
+        name = entry.get("name") if not isinstance(arguments, Mapping) else arguments.get("name", entry.get("name"))
         places.append(Place(str(name), str(entry.get("class_name"))))
     return tuple(places)
 
 
-def _assigned(holder: Contents, spec: Graph, places: tuple[Place, ...]) -> Assigned | None:
+def _assigned(holder: Contents, design: _Design) -> Assigned | None:
     if holder.store is None:
         return None
     try:
-        return holder.store.assign(spec, places)
+        return holder.store.assign(design.spec, design.places)
     except InputError as error:
         raise InputError(f"weights of {holder.path!r}: {error}") from None
 
 
-def _provenance(model: Contents, holder: Contents, notes: tuple[str, ...]) -> Provenance:
-    formats = dict.fromkeys((model.format, holder.format))
-    version = model.version or holder.version
-    program = model.program if version else f"{model.program}; its version is unknown: the file does not state it"
-    return Provenance(", with ".join(formats), program, version, model.backend or holder.backend, notes)
+def _provenance(design: _Design, holder: Contents, notes: tuple[str, ...]) -> Provenance:
+    """Return the origin of an architecture with that of its weights."""
+    origin = design.provenance
+    if origin is None:
+        program = holder.program if holder.version else f"{holder.program}; the file does not state its version"
+        return Provenance(f"{holder.format}, with a spec", program, holder.version, holder.backend, notes)
+    formats = dict.fromkeys((origin.format, holder.format))
+    return dataclasses.replace(origin, format=", with ".join(formats), notes=(*origin.notes, *notes))
 
 
 def _from_function(source: str) -> LoadedModel:

@@ -20,6 +20,7 @@ from multilstm.frameworks.process_environment import python_path
 __all__ = ["parse_in_process"]
 
 _ROOT = pathlib.Path(__file__).parents[2]
+WAITING = 6  # seconds on the clock for each second of CPU time, since other processes compute too
 COMMAND = (sys.executable, "-P", "-m", "multilstm.files.sandbox_child")
 _ENVIRONMENT = {
     "HDF5_PLUGIN_PATH": os.devnull,
@@ -49,14 +50,20 @@ def parse_in_process(parser: str, content: bytes) -> Parsed:
             input=content,
             capture_output=True,
             env=environment,
-            timeout=seconds + 10,
+            timeout=WAITING * seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(f"reading it took more than {seconds} seconds; it is broken, or made to never end") from None
+        raise _endless(WAITING * seconds) from None
+    if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
+        raise _endless(seconds)
     if done.returncode:
         raise InputError(f"the process that parses it {_ending(done)}; the file is broken")
     return _answer(done.stdout)
+
+
+def _endless(seconds: int) -> InputError:
+    return InputError(f"reading it took more than {seconds} seconds; it is broken, or made to never end")
 
 
 def _ending(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -27,12 +27,12 @@ PARSERS = {
 }
 MEMORY = 768 * 2**20  # bytes beyond those of the imports
 MEMORY_RATIO = 40  # more of them for each byte of the file
-SECONDS = 30
+SECONDS = 10  # of CPU time
 BYTES_A_SECOND = 10 * 2**20
 
 
 def seconds_for(size: int) -> int:
-    """Return the time limit for a file of `size` bytes."""
+    """Return the limit of CPU time for a file of `size` bytes."""
     return SECONDS + size // BYTES_A_SECOND
 
 
@@ -76,7 +76,7 @@ def _limit(size: int) -> None:
     ):
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
+        resource.setrlimit(limit, (value, hard if limit == resource.RLIMIT_CPU else value))
 
 
 if __name__ == "__main__":

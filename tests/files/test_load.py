@@ -1,5 +1,6 @@
 """`load`: a spec, its weights and their origin, from every format of Keras that is read."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from written_files import SPEC, archive, by_layer, hdf5, keras_archive, legacy, 
 
 import multilstm
 from multilstm.errors import InputError, UsageError
-from multilstm.spec import LSTM, Sequential
+from multilstm.spec import LSTM, Dense, Sequential
 
 WEIGHTS = weights_of(SPEC)
 CONFIG = SPEC.to_json()
@@ -93,7 +94,7 @@ def test_states_the_origin(write):
     provenance = multilstm.load(write("m", content)).provenance
     assert provenance.lines() == ("Format: HDF5 of Keras (.h5)", "Written by: Keras 3.1.0, backend jax")
     provenance = multilstm.load(write("m", MODELS["legacy"])).provenance
-    assert provenance.lines()[1] == "Written by: Keras; its version is unknown: the file does not state it"
+    assert provenance.lines()[1] == "Written by: Keras 3, by the form of the file"
 
 
 def test_keeps_the_training_configuration_and_the_optimizers_arrays(write):
@@ -206,3 +207,53 @@ def test_run_and_parity_take_the_weights_of_the_file(write):
     assert not np.allclose(multilstm.run(loaded, "reference", x, weights=other).output, desired)
     report = multilstm.parity(loaded, x, engines=["reference"], dtypes=["float32"])
     report.check()
+
+
+OLD = Sequential(
+    [LSTM(2, name="a", recurrent_activation="hard_sigmoid_keras2"), Dense(1, name="b")], input_shape=(4, 3)
+)
+
+
+def keras_1(**top):
+    """Return a configuration of Keras 1: a list of layers, with the names of its arguments."""
+    lstm = {"name": "a", "output_dim": 2, "inner_activation": "hard_sigmoid", "activation": "tanh",
+            "batch_input_shape": [None, 4, 3], "consume_less": "cpu"}  # fmt: skip
+    dense = {"name": "b", "output_dim": 1, "activation": "linear"}
+    layers = [{"class_name": "LSTM", "config": lstm}, {"class_name": "Dense", "config": dense}]
+    return json.dumps({"class_name": "Sequential", "config": layers, **top})
+
+
+def keras_1_weights(weights):
+    """Return the arrays of Keras 1: three for each gate of an LSTM, the gates in the order i, c, f, o."""
+    lstm = {}
+    for gate, letter in ((0, "i"), (2, "c"), (1, "f"), (3, "o")):
+        for name, kind in (("kernel", "W"), ("recurrent_kernel", "U"), ("bias", "b")):
+            lstm[f"a_{kind}_{letter}"] = weights[f"a/{name}"][..., 2 * gate : 2 * gate + 2]
+    return {"a": lstm, "b": {"b_W": weights["b/kernel"], "b_b": weights["b/bias"]}}
+
+
+@pytest.mark.parametrize("way", ["whole", "in_two_files", "without_a_version"])
+def test_reads_a_model_of_keras_1(write, way):
+    weights = weights_of(OLD)
+    arrays, version = keras_1_weights(weights), {} if way == "without_a_version" else {"keras_version": "1.2.2"}
+    if way == "whole":
+        loaded = multilstm.load(write("m", hdf5(legacy(arrays, model_config=keras_1(), **version))))
+    else:
+        loaded = multilstm.load(write("m", keras_1(**version)), weights=write("w", hdf5(legacy(arrays))))
+    assert list(loaded.spec.layers[1:]) == [
+        dataclasses.replace(layer, implementation=1) if isinstance(layer, LSTM) else layer for layer in OLD.layers[1:]
+    ]
+    same(loaded.weights, weights)
+    assert "the twelve arrays of Keras 1 (gates i, c, f, o) were joined" in loaded.provenance.notes[-1]
+    assert any("0.2 * x + 0.5" in note for note in loaded.provenance.notes)
+    assert loaded.provenance.version == version.get("keras_version")
+
+
+def test_weights_date_an_old_configuration_without_a_version(write):
+    config = json.loads(keras_1())
+    config["config"][0]["config"] = {"name": "a", "units": 2, "batch_input_shape": [None, 4, 3]}
+    config["config"][1]["config"] = {"name": "b", "units": 1}
+    weights = hdf5(legacy(by_layer(OLD, weights_of(OLD)), keras_version="2.3.1"))
+    loaded = multilstm.load(write("m", json.dumps(config)), weights=write("w", weights))
+    assert loaded.provenance.version == "2.3.1"
+    assert loaded.spec.layer("a").recurrent_activation == "sigmoid"

@@ -31,7 +31,7 @@ def parser(tmp_path, monkeypatch):
         (tmp_path / "hostile_parser.py").write_text(HOSTILE.format(body=body))
         child = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         child += "from multilstm.files import sandbox_child as c\n"
-        child += "c.PARSERS['hdf5'] = 'hostile_parser'; c.SECONDS = 2; c.main('hdf5')"
+        child += "c.PARSERS['hdf5'] = 'hostile_parser'; c.SECONDS = 1; c.main('hdf5')"
         (tmp_path / "hostile_child.py").write_text(child)
         monkeypatch.setattr(sandbox, "COMMAND", (sys.executable, "-P", str(tmp_path / "hostile_child.py")))
 
@@ -55,7 +55,7 @@ def seconds():
         ("raise KeyError('x')", "broken or incomplete"),
         ("import os; os.abort()", "was ended by SIGABRT; the file is broken"),
         ("import os; os._exit(7)", "ended with exit code 7"),
-        ("while True: pass", "was ended by SIGKILL|SIGXCPU|more than"),
+        ("while True: pass", "reading it took more than 10 seconds; it is broken"),
     ],
     ids=["reads_a_file", "writes_a_file", "socket", "memory", "refused", "error", "crash", "exit", "endless"],
 )
