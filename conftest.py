@@ -74,6 +74,7 @@ UNIT = (
     "ledger",
     "report",
     "spec",
+    "test_api_hostile.py",
     "test_architecture.py",
     "test_shape.py",
     "test_deprecation.py",

@@ -11,9 +11,9 @@ import numpy as np
 from multilstm.cases.case import Case, Fit
 from multilstm.cases.recipes import GivenBatches
 from multilstm.engines.registry import engine_row
-from multilstm.errors import InputError, UsageError
+from multilstm.errors import InputError, UsageError, choice, shown
 from multilstm.execution.availability import available
-from multilstm.execution.options import Options
+from multilstm.execution.options import Options, as_names
 from multilstm.files import LoadedModel
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
@@ -21,7 +21,7 @@ from multilstm.jobs.validation import check_batch, check_range
 from multilstm.report.data import Report
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State, as_array, by_name
-from multilstm.spec.optimizers import Optimizer
+from multilstm.spec.optimizers import LOSSES, Optimizer
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.recorded import quantities_from
 from multilstm.weights.initializers import discriminating_weights
@@ -162,11 +162,13 @@ def parity(  # noqa: PLR0913 - the public signature
     """
     spec, weights = _model(spec, weights)
     batch = dataclasses.replace(
-        _batch(spec, inputs, states, mask), targets=_targets(targets, loss, optimizer), dropout=dropout or {}
+        _batch(spec, inputs, states, mask),
+        targets=_targets(targets, loss, optimizer),
+        dropout={} if dropout is None else dropout,
     )
     case = _case(spec, check_batch(spec, batch), _weights(spec, weights), loss, optimizer)
     availability = available(engines, device)
-    options = Options(availability.engines, tuple(dtypes), layers, device, atol=atol, rtol=rtol)
+    options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, atol=atol, rtol=rtol)
     for batch in case.forward.batches():
         check_range(batch, case.initial_weights, options.dtypes)
     recorded = None if against is None else quantities_from(case, _answers(against))
@@ -191,16 +193,25 @@ def _targets(
 ) -> tuple[Array, ...]:
     """Return one array for every output; empty without targets."""
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise UsageError(f"optimizer is {optimizer!r}, expected an optimizer of multilstm, such as multilstm.Adam()")
+        raise UsageError(
+            f"optimizer is {shown(optimizer)}, expected an optimizer of multilstm, such as multilstm.Adam()"
+        )
     if (targets is None) != (loss is None):
         given, missing = ("loss", "targets") if targets is None else ("targets", "loss")
         raise UsageError(f"targets and loss belong together, but only {given} is given; give {missing} too")
     if optimizer is not None and loss is None:
         raise UsageError("an optimizer needs targets and a loss, but neither is given; give both")
-    arrays = () if targets is None else (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
+    if loss is not None and (not isinstance(loss, str) or loss not in LOSSES):
+        raise UsageError(choice("loss", loss, LOSSES))
+    expected = "expected a NumPy array, or a list with one for each output"
+    if targets is None:
+        return ()
+    if not isinstance(targets, (np.ndarray, list, tuple)) or len(targets) == 0:
+        raise InputError(f"targets: given {shown(targets)}, {expected}")
+    arrays = (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
     if not all(isinstance(array, np.ndarray) for array in arrays):
         types = ", ".join(type(array).__name__ for array in arrays)
-        raise InputError(f"targets: expected a NumPy array, or a sequence with one for each output, given: {types}")
+        raise InputError(f"targets: {expected}, given: {types}")
     return arrays
 
 
@@ -225,7 +236,11 @@ def _case(
 
 
 def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:
-    return Batch(_by_name(spec, inputs), masks={} if mask is None else _by_name(spec, mask), states=states or {})
+    return Batch(
+        _by_name(spec, inputs),
+        masks={} if mask is None else _by_name(spec, mask),
+        states={} if states is None else states,
+    )
 
 
 def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_usage(options, words):
 
 
 def test_targets_are_arrays():
-    with pytest.raises(InputError, match="targets: expected a NumPy array, or a sequence with one for each output"):
+    with pytest.raises(InputError, match="targets: expected a NumPy array, or a list with one for each output"):
         parity(SPEC, X, engines=["reference"], targets=[[0.0, 1.0]] * 4, loss="mean_squared_error")
 
 

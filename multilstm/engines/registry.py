@@ -119,6 +119,6 @@ def engine_row(name: str) -> EngineRow:
     Raises:
         UsageError: for an unknown engine.
     """
-    if name not in ENGINES:
+    if not isinstance(name, str) or name not in ENGINES:
         raise UsageError(choice("engine", name, ENGINES))
     return ENGINES[name]

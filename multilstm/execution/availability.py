@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from multilstm.engines.registry import ENGINES, JUDGE, engine_row
 from multilstm.errors import EngineUnavailableError, UsageError, WorkerError, choice
+from multilstm.execution.options import as_names
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.workers import WorkerPool
 
@@ -42,8 +43,9 @@ def available(engines: Sequence[str] | None, device: str = "cpu") -> Availabilit
         EngineUnavailableError: if an engine that was named is not installed, or finds no GPU.
         WorkerError: if an engine that was named cannot start.
     """
-    if device not in DEVICES:
+    if not isinstance(device, str) or device not in DEVICES:
         raise UsageError(choice("device", device, DEVICES))
+    engines = None if engines is None else as_names("engines", engines)
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
     names, skipped, facts = [], {}, {}
     with WorkerPool() as pool:

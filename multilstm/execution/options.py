@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 from multilstm.compare.quantity import KINDS
-from multilstm.errors import UsageError, choice
+from multilstm.errors import UsageError, choice, shown
 from multilstm.frameworks.machine import MEMORY_IS_WATCHED
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.job import LAYERS
@@ -43,7 +48,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("engines", "dtypes", "quantities"):
-            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
+            object.__setattr__(self, name, tuple(dict.fromkeys(as_names(name, getattr(self, name)))))
         if not self.dtypes:
             raise UsageError(f"no dtype is given; expected some of {', '.join(DTYPES)}")
         for name, values, known in (
@@ -53,13 +58,13 @@ class Options:
             ("device", (self.device,), DEVICES),
         ):
             for value in values:
-                if value not in known:
+                if not isinstance(value, str) or value not in known:
                     raise UsageError(choice(name, value, known))
         for dtype in self.dtypes:
             check_dtype(dtype, self.device)
         for name, tolerance in (("atol", self.atol), ("rtol", self.rtol)):
-            if tolerance is not None and not 0 <= tolerance < math.inf:
-                raise UsageError(f"{name} must be a finite number that is not negative, got {tolerance}")
+            if tolerance is not None and not _is_tolerance(tolerance):
+                raise UsageError(f"{name} must be a finite number that is not negative, got {shown(tolerance)}")
         if not 0 < self.timeout_s <= LONGEST_TIMEOUT_S:
             raise UsageError(
                 f"the timeout must be a number of seconds above 0 and at most {LONGEST_TIMEOUT_S:g}, "
@@ -78,3 +83,24 @@ def _check_memory(gigabytes: float) -> None:
         raise UsageError(f"the memory of a worker must be a finite number of GB above 0, given {gigabytes:g}")
     if not MEMORY_IS_WATCHED:
         raise UsageError("the memory of a worker can be limited on Linux only; leave --memory out")
+
+
+def _is_tolerance(value: Any) -> bool:
+    """Return whether a value is a finite number that is not negative."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return is_number and bool(0 <= value <= sys.float_info.max)
+
+
+def as_names(label: str, names: Any) -> tuple[str, ...]:
+    """Return names as a tuple. Text is refused, since it would be read letter by letter.
+
+    Raises:
+        UsageError: for text, another type, or an entry that is no text.
+    """
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        raise UsageError(f"{label}: given {shown(names)}, expected a list of names")
+    entries = tuple(names)
+    for name in entries:
+        if not isinstance(name, str):
+            raise UsageError(f"{label}: given the entry {shown(name)}, expected names")
+    return entries

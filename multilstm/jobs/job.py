@@ -113,7 +113,7 @@ class Job:
             ("device", self.device, DEVICES),
             ("loss", self.loss, (*LOSSES, None)),
         ):
-            if name not in known:
+            if not isinstance(name, str | None) or name not in known:
                 raise UsageError(choice(argument, name, known))
         check_dtype(self.dtype, self.device)
 

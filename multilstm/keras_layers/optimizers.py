@@ -15,7 +15,15 @@ from multilstm.frameworks import private_apis
 class _Portable:
     """Base of the optimizers: dense gradients, and constants that keep float64."""
 
-    weight_decay: float | None
+    @property
+    def weight_decay(self) -> float | None:
+        """The weight decay; on TensorFlow a float64 of NumPy, since `tf.cast` rounds a Python float to float32."""
+        exact = isinstance(self._decay, float) and keras.backend.backend() == "tensorflow"
+        return np.float64(self._decay) if exact else self._decay
+
+    @weight_decay.setter
+    def weight_decay(self, value: float | None) -> None:
+        self._decay = value
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         """Update the variables, as `keras.optimizers.Optimizer.apply` does."""
@@ -26,15 +34,6 @@ class _Portable:
         super()._filter_empty_gradients(grads, vars)  # type: ignore[misc] # warns; raises if all are empty
         zeros = [ops.zeros_like(v) if g is None else g for g, v in zip(grads, vars, strict=True)]
         return zeros, list(vars)
-
-    def _apply_weight_decay(self, variables: Any) -> None:
-        decay = self.weight_decay
-        if decay is not None and keras.backend.backend() == "tensorflow":
-            self.weight_decay = np.float64(decay)  # tf.cast rounds a Python float to float32
-        try:
-            super()._apply_weight_decay(variables)  # type: ignore[misc]
-        finally:
-            self.weight_decay = decay
 
     def _get_current_learning_rate(self) -> Any:
         schedule = private_apis.learning_rate_schedule(self)

@@ -115,6 +115,27 @@ def optimizer_unused_weights():
 
 
 @scenario()
+def optimizer_attributes():
+    """The attributes that three updates with weight decay set on an optimizer, which threads may share."""
+    found = {}
+    for name, optimizer in (("sgd", SGD), ("adam", Adam), ("adamw", AdamW)):
+        rule, variable, changed = optimizer(0.1, weight_decay=0.04), keras.Variable(normal(3, 2)), []
+        rule.apply([keras.ops.ones((3, 2))], [variable])  # makes the slots
+
+        class Watched(type(rule)):
+            def __setattr__(self, attribute, value, changed=changed):
+                changed.append(attribute)
+                super().__setattr__(attribute, value)
+
+        rule.__class__ = Watched
+        for _ in range(3):
+            rule.apply([keras.ops.ones((3, 2))])
+        found[f"{name}_changed"] = np.array(changed or ["none"])
+        found[f"{name}_config"] = json.dumps(rule.get_config()["weight_decay"])
+    return found
+
+
+@scenario()
 def optimizer_options():
     """The options of every Keras optimizer act as in Keras's own optimizers (on JAX and PyTorch, to the bit)."""
     found = {}

@@ -135,6 +135,13 @@ def test_weights_that_the_loss_does_not_depend_on_decay(ran, arrays, backend, wh
         np.testing.assert_allclose(actual, desired, rtol=1e-7, err_msg="" if whose == "ours" else FIXED)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_an_update_changes_no_attribute(ran, name):
+    found = ran("optimizer_attributes")
+    assert "weight_decay" not in found[f"{name}_changed"].tolist()
+    assert json.loads(str(found[f"{name}_config"])) == 0.04
+
+
 @pytest.mark.parametrize("option", ["accumulation", "average", "clipvalue", "global_clipnorm", "loss_scale"])
 def test_options_are_keras_own(ran, arrays, option):
     found = ran("optimizer_options")
