@@ -35,8 +35,7 @@ def _distance(quantity: str, actual: Array, desired: Array, shape: Shape, device
     if quantity != GRADIENT and shape.shortest is not None:
         real = np.arange(shape.timesteps) < shape.lengths()[:, None]
         actual, desired = actual[real], desired[real]
-    scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
-    units = float((np.abs(actual - desired) / (row.atol + row.rtol * scale)).max()) / _growth(shape)
+    units = float((np.abs(actual - desired) / row.allowed(desired)).max()) / _growth(shape)
     return units if math.isfinite(units) else math.inf
 
 

@@ -167,14 +167,14 @@ def _not_numbers(actual: Array, desired: Array, dtype: str) -> str:
 
 def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tolerance) -> Comparison:
     differences = np.abs(actual - desired)
-    scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
-    allowed = row.atol + row.rtol * scale
+    allowed = row.allowed(desired)
+    row = row.at(desired)
     inside = bool((differences <= allowed).all())
     with np.errstate(divide="ignore", invalid="ignore"):
         share = float(np.max(np.where(differences > 0, differences / allowed, 0.0)))
     counted = NOTHING
     if row.dtype == "float64" and quantity.kind in FORWARD:
-        counted = rounding(actual, desired, row.atol + row.rtol * np.abs(desired))
+        counted = rounding(actual, desired, allowed)
     dtype = stored(row.dtype)
     if not inside:
         verdict = "diverges"

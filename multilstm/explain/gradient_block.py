@@ -25,9 +25,8 @@ def first_block(spec: Graph, quantity: Quantity, actual: Array, desired: Array, 
         return ""
     if not isinstance(spec.owner(name)[0], LSTM):
         return ""
-    scale = np.abs(desired).max() if row.measure == "tensor" else np.abs(desired)
     with np.errstate(invalid="ignore"):
-        wrong = ~(np.abs(actual - desired) <= row.atol + row.rtol * scale)
+        wrong = ~(np.abs(actual - desired) <= row.allowed(desired))
     counts = [
         f"gate {gate} ({int(block.sum())} of {block.size} values)"
         for gate, block in zip(GATES, np.split(wrong, 4, axis=-1), strict=True)

@@ -100,7 +100,7 @@ def _first_value(
         if actual.shape != expected.shape:
             note = f"shape is {actual.shape}, expected {expected.shape}"
             return dataclasses.replace(finding, batch=batch, notes=(note,))
-        differs = ~(np.abs(actual - expected) <= row.atol + row.rtol * np.abs(expected))
+        differs = ~(np.abs(actual - expected) <= row.allowed(expected))
         if differs.any():
             first = min((tuple(map(int, index)) for index in np.argwhere(differs)), key=lambda i: (i[1:-1], i))
             return dataclasses.replace(

@@ -123,5 +123,5 @@ class Sides:
         options = self.execution.options
         row = tolerance(self.dtype, options.device, "hidden", options.atol, options.rtol)
         with np.errstate(invalid="ignore"):
-            within: Array = np.abs(actual - desired) <= times * (row.atol + row.rtol * np.abs(desired))
+            within: Array = np.abs(actual - desired) <= times * row.allowed(desired)
         return ~within

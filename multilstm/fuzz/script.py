@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from multilstm.compare import tolerance
+from multilstm.compare.tolerances import SHARE
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES, is_built_in
@@ -159,7 +160,8 @@ def _verdict(reproducer: Reproducer) -> Iterator[str]:
     desired = [_literal(array, dtype) for array in _desired(sample, dtype)]
     yield f"desired = {_list(f'np.array({text})' for text in desired)}"
     row = tolerance(dtype, "cpu", "output" if sample.loss is None else "gradient")
-    allowed = f"{row.atol} + {row.rtol} * abs(d)" if sample.loss is None else f"{row.rtol} * abs(d).max()"
+    small = f"min({row.atol}, {SHARE} * abs(d).max())"
+    allowed = f"{small} + {row.rtol} * abs(d)" if sample.loss is None else f"{row.rtol} * abs(d).max()"
     yield 'print("actual", *(a.tolist() for a in actual), "desired", *(d.tolist() for d in desired), sep="\\n")'
     yield f"raise SystemExit(any((~(abs(a - d) <= {allowed})).any() for a, d in zip(actual, desired, strict=True)))"
 

@@ -63,6 +63,38 @@ def test_trained_weights_are_judged_by_the_largest_of_the_tensor():
     assert compare(Quantity("weights", "updates/lstm/bias"), desired + [0, 2e-9], desired, TENSOR).verdict == "diverges"
 
 
+@pytest.mark.parametrize("kind", ["hidden", "output", "loss", "trained_cell"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_small_numbers_do_not_hide_below_the_absolute_part(dtype, kind):
+    """Zero in place of a state of 1e-9 is another answer; so is half of it, where the dtype has the digits."""
+    if dtype.startswith("mixed") and kind in ("loss", "trained_cell"):
+        pytest.skip("nothing is trained under mixed precision")
+    row = tolerance(dtype, "cpu", kind)
+    small = np.array([1e-9, -3e-9, 0.0], "float64" if dtype == "float64" else "float32")
+    assert compare(Quantity(kind), small.copy(), small, row).verdict != "diverges"
+    for factor in (0.0,) if dtype.startswith("mixed") else (0.0, 0.5, 0.99):
+        assert compare(Quantity(kind), factor * small, small, row).verdict == "diverges", row
+
+
+def test_the_absolute_part_is_at_most_a_share_of_the_largest_number():
+    row = tolerance("float32", "cpu", "hidden")
+    for largest, expected in ((5.0, 1e-6), (1e-2, 1e-6), (1e-3, 1e-6), (1e-4, 1e-7), (1e-9, 1e-12), (0.0, 0.0)):
+        desired = np.array([largest, 0.0])
+        assert row.at(desired).atol == pytest.approx(expected)
+        assert row.allowed(desired)[1] == pytest.approx(expected)
+    message = compare(Quantity("hidden"), np.float32([0, 0]), np.float32([1e-9, 0]), row).message
+    assert "1e-12 + 1e-06*|desired|" in message
+
+
+def test_float16_keeps_its_subnormal_steps():
+    assert tolerance("mixed_float16", "cpu", "hidden").at(np.array([1e-9])).atol == 4 * 2.0**-24
+
+
+def test_a_tolerance_of_the_user_does_not_shrink():
+    row = tolerance("float32", "cpu", "hidden", atol=1e-6)
+    assert row.at(np.array([1e-9])).atol == 1e-6
+
+
 def test_share_is_the_fraction_of_the_rows_allowance():
     assert compare(Quantity("hidden", "lstm"), DESIRED + 2.5e-13, DESIRED, VALUE).share == pytest.approx(0.25, rel=1e-3)
     assert compare(
@@ -96,7 +128,7 @@ def test_a_gpu_has_a_row_wherever_a_cpu_has_one():
 
 def test_own_tolerance_replaces_the_row():
     row = tolerance("float32", "cpu", "hidden", rtol=0.5)
-    assert (row.atol, row.rtol, row.measure) == (0.0, 0.5, "value")
+    assert (row.atol, row.rtol, row.measure) == (0.0, 0.5, "absolute")
 
 
 def test_zero_is_a_tolerance():
