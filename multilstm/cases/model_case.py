@@ -39,17 +39,19 @@ class ModelInputs:
         batch: the number of sequences in a batch, where the model leaves it open.
         timesteps: the length of the sequences, where the model leaves it open.
         seed: the random seed.
+        masking: the features of masked timesteps, for inputs that a Masking reads behind other layers.
     """
 
     spec: Graph
     batch: int
     timesteps: int
     seed: int = 0
+    masking: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """The number of batches."""
-        return max(2, math.ceil(len(_ROWS) / self.size)) if masked_inputs(self.spec) else 2
+        return max(2, math.ceil(len(_ROWS) / self.size)) if self._masked_values else 2
 
     @property
     def size(self) -> int:
@@ -58,7 +60,7 @@ class ModelInputs:
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches."""
-        masking = masked_inputs(self.spec)
+        masking = self._masked_values
         for number in range(self.count):
             rng = np.random.default_rng([self.seed, number])
             inputs = {}
@@ -76,15 +78,17 @@ class ModelInputs:
             yield Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
 
     def exercised(self) -> str:
-        """Return what the inputs exercise, and which masks they do not, in words for a reader."""
+        """Return what the inputs exercise, in words for a reader."""
         sizes = f"{self.count} batches of {self.size} sequences, values up to {LARGEST:g}"
-        if masked_inputs(self.spec):
+        if self._masked_values:
             rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
             sizes = f"{sizes}, rows {', '.join(rows)}"
-        unreached = unreached_maskings(self.spec)
-        if unreached:
-            sizes = f"{sizes}; not exercised: the masks of {', '.join(unreached)}, which read no input of the model"
         return sizes
+
+    @property
+    def _masked_values(self) -> dict[str, float | Array]:
+        """The values of masked timesteps, by input."""
+        return {**masked_inputs(self.spec), **self.masking}
 
     def _rows(self, number: int) -> list[str]:
         return [_ROWS[(number * self.size + row) % len(_ROWS)] for row in range(self.size)]
@@ -105,7 +109,13 @@ class ModelInputs:
         return rng.uniform(-largest, largest, shape).astype(np.float32)
 
 
-def model_case(spec: Graph, batch: int = 3, timesteps: int = 7, weights: Mapping[str, Array] | None = None) -> Case:
+def model_case(
+    spec: Graph,
+    batch: int = 3,
+    timesteps: int = 7,
+    weights: Mapping[str, Array] | None = None,
+    masking: Mapping[str, Array] | None = None,
+) -> Case:
     """Return a case for a user's model, with random inputs that exercise it.
 
     Args:
@@ -113,6 +123,7 @@ def model_case(spec: Graph, batch: int = 3, timesteps: int = 7, weights: Mapping
         batch: the number of sequences in a batch, where the model leaves it open.
         timesteps: the length of the sequences, where the model leaves it open.
         weights: every weight by `layer/weight`; None: random ones.
+        masking: see `ModelInputs`.
 
     Returns:
         A case of the model's outputs and states, its gradients of a squared error, and an epoch of SGD.
@@ -125,7 +136,7 @@ def model_case(spec: Graph, batch: int = 3, timesteps: int = 7, weights: Mapping
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
-    inputs = ModelInputs(spec, batch, timesteps)
+    inputs = ModelInputs(spec, batch, timesteps, masking=masking or {})
     return example_case(spec, inputs.batches(), inputs.exercised(), weights)
 
 
@@ -171,7 +182,7 @@ def masked_inputs(spec: Graph) -> dict[str, float]:
 
 
 def unreached_maskings(spec: Graph) -> list[str]:
-    """Return the names of the Masking layers that read another layer's output, where inputs cannot plan a mask."""
+    """Return the names of the Masking layers that read another layer's output, so that inputs cannot plan its mask."""
     return [
         call.layer
         for call in spec.calls

@@ -208,8 +208,8 @@ def _cases(
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
-    from multilstm.cases.model_case import model_case
     from multilstm.files import load_model
+    from multilstm.suite.hidden_masks import exercising_case
 
     if model is None:
         if batch is not None or timesteps is not None:
@@ -223,4 +223,4 @@ def _cases(
     if files.inputs is not None:
         return (files.case(loaded),)
     sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
-    return (model_case(loaded.spec, *sizes, loaded.weights),)
+    return (exercising_case(loaded.spec, *sizes, loaded.weights),)

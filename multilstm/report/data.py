@@ -84,6 +84,7 @@ class Report:
         touches: the rows of the ledger that a user's model meets in plain Keras, as JSON data.
         named: the engines that the user named.
         without_lstm: the cases whose model contains no LSTM.
+        idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
     """
@@ -96,6 +97,7 @@ class Report:
     touches: tuple[Mapping[str, Any], ...] = ()
     named: tuple[str, ...] = ()
     without_lstm: tuple[str, ...] = ()
+    idle_masks: tuple[str, ...] = ()
     judge: str = "the float64 reference"
     inputs: str = ""
 
@@ -216,6 +218,9 @@ def _sentences(report: Report) -> Iterator[str]:
         engines = list(dict.fromkeys(cell.engine for cell in partial))
         cases = len({cell.case for cell in partial})
         yield f"{counted(cases, 'case')} not executed by {', '.join(engines)}."
+    if report.idle_masks:
+        layers = ", ".join(report.idle_masks)
+        yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
     if report.without_lstm:
         names = report.without_lstm
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no LSTM."

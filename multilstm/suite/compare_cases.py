@@ -25,6 +25,7 @@ from multilstm.execution.quantities import Quantities
 from multilstm.frameworks.machine import cores
 from multilstm.ledger.matching import touches
 from multilstm.report.data import Cell, Report
+from multilstm.suite.hidden_masks import idle_masks
 from multilstm.suite.judge import Judge
 from multilstm.suite.judge_part import judge_part
 from multilstm.suite.recorded import RECORDED, judge_recorded, judged_in
@@ -103,6 +104,7 @@ def compare_cases(
         named=options.engines if availability and availability.named else (),
         inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
         without_lstm=tuple(case.name for case in cases if not case.spec.lstms),
+        idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
     )
 
 

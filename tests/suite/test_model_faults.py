@@ -250,11 +250,6 @@ def test_the_report_names_the_exercised_inputs(model):
     assert "batches of" in str(compared(model, lambda patch: None))
 
 
-def test_a_masking_behind_other_layers_is_named_as_not_exercised():
-    spec = Sequential([Dense(3), Masking(name="hidden"), LSTM(2)], (None, 3))
-    assert "not exercised: the masks of hidden" in model_case(spec).description
-
-
 def test_training_uses_plain_sgd():
     assert isinstance(model_case(MODELS["plain"]).optimizer, SGD)
 

@@ -1,0 +1,106 @@
+"""Masking layers behind other layers: the inputs that make them act, and the ones that never did in a run.
+
+A Masking that reads an input of the model masks planned timesteps. Behind other layers it acts only where they give
+exactly its mask_value, as a relu gives zeros. A search over input vectors finds such timesteps, if there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from multilstm.cases.case import Case
+from multilstm.cases.model_case import LARGEST, model_case, unreached_maskings
+from multilstm.engines.executor import Executor
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.jobs.job import Batch, Job, Step
+from multilstm.spec import Graph, Masking
+from multilstm.spec.arrays import Array
+from multilstm.spec.subgraph import pruned
+
+TRIED = 512  # input vectors; half of the units of a relu are zero, so vectors that close up to eight of them are found
+NEAR = (0.98, 1.0, 1.02)  # factors of a vector that must all be masked: no engine's rounding may decide it
+
+
+def exercising_case(spec: Graph, batch: int, timesteps: int, weights: Mapping[str, Array] | None) -> Case:
+    """Return the case of `model_case`, in which Masking layers behind other layers act where a search finds inputs.
+
+    Args:
+        spec: the model.
+        batch: the number of sequences in a batch, where the model leaves it open.
+        timesteps: the length of the sequences, where the model leaves it open.
+        weights: every weight by `layer/weight`; None: random ones.
+
+    Raises:
+        UsageError: see `model_case`.
+        InputError: see `model_case`.
+    """
+    case = model_case(spec, batch, timesteps, weights)
+    if not unreached_maskings(spec):
+        return case
+    return model_case(spec, batch, timesteps, weights, masking_vectors(spec, case.initial_weights))
+
+
+def masking_vectors(spec: Graph, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return input vectors that Masking layers behind other layers mask, by input; those that were found.
+
+    Args:
+        spec: the model.
+        weights: every weight by `layer/weight`.
+    """
+    vectors: dict[str, Array] = {}
+    for name in unreached_maskings(spec):
+        part, value = _before(spec, name)
+        if part is None or len(part.inputs) != 1:
+            continue
+        (source, layer), *_ = part.inputs.items()
+        if len(layer.shape) != 2 or layer.dtype == "int32" or layer.batch_size or source in vectors:
+            continue
+        vector = _vector(part, weights, source, value)
+        if vector is not None:
+            vectors[source] = vector
+    return vectors
+
+
+def idle_masks(case: Case) -> tuple[str, ...]:
+    """Return the Masking layers behind other layers that mask no timestep in the batches of a case."""
+    idle = []
+    for name in unreached_maskings(case.spec):
+        part, value = _before(case.spec, name)
+        if part is None or not any(_masked(part, case.initial_weights, b, value).any() for b in case.forward.batches()):
+            idle.append(name)
+    return tuple(idle)
+
+
+def _before(spec: Graph, name: str) -> tuple[Graph | None, float]:
+    """Return the model whose output is the input of a Masking, and the mask_value."""
+    layer = spec.layer(name)
+    assert isinstance(layer, Masking)
+    call = next(call for call in spec.calls if call.layer == name)
+    return pruned(spec, spec.calls, call.inputs[:1]), layer.mask_value
+
+
+def _vector(part: Graph, weights: Mapping[str, Array], source: str, value: float) -> Array | None:
+    """Return the first input vector that is masked in every timestep, also if it is scaled a little."""
+    timesteps, features = part.inputs[source].shape
+    rng = np.random.default_rng(0)
+    tried = rng.uniform(-LARGEST, LARGEST, (TRIED, int(features or 1))).astype(np.float32)
+    tried[:3] = [[0.0], [LARGEST], [-LARGEST]]
+    masked = np.ones(TRIED, bool)
+    for factor in NEAR:
+        sequences = np.repeat((factor * tried)[:, None], timesteps or 1, axis=1)
+        masked &= _masked(part, weights, Batch({source: sequences}), value).all(axis=1)
+    return tried[masked.argmax()] if masked.any() else None
+
+
+def _masked(part: Graph, weights: Mapping[str, Array], batch: Batch, value: float) -> Array:
+    """Return the timesteps of the part's output that equal the mask_value, boolean `[batch, timesteps]`."""
+    inputs = {name: batch.inputs[name] for name in part.inputs}
+    needed = {name: np.asarray(weights[name], np.float64) for name in part.weight_shapes}
+    masks = {name: mask for name, mask in batch.masks.items() if name in inputs}
+    states = {name: state for name, state in batch.states.items() if name in part.lstms}
+    step = Step("forward", Batch(inputs, masks=masks, states=states), reset=True, keep=("outputs",))
+    (output,) = Executor(ReferenceEngine()).execute(Job(part, needed, (step,), dtype="float64")).answers[0].outputs
+    equal: Array = (output == value).all(axis=-1)
+    return equal
