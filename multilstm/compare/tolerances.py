@@ -44,9 +44,9 @@ class Tolerance:
     def at(self, desired: Array) -> Tolerance:
         """Return the row for one tensor: for the measure `value`, atol is at most a share of max|desired|.
 
-        The absolute part is for the rounding of numbers near 1. At 1e-6 it would hide every error of a model whose states
-        are 1e-9. The share leaves a margin for sums: the terms of a Dense may be near 1 while their sum is 0.01. A dtype of
-        few digits needs a larger share.
+        The absolute part is for the rounding of numbers near 1. At 1e-6 it would hide every error of a model whose
+        states are 1e-9. The share leaves a margin for sums: the terms of a Dense may be near 1 while their sum is 0.01.
+        A dtype of few digits needs a larger share.
 
         Measured with the strictest share, atol itself: a quarter of the catalogue agrees on jax-scan, keras-torch and
         keras-tensorflow in float32 and float64. One small sum of a Dense uses 88% of the row.
