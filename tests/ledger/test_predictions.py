@@ -7,10 +7,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from faulty_pool import FaultyPool, scaled
+from faulty_pool import FaultyPool, scaled, with_arrays
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.cases.model_case import model_case
+from multilstm.engines.reference import layers as reference_layers
+from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceProgram
 from multilstm.execution.options import Options
 from multilstm.ledger import matching
@@ -21,6 +23,7 @@ from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import AdamW
 from multilstm.suite.compare_cases import compare_cases
 
+true_forward = reference_lstm.forward
 true_step = ReferenceProgram.step
 true_update = ReferenceProgram._update
 ROWS = {row.id: row for row in ledger() if row.prediction}
@@ -100,16 +103,50 @@ def versions_of_the_ledger(monkeypatch):
     monkeypatch.setattr(matching, "versions", lambda: {"keras": ledger()[0].last})
 
 
-def compared(row, factor=1.0):
-    """Return the report on an engine with the fault of a row, whose numbers are all multiplied by a factor."""
+def gates_exchanged(patch):
+    def forward(layer, x, mask, weights, *rest):
+        weights = {name: np.roll(array, layer.units, axis=-1) for name, array in weights.items()}
+        return true_forward(layer, x, mask, weights, *rest)
+
+    patch.setattr(reference_layers.reference_lstm, "forward", forward)
+
+
+def inputs_clipped(patch):
+    def forward(layer, x, *rest):
+        return true_forward(layer, np.clip(x, -0.02, 0.02), *rest)
+
+    patch.setattr(reference_layers.reference_lstm, "forward", forward)
+
+
+def not_finite(patch):
+    return lambda result: with_arrays(result, lambda array: np.full_like(array, np.nan))
+
+
+OTHER_FAULTS = {"gates": gates_exchanged, "clipped": inputs_clipped, "NaN": not_finite}
+
+
+def compared(row, factor=1.0, other=None):
+    """Return the report on an engine with the fault of a row.
+
+    Args:
+        row: the id of the row.
+        factor: multiplies all numbers of the engine.
+        other: another fault of the same engine.
+    """
     case, engine, dtype = SHOWN[row]
     case = catalogue()[case] if isinstance(case, str) else case
     prediction = ROWS[row].prediction
     scale = scaled(factor, dtype)
 
     def fault(patch):
-        change = PATCHES[prediction](patch) if prediction in PATCHES else None
-        return (lambda result: scale(patch)(change(result))) if change else scale(patch)
+        changes = [plant(patch) for plant in (PATCHES.get(prediction), other, scale) if plant]
+
+        def changed(result):
+            for change in filter(None, changes):
+                result = change(result)
+            return result
+
+        return changed
 
     faults = () if prediction in PATCHES else (prediction,)
     return compare_cases((case,), Options((engine,), (dtype,), "plain"), pool=FaultyPool(fault, faults))
@@ -136,6 +173,14 @@ def test_another_answer_diverges(row, factor):
     assert known
     verdicts = {cell.quantity: cell.verdict for cell in compared(row, factor).cells}
     assert {verdicts[quantity] for quantity in known} == {"diverges"}
+
+
+@pytest.mark.parametrize("other", OTHER_FAULTS)
+@pytest.mark.parametrize("row", SHOWN)
+def test_a_second_fault_diverges(row, other):
+    report = compared(row, other=OTHER_FAULTS[other])
+    assert report.failures
+    assert report.exit_code() == 1
 
 
 def test_faults_that_act_together_are_known_together():

@@ -230,10 +230,20 @@ FAULTS = {
 }
 
 
+@pytest.fixture
+def versions_of_the_ledger(monkeypatch):
+    """The versions in which the rows were seen, whatever is installed here."""
+    monkeypatch.setattr(matching, "versions", lambda: {"keras": ledger()[0].last})
+
+
+@pytest.mark.parametrize(
+    ("engine", "layers"), [(ENGINE, "portable"), ("keras-jax", "plain"), ("keras-tensorflow", "plain")]
+)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_engine_is_caught(fault):
+def test_a_faulty_engine_is_caught(versions_of_the_ledger, fault, engine, layers):
+    """With plain layers too, whose other faults are rows of the ledger."""
     model, plant = FAULTS[fault]
-    report = compared(model, plant)
+    report = compared(model, plant, engine, layers)
     assert report.failures, report.sentence
     assert report.exit_code() == 1
 
@@ -255,12 +265,6 @@ def test_training_uses_plain_sgd():
 
 
 # A row of the ledger explains its own divergence and no other ----------------------------------------------------
-
-
-@pytest.fixture
-def versions_of_the_ledger(monkeypatch):
-    """The versions in which the rows were seen, whatever is installed here."""
-    monkeypatch.setattr(matching, "versions", lambda: {"keras": ledger()[0].last})
 
 
 def states_lost_and_zero(patch):
