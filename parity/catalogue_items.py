@@ -25,7 +25,7 @@ from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
-IN_FLOAT64_ALONE = ("size", "model", "option")  # families; float64 is judged to the float32 bit, the stricter proof
+IN_FLOAT64_ALONE = ("size", "model", "option", "layer")  # families; float64 is judged to the float32 bit
 
 
 def items_of(engine: str) -> Callable[[pytest.Metafunc], None]:

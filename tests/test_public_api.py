@@ -19,15 +19,19 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 PUBLIC = {
     "multilstm": """
-        Activation Adam AdamW Bidirectional Concatenate Dense Dropout Embedding Graph Input L1 L1L2 L2 LSTM LoadedModel
-        Masking MaxNorm MinMaxNorm Model MultilstmError NonNeg OrthogonalRegularizer Provenance RMSprop RepeatVector
-        RunResult SGD Sequential State TimeDistributed UnitNorm __version__ discriminating_weights gates initial_weights
-        load load_weights parity run save_weights schedules
+        Activation Adam AdamW Add Average AveragePooling1D Bidirectional Concatenate Conv1D Cropping1D Dense Dropout ELU
+        Embedding Flatten GlobalAveragePooling1D GlobalMaxPooling1D Graph Input L1 L1L2 L2 LSTM LeakyReLU LoadedModel
+        Masking MaxNorm MaxPooling1D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg
+        OrthogonalRegularizer Permute Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential Softmax
+        SpatialDropout1D State Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D __version__
+        discriminating_weights gates initial_weights load load_weights parity run save_weights schedules
     """,
     "multilstm.spec": """
-        Activation Bidirectional Call Concatenate Constraint Dense Dropout Embedding Graph Input InputLayer L1 L1L2 L2
-        LSTM Layer Masking MaxNorm MinMaxNorm Model NonNeg OrthogonalRegularizer Ref Regularizer RepeatVector
-        Sequential Tensor TimeDistributed UnitNorm from_json to_json
+        Activation Add Average AveragePooling1D Bidirectional Call Concatenate Constraint Conv1D Cropping1D Dense
+        Dropout ELU Embedding Flatten GlobalAveragePooling1D GlobalMaxPooling1D Graph Input InputLayer L1 L1L2 L2 LSTM
+        Layer LeakyReLU Masking MaxNorm MaxPooling1D Maximum MinMaxNorm Minimum Model Multiply NonNeg
+        OrthogonalRegularizer Permute ReLU Ref Regularizer RepeatVector Reshape Sequential Softmax SpatialDropout1D
+        Subtract Tensor TimeDistributed UnitNorm UpSampling1D ZeroPadding1D from_json to_json
     """,
     "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop SGD",
     "multilstm.spec.schedules": """
@@ -38,8 +42,8 @@ PUBLIC = {
         init loss_value lstm merge model stack tune_cpu
     """,
     "multilstm.keras_layers": """
-        Adam AdamW Bidirectional CategoricalCrossentropy Dense L1 L1L2 L2 LSTM OrthogonalRegularizer RMSprop SGD
-        TimeDistributed activations enable_float64
+        Adam AdamW AveragePooling1D Bidirectional CategoricalCrossentropy Dense GlobalAveragePooling1D L1 L1L2 L2 LSTM
+        LeakyReLU OrthogonalRegularizer RMSprop ReLU SGD TimeDistributed activations enable_float64
     """,
 }
 

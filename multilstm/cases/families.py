@@ -14,6 +14,7 @@ FAMILIES = {
     "size": "batch, timesteps and units of every size",
     "sweep": "options that interact",
     "model": "models around an LSTM: encoder and decoder, Masking, Embedding, shared layers, stacks",
+    "layer": "each layer around an LSTM, with all its arguments",
     "issue": "problems reported upstream, with their links",
     "peer": "numbers that tests of other projects expect",
     "gpu": "conditions on which a GPU chooses cuDNN or a loop",

@@ -22,6 +22,7 @@ from multilstm.jobs.memory import check_memory
 from multilstm.spec import Embedding, Graph, Masking
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import SGD
+from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weights
 
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
@@ -70,10 +71,7 @@ class ModelInputs:
                     kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
                     array[~kept] = masking[name]
                 inputs[name] = array
-            shapes = [
-                (self.size, *(self.timesteps if size is None else size for size in shape[1:]))
-                for shape in self.spec.output_shapes
-            ]
+            shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
             targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
             yield Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
 

@@ -13,6 +13,7 @@ from multilstm.jobs.job import Batch
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array, State
 from multilstm.spec.optimizers import SGD, Optimizer
+from multilstm.spec.shapes import closed
 
 MASKS = ("none", "right", "left", "holes", "scattered", "full_row", "all_true")
 PADDING = -1.0  # the features of a masked timestep, if a Masking layer has to find it
@@ -92,10 +93,9 @@ class RandomBatches:
     def _batch(self, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         keep = mask(self.mask, self.size, self.timesteps, number)
+        sized = self.spec.with_open_sizes(self.size, self.timesteps)
         inputs = {name: self._input(rng, name, keep) for name in self.spec.inputs}
-        targets = tuple(
-            rng.random(self._sizes((self.size, *shape[1:]))).astype(np.float32) for shape in self.spec.output_shapes
-        )
+        targets = tuple(rng.random(closed(shape)).astype(np.float32) for shape in sized.output_shapes)
         states = {name: self._state(rng, self.spec.lstms[name].units) for name in self.states}
         dropout = draw_dropout(rng, self.spec, self.size, self.timesteps)
         masks = dict.fromkeys(inputs, keep) if self.mask != "none" and not self.by_value else {}

@@ -1,4 +1,4 @@
-"""Forward pass of the engine `torch-lstm`: each layer of a spec as a function of tensors of PyTorch.
+"""Forward pass of the engine `torch-lstm`: the walk through the graph, and the LSTMs.
 
 The gates of `torch.nn.LSTM` have the same slots as Keras's (i, f, g, o against i, f, c, o). Its matrices are
 transposed, and it adds two biases; the second is zero here.
@@ -7,52 +7,19 @@ transposed, and it adds two biases; the second is zero here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's custom
 
+from multilstm.engines.torch_lstm_layers import Given, apply
 from multilstm.errors import UnsupportedError
 from multilstm.frameworks import torch as torch_platform
 from multilstm.frameworks.kernels import of_aten
-from multilstm.spec import (
-    LSTM,
-    Activation,
-    Bidirectional,
-    Call,
-    Concatenate,
-    Dense,
-    Dropout,
-    Embedding,
-    Graph,
-    Layer,
-    Masking,
-    RepeatVector,
-    TimeDistributed,
-)
+from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, Layer
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import EPSILON
 from multilstm.spec.propagation import walk
-
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "linear": lambda z: z,
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "relu": torch.relu,
-    "softmax": lambda z: torch.softmax(z, dim=-1),
-    "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,  # the gradient of F.hardsigmoid takes 1 / 6 from float32
-    "elu": F.elu,
-    "selu": F.selu,
-    "softplus": lambda z: torch.logaddexp(z, torch.zeros_like(z)),  # F.softplus is the identity above 20
-    "softsign": F.softsign,
-    "exponential": torch.exp,
-    "silu": F.silu,
-    "gelu": F.gelu,
-    "leaky_relu": lambda z: F.leaky_relu(z, 0.2),
-    "relu6": F.relu6,
-    "hard_sigmoid_keras2": lambda z: F.hardtanh(0.2 * z + 0.5, 0.0, 1.0),  # torch.clamp has a gradient at both ends
-}
 
 Tensors = list[Any]
 
@@ -154,67 +121,34 @@ class ForwardPass:
         tensors, tensor_masks = walk(self._spec, inputs, masks, self._apply)
         return [tensors[ref] for ref in self._spec.outputs], [tensor_masks[ref] for ref in self._spec.outputs]
 
-    def _apply(self, call: Call, layer: Layer, inputs: Tensors, mask: Any, passed: Tensors) -> Tensors:
+    def _apply(self, call: Call, layer: Layer, inputs: Tensors, masks: Tensors, passed: Tensors) -> Tensors:
         """Return the outputs of one call of a layer, `passed` being the initial states that the graph passes to it."""
-        if mask is not None and isinstance(layer, (LSTM, Bidirectional)):
+        tensors = [tensor if isinstance(layer, Embedding) else self._float(tensor) for tensor in inputs]
+        if not layer.state_names:
+            return [apply(layer, Given(call.layer, tensors, masks, self._weights, self._dropout))]
+        if masks[0] is not None:
             raise UnsupportedError(
                 f"torch-lstm: {type(layer).__name__} {call.layer!r} is given a mask, which torch.nn.LSTM does "
                 f"not know; leave the engine torch-lstm out for this model, or the mask out of the inputs"
             )
-        return self._outputs(layer, call.layer, inputs, passed)
+        return self._recurrent(layer, call.layer, tensors[0], passed)
 
     @functools.singledispatchmethod
-    def _outputs(self, layer: Layer, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
+    def _recurrent(self, layer: Layer, name: str, sequence: Any, passed: Tensors) -> Tensors:
         raise UnsupportedError(f"torch-lstm: it does not execute {type(layer).__name__} ({name!r})")
 
-    @_outputs.register
-    def _(self, layer: Embedding, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        return [self._weights[f"{name}/embeddings"][inputs[0].long()]]
+    @_recurrent.register
+    def _(self, layer: LSTM, name: str, sequence: Any, passed: Tensors) -> Tensors:
+        return self._lstm(name, sequence, passed)[: layer.output_count]
 
-    @_outputs.register
-    def _(self, layer: LSTM, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        return self._lstm(name, self._float(inputs[0]), passed)[: layer.output_count]
-
-    @_outputs.register
-    def _(self, layer: Bidirectional, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        sequence = self._float(inputs[0])
+    @_recurrent.register
+    def _(self, layer: Bidirectional, name: str, sequence: Any, passed: Tensors) -> Tensors:
         forward, *forward_state = self._lstm(f"{name}/forward", sequence, passed[:2])
         backward, *backward_state = self._lstm(f"{name}/backward", sequence, passed[2:])
         if layer.layer.return_sequences:
             backward = backward.flip(1)
         merged = _merge(layer.merge_mode, forward, backward)
         return [*merged, *forward_state, *backward_state][: layer.output_count]
-
-    @_outputs.register(Dense)
-    @_outputs.register(TimeDistributed)
-    def _(self, layer: Dense | TimeDistributed, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        dense = layer.layer if isinstance(layer, TimeDistributed) else layer
-        z = self._float(inputs[0]) @ self._weights[f"{name}/kernel"]
-        if dense.use_bias:
-            z = z + self._weights[f"{name}/bias"]
-        return [ACTIVATIONS[str(dense.activation)](z)]
-
-    @_outputs.register
-    def _(self, layer: Masking, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        x = self._float(inputs[0])
-        return [torch.where((x != layer.mask_value).any(-1, keepdim=True), x, 0.0)]
-
-    @_outputs.register
-    def _(self, layer: Dropout, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        x = self._float(inputs[0])
-        return [x * self._dropout[name]] if name in self._dropout else [x]
-
-    @_outputs.register
-    def _(self, layer: Activation, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        return [ACTIVATIONS[layer.activation](self._float(inputs[0]))]
-
-    @_outputs.register
-    def _(self, layer: RepeatVector, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        return [self._float(inputs[0])[:, None].expand(-1, layer.n, -1)]
-
-    @_outputs.register
-    def _(self, layer: Concatenate, name: str, inputs: Tensors, passed: Tensors) -> Tensors:
-        return [torch.cat([self._float(tensor) for tensor in inputs], dim=-1)]
 
     def _float(self, tensor: Any) -> Any:
         """Return the tensor in the dtype of the weights; tokens may enter any layer."""

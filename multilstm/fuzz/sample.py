@@ -19,6 +19,7 @@ from multilstm.jobs.job import Batch
 from multilstm.json_data import parse_json, typed
 from multilstm.spec import Embedding, Graph, Masking, from_json, to_json
 from multilstm.spec.arrays import Array, State
+from multilstm.spec.shapes import closed
 
 SIZE_LIMIT = 16 * 2**20  # characters of a sample's JSON
 Bits = tuple[tuple[bool, ...], ...]
@@ -98,7 +99,7 @@ class Sample:
             name: State(*(numbers(rng, (self.batch, self.spec.lstms[name].units)) for _ in State._fields))
             for name in self.states
         }
-        sizes = ((self.batch, *(self.timesteps if n is None else n for n in s[1:])) for s in self.spec.output_shapes)
+        sizes = map(closed, self.spec.with_open_sizes(self.batch, self.timesteps).output_shapes)
         targets = tuple(np.abs(numbers(rng, size)) for size in sizes) if self.loss is not None else ()
         return Batch(inputs, targets, masks, states, draw_dropout(rng, self.spec, self.batch, self.timesteps))
 

@@ -12,6 +12,7 @@ import numpy as np
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 from multilstm.spec.layer_base import DropoutMask
+from multilstm.spec.shapes import closed
 
 __all__ = ["DropoutMask", "draw_dropout", "dropout_masks"]
 
@@ -44,11 +45,11 @@ def draw_dropout(rng: np.random.Generator, spec: Graph, batch: int, timesteps: i
     Returns:
         float32 arrays of 0 and `1 / (1 - rate)`, of the shapes of `dropout_masks`.
     """
-    shapes = {
-        name: (rate, tuple(timesteps if size is None else size for size in shape))
-        for name, rate, shape in dropout_masks(spec, batch)
-    }
+    needed = dropout_masks(spec, batch)
+    if any(None in mask.shape for mask in needed):
+        needed = dropout_masks(spec.with_open_sizes(batch, timesteps), batch)
+    masks = {mask.name: mask for mask in needed}
     return {
-        name: np.where(rng.random(shape) >= rate, 1 / (1 - rate), 0.0).astype(np.float32)
-        for name, (rate, shape) in shapes.items()
+        name: np.where(rng.random(closed(shape)) >= rate, 1 / (1 - rate), 0.0).astype(np.float32)
+        for name, rate, shape in masks.values()
     }

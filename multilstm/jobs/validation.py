@@ -167,7 +167,7 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
         if name in masks:
             array = masks[name]
             if not _fits(array, shape):
-                meaning = _MASK_OF_LSTM[len(shape)] if "/" in name else "that of the Dropout layer's input"
+                meaning = _MASK_OF_LSTM[len(shape)] if "/" in name else f"the mask of {spec.layer(name).label}"
                 raise InputError(f"dropout mask {name!r}: shape is {array.shape}, expected {show(shape)}: {meaning}")
             _finite(f"dropout mask {name!r}", array)
         elif step is not None:

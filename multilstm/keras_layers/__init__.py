@@ -18,8 +18,10 @@ from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
+from multilstm.keras_layers.stateless import AveragePooling1D, GlobalAveragePooling1D, LeakyReLU, ReLU
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "Bidirectional", "CategoricalCrossentropy", "Dense",
-    "OrthogonalRegularizer", "RMSprop", "TimeDistributed", "activations", "enable_float64",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "Bidirectional", "CategoricalCrossentropy",
+    "Dense", "GlobalAveragePooling1D", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU", "TimeDistributed",
+    "activations", "enable_float64",
 ]  # fmt: skip

@@ -13,7 +13,16 @@ import numpy as np
 
 from multilstm.cases.case import Case
 from multilstm.ledger.places import Place, places
-from multilstm.spec import LSTM, Embedding, Masking, TimeDistributed
+from multilstm.spec import (
+    LSTM,
+    AveragePooling1D,
+    Embedding,
+    GlobalAveragePooling1D,
+    LeakyReLU,
+    Masking,
+    ReLU,
+    TimeDistributed,
+)
 from multilstm.spec.optimizers import SGD, Optimizer
 from multilstm.spec.penalties import Regularizer
 from multilstm.spec.schedules import Schedule
@@ -88,6 +97,23 @@ def _starts_masked(place: Place) -> bool:
 
 def _masked(place: Place) -> bool:
     return place.lstm is not None and bool(place.masks)
+
+
+def _maybe_masked(place: Place) -> bool:
+    return bool(place.masks)
+
+
+def _fully_masked(place: Place) -> bool:
+    return any(not mask.any(axis=1).all() for mask in place.masks)
+
+
+def _has_relu_constants(place: Place) -> bool:
+    layer = place.inner
+    return isinstance(layer, LeakyReLU) or (isinstance(layer, ReLU) and layer != ReLU(name=layer.name))
+
+
+def _pools_ends(place: Place) -> bool:
+    return isinstance(place.inner, AveragePooling1D) and place.inner.padding == "same"
 
 
 def _not_finite(place: Place) -> bool:
@@ -172,6 +198,10 @@ _ALL = (
         "the layer has the activation hard_sigmoid or softplus",
         _activation("hard_sigmoid", "softplus"),
     ),
+    Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
+    Fact("average_pooling_same", "the layer is an AveragePooling1D with padding 'same'", _pools_ends),
+    Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
+    Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),
     Fact("regularizer", "the layer has a regularizer L1, L2 or L1L2", _regularizer("L1", "L2", "L1L2")),
     Fact(
         "l1",

@@ -128,8 +128,8 @@ def _masks(spec: Graph, batch: Batch) -> dict[str, Array | None]:
     masks: dict[str, Array | None] = {}
     timesteps = next((array.shape[1] for array in batch.inputs.values() if array.ndim > 1), 1)
 
-    def apply(call, layer, inputs, mask, states):  # type: ignore[no-untyped-def]
-        masks.setdefault(call.layer, mask)
+    def apply(call, layer, inputs, masks_of_inputs, states):  # type: ignore[no-untyped-def]
+        masks.setdefault(call.layer, masks_of_inputs[0])
         shapes = [spec.tensor_shapes[ref] for ref in spec.tensor_shapes if spec.calls[ref.call] is call]
         sizes = [(batch.size, *(timesteps if size is None else size for size in shape[1:])) for shape in shapes]
         return [np.ones(size, bool) for size in sizes]

@@ -21,12 +21,14 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, shown
+from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.scan.batch import Arrays, Batch, Evaluation
 from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import check_batch
+from multilstm.spec import Graph
 
 SMALLEST = 16
 
@@ -87,6 +89,7 @@ class BucketedModel(AbstractCompiledModel):
             InputError: for arrays that do not fit the spec, or with different numbers of timesteps.
         """
         check_batch(self.model.spec, weights, batch)
+        _check_padding(self.model.spec)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
             mesh = self.model.mesh
             place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
@@ -107,6 +110,7 @@ class BucketedModel(AbstractCompiledModel):
             padding[1] = (0, bucket(lengths[name]) - lengths[name])
             return np.pad(np.asarray(array), padding, constant_values=fill)
 
+        opens_of_dropout = {mask.name: is_open(mask.shape) for mask in dropout_masks(spec)}
         opens = {name: bool(layer.shape) and layer.shape[0] is None for name, layer in spec.inputs.items()}
         padded = batch._replace(
             inputs={name: pad(name, array, opens[name]) for name, array in batch.inputs.items()},
@@ -116,8 +120,7 @@ class BucketedModel(AbstractCompiledModel):
             ],
             masks={name: pad(f"mask of {name}", array, opens[name], False) for name, array in batch.masks.items()},
             dropout={
-                name: pad(f"dropout of {name}", array, "/" not in name and is_open(spec.layer_inputs[name]))
-                for name, array in batch.dropout.items()
+                name: pad(f"dropout of {name}", array, opens_of_dropout[name]) for name, array in batch.dropout.items()
             },
         )
         if len(set(lengths.values())) > 1:
@@ -144,3 +147,14 @@ class BucketedModel(AbstractCompiledModel):
                 for name, array in evaluation.sequences.items()
             },
         )
+
+
+def _check_padding(spec: Graph) -> None:
+    """Raise InputError for a layer through which padding would reach the timesteps that are real."""
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        if layer.mixes_timesteps and any(is_open(spec.tensor_shapes[ref]) for ref in call.inputs):
+            raise InputError(
+                f"BucketedModel: {layer.label} reads several timesteps, so padding would change its results; "
+                f"call the functions of ScanModel, or fix the number of timesteps of the Input"
+            )

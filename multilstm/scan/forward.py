@@ -1,4 +1,4 @@
-"""The layers of a spec as JAX functions, which `ScanModel` applies in one walk through the graph."""
+"""The walk of `ScanModel` through the graph: it applies the layers, and carries the states of the LSTMs."""
 
 from __future__ import annotations
 
@@ -9,30 +9,15 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from multilstm.errors import InputError
 from multilstm.scan.batch import Arrays, Batch
 from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout as LSTMDropout
 from multilstm.scan.layer import last_output, lstm
+from multilstm.scan.layers import Given, apply
 from multilstm.scan.loops.checks import to_int32
-from multilstm.scan.loops.dense import dense
 from multilstm.scan.loops.ragged import reverse_within
 from multilstm.scan.stack import merge
-from multilstm.spec import (
-    LSTM,
-    Activation,
-    Bidirectional,
-    Call,
-    Concatenate,
-    Dense,
-    Dropout,
-    Embedding,
-    Graph,
-    Layer,
-    Masking,
-    RepeatVector,
-    TimeDistributed,
-)
+from multilstm.spec import LSTM, Bidirectional, Call, Graph, Layer
 from multilstm.spec.arrays import State
 from multilstm.spec.shapes import Shape
 
@@ -65,58 +50,27 @@ class Walker:
         self.last_states: dict[str, State] = {}
 
     def __call__(
-        self, call: Call, layer: Layer, inputs: list[jax.Array], mask: jax.Array | None, initial: list[jax.Array]
+        self,
+        call: Call,
+        layer: Layer,
+        inputs: list[jax.Array],
+        masks: list[jax.Array | None],
+        initial: list[jax.Array],
     ) -> Sequence[jax.Array]:
         """Return the tensors of one call of a layer, as `multilstm.spec.propagation.walk` needs them."""
-        x, name = inputs[0], call.layer
+        x, mask, name = inputs[0], masks[0], call.layer
         if isinstance(layer, LSTM):
             output, state = self._lstm(name, layer, x, mask, initial, self._real(call))
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
-        return [self._stateless(name, layer, x, inputs)]
+        custom_gradient = self.options.custom_gradient
+        return [apply(layer, Given(name, inputs, masks, self.weights, self.dropout, self.cast, custom_gradient))]
 
     def cast(self, array: jax.Array) -> jax.Array:
         """Return an array of floats in the dtype of computation, and an array of integers unchanged."""
         array, dtype = jnp.asarray(array), self.options.dtype
         return array.astype(dtype) if dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
-
-    def _stateless(self, name: str, layer: Layer, x: jax.Array, inputs: list[jax.Array]) -> jax.Array:
-        match layer:
-            case Embedding():
-                return self.cast(jnp.take(self.weights[f"{name}/embeddings"], to_int32(x), axis=0))
-            case Masking():
-                return jnp.where((x != layer.mask_value).any(-1, keepdims=True), x, 0)
-            case Dense():
-                return self._dense(name, layer, x)
-            case TimeDistributed():
-                return self._dense(name, layer.layer, x)
-            case Dropout():
-                return self._dropped(name, x)
-            case Activation():
-                return dense(None, None, x, layer.activation, self.options.custom_gradient)
-            case RepeatVector():
-                return jnp.repeat(x[:, None], layer.n, axis=1)
-            case Concatenate():
-                return jnp.concatenate(inputs, -1)
-            case _:
-                raise NotImplementedError(type(layer))
-
-    def _dropped(self, name: str, x: jax.Array) -> jax.Array:
-        if name not in self.dropout:
-            return x
-        mask = self.dropout[name]
-        if jnp.shape(mask) != x.shape:
-            raise InputError(
-                f"dropout mask {name!r}: shape is {jnp.shape(mask)}, expected {x.shape}: the shape of its input"
-            )
-        return x * self.cast(mask)
-
-    def _dense(self, name: str, layer: Dense, x: jax.Array) -> jax.Array:
-        bias = self.cast(self.weights[f"{name}/bias"]) if layer.use_bias else None
-        return dense(
-            self.cast(self.weights[f"{name}/kernel"]), bias, x, str(layer.activation), self.options.custom_gradient
-        )
 
     def _real(self, call: Call) -> jax.Array | None:
         """Return the number of real timesteps of the call's input, or None if all are real."""

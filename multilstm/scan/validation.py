@@ -144,7 +144,8 @@ def _check_dropout(spec: Graph, dropout: Any, size: int) -> None:
     _check_names("dropout mask", dropout, dict.fromkeys(mask.name for mask in masks), complete=False)
     for mask in masks:
         if mask.name in dropout:
-            meaning = _DROPOUT[len(mask.shape)] if "/" in mask.name else "the shape of the Dropout layer's input"
+            name = mask.name
+            meaning = _DROPOUT[len(mask.shape)] if "/" in name else f"the mask of {spec.layer(name).label}"
             _check_shape(f"dropout mask {mask.name!r}", dropout[mask.name], mask.shape, f": {meaning}")
             _check_narrow(f"dropout mask {mask.name!r}", dropout[mask.name])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 
-__all__ = ["Array", "State", "as_array", "as_numpy", "by_name"]
+__all__ = ["Array", "State", "as_array", "as_numpy", "by_name", "namespace"]
 
 Array = np.ndarray
 RANK_LIMIT = 32  # axes of an array of NumPy
@@ -87,3 +88,10 @@ def by_name(label: str, arrays: Any) -> Mapping[str, Any]:
         if not isinstance(name, str):
             raise InputError(f"{label}: given the key {shown(name)}, expected names")
     return arrays
+
+
+def namespace(array: Any) -> Any:
+    """Return the module whose functions take an array of NumPy, JAX or PyTorch, such as `jax.numpy`."""
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    return sys.modules[type(array).__module__.partition(".")[0]]  # PyTorch has no such method

@@ -256,6 +256,21 @@ class Graph:
         )
         return dataclasses.replace(self, layers=layers)
 
+    def with_open_sizes(self, batch: int, timesteps: int) -> Graph:
+        """Return the model for one size of batch, in which no dimension of an input is open.
+
+        Args:
+            batch: the number of sequences.
+            timesteps: the size of every dimension that an input leaves open.
+
+        Raises:
+            SpecError: for too few timesteps: a window of a layer needs more.
+        """
+        inputs = self.inputs.items()
+        return self.with_sizes(
+            {name: (batch, *(timesteps if size is None else size for size in layer.shape)) for name, layer in inputs}
+        )
+
     def summary(self) -> str:
         """Return the model as text, at most 80 columns: shapes, parameters with their formula, states."""
         from multilstm.spec.summary import summary

@@ -172,6 +172,11 @@ class Layer:
         return 1
 
     @property
+    def mixes_timesteps(self) -> bool:
+        """Whether a timestep of the output depends on several timesteps of the input, or on another one."""
+        return False
+
+    @property
     def lstms(self) -> Mapping[str, LSTM]:
         """The LSTMs of this layer by direction; an LSTM itself has the empty name."""
         return {}
@@ -261,7 +266,7 @@ def inner_layer(*known: type[Layer]) -> InnerLayer:
 
     def check(name: str, value: Any) -> Any:
         if not isinstance(value, known):
-            classes = " or ".join(layer.__name__ for layer in known)
+            classes = listed(layer.__name__ for layer in known)
             raise ArgumentError(f"{name} must be of class {classes}, got {shown(value)}")
         return value
 

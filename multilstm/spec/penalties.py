@@ -34,6 +34,8 @@ __all__ = [
     "NonNeg",
     "OrthogonalRegularizer",
     "Regularizer",
+    "Tensor3Constraint",
+    "Tensor3Regularizer",
     "UnitNorm",
     "VectorConstraint",
     "VectorRegularizer",
@@ -288,7 +290,7 @@ class _WeightFunctionArgument(Argument):
         return {"module": module, "class_name": type(value).__name__, "config": config, "registered_name": None}
 
 
-def _of_weight(kind: str, rank: int) -> Argument:
+def of_weight(kind: str, rank: int) -> Argument:
     """Return the argument for a regularizer or a constraint of a weight of `rank` axes."""
 
     def check(name: str, value: Any) -> WeightFunction | None:
@@ -306,7 +308,9 @@ def _of_weight(kind: str, rank: int) -> Argument:
     return _WeightFunctionArgument(check, kind)
 
 
-MatrixRegularizer = Annotated[Regularizer | str | None, _of_weight("regularizer", 2)]
-VectorRegularizer = Annotated[Regularizer | str | None, _of_weight("regularizer", 1)]
-MatrixConstraint = Annotated[Constraint | str | None, _of_weight("constraint", 2)]
-VectorConstraint = Annotated[Constraint | str | None, _of_weight("constraint", 1)]
+MatrixRegularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 2)]
+VectorRegularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 1)]
+MatrixConstraint = Annotated[Constraint | str | None, of_weight("constraint", 2)]
+Tensor3Regularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 3)]
+Tensor3Constraint = Annotated[Constraint | str | None, of_weight("constraint", 3)]
+VectorConstraint = Annotated[Constraint | str | None, of_weight("constraint", 1)]

@@ -14,8 +14,8 @@ from multilstm.spec.layer_base import Layer
 
 __all__ = ["Apply", "walk"]
 
-# apply(call, layer, inputs, mask of the first input, initial state tensors) -> the tensors that the call returns
-Apply = Callable[[Call, Layer, list[Any], Any, list[Any]], Sequence[Any]]
+# apply(call, layer, inputs, their masks, initial state tensors) -> the tensors that the call returns
+Apply = Callable[[Call, Layer, list[Any], list[Any], list[Any]], Sequence[Any]]
 
 
 def walk(
@@ -42,7 +42,7 @@ def walk(
         arrays = [tensors[ref] for ref in call.inputs]
         array_masks = [tensor_masks[ref] for ref in call.inputs]
         states = [tensors[ref] for ref in call.initial_state]
-        outputs = apply(call, layer, arrays, array_masks[0], states)
+        outputs = apply(call, layer, arrays, array_masks, states)
         mask = layer.output_mask(arrays, array_masks)
         for number, output in enumerate(outputs):
             tensors[Ref(index, number)] = output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multilstm.errors import SpecError
 
-__all__ = ["Shape", "check_rank", "features", "show"]
+__all__ = ["Shape", "check_rank", "closed", "features", "show"]
 
 Shape = tuple[int | None, ...]  # None is a dimension that may vary
 
@@ -13,6 +13,17 @@ def show(shape: Shape) -> str:
     """Return a shape as text, `any` for None: `(any, any, 5)`."""
     sizes = ", ".join("any" if size is None else str(size) for size in shape)
     return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+
+
+def closed(shape: Shape) -> tuple[int, ...]:
+    """Return the sizes of a shape that has no dimension left open.
+
+    Raises:
+        SpecError: for a dimension that may vary.
+    """
+    if None in shape:
+        raise SpecError(f"a shape without open dimensions is needed, given {show(shape)}; fix the sizes of the Input")
+    return tuple(size for size in shape if size is not None)
 
 
 def check_rank(label: str, shape: Shape, rank: int, meaning: str) -> None:

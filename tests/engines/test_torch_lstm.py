@@ -9,7 +9,7 @@ import torch
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.torch_lstm import TorchLSTMEngine
-from multilstm.engines.torch_lstm_forward import ACTIVATIONS
+from multilstm.engines.torch_lstm_layers.activation import ACTIVATIONS
 from multilstm.errors import UnsupportedError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch, Job, Step

@@ -8,7 +8,6 @@ import pytest
 from multilstm.cases.case import Case
 from multilstm.compare import Quantity, tolerance
 from multilstm.engines.executor import Executor
-from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import UnsupportedError, WorkerError
@@ -37,7 +36,7 @@ class Pool:
         self.jobs += 1
         with pytest.MonkeyPatch.context() as patch:
             if self.change is not None:
-                patch.setattr(reference_layers.reference_lstm, "forward", self.change)
+                patch.setattr(reference_lstm, "forward", self.change)
             result = Executor(ReferenceEngine()).execute(job)
         rng = np.random.default_rng(0)
 

@@ -93,6 +93,7 @@ SHOWN = {
     "embedding_repeated_tokens": ("model-embedding-mask-full_row", "keras-tensorflow", "float64"),
     "categorical_crossentropy_logits": (uneven_labels(), "keras-tensorflow", "float64"),
     "weight_decay_out_of_the_loss": (unused_half(), "keras-torch", "float64"),
+    "average_pooling_same": ("layer-time_distributed", "keras-torch", "float64"),
 }
 PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}
 

@@ -6,22 +6,50 @@ import pytest
 
 from multilstm.errors import MultilstmError, SpecError
 from multilstm.spec import (
+    ELU,
     LSTM,
     Activation,
+    Add,
+    Average,
+    AveragePooling1D,
     Bidirectional,
     Concatenate,
+    Conv1D,
+    Cropping1D,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
     Input,
     InputLayer,
+    LeakyReLU,
     Masking,
+    Maximum,
+    MaxPooling1D,
+    Minimum,
+    Multiply,
+    Permute,
+    ReLU,
     RepeatVector,
+    Reshape,
+    Softmax,
+    SpatialDropout1D,
+    Subtract,
     TimeDistributed,
+    UpSampling1D,
+    ZeroPadding1D,
 )
 from multilstm.spec.arguments import check_name, is_integer, is_real
 from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS
 
+WITHOUT_ARGUMENTS = (
+    *(Flatten, ZeroPadding1D, Cropping1D, UpSampling1D, ReLU, LeakyReLU, ELU, Softmax),
+    *(Add, Subtract, Multiply, Average, Maximum, Minimum),
+    *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
+)
+WITH_ARGUMENTS = (Reshape((2, -1)), Permute((2, 1)), SpatialDropout1D(0.5), Conv1D(2, 3))
 # One of every class, with all that it needs.
 EXAMPLES = {
     InputLayer: InputLayer((None, 3)),
@@ -35,6 +63,7 @@ EXAMPLES = {
     Activation: Activation("tanh"),
     RepeatVector: RepeatVector(2),
     Concatenate: Concatenate(),
+    **{type(layer): layer for layer in (*(kind() for kind in WITHOUT_ARGUMENTS), *WITH_ARGUMENTS)},
 }
 X = Input((None, 3), name="x")
 
@@ -207,10 +236,11 @@ def test_a_mask_value_becomes_a_float(value):
     assert Masking(value).mask_value == value
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, None, "last"], ids=repr)
-def test_refuses_an_axis_of_concatenate(axis):
-    with pytest.raises(SpecError, match=r"Concatenate: only the last axis is executed; given axis=.*, expected -1"):
-        Concatenate(axis)
+@pytest.mark.parametrize("axis", [None, "last", 1.0, True, 99, [1]], ids=repr)
+@pytest.mark.parametrize("layer", [Concatenate, Softmax], ids=lambda layer: layer.__name__)
+def test_refuses_an_axis(layer, axis):
+    with pytest.raises(SpecError, match=rf"{layer.__name__}: axis must be one integer, the number of an axis, got "):
+        layer(axis=axis)
 
 
 @pytest.mark.parametrize("mode", ["add", "", 1, True], ids=repr)
@@ -242,8 +272,8 @@ def test_bidirectional_has_zeros_where_a_sequence_is_masked(return_sequences, ze
 
 
 @pytest.mark.parametrize("layer", [LSTM(1), 3, None, Dense], ids=repr)
-def test_time_distributed_refuses_layers_other_than_dense(layer):
-    with pytest.raises(SpecError, match="TimeDistributed: layer must be of class Dense, got "):
+def test_time_distributed_refuses_layers_with_a_state(layer):
+    with pytest.raises(SpecError, match=r"TimeDistributed: layer must be of class Dense, Activation, .*, got "):
         TimeDistributed(layer)
 
 

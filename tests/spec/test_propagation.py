@@ -78,8 +78,8 @@ def recorded(graph, inputs, masks):
     """Walk `graph` with an `apply` that returns arrays of the right shapes and records its arguments."""
     seen = []
 
-    def apply(call, layer, given, mask, states):
-        seen.append((call.layer, [array.shape for array in given], mask, [array.shape for array in states]))
+    def apply(call, layer, given, masks, states):
+        seen.append((call.layer, [array.shape for array in given], masks[0], [array.shape for array in states]))
         index = graph.calls.index(call)
         shapes = [graph.tensor_shapes[Ref(index, output)] for output in range(layer.output_count)]
         return [np.zeros([2 if size is None else size for size in shape]) for shape in shapes]

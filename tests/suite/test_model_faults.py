@@ -8,7 +8,6 @@ from faulty_pool import FaultyPool
 
 from multilstm.cases.model_case import model_case
 from multilstm.engines.reference import engine as reference_engine
-from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceProgram
 from multilstm.execution.options import Options
@@ -53,7 +52,7 @@ def in_forward(change):
     """Return a fault in the forward pass of every LSTM: `change` maps its arguments."""
 
     def fault(patch):
-        patch.setattr(reference_layers.reference_lstm, "forward", lambda *args: true_forward(*change(*args)))
+        patch.setattr(reference_lstm, "forward", lambda *args: true_forward(*change(*args)))
 
     return fault
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from multilstm.cases.case import Case
 from multilstm.cases.catalogue.gpu import gpu
 from multilstm.cases.catalogue.issues import issues
+from multilstm.cases.catalogue.layers import layers
 from multilstm.cases.catalogue.models import models
 from multilstm.cases.catalogue.optimizers import optimizers
 from multilstm.cases.catalogue.options import options
@@ -34,7 +35,7 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
     """
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
-    of_options = (*options(full), *sweep(full), *models(full), *issues(full), *gpu(full))
+    of_options = (*options(full), *sweep(full), *models(full), *layers(full), *issues(full), *gpu(full))
     for case in (*seeds(full), *of_options, *optimizers(full), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")

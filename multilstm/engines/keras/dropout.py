@@ -36,7 +36,7 @@ class GivenDropout(_WithMasks):
     """Dropout with its mask as an input: multiplies by the mask in training, and passes values on otherwise."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Map `[values, mask]`, both of one shape, to that shape."""
+        """Map `[values, mask]` to the shape of the values; the mask has that shape, or 1 timestep."""
         values, mask = inputs
         return values * mask if training else values
 

@@ -10,7 +10,7 @@ import keras
 
 from multilstm import keras_layers
 from multilstm.engines.keras.dropout import GivenDropout
-from multilstm.spec import LSTM, Bidirectional, Dropout, Layer, TimeDistributed
+from multilstm.spec import LSTM, Bidirectional, Dropout, Layer, SpatialDropout1D, TimeDistributed
 from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.penalties import Regularizer, WeightFunction
 
@@ -26,8 +26,9 @@ def make_layer(layer: Layer, portable: bool) -> Any:
     return _make(layer, portable)
 
 
-@make_layer.register
-def _(layer: Dropout, portable: bool) -> Any:
+@make_layer.register(Dropout)
+@make_layer.register(SpatialDropout1D)
+def _(layer: Dropout | SpatialDropout1D, portable: bool) -> Any:
     """Return a layer that takes its mask as an input, or Keras's own where nothing is dropped."""
     return GivenDropout(name=layer.name) if layer.rate else keras.layers.Dropout(0.0, name=layer.name)
 
@@ -38,11 +39,17 @@ def _(layer: LSTM, portable: bool) -> Any:
     return _make(layer, portable, return_state=layer.return_state or not layer.stateful)
 
 
-@make_layer.register(Bidirectional)
-@make_layer.register(TimeDistributed)
-def _(layer: Bidirectional | TimeDistributed, portable: bool) -> Any:
+@make_layer.register
+def _(layer: Bidirectional, portable: bool) -> Any:
     """Return a wrapper around the Keras layer of its inner layer."""
     return _make(layer, portable, layer=make_layer(layer.layer, portable))
+
+
+@make_layer.register
+def _(layer: TimeDistributed, portable: bool) -> Any:
+    """Return a wrapper around the Keras layer of its inner layer. A dropout needs none: its mask has timesteps."""
+    inner = make_layer(layer.layer, portable)
+    return GivenDropout(name=layer.name) if isinstance(inner, GivenDropout) else _make(layer, portable, layer=inner)
 
 
 def _make(layer: Layer, portable: bool, /, **replaced: Any) -> Any:

@@ -12,7 +12,7 @@ from multilstm.engines.keras.layers import make_layer
 from multilstm.engines.keras.layout import OutputLayout, state_input
 from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
-from multilstm.spec import LSTM, Bidirectional, Dropout, Graph, InputLayer, Ref
+from multilstm.spec import LSTM, Bidirectional, Graph, InputLayer, Ref
 from multilstm.spec.arrays import State
 from multilstm.spec.graph import Call
 
@@ -65,7 +65,7 @@ class KerasModel:
             return [self._input(layer)]
         inputs = [tensors[ref] for ref in call.inputs]
         masks = self._mask_inputs(call.layer)
-        if isinstance(layer, Dropout):
+        if not layer.state_names:
             inputs += masks.values()
         elif masks:
             inputs = [GivenLSTMDropout(self._store_masks(tuple(masks)))([*inputs, *masks.values()])]

@@ -223,7 +223,9 @@ class ReferenceProgram(AbstractProgram):
         current = dict(states)
         tape: list[_Taped] = []
 
-        def apply_call(call: Call, layer: Layer, inputs: list[Any], mask: Any, passed: list[Any]) -> Sequence[Array]:
+        def apply_call(
+            call: Call, layer: Layer, inputs: list[Any], masks: list[Any], passed: list[Any]
+        ) -> Sequence[Array]:
             names = _lstm_names(layer)
             starts: list[State | None] = []
             for number, name in enumerate(names):
@@ -231,12 +233,12 @@ class ReferenceProgram(AbstractProgram):
                 starts.append(State(*map(_float64, current[name])) if name in current else from_graph)
             is_given = passed or any(name in current and not self._spec.lstms[name].stateful for name in names)
             if is_given and MASK_IS_DROPPED in self._faults:
-                mask = None
+                masks = [None] * len(masks)
             applied = apply(
                 layer,
                 Given(
                     inputs if isinstance(layer, Embedding) else [_float64(array) for array in inputs],
-                    mask,
+                    masks,
                     within(self._weights, call.layer),
                     tuple(starts),
                     {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},

@@ -23,6 +23,7 @@ ZEROED_IN_WRONG_ORDER = "zeroed_in_wrong_order"
 BIAS_SUM_IS_BFLOAT16 = "bias_sum_is_bfloat16"
 TOKENS_ARE_SQUARED_APART = "tokens_are_squared_apart"
 LOSS_OF_LOGITS = "loss_of_logits"
+ENDS_ARE_REPEATED = "ends_are_repeated"
 
 FAULTS = {
     MASK_IS_DROPPED: "an LSTM to which an initial state is given ignores its mask",
@@ -32,6 +33,7 @@ FAULTS = {
     BIAS_SUM_IS_BFLOAT16: "the gradient of a bias is a running sum in bfloat16",
     TOKENS_ARE_SQUARED_APART: "an optimizer squares the gradient of each occurrence of a token, and adds the squares",
     LOSS_OF_LOGITS: "categorical_crossentropy is the softmax cross-entropy of the values before the last activation",
+    ENDS_ARE_REPEATED: "average pooling with padding 'same' pads with copies of the ends, where the padding is odd",
 }
 Maybe = Array | None
 

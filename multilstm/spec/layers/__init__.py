@@ -11,42 +11,71 @@ accepted at their default and refused by name at any other value.
 from multilstm.spec.arguments import ACTIVATIONS
 from multilstm.spec.initializer_names import BIAS_INITIALIZERS, INITIALIZERS
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking
+from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec.layers.convolution import Conv1D
+from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
 from multilstm.spec.layers.input import Input, InputLayer
+from multilstm.spec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from multilstm.spec.layers.recurrent import LSTM
-from multilstm.spec.layers.structure import Concatenate, RepeatVector
-from multilstm.spec.layers.wrappers import MERGE_MODES, Bidirectional, TimeDistributed
+from multilstm.spec.layers.structure import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
+from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, Bidirectional, TimeDistributed
+
+LAYERS: tuple[type[Layer], ...] = (
+    *(InputLayer, Embedding, Masking, LSTM, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
+    *(Activation, ReLU, LeakyReLU, ELU, Softmax),
+    *(RepeatVector, Flatten, Reshape, Permute, ZeroPadding1D, Cropping1D, UpSampling1D),
+    *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum),
+    *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
+)
 
 __all__ = [
     "ACTIVATIONS",
     "BIAS_INITIALIZERS",
+    "DISTRIBUTED",
+    "ELU",
     "INITIALIZERS",
     "LAYERS",
     "LSTM",
     "MERGE_MODES",
     "Activation",
+    "Add",
+    "Average",
+    "AveragePooling1D",
     "Bidirectional",
     "Concatenate",
+    "Conv1D",
+    "Cropping1D",
     "Dense",
     "Dropout",
     "Embedding",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "LeakyReLU",
     "Masking",
+    "MaxPooling1D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Permute",
+    "ReLU",
     "RepeatVector",
+    "Reshape",
+    "Softmax",
+    "SpatialDropout1D",
+    "Subtract",
     "TimeDistributed",
+    "UpSampling1D",
+    "ZeroPadding1D",
 ]
-
-LAYERS: tuple[type[Layer], ...] = (
-    InputLayer,
-    Embedding,
-    Masking,
-    LSTM,
-    Bidirectional,
-    Dense,
-    TimeDistributed,
-    Dropout,
-    Activation,
-    RepeatVector,
-    Concatenate,
-)

@@ -1,4 +1,4 @@
-"""Layers that act on every position by itself: Embedding, Masking, Dense, Dropout, Activation."""
+"""Layers that act on every position by itself: Embedding, Masking, Dense, Activation, dropout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from multilstm.spec.layer_base import DropoutMask, Layer
 from multilstm.spec.penalties import MatrixConstraint, MatrixRegularizer, VectorConstraint, VectorRegularizer
 from multilstm.spec.shapes import Shape, check_rank, features
 
-__all__ = ["Activation", "Dense", "Dropout", "Embedding", "Masking"]
+__all__ = ["Activation", "Dense", "Dropout", "Embedding", "Masking", "SpatialDropout1D", "activation_phrase"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Dense(Layer):
 
     @property
     def behaviour(self) -> tuple[str, ...]:
-        return _activation_phrase(self.activation)
+        return activation_phrase(self.activation)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         features(self.label, inputs)
@@ -138,6 +138,27 @@ class Dropout(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
+class SpatialDropout1D(Layer):
+    """Dropout that drops a feature at all timesteps of a sequence; its mask is `[batch, 1, features]`."""
+
+    rate: Rate
+    seed: Seed = None
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        return (f"in training, drops {self.rate:.4g} of its features, each at all timesteps",)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 3, "[batch, timesteps, features]")
+        return (inputs,)
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield one mask for all timesteps."""
+        if self.rate:
+            yield DropoutMask(name, self.rate, (inputs[0], 1, inputs[2]))
+
+
+@dataclasses.dataclass(frozen=True)
 class Activation(Layer):
     """Applies an activation by name."""
 
@@ -145,8 +166,9 @@ class Activation(Layer):
 
     @property
     def behaviour(self) -> tuple[str, ...]:
-        return _activation_phrase(self.activation)
+        return activation_phrase(self.activation)
 
 
-def _activation_phrase(activation: str | None) -> tuple[str, ...]:
+def activation_phrase(activation: str | None) -> tuple[str, ...]:
+    """Return the phrase of the summary for the activation of a layer; empty for `linear`."""
     return () if activation in (None, "linear") else (f"activation {activation}",)

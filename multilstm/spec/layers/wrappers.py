@@ -9,11 +9,30 @@ from typing import Annotated, Any, ClassVar
 from multilstm.errors import SpecError
 from multilstm.spec.arguments import one_of
 from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
-from multilstm.spec.layers.core import Dense
+from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec.layers.convolution import Conv1D
+from multilstm.spec.layers.core import Activation, Dense, Dropout, SpatialDropout1D
+from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from multilstm.spec.layers.recurrent import LSTM
-from multilstm.spec.shapes import Shape, check_rank
+from multilstm.spec.layers.structure import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+)
+from multilstm.spec.shapes import Shape, show
 
-__all__ = ["MERGE_MODES", "Bidirectional", "TimeDistributed"]
+__all__ = ["DISTRIBUTED", "MERGE_MODES", "Bidirectional", "TimeDistributed"]
+
+DISTRIBUTED: tuple[type[Layer], ...] = (
+    *(Dense, Activation, Dropout, SpatialDropout1D, ReLU, LeakyReLU, ELU, Softmax),
+    *(Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D, Conv1D),
+    *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
+)
+"""The layers without a state, which a TimeDistributed takes."""
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
@@ -115,31 +134,46 @@ class Bidirectional(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class TimeDistributed(Layer):
-    """Applies a Dense layer to every timestep of `[batch, timesteps, features]`."""
+    """Applies a layer without state to every timestep of `[batch, timesteps, ...]`.
 
-    layer: Annotated[Dense, inner_layer(Dense)]
+    As in Keras, the mask of the timesteps is passed on. A Dropout inside draws a mask for every timestep.
+    """
+
+    layer: Annotated[Layer, inner_layer(*DISTRIBUTED)]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_trainable(self, self.layer)
 
     @property
-    def wrapped(self) -> Dense:
+    def wrapped(self) -> Layer:
         return self.layer
 
     @property
     def behaviour(self) -> tuple[str, ...]:
-        return ("a Dense with the same weights at every timestep", *self.layer.behaviour)
+        return (f"a {self.layer.class_name} with the same weights at every timestep", *self.layer.behaviour)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
-        check_rank(self.label, inputs, 3, "[batch, timesteps, features]")
-        return self.layer.output_shapes(inputs)
+        if len(inputs) < 3:
+            raise SpecError(f"{self.label}: expected an input [batch, timesteps, ...], given shape {show(inputs)}")
+        ((batch, *sizes),) = self.layer.output_shapes(self._inner(inputs))
+        return ((batch, inputs[1], *sizes),)
 
     def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
-        return self.layer.weight_shapes(inputs)
+        return self.layer.weight_shapes(self._inner(inputs))
 
     def parameter_formula(self, inputs: Shape) -> str:
-        return self.layer.parameter_formula(inputs)
+        return self.layer.parameter_formula(self._inner(inputs))
 
     def owner(self, weight: str) -> tuple[Layer, str]:
         return self.layer.owner(weight)
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield the masks of the layer inside, with an axis of timesteps after the batch."""
+        for mask in self.layer.dropout_masks(name, self._inner(inputs)):
+            batch, *sizes = mask.shape
+            yield mask._replace(shape=(batch, inputs[1], *sizes))
+
+    def _inner(self, inputs: Shape) -> Shape:
+        """Return the shape of one timestep, the batch included."""
+        return (inputs[0], *inputs[2:])

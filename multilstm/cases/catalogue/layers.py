@@ -1,0 +1,173 @@
+"""Layers around an LSTM: one model a family of layers, in which the output of each layer is an output of the model.
+
+So one compiled program tests many layers, and a comparison names the layer that differs. An LSTM or a Dense layer is
+below each of them, so that the gradient of their inputs matters.
+
+A model with masks meets several kinds of mask. Unless `full`, one kind has gradients and training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from multilstm.cases.case import Case
+from multilstm.cases.random_batches import PADDING, RandomBatches, shortened, trainable
+from multilstm.spec import (
+    ELU,
+    LSTM,
+    Activation,
+    Add,
+    Average,
+    AveragePooling1D,
+    Concatenate,
+    Conv1D,
+    Cropping1D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Graph,
+    Input,
+    LeakyReLU,
+    Masking,
+    Maximum,
+    MaxPooling1D,
+    Minimum,
+    Model,
+    Multiply,
+    Permute,
+    ReLU,
+    RepeatVector,
+    Reshape,
+    Sequential,
+    Softmax,
+    SpatialDropout1D,
+    Subtract,
+    TimeDistributed,
+    UpSampling1D,
+    ZeroPadding1D,
+)
+from multilstm.spec.optimizers import Adam
+
+BATCH, TIMESTEPS, FEATURES = 3, 6, 4
+UNMASKED = 99.0  # a mask_value that no input has
+
+
+def layers(full: bool = False) -> Iterator[Case]:
+    """Yield the cases of all models."""
+    for number, (name, (make, kinds)) in enumerate(MODELS.items()):
+        spec = make()
+        for place, kind in enumerate(kinds):
+            by_value = kind != "none"
+            data = RandomBatches(spec, BATCH, TIMESTEPS, 1, kind, by_value, seed=9000 + 10 * number + place)
+            suffix = "" if kind == "none" else f"-mask-{kind}"
+            case = trainable(f"layer-{name}{suffix}", f"{name.replace('_', ' ')}, mask {kind}", data, Adam(), number)
+            yield case if full else shortened(case, place == len(kinds) - 1)
+
+
+def _structure() -> Graph:
+    x = Input((TIMESTEPS, FEATURES))
+    y = LSTM(4, return_sequences=True)(x)
+    single = [Flatten(), Reshape((-1, 3)), Permute((2, 1)), ZeroPadding1D((1, 2)), Cropping1D((2, 1)), UpSampling1D(3)]
+    last = Reshape((2, 2))(LSTM(4)(x))
+    return Model(x, [*(layer(y) for layer in single), last])
+
+
+def _activation() -> Graph:
+    x = Input((TIMESTEPS, FEATURES))
+    y = Dense(5)(LSTM(3, return_sequences=True)(Dense(FEATURES)(x)))
+    kinds = [
+        *(ReLU(), ReLU(max_value=0.3), ReLU(negative_slope=0.2), ReLU(0.5, 0.1, 0.2), ReLU(threshold=0.1)),
+        *(LeakyReLU(), LeakyReLU(0.05), ELU(), ELU(0.7), Softmax(), Softmax(1)),
+    ]
+    return Model(x, [kind(y) for kind in kinds])
+
+
+def _merging() -> Graph:
+    """Return all merges of two tensors with different masks, and of these with a third that has none.
+
+    The masks of `early` and `late` differ by one timestep. The mask of `all_kept` is True everywhere.
+    """
+    x = Input((TIMESTEPS, FEATURES))
+    early = Dense(3)(Masking(PADDING)(Cropping1D((0, 1))(x)))
+    late = Dense(3)(Masking(PADDING)(Cropping1D((1, 0))(x)))
+    all_kept = Dense(3)(Masking(UNMASKED)(Cropping1D((1, 0))(x)))
+    free = Dense(3)(Cropping1D((1, 0))(x))
+    one = Dense(1)(Masking(PADDING)(Cropping1D((0, 1))(x)))  # one feature, which is repeated
+    merges = [Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate]
+    two = [merge()([early, late]) for merge in merges]
+    more = [merge()([late, free]) for merge in (Multiply, Maximum, Minimum)]
+    more += [merge()([early, free, late]) for merge in (Add, Multiply, Average, Maximum)]
+    more += [Minimum()([free, early, late]), Maximum()([early, late, all_kept]), Maximum()([late, all_kept])]
+    more += [Add()([one, late]), Multiply()([late, one]), Concatenate(1)([early, late]), Concatenate(-2)([late, free])]
+    state = LSTM(2)(ZeroPadding1D(0)(two[0]))  # the padding drops the mask
+    return Model(x, [*two, *more, state])
+
+
+def _pooling() -> Graph:
+    x = Input((TIMESTEPS, FEATURES))
+    y = Dense(3)(Masking(PADDING)(x))
+    pools = [
+        *(MaxPooling1D(), MaxPooling1D(3, 2), MaxPooling1D(3, 2, "same"), MaxPooling1D(2, 3, "same")),
+        *(AveragePooling1D(), AveragePooling1D(3, 1), AveragePooling1D(3, 2, "same"), AveragePooling1D(4, 1, "same")),
+        *(GlobalAveragePooling1D(), GlobalAveragePooling1D(keepdims=True)),
+        *(GlobalMaxPooling1D(), GlobalMaxPooling1D(keepdims=True)),
+    ]
+    outputs = [pool(y) for pool in pools]
+    return Model(x, [*outputs, LSTM(2)(outputs[0])])
+
+
+def _convolution() -> Graph:
+    x = Input((TIMESTEPS, FEATURES))
+    y = LSTM(4, return_sequences=True)(x)
+    convolutions = [
+        *(Conv1D(3, 2), Conv1D(3, 3, padding="same"), Conv1D(2, 3, 2, "same"), Conv1D(2, 4, 3)),
+        *(Conv1D(2, 3, padding="causal"), Conv1D(2, 2, 2, "causal"), Conv1D(3, 2, padding="causal", dilation_rate=2)),
+        *(Conv1D(3, 2, padding="same", dilation_rate=3), Conv1D(4, 3, groups=2, activation="tanh")),
+        Conv1D(3, 3, activation="gelu", use_bias=False),
+    ]
+    return Model(x, [convolution(y) for convolution in convolutions])
+
+
+def _time_distributed() -> Graph:
+    """Return layers inside of a TimeDistributed; its timesteps hold 6 rows of 2 features."""
+    x = Input((TIMESTEPS, FEATURES))
+    y = Reshape((TIMESTEPS, 6, 2))(Dense(12)(LSTM(3, return_sequences=True)(x)))
+    inner = [
+        *(Dense(2, "tanh"), Activation("sigmoid"), LeakyReLU(), Dropout(0.4), SpatialDropout1D(0.3)),
+        *(Flatten(), Reshape((3, 4)), Permute((2, 1)), ZeroPadding1D(1), Cropping1D((1, 2)), UpSampling1D(2)),
+        *(Conv1D(3, 2, activation="relu"), MaxPooling1D(2), AveragePooling1D(3, 2, "same")),
+        *(GlobalAveragePooling1D(), GlobalMaxPooling1D(), Softmax()),
+    ]
+    repeated = TimeDistributed(RepeatVector(2))(Dense(2)(x))
+    return Model(x, [*(TimeDistributed(layer)(y) for layer in inner), repeated])
+
+
+def _text_model() -> Graph:
+    """Return a common stack over sequences of any length, whose padding is found and then dropped."""
+    stack = [Masking(PADDING), SpatialDropout1D(0.3), Conv1D(5, 3, padding="same", activation="relu"), MaxPooling1D(2)]
+    return Sequential([*stack, LSTM(4, dropout=0.2), Dense(2, "softmax")], input_shape=(None, FEATURES))
+
+
+def _residual() -> Graph:
+    """Return two LSTMs whose outputs are added; their masks pass on to a mean over the timesteps that count."""
+    x = Input((None, FEATURES))
+    masked = Masking(PADDING)(x)
+    first = LSTM(4, return_sequences=True)(masked)
+    second = LSTM(4, return_sequences=True)(first)
+    return Model(x, [GlobalAveragePooling1D()(Add()([first, second])), Multiply()([first, second])])
+
+
+MASKED = ("right", "left", "holes")
+# By name: the model, and its kinds of mask; they are in the values of the input, where a Masking layer finds them.
+MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
+    "structure": (_structure, ("none",)),
+    "activation": (_activation, ("none",)),
+    "merging": (_merging, MASKED),
+    "pooling": (_pooling, ("right", "full_row")),
+    "convolution": (_convolution, ("none",)),
+    "time_distributed": (_time_distributed, ("none",)),
+    "text_model": (_text_model, MASKED),
+    "residual": (_residual, (*MASKED, "full_row")),
+}

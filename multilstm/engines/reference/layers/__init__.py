@@ -1,0 +1,17 @@
+"""Layers of the reference: `apply` computes one call of any layer. One module a family registers its layers there."""
+
+from multilstm.engines.reference.layers import (
+    activation,
+    convolution,
+    core,
+    merging,
+    pooling,
+    recurrent,
+    structure,
+    wrappers,
+)
+from multilstm.engines.reference.layers.base import Applied, Given, Maybe, apply, within
+
+FAMILIES = (activation, convolution, core, merging, pooling, recurrent, structure, wrappers)
+
+__all__ = ["FAMILIES", "Applied", "Given", "Maybe", "apply", "within"]

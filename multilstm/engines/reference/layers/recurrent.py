@@ -1,0 +1,88 @@
+"""Recurrent layers of the reference: LSTM and Bidirectional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from multilstm.engines.reference import lstm as reference_lstm
+from multilstm.engines.reference.faults import bias_sum, lstm_fault
+from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present, within
+from multilstm.spec import LSTM, Bidirectional
+from multilstm.spec.arrays import Array, State
+
+
+@apply.register
+def _(layer: LSTM, given: Given) -> Applied:
+    fault = lstm_fault(layer, given.mask, given.faults)
+    record = fault.changed(
+        reference_lstm.forward(fault.layer, given.inputs[0], given.mask, given.weights, given.starts[0], given.dropout)
+    )
+    output = record.sequence if layer.return_sequences else record.outputs[-1]
+
+    def backward(gradients: list[Maybe]) -> Gradients:
+        d_output, *d_state = gradients
+        back = reference_lstm.backward(
+            fault.layer,
+            record,
+            given.weights,
+            fault.of_outputs(d_output),
+            State(*(d_state or (None, None))),
+            bias_sum(given.faults),
+        )
+        hidden, cell = back.start
+        return Gradients([back.inputs], back.weights, (hidden + fault.of_start(d_output), cell))
+
+    return Applied([output, *record.state] if layer.return_state else [output], backward, (record,))
+
+
+@apply.register
+def _(layer: Bidirectional, given: Given) -> Applied:
+    """Run two LSTMs over one sequence; reverse the outputs of the second into the order of time, and merge."""
+    parts = []
+    for (direction, lstm), start in zip(layer.directions.items(), given.starts, strict=True):
+        weights, dropout = within(given.weights, direction), within(given.dropout, direction)
+        parts.append(apply(lstm, Given(given.inputs, given.masks, weights, (start,), dropout, given.faults)))
+    sequences = layer.layer.return_sequences
+
+    def reversed_back(array: Array) -> Array:
+        return array[:, ::-1] if sequences else array
+
+    first, second = parts[0].outputs[0], reversed_back(parts[1].outputs[0])
+    merged, unmerge = _merge(layer.merge_mode, first, second)
+    states = [state for part in parts for state in part.outputs[1:]]
+
+    def backward(gradients: list[Maybe]) -> Gradients:
+        d_first, d_second = unmerge(gradients[: len(merged)])
+        d_states = gradients[len(merged) :]
+        half = len(d_states) // 2
+        back = (
+            parts[0].backward([d_first, *d_states[:half]]),
+            parts[1].backward([None if d_second is None else reversed_back(d_second), *d_states[half:]]),
+        )
+        d_weights = {
+            f"{direction}/{name}": weight
+            for direction, part in zip(layer.directions, back, strict=True)
+            for name, weight in part.weights.items()
+        }
+        d_inputs = present(back[0].inputs[0]) + present(back[1].inputs[0])
+        return Gradients([d_inputs], d_weights, back[0].states + back[1].states)
+
+    return Applied([*merged, *states], backward, parts[0].records + parts[1].records)
+
+
+def _merge(
+    mode: str | None, first: Array, second: Array
+) -> tuple[list[Array], Callable[[list[Maybe]], tuple[Maybe, Maybe]]]:
+    """Return the merged outputs, and the function from their gradients to those of `first` and `second`."""
+    if mode is None:
+        return [first, second], lambda d: (d[0], d[1])
+    if mode == "concat":
+        units = first.shape[-1]
+        merged = np.concatenate([first, second], axis=-1)
+        return [merged], lambda d: (None, None) if d[0] is None else (d[0][..., :units], d[0][..., units:])
+    if mode == "mul":
+        return [first * second], lambda d: (None, None) if d[0] is None else (d[0] * second, d[0] * first)
+    share = 0.5 if mode == "ave" else 1.0
+    return [(first + second) * share], lambda d: (None, None) if d[0] is None else (d[0] * share, d[0] * share)

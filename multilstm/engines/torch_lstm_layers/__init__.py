@@ -1,0 +1,8 @@
+"""The layers of a spec without a state, in PyTorch. One module a family registers its layers with `apply`."""
+
+from multilstm.engines.torch_lstm_layers import activation, convolution, core, merging, pooling, structure, wrappers
+from multilstm.engines.torch_lstm_layers.base import Given, apply
+
+FAMILIES = (activation, convolution, core, merging, pooling, structure, wrappers)
+
+__all__ = ["FAMILIES", "Given", "apply"]

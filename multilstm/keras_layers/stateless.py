@@ -1,0 +1,87 @@
+"""Keras layers without weights that behave the same on TensorFlow, JAX and PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import keras
+from keras import ops
+
+_registered = keras.saving.register_keras_serializable(package="multilstm")
+
+
+@final
+@_registered
+class ReLU(keras.layers.ReLU):  # type: ignore[misc]
+    """Keras's ReLU with constants in the dtype of its input; Keras rounds them to float32 on TensorFlow.
+
+    Args, call arguments: those of `keras.layers.ReLU`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return `min(x, max_value)` above the threshold, and `negative_slope * (x - threshold)` elsewhere."""
+        above = inputs
+        if self.max_value is not None:
+            above = ops.where(inputs < self.max_value, inputs, self.max_value * ops.ones_like(inputs))
+        return ops.where(inputs > self.threshold, above, self.negative_slope * (inputs - self.threshold))
+
+
+@final
+@_registered
+class LeakyReLU(keras.layers.LeakyReLU):  # type: ignore[misc]
+    """Keras's LeakyReLU with a slope in the dtype of its input; Keras rounds it to float32 on TensorFlow.
+
+    Args, call arguments: those of `keras.layers.LeakyReLU`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return `x` where it is positive, and `negative_slope * x` elsewhere."""
+        return ops.where(inputs > 0, inputs, self.negative_slope * inputs)
+
+
+@final
+@_registered
+class AveragePooling1D(keras.layers.AveragePooling1D):  # type: ignore[misc]
+    """Keras's AveragePooling1D whose padding `same` is left out of the mean; on PyTorch, Keras repeats the ends there.
+
+    Args, call arguments: those of `keras.layers.AveragePooling1D`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean of each window of timesteps, over the timesteps that exist."""
+        if self.padding == "valid" or keras.backend.backend() != "torch":
+            return super().call(inputs)
+        return _mean_of_existing(self, inputs)
+
+
+def _mean_of_existing(layer: Any, inputs: Any) -> Any:
+    """Return the mean of each window over its elements that are no padding, for padding `same`."""
+    pads = [(0, 0)]
+    for size, window, stride in zip(inputs.shape[1:-1], layer.pool_size, layer.strides, strict=True):
+        total = max(window - 1 - (size - 1) % stride, 0)
+        pads.append((total // 2, total - total // 2))
+    pads.append((0, 0))
+
+    def mean(array: Any) -> Any:
+        padded = ops.pad(array, pads)
+        return ops.average_pool(padded, layer.pool_size, layer.strides, "valid", layer.data_format)
+
+    return mean(inputs) / mean(ops.ones_like(inputs))
+
+
+@final
+@_registered
+class GlobalAveragePooling1D(keras.layers.GlobalAveragePooling1D):  # type: ignore[misc]
+    """Keras's GlobalAveragePooling1D that returns 0 for a sequence whose timesteps are all masked; Keras's mean is NaN.
+
+    Args, call arguments: those of `keras.layers.GlobalAveragePooling1D`.
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mean over the timesteps that the mask keeps."""
+        if mask is None:
+            return super().call(inputs)
+        keep = ops.expand_dims(ops.cast(mask, "bool"), -1)
+        total = ops.sum(ops.where(keep, inputs, ops.zeros_like(inputs)), axis=1, keepdims=self.keepdims)
+        count = ops.sum(ops.cast(keep, inputs.dtype), axis=1, keepdims=self.keepdims)
+        return total / ops.maximum(count, ops.ones_like(count))

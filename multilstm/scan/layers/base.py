@@ -1,0 +1,63 @@
+"""The contract of a layer without a state: `apply` takes a call, and returns its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import NamedTuple
+
+import jax
+
+from multilstm.errors import InputError, UnsupportedError
+from multilstm.scan.batch import Arrays
+from multilstm.spec import Layer
+
+
+class Given(NamedTuple):
+    """Arguments of one call of a layer.
+
+    Attributes:
+        name: the layer's name, the beginning of the names of its weights.
+        inputs: its input arrays, `[batch, ...]`.
+        masks: the mask `[batch, timesteps]` of each input, or None.
+        weights: all weights of the model by `layer/weight`.
+        dropout: all dropout masks of the model by name; empty outside of training.
+        cast: returns an array of floats in the dtype of computation.
+        custom_gradient: as in `ScanModel`.
+    """
+
+    name: str
+    inputs: Sequence[jax.Array]
+    masks: Sequence[jax.Array | None]
+    weights: Arrays
+    dropout: Arrays
+    cast: Callable[[jax.Array], jax.Array]
+    custom_gradient: bool
+
+    @property
+    def input(self) -> jax.Array:
+        """The first input."""
+        return self.inputs[0]
+
+    def weight(self, name: str) -> jax.Array:
+        """Return a weight of the layer, in the dtype of computation."""
+        return self.cast(self.weights[f"{self.name}/{name}"])
+
+    def dropped(self, shape: tuple[int, ...]) -> jax.Array:
+        """Return the input times the layer's dropout mask of that shape; the input without a mask."""
+        if self.name not in self.dropout:
+            return self.input
+        mask = self.dropout[self.name]
+        if mask.shape != shape:
+            raise InputError(f"dropout mask {self.name!r}: shape is {mask.shape}, expected {shape}")
+        return self.input * self.cast(mask)
+
+
+@singledispatch
+def apply(layer: Layer, given: Given) -> jax.Array:
+    """Compute one call of `layer`.
+
+    Raises:
+        UnsupportedError: for a layer that `multilstm.scan` does not compute.
+    """
+    raise UnsupportedError(f"multilstm.scan: it does not compute {layer.label}; leave the engine jax-scan out")

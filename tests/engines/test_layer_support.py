@@ -1,0 +1,39 @@
+"""Which engine computes which layer: a table of the layers that an engine lacks, and of no others."""
+
+import importlib
+
+import keras
+import pytest
+
+from multilstm.spec.layers import LAYERS, InputLayer
+
+LACKING: dict[str, set[str]] = {"reference": set(), "jax-scan": set(), "torch-lstm": set(), "keras": set()}
+RECURRENT = {"LSTM", "Bidirectional"}  # the walk of jax-scan and torch-lstm computes these itself
+MODULES = {
+    "reference": ("multilstm.engines.reference.layers", set()),
+    "jax-scan": ("multilstm.scan.layers", RECURRENT),
+    "torch-lstm": ("multilstm.engines.torch_lstm_layers", RECURRENT),
+}
+
+
+def computed(engine):
+    """Return the names of the layers that an engine computes."""
+    names = {layer.__name__ for layer in LAYERS if layer is not InputLayer}
+    if engine == "keras":
+        return {name for name in names if hasattr(keras.layers, name)}
+    module, walked = MODULES[engine]
+    return {layer.__name__ for layer in importlib.import_module(module).apply.registry} & names | walked
+
+
+@pytest.mark.parametrize("engine", LACKING)
+def test_an_engine_lacks_the_layers_of_the_table_and_no_others(engine):
+    names = {layer.__name__ for layer in LAYERS if layer is not InputLayer}
+    assert names - computed(engine) == LACKING[engine]
+
+
+def test_a_family_of_layers_has_the_same_name_everywhere():
+    families = {
+        engine: {family.__name__.rpartition(".")[2] for family in importlib.import_module(module).FAMILIES}
+        for engine, (module, _) in MODULES.items()
+    }
+    assert families["jax-scan"] == families["torch-lstm"] == families["reference"] - {"recurrent"}

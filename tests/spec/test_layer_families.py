@@ -1,0 +1,218 @@
+"""Shapes, masks, weights and arguments of the layers around an LSTM: structure, merging, pooling, convolution."""
+
+import numpy as np
+import pytest
+
+from multilstm.errors import InputError, SpecError
+from multilstm.spec import (
+    ELU,
+    Add,
+    AveragePooling1D,
+    Concatenate,
+    Conv1D,
+    Cropping1D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    LeakyReLU,
+    Maximum,
+    MaxPooling1D,
+    Multiply,
+    Permute,
+    ReLU,
+    Reshape,
+    Sequential,
+    Softmax,
+    SpatialDropout1D,
+    Subtract,
+    TimeDistributed,
+    UpSampling1D,
+    ZeroPadding1D,
+    from_json,
+)
+from multilstm.spec.layers import DISTRIBUTED
+
+SHAPE, OPEN = (2, 6, 4), (None, None, 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "output"),
+    [
+        (Flatten(), SHAPE, (2, 24)),
+        (Flatten(), (2,), (2, 1)),
+        (Flatten(), OPEN, (None, None)),
+        (Reshape((3, 8)), SHAPE, (2, 3, 8)),
+        (Reshape((-1, 3)), SHAPE, (2, 8, 3)),
+        (Reshape((-1, 2, 2)), OPEN, (None, None, 2, 2)),
+        (Reshape((24,)), SHAPE, (2, 24)),
+        (Permute((2, 1)), SHAPE, (2, 4, 6)),
+        (Permute((3, 1, 2)), (2, 6, 4, 5), (2, 5, 6, 4)),
+        (ZeroPadding1D((1, 2)), SHAPE, (2, 9, 4)),
+        (ZeroPadding1D(3), SHAPE, (2, 12, 4)),
+        (ZeroPadding1D(), OPEN, OPEN),
+        (Cropping1D((1, 2)), SHAPE, (2, 3, 4)),
+        (UpSampling1D(3), SHAPE, (2, 18, 4)),
+        (MaxPooling1D(), (2, 7, 4), (2, 3, 4)),
+        (MaxPooling1D(3, 2, "same"), (2, 7, 4), (2, 4, 4)),
+        (AveragePooling1D(3, 1), SHAPE, (2, 4, 4)),
+        (AveragePooling1D(2), OPEN, OPEN),
+        (GlobalMaxPooling1D(), SHAPE, (2, 4)),
+        (GlobalAveragePooling1D(keepdims=True), OPEN, (None, 1, 4)),
+        (Conv1D(5, 3), SHAPE, (2, 4, 5)),
+        (Conv1D(5, 3, padding="same", strides=2), (2, 7, 4), (2, 4, 5)),
+        (Conv1D(5, 3, padding="causal", strides=2), SHAPE, (2, 3, 5)),
+        (Conv1D(5, 3, dilation_rate=2), SHAPE, (2, 2, 5)),
+        (Conv1D(4, 2, groups=2), OPEN, (None, None, 4)),
+        (TimeDistributed(Flatten()), (2, 6, 3, 4), (2, 6, 12)),
+        (TimeDistributed(Conv1D(5, 3)), (None, None, 7, 4), (None, None, 5, 5)),
+        (TimeDistributed(GlobalMaxPooling1D()), (2, 6, 3, 4), (2, 6, 4)),
+    ],
+    ids=repr,
+)
+def test_output_shape(layer, inputs, output):
+    assert layer.output_shapes(inputs) == (output,)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "output"),
+    [
+        (Add(), [(2, 6, 4), (2, 6, 4)], (2, 6, 4)),
+        (Add(), [(2, 6, 1), (2, 6, 4), (None, 6, 4)], (2, 6, 4)),
+        (Multiply(), [(None, None, 4), (None, 6, 1)], (None, 6, 4)),
+        (Concatenate(1), [(2, 6, 4), (2, 3, 4)], (2, 9, 4)),
+        (Concatenate(-2), [(2, None, 4), (2, 3, 4)], (2, None, 4)),
+        (Concatenate(), [(2, 6, 4), (2, None, 3)], (2, 6, 7)),
+    ],
+    ids=repr,
+)
+def test_output_shape_of_several_inputs(layer, inputs, output):
+    assert layer.output_shapes(*inputs) == (output,)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "message"),
+    [
+        (Reshape((5, 5)), [SHAPE], r"Reshape: target_shape \(5, 5\) does not hold the 24 numbers of each sequence"),
+        (Reshape((-1, 5)), [SHAPE], r"Reshape: target_shape \(-1, 5\) does not hold the 24 numbers"),
+        (Permute((2, 1)), [(2, 6)], "Permute: expected an input of 3 axes, one more than dims, given shape"),
+        (Cropping1D((3, 3)), [SHAPE], r"Cropping1D: no timestep of an input \(2, 6, 4\) is left; cut fewer"),
+        (MaxPooling1D(7), [SHAPE], r"MaxPooling1D: axis 1 of the input \(2, 6, 4\) is shorter than a window of 7"),
+        (MaxPooling1D(2), [(2, 6)], r"MaxPooling1D: expected an input \[batch, timesteps, features\], given shape"),
+        (Conv1D(2, 4, dilation_rate=2), [SHAPE], "Conv1D: axis 1 of the input .* is shorter than a window of 7"),
+        (Conv1D(3, 1, groups=3), [SHAPE], "Conv1D: features is 4, which groups=3 does not divide"),
+        (Conv1D(3, 1), [(2, 6, None)], "Conv1D: the last dimension .features. decides the shape of the weights"),
+        (Softmax(3), [SHAPE], r"Softmax: axis is 3; expected 1 to 2 of the input \(2, 6, 4\)"),
+        (Concatenate(0), [SHAPE, SHAPE], r"Concatenate: axis is 0; expected 1 to 2 of the input"),
+        (Concatenate(1), [SHAPE, (2, 6, 3)], r"Concatenate: shapes differ in another axis than 1"),
+        (Add(), [SHAPE], "Add: expected at least two inputs, given 1"),
+        (Subtract(), [SHAPE] * 3, "Subtract: expected 2 inputs, given 3"),
+        (Add(), [SHAPE, (2, 4)], r"Add: shapes do not fit each other: \(2, 6, 4\) and \(2, 4\)"),
+        (Add(), [SHAPE, (1, 6, 4)], r"Add: shapes do not fit each other"),  # the batch is never repeated
+        (TimeDistributed(Dense(2)), [(2, 6)], r"TimeDistributed: expected an input \[batch, timesteps, ...\], given"),
+    ],
+    ids=repr,
+)
+def test_refuses_inputs(layer, inputs, message):
+    with pytest.raises(SpecError, match=message):
+        layer.output_shapes(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Reshape((0, 2)), "Reshape: target_shape must be a tuple of positive integers, of which one may be -1"),
+        (lambda: Reshape((-1, -1)), "Reshape: target_shape must be a tuple of positive integers"),
+        (lambda: Reshape(3), "Reshape: target_shape must be a tuple"),
+        (lambda: Permute((1, 3)), r"Permute: dims must be a permutation of 1, 2, ... such as \(2, 1\), got \(1, 3\)"),
+        (lambda: ZeroPadding1D((1, -1)), "ZeroPadding1D: padding must be an integer from 0 to below 2.*31, or 2 of"),
+        (lambda: Cropping1D((1, 2, 3)), "Cropping1D: cropping must be an integer from 0 to below"),
+        (lambda: UpSampling1D(0), "UpSampling1D: size must be a positive integer, got 0"),
+        (lambda: MaxPooling1D(2, 0), "MaxPooling1D: strides must be an integer from 1 to below"),
+        (lambda: MaxPooling1D(True), "MaxPooling1D: pool_size must be an integer from 1 to below"),
+        (lambda: MaxPooling1D(padding="causal"), "MaxPooling1D: unknown padding 'causal'"),
+        (lambda: Flatten("channels_first"), "multilstm executes 'channels_last' alone; move the channels to the last"),
+        (lambda: Conv1D(2, 3, 2, dilation_rate=2), "Conv1D: strides=.* Keras computes strides above 1 without"),
+        (lambda: Conv1D(3, 2, groups=2), "Conv1D: filters is 3, which groups=2 does not divide"),
+        (lambda: ReLU(-1.0), "ReLU: max_value must be a finite number, 0 or above, or None, got -1.0"),
+        (lambda: ReLU(negative_slope=None), "ReLU: negative_slope must be a finite number, 0 or above, got None"),
+        (lambda: LeakyReLU(-0.1), "LeakyReLU: negative_slope must be a finite number, 0 or above"),
+        (lambda: ELU("a"), "ELU: alpha must be a finite number, got 'a'"),
+        (lambda: Dropout(0.5, (None, 1, 2)), "Dropout: noise_shape is not executed by multilstm yet"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_refuses_arguments(make, message):
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_weights_of_a_convolution():
+    layer = Conv1D(6, 3, groups=2)
+    assert layer.weight_shapes((None, None, 4)) == {"kernel": (3, 2, 6), "bias": (6,)}
+    assert layer.parameter_formula((None, None, 4)) == "kernel_size*features*filters/groups + filters = 3*4*6/2 + 6"
+    assert Conv1D(6, 3, use_bias=False).weight_shapes((None, None, 4)) == {"kernel": (3, 4, 6)}
+
+
+def test_dropout_masks():
+    (mask,) = SpatialDropout1D(0.4).dropout_masks("d", (2, None, 4))
+    assert (mask.name, mask.rate, mask.shape) == ("d", 0.4, (2, 1, 4))
+    (mask,) = TimeDistributed(SpatialDropout1D(0.4)).dropout_masks("t", (2, 6, 3, 4))
+    assert (mask.name, mask.shape) == ("t", (2, 6, 1, 4))
+    assert not list(SpatialDropout1D(0.0).dropout_masks("d", (2, 6, 4)))
+
+
+EARLY, LATE = np.array([[1, 1, 0], [1, 0, 0]], bool), np.array([[0, 1, 0], [0, 0, 1]], bool)
+X = np.zeros((2, 3, 4))
+
+
+@pytest.mark.parametrize("layer", [Add(), Multiply(), Maximum()], ids=repr)
+def test_a_merge_keeps_a_timestep_that_any_input_keeps_if_all_have_masks(layer):
+    np.testing.assert_array_equal(layer.output_mask([X, X], [EARLY, LATE]), EARLY | LATE)
+    assert layer.output_mask([X, X], [EARLY, None]) is None
+
+
+@pytest.mark.parametrize("axis", [1, -2])
+def test_masks_are_joined_along_the_timesteps(axis):
+    layer = Concatenate(axis)
+    np.testing.assert_array_equal(layer.output_mask([X, X], [EARLY, LATE]), np.hstack([EARLY, LATE]))
+    np.testing.assert_array_equal(layer.output_mask([X, X], [None, LATE]), np.hstack([np.ones_like(LATE), LATE]))
+    assert layer.output_mask([X, X], [None, None]) is None
+
+
+DROP = [Flatten(), Reshape((4, 3)), Permute((2, 1)), ZeroPadding1D(), Cropping1D(), UpSampling1D(), Conv1D(2, 2)]
+DROP += [MaxPooling1D(), AveragePooling1D(), GlobalMaxPooling1D(), GlobalAveragePooling1D()]
+
+
+@pytest.mark.parametrize("layer", DROP, ids=repr)
+def test_drops_the_mask(layer):
+    assert layer.output_mask([X], [EARLY]) is None
+
+
+@pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(), ELU(), SpatialDropout1D(0.5)], ids=repr)
+def test_passes_the_mask_on(layer):
+    assert layer.output_mask([X], [EARLY]) is EARLY
+
+
+def test_softmax_refuses_a_mask():
+    with pytest.raises(InputError, match="Keras's Softmax reads as a mask of features; use Activation"):
+        Softmax().output_mask([X], [EARLY])
+    assert Softmax().output_mask([X], [None]) is None
+
+
+@pytest.mark.parametrize("layer", DISTRIBUTED, ids=lambda layer: layer.__name__)
+def test_the_layers_of_a_time_distributed_have_no_state_and_one_input(layer):
+    assert layer.state_names.fget(None) == ()
+    assert layer.output_shapes is Dense.output_shapes
+
+
+def test_keras_json_holds_sizes_as_lists():
+    spec = Sequential(
+        [Conv1D(4, 3, padding="causal", dilation_rate=2), MaxPooling1D(2), ZeroPadding1D((1, 0)), Reshape((-1, 2))],
+        input_shape=(6, 4),
+    )
+    text = spec.to_json()
+    assert '"kernel_size": [3]' in text
+    assert '"padding": [1, 0]' in text
+    assert from_json(text) == spec
