@@ -65,6 +65,7 @@ UNIT = (
     "cases",
     "compare",
     "engines/reference",
+    "docs/test_checks.py",
     "docs/test_links.py",
     "execution/test_quantities.py",
     "files",
