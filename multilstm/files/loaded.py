@@ -32,14 +32,15 @@ class Provenance:
     notes: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
-        """Return the origin as lines of text: format, program, then one line for each note."""
+        """Return the origin as lines of printable text: format, program, then one line for each note."""
         version = f" {self.version}" if self.version else ""
         backend = f", backend {self.backend}" if self.backend else ""
-        return (
+        lines = (
             f"Format: {self.format}",
             f"Written by: {self.program}{version}{backend}",
-            *map("Note: {}".format, self.notes),
+            *(f"Note: {note}" for note in self.notes),
         )
+        return tuple("".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OLD_CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of the magic number of torch.save
 _ADVICE = (
     (b"version https://git-lfs", "a git-lfs pointer, not the file itself; run git lfs pull in its repository"),
+    (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     (b"\xfd7zXZ", "an xz archive; unpack it first"),

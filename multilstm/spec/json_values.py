@@ -54,11 +54,26 @@ def _is_known(module: Any) -> bool:
     return parts[0] in ("keras", "tf_keras") or parts[:2] == ["multilstm", "keras_layers"]
 
 
+_CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
+_OTHER_FILES = ("FlaxLayer", "JaxLayer", "StringLookup", "TFSMLayer", "TorchModuleWrapper")
+
+
+def _reason(name: Any, module: Any) -> str:
+    """Return the reason for which a class is never read, and the next step; empty for a class that may come."""
+    if name in _CODE:
+        return f"; {name} stands for code, and code in files is never executed; write it with layers of this list"
+    if name in _OTHER_FILES:
+        return f"; {name} stands for another file or program, which is never loaded; write it with layers of this list"
+    if module is not None and not _is_known(module):
+        return f"; it is a class of the module {shown(module)}, whose code is never imported; use Keras's own layers"
+    return ""
+
+
 def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
     """Return the class name of `entry`, which must be one of the names of Keras's classes in `known`."""
     name, module = entry.get("class_name"), entry.get("module")
     if not isinstance(name, str) or name not in known:
-        raise SpecError(f"{where}: {choice('class', name, known)}")
+        raise SpecError(f"{where}: {choice('class', name, known)}{_reason(name, module)}")
     if module is not None and not _is_known(module):
         refuse(f"{where}: module of class {name}", module, "a class of keras or of multilstm.keras_layers")
     return name

@@ -76,7 +76,7 @@ def test_refuses_a_name_of_neither_file_nor_function(name):
         load_model(name)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80"])
+@pytest.mark.parametrize("content", [b"\xff\x00\x00", b"\x80"])
 def test_refuses_a_file_of_no_known_format(models, content):
     (models / "model.json").write_bytes(content)
     with pytest.raises(InputError, match=r"cannot read 'model.json': .* no model file .*; expected Keras's .keras"):

@@ -23,6 +23,7 @@ OTHERS = {
     "npy": (b"\x93NUMPY\x01\0", r"a NumPy array \(.npy\)"),
     "yaml": (b"backend: tensorflow\nclass_name: Sequential\n", "YAML.*write model.to_json"),
     "tflite": (b"\x1c\0\0\0TFL3", "TensorFlow Lite"),
+    "utf_16": ('{"class_name": "Sequential"}'.encode("utf-16"), "UTF-16 text; save it as UTF-8"),
     "text": (b"hello", "no model file that multilstm knows"),
     "random": (bytes(range(256)), "no model file that multilstm knows"),
     "user_block": (b"x" * 512 + b"\x89HDF\r\n\x1a\n", "HDF5 with other bytes before it"),
