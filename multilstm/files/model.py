@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, shown
 from multilstm.files.contents import Contents, read_contents
+from multilstm.files.exits import process_stays
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.stores import Assigned, Place, places_of
 from multilstm.frameworks.targets import import_target, is_target
@@ -186,7 +187,8 @@ def _provenance(design: _Design, holder: Contents, notes: tuple[str, ...]) -> Pr
 def _from_function(source: str) -> LoadedModel:
     sys.path.insert(0, "")
     try:
-        model = import_target(source)()
+        with process_stays():
+            model = import_target(source)()
     except MultilstmError:
         raise
     except SystemExit as error:

@@ -1,5 +1,7 @@
 """The model behind a name: a file whatever it is called, or a function of a module, that cannot end the program."""
 
+import os
+
 import pytest
 
 from multilstm.errors import InputError, SpecError, UsageError
@@ -8,6 +10,7 @@ from multilstm.spec import LSTM, Sequential
 
 SPEC = Sequential([LSTM(2)], input_shape=(None, 3))
 FUNCTIONS = """
+import os
 import sys
 from multilstm import LSTM, Sequential
 
@@ -17,6 +20,16 @@ def raises(): raise RuntimeError("no luck")
 def exits(): sys.exit()
 def exits_with_0(): sys.exit(0)
 def exits_with_text(): sys.exit("bye")
+def exits_at_once(): os._exit(0)
+def exits_by_name(): os._exit(status=0)
+def becomes_another(): os.execv("/bin/true", ["true"])
+def becomes_another_of_the_path(): os.execlp("true", "true")
+def leaves_a_forked_process():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    return good()
 def recursive(): return recursive()
 def changes_path():
     sys.path.remove("")
@@ -29,6 +42,7 @@ def models(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     (tmp_path / "functions_for_test_model.py").write_text(FUNCTIONS)
+    (tmp_path / "exits_at_once_for_test_model.py").write_text("from os import _exit\n_exit(0)")
     (tmp_path / "exits_for_test_model.py").write_text("raise SystemExit(0)")
     return tmp_path
 
@@ -57,6 +71,11 @@ def test_calls_a_function_of_a_module(name):
         ("functions_for_test_model:exits", "it exits with None, expected a Model or Sequential"),
         ("functions_for_test_model:exits_with_0", "it exits with 0"),
         ("functions_for_test_model:exits_with_text", "it exits with 'bye'"),
+        ("functions_for_test_model:exits_at_once", r"it exits with 'os._exit\(0\)'"),
+        ("functions_for_test_model:exits_by_name", r"it exits with 'os._exit\(status=0\)'"),
+        ("functions_for_test_model:becomes_another", r"it exits with .*os.execv\('/bin/true'\)"),
+        ("functions_for_test_model:becomes_another_of_the_path", r"it exits with .*os.execv"),
+        ("exits_at_once_for_test_model:anything", r"it exits with 'os._exit\(0\)'"),
         ("functions_for_test_model:recursive", "RecursionError"),
         ("functions_for_test_model:missing", "AttributeError"),
         ("exits_for_test_model:anything", "it exits with 0"),
@@ -68,6 +87,13 @@ def test_a_function_that_gives_no_model_is_bad_input(name, message):
     with pytest.raises(InputError, match=message) as raised:
         load_model(name)
     assert raised.value.exit_code == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks no process")
+def test_a_function_may_fork_a_process_that_exits_at_once():
+    true = os._exit
+    assert load_model("functions_for_test_model:leaves_a_forked_process").spec == SPEC
+    assert os._exit is true
 
 
 @pytest.mark.parametrize("name", ["", "model", ":", "module:", ":function", "n" * 5000, "null\0"], ids=lambda n: n[:9])
