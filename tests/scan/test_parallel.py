@@ -246,6 +246,52 @@ def test_a_program_over_two_processes(tmp_path, program, code, words):
     assert words in done.stderr
 
 
+WAITS = "import jax, os, sys, time\nif jax.process_index() == {}:\n    {}\ntime.sleep(600)"
+
+
+@needs_collectives
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)"])
+def test_a_process_that_ends_before_the_others_is_reported(tmp_path, index, leave):
+    path = tmp_path / "program.py"
+    path.write_text(WAITS.format(index, leave))
+    done = run(*LAUNCH, "--grace", "0.5", str(path), timeout=120)
+    assert done.returncode != 0
+    reported = f"ended in process {index} with exit code 0, and still runs in {1 - index}; if it waits" in done.stderr
+    aborted = f"process {1 - index} ended with exit code" in done.stderr  # by JAX, which needs process 0
+    assert reported or (aborted and (leave, index) == ("os._exit(0)", 0)), done.stderr
+
+
+@needs_collectives
+def test_a_process_may_end_later_than_the_others(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text("import jax, time\nif jax.process_index() == 0:\n    time.sleep(4)\n    print('saved')")
+    done = run(*LAUNCH, str(path), timeout=120)
+    assert (done.returncode, done.stdout) == (0, "saved\n"), done.stderr
+    assert "ended in process 1 with exit code 0, and still runs in 0" in done.stderr
+
+
+@needs_collectives
+def test_a_program_sees_the_modules_of_its_own_folder_and_not_of_the_current_one(tmp_path):
+    (tmp_path / "program").mkdir()
+    path = tmp_path / "program" / "program.py"
+    (tmp_path / "program" / "beside.py").write_text("")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "of_the_path.py").write_text("")
+    for module in ("jax", "numpy", "sitecustomize", "socket"):
+        (tmp_path / f"{module}.py").write_text(f"raise SystemExit('{module} of the current folder')")
+    path.write_text("import beside, of_the_path, jax, sys\nprint(jax.process_count())")
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(["", "src", str(ROOT)])}
+    environment.pop("PYTHONSAFEPATH", None)
+    (tmp_path / "start").mkdir()
+    starter = "import multilstm.scan.launch as l, os, sys; os.chdir(sys.argv[1]); sys.exit(l.main(sys.argv[2:]))"
+    command = [sys.executable, "-P", "-c", starter, str(tmp_path), "--processes", "1", str(path)]
+    done = subprocess.run(
+        command, cwd=tmp_path / "start", env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
 @needs_collectives
 def test_no_process_outlives_a_launcher_that_is_killed(tmp_path):
     path = tmp_path / "program.py"
