@@ -203,9 +203,8 @@ def _store(parsed: Parsed) -> Store | None:
     document = parsed.document
     if "layers" in document:
         layers = document["layers"]
-        return LayerLists(
-            tuple((layer, tuple((name, parsed.arrays[i]) for name, i in weights)) for layer, weights in layers)
-        )
+        lists = ((layer, tuple((name, parsed.arrays[i]) for name, i in weights)) for layer, weights in layers)
+        return LayerLists(tuple(lists), document["attributes"].get("backend"))
     if "tree" in document:
         return Tree({name: parsed.arrays[number] for name, number in document["tree"]})
     return None

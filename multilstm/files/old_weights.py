@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from multilstm.spec import LSTM, Layer
+from multilstm.spec import LSTM, Conv1D, Layer
 from multilstm.spec.arrays import Array
 
 __all__ = ["as_keras_3"]
@@ -14,13 +14,16 @@ __all__ = ["as_keras_3"]
 KERAS_1_ORDER = (0, 2, 1, 3)  # Keras 1 stores the gates i, c, f, o; Keras 2 and 3 the order i, f, c, o
 
 
-def as_keras_3(layer: Layer, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
+def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None) -> tuple[Sequence[Array], str]:
     """Return the weights of a layer in Keras 3's layout, and a sentence on the conversion, empty without one.
 
     Args:
         layer: the layer that takes the weights.
         arrays: the layer's arrays in the order of the file. Arrays that fit no older layout are returned as they are.
+        backend: Keras's backend, if the file states it.
     """
+    if isinstance(layer, Conv1D) and arrays:
+        return _convolution(layer, arrays, backend)
     lstms = layer.lstms
     if len(lstms) == 2 and len(arrays) % 2 == 0:
         half = len(arrays) // 2
@@ -37,6 +40,26 @@ def _lstm(lstm: LSTM, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
     if len(arrays) == 3 and arrays[2].shape == (8 * lstm.units,) and lstm.use_bias:
         return _from_cudnn(arrays), "the weights of a CuDNNLSTM (two biases, transposed gates) were converted"
     return arrays, ""
+
+
+def _convolution(layer: Conv1D, arrays: Sequence[Array], backend: str | None) -> tuple[Sequence[Array], str]:
+    """Convert a kernel of Keras 1, which has four axes, and one of Theano, which reverses it in the computation.
+
+    The rules are those of `preprocess_weights_for_loading` of Keras 2.2 (keras/engine/saving.py).
+    """
+    kernel, *bias = arrays
+    remarks = []
+    if kernel.ndim == 4:
+        if kernel.shape[:2] != (*layer.kernel_size, 1) or kernel.shape[3] != layer.filters:
+            kernel = kernel.transpose(2, 3, 1, 0)  # the oldest files: [filters, features, kernel_size, 1]
+        kernel = kernel[:, 0]
+        remarks.append("the kernel of Keras 1 lost its axis of size 1")
+        if backend is None:
+            remarks.append("the file does not state the backend; if it was Theano, reverse the kernel in time")
+    if backend == "theano":
+        kernel = kernel[::-1]
+        remarks.append("the kernel was reversed in time, since Theano reverses it in the computation")
+    return [kernel, *bias], "; ".join(remarks)
 
 
 def _from_keras_1(arrays: Sequence[Array]) -> list[Array]:

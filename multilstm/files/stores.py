@@ -67,9 +67,15 @@ def places_of(spec: Graph) -> tuple[Place, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class LayerLists:
-    """The weights of a legacy HDF5 file: for every layer its arrays in the order of `weight_names`."""
+    """The weights of a legacy HDF5 file.
+
+    Attributes:
+        layers: for every layer its arrays by name, in the order of `weight_names`.
+        backend: Keras's backend; None where the file does not state it.
+    """
 
     layers: tuple[tuple[str, tuple[tuple[str, Array], ...]], ...]
+    backend: str | None = None
 
     def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
         """Return the weights by the names of the layers, or by their order if the names are others."""
@@ -77,6 +83,8 @@ class LayerLists:
         order = [place.name for place in places if place.name in wanted]
         filled = {name: arrays for name, arrays in self.layers if arrays}
         notes: tuple[str, ...] = ()
+        if set(filled) != set(wanted) and set(apart := _taken_apart(filled, wanted)) == set(wanted):
+            filled = apart
         if set(filled) != set(wanted):
             if len(filled) != len(wanted):
                 raise InputError(
@@ -89,7 +97,7 @@ class LayerLists:
         weights: dict[str, Array] = {}
         for name, names in wanted.items():
             arrays = [array for _, array in filled[name]]
-            converted, remark = as_keras_3(spec.layer(name), arrays)
+            converted, remark = as_keras_3(spec.layer(name), arrays, self.backend)
             weights |= checked(spec, name, names, converted)
             notes += (f"layer {shown(name)}: {remark}",) if remark else ()
         return Assigned(weights, notes)
@@ -186,6 +194,17 @@ class NamedWeights:
     def described(self) -> str:
         """Return the names with the shapes of their weights."""
         return _described({name: [array] for name, array in self.arrays.items()})
+
+
+def _taken_apart(
+    groups: Mapping[str, tuple[tuple[str, Array], ...]], wanted: Mapping[str, list[str]]
+) -> dict[str, tuple[tuple[str, Array], ...]]:
+    """Return the weights of models inside the model by the layer with whose name each weight begins."""
+    layers: dict[str, list[tuple[str, Array]]] = {}
+    for group, arrays in groups.items():
+        for name, array in arrays:
+            layers.setdefault(group if group in wanted else name.split("/")[0], []).append((name, array))
+    return {name: tuple(arrays) for name, arrays in layers.items()}
 
 
 def weights_by_layer(spec: Graph) -> dict[str, list[str]]:

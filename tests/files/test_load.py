@@ -9,7 +9,7 @@ from written_files import SPEC, archive, by_layer, hdf5, keras_archive, legacy, 
 
 import multilstm
 from multilstm.errors import InputError, UsageError
-from multilstm.spec import LSTM, Dense, Sequential
+from multilstm.spec import LSTM, Conv1D, Dense, Sequential
 
 WEIGHTS = weights_of(SPEC)
 CONFIG = SPEC.to_json()
@@ -57,7 +57,7 @@ def test_reads_a_model_with_its_weights_whatever_its_name(write, name, content):
 STORES = {
     "weights.h5": hdf5(tree(SPEC, WEIGHTS)),
     "legacy": hdf5(legacy(by_layer(SPEC, WEIGHTS))),
-    "other_names": hdf5(legacy({f"{name}_9": arrays for name, arrays in by_layer(SPEC, WEIGHTS).items()})),
+    "other_names": hdf5(legacy({f"{name}_9": arrays for name, arrays in by_layer(SPEC, WEIGHTS, "_9").items()})),
 }
 
 
@@ -257,3 +257,32 @@ def test_weights_date_an_old_configuration_without_a_version(write):
     loaded = multilstm.load(write("m", json.dumps(config)), weights=write("w", weights))
     assert loaded.provenance.version == "2.3.1"
     assert loaded.spec.layer("a").recurrent_activation == "sigmoid"
+
+
+def test_weights_of_a_model_inside_the_model_are_found_by_their_names(write):
+    layers = by_layer(SPEC, WEIGHTS)
+    inner = {name: array for layer in ("both", "each") for name, array in layers[layer].items()}
+    groups = {"lower": layers["lower"], "inner_model": inner, "upper": layers["upper"], "head": layers["head"]}
+    same(multilstm.load(write("w", hdf5(legacy(groups))), architecture=SPEC).weights)
+
+
+CONVOLUTION = Sequential([Conv1D(4, 3, name="c")], input_shape=(None, 2))
+KERNELS = {
+    "keras_2": (lambda kernel: kernel, {"backend": "tensorflow"}, ""),
+    "keras_1": (
+        lambda kernel: kernel[:, None],
+        {},
+        "lost its axis of size 1; the file does not state",
+    ),
+    "oldest": (lambda kernel: kernel.transpose(2, 1, 0)[..., None], {}, "the kernel of Keras 1 lost its axis"),
+    "theano": (lambda kernel: kernel[::-1], {"backend": "theano"}, "Theano reverses it"),
+}
+
+
+@pytest.mark.parametrize(("old", "attributes", "note"), KERNELS.values(), ids=KERNELS)
+def test_kernels_of_convolutions_are_converted(write, old, attributes, note):
+    weights = weights_of(CONVOLUTION)
+    layers = {"c": {"c/kernel:0": old(weights["c/kernel"]), "c/bias:0": weights["c/bias"]}}
+    loaded = multilstm.load(write("w", hdf5(legacy(layers, **attributes))), architecture=CONVOLUTION)
+    same(loaded.weights, weights)
+    assert note in " ".join(loaded.provenance.notes)

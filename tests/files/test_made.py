@@ -10,11 +10,12 @@ import pytest
 import safetensors.numpy
 
 import multilstm
-from multilstm import LSTM, Bidirectional, Dense, Sequential
+from multilstm import LSTM, Bidirectional, Dense, Embedding, Sequential
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import InputError, UsageError
 from multilstm.jobs.job import Batch, Job, Step
+from multilstm.spec import Conv1D
 
 pytestmark = pytest.mark.usefixtures("parse_here")
 MADE = pathlib.Path(__file__).with_name("made")
@@ -143,3 +144,14 @@ def test_weights_of_multilstm_are_read(tmp_path):
     loaded = multilstm.load(tmp_path / "w", architecture=TORCH)
     assert loaded.weights.keys() == weights.keys()
     assert all(np.array_equal(loaded.weights[name], array) for name, array in weights.items())
+
+
+def test_embeddings_and_convolutions_of_pytorch(tmp_path):
+    rng = np.random.default_rng(0)
+    tensors = {"table.weight": rng.normal(size=(7, 3)), "windows.weight": rng.normal(size=(4, 3, 2)),
+               "windows.bias": rng.normal(size=4)}  # fmt: skip
+    (tmp_path / "w").write_bytes(safetensors.numpy.save(tensors))
+    spec = Sequential([Embedding(7, 3, name="e"), Conv1D(4, 2, name="c")], input_shape=(5,), input_dtype="int32")
+    weights = multilstm.load(tmp_path / "w", architecture=spec).weights
+    np.testing.assert_array_equal(weights["e/embeddings"], tensors["table.weight"])
+    np.testing.assert_array_equal(weights["c/kernel"], tensors["windows.weight"].transpose(2, 1, 0))
