@@ -89,6 +89,7 @@ UNIT = (
 )
 OTHERS = (
     "cases/catalogue/test_discrimination.py",  # half a minute, without a framework
+    "files/test_onnx_saved.py",  # compares with PyTorch and ONNX Runtime
     "spec/test_penalties.py",  # compares with Keras
 )
 PROCESSES = {"ask_keras", "kept_workers", "living_pool", "pool"}  # fixtures that start a framework

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.parsers.onnx_graph import FoldedGraph, from_document
 from multilstm.files.parsers.parsed import Parsed
 from multilstm.files.recognise import Kind, recognise
 from multilstm.files.regular import read_bytes
@@ -16,6 +17,7 @@ from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import LayerLists, NamedWeights, Store, Tree
 from multilstm.frameworks.machine import memory
 from multilstm.json_data import parse_json
+from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 
 __all__ = ["Contents", "read_contents"]
@@ -38,6 +40,9 @@ class Contents:
         store: the weights; None where the file has none.
         training: the optimizer and the loss; None where the file has none.
         optimizer_state: the optimizer's arrays by name; None where the file has none.
+        graph: the graph of an ONNX model, which gives a spec, or weights for another; None for other files.
+        spec: the spec of `graph`, once it was translated.
+        notes: sentences on the translation.
     """
 
     path: str
@@ -49,6 +54,14 @@ class Contents:
     store: Store | None = None
     training: Mapping[str, Any] | None = None
     optimizer_state: Mapping[str, Array] | None = None
+    graph: FoldedGraph | None = None
+    spec: Graph | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the file holds a model, not weights alone."""
+        return self.config is not None or self.spec is not None
 
 
 def read_contents(path: str | os.PathLike[str]) -> Contents:
@@ -171,9 +184,9 @@ def _keras_metadata(path: str, content: bytes) -> Contents:
 
 def _onnx(path: str, content: bytes) -> Contents:
     parsed = parse_in_process("onnx", content)
-    store = StateDict(_tensors(parsed), ordered=True, notes=tuple(parsed.document["notes"]))
-    producer, version = parsed.document["producer"] or "a program without a name", parsed.document["version"] or None
-    return Contents(path, "ONNX", program=producer, version=version, store=store)
+    graph = from_document(parsed.document["graph"], parsed.arrays)
+    program, version = parsed.document["producer"] or "a program without a name", parsed.document["version"] or None
+    return Contents(path, "ONNX", program=program, version=version, graph=graph)
 
 
 def _safetensors(path: str, content: bytes) -> Contents:

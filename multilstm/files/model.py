@@ -14,6 +14,7 @@ from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, 
 from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
 from multilstm.files.loaded import LoadedModel, Provenance
+from multilstm.files.onnx_contents import as_model, as_weights
 from multilstm.files.stores import Assigned, Place, places_of
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
@@ -30,7 +31,7 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
 
     The content decides on the format, not the name. Of Keras, `.keras`, HDF5 with or without a configuration,
     `.weights.h5`, `model.to_json()` and `keras_metadata.pb` of a SavedModel are read. Of PyTorch, state dicts are read,
-    by `torch.save` or as safetensors. Of ONNX, the weights of LSTM nodes are read. Weights of `multilstm.save_weights`
+    by `torch.save` or as safetensors. Of ONNX, models with LSTM nodes are read. Weights of `multilstm.save_weights`
     are read too. Binary files are parsed in a process of their own, with limits of memory and time.
 
     Args:
@@ -48,11 +49,12 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
         UsageError: for files that give two models or two sets of weights, or no model.
     """
     main = read_contents(path)
+    main = as_model(main) if architecture is None else as_weights(main)
     holder = main
     if weights is not None:
         if main.store is not None:
             raise UsageError(f"{os.fspath(path)!r} holds weights itself; leave weights={os.fspath(weights)!r} out")
-        holder = read_contents(weights)
+        holder = as_weights(read_contents(weights))
         if holder.store is None:
             raise InputError(f"{holder.path!r} is {holder.format} and holds no weights; give the file of the weights")
     design = _design(main, holder, architecture)
@@ -111,34 +113,37 @@ class _Design(NamedTuple):
 def _design(main: Contents, holder: Contents, architecture: Architecture | None) -> _Design:
     """Return the architecture of a file, or that which the caller gives for weights."""
     if architecture is None:
-        if main.config is None:
+        if not main.has_model:
             holds = "" if main.store is None else f" ({main.store.described()})"
             raise UsageError(
                 f"{main.path!r} holds weights alone{holds}, which fit more than one model; give the model too: "
                 f"architecture=FILE, or --architecture FILE, such as the result of model.to_json()"
             )
-        return _read_design(main, main.config, holder.version)
-    if main.config is not None:
+        return _read_design(main, holder.version)
+    if main.has_model:
         raise UsageError(f"{main.path!r} holds a model itself; leave the architecture out")
     if isinstance(architecture, Graph):
         return _Design(architecture, places_of(architecture))
     if isinstance(architecture, LoadedModel):
         return _Design(architecture.spec, places_of(architecture.spec), architecture.provenance)
-    other = read_contents(architecture)
-    if other.config is None:
+    other = as_model(read_contents(architecture))
+    if not other.has_model:
         raise UsageError(
             f"the architecture {other.path!r} is {other.format} and holds no model; give its model.to_json()"
         )
-    return _read_design(other, other.config, holder.version)
+    return _read_design(other, holder.version)
 
 
-def _read_design(contents: Contents, config: Mapping[str, Any], weights_version: str | None) -> _Design:
-    """Return the architecture of a configuration.
+def _read_design(contents: Contents, weights_version: str | None) -> _Design:
+    """Return the architecture of a file that holds one.
 
     An old configuration without a version is of the version of its weights. A configuration of Keras 3 never is: it may
     belong to the weights of an older version.
     """
-    version = contents.version
+    version, config = contents.version, contents.config or {}
+    if contents.spec is not None:
+        origin = Provenance(contents.format, contents.program, version, notes=contents.notes)
+        return _Design(contents.spec, places_of(contents.spec), origin)
     try:
         spec, translated = read_json(config, version)
         if version is None and weights_version is not None and not translated.version.startswith("3"):
