@@ -11,7 +11,6 @@ from faulty_pool import FaultyPool, scaled, with_arrays
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.cases.model_case import model_case
-from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceProgram
 from multilstm.execution.options import Options
@@ -109,14 +108,14 @@ def gates_exchanged(patch):
         weights = {name: np.roll(array, layer.units, axis=-1) for name, array in weights.items()}
         return true_forward(layer, x, mask, weights, *rest)
 
-    patch.setattr(reference_layers.reference_lstm, "forward", forward)
+    patch.setattr(reference_lstm, "forward", forward)
 
 
 def inputs_clipped(patch):
     def forward(layer, x, *rest):
         return true_forward(layer, np.clip(x, -0.02, 0.02), *rest)
 
-    patch.setattr(reference_layers.reference_lstm, "forward", forward)
+    patch.setattr(reference_lstm, "forward", forward)
 
 
 def not_finite(patch):

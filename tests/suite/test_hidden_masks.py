@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from faulty_pool import FaultyPool
 
-from multilstm.engines.reference import layers as reference_layers
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.execution.options import Options
 from multilstm.spec import LSTM, Dense, Dropout, Masking, Sequential, TimeDistributed
@@ -36,7 +35,7 @@ def mask_ignored(patch):
     def forward(layer, x, mask, *rest):
         return true_forward(layer, x, None, *rest)
 
-    patch.setattr(reference_layers.reference_lstm, "forward", forward)
+    patch.setattr(reference_lstm, "forward", forward)
 
 
 @pytest.mark.parametrize("timesteps", [None, 6])
