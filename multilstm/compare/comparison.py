@@ -57,6 +57,7 @@ class Comparison:
         share: the largest share of the tolerance that is used; above 1 is outside.
         max_ulp: the largest distance in units in the last place of the dtype; None where `max_abs` is None.
         tolerance: the tolerance row, as text.
+        response: the part of the tolerance for rounding that the model amplifies; 0: the row of the table was enough.
         rounding: counts of float32 bits, for forward quantities in float64.
         message: the difference, with the worst place and both values; empty for an agreement.
         explanation: the cause of a divergence and the place where it begins (see `multilstm.explain`).
@@ -69,6 +70,7 @@ class Comparison:
     share: float | None = None
     max_ulp: int | None = None
     tolerance: str = ""
+    response: float = 0.0
     rounding: Rounding = NOTHING
     message: str = ""
     explanation: str = ""
@@ -191,6 +193,7 @@ def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tole
         share=share,
         max_ulp=max_ulp(actual, desired, dtype),
         tolerance=str(row),
+        response=row.response,
         rounding=counted,
         message="" if inside else _worst(quantity, differences - allowed, actual, desired, row),
     )

@@ -26,11 +26,12 @@ FLOAT16_STEPS = 4 * 2.0**-24
 class Tolerance:
     """One row: the largest `|actual - desired|` of each value, by its measure.
 
-        value       atol + rtol * |desired|, with the atol of `at`
-        tensor      atol + rtol * max|desired|
-        absolute    atol + rtol * |desired|
+        value       atol + rtol * |desired| + response, with the atol of `at`
+        tensor      atol + rtol * max|desired| + response
+        absolute    atol + rtol * |desired| + response
 
-    max|desired| is that of the tensor.
+    max|desired| is that of the tensor. The response is 0 in the table. Else it is the distance by which a wide or
+    trained model amplifies rounding (`multilstm.execution.response`).
     """
 
     dtype: str
@@ -40,6 +41,7 @@ class Tolerance:
     rtol: float
     measure: Literal["value", "tensor", "absolute"]
     reason: str
+    response: float = 0.0
 
     def at(self, desired: Array) -> Tolerance:
         """Return the row for one tensor: for the measure `value`, atol is at most a share of max|desired|.
@@ -61,13 +63,14 @@ class Tolerance:
         """Return the largest distance from each desired value of one tensor."""
         size = np.abs(desired)
         scale = np.full_like(size, size.max(initial=0.0)) if self.measure == "tensor" else size
-        distance: Array = self.at(desired).atol + self.rtol * scale
+        distance: Array = self.at(desired).atol + self.rtol * scale + self.response
         return distance
 
     def __str__(self) -> str:
         parts = [f"{self.atol:g}"] if self.atol or not self.rtol else []
         if self.rtol:
             parts.append(f"{self.rtol:g}*{'max' if self.measure == 'tensor' else ''}|desired|")
+        parts += [f"{self.response:.1e}"] if self.response else []
         return " + ".join(parts)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from multilstm.cases.case import Case
 from multilstm.errors import UnsupportedError, WorkerError
 from multilstm.execution.execution import Execution
-from multilstm.explain.causes import ULP, cause_of, is_within_rounding
+from multilstm.execution.response import UNIT
+from multilstm.explain.causes import cause_of, is_within_rounding
 from multilstm.explain.finding import Finding
 from multilstm.explain.layer import Tensor, Trace, trace
 from multilstm.explain.side_by_side import Sides
@@ -82,7 +83,7 @@ def _explain(execution: Execution) -> Finding:
         exact = trace(exact_sides)
         exact_difference = exact.first_difference(exact_sides)
         if exact_difference is None:  # the divergence depends on the dtype
-            cause = "rounding" if is_within_rounding(traced, difference, ULP[dtype]) else "precision"
+            cause = "rounding" if is_within_rounding(traced, difference, UNIT[dtype]) else "precision"
             return _locate(sides, traced, difference, cause)
         sides, traced, difference = exact_sides, exact, exact_difference
     return _locate(sides, traced, difference, cause_of(traced, difference, sides.dtype))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -216,11 +217,22 @@ def _known(report: Report, console: Console) -> None:
 def _remarks(report: Report, console: Console) -> None:
     """Print skipped engines, shortened cases, and the kernels that computed the LSTMs on a GPU."""
     lines = [f"[yellow]skipped[/] {engine}: {shown(reason)}" for engine, reason in report.skipped.items()]
-    lines += [*_shortened(report), *_implementations(report)]
+    lines += [*_amplified(report), *_shortened(report), *_implementations(report)]
     if lines:
         console.print()
     for line in lines:
         console.print(line)
+
+
+def _amplified(report: Report) -> Iterator[str]:
+    """Yield the number of quantities that need more than the table of tolerances, by dtype."""
+    dtypes = Counter(cell.dtype for cell in report.cells if cell.comparison.response)
+    for dtype, number in dtypes.items():
+        quantities = counted(number, "quantity", "quantities")
+        yield (
+            f"[dim]{dtype}[/]: {quantities} beyond the table of tolerances, inside the rounding that this model "
+            f"amplifies"
+        )
 
 
 def _shortened(report: Report) -> Iterator[str]:

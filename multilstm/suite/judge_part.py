@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from multilstm.compare import Comparison, Quantity, compare_batches, tolerance
+from multilstm.compare import AGREES, Comparison, Quantity, compare_batches, tolerance
 from multilstm.compare.quantity import FORWARD
 from multilstm.engines.registry import JUDGE
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
 from multilstm.execution.execution import Execution
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
+from multilstm.execution.response import MULTIPLE, moved_by_rounding
 from multilstm.execution.rounding import rounded
 from multilstm.explain import explain, explain_error, first_block
 from multilstm.jobs.implementation import Implementation
@@ -59,6 +60,7 @@ def judge_part(execution: Execution, part: Part, desired: Callable[[], Quantitie
     except WorkerError as error:
         quantities, attempt = {}, dataclasses.replace(attempt, error=error)
     cells = judge_attempt(execution, part, attempt, quantities)
+    cells = _within_response(execution, part, cells, attempt.quantities, quantities)
     cells = mark_known(execution.case, cells, _comparison_with(execution, part, attempt.quantities))
     return _explained(execution, part, cells, attempt.error)
 
@@ -98,6 +100,29 @@ def attempt_part(execution: Execution, part: Part) -> Attempt:
             quantity: [rounded(array, execution.dtype) for array in arrays] for quantity, arrays in quantities.items()
         }
     return Attempt(quantities, result.implementation, result.seconds)
+
+
+def _within_response(
+    execution: Execution, part: Part, cells: list[Cell], actual: Quantities, desired: Quantities
+) -> list[Cell]:
+    """Return the cells; those agree whose difference is rounding that the model itself amplifies.
+
+    A tolerance of the user's own is never widened.
+    """
+    options = execution.options
+    diverging = [cell for cell in cells if cell.verdict == "diverges" and cell.comparison.max_abs is not None]
+    if not diverging or part.trains or options.atol is not None or options.rtol is not None:
+        return cells
+    moved = moved_by_rounding(execution.case, execution.dtype, part)
+    agreeing = {}
+    for cell in diverging:
+        quantity = cell.quantity
+        row = tolerance(execution.dtype, options.device, quantity.kind)
+        row = dataclasses.replace(row, response=MULTIPLE * max(moved.get(str(quantity), [0.0])))
+        comparison = compare_batches(quantity, actual[quantity], desired[quantity], row)
+        if comparison.verdict in AGREES:
+            agreeing[quantity] = comparison
+    return [dataclasses.replace(cell, comparison=agreeing.get(cell.quantity, cell.comparison)) for cell in cells]
 
 
 def _comparison_with(execution: Execution, part: Part, actual: Quantities) -> Predicted:
