@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Add,
         Average,
         AveragePooling1D,
+        BatchNormalization,
         Bidirectional,
         Concatenate,
         Conv1D,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         GlobalMaxPooling1D,
         Graph,
         Input,
+        LayerNormalization,
         LeakyReLU,
         Masking,
         Maximum,
@@ -86,6 +88,7 @@ __all__ = [
     "Add",
     "Average",
     "AveragePooling1D",
+    "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
@@ -98,6 +101,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "Graph",
     "Input",
+    "LayerNormalization",
     "LeakyReLU",
     "LoadedModel",
     "Masking",
@@ -144,11 +148,11 @@ _MODULES = {
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """
-        Activation Add Average AveragePooling1D Bidirectional Concatenate Conv1D Cropping1D Dense Dropout ELU Embedding
-        Flatten GlobalAveragePooling1D GlobalMaxPooling1D Graph Input L1 L1L2 L2 LSTM LeakyReLU Masking MaxNorm
-        MaxPooling1D Maximum MinMaxNorm Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU RepeatVector
-        Reshape Sequential Softmax SpatialDropout1D Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D
-        schedules
+        Activation Add Average AveragePooling1D BatchNormalization Bidirectional Concatenate Conv1D Cropping1D Dense
+        Dropout ELU Embedding Flatten GlobalAveragePooling1D GlobalMaxPooling1D Graph Input L1 L1L2 L2 LSTM
+        LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D Maximum MinMaxNorm Minimum Model Multiply NonNeg
+        OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential Softmax SpatialDropout1D Subtract
+        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D schedules
     """,
     "spec.arrays": "State",
     "spec.optimizers": "Adam AdamW RMSprop SGD",

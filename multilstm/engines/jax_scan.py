@@ -115,6 +115,7 @@ class _Program(AbstractProgram):
                     for name, number in self._job.optimizer.coefficients(self._iteration).items()
                 }
                 self._weights, self._slots = self._update(self._weights, self._slots, coefficients, gradients.weights)
+                self._weights |= evaluation.statistics
                 gradients = Gradients({}, {}, {})  # an update returns weights only
                 self._iteration += 1
         for program in (self._forward, self._evaluate, self._gradients):

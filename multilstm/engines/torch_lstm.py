@@ -106,8 +106,9 @@ class TorchLSTMProgram(AbstractProgram):
         if kind == "gradient":
             for tensor in sources:
                 tensor.requires_grad_()
-        run = ForwardPass(self._spec, self._weights, self._modules, starts, self._factors(batch))
-        with torch.set_grad_enabled(kind in ("gradient", "update")):
+        training = kind in ("gradient", "update")
+        run = ForwardPass(self._spec, self._weights, self._modules, starts, self._factors(batch), training)
+        with torch.set_grad_enabled(training):
             outputs, masks = run.run(inputs, {name: self._tensor(mask) for name, mask in batch.masks.items()})
             loss = None if kind == "forward" else self._total_loss(outputs, masks, batch)
         self.places = {torch_platform.place(output) for output in outputs}
@@ -121,7 +122,9 @@ class TorchLSTMProgram(AbstractProgram):
             of_inputs, arrays = arrays[: len(float_inputs)], arrays[len(float_inputs) :]
             of_states = [State(*pair) for pair in zip(arrays[::2], arrays[1::2], strict=True)]
         elif kind == "update":
-            self._update(self._differentiate(loss, [])[0])
+            gradients_of_weights, _ = self._differentiate(loss, [])
+            self._weights |= run.statistics
+            self._update(gradients_of_weights)
         return Answer(
             loss=None if loss is None else loss.item(),
             outputs=tuple(_numpy(output) for output in outputs),

@@ -95,8 +95,10 @@ class ForwardPass:
         modules: the LSTMs of the model.
         starts: initial states by LSTM; an LSTM without one starts with the state that the graph passes, or at zero.
         dropout: the factor of each Dropout layer by its name; in training only.
+        training: whether gradients are computed.
 
     Attributes:
+        statistics: in training, the weights that an update sets to statistics of the batch.
         sequences: for every LSTM with return_sequences, its output.
         last_outputs: for every other LSTM, its output.
         states: for every LSTM, its state after the last timestep.
@@ -109,8 +111,11 @@ class ForwardPass:
         modules: LSTMModules,
         starts: Mapping[str, State],
         dropout: Mapping[str, Any],
+        training: bool = False,
     ) -> None:
         self._spec, self._weights, self._modules, self._dropout = spec, weights, modules, dropout
+        self._training = training
+        self.statistics: dict[str, Any] = {}
         self._starts = dict(starts)
         self.sequences: dict[str, Any] = {}
         self.last_outputs: dict[str, Any] = {}
@@ -125,7 +130,9 @@ class ForwardPass:
         """Return the outputs of one call of a layer, `passed` being the initial states that the graph passes to it."""
         tensors = [tensor if isinstance(layer, Embedding) else self._float(tensor) for tensor in inputs]
         if not layer.state_names:
-            return [apply(layer, Given(call.layer, tensors, masks, self._weights, self._dropout))]
+            weights = {**self._weights, **self.statistics}
+            given = Given(call.layer, tensors, masks, weights, self._dropout, self._training, self.statistics)
+            return [apply(layer, given)]
         if masks[0] is not None:
             raise UnsupportedError(
                 f"torch-lstm: {type(layer).__name__} {call.layer!r} is given a mask, which torch.nn.LSTM does "

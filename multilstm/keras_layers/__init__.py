@@ -18,10 +18,16 @@ from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
-from multilstm.keras_layers.stateless import AveragePooling1D, GlobalAveragePooling1D, LeakyReLU, ReLU
+from multilstm.keras_layers.stateless import (
+    AveragePooling1D,
+    GlobalAveragePooling1D,
+    LayerNormalization,
+    LeakyReLU,
+    ReLU,
+)
 
 __all__ = [
     "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "Bidirectional", "CategoricalCrossentropy",
-    "Dense", "GlobalAveragePooling1D", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU", "TimeDistributed",
-    "activations", "enable_float64",
+    "Dense", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU",
+    "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Keras layers without weights that behave the same on TensorFlow, JAX and PyTorch."""
+"""Keras layers without a state that behave the same on TensorFlow, JAX and PyTorch."""
 
 from __future__ import annotations
 
@@ -85,3 +85,28 @@ class GlobalAveragePooling1D(keras.layers.GlobalAveragePooling1D):  # type: igno
         total = ops.sum(ops.where(keep, inputs, ops.zeros_like(inputs)), axis=1, keepdims=self.keepdims)
         count = ops.sum(ops.cast(keep, inputs.dtype), axis=1, keepdims=self.keepdims)
         return total / ops.maximum(count, ops.ones_like(count))
+
+
+@final
+@_registered
+class LayerNormalization(keras.layers.LayerNormalization):  # type: ignore[misc]
+    """Keras's LayerNormalization over any axes; on PyTorch, Keras fails for other axes than the last ones.
+
+    Args, call arguments, weights: those of `keras.layers.LayerNormalization`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return `gamma * (x - mean) / sqrt(variance + epsilon) + beta`."""
+        axes = sorted(axis % len(inputs.shape) for axis in self.axis)
+        last = axes[-1] == len(inputs.shape) - 1 and axes == list(range(axes[0], axes[-1] + 1))
+        if keras.backend.backend() != "torch" or last or self.rms_scaling:
+            return super().call(inputs)
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        centered = x - ops.mean(x, axis=axes, keepdims=True)
+        normalized = centered * ops.rsqrt(ops.mean(ops.square(centered), axis=axes, keepdims=True) + self.epsilon)
+        sizes = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+        if self.gamma is not None:
+            normalized = normalized * ops.reshape(self.gamma, sizes)
+        if self.beta is not None:
+            normalized = normalized + ops.reshape(self.beta, sizes)
+        return ops.cast(normalized, self.compute_dtype)

@@ -18,6 +18,7 @@ from multilstm.spec import (
     AveragePooling1D,
     Embedding,
     GlobalAveragePooling1D,
+    LayerNormalization,
     LeakyReLU,
     Masking,
     ReLU,
@@ -116,6 +117,11 @@ def _pools_ends(place: Place) -> bool:
     return isinstance(place.inner, AveragePooling1D) and place.inner.padding == "same"
 
 
+def _misses_last_axis(place: Place) -> bool:
+    layer, shape = place.inner, place.input_shape
+    return isinstance(layer, LayerNormalization) and place.layer is layer and len(shape) - 1 not in layer.axes(shape)
+
+
 def _not_finite(place: Place) -> bool:
     arrays = [array for batch in place.batches for array in batch.inputs.values()]
     return place.lstm is not None and any(not np.isfinite(array).all() for array in arrays)
@@ -202,6 +208,7 @@ _ALL = (
     Fact("average_pooling_same", "the layer is an AveragePooling1D with padding 'same'", _pools_ends),
     Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
     Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),
+    Fact("normalizes_another_axis", "the layer is a LayerNormalization without the last axis", _misses_last_axis),
     Fact("regularizer", "the layer has a regularizer L1, L2 or L1L2", _regularizer("L1", "L2", "L1L2")),
     Fact(
         "l1",

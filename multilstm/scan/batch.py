@@ -67,6 +67,7 @@ class Evaluation(NamedTuple):
             it went through the timesteps.
         last_outputs: the output of every other LSTM, `[batch, units]`.
         states: the state of every LSTM after the last processed timestep, each `[batch, units]`.
+        statistics: in training, the weights that an update sets to statistics of the batch, by `layer/weight`.
     """
 
     outputs: tuple[jax.Array, ...]
@@ -74,6 +75,7 @@ class Evaluation(NamedTuple):
     sequences: dict[str, jax.Array]
     last_outputs: dict[str, jax.Array]
     states: dict[str, State]
+    statistics: dict[str, jax.Array] = {}  # noqa: RUF012 - never changed
 
 
 class Gradients(NamedTuple):

@@ -41,7 +41,9 @@ class ForwardOptions(NamedTuple):
 class Walker:
     """Applies the layers of one walk through the graph, and collects sequences and states on the way."""
 
-    def __init__(self, options: ForwardOptions, weights: Arrays, batch: Batch) -> None:
+    def __init__(self, options: ForwardOptions, weights: Arrays, batch: Batch, training: bool = False) -> None:
+        self.training = training
+        self.statistics: dict[str, jax.Array] = {}
         self.options, self.weights, self.states = options, weights, dict(batch.states)
         self.dropout = batch.dropout
         self.timesteps = real_timesteps(batch)
@@ -64,8 +66,11 @@ class Walker:
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
-        custom_gradient = self.options.custom_gradient
-        return [apply(layer, Given(name, inputs, masks, self.weights, self.dropout, self.cast, custom_gradient))]
+        given = Given(
+            *(name, inputs, masks, {**self.weights, **self.statistics}, self.dropout, self.cast),
+            *(self.options.custom_gradient, self.training, self.statistics),
+        )
+        return [apply(layer, given)]
 
     def cast(self, array: jax.Array) -> jax.Array:
         """Return an array of floats in the dtype of computation, and an array of integers unchanged."""

@@ -60,11 +60,11 @@ class ScanModel(AbstractModel):
         if self.dtype is not None:
             floating("model", self.dtype)
 
-    def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
-        """Do as `apply`, on a batch."""
+    def apply_batch(self, weights: Arrays, batch: Batch, *, training: bool = False) -> Evaluation:
+        """Do as `apply`, on a batch; in training, BatchNormalization uses the statistics of the batch."""
         check_batch(self.spec, weights, batch)
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
-        walker = Walker(options, weights, batch)
+        walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)
         inputs = {
             name: jnp.asarray(x) if name in tokens else walker.cast(x)  # in half precision, 257 would become 256
@@ -78,6 +78,7 @@ class ScanModel(AbstractModel):
             walker.sequences,
             walker.last_outputs,
             walker.last_states,
+            walker.statistics,
         )
 
     def plans(self, batch: int, timesteps: int, itemsize: int = 4) -> dict[str, Plan]:
@@ -96,7 +97,7 @@ class ScanModel(AbstractModel):
             plans[name] = choose(sizes, layer.unroll, checkpoint=False, ragged=False)
         return plans
 
-    def loss(self, weights: Arrays, batch: Batch, *, loss: str) -> tuple[jax.Array, Evaluation]:
+    def loss(self, weights: Arrays, batch: Batch, *, loss: str, training: bool = False) -> tuple[jax.Array, Evaluation]:
         """Return the loss and the model's outputs.
 
         The loss is the sum over all outputs, and over the regularizers of `weights`.
@@ -105,8 +106,9 @@ class ScanModel(AbstractModel):
             weights: every weight by `layer/weight`.
             batch: with targets.
             loss: one of `multilstm.spec.optimizers.LOSSES`.
+            training: see `apply_batch`.
         """
-        evaluation = self.apply_batch(weights, batch)
+        evaluation = self.apply_batch(weights, batch, training=training)
         masks = []
         for output, mask, shape in zip(
             evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
@@ -124,7 +126,7 @@ class ScanModel(AbstractModel):
         check_batch(self.spec, weights, batch)
 
         def evaluated(trained: Arrays) -> tuple[jax.Array, Evaluation]:
-            return self.loss({**weights, **trained}, batch, loss=loss)
+            return self.loss({**weights, **trained}, batch, loss=loss, training=True)
 
         value, evaluation, (gradients,) = self._differentiated(evaluated, self._trained(weights))
         return value, evaluation, gradients
@@ -144,7 +146,8 @@ class ScanModel(AbstractModel):
 
         def evaluated(trained: Arrays, floats: Arrays, starts: Mapping[str, State]) -> tuple[jax.Array, Evaluation]:
             inputs, states = {**batch.inputs, **floats}, {**batch.states, **starts}
-            return self.loss({**weights, **trained}, batch._replace(inputs=inputs, states=states), loss=loss)
+            given = batch._replace(inputs=inputs, states=states)
+            return self.loss({**weights, **trained}, given, loss=loss, training=True)
 
         value, evaluation, gradients = self._differentiated(evaluated, self._trained(weights), floats, starts)
         return value, evaluation, Gradients(*gradients)
@@ -179,7 +182,8 @@ class ScanModel(AbstractModel):
     ) -> Step:
         """Do as `train_step`, on a batch."""
         value, evaluation, gradients = self.gradient_batch(weights, batch, loss=loss)
-        return *self.update(weights, slots, coefficients, gradients, optimizer=optimizer), value, evaluation
+        new_weights, new_slots = self.update(weights, slots, coefficients, gradients, optimizer=optimizer)
+        return {**new_weights, **evaluation.statistics}, new_slots, value, evaluation
 
     def update(
         self,

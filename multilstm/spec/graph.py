@@ -158,8 +158,14 @@ class Graph:
 
     @cached_property
     def trainable_weights(self) -> tuple[str, ...]:
-        """The weights that training changes, as `layer/weight`; the others have no gradient and no slots."""
-        return tuple(name for name in self.weight_shapes if self.owner(name)[0].trainable)
+        """The weights that an optimizer changes, as `layer/weight`; the others have no gradient and no slots."""
+        owners = {name: self.owner(name)[0] for name in self.weight_shapes}
+        return tuple(name for name, layer in owners.items() if layer.trainable and name not in self.statistics)
+
+    @cached_property
+    def statistics(self) -> tuple[str, ...]:
+        """The weights that an update sets to statistics of its batches, as `layer/weight`."""
+        return tuple(name for name in self.weight_shapes if name.rpartition("/")[2] in self.owner(name)[0].statistics)
 
     def sources(self, states: Iterable[str]) -> tuple[list[str], list[str]]:
         """Return the inputs and initial states with respect to which a loss is differentiated.

@@ -177,6 +177,11 @@ class Layer:
         return False
 
     @property
+    def statistics(self) -> tuple[str, ...]:
+        """The weights that an update of training sets to statistics of its batches; they have no gradient."""
+        return ()
+
+    @property
     def lstms(self) -> Mapping[str, LSTM]:
         """The LSTMs of this layer by direction; an LSTM itself has the empty name."""
         return {}

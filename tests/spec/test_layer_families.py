@@ -8,6 +8,7 @@ from multilstm.spec import (
     ELU,
     Add,
     AveragePooling1D,
+    BatchNormalization,
     Concatenate,
     Conv1D,
     Cropping1D,
@@ -16,6 +17,7 @@ from multilstm.spec import (
     Flatten,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    LayerNormalization,
     LeakyReLU,
     Maximum,
     MaxPooling1D,
@@ -65,6 +67,8 @@ SHAPE, OPEN = (2, 6, 4), (None, None, 4)
         (Conv1D(5, 3, padding="causal", strides=2), SHAPE, (2, 3, 5)),
         (Conv1D(5, 3, dilation_rate=2), SHAPE, (2, 2, 5)),
         (Conv1D(4, 2, groups=2), OPEN, (None, None, 4)),
+        (LayerNormalization((1, 2)), SHAPE, SHAPE),
+        (BatchNormalization(), OPEN, OPEN),
         (TimeDistributed(Flatten()), (2, 6, 3, 4), (2, 6, 12)),
         (TimeDistributed(Conv1D(5, 3)), (None, None, 7, 4), (None, None, 5, 5)),
         (TimeDistributed(GlobalMaxPooling1D()), (2, 6, 3, 4), (2, 6, 4)),
@@ -110,6 +114,9 @@ def test_output_shape_of_several_inputs(layer, inputs, output):
         (Subtract(), [SHAPE] * 3, "Subtract: expected 2 inputs, given 3"),
         (Add(), [SHAPE, (2, 4)], r"Add: shapes do not fit each other: \(2, 6, 4\) and \(2, 4\)"),
         (Add(), [SHAPE, (1, 6, 4)], r"Add: shapes do not fit each other"),  # the batch is never repeated
+        (LayerNormalization(1), [OPEN], r"LayerNormalization: the normalized axes may not vary; given shape"),
+        (LayerNormalization(0), [SHAPE], "LayerNormalization: axis is 0; expected 1 to 2"),
+        (BatchNormalization(1), [SHAPE], "BatchNormalization: axis is 1; multilstm executes the last axis alone"),
         (TimeDistributed(Dense(2)), [(2, 6)], r"TimeDistributed: expected an input \[batch, timesteps, ...\], given"),
     ],
     ids=repr,
@@ -139,6 +146,10 @@ def test_refuses_inputs(layer, inputs, message):
         (lambda: ReLU(negative_slope=None), "ReLU: negative_slope must be a finite number, 0 or above, got None"),
         (lambda: LeakyReLU(-0.1), "LeakyReLU: negative_slope must be a finite number, 0 or above"),
         (lambda: ELU("a"), "ELU: alpha must be a finite number, got 'a'"),
+        (lambda: BatchNormalization(momentum=1.5), "BatchNormalization: momentum must be a number from 0 to 1, got"),
+        (lambda: BatchNormalization(renorm=True), "BatchNormalization: renorm is not executed by multilstm yet"),
+        (lambda: LayerNormalization(epsilon=0), "LayerNormalization: epsilon must be a finite number above 0, got 0"),
+        (lambda: LayerNormalization("last"), "LayerNormalization: axis must be the number of an axis, or a tuple of"),
         (lambda: Dropout(0.5, (None, 1, 2)), "Dropout: noise_shape is not executed by multilstm yet"),
     ],
     ids=str,
@@ -153,6 +164,17 @@ def test_weights_of_a_convolution():
     assert layer.weight_shapes((None, None, 4)) == {"kernel": (3, 2, 6), "bias": (6,)}
     assert layer.parameter_formula((None, None, 4)) == "kernel_size*features*filters/groups + filters = 3*4*6/2 + 6"
     assert Conv1D(6, 3, use_bias=False).weight_shapes((None, None, 4)) == {"kernel": (3, 4, 6)}
+
+
+def test_moving_statistics_are_weights_that_no_optimizer_changes():
+    spec = Sequential([BatchNormalization(center=False, name="bn")], input_shape=(None, 4))
+    names = ["gamma", "moving_mean", "moving_variance"]
+    assert spec.weight_shapes == {f"bn/{name}": (4,) for name in names}
+    assert spec.trainable_weights == ("bn/gamma",)
+    assert spec.statistics == ("bn/moving_mean", "bn/moving_variance")
+    frozen = Sequential([BatchNormalization(trainable=False, name="bn")], input_shape=(None, 4))
+    assert frozen.trainable_weights == ()
+    assert from_json(spec.to_json()) == spec
 
 
 def test_dropout_masks():

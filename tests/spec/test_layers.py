@@ -6,49 +6,33 @@ import pytest
 
 from multilstm.errors import MultilstmError, SpecError
 from multilstm.spec import (
-    ELU,
     LSTM,
     Activation,
-    Add,
-    Average,
-    AveragePooling1D,
     Bidirectional,
     Concatenate,
     Conv1D,
-    Cropping1D,
     Dense,
     Dropout,
     Embedding,
-    Flatten,
-    GlobalAveragePooling1D,
-    GlobalMaxPooling1D,
     Input,
     InputLayer,
-    LeakyReLU,
     Masking,
-    Maximum,
-    MaxPooling1D,
-    Minimum,
-    Multiply,
     Permute,
-    ReLU,
     RepeatVector,
     Reshape,
     Softmax,
     SpatialDropout1D,
-    Subtract,
     TimeDistributed,
-    UpSampling1D,
-    ZeroPadding1D,
 )
+from multilstm.spec import layers as spec_layers
 from multilstm.spec.arguments import check_name, is_integer, is_real
 from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS
 
-WITHOUT_ARGUMENTS = (
-    *(Flatten, ZeroPadding1D, Cropping1D, UpSampling1D, ReLU, LeakyReLU, ELU, Softmax),
-    *(Add, Subtract, Multiply, Average, Maximum, Minimum),
-    *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
-)
+WITHOUT_ARGUMENTS = """
+    Flatten ZeroPadding1D Cropping1D UpSampling1D ReLU LeakyReLU ELU Softmax Add Subtract Multiply Average Maximum
+    Minimum MaxPooling1D AveragePooling1D GlobalMaxPooling1D GlobalAveragePooling1D LayerNormalization
+    BatchNormalization
+"""
 WITH_ARGUMENTS = (Reshape((2, -1)), Permute((2, 1)), SpatialDropout1D(0.5), Conv1D(2, 3))
 # One of every class, with all that it needs.
 EXAMPLES = {
@@ -63,7 +47,10 @@ EXAMPLES = {
     Activation: Activation("tanh"),
     RepeatVector: RepeatVector(2),
     Concatenate: Concatenate(),
-    **{type(layer): layer for layer in (*(kind() for kind in WITHOUT_ARGUMENTS), *WITH_ARGUMENTS)},
+    **{
+        type(layer): layer
+        for layer in (*(getattr(spec_layers, name)() for name in WITHOUT_ARGUMENTS.split()), *WITH_ARGUMENTS)
+    },
 }
 X = Input((None, 3), name="x")
 
@@ -101,7 +88,7 @@ REFUSED = [(layer, name) for layer in EXAMPLES.values() for name in type(layer).
 
 @pytest.mark.parametrize(("layer", "argument"), REFUSED, ids=lambda value: getattr(value, "class_name", value))
 def test_refuses_by_name_arguments_that_are_not_executed(layer, argument):
-    default = "True" if argument == "trainable" else "None"
+    default = repr(getattr(type(layer), argument))
     message = rf"{layer.class_name}: {argument} is not executed by multilstm yet; given 'l2', expected {default}; l"
     with pytest.raises(SpecError, match=message):
         dataclasses.replace(layer, **{argument: "l2"})

@@ -14,11 +14,13 @@ from multilstm.cases.case import Case
 from multilstm.cases.random_batches import PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import (
     ELU,
+    L2,
     LSTM,
     Activation,
     Add,
     Average,
     AveragePooling1D,
+    BatchNormalization,
     Concatenate,
     Conv1D,
     Cropping1D,
@@ -29,6 +31,7 @@ from multilstm.spec import (
     GlobalMaxPooling1D,
     Graph,
     Input,
+    LayerNormalization,
     LeakyReLU,
     Masking,
     Maximum,
@@ -36,6 +39,7 @@ from multilstm.spec import (
     Minimum,
     Model,
     Multiply,
+    NonNeg,
     Permute,
     ReLU,
     RepeatVector,
@@ -130,6 +134,25 @@ def _convolution() -> Graph:
     return Model(x, [convolution(y) for convolution in convolutions])
 
 
+def _normalization() -> Graph:
+    """Return all normalizations; a bias below one of the batch would have no gradient but rounding."""
+    x = Input((TIMESTEPS, FEATURES))
+    y = Dense(3, "tanh")(Masking(PADDING)(x))
+    shared = BatchNormalization(momentum=0.7, name="shared")
+    kinds = [
+        *(BatchNormalization(momentum=0.9), BatchNormalization(center=False, epsilon=0.1)),
+        *(BatchNormalization(scale=False, beta_constraint=NonNeg()), BatchNormalization(gamma_regularizer=L2(0.1))),
+        BatchNormalization(2, trainable=False),
+        *(LayerNormalization(), LayerNormalization(epsilon=0.1, scale=False), LayerNormalization(1, center=False)),
+        *(LayerNormalization((1, 2)), LayerNormalization(gamma_regularizer=L2(0.1))),
+    ]
+    sequence = LSTM(2, return_sequences=True)(Cropping1D(1)(y))  # without a mask
+    free = BatchNormalization(momentum=0.8)(Dense(2, use_bias=False)(sequence))
+    flat = BatchNormalization(momentum=0.5)(Dense(3, use_bias=False)(Flatten()(x)))
+    twice = shared(Dense(3, use_bias=False)(shared(y)))
+    return Model(x, [*(kind(y) for kind in kinds), free, flat, twice])
+
+
 def _time_distributed() -> Graph:
     """Return layers inside of a TimeDistributed; its timesteps hold 6 rows of 2 features."""
     x = Input((TIMESTEPS, FEATURES))
@@ -138,7 +161,7 @@ def _time_distributed() -> Graph:
         *(Dense(2, "tanh"), Activation("sigmoid"), LeakyReLU(), Dropout(0.4), SpatialDropout1D(0.3)),
         *(Flatten(), Reshape((3, 4)), Permute((2, 1)), ZeroPadding1D(1), Cropping1D((1, 2)), UpSampling1D(2)),
         *(Conv1D(3, 2, activation="relu"), MaxPooling1D(2), AveragePooling1D(3, 2, "same")),
-        *(GlobalAveragePooling1D(), GlobalMaxPooling1D(), Softmax()),
+        *(GlobalAveragePooling1D(), GlobalMaxPooling1D(), Softmax(), LayerNormalization()),
     ]
     repeated = TimeDistributed(RepeatVector(2))(Dense(2)(x))
     return Model(x, [*(TimeDistributed(layer)(y) for layer in inner), repeated])
@@ -167,6 +190,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "merging": (_merging, MASKED),
     "pooling": (_pooling, ("right", "full_row")),
     "convolution": (_convolution, ("none",)),
+    "normalization": (_normalization, ("right", "holes")),
     "time_distributed": (_time_distributed, ("none",)),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),

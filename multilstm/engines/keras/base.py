@@ -155,8 +155,12 @@ class AbstractKerasProgram(AbstractProgram):
         recording: contextlib.AbstractContextManager[set[str]] = contextlib.nullcontext(set())
         if shapes not in self._recorded:
             recording = private_apis.record_keras_paths(self.fused)
+        statistics = [self.built.variables[name] for name in self.spec.statistics if kind == "gradient"]
+        before = [_numpy(variable) for variable in statistics]
         with recording as entered:
             loss, outputs, gradients = self.compute(kind, inputs)
+        for variable, value in zip(statistics, before, strict=True):  # only an update changes them
+            variable.assign(value)
         if loss is not None and self._loss_scale != 1.0:
             loss, *gradients = (self._unscaled(tensor) for tensor in (loss, *gradients))
         self.places = {self.place(tensor) for tensor in (*outputs, *gradients) if tensor is not None}

@@ -79,6 +79,7 @@ class _Pass(NamedTuple):
     tensors: dict[Ref, Any]
     masks: dict[Ref, Any]
     tape: list[_Taped]
+    statistics: dict[str, Array]
 
 
 class _Gradients(NamedTuple):
@@ -184,7 +185,7 @@ class ReferenceProgram(AbstractProgram):
     def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
         """Compute one step; see `AbstractProgram.step`."""
         with np.errstate(all="ignore"):  # masked timesteps may hold any value; the others are judged later
-            run = self._forward(batch, states)
+            run = self._forward(batch, states, kind in ("gradient", "update"))
             outputs = tuple(self._output(ref, run.tensors[ref]) for ref in self._spec.outputs)
             loss, gradients = None, _Gradients({}, {}, {})
             if kind != "forward":
@@ -193,6 +194,7 @@ class ReferenceProgram(AbstractProgram):
             if kind in ("gradient", "update"):
                 gradients = self._backward(run, d_outputs, batch, states)
             if kind == "update":
+                self._weights |= run.statistics
                 self._update(gradients.weights)
                 gradients = _Gradients({}, {}, {})
         return Answer(
@@ -216,12 +218,13 @@ class ReferenceProgram(AbstractProgram):
         """Return an output of the model, activated where the model computes logits."""
         return FUNCTIONS[self._logits[ref]].forward(tensor) if ref in self._logits else tensor
 
-    def _forward(self, batch: Batch, states: Mapping[str, State]) -> _Pass:
+    def _forward(self, batch: Batch, states: Mapping[str, State], training: bool) -> _Pass:
         calls = iter(
             [i for i, c in enumerate(self._spec.calls) if not isinstance(self._spec.layer(c.layer), InputLayer)]
         )
         current = dict(states)
         tape: list[_Taped] = []
+        statistics: dict[str, Array] = {}
 
         def apply_call(
             call: Call, layer: Layer, inputs: list[Any], masks: list[Any], passed: list[Any]
@@ -239,14 +242,16 @@ class ReferenceProgram(AbstractProgram):
                 Given(
                     inputs if isinstance(layer, Embedding) else [_float64(array) for array in inputs],
                     masks,
-                    within(self._weights, call.layer),
+                    within(self._weights | statistics, call.layer),
                     tuple(starts),
                     {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},
                     self._faults,
+                    training,
                 ),
             )
             given = tuple(name if name in current else None for name in names)
             tape.append(_Taped(next(calls), call, applied, given))
+            statistics.update({f"{call.layer}/{name}": array for name, array in applied.statistics.items()})
             for name, record in zip(names, applied.records, strict=True):
                 self.records[name] = record
                 if self._spec.lstms[name].stateful:
@@ -255,7 +260,7 @@ class ReferenceProgram(AbstractProgram):
 
         inputs = {name: array if array.dtype.kind in "iu" else _float64(array) for name, array in batch.inputs.items()}
         tensors, masks = walk(self._spec, inputs, batch.masks, apply_call)
-        return _Pass(tensors, masks, tape)
+        return _Pass(tensors, masks, tape, statistics)
 
     def _losses(self, run: _Pass, targets: Sequence[Array]) -> tuple[float, list[tuple[Ref, Array]]]:
         """Return the sum of the losses of all outputs, and the gradient of each output."""

@@ -1,8 +1,17 @@
 """The layers of a spec without a state, in PyTorch. One module a family registers its layers with `apply`."""
 
-from multilstm.engines.torch_lstm_layers import activation, convolution, core, merging, pooling, structure, wrappers
+from multilstm.engines.torch_lstm_layers import (
+    activation,
+    convolution,
+    core,
+    merging,
+    normalization,
+    pooling,
+    structure,
+    wrappers,
+)
 from multilstm.engines.torch_lstm_layers.base import Given, apply
 
-FAMILIES = (activation, convolution, core, merging, pooling, structure, wrappers)
+FAMILIES = (activation, convolution, core, merging, normalization, pooling, structure, wrappers)
 
 __all__ = ["FAMILIES", "Given", "apply"]

@@ -19,6 +19,8 @@ class Given(NamedTuple):
         masks: the mask `[batch, timesteps]` of each input, or None.
         weights: all weights of the model by `layer/weight`.
         dropout: the factors of all Dropout layers by their names; empty outside of training.
+        training: whether gradients are computed.
+        statistics: the new statistics of all layers by `layer/weight`; a layer adds its own in training.
     """
 
     name: str
@@ -26,6 +28,8 @@ class Given(NamedTuple):
     masks: Sequence[Any]
     weights: Mapping[str, Any]
     dropout: Mapping[str, Any]
+    training: bool
+    statistics: dict[str, Any]
 
     @property
     def input(self) -> Any:

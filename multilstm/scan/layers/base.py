@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from multilstm.errors import InputError, UnsupportedError
 from multilstm.scan.batch import Arrays
@@ -24,6 +25,8 @@ class Given(NamedTuple):
         dropout: all dropout masks of the model by name; empty outside of training.
         cast: returns an array of floats in the dtype of computation.
         custom_gradient: as in `ScanModel`.
+        training: whether gradients are computed.
+        statistics: the new statistics of all layers by `layer/weight`; a layer adds its own in training.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Given(NamedTuple):
     dropout: Arrays
     cast: Callable[[jax.Array], jax.Array]
     custom_gradient: bool
+    training: bool
+    statistics: dict[str, jax.Array]
 
     @property
     def input(self) -> jax.Array:
@@ -48,8 +53,9 @@ class Given(NamedTuple):
         if self.name not in self.dropout:
             return self.input
         mask = self.dropout[self.name]
-        if mask.shape != shape:
-            raise InputError(f"dropout mask {self.name!r}: shape is {mask.shape}, expected {shape}")
+        if jnp.shape(mask) != shape:
+            meaning = "the shape of its input" if shape == self.input.shape else "one timestep for all"
+            raise InputError(f"dropout mask {self.name!r}: shape is {jnp.shape(mask)}, expected {shape}: {meaning}")
         return self.input * self.cast(mask)
 
 

@@ -16,6 +16,7 @@ from multilstm.spec.layers.convolution import Conv1D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
 from multilstm.spec.layers.input import Input, InputLayer
 from multilstm.spec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
 from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from multilstm.spec.layers.recurrent import LSTM
 from multilstm.spec.layers.structure import (
@@ -35,6 +36,7 @@ LAYERS: tuple[type[Layer], ...] = (
     *(RepeatVector, Flatten, Reshape, Permute, ZeroPadding1D, Cropping1D, UpSampling1D),
     *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
+    *(LayerNormalization, BatchNormalization),
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "Add",
     "Average",
     "AveragePooling1D",
+    "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
@@ -62,6 +65,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "Input",
     "InputLayer",
+    "LayerNormalization",
     "LeakyReLU",
     "Masking",
     "MaxPooling1D",

@@ -12,6 +12,7 @@ from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
 from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from multilstm.spec.layers.convolution import Conv1D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, SpatialDropout1D
+from multilstm.spec.layers.normalization import LayerNormalization
 from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 from multilstm.spec.layers.recurrent import LSTM
 from multilstm.spec.layers.structure import (
@@ -28,7 +29,7 @@ from multilstm.spec.shapes import Shape, show
 __all__ = ["DISTRIBUTED", "MERGE_MODES", "Bidirectional", "TimeDistributed"]
 
 DISTRIBUTED: tuple[type[Layer], ...] = (
-    *(Dense, Activation, Dropout, SpatialDropout1D, ReLU, LeakyReLU, ELU, Softmax),
+    *(Dense, Activation, Dropout, SpatialDropout1D, ReLU, LeakyReLU, ELU, Softmax, LayerNormalization),
     *(Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D, Conv1D),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
 )

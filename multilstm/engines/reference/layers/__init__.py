@@ -5,6 +5,7 @@ from multilstm.engines.reference.layers import (
     convolution,
     core,
     merging,
+    normalization,
     pooling,
     recurrent,
     structure,
@@ -12,6 +13,6 @@ from multilstm.engines.reference.layers import (
 )
 from multilstm.engines.reference.layers.base import Applied, Given, Maybe, apply, within
 
-FAMILIES = (activation, convolution, core, merging, pooling, recurrent, structure, wrappers)
+FAMILIES = (activation, convolution, core, merging, normalization, pooling, recurrent, structure, wrappers)
 
 __all__ = ["FAMILIES", "Applied", "Given", "Maybe", "apply", "within"]

@@ -30,6 +30,7 @@ class Given:
         starts: the initial state of each of its LSTMs, or None for zeros.
         dropout: its dropout masks in training, by name, without the layer's name; of a Dropout layer, by its name.
         faults: the names of faults to compute, see `multilstm.engines.reference.faults`.
+        training: whether gradients are computed.
     """
 
     inputs: list[Array]
@@ -38,6 +39,7 @@ class Given:
     starts: tuple[State | None, ...] = ()
     dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     faults: Set[str] = frozenset()
+    training: bool = False
 
     @property
     def mask(self) -> Maybe:
@@ -59,11 +61,12 @@ class Gradients:
 
 @dataclasses.dataclass(frozen=True)
 class Applied:
-    """Outputs of one call of a layer, the way back through it, and the records of its LSTMs."""
+    """Outputs of one call of a layer, the way back through it, the records of its LSTMs, and its new statistics."""
 
     outputs: list[Array]
     backward: Callable[[list[Maybe]], Gradients]
     records: tuple[LSTMRecord, ...] = ()
+    statistics: dict[str, Array] = dataclasses.field(default_factory=dict)
 
 
 @singledispatch
