@@ -14,7 +14,6 @@ __all__ = [
     "class_name",
     "config_of_entry",
     "is_model",
-    "keras1_form",
     "layer_list",
     "merge_layer",
     "unwrapped",
@@ -76,16 +75,3 @@ def merge_layer(entry: Mapping[str, Any], place: str) -> dict[str, Any]:
     arguments = {new: config[old] for old, new in renamed.items() if config.get(old) is not None}
     name = {"name": config["name"]} if "name" in config else {}
     return {"class_name": class_name, "config": {**name, **arguments}}
-
-
-def keras1_form(entry: Any) -> Any:
-    """Return an entry of Keras 0, whose arguments stand next to its class, with `class_name` and `config`."""
-    if not isinstance(entry, Mapping) or "class_name" in entry or not isinstance(entry.get("name"), str):
-        return entry
-    config = {key: value for key, value in entry.items() if key != "name"}
-    if "custom_name" in config:
-        config["name"] = config["custom_name"]
-    layers = config.get("layers")
-    if isinstance(layers, list):
-        config["layers"] = [keras1_form(layer) for layer in layers]
-    return {"class_name": entry["name"], "config": config}

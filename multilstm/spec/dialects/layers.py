@@ -44,6 +44,8 @@ class LayerTranslator:
         entry = as_dict(entry, where)
         config = as_dict(entry.get("config"), f"{where}: config")
         name = config.get("name", entry.get("name"))
+        if not isinstance(name, (str, type(None))) or entry.get("name", name) != name:
+            refuse(f"{where}: name", entry.get("name", name), f"text, the name {shown(name)} of its config")
         where = f"{where} {shown(name)}" if name is not None else where
         class_name = entry.get("class_name")
         if isinstance(class_name, str) and class_name in REFUSED:

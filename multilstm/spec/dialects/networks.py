@@ -130,7 +130,10 @@ class Network:
             inputs: the inputs of that call.
         """
         if history.layer not in names:
-            return inputs[[end.layer for end in self.inputs].index(history.layer)]
+            ends = [end.layer for end in self.inputs]
+            if history.layer not in ends or len(inputs) != len(ends):
+                refuse("a model inside the model uses tensor", list(history), "a layer, call and output that exist")
+            return inputs[ends.index(history.layer)]
         call = number * len(self.nodes[history.layer]) + history.call
         return History(names[history.layer], call, history.output)
 

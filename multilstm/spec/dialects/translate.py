@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.spec.dialects.entries import MODELS, keras1_form
+from multilstm.spec.dialects.entries import MODELS
+from multilstm.spec.dialects.keras0 import keras1_form
 from multilstm.spec.dialects.layers import LayerTranslator
 from multilstm.spec.dialects.models import ModelTranslator
 from multilstm.spec.dialects.versions import version_of

@@ -80,6 +80,8 @@ def version_of(model: Mapping[str, Any], given: str | None) -> tuple[Version, st
 def _inferred(model: Mapping[str, Any]) -> tuple[Version, str | None]:
     if "class_name" not in model and model.get("name") in ("Sequential", "Graph"):
         return Version("0", (0,)), _note("0", "its layers have no class_name")
+    if model.get("class_name") == "Graph":
+        return Version("1", (1,)), _note("1", "it is a Graph")
     for config, class_name in _layers(model):
         sign = next((key for key in config if key in _KERAS1_ARGUMENTS), None)
         if class_name in _KERAS1_CLASSES or sign:

@@ -138,6 +138,13 @@ def test_refuses_a_call_that_a_model_inside_has_not():
         from_json(model)
 
 
+def test_refuses_a_tensor_that_a_model_inside_has_not():
+    model = twins(0)
+    model["config"]["layers"][2]["config"]["layers"][1]["inbound_nodes"][0][0][0] = "z"
+    with pytest.raises(SpecError, match=r"a model inside the model uses tensor: given \['z', 0, 0\]; expected a layer"):
+        from_json(model)
+
+
 def test_an_error_in_a_model_inside_names_its_place():
     model = twins(0)
     model["config"]["layers"][2]["config"]["layers"][1]["config"]["units"] = 0

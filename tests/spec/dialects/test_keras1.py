@@ -320,39 +320,6 @@ def test_a_merge_in_a_functional_model():
     assert from_json({"class_name": "Model", "keras_version": "1.2.2", "config": config}) == expected
 
 
-# Keras 0.3 -------------------------------------------------------------------------------------------------------
-
-
-def test_keras_0_has_the_arguments_next_to_the_class():
-    branch = {
-        "name": "Sequential",
-        "layers": [
-            {
-                "name": "LSTM", "output_dim": 4, "input_shape": [7, 3], "input_dim": None, "input_length": None,
-                "init": "glorot_uniform", "inner_init": "orthogonal", "forget_bias_init": "one", "activation": "tanh",
-                "inner_activation": "hard_sigmoid", "truncate_gradient": -1, "return_sequences": False,
-            }
-        ],
-    }  # fmt: skip
-    model = {
-        "name": "Sequential",
-        "layers": [
-            {"name": "Merge", "mode": "concat", "concat_axis": -1, "layers": [branch, branch]},
-            {"name": "Activation", "activation": "tanh", "beta": 0.1, "target": 0},
-            {"name": "Dropout", "p": 0.5},
-        ],
-    }
-    spec, translated = read_json(model)
-    left, right = Input((7, 3), name="inputlayer_1"), Input((7, 3), name="model_inputlayer_1")
-    states = [LSTM(4, name="lstm_1", **OLD)(left), LSTM(4, name="model_lstm_1", **OLD)(right)]
-    merged = Activation("tanh", name="activation_1")(Concatenate(name="concatenate_1")(states))
-    assert spec == Model([left, right], Dropout(0.5, name="dropout_1")(merged), "sequential")
-    assert translated.version == "0"
-    assert translated.notes[0] == (
-        "the file names no version of Keras and is read as one of Keras 0: its layers have no class_name"
-    )
-
-
 def test_time_distributed_layers_inside_wrappers_are_translated():
     wrapped = {"class_name": "TimeDistributed", "config": {"name": "t", "trainable": True, "layer": dense(name="d")}}
     spec = from_json(stack(lstm(return_sequences=True), wrapped))
