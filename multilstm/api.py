@@ -160,6 +160,7 @@ def parity(  # noqa: PLR0913 - the public signature
         UsageError: if a name is unknown.
         EngineUnavailableError: if a named engine cannot run here.
     """
+    origin = spec.provenance.sentence if isinstance(spec, LoadedModel) else ""
     spec, weights = _model(spec, weights)
     batch = dataclasses.replace(
         _batch(spec, inputs, states, mask),
@@ -167,6 +168,7 @@ def parity(  # noqa: PLR0913 - the public signature
         dropout={} if dropout is None else dropout,
     )
     case = _case(spec, check_batch(spec, batch), _weights(spec, weights), loss, optimizer)
+    case = dataclasses.replace(case, origin=origin)
     availability = available(engines, device)
     options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, atol=atol, rtol=rtol)
     for batch in case.forward.batches():

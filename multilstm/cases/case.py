@@ -67,6 +67,7 @@ class Case:
         shortened: a description of what was left out, for a reader; empty for a full program.
         seed: the seed of the weights, if none are given.
         weights: every weight by `layer/weight`; None: random ones, never constant or symmetric.
+        origin: the program that wrote a user's model, in a sentence; empty if unknown.
         example: whether loss and training only stand for those that a user will choose.
         exact_in_float32: whether float32 represents all values exactly. Then one reference serves both dtypes.
     """
@@ -85,6 +86,7 @@ class Case:
     weights: Mapping[str, Array] | None = None
     exact_in_float32: bool = True
     example: bool = False
+    origin: str = ""
 
     @functools.cached_property
     def initial_weights(self) -> Mapping[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -221,6 +222,8 @@ def _cases(
         raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
     loaded = load_model(model, files.weights, files.architecture)
     if files.inputs is not None:
-        return (files.case(loaded),)
-    sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
-    return (exercising_case(loaded.spec, *sizes, loaded.weights),)
+        case = files.case(loaded)
+    else:
+        sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
+        case = exercising_case(loaded.spec, *sizes, loaded.weights)
+    return (dataclasses.replace(case, origin=loaded.provenance.sentence),)

@@ -31,6 +31,12 @@ class Provenance:
     backend: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """The program that wrote the file and the format, in one sentence."""
+        version = f" {self.version}" if self.version else ""
+        return f"The model is from {self.program}{version}: {self.format}."
+
     def lines(self) -> tuple[str, ...]:
         """Return the origin as lines of printable text: format, program, then one line for each note."""
         version = f" {self.version}" if self.version else ""

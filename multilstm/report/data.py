@@ -87,6 +87,7 @@ class Report:
         idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
+        origin: sentences on the program that wrote a user's model, and on what a newer one would silently change.
     """
 
     cells: tuple[Cell, ...]
@@ -100,6 +101,7 @@ class Report:
     idle_masks: tuple[str, ...] = ()
     judge: str = "the float64 reference"
     inputs: str = ""
+    origin: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Report of {counted(len(self.cells), 'quantity', 'quantities')}: {self.sentence}>"
@@ -192,6 +194,7 @@ class Report:
             "skipped": self.skipped,
             "shortened": self.shortened,
             "inputs": self.inputs,
+            "origin": self.origin,
             "touches": self.touches,
             "cells": [cell.to_dict() for cell in self.cells],
         }

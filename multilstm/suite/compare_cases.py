@@ -25,6 +25,7 @@ from multilstm.execution.quantities import Quantities
 from multilstm.frameworks.machine import cores
 from multilstm.ledger.matching import touches
 from multilstm.report.data import Cell, Report
+from multilstm.suite.drift import drift
 from multilstm.suite.hidden_masks import idle_masks
 from multilstm.suite.judge import Judge
 from multilstm.suite.judge_part import judge_part
@@ -102,6 +103,7 @@ def compare_cases(
         seconds=time.perf_counter() - start,
         touches=_touches(cases, options),
         named=options.engines if availability and availability.named else (),
+        origin=(cases[0].origin, *drift(cases[0])) if len(cases) == 1 and cases[0].origin else (),
         inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
         without_lstm=tuple(case.name for case in cases if not case.spec.lstms),
         idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
