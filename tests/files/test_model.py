@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from multilstm import initial_weights, save_weights
 from multilstm.errors import InputError, SpecError, UsageError
 from multilstm.files.model import load_model
 from multilstm.spec import LSTM, Sequential
@@ -120,3 +121,13 @@ def test_names_json_that_is_no_model(models, content):
     (models / "model.json").write_text(content)
     with pytest.raises(InputError, match=r"no model of Keras|this is JSON of|this is not JSON|no model file"):
         load_model("model.json")
+
+
+def test_a_function_gives_the_architecture_of_weights(models):
+    weights = initial_weights(SPEC)
+    save_weights("w", SPEC, weights)
+    loaded = load_model("functions_for_test_model:good", weights="w")
+    assert loaded.spec == SPEC
+    assert loaded.weights.keys() == weights.keys()
+    with pytest.raises(UsageError, match="leave --architecture out"):
+        load_model("functions_for_test_model:good", architecture="w")
