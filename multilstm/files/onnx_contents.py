@@ -44,4 +44,4 @@ def as_weights(contents: Contents) -> Contents:
         tensors, notes = weights_of(contents.graph)
     except InputError as error:
         raise InputError(f"cannot read {contents.path!r}: {error}") from None
-    return dataclasses.replace(contents, store=StateDict(tensors, ordered=True, notes=notes))
+    return dataclasses.replace(contents, store=StateDict(tensors, ordered=True, notes=notes, standard=False))

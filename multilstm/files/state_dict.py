@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ __all__ = ["StateDict"]
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
 ORDER = ("weight", "bias", "running_mean", "running_var")  # of a module's parameters, as Keras's layers have them
+EPSILON = 1e-5
+LINEAR = {"weight", "bias"}
 LOSSES = ("loss", "criterion", "metric")  # modules of this name hold no weights of the model
 
 
@@ -44,6 +47,40 @@ class Module:
     def is_recurrent(self) -> bool:
         """Whether it has the weights of a recurrent layer."""
         return "weight_hh" in self.parameters
+
+    @property
+    def units(self) -> int:
+        """The size of the hidden state of a recurrent module."""
+        return int(self.parameters["weight_hh"].shape[1])
+
+    @property
+    def kind(self) -> str:
+        """The class of a recurrent module, by the number of its gates."""
+        rows = self.parameters["weight_hh"].shape[0]
+        return {4: "LSTM", 3: "GRU", 1: "RNN"}.get(rows // max(self.units, 1), "recurrent layer")
+
+    @property
+    def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The names and shapes of the tensors."""
+        return tuple(sorted((name, array.shape) for name, array in self.parameters.items()))
+
+    def check(self, layer: Layer, *, standard: bool) -> None:
+        """Raise InputError for a layer that computes another formula than the module, whatever its shapes.
+
+        Args:
+            layer: the layer that takes the weights.
+            standard: whether a recurrent module has PyTorch's activations.
+        """
+        if self.is_recurrent and (not layer.lstms or self.kind != "LSTM"):
+            raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of its own class")
+        if not self.is_recurrent and layer.lstms:
+            raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of an LSTM")
+        for lstm in layer.lstms.values() if standard else ():
+            if (lstm.activation, lstm.recurrent_activation) != ("tanh", "sigmoid"):
+                raise InputError(
+                    f"{layer.label} has the activations {lstm.activation!r} and {lstm.recurrent_activation!r}; "
+                    f"PyTorch's LSTM has 'tanh' and 'sigmoid'; change the architecture"
+                )
 
     def converted(self, layer: Layer) -> list[Array]:
         """Return the weights in the layout and order of a layer of Keras."""
@@ -69,11 +106,9 @@ class Module:
         if not self.is_recurrent:
             shapes = " ".join(f"{name} {list(array.shape)}" for name, array in self.parameters.items())
             return f"{shown(self.name)} ({shapes})"
-        rows, units = self.parameters["weight_hh"].shape
-        kind = {4: "LSTM", 3: "GRU", 1: "RNN"}.get(rows // max(units, 1), "recurrent layer")
         directions = "both directions" if "weight_hh_reverse" in self.parameters else "one direction"
         features = self.parameters["weight_ih"].shape[-1]
-        return f"{shown(self.name)} ({kind}: {features} features, {units} units, {directions})"
+        return f"{shown(self.name)} ({self.kind}: {features} features, {self.units} units, {directions})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +119,18 @@ class StateDict:
         tensors: the tensors.
         ordered: whether the file keeps the order in which the model holds its modules.
         notes: sentences on the modules.
+        standard: whether recurrent modules have the activations of PyTorch.
     """
 
     tensors: Mapping[str, Array]
     ordered: bool
     notes: tuple[str, ...] = ()
+    standard: bool = True
 
     def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
         """Return the weights of the modules; see the docstring of this file."""
         modules = list(self._modules())
-        left_out = [module.name for module in modules if any(word in module.name.lower() for word in LOSSES)]
+        left_out = [module.name for module in modules if _of_a_loss(module)]
         modules = [module for module in modules if module.name not in left_out]
         wanted = weights_by_layer(spec)
         order = [place.name for place in places if place.name in wanted]
@@ -105,11 +142,14 @@ class StateDict:
         modules, words = self._sorted(spec, modules, order, wanted)
         weights: dict[str, Array] = {}
         for name, module in zip(order, modules, strict=True):
+            module.check(spec.layer(name), standard=self.standard)
             weights |= checked(
                 spec, name, wanted[name], module.converted(spec.layer(name)), f" (read from {shown(module.name)})"
             )
         pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
         notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM were added"]
+        notes += _twins(modules) if words == "in order" else []
+        notes += _epsilons([spec.layer(name) for name in order]) if self.standard else []
         notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
         return Assigned({name: weights[name] for name in spec.weight_shapes}, (*notes, *self.notes))
 
@@ -126,7 +166,8 @@ class StateDict:
         for module in modules:
             groups.setdefault(module.name.partition(" layer ")[0], []).append(module)
         fitting = list(itertools.islice(_arrangements(spec, list(groups.values()), order, wanted), 2))
-        if len(fitting) > 1:
+        equal = len({_signature(group) for group in groups.values()}) < len(groups)
+        if len(fitting) > 1 or (fitting and equal):
             raise InputError(
                 f"the modules fit the layers in more than one way, and this file is sorted by name: "
                 f"{self.described()}; give the layers the names of the modules, or save the state dict with torch.save"
@@ -136,8 +177,11 @@ class StateDict:
         return fitting[0], "by shape"
 
     def described(self) -> str:
-        """Return the modules in words."""
-        return listed(module.described() for module in self._modules()) or "no tensors"
+        """Return the modules in words, and the source of the plain stack that they may be."""
+        modules = list(self._modules())
+        text = listed(module.described() for module in modules) or "no tensors"
+        source = plain_stack([module for module in modules if not _of_a_loss(module)]) if self.ordered else ""
+        return f"{text}; as a plain stack, to be compared with your model: {source}" if source else text
 
     def _modules(self) -> Iterator[Module]:
         modules: dict[str, dict[str, Array]] = {}
@@ -167,11 +211,84 @@ def _arrangements(
     """Yield the orders of groups, whose modules stay together, in which all modules fit the layers of `order`."""
     if not groups:
         yield []
+    tried = set()
     for number, group in enumerate(groups):
+        signature = _signature(group)
+        if signature in tried:  # an equal group leads to the same shapes, and many of them to endless arrangements
+            continue
+        tried.add(signature)
         if all(module.fits(spec, layer, wanted[layer]) for module, layer in zip(group, order, strict=False)):
             others = groups[:number] + groups[number + 1 :]
             for rest in _arrangements(spec, others, order[len(group) :], wanted):
                 yield [*group, *rest]
+
+
+def _signature(group: Sequence[Module]) -> tuple[Any, ...]:
+    return tuple(module.shapes for module in group)
+
+
+def _of_a_loss(module: Module) -> bool:
+    return any(word in module.name.lower() for word in LOSSES)
+
+
+def _twins(modules: Sequence[Module]) -> list[str]:
+    """Return a note where modules of equal shapes could change places."""
+    for number, module in enumerate(modules):
+        others = [other for other in modules[number + 1 :] if other.shapes == module.shapes]
+        others = [
+            other for other in others if other.name.partition(" layer ")[0] != module.name.partition(" layer ")[0]
+        ]
+        if others:
+            return [
+                f"{module.name} and {others[0].name} have the same shapes, so that only the order of the file decides; "
+                f"to be sure, give the layers the names of the modules"
+            ]
+    return []
+
+
+def _epsilons(layers: Sequence[Layer]) -> list[str]:
+    """Return notes on normalizations whose epsilon, which a state dict does not hold, is not that of PyTorch."""
+    values = {layer.label: getattr(layer, "epsilon", EPSILON) for layer in layers}
+    return [
+        f"{label} has epsilon={value}, PyTorch's default is {EPSILON}; compare it with your model"
+        for label, value in values.items()
+        if value != EPSILON
+    ]
+
+
+def plain_stack(modules: Sequence[Module]) -> str:
+    """Return the Python source of the stack that modules form by their sizes; empty where they form none.
+
+    A state dict does not hold which timesteps a module takes, nor activations.
+    """
+    last = max((number for number, module in enumerate(modules) if module.is_recurrent), default=-1)
+    lines: list[str] = []
+    size = features = 0
+    for number, module in enumerate(modules):
+        weight = module.parameters.get("weight_ih", module.parameters.get("weight"))
+        names = set(module.parameters)
+        if weight is None or weight.ndim != 2:
+            return ""
+        if names == {"weight"} and not number and last > 0:
+            entries, size = weight.shape
+            lines.append(f"Embedding({entries}, {size})")
+            continue
+        if size not in (0, weight.shape[1]) or not (module.kind == "LSTM" if module.is_recurrent else names <= LINEAR):
+            return ""
+        features = features or weight.shape[1]
+        no_bias = "" if names & {"bias", "bias_ih"} else ", use_bias=False"
+        if not module.is_recurrent:
+            size = weight.shape[0]
+            lines.append(f"Dense({size}{no_bias})")
+            continue
+        both = "weight_hh_reverse" in names
+        lstm = f"LSTM({module.units}{', return_sequences=True' if number < last else ''}{no_bias})"
+        lines.append(f"Bidirectional({lstm})" if both else lstm)
+        size = module.units * (2 if both else 1)
+    if last < 0:
+        return ""
+    shape = "(None,), input_dtype='int32'" if lines[0].startswith("Embedding") else f"(None, {features})"
+    return f"Sequential([{', '.join(lines)}], input_shape={shape})"
 
 
 def _check_recurrent(place: str, parameters: Mapping[str, Array]) -> None:

@@ -215,3 +215,54 @@ TENSORS = {
 def test_refuses_a_broken_safetensors_file(load, content, message):
     with pytest.raises(InputError, match=message):
         load(content)
+
+
+def module(parameters=b"}", modules=b"}"):
+    """Return the opcodes of a module of a class that does not exist."""
+    attributes = b"}(" + text("_parameters") + parameters + text("_modules") + modules + b"u"
+    return b"cgone\nModel\n)\x81" + attributes + b"b"
+
+
+def items(**values):
+    return b"}(" + b"".join(text(name) + value for name, value in values.items()) + b"u"
+
+
+LINEAR = module(items(weight=tensor(), bias=tensor(shape=(2,), strides=(1,))))
+
+
+@pytest.mark.parametrize("whole", [module(modules=items(fc=LINEAR)), items(model=module(modules=items(fc=LINEAR)))])
+def test_the_tensors_of_a_whole_module_are_read_without_its_class(load, whole):
+    weights = load(checkpoint(opcodes(whole))).weights
+    np.testing.assert_array_equal(weights["dense/kernel"], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_modules_inside_one_another_end(load):
+    inner = module()
+    for _ in range(40):
+        inner = module(modules=items(x=inner))
+    with pytest.raises(InputError, match="nested more than 32 deep"):
+        load(checkpoint(opcodes(inner)))
+
+
+def test_one_module_inside_itself_many_times_ends(load):
+    """Each of 30 modules holds the next one twice, so that a walk without a limit takes 2**30 steps."""
+    inner = module() + b"q\x00"
+    for number in range(30):
+        twice = b"}(" + text("a") + inner + text("b") + b"h" + bytes([number]) + b"u"
+        inner = module(modules=twice) + b"q" + bytes([number + 1])
+    with pytest.raises(InputError, match="more than 100,000 objects"):
+        load(checkpoint(opcodes(inner)))
+
+
+def test_a_tuple_is_no_key_because_its_hash_may_take_forever(load):
+    doubled = b")q\x00" + b"".join(b"h%ch%c\x86q%c" % (k, k, k + 1) for k in range(60))
+    pickled = state(tensor())[:-2] + doubled + b"Nu."
+    np.testing.assert_array_equal(load(checkpoint(pickled)).weights["dense/bias"], [0, 1])
+
+
+def test_buffers_that_a_state_dict_leaves_out_are_left_out(load):
+    """Protocol 2 writes a set as a call of `set` with a list."""
+    left_out = b"c__builtin__\nset\n(](" + text("mask") + b"etR"
+    attributes = items(_parameters=b"}", _buffers=items(mask=tensor()), _modules=items(fc=LINEAR))
+    outer = b"cgone\nModel\n)\x81" + attributes[:-1] + text("_non_persistent_buffers_set") + left_out + b"ub"
+    assert set(load(checkpoint(opcodes(outer))).weights) == {"dense/kernel", "dense/bias"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checkpoint", "is_checkpoint", "parse"]
 
+MODULE_DEPTH_LIMIT = 32
 DEPTH_LIMIT = 4  # dicts inside one another in which a state dict is looked for
 OPTIMIZERS = ("optim", "sched", "ema")  # in the names of entries that hold no weights of the model
 
@@ -98,13 +99,18 @@ def _parsed(value: Any, read: Callable[[Storage], bytes], order: str, budget: Bu
     return Parsed({"tensors": [[name, number] for number, name in enumerate(tensors)], "entry": entry}, tuple(arrays))
 
 
-def _storages(value: Any, depth: int = 20) -> Iterator[Storage]:
-    """Yield the storages of all tensors inside of dicts, lists and tuples."""
-    if isinstance(value, TensorView):
-        yield value.storage
-    elif isinstance(value, (dict, list, tuple)) and depth:
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _storages(item, depth - 1)
+def _storages(value: Any) -> Iterator[Storage]:
+    """Yield the storages of all tensors inside of dicts, lists, tuples and objects, each of which is visited once."""
+    left: list[Any] = [value]
+    visited: set[int] = set()
+    while left:
+        item = left.pop()
+        if isinstance(item, TensorView):
+            yield item.storage
+        if id(item) in visited or not isinstance(item, (dict, list, tuple, Opaque)):
+            continue
+        visited.add(id(item))
+        left += [item.state] if isinstance(item, Opaque) else item.values() if isinstance(item, dict) else item
 
 
 def _view(numbers: Array, tensor: TensorView) -> Array:
@@ -117,7 +123,7 @@ def _view(numbers: Array, tensor: TensorView) -> Array:
 
 def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
     """Return the only dict of tensors of a checkpoint, and its place."""
-    if isinstance(value, Opaque):
+    if isinstance(value, Opaque) and not _is_module(value):
         raise InputError(
             f"this is a whole pickled object of class {shown(value.name)}, which only its own code can load; save "
             f"model.state_dict() instead"
@@ -137,7 +143,12 @@ def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
 
 
 def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, TensorView]]]:
-    """Yield the dicts that hold tensors by name, with their place."""
+    """Yield the dicts that hold tensors by name, with their place. A module counts as its state dict."""
+    if _is_module(value):
+        tensors = dict(_parameters(value, "", MODULE_DEPTH_LIMIT, Budget(0)))
+        if tensors:
+            yield place, tensors
+        return
     if not isinstance(value, dict) or not depth:
         return
     tensors = {
@@ -147,3 +158,27 @@ def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, 
         yield place, tensors
     for name, item in value.items():
         yield from _dicts(item, f"{place}/{name}".lstrip("/"), depth - 1)
+
+
+def _is_module(value: Any) -> bool:
+    """Whether an object is a torch.nn.Module, by the attributes of every module."""
+    return (
+        isinstance(value, Opaque) and isinstance(value.state, dict) and {"_parameters", "_modules"} <= set(value.state)
+    )
+
+
+def _parameters(module: Opaque, prefix: str, depth: int, budget: Budget) -> Iterator[tuple[str, TensorView]]:
+    """Yield the tensors of a module and of those inside it, with the names of `state_dict()`."""
+    if not depth:
+        raise InputError(f"modules are nested more than {MODULE_DEPTH_LIMIT} deep; save model.state_dict()")
+    left_out = module.state.get("_non_persistent_buffers_set")
+    for part in ("_parameters", "_buffers"):
+        tensors = module.state.get(part)
+        for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
+            if isinstance(tensor, TensorView) and not (isinstance(left_out, list) and name in left_out):
+                yield f"{prefix}{name}", tensor
+    modules = module.state["_modules"]
+    for name, inner in modules.items() if isinstance(modules, dict) else ():
+        budget.count()
+        if _is_module(inner):
+            yield from _parameters(inner, f"{prefix}{name}.", depth - 1, budget)

@@ -33,11 +33,17 @@ STORAGES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(repr=False)
 class Opaque:
-    """A class, a function or an object that is not rebuilt; it has a name alone."""
+    """A class, a function or an object that is not rebuilt.
+
+    Attributes:
+        name: its name, or that of its class.
+        state: the attributes that the pickle gives an object, as data; None without.
+    """
 
     name: str
+    state: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +127,8 @@ class _Machine:
         if isinstance(target, Opaque):
             return
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if not isinstance(key, (str, int, float, tuple)):
-                raise InputError(f"the pickle has a dict with the key {shown(key)}; expected names")
-            target[key] = value
+            if isinstance(key, (str, int, float)):  # others lead to no tensor, and hashing a tuple may take forever
+                target[key] = value
 
     def extend(self, values: list[Any]) -> None:
         target = self.stack[-1]
@@ -136,13 +141,20 @@ class _Machine:
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, (TensorView, Opaque)) or (isinstance(target, dict) and isinstance(state, dict)):
-            return  # attributes of a tensor or a state dict, such as _metadata; or of an object that is not rebuilt
+        if isinstance(target, Opaque):
+            target.state = state
+            return
+        if isinstance(target, TensorView) or (isinstance(target, dict) and isinstance(state, dict)):
+            return  # attributes of a tensor or a state dict, such as _metadata
         raise InputError(f"the pickle gives attributes to {shown(type(target).__name__)}; save model.state_dict()")
 
     def persistent(self) -> None:
-        """Push the storage that a tuple names."""
-        kind, storage, key, _, count, *_ = self.stack.pop()
+        """Push the storage that a tuple names; in the old format, also the class of a whole module."""
+        identity = self.stack.pop()
+        if isinstance(identity, tuple) and identity[:1] == ("module",) and len(identity) == 4:
+            self.push(identity[1])  # the others are the file and the source of the class
+            return
+        kind, storage, key, _, count, *_ = identity
         if kind != "storage" or not isinstance(storage, Opaque) or not isinstance(key, str) or not _is_size(count):
             raise InputError("the pickle names data in a way that PyTorch does not; save model.state_dict()")
         name = storage.name.removeprefix("torch.")
@@ -166,6 +178,8 @@ def _called(function: Any, arguments: Any) -> Any:
         return _called(arguments[0], arguments[2])
     if name in ("torch.Size", "builtins.tuple") and len(arguments) == 1:
         return tuple(arguments[0])
+    if name in ("builtins.set", "__builtin__.set") and len(arguments) == 1 and isinstance(arguments[0], list):
+        return arguments[0]
     return Opaque(name)
 
 

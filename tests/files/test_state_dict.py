@@ -1,0 +1,136 @@
+"""State dicts onto a spec: formulas that differ although shapes fit, twins, and the source of a plain stack."""
+
+import time
+
+import numpy as np
+import pytest
+
+from multilstm import LSTM, Bidirectional, Dense, Embedding, LayerNormalization, Sequential
+from multilstm.errors import InputError
+from multilstm.files.state_dict import StateDict
+from multilstm.files.stores import places_of
+
+
+def lstm(prefix, features, units, *, both=False, bias=True, gates=4, layer=0):
+    rng = np.random.default_rng(len(prefix))
+    shapes = {"weight_ih": (gates * units, features), "weight_hh": (gates * units, units)}
+    shapes |= {"bias_ih": (gates * units,), "bias_hh": (gates * units,)} if bias else {}
+    suffixes = ("", "_reverse") if both else ("",)
+    return {f"{prefix}{name}_l{layer}{end}": rng.normal(size=s) for end in suffixes for name, s in shapes.items()}
+
+
+def linear(prefix, features, units):
+    return {f"{prefix}weight": np.ones((units, features)), f"{prefix}bias": np.ones(units)}
+
+
+def assigned(tensors, spec, **options):
+    return StateDict(tensors, **{"ordered": True, **options}).assign(spec, places_of(spec))
+
+
+ONE = Sequential([LSTM(4)], input_shape=(None, 5))
+OTHER_FORMULAS = {
+    "gru": (lstm("", 5, 4, gates=3), ONE, r"LSTM 'lstm' takes no weights of '' \(GRU: 5 features, 4 units"),
+    "linear": (linear("", 5, 4), ONE, "takes no weights of"),
+    "lstm_for_dense": (lstm("", 5, 4), Sequential([Dense(4)], input_shape=(None, 5)), "Dense 'dense' takes no weights"),
+    "activation": (
+        lstm("", 5, 4),
+        Sequential([LSTM(4, recurrent_activation="hard_sigmoid")], input_shape=(None, 5)),
+        "PyTorch's LSTM has 'tanh' and 'sigmoid'",
+    ),
+    "one_direction": (
+        lstm("", 5, 4),
+        Sequential([Bidirectional(LSTM(4, activation="relu"))], input_shape=(None, 5)),
+        "has the activations 'relu' and 'sigmoid'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tensors", "spec", "message"), OTHER_FORMULAS.values(), ids=OTHER_FORMULAS)
+def test_refuses_a_layer_of_another_formula(tensors, spec, message):
+    with pytest.raises(InputError, match=message):
+        assigned(tensors, spec)
+
+
+def test_other_programs_than_pytorch_may_have_other_activations():
+    spec = Sequential([LSTM(4, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 5))
+    assert len(assigned(lstm("", 5, 4), spec, standard=False).weights) == 3
+
+
+TWINS = {**lstm("rnn.", 5, 4), **linear("a.", 4, 4), **linear("b.", 4, 4)}
+
+
+def test_names_modules_of_equal_shapes_that_only_the_order_tells_apart():
+    spec = Sequential([LSTM(4), Dense(4), Dense(4)], input_shape=(None, 5))
+    assert "a and b have the same shapes, so that only the order of the file decides" in assigned(TWINS, spec).notes[1]
+    named = Sequential([LSTM(4, name="rnn"), Dense(4, name="b"), Dense(4, name="a")], input_shape=(None, 5))
+    assert not any("same shapes" in note for note in assigned(TWINS, named).notes)
+
+
+def test_layers_of_one_lstm_are_no_twins():
+    tensors = {**lstm("rnn.", 4, 4), **lstm("rnn.", 4, 4, layer=1)}
+    spec = Sequential([LSTM(4, return_sequences=True), LSTM(4)], input_shape=(None, 4))
+    assert not any("same shapes" in note for note in assigned(tensors, spec).notes)
+
+
+def test_many_equal_modules_of_a_sorted_file_are_compared_in_a_short_time():
+    tensors = {key: array for k in range(30) for key, array in linear(f"m{k}.", 4, 4).items()}
+    layers = [*(Dense(4) for _ in range(29)), Dense(3)]
+    start = time.process_time()
+    with pytest.raises(InputError, match="kernel has the shape"):
+        assigned(tensors, Sequential(layers, input_shape=(None, 4)), ordered=False)
+    with pytest.raises(InputError, match="in more than one way"):
+        assigned(tensors, Sequential([Dense(4) for _ in range(30)], input_shape=(None, 4)), ordered=False)
+    assert time.process_time() - start < 2
+
+
+STACKS = {
+    "layers": (
+        {**lstm("m.rnn.", 5, 4), **lstm("m.rnn.", 4, 4, layer=1), **linear("m.fc.", 4, 3)},
+        "Sequential([LSTM(4, return_sequences=True), LSTM(4), Dense(3)], input_shape=(None, 5))",
+    ),
+    "both": (lstm("", 5, 4, both=True), "Sequential([Bidirectional(LSTM(4))], input_shape=(None, 5))"),
+    "no_bias": (lstm("", 5, 4, bias=False), "Sequential([LSTM(4, use_bias=False)], input_shape=(None, 5))"),
+    "embedding": (
+        {"e.weight": np.ones((9, 5)), **lstm("rnn.", 5, 4), **linear("fc.", 4, 2)},
+        "Sequential([Embedding(9, 5), LSTM(4), Dense(2)], input_shape=(None,), input_dtype='int32')",
+    ),
+    "loss": (
+        {**lstm("rnn.", 5, 4), "loss.weight": np.ones(3)},
+        "Sequential([LSTM(4)], input_shape=(None, 5))",
+    ),
+}
+
+
+@pytest.mark.parametrize(("tensors", "source"), STACKS.values(), ids=STACKS)
+def test_suggests_the_source_of_a_plain_stack_that_takes_the_weights(tensors, source):
+    assert StateDict(tensors, ordered=True).described().endswith(f"to be compared with your model: {source}")
+    names = {"Sequential": Sequential, "LSTM": LSTM, "Dense": Dense, "Bidirectional": Bidirectional}
+    spec = eval(source, {**names, "Embedding": Embedding})
+    assert list(assigned(tensors, spec).weights) == list(spec.weight_shapes)
+
+
+NO_STACKS = {
+    "sizes": {**lstm("a.", 5, 4), **lstm("b.", 5, 3)},
+    "gru": lstm("", 5, 4, gates=3),
+    "no_lstm": linear("a.", 5, 4),
+    "convolution": {"c.weight": np.ones((5, 3, 2)), **lstm("rnn.", 5, 4)},
+    "attention": {**lstm("rnn.", 5, 4), "a.in_proj_weight": np.ones((12, 4))},
+}
+
+
+@pytest.mark.parametrize("tensors", NO_STACKS.values(), ids=NO_STACKS)
+def test_suggests_nothing_where_the_sizes_do_not_follow_each_other(tensors):
+    assert "Sequential" not in StateDict(tensors, ordered=True).described()
+
+
+def test_suggests_nothing_for_a_file_that_is_sorted_by_name():
+    assert "Sequential" not in StateDict(lstm("", 5, 4), ordered=False).described()
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5])
+def test_names_an_epsilon_that_is_not_that_of_pytorch(epsilon):
+    tensors = {**lstm("rnn.", 5, 4), "norm.weight": np.arange(4.0), "norm.bias": np.arange(4.0) + 7}
+    spec = Sequential([LSTM(4), LayerNormalization(epsilon=epsilon)], input_shape=(None, 5))
+    result = assigned(tensors, spec)
+    np.testing.assert_array_equal(result.weights["layer_normalization/beta"], tensors["norm.bias"])
+    assert any("has epsilon=0.001, PyTorch's default is 1e-05" in note for note in result.notes) == (epsilon == 1e-3)
