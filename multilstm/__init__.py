@@ -30,17 +30,22 @@ if TYPE_CHECKING:
         Add,
         Average,
         AveragePooling1D,
+        AveragePooling2D,
         BatchNormalization,
         Bidirectional,
         Concatenate,
         Conv1D,
+        Conv2D,
         Cropping1D,
         Dense,
+        DepthwiseConv2D,
         Dropout,
         Embedding,
         Flatten,
         GlobalAveragePooling1D,
+        GlobalAveragePooling2D,
         GlobalMaxPooling1D,
+        GlobalMaxPooling2D,
         Graph,
         Input,
         LayerNormalization,
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
         Maximum,
         MaxNorm,
         MaxPooling1D,
+        MaxPooling2D,
         Minimum,
         MinMaxNorm,
         Model,
@@ -67,6 +73,7 @@ if TYPE_CHECKING:
         UnitNorm,
         UpSampling1D,
         ZeroPadding1D,
+        ZeroPadding2D,
         schedules,
     )
     from multilstm.spec.arrays import State
@@ -88,17 +95,22 @@ __all__ = [
     "Add",
     "Average",
     "AveragePooling1D",
+    "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv2D",
     "Cropping1D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
     "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "Graph",
     "Input",
     "LayerNormalization",
@@ -107,6 +119,7 @@ __all__ = [
     "Masking",
     "MaxNorm",
     "MaxPooling1D",
+    "MaxPooling2D",
     "Maximum",
     "MinMaxNorm",
     "Minimum",
@@ -131,6 +144,7 @@ __all__ = [
     "UnitNorm",
     "UpSampling1D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
     "__version__",
     "discriminating_weights",
     "gates",
@@ -148,11 +162,12 @@ _MODULES = {
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """
-        Activation Add Average AveragePooling1D BatchNormalization Bidirectional Concatenate Conv1D Cropping1D Dense
-        Dropout ELU Embedding Flatten GlobalAveragePooling1D GlobalMaxPooling1D Graph Input L1 L1L2 L2 LSTM
-        LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D Maximum MinMaxNorm Minimum Model Multiply NonNeg
+        Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Concatenate Conv1D
+        Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GlobalAveragePooling1D
+        GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2 L2 LSTM LayerNormalization
+        LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model Multiply NonNeg
         OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential Softmax SpatialDropout1D Subtract
-        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D schedules
+        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D schedules
     """,
     "spec.arrays": "State",
     "spec.optimizers": "Adam AdamW RMSprop SGD",

@@ -20,6 +20,7 @@ from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from multilstm.keras_layers.stateless import (
     AveragePooling1D,
+    AveragePooling2D,
     GlobalAveragePooling1D,
     LayerNormalization,
     LeakyReLU,
@@ -27,7 +28,7 @@ from multilstm.keras_layers.stateless import (
 )
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "Bidirectional", "CategoricalCrossentropy",
-    "Dense", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU",
-    "TimeDistributed", "activations", "enable_float64",
+    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "AveragePooling2D", "Bidirectional",
+    "CategoricalCrossentropy", "Dense", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU",
+    "OrthogonalRegularizer", "RMSprop", "ReLU", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

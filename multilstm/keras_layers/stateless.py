@@ -54,6 +54,21 @@ class AveragePooling1D(keras.layers.AveragePooling1D):  # type: ignore[misc]
         return _mean_of_existing(self, inputs)
 
 
+@final
+@_registered
+class AveragePooling2D(keras.layers.AveragePooling2D):  # type: ignore[misc]
+    """Keras's AveragePooling2D whose padding `same` is left out of the mean, as in AveragePooling1D.
+
+    Args, call arguments: those of `keras.layers.AveragePooling2D`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean of each window of rows and columns, over the elements that exist."""
+        if self.padding == "valid" or keras.backend.backend() != "torch":
+            return super().call(inputs)
+        return _mean_of_existing(self, inputs)
+
+
 def _mean_of_existing(layer: Any, inputs: Any) -> Any:
     """Return the mean of each window over its elements that are no padding, for padding `same`."""
     pads = [(0, 0)]

@@ -16,6 +16,7 @@ from multilstm.ledger.places import Place, places
 from multilstm.spec import (
     LSTM,
     AveragePooling1D,
+    AveragePooling2D,
     Embedding,
     GlobalAveragePooling1D,
     LayerNormalization,
@@ -114,7 +115,7 @@ def _has_relu_constants(place: Place) -> bool:
 
 
 def _pools_ends(place: Place) -> bool:
-    return isinstance(place.inner, AveragePooling1D) and place.inner.padding == "same"
+    return isinstance(place.inner, AveragePooling1D | AveragePooling2D) and place.inner.padding == "same"
 
 
 def _misses_last_axis(place: Place) -> bool:
@@ -205,7 +206,7 @@ _ALL = (
         _activation("hard_sigmoid", "softplus"),
     ),
     Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
-    Fact("average_pooling_same", "the layer is an AveragePooling1D with padding 'same'", _pools_ends),
+    Fact("average_pooling_same", "the layer is an AveragePooling1D or 2D with padding 'same'", _pools_ends),
     Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
     Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),
     Fact("normalizes_another_axis", "the layer is a LayerNormalization without the last axis", _misses_last_axis),

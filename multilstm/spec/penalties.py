@@ -36,6 +36,8 @@ __all__ = [
     "Regularizer",
     "Tensor3Constraint",
     "Tensor3Regularizer",
+    "Tensor4Constraint",
+    "Tensor4Regularizer",
     "UnitNorm",
     "VectorConstraint",
     "VectorRegularizer",
@@ -313,4 +315,6 @@ VectorRegularizer = Annotated[Regularizer | str | None, of_weight("regularizer",
 MatrixConstraint = Annotated[Constraint | str | None, of_weight("constraint", 2)]
 Tensor3Regularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 3)]
 Tensor3Constraint = Annotated[Constraint | str | None, of_weight("constraint", 3)]
+Tensor4Regularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 4)]
+Tensor4Constraint = Annotated[Constraint | str | None, of_weight("constraint", 4)]
 VectorConstraint = Annotated[Constraint | str | None, of_weight("constraint", 1)]

@@ -58,8 +58,11 @@ def truncated_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
 
 
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Return the fan-in and the fan-out of a weight of one or two axes; both are a bias's length."""
-    return (shape[0], shape[-1])
+    """Return the fan-in and the fan-out of a weight; both are a bias's length. A window multiplies both."""
+    if len(shape) < 2:
+        return (shape[0], shape[-1])
+    window = math.prod(shape[:-2])
+    return (window * shape[-2], window * shape[-1])
 
 
 def _uniform(rng: np.random.Generator, shape: Sequence[int], variance: float) -> Array:
@@ -102,15 +105,17 @@ def lecun_normal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
 
 
 def orthogonal(rng: np.random.Generator, shape: Sequence[int]) -> Array:
-    """Draw orthonormal rows or columns, whichever are fewer, `shape` of two axes (https://arxiv.org/abs/1312.6120).
+    """Draw orthonormal rows or columns, whichever are fewer, `shape` (https://arxiv.org/abs/1312.6120).
+
+    All axes but the last are the rows.
 
     Q of the QR decomposition of random numbers, with a positive diagonal of R: only then is its distribution uniform.
     """
-    rows, columns = shape
+    rows, columns = math.prod(shape[:-1]), shape[-1]
     q = rng.standard_normal((max(rows, columns), min(rows, columns)))
     for start in range(0, q.shape[1], BLOCK):
         q[:, start : start + BLOCK] = _orthonormal(q[:, start : start + BLOCK], q[:, :start])
-    return q if rows >= columns else q.T
+    return (q if rows >= columns else q.T).reshape(shape)
 
 
 def _orthonormal(columns: Array, earlier: Array) -> Array:

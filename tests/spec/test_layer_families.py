@@ -8,19 +8,25 @@ from multilstm.spec import (
     ELU,
     Add,
     AveragePooling1D,
+    AveragePooling2D,
     BatchNormalization,
     Concatenate,
     Conv1D,
+    Conv2D,
     Cropping1D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
     GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
     LayerNormalization,
     LeakyReLU,
     Maximum,
     MaxPooling1D,
+    MaxPooling2D,
     Multiply,
     Permute,
     ReLU,
@@ -32,11 +38,12 @@ from multilstm.spec import (
     TimeDistributed,
     UpSampling1D,
     ZeroPadding1D,
+    ZeroPadding2D,
     from_json,
 )
 from multilstm.spec.layers import DISTRIBUTED
 
-SHAPE, OPEN = (2, 6, 4), (None, None, 4)
+SHAPE, OPEN, IMAGE = (2, 6, 4), (None, None, 4), (2, 6, 5, 4)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,15 @@ SHAPE, OPEN = (2, 6, 4), (None, None, 4)
         (Conv1D(5, 3, padding="causal", strides=2), SHAPE, (2, 3, 5)),
         (Conv1D(5, 3, dilation_rate=2), SHAPE, (2, 2, 5)),
         (Conv1D(4, 2, groups=2), OPEN, (None, None, 4)),
+        (Conv2D(3, (2, 3), 2), IMAGE, (2, 3, 2, 3)),
+        (Conv2D(3, 3, padding="same"), (None, None, 5, 4), (None, None, 5, 3)),
+        (DepthwiseConv2D((2, 1), depth_multiplier=3), IMAGE, (2, 5, 5, 12)),
+        (ZeroPadding2D(((1, 0), (2, 3))), IMAGE, (2, 7, 10, 4)),
+        (ZeroPadding2D((1, 2)), IMAGE, (2, 8, 9, 4)),
+        (MaxPooling2D(), IMAGE, (2, 3, 2, 4)),
+        (AveragePooling2D((3, 2), 2, "same"), IMAGE, (2, 3, 3, 4)),
+        (GlobalAveragePooling2D(), IMAGE, (2, 4)),
+        (GlobalMaxPooling2D(keepdims=True), IMAGE, (2, 1, 1, 4)),
         (LayerNormalization((1, 2)), SHAPE, SHAPE),
         (BatchNormalization(), OPEN, OPEN),
         (TimeDistributed(Flatten()), (2, 6, 3, 4), (2, 6, 12)),
@@ -117,6 +133,8 @@ def test_output_shape_of_several_inputs(layer, inputs, output):
         (LayerNormalization(1), [OPEN], r"LayerNormalization: the normalized axes may not vary; given shape"),
         (LayerNormalization(0), [SHAPE], "LayerNormalization: axis is 0; expected 1 to 2"),
         (BatchNormalization(1), [SHAPE], "BatchNormalization: axis is 1; multilstm executes the last axis alone"),
+        (Conv2D(2, 2), [SHAPE], r"Conv2D: expected an input \[batch, rows, columns, channels\], given shape"),
+        (MaxPooling2D((2, 6)), [IMAGE], "MaxPooling2D: axis 2 of the input .* is shorter than a window of 6"),
         (TimeDistributed(Dense(2)), [(2, 6)], r"TimeDistributed: expected an input \[batch, timesteps, ...\], given"),
     ],
     ids=repr,
@@ -150,6 +168,9 @@ def test_refuses_inputs(layer, inputs, message):
         (lambda: BatchNormalization(renorm=True), "BatchNormalization: renorm is not executed by multilstm yet"),
         (lambda: LayerNormalization(epsilon=0), "LayerNormalization: epsilon must be a finite number above 0, got 0"),
         (lambda: LayerNormalization("last"), "LayerNormalization: axis must be the number of an axis, or a tuple of"),
+        (lambda: Conv2D(2, (2, 2, 2)), "Conv2D: kernel_size must be an integer from 1 to below 2.*31, or 2 of them"),
+        (lambda: Conv2D(2, 2, padding="causal"), "Conv2D: unknown padding 'causal'"),
+        (lambda: ZeroPadding2D((1, 2, 3)), "ZeroPadding2D: padding must be an integer, or one or two for each of two"),
         (lambda: Dropout(0.5, (None, 1, 2)), "Dropout: noise_shape is not executed by multilstm yet"),
     ],
     ids=str,
@@ -175,6 +196,13 @@ def test_moving_statistics_are_weights_that_no_optimizer_changes():
     frozen = Sequential([BatchNormalization(trainable=False, name="bn")], input_shape=(None, 4))
     assert frozen.trainable_weights == ()
     assert from_json(spec.to_json()) == spec
+
+
+def test_weights_of_a_depthwise_convolution_are_named_as_in_keras():
+    layer = DepthwiseConv2D((3, 2), depth_multiplier=5)
+    assert layer.weight_shapes(IMAGE) == {"kernel": (3, 2, 4, 5), "bias": (20,)}
+    assert layer.owner("kernel") == (layer, "depthwise")
+    assert "= 3*2*4*5 + 4*5" in layer.parameter_formula(IMAGE)
 
 
 def test_dropout_masks():

@@ -11,7 +11,9 @@ from multilstm.spec import (
     Bidirectional,
     Concatenate,
     Conv1D,
+    Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Embedding,
     Input,
@@ -29,11 +31,19 @@ from multilstm.spec.arguments import check_name, is_integer, is_real
 from multilstm.spec.layers import ACTIVATIONS, INITIALIZERS, LAYERS
 
 WITHOUT_ARGUMENTS = """
+    ZeroPadding2D MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
     Flatten ZeroPadding1D Cropping1D UpSampling1D ReLU LeakyReLU ELU Softmax Add Subtract Multiply Average Maximum
     Minimum MaxPooling1D AveragePooling1D GlobalMaxPooling1D GlobalAveragePooling1D LayerNormalization
     BatchNormalization
 """
-WITH_ARGUMENTS = (Reshape((2, -1)), Permute((2, 1)), SpatialDropout1D(0.5), Conv1D(2, 3))
+WITH_ARGUMENTS = (
+    Reshape((2, -1)),
+    Permute((2, 1)),
+    SpatialDropout1D(0.5),
+    Conv1D(2, 3),
+    Conv2D(2, 3),
+    DepthwiseConv2D(2),
+)
 # One of every class, with all that it needs.
 EXAMPLES = {
     InputLayer: InputLayer((None, 3)),

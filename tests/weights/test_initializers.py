@@ -316,3 +316,14 @@ def test_refuses_weights_beyond_the_memory(monkeypatch, spec, draw):
 def test_gates_are_of_an_array(array):
     with pytest.raises(InputError, match=r"gates: given (list|NoneType|int), expected an array"):
         gates(array)
+
+
+def test_the_window_of_a_convolution_counts_in_both_fans():
+    kernel = INITIALISERS["glorot_uniform"](np.random.default_rng(0), (5, 40, 60))
+    limit = np.sqrt(6 / (5 * 40 + 5 * 60))
+    assert 0.99 * limit < np.abs(kernel).max() <= limit
+
+
+def test_the_rows_of_an_orthogonal_convolution_are_all_axes_but_the_last():
+    kernel = INITIALISERS["orthogonal"](np.random.default_rng(0), (2, 3, 4)).reshape(6, 4)
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(4), atol=1e-12)

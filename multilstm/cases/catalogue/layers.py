@@ -20,15 +20,20 @@ from multilstm.spec import (
     Add,
     Average,
     AveragePooling1D,
+    AveragePooling2D,
     BatchNormalization,
     Concatenate,
     Conv1D,
+    Conv2D,
     Cropping1D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
     GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
     Graph,
     Input,
     LayerNormalization,
@@ -36,6 +41,7 @@ from multilstm.spec import (
     Masking,
     Maximum,
     MaxPooling1D,
+    MaxPooling2D,
     Minimum,
     Model,
     Multiply,
@@ -51,6 +57,7 @@ from multilstm.spec import (
     TimeDistributed,
     UpSampling1D,
     ZeroPadding1D,
+    ZeroPadding2D,
 )
 from multilstm.spec.optimizers import Adam
 
@@ -153,6 +160,22 @@ def _normalization() -> Graph:
     return Model(x, [*(kind(y) for kind in kinds), free, flat, twice])
 
 
+def _images() -> Graph:
+    """Return the layers of images, above an LSTM: each sequence as one of 6 rows, 5 columns and 4 channels."""
+    x = Input((TIMESTEPS, FEATURES))
+    y = Reshape((TIMESTEPS, 5, 4))(Dense(20)(LSTM(3, return_sequences=True)(x)))
+    kinds = [
+        *(Conv2D(3, 2), Conv2D(2, (3, 2), padding="same", activation="tanh"), Conv2D(2, 3, (2, 1), "same")),
+        *(Conv2D(4, 2, groups=2, use_bias=False), Conv2D(2, (2, 1), dilation_rate=(2, 3))),
+        *(DepthwiseConv2D(2), DepthwiseConv2D(3, 2, "same", 2), DepthwiseConv2D((2, 3), depth_multiplier=3)),
+        *(ZeroPadding2D(), ZeroPadding2D(((1, 0), (2, 3))), MaxPooling2D(), MaxPooling2D((3, 2), 2, "same")),
+        *(AveragePooling2D((2, 3)), AveragePooling2D(2, (2, 1), "same")),
+        *(GlobalAveragePooling2D(), GlobalMaxPooling2D(), GlobalAveragePooling2D(keepdims=True)),
+        *(TimeDistributed(Conv1D(2, 2)), BatchNormalization(momentum=0.8)),
+    ]
+    return Model(x, [kind(y) for kind in kinds])
+
+
 def _time_distributed() -> Graph:
     """Return layers inside of a TimeDistributed; its timesteps hold 6 rows of 2 features."""
     x = Input((TIMESTEPS, FEATURES))
@@ -191,6 +214,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "pooling": (_pooling, ("right", "full_row")),
     "convolution": (_convolution, ("none",)),
     "normalization": (_normalization, ("right", "holes")),
+    "images": (_images, ("none",)),
     "time_distributed": (_time_distributed, ("none",)),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),

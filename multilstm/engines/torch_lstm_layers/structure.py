@@ -7,7 +7,16 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines.torch_lstm_layers.base import Given, apply
-from multilstm.spec import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
+from multilstm.spec import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 
 
 @apply.register
@@ -45,3 +54,9 @@ def _(layer: Cropping1D, given: Given) -> Any:
 @apply.register
 def _(layer: UpSampling1D, given: Given) -> Any:
     return given.input.repeat_interleave(layer.size, dim=1)
+
+
+@apply.register
+def _(layer: ZeroPadding2D, given: Given) -> Any:
+    rows, columns = layer.padding
+    return F.pad(given.input, (0, 0, *columns, *rows))  # PyTorch takes the last axis first

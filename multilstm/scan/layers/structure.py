@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.layers.base import Given, apply
-from multilstm.spec import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
+from multilstm.spec import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 
 
 @apply.register
@@ -46,3 +55,8 @@ def _(layer: Cropping1D, given: Given) -> jax.Array:
 @apply.register
 def _(layer: UpSampling1D, given: Given) -> jax.Array:
     return jnp.repeat(given.input, layer.size, axis=1)
+
+
+@apply.register
+def _(layer: ZeroPadding2D, given: Given) -> jax.Array:
+    return jnp.pad(given.input, ((0, 0), *layer.padding, (0, 0)))

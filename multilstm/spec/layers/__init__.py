@@ -12,12 +12,21 @@ from multilstm.spec.arguments import ACTIVATIONS
 from multilstm.spec.initializer_names import BIAS_INITIALIZERS, INITIALIZERS
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
-from multilstm.spec.layers.convolution import Conv1D
+from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
 from multilstm.spec.layers.input import Input, InputLayer
 from multilstm.spec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
-from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from multilstm.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from multilstm.spec.layers.recurrent import LSTM
 from multilstm.spec.layers.structure import (
     Cropping1D,
@@ -27,6 +36,7 @@ from multilstm.spec.layers.structure import (
     Reshape,
     UpSampling1D,
     ZeroPadding1D,
+    ZeroPadding2D,
 )
 from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, Bidirectional, TimeDistributed
 
@@ -37,6 +47,8 @@ LAYERS: tuple[type[Layer], ...] = (
     *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
     *(LayerNormalization, BatchNormalization),
+    *(Conv2D, DepthwiseConv2D, ZeroPadding2D),
+    *(MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
 )
 
 __all__ = [
@@ -52,23 +64,29 @@ __all__ = [
     "Add",
     "Average",
     "AveragePooling1D",
+    "AveragePooling2D",
     "BatchNormalization",
     "Bidirectional",
     "Concatenate",
     "Conv1D",
+    "Conv2D",
     "Cropping1D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
     "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "Input",
     "InputLayer",
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
     "MaxPooling1D",
+    "MaxPooling2D",
     "Maximum",
     "Minimum",
     "Multiply",
@@ -82,4 +100,5 @@ __all__ = [
     "TimeDistributed",
     "UpSampling1D",
     "ZeroPadding1D",
+    "ZeroPadding2D",
 ]

@@ -12,13 +12,21 @@ from multilstm.spec.initializer_names import BiasInitializer, Initializer
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers.core import activation_phrase
 from multilstm.spec.layers.pooling import AXES
-from multilstm.spec.penalties import Tensor3Constraint, Tensor3Regularizer, VectorConstraint, VectorRegularizer
+from multilstm.spec.penalties import (
+    Tensor3Constraint,
+    Tensor3Regularizer,
+    Tensor4Constraint,
+    Tensor4Regularizer,
+    VectorConstraint,
+    VectorRegularizer,
+)
 from multilstm.spec.shapes import Shape, check_rank, features
 from multilstm.spec.sizes import DataFormat, sizes, window_count
 
-__all__ = ["Conv1D"]
+__all__ = ["Conv1D", "Conv2D", "DepthwiseConv2D"]
 
 Window1D = Annotated[Any, sizes(1)]  # one integer, or a tuple of it; kept as a tuple
+Window2D = Annotated[Any, sizes(2)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +67,39 @@ class _Convolution(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv1D(_Convolution):
+class _Grouped(_Convolution):
+    """A convolution with filters, which may read the features in groups."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        this: Any = self
+        check_groups(self.class_name, "filters", this.filters, this.groups)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        this: Any = self
+        check_rank(self.label, inputs, len(this.kernel_size) + 2, AXES[len(this.kernel_size)])
+        check_groups(self.label, "features", features(self.label, inputs), this.groups)
+        return self._convolved(inputs, this.filters)
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
+        this: Any = self
+        width = features(self.label, inputs) // this.groups
+        kernel: dict[str, tuple[int, ...]] = {"kernel": (*this.kernel_size, width, this.filters)}
+        return {**kernel, "bias": (this.filters,)} if this.use_bias else kernel
+
+    def parameter_formula(self, inputs: Shape) -> str:
+        this: Any = self
+        window = "*".join(map(str, this.kernel_size))
+        words, figures = "kernel_size*features*filters", f"{window}*{features(self.label, inputs)}*{this.filters}"
+        if this.groups > 1:
+            words, figures = f"{words}/groups", f"{figures}/{this.groups}"
+        if this.use_bias:
+            words, figures = f"{words} + filters", f"{figures} + {this.filters}"
+        return f"{words} = {figures}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv1D(_Grouped):
     """`activation(sum over k of x[t * strides + k * dilation_rate] @ kernel[k] + bias)`.
 
     `kernel [kernel_size, features / groups, filters]`, `bias [filters]`. Padding `same` pads both ends with zeros.
@@ -83,28 +123,74 @@ class Conv1D(_Convolution):
     kernel_constraint: Tensor3Constraint = None
     bias_constraint: VectorConstraint = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_groups(self.class_name, "filters", self.filters, self.groups)
+
+@dataclasses.dataclass(frozen=True)
+class Conv2D(_Grouped):
+    """A convolution of `[batch, rows, columns, channels]`, as Conv1D is one of timesteps.
+
+    `kernel [rows, columns, channels / groups, filters]`, `bias [filters]`.
+    """
+
+    filters: Size
+    kernel_size: Window2D
+    strides: Window2D = (1, 1)
+    padding: Annotated[str, one_of("valid", "same")] = "valid"
+    data_format: DataFormat = None
+    dilation_rate: Window2D = (1, 1)
+    groups: Size = 1
+    activation: OptionalActivation = None
+    use_bias: Flag = True
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: BiasInitializer = "zeros"
+    kernel_regularizer: Tensor4Regularizer = None
+    bias_regularizer: VectorRegularizer = None
+    activity_regularizer: Any = None
+    kernel_constraint: Tensor4Constraint = None
+    bias_constraint: VectorConstraint = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthwiseConv2D(_Convolution):
+    """A convolution of each channel by itself, with `depth_multiplier` filters for each.
+
+    `kernel [rows, columns, channels, depth_multiplier]`, `bias [channels * depth_multiplier]`. Filter m of channel c is
+    output channel `c * depth_multiplier + m`.
+    """
+
+    kernel_size: Window2D
+    strides: Window2D = (1, 1)
+    padding: Annotated[str, one_of("valid", "same")] = "valid"
+    depth_multiplier: Size = 1
+    data_format: DataFormat = None
+    dilation_rate: Window2D = (1, 1)
+    activation: OptionalActivation = None
+    use_bias: Flag = True
+    depthwise_initializer: Initializer = "glorot_uniform"
+    bias_initializer: BiasInitializer = "zeros"
+    depthwise_regularizer: Tensor4Regularizer = None
+    bias_regularizer: VectorRegularizer = None
+    activity_regularizer: Any = None
+    depthwise_constraint: Tensor4Constraint = None
+    bias_constraint: VectorConstraint = None
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
-        check_rank(self.label, inputs, len(self.kernel_size) + 2, AXES[len(self.kernel_size)])
-        check_groups(self.label, "features", features(self.label, inputs), self.groups)
-        return self._convolved(inputs, self.filters)
+        check_rank(self.label, inputs, 4, AXES[2])
+        return self._convolved(inputs, features(self.label, inputs) * self.depth_multiplier)
 
     def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
-        width = features(self.label, inputs) // self.groups
-        kernel: dict[str, tuple[int, ...]] = {"kernel": (*self.kernel_size, width, self.filters)}
-        return {**kernel, "bias": (self.filters,)} if self.use_bias else kernel
+        width = features(self.label, inputs)
+        kernel: dict[str, tuple[int, ...]] = {"kernel": (*self.kernel_size, width, self.depth_multiplier)}
+        return {**kernel, "bias": (width * self.depth_multiplier,)} if self.use_bias else kernel
 
     def parameter_formula(self, inputs: Shape) -> str:
-        window = "*".join(map(str, self.kernel_size))
-        words, figures = "kernel_size*features*filters", f"{window}*{features(self.label, inputs)}*{self.filters}"
-        if self.groups > 1:
-            words, figures = f"{words}/groups", f"{figures}/{self.groups}"
+        width, window = features(self.label, inputs), "*".join(map(str, self.kernel_size))
+        words, figures = "kernel_size*channels*depth_multiplier", f"{window}*{width}*{self.depth_multiplier}"
         if self.use_bias:
-            words, figures = f"{words} + filters", f"{figures} + {self.filters}"
+            words, figures = f"{words} + channels*depth_multiplier", f"{figures} + {width}*{self.depth_multiplier}"
         return f"{words} = {figures}"
+
+    def owner(self, weight: str) -> tuple[Layer, str]:
+        return self, {"kernel": "depthwise"}.get(weight, weight)
 
 
 def check_groups(label: str, name: str, size: int, groups: int) -> None:

@@ -11,11 +11,22 @@ from multilstm.spec.layer_base import Layer
 from multilstm.spec.shapes import Shape, check_rank
 from multilstm.spec.sizes import DataFormat, sizes, window_count
 
-__all__ = ["AveragePooling1D", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "MaxPooling1D"]
+__all__ = [
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+]
 
 AXES = {1: "[batch, timesteps, features]", 2: "[batch, rows, columns, channels]"}
 Window1D = Annotated[Any, sizes(1)]  # one integer, or a tuple of it; kept as a tuple
 Strides1D = Annotated[Any, sizes(1, optional=True)]
+Window2D = Annotated[Any, sizes(2)]
+Strides2D = Annotated[Any, sizes(2, optional=True)]
 Padding = Annotated[str, one_of("valid", "same")]
 
 
@@ -103,3 +114,37 @@ class GlobalAveragePooling1D(_GlobalPooling):
 @dataclasses.dataclass(frozen=True)
 class GlobalMaxPooling1D(_GlobalPooling):
     """The largest number of each feature over all timesteps, masked ones included, as in Keras."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPooling2D(_Pooling):
+    """The largest number of each window of `[batch, rows, columns, channels]`."""
+
+    pool_size: Window2D = (2, 2)
+    strides: Strides2D = None
+    padding: Padding = "valid"
+    data_format: DataFormat = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AveragePooling2D(_Pooling):
+    """The mean of each window of `[batch, rows, columns, channels]`; padding `same` is left out."""
+
+    pool_size: Window2D = (2, 2)
+    strides: Strides2D = None
+    padding: Padding = "valid"
+    data_format: DataFormat = None
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of each channel over rows and columns, without regard to a mask."""
+
+    pooled_axes: ClassVar = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalMaxPooling2D(_GlobalPooling):
+    """The largest number of each channel over rows and columns."""
+
+    pooled_axes: ClassVar = 2

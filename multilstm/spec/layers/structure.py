@@ -16,7 +16,16 @@ from multilstm.spec.layer_base import Layer
 from multilstm.spec.shapes import Shape, check_rank, show
 from multilstm.spec.sizes import DataFormat, Tuple, pair, target_shape
 
-__all__ = ["Cropping1D", "Flatten", "Permute", "RepeatVector", "Reshape", "UpSampling1D", "ZeroPadding1D"]
+__all__ = [
+    "Cropping1D",
+    "Flatten",
+    "Permute",
+    "RepeatVector",
+    "Reshape",
+    "UpSampling1D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,3 +148,25 @@ class UpSampling1D(_Timesteps):
 
     def _timesteps(self, given: int) -> int:
         return given * self.size
+
+
+def _check_pairs(name: str, value: Any) -> tuple[tuple[int, int], ...]:
+    given = (value, value) if is_integer(value) else value
+    if not isinstance(given, (list, tuple)) or len(given) != 2:
+        raise ArgumentError(f"{name} must be an integer, or one or two for each of two axes, got {shown(value)}")
+    return tuple(pair(name, side) for side in given)
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroPadding2D(_Structure):
+    """Adds rows and columns of zeros: `padding` is `((above, below), (left, right))`, one number an axis, or one."""
+
+    padding: Annotated[Any, Tuple(_check_pairs)] = ((1, 1), (1, 1))
+    data_format: DataFormat = None
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 4, "[batch, rows, columns, channels]")
+        sizes = [
+            None if size is None else size + sum(both) for size, both in zip(inputs[1:3], self.padding, strict=True)
+        ]
+        return ((inputs[0], *sizes, inputs[3]),)

@@ -8,17 +8,20 @@ from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present
 from multilstm.engines.reference.layers.core import pull
 from multilstm.engines.reference.layers.windows import Windows
-from multilstm.spec import Conv1D
+from multilstm.spec import Conv1D, Conv2D, DepthwiseConv2D
 
 
 @apply.register(Conv1D)
-def _(layer: Conv1D, given: Given) -> Applied:
+@apply.register(Conv2D)
+@apply.register(DepthwiseConv2D)
+def _(layer: Conv1D | Conv2D | DepthwiseConv2D, given: Given) -> Applied:
     """Compute `z[n, g, f] = sum over k, c of window[k, n, g, c] * kernel[k, c, g, f] + bias`.
 
     `k` counts the elements of a window, and `n` the windows of all sequences. `g` counts the groups, `c` and `f` the
     channels and the filters of one group.
     """
-    x, kernel, groups = given.inputs[0], given.weights["kernel"], layer.groups
+    x, kernel = given.inputs[0], given.weights["kernel"]
+    groups = x.shape[-1] if isinstance(layer, DepthwiseConv2D) else layer.groups
     windows = Windows.of(x.shape, layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     elements = windows.gather(x)
     split = elements.reshape(len(elements), -1, groups, x.shape[-1] // groups)

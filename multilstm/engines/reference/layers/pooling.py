@@ -9,12 +9,22 @@ import numpy as np
 from multilstm.engines.reference.faults import ENDS_ARE_REPEATED
 from multilstm.engines.reference.layers.base import Applied, Given, apply, mapped
 from multilstm.engines.reference.layers.windows import Windows
-from multilstm.spec import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from multilstm.spec import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from multilstm.spec.arrays import Array
 
 
 @apply.register(MaxPooling1D)
-def _(layer: MaxPooling1D, given: Given) -> Applied:
+@apply.register(MaxPooling2D)
+def _(layer: MaxPooling1D | MaxPooling2D, given: Given) -> Applied:
     """Return the largest element of each window; the first of several equal ones gets the gradient."""
     x = given.inputs[0]
     windows = Windows.of(x.shape, layer.pool_size, layer.strides, layer.padding)
@@ -30,7 +40,8 @@ def _(layer: MaxPooling1D, given: Given) -> Applied:
 
 
 @apply.register(AveragePooling1D)
-def _(layer: AveragePooling1D, given: Given) -> Applied:
+@apply.register(AveragePooling2D)
+def _(layer: AveragePooling1D | AveragePooling2D, given: Given) -> Applied:
     """Return the mean of the elements of each window that are no padding."""
     x = given.inputs[0]
     windows = Windows.of(x.shape, layer.pool_size, layer.strides, layer.padding)
@@ -42,7 +53,7 @@ def _(layer: AveragePooling1D, given: Given) -> Applied:
     return mapped(elements.sum(axis=0) / count, lambda d: windows.scatter(exist * (d / count)))
 
 
-def _mean_with_repeated_ends(layer: AveragePooling1D, windows: Windows, x: Array) -> Applied:
+def _mean_with_repeated_ends(layer: AveragePooling1D | AveragePooling2D, windows: Windows, x: Array) -> Applied:
     """Compute the fault: the padding holds copies of the ends, and counts in the mean."""
     spans = zip(windows.padding, x.shape[1:-1], strict=True)
     places = [np.clip(np.arange(-before, size + after), 0, size - 1) for (before, after), size in spans]
@@ -60,11 +71,14 @@ def _mean_with_repeated_ends(layer: AveragePooling1D, windows: Windows, x: Array
 
 
 @apply.register(GlobalAveragePooling1D)
-def _(layer: GlobalAveragePooling1D, given: Given) -> Applied:
+@apply.register(GlobalAveragePooling2D)
+def _(layer: GlobalAveragePooling1D | GlobalAveragePooling2D, given: Given) -> Applied:
     """Return the mean over the timesteps that the mask keeps; 0 if it keeps none."""
     x = given.inputs[0]
     axes = tuple(range(1, x.ndim - 1))
-    keep = np.ones(x.shape, bool) if given.mask is None else np.broadcast_to(given.mask[..., None], x.shape)
+    keep = (
+        np.ones(x.shape, bool) if given.mask is None or x.ndim > 3 else np.broadcast_to(given.mask[..., None], x.shape)
+    )
     count = np.maximum(keep.sum(axis=axes, keepdims=True), 1)
     mean = np.where(keep, x, 0.0).sum(axis=axes, keepdims=True) / count
     return mapped(
@@ -74,7 +88,8 @@ def _(layer: GlobalAveragePooling1D, given: Given) -> Applied:
 
 
 @apply.register(GlobalMaxPooling1D)
-def _(layer: GlobalMaxPooling1D, given: Given) -> Applied:
+@apply.register(GlobalMaxPooling2D)
+def _(layer: GlobalMaxPooling1D | GlobalMaxPooling2D, given: Given) -> Applied:
     """Return the largest number of each feature; several equal ones share the gradient."""
     x = given.inputs[0]
     axes = tuple(range(1, x.ndim - 1))

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from multilstm.engines.reference.layers.base import Applied, Given, apply, mapped
-from multilstm.spec import Cropping1D, Flatten, Permute, RepeatVector, Reshape, UpSampling1D, ZeroPadding1D
+from multilstm.spec import (
+    Cropping1D,
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+    UpSampling1D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 
 
 @apply.register
@@ -54,3 +63,11 @@ def _(layer: UpSampling1D, given: Given) -> Applied:
         np.repeat(x, layer.size, axis=1),
         lambda d: d.reshape(len(x), x.shape[1], layer.size, x.shape[2]).sum(axis=2),
     )
+
+
+@apply.register
+def _(layer: ZeroPadding2D, given: Given) -> Applied:
+    x, ((above, _), (left, _)) = given.inputs[0], layer.padding
+    rows, columns = x.shape[1:3]
+    padded = np.pad(x, ((0, 0), *layer.padding, (0, 0)))
+    return mapped(padded, lambda d: d[:, above : above + rows, left : left + columns])
