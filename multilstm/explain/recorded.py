@@ -30,7 +30,7 @@ from multilstm.spec.arrays import Array
 
 __all__ = ["explain_recorded"]
 
-SIGMOIDS = ("sigmoid", "hard_sigmoid")
+SIGMOIDS = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
 
 
 class Change(NamedTuple):
