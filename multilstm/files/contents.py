@@ -15,6 +15,7 @@ from multilstm.files.regular import read_bytes
 from multilstm.files.sandbox import parse_in_process
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import LayerLists, NamedWeights, Store, Tree
+from multilstm.files.tensorflow_js import shard_weights
 from multilstm.frameworks.machine import memory
 from multilstm.json_data import parse_json
 from multilstm.spec import Graph
@@ -42,7 +43,7 @@ class Contents:
         optimizer_state: the optimizer's arrays by name; None where the file has none.
         graph: the graph of an ONNX model, which gives a spec, or weights for another; None for other files.
         spec: the spec of `graph`, once it was translated.
-        notes: sentences on the translation.
+        notes: sentences on the content.
     """
 
     path: str
@@ -109,10 +110,10 @@ def _json_model(path: str, model: Mapping[str, Any]) -> Contents:
     if isinstance(topology, Mapping):
         config = topology.get("model_config", topology)
         if isinstance(config, Mapping):
-            version = _text(topology, "keras_version")
-            return Contents(
-                path, "TensorFlow.js layers model", config, version=version, backend=_text(topology, "backend")
-            )
+            version, backend = _text(topology, "keras_version"), _text(topology, "backend")
+            store, notes = shard_weights(path, model.get("weightsManifest", []), min(FILE_LIMIT, memory() // 8))
+            kind = "TensorFlow.js layers model"
+            return Contents(path, kind, config, version=version, backend=backend, store=store, notes=notes)
     if not {"class_name", "config", "layers"} & set(model):
         keys = listed(map(shown, model)) or "none"
         raise InputError(f"this is JSON, but no model of Keras; its keys are {keys}; expected model.to_json()")

@@ -155,7 +155,8 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     if not {layer.name for layer in spec.layers} <= {place.name for place in places}:
         places = _places(translated.config)
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
-    return _Design(spec, places, Provenance(contents.format, program, version, contents.backend, translated.notes))
+    notes = (*contents.notes, *translated.notes)
+    return _Design(spec, places, Provenance(contents.format, program, version, contents.backend, notes))
 
 
 def _places(config: Mapping[str, Any]) -> tuple[Place, ...]:
