@@ -120,7 +120,7 @@ class Concatenate(Layer):
         some = [mask for mask in masks if mask is not None]
         if not some:
             return None
-        if self.axis in (1, 1 - inputs[0].ndim) and inputs[0].ndim == 3:
+        if self.axis in (1, -2) and inputs[0].ndim == 3:
             every = [
                 (array[..., 0] != array[..., 0]) | True if mask is None else mask
                 for array, mask in zip(inputs, masks, strict=True)
