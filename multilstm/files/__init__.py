@@ -2,8 +2,8 @@
 
 A path enters; bytes, text or a loaded model leave. Nothing of a file is executed. `model.py` has the public `load`.
 `recognise.py` finds the kind of a file by its content. `parsers/` run in the process of `sandbox.py`. `stores.py`
-assigns weights to the layers of a spec. Imports frameworks, json_data
-and spec.
+assigns weights to the layers of a spec, `onnx_spec.py` makes a spec of an ONNX graph. Imports frameworks, json_data and
+spec.
 """
 
 from multilstm.files.arrays import read_arrays

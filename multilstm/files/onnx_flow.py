@@ -10,6 +10,7 @@ from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 __all__ = ["MOVES", "Flow"]
 
 MOVES = ("Cast", "Dropout", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+HOPS = 200  # nodes in a row that are followed; programs write fewer than 20
 FILLS = (*MOVES, "Concat", "Expand", "Tile")  # zeros stay zeros
 
 
@@ -50,7 +51,7 @@ class Flow:
     def is_zero(self, name: str) -> bool:
         """Whether a value is left out, or contains zeros alone, whatever its shape."""
         names = [name]
-        for _ in range(len(self.graph.nodes) + 2):
+        for _ in range(HOPS):
             if not names:
                 return True
             current = names.pop()
@@ -69,7 +70,7 @@ class Flow:
 
     def origin(self, name: str) -> str:
         """Return the input of the graph of which a value is a part; empty for other values."""
-        for _ in range(len(self.graph.nodes) + 1):
+        for _ in range(HOPS):
             node = self.producers.get(name)
             if node is None:
                 return name if name and name not in self.graph.constants else ""
@@ -84,7 +85,7 @@ class Flow:
 
     def features(self, name: str) -> int:
         """Return the features of an input without a shape, from the LSTM or matrix that takes it."""
-        for _ in range(len(self.graph.nodes)):
+        for _ in range(HOPS):
             nodes = self.consumers.get(name, [])
             weight = self.graph.constants.get(nodes[0].input(1)) if nodes else None
             if weight is not None and nodes[0].op in ("LSTM", "MatMul") and weight.ndim in (2, 3):

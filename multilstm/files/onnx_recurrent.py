@@ -163,7 +163,9 @@ def read_recurrence(node: Node, constant: Callable[[str], Array | None]) -> Recu
         weights[f"{prefix}recurrent_kernel"] = _reordered(arrays[1], number)
         if bias is not None:
             first, second = np.split(bias[number], 2)
-            weights[f"{prefix}bias"] = _reordered((first + second)[None], 0)
+            with np.errstate(all="ignore"):  # numbers that are not finite are refused later, by name
+                added = first + second
+            weights[f"{prefix}bias"] = _reordered(added[None], 0)
     time_first = not attributes.get("layout", 0)
     return Recurrence(node, direction, time_first, units, features, candidate, gates, weights)
 

@@ -37,6 +37,7 @@ class _Reader:
         self.constants, self.nodes = graph.constants, graph.nodes
         self.budget = Budget(sum(array.nbytes for array in graph.constants.values()))
         self.notes: list[str] = []
+        self.additions = {name: node for node in graph.nodes if node.op == "Add" for name in node.inputs}
         self.sources = {output: node.op for node in graph.nodes for output in node.outputs}
 
     def tensors(self) -> Iterator[tuple[str, Array]]:
@@ -95,13 +96,9 @@ class _Reader:
 
     def _bias(self, output: str) -> Array | None:
         """Return the constant vector that an Add node adds to a tensor, or None."""
-        for node in self.nodes:
-            if node.op == "Add" and output in node.inputs:
-                for name in node.inputs:
-                    array = self.constants.get(name)
-                    if array is not None and array.ndim == 1:
-                        return array
-        return None
+        node = self.additions.get(output)
+        arrays = [] if node is None else [self.constants.get(name) for name in node.inputs]
+        return next((array for array in arrays if array is not None and array.ndim == 1), None)
 
     def _array(self, node: Node, index: int) -> Array:
         """Return a constant that a node needs."""

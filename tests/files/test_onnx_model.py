@@ -244,6 +244,11 @@ REFUSED = {
         lstm_file(SIZE, extra=("", "g", "g"), nodes=[operator("Erf", ["x"], ["g"], name="odd")]),
         "no layer|is the result of a node that has no layer",
     ),
+    "constant_state": (
+        lstm_file(SIZE, extra=("", "s", "s"), tensors=[tensor("s", np.ones((1, 2, 4)))]),
+        "'s' is a constant; expected a value computed from the inputs",
+    ),
+    "no_outputs": (lstm_file(SIZE, nodes=[operator("MatMul", ["y", "W"], [], name="m")]), "node 'm' .* has no outputs"),
     "one_state": (lstm_file(SIZE, extra=("", "h0"), states=[("h0", (1, None, 4))]), "one of initial_h and initial_c"),
     "weights_of_an_input": (
         onnx_file(

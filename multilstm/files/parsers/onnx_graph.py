@@ -92,6 +92,8 @@ def folded_graph(model: Message, budget: Budget) -> FoldedGraph:
     for number, message in enumerate(graph.messages(1)):
         budget.count()
         node = _node(message, number, budget)
+        if not node.outputs:
+            raise InputError(f"{node.label} has no outputs; the file is broken")
         values = [constants.get(name) for name in node.inputs if name]
         fold = _FOLDED.get(node.op)
         if fold is None or any(value is None for value in values) or len(values) < len(node.inputs):
