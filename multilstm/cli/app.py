@@ -9,6 +9,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from multilstm.cli.console import print_error
+from multilstm.cli.diff import diff
 from multilstm.cli.doctor import doctor
 from multilstm.cli.exit_codes import CLOSED_OUTPUT, INTERRUPTED, exit_codes_help
 from multilstm.cli.fuzz import fuzz
@@ -27,7 +28,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-for command in (doctor, summary, parity, fuzz):
+for command in (doctor, summary, diff, parity, fuzz):
     app.command(command)
 
 

@@ -39,7 +39,7 @@ def model(tmp_path):
 
 ONE_CASE = "seed4-one-feature"
 ONE_JOB = ("--case", ONE_CASE, "--engine", "reference", "--dtype", "float32", "--quantity", "hidden")
-COMMANDS = ("", "parity", "doctor", "summary", "fuzz")
+COMMANDS = ("", "parity", "doctor", "summary", "diff", "fuzz")
 
 
 @pytest.mark.parametrize("command", [name.split() for name in COMMANDS], ids=lambda c: " ".join(c) or "alone")
@@ -124,6 +124,18 @@ def test_other_answers_exit_with_1_and_a_place(run, model, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "Different answers: recorded (1 quantity)." in " ".join(done.stdout.split())
     assert "first in output, timestep 0, row 0, unit 0" in " ".join(done.stdout.split())
+
+
+def test_diff_exits_with_0_for_equal_models_and_1_for_others(run, model, tmp_path):
+    same = run("diff", model, model)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.startswith("Same model: equal layers, weights and answers.")
+    other = Sequential([LSTM(4, return_sequences=True, go_backwards=True), Dense(2)], input_shape=(None, 3))
+    (tmp_path / "other.json").write_text(other.to_json())
+    done = run("diff", model, "other.json")
+    assert done.returncode == 1, done.stderr
+    assert "LSTM 'lstm': go_backwards is False, then True (alone changes outputs by " in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_a_name_given_twice_counts_once(run):

@@ -1,0 +1,269 @@
+"""The difference of two models: options of layers, weights, and the answers of the reference to the same inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from multilstm.cases.case import Case
+from multilstm.compare import Quantity
+from multilstm.compare.quantity import FORWARD
+from multilstm.engines.executor import Executor
+from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.errors import MultilstmError
+from multilstm.execution.part import Part
+from multilstm.execution.quantities import Quantities, quantities_of
+from multilstm.jobs.job import Job, Step
+from multilstm.spec import Graph, InputLayer, Layer
+from multilstm.spec.arrays import Array
+
+__all__ = ["ModelDifference", "OptionChange", "WeightChange", "compare_models"]
+
+Pair = tuple[Layer, Layer]
+Weights = Mapping[str, Array]
+
+
+class OptionChange(NamedTuple):
+    """An argument of a layer that differs.
+
+    Attributes:
+        layer: the layer of the first model, such as `LSTM 'lstm'`.
+        option: the argument.
+        first: its value in the first model.
+        second: its value in the second model.
+        effect: the largest change of the first model's outputs by this argument alone. None: the argument alone is
+            impossible, or gives other shapes.
+    """
+
+    layer: str
+    option: str
+    first: Any
+    second: Any
+    effect: float | None
+
+
+class WeightChange(NamedTuple):
+    """A weight that differs.
+
+    Attributes:
+        name: its name in the first model.
+        shapes: both shapes.
+        largest: the largest absolute difference; None for unequal shapes.
+    """
+
+    name: str
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    largest: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDifference:
+    """The difference of two models.
+
+    Attributes:
+        options: the arguments of paired layers that differ.
+        only_first: the layers that only the first model has.
+        only_second: the layers that only the second model has.
+        renamed: the pairs of layers with unequal names.
+        parameters: the parameter counts of both.
+        weights: the weights of paired layers that differ.
+        answers: the largest difference of each answer to the same inputs, in the order of the first model; None for
+            unequal shapes. Empty where the second model does not take the inputs of the first.
+    """
+
+    options: tuple[OptionChange, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
+    parameters: tuple[int, int]
+    weights: tuple[WeightChange, ...]
+    answers: Mapping[Quantity, float | None]
+
+    @property
+    def same(self) -> bool:
+        """Whether layers, weights and answers are equal; names of layers may differ."""
+        changed = self.options or self.only_first or self.only_second or self.weights
+        return not changed and bool(self.answers) and not any(self.answers.values())
+
+    @property
+    def sentence(self) -> str:
+        """The difference in a few sentences."""
+        if self.same:
+            return "Same model: equal layers, weights and answers."
+        parts = []
+        if self.only_first or self.only_second:
+            parts.append("The models have other layers.")
+        for noun, count in (("option", len(self.options)), ("weight", len(self.weights))):
+            if count:
+                parts.append(f"{count} {noun}{' differs' if count == 1 else 's differ'}.")
+        outputs = {quantity: value for quantity, value in self.answers.items() if quantity.kind == "output"}
+        if not outputs:
+            parts.append("The second model does not take the inputs of the first.")
+        elif None in outputs.values():
+            parts.append("Outputs have other shapes.")
+        else:
+            largest = max(value for value in outputs.values() if value is not None)
+            parts.append(f"Outputs differ by {largest:.2g}." if largest else "Outputs are equal.")
+        return " ".join(parts)
+
+
+def compare_models(case: Case, other: Graph, weights: Weights) -> ModelDifference:
+    """Return the difference of two models.
+
+    Args:
+        case: the first model, with its weights and the inputs for both.
+        other: the second model.
+        weights: the weights of the second model.
+    """
+    pairs, only_first, only_second = _paired(case.spec, other)
+    base = _answers(case, case.spec, case.initial_weights, {})
+    answers = {} if base is None else _answer_changes(case, base, other, weights, pairs)
+    return ModelDifference(
+        options=tuple(_options(case, base or {}, pairs)),
+        only_first=only_first,
+        only_second=only_second,
+        renamed=tuple((str(a.name), str(b.name)) for a, b in pairs if a.name != b.name),
+        parameters=(case.spec.parameter_count, other.parameter_count),
+        weights=tuple(_weight_changes(case.spec, case.initial_weights, other, weights, pairs)),
+        answers=answers,
+    )
+
+
+def _paired(first: Graph, second: Graph) -> tuple[list[Pair], tuple[str, ...], tuple[str, ...]]:
+    """Return the layers that correspond, and the labels of those without a partner.
+
+    Layers correspond by their order if both models have the same classes in the same order, else by name and class.
+    """
+    if [type(layer) for layer in first.layers] == [type(layer) for layer in second.layers]:
+        return list(zip(first.layers, second.layers, strict=True)), (), ()
+    others = {(str(layer.name), type(layer)): layer for layer in second.layers}
+    pairs = [(layer, others[key]) for layer in first.layers if (key := (str(layer.name), type(layer))) in others]
+    paired = {str(layer.name) for layer, _ in pairs}
+    left = [tuple(layer.label for layer in graph.layers if str(layer.name) not in paired) for graph in (first, second)]
+    return pairs, left[0], left[1]
+
+
+def _options(case: Case, base: Quantities, pairs: Sequence[Pair]) -> Iterator[OptionChange]:
+    for first, second in pairs:
+        for option, one, two in _changed(first, second):
+            yield OptionChange(first.label, option, one, two, _effect(case, base, first, option, two))
+
+
+def _changed(first: Layer, second: Layer) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the arguments of two layers of one class that differ, with both values; names are left out."""
+    for field in dataclasses.fields(first):
+        one, two = getattr(first, field.name), getattr(second, field.name)
+        if isinstance(one, Layer) and type(one) is type(two):
+            yield from ((f"{field.name}.{option}", *values) for option, *values in _changed(one, two))
+        elif field.name != "name" and one != two:
+            yield field.name, one, two
+
+
+def _effect(case: Case, base: Quantities, layer: Layer, option: str, value: Any) -> float | None:
+    """Return the largest change of the outputs by one option; None for other shapes or an impossible model."""
+    try:
+        changed_layer = _with_option(layer, option, value)
+        layers = tuple(changed_layer if other is layer else other for other in case.spec.layers)
+        spec = dataclasses.replace(case.spec, layers=layers)
+    except MultilstmError:
+        return None
+    changed = _answers(case, spec, case.initial_weights, {})
+    if changed is None:
+        return None
+    distances = [_distance(base[quantity], changed[quantity]) for quantity in base if quantity.kind == "output"]
+    known = [distance for distance in distances if distance is not None]
+    return max(known, default=None) if len(known) == len(distances) else None
+
+
+def _with_option(layer: Layer, option: str, value: Any) -> Layer:
+    """Return the layer with another value of an option; `layer.units` is an option of the layer in a wrapper."""
+    name, _, inner = option.partition(".")
+    changes: dict[str, Any] = {name: _with_option(getattr(layer, name), inner, value) if inner else value}
+    return dataclasses.replace(layer, **changes)
+
+
+def _answers(case: Case, spec: Graph, weights: Weights, layers: Mapping[str, str]) -> Quantities | None:
+    """Return the reference's forward answers of a model to the inputs of a case; None if it does not take them.
+
+    Args:
+        case: the case.
+        spec: the model.
+        weights: its weights.
+        layers: the names of the model's layers by those of the case.
+    """
+    if len(spec.inputs) != len(case.spec.inputs):
+        return None
+    names = {**layers, **dict(zip(case.spec.inputs, spec.inputs, strict=True))}
+    steps = tuple(_renamed(step, names) for step in case.forward_steps())
+    try:
+        result = Executor(ReferenceEngine()).execute(Job(spec, weights, steps, "float64"))
+    except MultilstmError:
+        return None
+    return quantities_of(Part.FORWARD, dataclasses.replace(case, spec=spec), result)
+
+
+def _renamed(step: Step, names: Mapping[str, str]) -> Step:
+    """Return a step with its inputs, masks and initial states by the names of another model."""
+    batch = step.batch
+
+    def by_other_name(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "/".join([names.get(layer, layer), *direction]): array
+            for name, array in arrays.items()
+            for layer, *direction in [name.split("/")]
+        }
+
+    batch = dataclasses.replace(
+        batch,
+        inputs=by_other_name(batch.inputs),
+        masks=by_other_name(batch.masks),
+        states=by_other_name(batch.states),
+        dropout={},
+    )
+    return dataclasses.replace(step, batch=batch)
+
+
+def _answer_changes(
+    case: Case, base: Quantities, other: Graph, weights: Weights, pairs: Sequence[Pair]
+) -> dict[Quantity, float | None]:
+    names = {str(first.name): str(second.name) for first, second in pairs}
+    changed = _answers(case, other, weights, names)
+    if changed is None:
+        return {}
+    order = {call.layer: number for number, call in enumerate(case.spec.calls)}
+
+    def position(quantity: Quantity) -> int:
+        return order.get(quantity.where.split("/")[0], len(order))
+
+    answers = {}
+    for quantity in sorted(base, key=position):
+        layer, slash, rest = quantity.where.partition("/")
+        partner = Quantity(quantity.kind, f"{names.get(layer, layer)}{slash}{rest}")
+        if quantity.kind in FORWARD and partner in changed:
+            answers[quantity] = _distance(base[quantity], changed[partner])
+    return answers
+
+
+def _distance(first: Sequence[Array], second: Sequence[Array]) -> float | None:
+    """Return the largest absolute difference over all batches; None for unequal shapes."""
+    if [array.shape for array in first] != [array.shape for array in second]:
+        return None
+    return max((float(np.abs(one - two).max(initial=0.0)) for one, two in zip(first, second, strict=True)), default=0.0)
+
+
+def _weight_changes(
+    first: Graph, weights: Weights, second: Graph, others: Weights, pairs: Sequence[Pair]
+) -> Iterator[WeightChange]:
+    names = {str(a.name): str(b.name) for a, b in pairs if not isinstance(a, InputLayer)}
+    for name, array in weights.items():
+        layer, _, weight = name.partition("/")
+        other = others.get(f"{names.get(layer)}/{weight}")
+        if other is None:
+            continue
+        if array.shape != other.shape:
+            yield WeightChange(name, (array.shape, other.shape), None)
+        elif (distance := float(np.abs(array.astype(np.float64) - other).max(initial=0.0))) > 0:
+            yield WeightChange(name, (array.shape, other.shape), distance)

@@ -1,0 +1,117 @@
+"""The difference of two models: options with their effect, weights, answers, renamed and missing layers."""
+
+import numpy as np
+import pytest
+
+from multilstm.compare import Quantity
+from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Embedding, Masking, Sequential
+from multilstm.suite.difference import compare_models
+from multilstm.suite.hidden_masks import exercising_case
+from multilstm.weights import discriminating_weights
+
+
+def model(*layers, features=3):
+    return Sequential(list(layers), input_shape=(None, features))
+
+
+def stack(**options):
+    return model(LSTM(4, return_sequences=True, name="a", **options), LSTM(3, name="b"), Dense(2, name="d"))
+
+
+def difference(first, second, weights=None, other_weights=None):
+    case = exercising_case(first, 3, 7, weights)
+    return compare_models(case, second, discriminating_weights(second) if other_weights is None else other_weights)
+
+
+def test_equal_models_are_the_same():
+    found = difference(stack(), stack())
+    assert found.same
+    assert found.sentence == "Same model: equal layers, weights and answers."
+    assert set(found.answers.values()) == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("recurrent_activation", "hard_sigmoid"), ("go_backwards", True), ("activation", "relu"), ("use_cudnn", False)],
+)
+def test_an_option_is_listed_with_its_effect_alone(option, value):
+    found = difference(stack(), stack(**{option: value}))
+    (change,) = found.options
+    assert (change.layer, change.option, change.second) == ("LSTM 'a'", option, value)
+    largest = found.answers[Quantity("output")]
+    assert change.effect == largest
+    assert (largest > 1e-3) is (option != "use_cudnn")
+    assert not found.same
+
+
+def test_options_inside_of_a_wrapper_are_compared():
+    first, second = (model(Bidirectional(LSTM(2, recurrent_activation=name))) for name in ("sigmoid", "hard_sigmoid"))
+    (change,) = difference(first, second).options
+    assert change.option == "layer.recurrent_activation"
+    assert change.effect > 1e-3
+
+
+def test_an_option_that_changes_shapes_has_no_effect_in_numbers():
+    found = difference(model(LSTM(4)), model(LSTM(5)))
+    assert [(change.option, change.effect) for change in found.options] == [("units", None)]
+    assert {(change.name, change.largest) for change in found.weights} == {
+        ("lstm/kernel", None), ("lstm/recurrent_kernel", None), ("lstm/bias", None),
+    }  # fmt: skip
+    assert "Outputs have other shapes." in found.sentence
+    assert found.parameters == (128, 180)
+
+
+def test_one_weight_is_listed_with_its_largest_difference():
+    weights = discriminating_weights(stack())
+    kernel = weights["b/kernel"].copy()
+    kernel[1, 2] += 0.25
+    found = difference(stack(), stack(), other_weights={**weights, "b/kernel": kernel})
+    assert [(change.name, pytest.approx(change.largest)) for change in found.weights] == [("b/kernel", 0.25)]
+    assert found.answers[Quantity("sequence", "a")] == 0
+    assert found.answers[Quantity("output")] > 0
+    assert found.sentence.startswith("1 weight differs. Outputs differ by ")
+
+
+def test_answers_stand_in_the_order_of_the_model():
+    found = difference(stack(), stack(go_backwards=True))
+    places = [quantity.where for quantity in found.answers]
+    assert places.index("a") < places.index("b") < places.index("")
+
+
+def test_layers_of_other_names_correspond_by_their_order():
+    weights = discriminating_weights(stack())
+    second = model(LSTM(4, return_sequences=True), LSTM(3), Dense(2))
+    names = {"a": "lstm", "b": "lstm_1", "d": "dense"}
+    renamed = {f"{names[layer]}/{weight}": weights[f"{layer}/{weight}"] for layer, _, weight in
+               (name.partition("/") for name in weights)}  # fmt: skip
+    found = difference(stack(), second, weights, renamed)
+    assert found.same
+    assert set(found.renamed) == set(names.items())
+
+
+def test_layers_of_one_model_alone_are_listed():
+    found = difference(stack(), model(Masking(name="m"), *stack().layers[1:3], Dropout(0.5), *stack().layers[3:]))
+    assert found.only_first == ()
+    assert found.only_second == ("Masking 'm'", "Dropout 'dropout'")
+    assert found.answers[Quantity("output")] == 0  # neither a mask of no timestep nor dropout acts here
+
+
+def test_a_model_with_other_inputs_gives_no_answers():
+    tokens = Sequential([Embedding(5, 3), LSTM(4)], input_shape=(None,), input_dtype="int32")
+    found = difference(model(LSTM(4)), tokens)
+    assert found.answers == {}
+    assert not found.same
+    assert "does not take the inputs of the first" in found.sentence
+
+
+def test_states_of_the_inputs_reach_both_models():
+    from multilstm.cases.given_inputs import given_batches
+    from multilstm.cases.model_case import example_case
+
+    first, second = model(LSTM(4, name="a")), model(LSTM(4, name="b"))
+    state = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    arrays = {"input_layer": np.ones((2, 3, 3), np.float32), "hidden:a": state, "cell:a": -state}
+    weights = discriminating_weights(first)
+    case = example_case(first, given_batches(first, arrays), "given", weights)
+    others = {name.replace("a/", "b/"): array for name, array in weights.items()}
+    assert compare_models(case, second, others).same
