@@ -1,13 +1,16 @@
-"""The files of arrays that belong to a user's model on the command line."""
+"""The files that belong to a user's model on the command line, read and written."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING
 
-from multilstm.errors import UsageError
+from multilstm.errors import UsageError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from multilstm.cases.case import Case
     from multilstm.execution.options import Options
     from multilstm.execution.quantities import Quantities
@@ -16,36 +19,53 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ModelFiles:
-    """The paths of the options with these names; None: not given."""
+    """The model, and the paths of the options with these names; None: not given."""
 
+    model: str | None
     weights: str | None
     architecture: str | None
     inputs: str | None
     against: str | None
     save_inputs: str | None
     save_outputs: str | None
+    json: str | None
 
-    def check(self, model: str | None, sized: bool) -> None:
+    def check(self, sized: bool) -> None:
         """Refuse files without a model, sizes together with given inputs, and files that cannot be written.
 
         Args:
-            model: the model of the command; None: the catalogue.
             sized: whether the sizes of random inputs are given.
 
         Raises:
-            UsageError: for options that exclude each other.
+            UsageError: for options that exclude each other, and for a file that is written although another option
+                reads or writes it.
             InputError: for a file that cannot be written.
         """
         from multilstm.files import check_replaceable
 
-        paths = {f"--{name.replace('_', '-')}": path for name, path in vars(self).items() if path is not None}
-        if paths and model is None:
-            raise UsageError(f"{', '.join(paths)}: for a MODEL, but none is given; cases have data of their own")
+        paths = {name: path for name, path in vars(self).items() if path is not None}
+        of_model = [_option(name) for name in paths if name not in ("model", "json")]
+        if of_model and self.model is None:
+            raise UsageError(f"{', '.join(of_model)}: for a MODEL, but none is given; cases have data of their own")
         if self.inputs is not None and sized:
             raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; leave them out")
-        for option, path in paths.items():
-            if option.startswith("--save"):
-                check_replaceable(path)
+        written = {name: path for name, path in paths.items() if name in _WRITTEN and (name, path) != ("json", "-")}
+        for path in written.values():
+            check_replaceable(path)
+        self._check_apart(written, {name: path for name, path in paths.items() if name not in _WRITTEN})
+
+    def _check_apart(self, written: Mapping[str, str], read: Mapping[str, str]) -> None:
+        """Refuse to write a file that the command also reads, or writes with another option."""
+        places = {os.path.realpath(path): f"the file of {_option(name)}" for name, path in read.items()}
+        if self.model is not None:
+            module = self.model.partition(":")[0].replace(".", os.sep)
+            modules = (f"{module}.py", os.path.join(module, "__init__.py"))
+            places |= dict.fromkeys(map(os.path.realpath, modules), "the file of the model")
+        for name, path in written.items():
+            place = os.path.realpath(path)
+            if place in places:
+                raise UsageError(f"{_option(name)} {shown(path)} is {places[place]}; give another path")
+            places[place] = f"the file of {_option(name)}"
 
     def case(self, loaded: LoadedModel) -> Case:
         """Return the case of a model with the inputs of `--inputs`."""
@@ -74,3 +94,11 @@ class ModelFiles:
             write_tensors(self.save_inputs, dict(arrays_of(list(case.forward.batches()))))
         if self.save_outputs is not None:
             write_tensors(self.save_outputs, dict(reference_answers(case, options)))
+
+
+_WRITTEN = ("save_inputs", "save_outputs", "json")
+
+
+def _option(name: str) -> str:
+    """Return the name of an option, or the words for the model itself."""
+    return "the model" if name == "model" else f"--{name.replace('_', '-')}"

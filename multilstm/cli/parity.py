@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING
 
 from multilstm.cli.console import result_console
@@ -128,10 +127,9 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.suite.compare_cases import compare_cases
 
     _check_tolerances(atol, rtol, any_tolerance)
-    _check_json(json, model, (weights, architecture))
-    files = ModelFiles(weights, architecture, inputs, against, save_inputs, save_outputs)
-    files.check(model, batch is not None or timesteps is not None)
-    cases = _cases(model, names("--case", case), full, batch, timesteps, files)
+    files = ModelFiles(model, weights, architecture, inputs, against, save_inputs, save_outputs, json)
+    files.check(sized=batch is not None or timesteps is not None)
+    cases = _cases(names("--case", case), full, batch, timesteps, files)
     dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
     availability = available(names("--engine", engine), device)
     options = Options(
@@ -177,19 +175,6 @@ def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str
     show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
 
 
-def _check_json(json: str | None, model: str | None, files: tuple[str | None, ...]) -> None:
-    """Refuse a report that cannot be written, or that would replace a file of the model or its module."""
-    from multilstm.report.files import check_writable
-
-    if json is None:
-        return
-    check_writable(json)
-    module = (model or "").partition(":")[0].replace(".", os.sep) + ".py"
-    paths = {os.path.realpath(path) for path in (model, module, *files) if path is not None}
-    if model is not None and os.path.realpath(json) in paths:
-        raise UsageError(f"--json {json!r} is the file of the model; give another path")
-
-
 def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> None:
     for option, value in (("--atol", atol), ("--rtol", rtol)):
         if value is not None and value > 1 and not allowed:
@@ -200,7 +185,6 @@ def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> 
 
 
 def _cases(
-    model: str | None,
     patterns: tuple[str, ...],
     full: bool,
     batch: int | None,
@@ -212,6 +196,7 @@ def _cases(
     from multilstm.files import load_model
     from multilstm.suite.hidden_masks import exercising_case
 
+    model = files.model
     if model is None:
         if batch is not None or timesteps is not None:
             raise UsageError(

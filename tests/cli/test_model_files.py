@@ -1,0 +1,60 @@
+"""The files of `multilstm parity`: no file that the command reads is replaced, and none is written twice."""
+
+import dataclasses
+
+import pytest
+
+from multilstm.cli.model_files import ModelFiles
+from multilstm.errors import UsageError
+
+pytestmark = pytest.mark.unit
+
+NO_FILES = ModelFiles(*[None] * len(dataclasses.fields(ModelFiles)))
+READ = {"model": "the model", "weights": "--weights", "architecture": "--architecture", "inputs": "--inputs"}
+READ["against"] = "--against"
+WRITTEN = {"json": "--json", "save_inputs": "--save-inputs", "save_outputs": "--save-outputs"}
+
+
+def files(**paths):
+    return dataclasses.replace(NO_FILES, **{"model": "other.json", **paths})
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.parametrize("path", ["mine", "./mine", "link"])
+def test_a_file_that_is_read_is_never_written(read, written, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "link").symlink_to("mine")
+    with pytest.raises(UsageError, match=f"^{WRITTEN[written]} '{path}' is the file of {READ[read]}; give another"):
+        files(**{read: "mine", written: path}).check(sized=False)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize(
+    ("model", "path"), [("mine:f", "mine.py"), ("a.mine:f", "a/mine.py"), ("a:f", "a/__init__.py")]
+)
+def test_the_module_of_a_model_is_never_written(model, path, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / path).write_text("kept")
+    with pytest.raises(UsageError, match="is the file of the model"):
+        files(model=model, **{written: path}).check(sized=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("save_inputs", "json"), ("save_outputs", "json"), ("save_inputs", "save_outputs")],
+)
+def test_two_options_never_write_one_file(first, second, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the file does not exist yet
+    with pytest.raises(UsageError, match=f"is the file of {WRITTEN[first]}; give another"):
+        files(**{first: "new", second: "./new"}).check(sized=False)
+
+
+def test_files_apart_are_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text("{}")
+    files(weights="w", inputs="i", against="a", save_inputs="j", save_outputs="b", json="old.json").check(sized=False)
+    files(model="-", json="-").check(sized=False)
+    dataclasses.replace(NO_FILES, json="__init__.py").check(sized=False)
