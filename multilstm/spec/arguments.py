@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from multilstm.errors import MultilstmError, choice, shown
-from multilstm.spec.json_values import as_scalar, refuse
+from multilstm.spec.json_values import as_scalar, check_registered, is_known_module, refuse
 
 __all__ = [
     "ACTIVATIONS",
@@ -190,6 +190,10 @@ class _ActivationArgument(Argument):
         name = name.removeprefix(_PORTABLE) if isinstance(name, str) else name
         if value.get("class_name") != "function" or name not in ACTIVATIONS:
             refuse(where, value, f"the name of an activation, or one of {_PORTABLE}")
+        module = value.get("module")
+        if module is not None and module != "builtins" and not is_known_module(module):
+            refuse(f"{where}: module of {name}", module, "builtins, or a module of keras or multilstm.keras_layers")
+        check_registered(value, ("function", name, f"{_PORTABLE}{name}"), f"{where}: registered_name of {name}")
         return name
 
     def write(self, value: Any) -> Any:

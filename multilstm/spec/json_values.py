@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from multilstm.errors import SpecError, choice, shown
+from multilstm.errors import SpecError, choice, listed, shown
 
-__all__ = ["TEXT_LIMIT", "as_dict", "as_scalar", "as_shape", "class_of", "refuse"]
+__all__ = [
+    "TEXT_LIMIT",
+    "as_dict",
+    "as_scalar",
+    "as_shape",
+    "check_registered",
+    "class_of",
+    "is_known_module",
+    "refuse",
+]
 
 TEXT_LIMIT = 1000  # characters of one name
 RANK_LIMIT = 32
@@ -48,7 +57,7 @@ def as_shape(value: Any, where: str) -> list[int | None]:
     return list(value)
 
 
-def _is_known(module: Any) -> bool:
+def is_known_module(module: Any) -> bool:
     """Whether a module is Keras's, or the portable layers', whose classes have Keras's names and arguments."""
     parts = module.split(".") if isinstance(module, str) else [""]
     return parts[0] in ("keras", "tf_keras") or parts[:2] == ["multilstm", "keras_layers"]
@@ -64,7 +73,7 @@ def _reason(name: Any, module: Any) -> str:
         return f"; {name} stands for code, and code in files is never executed; write it with layers of this list"
     if name in _OTHER_FILES:
         return f"; {name} stands for another file or program, which is never loaded; write it with layers of this list"
-    if module is not None and not _is_known(module):
+    if module is not None and not is_known_module(module):
         return f"; it is a class of the module {shown(module)}, whose code is never imported; use Keras's own layers"
     return ""
 
@@ -74,6 +83,14 @@ def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
     name, module = entry.get("class_name"), entry.get("module")
     if not isinstance(name, str) or name not in known:
         raise SpecError(f"{where}: {choice('class', name, known)}{_reason(name, module)}")
-    if module is not None and not _is_known(module):
+    if module is not None and not is_known_module(module):
         refuse(f"{where}: module of class {name}", module, "a class of keras or of multilstm.keras_layers")
+    check_registered(entry, (name, f"multilstm>{name}"), f"{where}: registered_name of class {name}")
     return name
+
+
+def check_registered(entry: Mapping[str, Any], names: Sequence[str], where: str) -> None:
+    """Refuse a class or function that a user registered under one of Keras's names: Keras writes no module for it."""
+    registered = entry.get("registered_name")
+    if registered is not None and registered not in names:
+        refuse(where, registered, f"one of {listed(names)}, or null; code of your own is never imported")

@@ -20,6 +20,7 @@ from multilstm.spec.layers import LAYERS, Bidirectional, InputLayer
 __all__ = ["SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
 
 POLICIES = ("float32", "float64")
+POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # of Keras 3, 3.0, and tf.keras
 INPUT_DTYPES = {"float32": "float32", "float64": "float32", "int32": "int32", "int64": "int32"}
 SHAPES = ("batch_shape", "batch_input_shape")
 
@@ -194,6 +195,8 @@ def _check_fixed(key: str, value: Any, expected: Any, where: str) -> None:
 
 def check_dtype(value: Any, where: str) -> None:
     """Raise SpecError for a dtype policy of a part of a model: multilstm computes everything in the job's dtype."""
+    if isinstance(value, Mapping) and value.get("class_name", "DTypePolicy") not in POLICY_CLASSES:
+        refuse(f"{where}: class of the dtype policy", value.get("class_name"), f"one of {listed(POLICY_CLASSES)}")
     name = as_dict(value.get("config"), f"{where}: dtype").get("name") if isinstance(value, Mapping) else value
     if name is not None and (not isinstance(name, str) or name not in POLICIES):
         refuse(f"{where}: dtype policy", name, f"one of {listed(POLICIES)} (a job has its own dtype)")

@@ -50,6 +50,10 @@ def with_layer(class_name, config=None, **entry):
     return json.dumps(data)
 
 
+def function(name, module, registered_name="function"):
+    return {"class_name": "function", "config": name, "module": module, "registered_name": registered_name}
+
+
 LAMBDA = {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}}
 CODE = r"unknown class '{}'.*{} stands for code, and code in files is never executed"
 FILE = r"unknown class '{}'.*{} stands for another file or program, which is never loaded"
@@ -72,6 +76,22 @@ HOSTILE = {
     "lookup": (with_layer("StringLookup", {"vocabulary": "/etc/passwd"}), FILE.format("StringLookup", "StringLookup")),
     "custom": (with_layer("Mine", module="evil", registered_name="evil>Mine"), "class of the module 'evil'"),
     "disguised": (with_layer("Dense", {"units": 1}, module="os"), "module of class Dense: given 'os'"),
+    "registered": (
+        with_layer("LSTM", {"units": 1}, module=None, registered_name="Custom>LSTM"),
+        "registered_name of class LSTM: given 'Custom>LSTM'",
+    ),
+    "registered_model": (
+        json.dumps({**json.loads(changed()), "module": None, "registered_name": "Custom>Sequential"}),
+        "registered_name of class Sequential: given 'Custom>Sequential'",
+    ),
+    "function_of_a_module": (changed(activation=function("tanh", "evil")), "module of tanh: given 'evil'"),
+    "registered_function": (
+        changed(activation=function("tanh", "builtins", "Custom>tanh")), "registered_name of tanh: given 'Custom>tanh'",
+    ),
+    "quantised": (
+        changed(dtype={"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8", "source_name": "float32"}}),
+        "class of the dtype policy: given 'QuantizedDTypePolicy'",
+    ),
     "lambda_inside": (
         with_layer("TimeDistributed", {"layer": {"class_name": "Lambda", "config": {}}}), "stands for code",
     ),
