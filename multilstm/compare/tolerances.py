@@ -18,6 +18,9 @@ from multilstm.spec.arrays import Array
 # The largest absolute part of a row, as a share of the largest number of a tensor: see `Tolerance.at`.
 SHARE, COARSE_SHARE = 1e-3, 0.5
 COARSE = ("mixed_bfloat16", "mixed_float16", "tf32")
+# The largest response, as a share of the largest number of a tensor. A model whose rounding moves its answers further
+# proves nothing about an engine, so its difference stays a divergence, with the cause `rounding`.
+RESPONSE_SHARE, COARSE_RESPONSE_SHARE = 1e-3, 0.1
 # Four steps of the subnormal numbers of float16, in which its gates are computed: no tolerance of it is finer.
 FLOAT16_STEPS = 4 * 2.0**-24
 
@@ -44,7 +47,7 @@ class Tolerance:
     response: float = 0.0
 
     def at(self, desired: Array) -> Tolerance:
-        """Return the row for one tensor: for the measure `value`, atol is at most a share of max|desired|.
+        """Return the row for one tensor: response, and atol of a `value`, are at most a share of max|desired|.
 
         The absolute part is for the rounding of numbers near 1. At 1e-6 it would hide every error of a model whose
         states are 1e-9. The share leaves a margin for sums: the terms of a Dense may be near 1 while their sum is 0.01.
@@ -53,17 +56,21 @@ class Tolerance:
         Measured with the strictest share, atol itself: a quarter of the catalogue agrees on jax-scan, keras-torch and
         keras-tensorflow in float32 and float64. One small sum of a Dense uses 88% of the row.
         """
-        if self.measure != "value" or not np.size(desired):
-            return self
-        share = COARSE_SHARE if self.dtype in COARSE else SHARE
-        smallest = FLOAT16_STEPS if self.dtype == "mixed_float16" else 0.0
-        return dataclasses.replace(self, atol=min(self.atol, max(share * float(np.abs(desired).max()), smallest)))
+        largest = float(np.abs(desired).max(initial=0.0))
+        coarse = self.dtype in COARSE
+        response = min(self.response, (COARSE_RESPONSE_SHARE if coarse else RESPONSE_SHARE) * largest)
+        atol = self.atol
+        if self.measure == "value" and np.size(desired):
+            smallest = FLOAT16_STEPS if self.dtype == "mixed_float16" else 0.0
+            atol = min(atol, max((COARSE_SHARE if coarse else SHARE) * largest, smallest))
+        return dataclasses.replace(self, atol=atol, response=response)
 
     def allowed(self, desired: Array) -> Array:
         """Return the largest distance from each desired value of one tensor."""
         size = np.abs(desired)
         scale = np.full_like(size, size.max(initial=0.0)) if self.measure == "tensor" else size
-        distance: Array = self.at(desired).atol + self.rtol * scale + self.response
+        row = self.at(desired)
+        distance: Array = row.atol + row.rtol * scale + row.response
         return distance
 
     def __str__(self) -> str:

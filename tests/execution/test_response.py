@@ -7,6 +7,7 @@ import pytest
 
 from multilstm.cases.case import Case
 from multilstm.cases.recipes import GivenBatches
+from multilstm.compare import Quantity, tolerance
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.execution.execution import Execution
@@ -14,6 +15,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import quantities_of
 from multilstm.execution.response import MULTIPLE, UNIT, moved_by_rounding, perturbed
+from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Batch
 from multilstm.report.data import Report
 from multilstm.report.terminal import to_text
@@ -40,12 +42,12 @@ class Shifted:
         self.shift = shift
 
     def execute(self, engine, job):
-        result = Executor(ReferenceEngine()).execute(job)
+        result = Executor(ReferenceEngine()).execute(dataclasses.replace(job, dtype="float64"))
 
         def changed(answer):
             output = answer.outputs[0].copy()
             output[0, 1] += self.shift
-            return dataclasses.replace(answer, outputs=(output.astype(job.dtype),))
+            return dataclasses.replace(answer, outputs=(output.astype(stored(job.dtype)),))
 
         return dataclasses.replace(result, answers=tuple(map(changed, result.answers)))
 
@@ -83,6 +85,22 @@ def test_twice_as_much_diverges(dtype):
     cell = judged(case, 2 * response_of(case, dtype), dtype)
     assert cell.verdict == "diverges"
     assert cell.comparison.response == 0
+
+
+@pytest.mark.parametrize(("dtype", "share"), [("float32", 1e-3), ("mixed_bfloat16", 0.1)])
+def test_chaos_excuses_no_answer(dtype, share):
+    """The rounding of a chaotic model moves its outputs by more than their size, so any answer would agree."""
+    case = case_of(amplified=True)
+    weights = {name: array * (3 if "recurrent" in name else 1) for name, array in case.initial_weights.items()}
+    long = np.random.default_rng(3).uniform(-1, 1, (3, 100, 5)).astype(np.float32)
+    case = dataclasses.replace(case, weights=weights, forward=GivenBatches((Batch({"input_layer": long}),)))
+    judge = Execution(Shifted(0.0), "reference", case, dtype, Options(("jax-scan",), (dtype,)))
+    (output,) = judge.quantities(Part.FORWARD)[Quantity("output")]
+    largest = float(np.abs(output).max())
+    assert response_of(case, dtype) > 2 * largest
+    row = tolerance(dtype, "cpu", "output")
+    assert judged(case, 0.9 * share * largest, dtype).verdict == "within"
+    assert judged(case, 2 * share * largest + row.atol + row.rtol * largest, dtype).verdict == "diverges"
 
 
 def test_a_tolerance_of_the_user_is_never_widened():
