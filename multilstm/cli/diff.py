@@ -48,8 +48,8 @@ def diff(
     from multilstm.suite.hidden_masks import exercising_case
     from multilstm.weights import discriminating_weights
 
-    files = ModelFiles(None, None, inputs, None, None, None)
-    files.check(first, batch is not None or timesteps is not None)
+    files = ModelFiles(first, inputs=inputs)
+    files.check(sized=batch is not None or timesteps is not None)
     one, two = load_model(first), load_model(second)
     sizes = BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps
     case = files.case(one) if inputs is not None else exercising_case(one.spec, *sizes, one.weights)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class ModelFiles:
     """The model, and the paths of the options with these names; None: not given."""
 
-    model: str | None
-    weights: str | None
-    architecture: str | None
-    inputs: str | None
-    against: str | None
-    save_inputs: str | None
-    save_outputs: str | None
-    json: str | None
+    model: str | None = None
+    weights: str | None = None
+    architecture: str | None = None
+    inputs: str | None = None
+    against: str | None = None
+    save_inputs: str | None = None
+    save_outputs: str | None = None
+    json: str | None = None
 
     def check(self, sized: bool) -> None:
         """Refuse files without a model, sizes together with given inputs, and files that cannot be written.

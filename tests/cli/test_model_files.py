@@ -1,7 +1,5 @@
 """The files of `multilstm parity`: no file that the command reads is replaced, and none is written twice."""
 
-import dataclasses
-
 import pytest
 
 from multilstm.cli.model_files import ModelFiles
@@ -9,14 +7,13 @@ from multilstm.errors import UsageError
 
 pytestmark = pytest.mark.unit
 
-NO_FILES = ModelFiles(*[None] * len(dataclasses.fields(ModelFiles)))
 READ = {"model": "the model", "weights": "--weights", "architecture": "--architecture", "inputs": "--inputs"}
 READ["against"] = "--against"
 WRITTEN = {"json": "--json", "save_inputs": "--save-inputs", "save_outputs": "--save-outputs"}
 
 
 def files(**paths):
-    return dataclasses.replace(NO_FILES, **{"model": "other.json", **paths})
+    return ModelFiles(**{"model": "other.json", **paths})
 
 
 @pytest.mark.parametrize("written", WRITTEN)
@@ -57,4 +54,4 @@ def test_files_apart_are_accepted(tmp_path, monkeypatch):
     (tmp_path / "old.json").write_text("{}")
     files(weights="w", inputs="i", against="a", save_inputs="j", save_outputs="b", json="old.json").check(sized=False)
     files(model="-", json="-").check(sized=False)
-    dataclasses.replace(NO_FILES, json="__init__.py").check(sized=False)
+    ModelFiles(json="__init__.py").check(sized=False)
