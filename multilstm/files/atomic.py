@@ -59,6 +59,8 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 def _target(path: str | os.PathLike[str]) -> pathlib.Path:
     """Return the path behind all links, at which there is a regular file or nothing."""
+    if os.path.basename(os.fspath(path)) in ("", ".", ".."):
+        raise _unwritable(path, "it names a folder")
     try:
         target = pathlib.Path(os.path.realpath(path))
         mode = os.lstat(target).st_mode

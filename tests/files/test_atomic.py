@@ -137,3 +137,11 @@ def test_the_check_changes_nothing(tmp_path, exists):
         (tmp_path / "file").write_bytes(b"old")
     check_replaceable(tmp_path / "file")
     assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([b"old"] if exists else [])
+
+
+@pytest.mark.parametrize("name", ["report/", "report/.", "report/..", "", "report//"])
+@writers
+def test_a_path_that_names_a_folder_makes_no_file(tmp_path, writer, name):
+    with pytest.raises(InputError, match="it names a folder"):
+        writer(f"{tmp_path}/{name}")
+    assert list(tmp_path.iterdir()) == []
