@@ -14,9 +14,8 @@ import zipfile
 import numpy as np
 
 from multilstm.errors import InputError, shown
-from multilstm.files.regular import read_bytes
+from multilstm.files.regular import read_bytes, size_limit
 from multilstm.files.tensors import read_tensors
-from multilstm.frameworks.machine import memory
 from multilstm.spec.arrays import Array
 
 __all__ = ["read_arrays"]
@@ -35,7 +34,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
         InputError: for a file that cannot be read, of another format, or with arrays that are no numbers.
     """
     name = os.fspath(path)
-    content = read_bytes(path, memory())
+    content = read_bytes(path, size_limit())
     if content.startswith(_NPY):
         return {"": _npy(content, name)}
     if content.startswith(_ZIP):
@@ -49,8 +48,8 @@ def _npz(content: bytes, name: str) -> dict[str, Array]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
             size = sum(member.file_size for member in members)
-            if size > memory():
-                raise InputError(f"cannot read {name!r}: it claims {size:,} bytes, expected at most {memory():,}")
+            if size > (limit := size_limit()):
+                raise InputError(f"cannot read {name!r}: it claims {size:,} bytes, expected at most {limit:,}")
             arrays = {}
             for member in members:
                 if not member.filename.endswith(".npy") or member.compress_type not in _COMPRESSIONS:

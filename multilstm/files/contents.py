@@ -11,12 +11,11 @@ from multilstm.errors import InputError, listed, shown
 from multilstm.files.parsers.onnx_graph import FoldedGraph, from_document
 from multilstm.files.parsers.parsed import Parsed
 from multilstm.files.recognise import Kind, recognise
-from multilstm.files.regular import read_bytes
+from multilstm.files.regular import read_bytes, size_limit
 from multilstm.files.sandbox import parse_in_process
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import LayerLists, NamedWeights, Store, Tree
 from multilstm.files.tensorflow_js import shard_weights
-from multilstm.frameworks.machine import memory
 from multilstm.json_data import parse_json
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
@@ -74,7 +73,7 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
     name = os.fspath(path)
     if os.path.isdir(name):
         raise InputError(f"cannot read {name!r}: {_folder(name)}")
-    content = read_bytes(name, min(FILE_LIMIT, memory() // 8))
+    content = read_bytes(name, min(FILE_LIMIT, size_limit()))
     try:
         return _READERS[recognise(content)](name, content)
     except InputError as error:
@@ -111,7 +110,7 @@ def _json_model(path: str, model: Mapping[str, Any]) -> Contents:
         config = topology.get("model_config", topology)
         if isinstance(config, Mapping):
             version, backend = _text(topology, "keras_version"), _text(topology, "backend")
-            store, notes = shard_weights(path, model.get("weightsManifest", []), min(FILE_LIMIT, memory() // 8))
+            store, notes = shard_weights(path, model.get("weightsManifest", []), min(FILE_LIMIT, size_limit()))
             kind = "TensorFlow.js layers model"
             return Contents(path, kind, config, version=version, backend=backend, store=store, notes=notes)
     if not {"class_name", "config", "layers"} & set(model):

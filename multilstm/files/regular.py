@@ -10,8 +10,16 @@ import os
 import stat
 
 from multilstm.errors import InputError
+from multilstm.frameworks.machine import memory
 
-__all__ = ["read_bytes", "read_text"]
+__all__ = ["read_bytes", "read_text", "size_limit"]
+
+COPIES = 8  # of a file's numbers that fit into memory at once: read, unpacked, converted, and in a batch
+
+
+def size_limit() -> int:
+    """Return the largest size in bytes of a file of numbers, and of its numbers without compression."""
+    return memory() // COPIES
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:

@@ -35,10 +35,12 @@ def shard_weights(path: str, manifest: Any, limit: int) -> tuple[LayerLists | No
     """
     groups = typed(list[dict[str, Any]], manifest, "weightsManifest")
     names = [name for group in groups for name in typed(list[str], group.get("paths", []), "paths of weightsManifest")]
-    for name in names[:OBJECT_LIMIT]:
+    if len(names) > OBJECT_LIMIT:
+        raise InputError(f"the weights have {len(names):,} shards; expected at most {OBJECT_LIMIT:,}")
+    for name in names:
         if os.path.basename(name) != name or "\\" in name or name in ("", ".", "..") or len(name) > NAME_LIMIT:
             raise InputError(f"shard {shown(name)} has a path; expected the name of a file in the folder of the model")
-    files = {name: os.path.join(os.path.dirname(path), name) for name in names[:OBJECT_LIMIT]}
+    files = {name: os.path.join(os.path.dirname(path), name) for name in names}
     missing = [name for name, file in files.items() if not os.path.lexists(file)]
     if not files:
         return None, ()
@@ -49,7 +51,7 @@ def shard_weights(path: str, manifest: Any, limit: int) -> tuple[LayerLists | No
     layers: dict[str, list[tuple[str, Array]]] = {}
     for group in groups:
         content = b""
-        for name in group["paths"]:
+        for name in group.get("paths", []):
             shard = read_bytes(files[name], limit)
             limit -= len(shard)
             content += shard

@@ -11,8 +11,7 @@ import safetensors.numpy
 
 from multilstm.errors import InputError
 from multilstm.files.atomic import write_bytes
-from multilstm.files.regular import read_bytes
-from multilstm.frameworks.machine import memory
+from multilstm.files.regular import read_bytes, size_limit
 from multilstm.json_data import parse_json, typed
 from multilstm.spec.arrays import Array
 
@@ -32,7 +31,7 @@ def read_tensors(
         InputError: for a file that cannot be read, or is no safetensors file of NumPy's dtypes.
     """
     name = os.fspath(path)
-    content = read_bytes(path, memory())
+    content = read_bytes(path, size_limit())
     try:
         arrays: dict[str, Array] = safetensors.numpy.load(content)
     except KeyError as error:

@@ -10,6 +10,7 @@ from multilstm.errors import InputError, shown
 
 __all__ = ["DEPTH_LIMIT", "parse_json"]
 
+CONTAINER_LIMIT = 1_000_000  # objects and lists, each of 60 bytes or more; the largest models have some 10,000
 DEPTH_LIMIT = 100  # objects and lists inside one another; Keras's JSON of a model has about 10
 
 
@@ -21,11 +22,13 @@ def parse_json(text: str, limit: int) -> Any:
         limit: the largest number of characters.
 
     Raises:
-        InputError: for too much text, text that is not JSON, deep nesting, and a repeated key. Also for NaN, infinity,
-            and numbers beyond float64.
+        InputError: for too much text, too many lists and objects, text that is not JSON, deep nesting, and a repeated
+            key. Also for NaN, infinity, and numbers beyond float64.
     """
     if len(text) > limit:
         raise InputError(f"the JSON has {len(text):,} characters; expected at most {limit:,}")
+    if (containers := text.count("[") + text.count("{")) > CONTAINER_LIMIT:
+        raise InputError(f"the JSON has {containers:,} lists and objects; expected at most {CONTAINER_LIMIT:,}")
     try:
         data = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_finite)
     except InputError:

@@ -36,12 +36,12 @@ def quantities_from(case: Case, arrays: Mapping[str, Array]) -> Quantities:
             and so on with several batches. The empty name is `output`.
 
     Raises:
-        InputError: for names that are no quantities of a forward pass, or too many batches.
+        InputError: for names that are no quantities of a forward pass, or another number of batches.
     """
     batches = by_batch({name or "output": array for name, array in arrays.items()})
     count = len(list(case.forward_steps()))
-    if not batches or len(batches) > count:
-        raise InputError(f"the recorded answers hold {len(batches)} batches, expected 1 to {count}, as the inputs do")
+    if len(batches) != count:
+        raise InputError(f"the recorded answers hold {len(batches)} batches, expected {count}, as the inputs do")
     quantities: Quantities = {}
     for number, batch in enumerate(batches):
         for name, array in batch.items():
@@ -92,7 +92,7 @@ def judge_recorded(execution: Execution, recorded: Quantities, desired: Quantiti
         raise InputError(f"the recorded answers hold {listed(map(shown, unknown))}; the model has {listed(known)}")
     case, dtype, options = execution.case, execution.dtype, execution.options
     actual = {quantity: [np.asarray(array, dtype) for array in arrays] for quantity, arrays in recorded.items()}
-    expected = {quantity: desired[quantity][: len(arrays)] for quantity, arrays in actual.items()}
+    expected = {quantity: desired[quantity] for quantity in actual}
     cells = judge_attempt(execution, Part.FORWARD, Attempt(actual), expected)
     wrong = [cell.quantity for cell in cells if cell.verdict == "diverges"]
     if not wrong:

@@ -80,6 +80,16 @@ def claiming(shape):
     return npy(np.zeros(3, np.float32)).replace(b"'shape': (3,), }".ljust(len(header)), header.encode())
 
 
+@pytest.mark.parametrize("write", [savez, savez_compressed, safetensors], ids=lambda write: write.__name__)
+def test_a_file_leaves_memory_for_copies_of_its_numbers(tmp_path, monkeypatch, write):
+    write(tmp_path / "x", zeros=np.zeros(100_000, np.float32))
+    monkeypatch.setattr("multilstm.files.regular.memory", lambda: 8 * 410_000)
+    assert read_arrays(tmp_path / "x")["zeros"].size == 100_000
+    monkeypatch.setattr("multilstm.files.regular.memory", lambda: 8 * 390_000)
+    with pytest.raises(InputError, match="bytes, expected at most 390,000"):
+        read_arrays(tmp_path / "x")
+
+
 HOSTILE = {
     "empty": (b"", "expected a file of numpy.save"),
     "text": (b"<html>not found</html>", "expected a file of numpy.save"),

@@ -45,10 +45,12 @@ def integer(value):
 STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + integer(6) + b"tQ"
 
 
-def tensor(storage=STORAGE, offset=0, shape=(2, 3), strides=(3, 1)):
+def tensor(storage=STORAGE, offset=0, shape=(2, 3), strides=(3, 1), marks=b""):
     """Return the opcodes of a tensor."""
     sizes = [b"(" + b"".join(map(integer, values)) + b"t" for values in (shape, strides)]
-    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + integer(offset) + b"".join(sizes) + b"\x89}tR"
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + integer(offset) + b"".join(sizes) + b"\x89}" + marks + b"tR"
+    )
 
 
 def state(weight, bias=None):
@@ -125,6 +127,7 @@ def test_a_class_is_a_name_alone():
 OTHER_STORAGE = STORAGE.replace(b"FloatStorage", b"QInt8Storage")
 HUGE = tensor(shape=(2**30, 2**30), strides=(0, 0))
 HOSTILE = {
+    "negated": (checkpoint(state(tensor(marks=b"}" + text("neg") + b"\x88s"))), "a tensor that is negated"),
     "past_the_end": (checkpoint(state(tensor(offset=1))), "reads number 6 of a storage of 6"),
     "negative_offset": (checkpoint(state(tensor(offset=-1))), "it is broken"),
     "negative_stride": (checkpoint(state(tensor(strides=(3, -1)))), "it is broken"),

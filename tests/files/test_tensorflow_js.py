@@ -52,6 +52,11 @@ def test_a_model_without_a_manifest_has_no_weights(load):
     assert load([]).weights is None
 
 
+def test_a_group_without_paths_has_no_weights(load):
+    with pytest.raises(InputError, match="its shards have 0 bytes"):
+        load([*group("a"), {"weights": ENTRIES}], a=BYTES)
+
+
 def changed(**changes):
     return group("a", entries=[{**ENTRIES[0], **changes}, *ENTRIES[1:]])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from multilstm.errors import InputError
 from multilstm.json_data import parse_json
-from multilstm.json_data.parsing import DEPTH_LIMIT
+from multilstm.json_data.parsing import CONTAINER_LIMIT, DEPTH_LIMIT
 
 LIMIT = 10_000
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -78,3 +78,10 @@ def test_the_size_is_limited(size):
         return
     with pytest.raises(InputError, match="the JSON has 101 characters; expected at most 100"):
         parse_json(text, 100)
+
+
+@pytest.mark.parametrize("container", ["[]", "{}"])
+def test_refuses_more_containers_than_memory_should_hold(container):
+    text = "[" + f"{container}," * CONTAINER_LIMIT + "0]"
+    with pytest.raises(InputError, match="1,000,001 lists and objects; expected at most 1,000,000"):
+        parse_json(text, len(text))

@@ -113,6 +113,13 @@ def test_the_first_layer_and_timestep_are_named():
     assert cells["output"].verdict == "bitwise"
 
 
+def test_answers_to_some_batches_are_refused():
+    weights = case_of().initial_weights
+    case = example_case(SPEC, given_batches(SPEC, {"input_layer@0": X, "input_layer@1": X}), "given", weights)
+    with pytest.raises(InputError, match="hold 1 batches, expected 2"):
+        quantities_from(case, {"output": X})
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

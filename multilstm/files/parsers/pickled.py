@@ -173,6 +173,8 @@ def _called(function: Any, arguments: Any) -> Any:
     if name == "torch._utils._rebuild_parameter":
         return arguments[0]
     if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
+        if any(arguments[6:]):  # PyTorch negates or conjugates the numbers when it reads them
+            raise InputError("the file has a tensor that is negated when it is read; save tensor.resolve_neg() instead")
         return _tensor(*arguments[:4])
     if name == "torch._tensor._rebuild_from_type_v2":
         return _called(arguments[0], arguments[2])
