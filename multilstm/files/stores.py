@@ -97,6 +97,7 @@ class LayerLists:
         weights: dict[str, Array] = {}
         for name, names in wanted.items():
             arrays = [array for _, array in filled[name]]
+            _check_order(spec.layer(name).label, names, [weight for weight, _ in filled[name]])
             converted, remark = as_keras_3(spec.layer(name), arrays, self.backend)
             weights |= checked(spec, name, names, converted)
             notes += (f"layer {shown(name)}: {remark}",) if remark else ()
@@ -235,6 +236,20 @@ def checked(
             raise InputError(f"{label}{where}: {name} has the dtype {array.dtype}, expected float32 or float64")
         weights[f"{layer}/{name}"] = array
     return weights
+
+
+def _check_order(label: str, names: Sequence[str], given: Sequence[str]) -> None:
+    """Raise InputError where the names of a file contradict the order in which its weights are assigned.
+
+    A kernel and a recurrent kernel may have one shape. Names of other programs and of Keras 0 and 1 state no order.
+    """
+    expected = [name.split("/")[-1] for name in names]
+    kinds = [name.split("/")[-1].partition(":")[0] for name in given]
+    if len(kinds) == len(expected) and any(k in expected and k != e for k, e in zip(kinds, expected, strict=True)):
+        raise InputError(
+            f"{label}: the file holds its weights in the order {listed(map(shown, given))}; expected {listed(names)}; "
+            f"write the file again with its Keras"
+        )
 
 
 def _described(groups: Mapping[str, Sequence[Array]]) -> str:

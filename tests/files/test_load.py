@@ -9,7 +9,7 @@ from written_files import SPEC, archive, by_layer, hdf5, keras_archive, legacy, 
 
 import multilstm
 from multilstm.errors import InputError, UsageError
-from multilstm.spec import LSTM, Conv1D, Dense, Sequential
+from multilstm.spec import LSTM, BatchNormalization, Conv1D, Dense, Sequential
 
 WEIGHTS = weights_of(SPEC)
 CONFIG = SPEC.to_json()
@@ -136,6 +136,21 @@ def test_long_lists_of_names_are_split(write):
         file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:2], names[2:]
 
     same(multilstm.load(write("m", hdf5(split)), architecture=SPEC).weights)
+
+
+@pytest.mark.parametrize(
+    ("layer", "given"),
+    [(LSTM(3, name="a"), "recurrent_kernel kernel bias"), (BatchNormalization(name="a"), "beta gamma moving_mean")],
+    ids=["lstm", "batch_normalization"],
+)
+def test_weights_of_one_shape_in_another_order_are_refused(write, layer, given):
+    """Keras would assign them by their place, and TensorFlow.js by their name."""
+    spec = Sequential([layer], input_shape=(4, 3))
+    weights = {name: np.zeros(shape, np.float32) for name, shape in spec.weight_shapes.items()}
+    names = [f"a/{name}" for name in given.split()]
+    layers = {"a": {f"{name}:0": weights[name] for name in dict.fromkeys((*names, *weights))}}
+    with pytest.raises(InputError, match=f"holds its weights in the order '{names[0]}:0', '{names[1]}:0', .*expected"):
+        multilstm.load(write("m", hdf5(legacy(layers))), architecture=spec)
 
 
 def test_the_state_of_a_random_generator_is_no_weight(write):
