@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multilstm.files import LoadedModel, Provenance, load
     from multilstm.spec import (
         ELU,
+        GRU,
         L1,
         L1L2,
         L2,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         RepeatVector,
         Reshape,
         Sequential,
+        SimpleRNN,
         Softmax,
         SpatialDropout1D,
         Subtract,
@@ -76,7 +78,7 @@ if TYPE_CHECKING:
         ZeroPadding2D,
         schedules,
     )
-    from multilstm.spec.arrays import State
+    from multilstm.spec.arrays import HiddenState, State
     from multilstm.spec.optimizers import SGD, Adam, AdamW, RMSprop
     from multilstm.weights.files import load_weights, save_weights
     from multilstm.weights.initializers import discriminating_weights, initial_weights
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ELU",
+    "GRU",
     "L1",
     "L1L2",
     "L2",
@@ -112,6 +115,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "Graph",
+    "HiddenState",
     "Input",
     "LayerNormalization",
     "LeakyReLU",
@@ -136,6 +140,7 @@ __all__ = [
     "Reshape",
     "RunResult",
     "Sequential",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "State",
@@ -163,13 +168,13 @@ _MODULES = {
     "files": "LoadedModel Provenance load",
     "spec": """
         Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Concatenate Conv1D
-        Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GlobalAveragePooling1D
+        Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GRU GlobalAveragePooling1D
         GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2 L2 LSTM LayerNormalization
         LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model Multiply NonNeg
-        OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential Softmax SpatialDropout1D Subtract
+        OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract
         TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D schedules
     """,
-    "spec.arrays": "State",
+    "spec.arrays": "HiddenState State",
     "spec.optimizers": "Adam AdamW RMSprop SGD",
     "weights.files": "load_weights save_weights",
     "weights.initializers": "discriminating_weights initial_weights",

@@ -20,7 +20,7 @@ from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
 from multilstm.report.data import Report
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State, as_array, by_name
+from multilstm.spec.arrays import AnyState, Array, as_array, by_name
 from multilstm.spec.optimizers import LOSSES, Optimizer
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.recorded import quantities_from
@@ -37,15 +37,15 @@ class RunResult:
 
     Attributes:
         outputs: the model's outputs, in order.
-        sequences: for every LSTM with return_sequences, `[batch, timesteps, units]`.
-        states: for every LSTM, its state after the last timestep, `[batch, units]` each.
+        sequences: for every recurrent layer with return_sequences, `[batch, timesteps, units]`.
+        states: for every recurrent layer, its state after the last timestep, `[batch, units]` each.
         parameter_counts: by layer, as the framework counts them itself.
         implementation: the kernel that computed the LSTMs.
     """
 
     outputs: tuple[Array, ...]
     sequences: Mapping[str, Array]
-    states: Mapping[str, State]
+    states: Mapping[str, AnyState]
     parameter_counts: Mapping[str, int]
     implementation: Implementation
 
@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913 - the public signature
     inputs: Inputs,
     *,
     weights: Mapping[str, Array] | None = None,
-    states: Mapping[str, State] | None = None,
+    states: Mapping[str, AnyState] | None = None,
     mask: Inputs | None = None,
     dtype: str = "float32",
     layers: str = "portable",
@@ -75,7 +75,8 @@ def run(  # noqa: PLR0913 - the public signature
         inputs: `[batch, ...]`, or one array by name for every input of the model.
         weights: every weight by `layer/weight` in Keras's layout; None: those of a loaded model, or else
             `discriminating_weights(spec)`.
-        states: initial states by LSTM (`spec.lstms`), each `State(hidden, cell)` of `[batch, units]`; zero if absent.
+        states: initial states by layer (`spec.recurrent`), of `[batch, units]`: `State(hidden, cell)` of an LSTM,
+            `HiddenState(hidden)` of a GRU or SimpleRNN; zero if absent.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or by input's name.
         dtype: `float32`, `float64`, one of Keras's policies `mixed_bfloat16` and `mixed_float16`, or, on a GPU, `tf32`.
         layers: for Keras engines, `portable` or `plain`.
@@ -117,7 +118,7 @@ def parity(  # noqa: PLR0913 - the public signature
     loss: str | None = None,
     optimizer: Optimizer | None = None,
     weights: Mapping[str, Array] | None = None,
-    states: Mapping[str, State] | None = None,
+    states: Mapping[str, AnyState] | None = None,
     mask: Inputs | None = None,
     dropout: Mapping[str, Array] | None = None,
     engines: Sequence[str] | None = None,
@@ -237,7 +238,7 @@ def _case(
     )
 
 
-def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, State] | None, mask: Inputs | None) -> Batch:
+def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, AnyState] | None, mask: Inputs | None) -> Batch:
     return Batch(
         _by_name(spec, inputs),
         masks={} if mask is None else _by_name(spec, mask),

@@ -108,7 +108,7 @@ class Case:
         batches = [dataclasses.replace(batch, targets=()) for batch in self.forward.batches()]
         for index, batch in enumerate(batches):
             yield Step("forward", batch, reset=index == 0, keep=KEPT)
-        if any(lstm.stateful for lstm in self.spec.lstms.values()):
+        if any(layer.stateful for layer in self.spec.recurrent.values()):
             yield Step("forward", batches[0], reset=True, keep=KEPT)
 
     def gradient_steps(self) -> Iterator[Step]:

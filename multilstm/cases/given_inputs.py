@@ -1,7 +1,7 @@
 """Inputs for a user's model from a file of arrays, and the inputs of a case as such arrays.
 
 An array has the name of its input; the only array for the only input needs no name. `mask:INPUT` is the mask of an
-input, `hidden:LSTM` and `cell:LSTM` are initial states. With several batches, `@0`, `@1` and so on follow each name.
+input, `hidden:LAYER` and `cell:LAYER` are initial states. With several batches, `@0`, `@1` and so on follow each name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.jobs.validation import check_batch
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import Array, State, as_state
 
 __all__ = ["arrays_of", "by_batch", "described", "given_batches"]
 
@@ -93,10 +93,14 @@ def _batch(spec: Graph, arrays: Mapping[str, Array]) -> Batch:
             inputs[name] = array
     states = {}
     for where in dict.fromkeys(where for where, _ in fields):
-        missing = [field for field in State._fields if (where, field) not in fields]
+        layer = spec.recurrent.get(where)
+        expected = State._fields if layer is None else layer.state_names
+        missing = [field for field in expected if (where, field) not in fields]
         if missing:
-            raise InputError(f"the initial state of {shown(where)} lacks {listed(missing)}; give hidden and cell")
-        states[where] = State(*(fields[where, field] for field in State._fields))
+            raise InputError(
+                f"the initial state of {shown(where)} lacks {listed(missing)}; give {' and '.join(expected)}"
+            )
+        states[where] = as_state(*(fields[where, field] for field in State._fields if (where, field) in fields))
     return Batch(inputs, masks=masks, states=states)
 
 

@@ -102,7 +102,7 @@ def parity(  # noqa: PLR0913 - the public signature
         The length of the random sequences for a model that leaves it open. Default: 7.
     inputs
         A file of arrays (.npz, .npy or safetensors) with the inputs of the model by name, in place of random ones.
-        `mask:INPUT` is a mask, `hidden:LSTM` and `cell:LSTM` are initial states; `@0`, `@1` number several batches.
+        `mask:INPUT` is a mask, `hidden:LAYER` and `cell:LAYER` are initial states; `@0`, `@1` number several batches.
     against
         A file of arrays with the answers of another program to the same inputs, by quantity: `output`,
         `sequence:LAYER`, `hidden:LAYER`, `cell:LAYER`. They are judged like those of an engine.

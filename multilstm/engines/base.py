@@ -15,7 +15,7 @@ from multilstm.frameworks.platform import Platform, require_gpu
 from multilstm.frameworks.self_test import Operations, denormals, self_test
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 
 class AbstractProgram(abc.ABC):
@@ -44,24 +44,25 @@ class AbstractProgram(abc.ABC):
         """Return the number of parameters of every layer, as the framework itself counts them."""
 
     @abc.abstractmethod
-    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+    def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         """Compute one step.
 
         Args:
             kind: `forward`, `evaluate`, `gradient` or `update`, as in `Step`.
             batch: arrays that are checked and in `stored(job.dtype)`; the `states` of the batch are to be ignored.
-            states: initial states of every LSTM that is stateful or gets its state from the batch. An LSTM without
-                one starts with the state that the graph passes to it, or at zero.
+            states: initial states of every recurrent layer that is stateful or gets its state from the batch. A layer
+                without one starts with the state that the graph passes to it, or at zero.
 
         Returns:
             An answer with loss (penalties included; None for `forward`), outputs, sequences, last outputs and the
-            states of every LSTM. For `gradient`, also the gradients of `spec.trainable_weights` and of `spec.sources`.
+            states of every recurrent layer. For `gradient`, also the gradients of `spec.trainable_weights` and of
+            `spec.sources`.
         """
 
     @property
     @abc.abstractmethod
     def implementation(self) -> Implementation:
-        """The kernel that computed the LSTMs, as it was seen to run."""
+        """The kernel that computed the recurrent layers, as it was seen to run."""
 
 
 class AbstractEngine(abc.ABC):

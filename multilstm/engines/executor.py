@@ -21,7 +21,7 @@ from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.jobs.validation import check_dropout, check_shapes
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array, as_state
 from multilstm.weights.layout import check_weight_shapes
 
 
@@ -96,7 +96,7 @@ class _Run:
         self._engine, self._program, self._job = engine, program, job
         passed = {call.layer for call in job.spec.calls if call.initial_state}  # a state from the graph wins
         self._stateful = [
-            name for name, lstm in job.spec.lstms.items() if lstm.stateful and name.split("/")[0] not in passed
+            name for name, layer in job.spec.recurrent.items() if layer.stateful and name.split("/")[0] not in passed
         ]
         self._watched = job.device != "gpu"  # whether the kernels that are launched are known
         self.carried = dict(job.carried)
@@ -117,12 +117,12 @@ class _Run:
         self.carried.update({name: answer.states[name] for name in self._stateful})
         return _kept(self._job, step, batch, answer, self._program)
 
-    def _states(self, batch: Batch) -> dict[str, State]:
+    def _states(self, batch: Batch) -> dict[str, AnyState]:
         """Return the initial states: those of the batch, else those that are carried, else zeros."""
         spec, dtype = self._job.spec, stored(self._job.dtype)
         carried = {name: self.carried.get(name) or _zeros(spec, name, batch.size) for name in self._stateful}
         return {
-            name: State(*(_cast(array, dtype) for array in state))
+            name: as_state(*(_cast(array, dtype) for array in state))
             for name, state in {**carried, **batch.states}.items()
         }
 
@@ -142,9 +142,9 @@ def _cast(array: Array, dtype: str) -> Array:
     return array if array.dtype.kind in "iub" else array.astype(dtype, copy=False)
 
 
-def _zeros(spec: Graph, name: str, batch: int) -> State:
-    shape = (batch, spec.lstms[name].units)
-    return State(np.zeros(shape), np.zeros(shape))
+def _zeros(spec: Graph, name: str, batch: int) -> AnyState:
+    layer = spec.recurrent[name]
+    return layer.state_type._make(np.zeros((batch, layer.units)) for _ in layer.state_names)
 
 
 def _slots(job: Job) -> dict[str, Array]:

@@ -21,12 +21,12 @@ from multilstm.scan import model
 from multilstm.scan.batch import Batch as ScanBatch
 from multilstm.scan.batch import Gradients
 from multilstm.spec import InputLayer
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 
 @final
 class JaxScanEngine(AbstractEngine):
-    """`lax.scan` with the gradient derived by hand."""
+    """`lax.scan`; the gradient of an LSTM is derived by hand."""
 
     platform = jax_platform
 
@@ -71,13 +71,18 @@ class _Program(AbstractProgram):
     @property
     def implementation(self) -> Implementation:
         if not self._batch:
-            return Implementation("lax.scan, custom gradient")
-        written_out = LOOP not in self._found or all(lstm.unroll for lstm in self._job.spec.lstms.values())
+            return Implementation(f"lax.scan, {self._gradient}")
+        written_out = LOOP not in self._found or all(layer.unroll for layer in self._job.spec.recurrent.values())
         loop = "steps written out" if written_out else "lax.scan"  # XLA makes loops of other operations too
         itemsize = 2 if self._job.dtype in MIXED else np.dtype(stored(self._job.dtype)).itemsize
         plans = self._model.plans(self._batch, self._timesteps, itemsize)
         detail = "; ".join(f"{name}: {plan}" for name, plan in plans.items())
-        return Implementation(f"{loop}, custom gradient", detail)
+        return Implementation(f"{loop}, {self._gradient}", detail)
+
+    @property
+    def _gradient(self) -> str:
+        """The way to the gradient of the loops, in words."""
+        return "custom gradient" if self._job.spec.lstms or not self._job.spec.recurrent else "JAX's gradient"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
@@ -95,7 +100,7 @@ class _Program(AbstractProgram):
             counts[name.split("/")[0]] += array.size
         return counts
 
-    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+    def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         arrays = ScanBatch.of(inputs, batch.targets, masks, dict(states), dict(batch.dropout))

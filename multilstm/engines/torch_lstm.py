@@ -1,7 +1,6 @@
-"""Engine `torch-lstm`: `torch.nn.LSTM`, with gradients by autograd; an independent, partial engine.
+"""Engine `torch-lstm`: `torch.nn.LSTM`, `GRU` and `RNN`, with gradients by autograd; an independent, partial engine.
 
-`torch.nn.LSTM` has the activations tanh and sigmoid only, no masks, and no dropout inside the recurrence. A spec that
-needs more is refused.
+These classes have few activations, no masks, and no dropout inside the recurrence. A spec that needs more is refused.
 """
 
 from __future__ import annotations
@@ -13,19 +12,20 @@ import numpy as np
 import torch
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.engines.torch_lstm_forward import ForwardPass, LSTMModules, loss_value
+from multilstm.engines.torch_lstm_forward import ForwardPass, loss_value
+from multilstm.engines.torch_lstm_modules import RecurrentModules, check_known, module_name
 from multilstm.errors import UnsupportedError
 from multilstm.frameworks import torch as torch_platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array, as_state
 
 
 @final
 class TorchLSTMEngine(AbstractEngine):
-    """Executes specs whose LSTMs `torch.nn.LSTM` can express."""
+    """Executes specs whose recurrent layers PyTorch's own can express."""
 
     platform = torch_platform
 
@@ -34,13 +34,7 @@ class TorchLSTMEngine(AbstractEngine):
 
     def prepare(self, job: Job) -> TorchLSTMProgram:
         """Return a program on the CPU, or on a CUDA device."""
-        for name, lstm in job.spec.lstms.items():
-            for argument, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
-                if getattr(lstm, argument) != expected:
-                    raise UnsupportedError(
-                        f"torch-lstm: LSTM {name!r} has {argument}={getattr(lstm, argument)!r}; torch.nn.LSTM knows "
-                        f"only {expected!r}; leave the engine torch-lstm out for this model"
-                    )
+        check_known(job.spec)
         return TorchLSTMProgram(job)
 
     def operations(self) -> Operations:
@@ -50,7 +44,7 @@ class TorchLSTMEngine(AbstractEngine):
 
 @final
 class TorchLSTMProgram(AbstractProgram):
-    """One model in PyTorch; weights are kept in Keras's layout, and transposed in every call of an LSTM."""
+    """One model in PyTorch; weights are kept in Keras's layout, and transposed in every call of a recurrent layer."""
 
     def __init__(self, job: Job) -> None:
         self._spec, self._loss, self._optimizer = job.spec, job.loss, job.optimizer
@@ -64,12 +58,13 @@ class TorchLSTMProgram(AbstractProgram):
         self._weights: dict[str, Any] = {}
         self._slots: dict[str, Any] = {}
         self._iteration = 0
-        self._modules = LSTMModules(self._spec, self._device, self._dtype)
+        self._modules = RecurrentModules(self._spec, self._device, self._dtype)
 
     @property
     def implementation(self) -> Implementation:
         """The kernels that were dispatched: cuDNN on a GPU; on a CPU, oneDNN (mkldnn), or ATen's loop."""
-        return Implementation(f"torch.nn.LSTM ({', '.join(sorted(self._modules.kernels)) or 'none ran'})")
+        kernels = ", ".join(sorted(self._modules.kernels)) or "none ran"
+        return Implementation(f"{self._modules.classes} ({kernels})")
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Set weights and optimizer slots, and the update counter."""
@@ -86,21 +81,21 @@ class TorchLSTMProgram(AbstractProgram):
         return {name: _numpy(slot) for name, slot in self._slots.items()}
 
     def parameter_counts(self) -> dict[str, int]:
-        """Return PyTorch's counts by layer, without the second bias of each LSTM."""
-        lstms = self._modules.parameter_counts()
+        """Return PyTorch's counts by layer, without a second bias that Keras lacks."""
+        recurrent = self._modules.parameter_counts()
         counts = dict.fromkeys(self._spec.layer_inputs, 0)
-        for name, count in lstms.items():
+        for name, count in recurrent.items():
             counts[name.split("/")[0]] += count
         for name, weight in self._weights.items():
-            if name.rsplit("/", 1)[0] not in lstms:
+            if name.rsplit("/", 1)[0] not in recurrent:
                 counts[name.split("/")[0]] += weight.numel()
         return counts
 
-    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+    def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         """Compute one step; see `AbstractProgram.step`."""
         torch_platform.set_tf32(self._tf32)
         inputs = {name: self._tensor(array) for name, array in batch.inputs.items()}
-        starts = {name: State(*map(self._tensor, state)) for name, state in states.items()}
+        starts = {name: as_state(*map(self._tensor, state)) for name, state in states.items()}
         float_inputs, given_states = self._spec.sources(states)
         sources = [inputs[name] for name in float_inputs] + [array for name in given_states for array in starts[name]]
         if kind == "gradient":
@@ -114,13 +109,15 @@ class TorchLSTMProgram(AbstractProgram):
         self.places = {torch_platform.place(output) for output in outputs}
         gradients: dict[str, Array] = {}
         of_inputs: list[Array] = []
-        of_states: list[State] = []
+        of_states: list[AnyState] = []
         if kind == "gradient":
             weights, others = self._differentiate(loss, sources)
             gradients = {name: _numpy(gradient) for name, gradient in weights.items()}
             arrays = list(map(_numpy, others))
             of_inputs, arrays = arrays[: len(float_inputs)], arrays[len(float_inputs) :]
-            of_states = [State(*pair) for pair in zip(arrays[::2], arrays[1::2], strict=True)]
+            for name in given_states:
+                of_states.append(as_state(*arrays[: len(starts[name])]))
+                arrays = arrays[len(starts[name]) :]
         elif kind == "update":
             gradients_of_weights, _ = self._differentiate(loss, [])
             self._weights |= run.statistics
@@ -130,7 +127,7 @@ class TorchLSTMProgram(AbstractProgram):
             outputs=tuple(_numpy(output) for output in outputs),
             sequences={name: _numpy(sequence) for name, sequence in run.sequences.items()},
             last_outputs={name: _numpy(output) for name, output in run.last_outputs.items()},
-            states={name: State(*map(_numpy, state)) for name, state in run.states.items()},
+            states={name: as_state(*map(_numpy, state)) for name, state in run.states.items()},
             gradients=gradients,
             input_gradients=dict(zip(float_inputs, of_inputs, strict=True)) if kind == "gradient" else {},
             state_gradients=dict(zip(given_states, of_states, strict=True)) if kind == "gradient" else {},
@@ -143,13 +140,14 @@ class TorchLSTMProgram(AbstractProgram):
         return torch.tensor(array, dtype=dtype, device=self._device)
 
     def _factors(self, batch: Batch) -> dict[str, Any]:
-        """Return the factors of Dropout layers; refuse dropout inside an LSTM."""
+        """Return the factors of Dropout layers; refuse dropout inside a recurrent layer."""
         for name in batch.dropout:
-            lstm, _, argument = name.rpartition("/")
-            if lstm:
+            place, _, argument = name.rpartition("/")
+            if place:
+                layer = self._spec.recurrent[place]
                 raise UnsupportedError(
-                    f"torch-lstm: LSTM {lstm!r} trains with {argument}; torch.nn.LSTM knows no dropout inside the "
-                    f"recurrence; leave the engine torch-lstm out, or put a Dropout layer below the LSTM"
+                    f"torch-lstm: {layer.class_name} {place!r} trains with {argument}; {module_name(layer)} knows no "
+                    f"dropout inside the recurrence; leave the engine torch-lstm out, or put a Dropout layer below it"
                 )
         return {name: self._tensor(factor) for name, factor in batch.dropout.items()}
 

@@ -10,7 +10,7 @@ from multilstm.cases.case import Case
 from multilstm.compare.quantity import Quantity
 from multilstm.execution.part import Part
 from multilstm.jobs.job import Answer, Result
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 Quantities = dict[Quantity, list[Array]]
 
@@ -26,7 +26,7 @@ def quantities_of(part: Part, case: Case, result: Result) -> Quantities:
 def _pairs(part: Part, case: Case, result: Result) -> Iterator[tuple[Quantity, object]]:
     if part is Part.FORWARD:
         yield from _counts(result)
-    stateful = any(lstm.stateful for lstm in case.spec.lstms.values())
+    stateful = any(layer.stateful for layer in case.spec.recurrent.values())
     last = len(result.answers)
     for number, answer in enumerate(result.answers, 1):
         yield from _outputs(answer, several=len(case.spec.outputs) > 1)
@@ -61,7 +61,7 @@ def _outputs(answer: Answer, several: bool) -> Iterator[tuple[Quantity, object]]
         yield Quantity("last_output", name), array
 
 
-def _states(prefix: str, states: Mapping[str, State], suffix: str) -> Iterator[tuple[Quantity, object]]:
+def _states(prefix: str, states: Mapping[str, AnyState], suffix: str) -> Iterator[tuple[Quantity, object]]:
     for name, state in states.items():
         for field, array in state._asdict().items():
             yield Quantity(f"{prefix}{field}", f"{name}{suffix}"), array

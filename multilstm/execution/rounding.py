@@ -8,7 +8,7 @@ import numpy as np
 
 from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Batch, Step
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import Array, as_state
 
 
 def rounded(array: Array, dtype: str) -> Array:
@@ -30,7 +30,7 @@ def rounded_step(step: Step, dtype: str) -> Step:
             {name: rounded(array, dtype) for name, array in batch.inputs.items()},
             tuple(rounded(array, dtype) for array in batch.targets),
             batch.masks,
-            {name: State(*(rounded(array, dtype) for array in state)) for name, state in batch.states.items()},
+            {name: as_state(*(rounded(array, dtype) for array in state)) for name, state in batch.states.items()},
             {name: rounded(array, dtype) for name, array in batch.dropout.items()},
         ),
     )

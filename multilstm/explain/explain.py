@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from multilstm.explain.causes import cause_of, is_within_rounding
 from multilstm.explain.finding import Finding
 from multilstm.explain.layer import Tensor, Trace, trace
 from multilstm.explain.side_by_side import Sides
-from multilstm.explain.timestep import IsolatedLSTM
+from multilstm.explain.timestep import IsolatedLSTM, lstm_state
 from multilstm.explain.wrong_timestep import WrongTimestep
 from multilstm.jobs.job import Batch, Step
-from multilstm.spec import LSTM, Bidirectional, Graph, InputLayer, Layer, Ref
+from multilstm.spec import LSTM, Graph, InputLayer, Layer, Ref
 from multilstm.spec.subgraph import pruned
 
 
@@ -67,7 +67,7 @@ def _steps_of(subgraph: Graph, case: Case) -> Iterator[Step]:
             {name: array for name, array in step.batch.inputs.items() if name in subgraph.inputs},
             (),
             {name: mask for name, mask in step.batch.masks.items() if name in subgraph.inputs},
-            {name: state for name, state in step.batch.states.items() if name in subgraph.lstms},
+            {name: state for name, state in step.batch.states.items() if name in subgraph.recurrent},
         )
         yield dataclasses.replace(step, batch=batch)
 
@@ -98,9 +98,10 @@ def _locate(sides: Sides, traced: Trace, difference: Tensor, cause: str) -> Find
     if difference.actual.shape != difference.desired.shape:
         note = f"shape is {difference.actual.shape}, expected {difference.desired.shape}"
         return dataclasses.replace(finding, notes=(note,))
-    if not isinstance(layer, (LSTM, Bidirectional)):
+    lstms = {direction: part for direction, part in layer.recurrent.items() if isinstance(part, LSTM)}
+    if not lstms:
         return _at_first_value(sides, finding, difference)
-    for direction, lstm in _isolated(sides, traced, difference, layer):
+    for direction, lstm in _isolated(sides, traced, difference, lstms):
         prefix = lstm.shortest_prefix()
         if prefix is not None:
             where = f"{label} ({direction})" if direction else label
@@ -110,12 +111,11 @@ def _locate(sides: Sides, traced: Trace, difference: Tensor, cause: str) -> Find
 
 
 def _isolated(
-    sides: Sides, traced: Trace, difference: Tensor, layer: LSTM | Bidirectional
+    sides: Sides, traced: Trace, difference: Tensor, lstms: Mapping[str, LSTM]
 ) -> Iterator[tuple[str, IsolatedLSTM]]:
     """Yield the LSTMs of a layer by direction; the direction of a single LSTM is empty."""
     call = traced.spec.calls[difference.call]
     inputs, mask, starts = traced.inputs_of(difference.batch, difference.call)
-    lstms = {"": layer} if isinstance(layer, LSTM) else layer.directions
     fixed = traced.spec.tensor_shapes[call.inputs[0]][1] is not None
     for (direction, lstm), start in zip(lstms.items(), starts, strict=True):
         prefix = f"{call.layer}/{direction}/" if direction else f"{call.layer}/"
@@ -124,7 +124,8 @@ def _isolated(
             for name, array in traced.case.initial_weights.items()
             if name.startswith(prefix)
         }
-        yield direction, IsolatedLSTM(sides, lstm, weights, inputs, mask, start, fixed)
+        known = None if start is None else lstm_state(start)
+        yield direction, IsolatedLSTM(sides, lstm, weights, inputs, mask, known, fixed)
 
 
 def _at_first_value(sides: Sides, finding: Finding, difference: Tensor) -> Finding:

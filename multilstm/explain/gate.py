@@ -18,7 +18,7 @@ import numpy as np
 
 from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.explain.side_by_side import Sides
-from multilstm.explain.timestep import IsolatedLSTM
+from multilstm.explain.timestep import IsolatedLSTM, lstm_state
 from multilstm.jobs.job import Batch
 from multilstm.spec import Input, Model
 from multilstm.spec.arrays import Array, State
@@ -75,7 +75,7 @@ def _state_with(lstm: IsolatedLSTM, x: Array, hidden: Array, shown: str) -> Stat
     source = Input((1, x.shape[2]), name="input")
     cell = np.concatenate([np.zeros_like(hidden), np.ones_like(hidden)])
     batch = Batch({"input": np.concatenate([x, x])}, states={"lstm": State(np.concatenate([hidden, hidden]), cell)})
-    return lstm.sides.once(Model(source, layer(source)), weights, batch)[0].states["lstm"]
+    return lstm_state(lstm.sides.once(Model(source, layer(source)), weights, batch)[0].states["lstm"])
 
 
 def first_gate(sides: Sides, gates: dict[str, tuple[Array, Array]], row: int) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ from multilstm.cases.case import Case
 from multilstm.explain.side_by_side import Answers, Sides
 from multilstm.jobs.job import Batch
 from multilstm.spec import Graph, InputLayer, Ref
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array, as_state
 from multilstm.spec.propagation import walk
 
 
@@ -41,7 +41,7 @@ class LayerInputs(NamedTuple):
 
     inputs: Array
     mask: Array | None
-    starts: tuple[State | None, ...]
+    starts: tuple[AnyState | None, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Trace:
         return None
 
     def inputs_of(self, batch: int, call: int) -> LayerInputs:
-        """Return the reference's inputs of the LSTMs of a call."""
+        """Return the reference's inputs of the recurrent layers of a call."""
         outputs = dict(zip(self.refs, self.answers.desired[batch].outputs, strict=True))
         case_batch = self.batches[batch]
         tensors, masks = walk(
@@ -102,15 +102,16 @@ class Trace:
         )
         layer_call = self.spec.calls[call]
         passed = [tensors[ref] for ref in layer_call.initial_state]
-        names = [name for name in self.spec.lstms if name.split("/")[0] == layer_call.layer]
-        starts: list[State | None] = []
+        names = [name for name in self.spec.recurrent if name.split("/")[0] == layer_call.layer]
+        starts: list[AnyState | None] = []
         for index, name in enumerate(names):
             # States are reset before the last batch.
-            carried = self.spec.lstms[name].stateful and 0 < batch < len(self.batches) - 1
+            carried = self.spec.recurrent[name].stateful and 0 < batch < len(self.batches) - 1
             if name in case_batch.states:
                 starts.append(case_batch.states[name])
             elif passed:
-                starts.append(State(*passed[2 * index : 2 * index + 2]))
+                count = self.spec.recurrent[name].state_count
+                starts.append(as_state(*passed[count * index : count * (index + 1)]))
             else:
                 starts.append(self.answers.desired[batch - 1].states[name] if carried else None)
         source = layer_call.inputs[0]

@@ -170,7 +170,7 @@ def _with_layers(spec: Graph, change: Callable[[Layer], Layer]) -> Graph:
 def _with_sigmoid(layer: Layer, sigmoid: str) -> Layer:
     if isinstance(layer, LSTM):
         return dataclasses.replace(layer, recurrent_activation=sigmoid)
-    if isinstance(layer, Bidirectional):
+    if isinstance(layer, Bidirectional) and isinstance(layer.layer, LSTM):
         return dataclasses.replace(layer, layer=dataclasses.replace(layer.layer, recurrent_activation=sigmoid))
     return layer
 

@@ -20,7 +20,7 @@ from multilstm.execution.execution import Execution
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.jobs.job import Answer, Batch, Job, Step
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array, as_state
 
 
 class Answers(NamedTuple):
@@ -55,7 +55,7 @@ class Sides:
         spec: Graph,
         weights: Mapping[str, Array],
         steps: Iterable[Step],
-        carried: Mapping[str, State] | None = None,
+        carried: Mapping[str, AnyState] | None = None,
     ) -> Answers:
         """Run forward steps on both, from the same numbers, rounded to the dtype.
 
@@ -101,16 +101,16 @@ class Sides:
                 raise incomplete(f"{len(actual.outputs)} outputs", str(len(desired.outputs)))
             missing = [name for name in desired.states if name not in actual.states]
             if missing:
-                raise incomplete(f"no state of {', '.join(missing)}", "hidden and cell state of every LSTM")
+                raise incomplete(f"no state of {', '.join(missing)}", "every state of every recurrent layer")
 
     def once(self, spec: Graph, weights: Mapping[str, Array], batch: Batch) -> tuple[Answer, Answer]:
         """Run one step and return the answers, actual and desired."""
         answers = self.forward(spec, weights, [Step("forward", batch, keep=KEPT)])
         return answers.actual[0], answers.desired[0]
 
-    def rounded(self, state: State) -> State:
+    def rounded(self, state: AnyState) -> AnyState:
         """Return the state rounded to the dtype."""
-        return State(*(rounded(np.asarray(array), self.dtype) for array in state))
+        return as_state(*(rounded(np.asarray(array), self.dtype) for array in state))
 
     def differs(self, actual: Array, desired: Array, times: float = 1.0) -> Array:
         """Return a boolean array that is True where the values differ; NaN differs from every value.

@@ -16,7 +16,7 @@ from multilstm.execution.rounding import rounded
 from multilstm.explain.side_by_side import Sides
 from multilstm.jobs.job import Answer, Batch, Step
 from multilstm.spec import LSTM, Input, Model
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array, State
 
 
 class Prefix(NamedTuple):
@@ -29,6 +29,12 @@ class Prefix(NamedTuple):
 
     processed: int
     length: int
+
+
+def lstm_state(state: AnyState | None) -> State:
+    """Return the state of an LSTM."""
+    assert isinstance(state, State)
+    return state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +69,7 @@ class IsolatedLSTM:
         """All values that the reference computes on the full sequence."""
         dtype = self.sides.dtype
         weights = {name: rounded(array, dtype).astype(np.float64) for name, array in self.weights.items()}
-        start = None if self.start is None else self.sides.rounded(self.start)
+        start = None if self.start is None else lstm_state(self.sides.rounded(self.start))
         inputs = rounded(self.inputs, dtype).astype(np.float64)
         with np.errstate(all="ignore"):  # the comparison judges values that are not finite
             return reference_lstm.forward(self.layer, inputs, self.mask, weights, start, {})
@@ -113,7 +119,7 @@ class IsolatedLSTM:
     def _differs_after(self, timesteps: int) -> Array:
         """Return for every row whether state or output differ after so many timesteps, boolean `[batch]`."""
         answer, record = self.run(timesteps), self.record
-        state = answer.states["lstm"]
+        state = lstm_state(answer.states["lstm"])
         pairs = [(state.hidden, record.hidden[timesteps]), (state.cell, record.cell[timesteps])]
         if not self.layer.return_sequences:
             pairs.append((answer.outputs[0], record.outputs[timesteps]))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from multilstm.explain.gate import first_gate, gates_of
 from multilstm.explain.hypotheses import Hypothesis, StatesExchanged, confirmed
-from multilstm.explain.timestep import IsolatedLSTM, Prefix
+from multilstm.explain.timestep import IsolatedLSTM, Prefix, lstm_state
 from multilstm.spec.arrays import Array
 
 Pair = tuple[Array, Array]  # actual, desired
@@ -57,7 +57,7 @@ class WrongTimestep:
         values = {"output": (output, record.outputs[processed])}
         if self.later_acts:
             return values
-        state = answer.states["lstm"]
+        state = lstm_state(answer.states["lstm"])
         states = {"cell": (state.cell, record.cell[processed]), "hidden": (state.hidden, record.hidden[processed])}
         return {**states, **values}
 

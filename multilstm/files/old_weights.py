@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from multilstm.spec import LSTM, Conv1D, Layer
+from multilstm.spec import GRU, LSTM, Conv1D, Layer
 from multilstm.spec.arrays import Array
+from multilstm.spec.layers import Recurrent
 
 __all__ = ["as_keras_3"]
 
-KERAS_1_ORDER = (0, 2, 1, 3)  # Keras 1 stores the gates i, c, f, o; Keras 2 and 3 the order i, f, c, o
+# The order in which Keras 1 stores the gates: LSTM i, c, f, o, which Keras 2 and 3 hold as i, f, c, o; GRU z, r, h.
+KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), GRU: (0, 1, 2)}
 
 
 def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None) -> tuple[Sequence[Array], str]:
@@ -24,21 +26,25 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
     """
     if isinstance(layer, Conv1D) and arrays:
         return _convolution(layer, arrays, backend)
-    lstms = layer.lstms
-    if len(lstms) == 2 and len(arrays) % 2 == 0:
-        half = len(arrays) // 2
-        parts = [_lstm(lstm, part) for lstm, part in zip(lstms.values(), (arrays[:half], arrays[half:]), strict=True)]
-        return [array for part, _ in parts for array in part], parts[0][1]
-    if len(lstms) == 1:
-        return _lstm(next(iter(lstms.values())), arrays)
-    return arrays, ""
+    layers = tuple(layer.recurrent.values())
+    if not layers or len(arrays) % len(layers):
+        return arrays, ""
+    size = len(arrays) // len(layers)
+    parts = [_converted(part, arrays[k * size : (k + 1) * size]) for k, part in enumerate(layers)]
+    return [array for part, _ in parts for array in part], parts[0][1]
 
 
-def _lstm(lstm: LSTM, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
-    if len(arrays) == 12 and all(array.ndim == (1 if number % 3 == 2 else 2) for number, array in enumerate(arrays)):
-        return _from_keras_1(arrays), "the twelve arrays of Keras 1 (gates i, c, f, o) were joined"
-    if len(arrays) == 3 and arrays[2].shape == (8 * lstm.units,) and lstm.use_bias:
-        return _from_cudnn(arrays), "the weights of a CuDNNLSTM (two biases, transposed gates) were converted"
+def _converted(layer: Recurrent, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
+    order = next((order for kind, order in KERAS_1_ORDER.items() if isinstance(layer, kind)), ())
+    ranks = [array.ndim for array in arrays]
+    if order and ranks == [2, 2, 1] * len(order):
+        held = "i, c, f, o" if len(order) == 4 else "z, r, h"
+        count = "twelve" if len(order) == 4 else "nine"
+        return _from_keras_1(arrays, order), f"the {count} arrays of Keras 1 (gates {held}) were joined"
+    columns = layer.gate_count * layer.units
+    if order and len(arrays) == 3 and arrays[2].shape == (2 * columns,) and layer.use_bias:
+        kind = f"a CuDNN{layer.class_name} (two biases, transposed gates)"
+        return _from_cudnn(layer, arrays), f"the weights of {kind} were converted"
     return arrays, ""
 
 
@@ -62,15 +68,20 @@ def _convolution(layer: Conv1D, arrays: Sequence[Array], backend: str | None) ->
     return [kernel, *bias], "; ".join(remarks)
 
 
-def _from_keras_1(arrays: Sequence[Array]) -> list[Array]:
+def _from_keras_1(arrays: Sequence[Array], order: Sequence[int]) -> list[Array]:
     """Join `W, U, b` of each gate (keras-1.2/keras/layers/recurrent.py)."""
-    gates = [arrays[3 * gate : 3 * gate + 3] for gate in KERAS_1_ORDER]
+    gates = [arrays[3 * gate : 3 * gate + 3] for gate in order]
     return [np.concatenate([gate[kind] for gate in gates], axis=-1) for kind in range(3)]
 
 
-def _from_cudnn(arrays: Sequence[Array]) -> list[Array]:
-    """Convert as `_convert_rnn_weights` of tf-keras: cuDNN holds each gate transposed, and adds two biases."""
+def _from_cudnn(layer: Recurrent, arrays: Sequence[Array]) -> list[Array]:
+    """Convert as `_convert_rnn_weights` of tf-keras: cuDNN holds each gate transposed, and has two biases.
+
+    Keras's LSTM adds them. Its GRU with reset_after has both.
+    """
     kernel, recurrent, bias = arrays
-    kernels = [gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, 4, axis=1)]
-    recurrents = [gate.T for gate in np.split(recurrent, 4, axis=1)]
-    return [np.concatenate(kernels, axis=1), np.concatenate(recurrents, axis=1), np.sum(np.split(bias, 2), axis=0)]
+    kernels = [gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, layer.gate_count, axis=1)]
+    recurrents = [gate.T for gate in np.split(recurrent, layer.gate_count, axis=1)]
+    biases = bias.reshape(2, -1)
+    both = len(layer.bias_shape) == 2
+    return [np.concatenate(kernels, axis=1), np.concatenate(recurrents, axis=1), biases if both else biases.sum(axis=0)]

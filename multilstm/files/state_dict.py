@@ -2,8 +2,9 @@
 
 Modules are assigned to the layers of a spec by equal names, else in the order of the file. Safetensors files are sorted
 by name, so there the shapes must leave one assignment. An LSTM module of several layers gives one layer of the spec for
-each. PyTorch holds each weight transposed, and two biases that are added;
-its gates have Keras's order (https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html).
+each. PyTorch holds each weight transposed, and two biases, which are
+added in an LSTM and an RNN. Gates of its LSTM have Keras's order; those of its GRU are r, z, n, Keras's z, r, h
+(https://pytorch.org/docs/stable/generated/torch.nn.GRU.html).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.stores import Assigned, Place, checked, weights_by_layer
-from multilstm.spec import Embedding, Graph
+from multilstm.spec import GRU, LSTM, Embedding, Graph, SimpleRNN
 from multilstm.spec.arrays import Array
 from multilstm.spec.layer_base import Layer
 
@@ -28,6 +29,13 @@ _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
 ORDER = ("weight", "bias", "running_mean", "running_var")  # of a module's parameters, as Keras's layers have them
 EPSILON = 1e-5
 LINEAR = {"weight", "bias"}
+# PyTorch's class of each recurrent layer, and the values of the arguments that each class has.
+CLASSES: Mapping[type, str] = {LSTM: "LSTM", GRU: "GRU", SimpleRNN: "RNN"}
+KNOWN: Mapping[str, Mapping[str, tuple[object, ...]]] = {
+    "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)},
+    "GRU": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "reset_after": (True,)},
+    "RNN": {"activation": ("tanh", "relu")},
+}
 LOSSES = ("loss", "criterion", "metric")  # modules of this name hold no weights of the model
 
 
@@ -71,16 +79,19 @@ class Module:
             layer: the layer that takes the weights.
             standard: whether a recurrent module has PyTorch's activations.
         """
-        if self.is_recurrent and (not layer.lstms or self.kind != "LSTM"):
+        kinds = {CLASSES[type(part)] for part in layer.recurrent.values()}
+        if self.is_recurrent and self.kind not in kinds:
             raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of its own class")
-        if not self.is_recurrent and layer.lstms:
-            raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of an LSTM")
-        for lstm in layer.lstms.values() if standard else ():
-            if (lstm.activation, lstm.recurrent_activation) != ("tanh", "sigmoid"):
-                raise InputError(
-                    f"{layer.label} has the activations {lstm.activation!r} and {lstm.recurrent_activation!r}; "
-                    f"PyTorch's LSTM has 'tanh' and 'sigmoid'; change the architecture"
-                )
+        if not self.is_recurrent and kinds:
+            expected = f"a{'n' if kinds != {'GRU'} else ''} {listed(kinds)}"
+            raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of {expected}")
+        for part in layer.recurrent.values() if standard else ():
+            for argument, values in KNOWN[self.kind].items():
+                if (value := getattr(part, argument)) not in values:
+                    raise InputError(
+                        f"{layer.label} has {argument}={value!r}; PyTorch's {self.kind} has "
+                        f"{' or '.join(map(repr, values))}; change the architecture"
+                    )
 
     def converted(self, layer: Layer) -> list[Array]:
         """Return the weights in the layout and order of a layer of Keras."""
@@ -89,11 +100,17 @@ class Module:
             arrays = [(name, self.parameters[name]) for name in names if self.parameters[name].ndim]
             return [array if isinstance(layer, Embedding) else _transposed(name, array) for name, array in arrays]
         weights = []
+        is_gru = self.kind == "GRU"
         for direction in ("", "_reverse") if "weight_hh_reverse" in self.parameters else ("",):
-            weights += [self.parameters[f"weight_{part}{direction}"].T for part in ("ih", "hh")]
-            biases = [self.parameters.get(f"bias_{part}{direction}") for part in ("ih", "hh")]
+            parameters = {
+                name: _keras_gates(array) if is_gru else array
+                for name, array in self.parameters.items()
+                if name.endswith("_reverse") == bool(direction)
+            }
+            weights += [parameters[f"weight_{part}{direction}"].T for part in ("ih", "hh")]
+            biases = [parameters.get(f"bias_{part}{direction}") for part in ("ih", "hh")]
             if biases[0] is not None and biases[1] is not None:
-                weights.append(biases[0] + biases[1])
+                weights.append(np.stack(biases) if is_gru else biases[0] + biases[1])  # type: ignore[arg-type]
         return weights
 
     def fits(self, spec: Graph, layer: str, names: Sequence[str]) -> bool:
@@ -147,7 +164,7 @@ class StateDict:
                 spec, name, wanted[name], module.converted(spec.layer(name)), f" (read from {shown(module.name)})"
             )
         pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
-        notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM were added"]
+        notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM and RNN were added"]
         notes += _twins(modules) if words == "in order" else []
         notes += _epsilons([spec.layer(name) for name in order]) if self.standard else []
         notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
@@ -299,6 +316,14 @@ def _check_recurrent(place: str, parameters: Mapping[str, Array]) -> None:
             name = f"weight_{part}{direction}"
             if name not in parameters or parameters[name].ndim != 2:
                 raise InputError(f"{shown(place)} has no matrix {name}; the state dict is incomplete")
+
+
+def _keras_gates(array: Array) -> Array:
+    """Return a parameter of a GRU, which holds the gates r, z, n along its first axis, in Keras's order z, r, h."""
+    if len(array) % 3:
+        return array  # the check of the shapes names it
+    r, z, h = np.split(array, 3)
+    return np.concatenate([z, r, h])
 
 
 def _transposed(name: str, array: Array) -> Array:

@@ -37,7 +37,7 @@ class Override:
 # Seen in Keras 3.15.1.
 OVERRIDES = (
     Override(
-        "layers.LSTM",
+        "layers.RNN",
         "_create_state_variables",
         ("batch_size",),
         "Keras creates state variables without distinct names, and PyTorch loses assignments to them under autocast.",
@@ -45,6 +45,12 @@ OVERRIDES = (
     Override(
         "layers.Bidirectional",
         "_can_attempt_fused_lstm",
+        ("mask", "initial_state"),
+        "Keras's fused path ignores `go_backwards=True` of the forward layer.",
+    ),
+    Override(
+        "layers.Bidirectional",
+        "_can_attempt_fused_gru",
         ("mask", "initial_state"),
         "Keras's fused path ignores `go_backwards=True` of the forward layer.",
     ),
@@ -68,6 +74,7 @@ OVERRIDES = (
     ),
 )
 
+FUSED = ("lstm", "bidirectional_lstm", "gru", "bidirectional_gru")  # of `keras.src.backend`
 _SLOTS = {
     "momentum": ("_momentums", "momentums"),
     "velocity": ("_velocities",),
@@ -126,9 +133,9 @@ def store_dropout_mask(cell: Any, kind: str, mask: Any) -> None:
     is empty, and empties the cache after each call of its layer. A full cache is the only way to pass a mask.
 
     Args:
-        cell: a Keras LSTMCell.
+        cell: a Keras LSTMCell, GRUCell or SimpleRNNCell.
         kind: `dropout` or `recurrent_dropout`.
-        mask: a tensor of the masked values' shape, or four of them, stacked.
+        mask: a tensor of the masked values' shape, or one for each gate, stacked.
     """
     setattr(cell, f"_{kind}_mask", mask)
 
@@ -167,16 +174,16 @@ def learning_rate_schedule(optimizer: Any) -> Any:
     return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
 
 
-def fused_lstm(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> Any:
-    """Compute all timesteps of a Keras LSTM, in their order, on the backend's fused path.
+def fused_loop(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> Any:
+    """Compute all timesteps of a Keras LSTM or GRU, in their order, on the backend's fused path.
 
-    `keras.src.backend.lstm` in Keras 3.15.1. `keras.layers.LSTM.inner_loop` calls it with the direction of the layer;
-    multilstm reverses the sequences itself.
+    `keras.src.backend.lstm` and `.gru` in Keras 3.15.1. `inner_loop` of `keras.layers.LSTM` and `keras.layers.GRU` call
+    them with the direction of the layer; multilstm reverses the sequences itself.
 
     Args:
-        layer: the Keras LSTM.
+        layer: the Keras layer.
         sequences: `[batch, timesteps, features]`.
-        initial_state: the hidden and the cell state, each `[batch, units]`.
+        initial_state: the states, each `[batch, units]`: hidden and cell of an LSTM, hidden of a GRU.
         mask: `[batch, timesteps]`, or None.
 
     Returns:
@@ -188,7 +195,8 @@ def fused_lstm(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> Any
     from keras.src import backend
 
     cell = layer.cell
-    return backend.lstm(
+    is_gru = hasattr(cell, "reset_after")
+    return (backend.gru if is_gru else backend.lstm)(
         sequences,
         *initial_state,
         mask,
@@ -200,6 +208,7 @@ def fused_lstm(layer: Any, sequences: Any, initial_state: Any, mask: Any) -> Any
         return_sequences=layer.return_sequences,
         go_backwards=False,
         unroll=layer.unroll,
+        **({"reset_after": cell.reset_after} if is_gru else {}),
     )
 
 
@@ -238,7 +247,8 @@ def recurrent_loop(layer: Any, step: Callable[..., Any], sequences: Any, initial
 def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) -> Iterator[set[str]]:
     """Record which of Keras's recurrent paths are entered inside the `with` block.
 
-    `keras.src.backend.lstm`, `.bidirectional_lstm` and `.rnn` in Keras 3.15.1. Keras chooses among them silently, and
+    `keras.src.backend.lstm`, `.bidirectional_lstm`, `.gru`, `.bidirectional_gru` and `.rnn` in Keras
+    3.15.1. Keras chooses among them silently, and
     looks them up by these names at each call. Keras falls back to its loop when the fused path raises. An exception
     without a message means that cuDNN is absent; one with a message is a failure and is recorded.
 
@@ -252,7 +262,7 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
     from keras.src import backend
 
     entered: set[str] = set()
-    originals = {name: getattr(backend, name) for name in ("lstm", "bidirectional_lstm", "rnn")}
+    originals = {name: getattr(backend, name) for name in (*FUSED, "rnn")}
 
     def recording_fused(path: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -272,8 +282,8 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
         return originals["rnn"](*arguments, **options)
 
     try:
-        backend.lstm = recording_fused(originals["lstm"])
-        backend.bidirectional_lstm = recording_fused(originals["bidirectional_lstm"])
+        for name in FUSED:
+            setattr(backend, name, recording_fused(originals[name]))
         backend.rnn = recording_loop
         yield entered
     finally:

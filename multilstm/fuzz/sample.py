@@ -18,7 +18,7 @@ from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.json_data import parse_json, typed
 from multilstm.spec import Embedding, Graph, Masking, from_json, to_json
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import Array
 from multilstm.spec.shapes import closed
 
 SIZE_LIMIT = 16 * 2**20  # characters of a sample's JSON
@@ -96,8 +96,9 @@ class Sample:
                     masks[name] = keep
             inputs[name] = values
         states = {
-            name: State(*(numbers(rng, (self.batch, self.spec.lstms[name].units)) for _ in State._fields))
-            for name in self.states
+            name: layer.state_type._make(numbers(rng, (self.batch, layer.units)) for _ in layer.state_names)
+            for name, layer in self.spec.recurrent.items()
+            if name in self.states
         }
         sizes = map(closed, self.spec.with_open_sizes(self.batch, self.timesteps).output_shapes)
         targets = tuple(np.abs(numbers(rng, size)) for size in sizes) if self.loss is not None else ()

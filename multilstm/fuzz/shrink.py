@@ -72,7 +72,7 @@ def steps(sample: Sample) -> Iterator[Sample]:
 def _with(sample: Sample, **changes: Any) -> Iterator[Sample]:
     """Yield the sample with changes, if it is valid and differs; given states of removed LSTMs are left out."""
     spec: Graph = changes.get("spec", sample.spec)
-    changes.setdefault("states", tuple(name for name in sample.states if name in spec.lstms))
+    changes.setdefault("states", tuple(name for name in sample.states if name in spec.recurrent))
     changed_sample = dataclasses.replace(sample, **changes)
     trainable = changed_sample.loss is None or spec.trainable_weights
     if changed_sample != sample and trainable:
@@ -182,7 +182,7 @@ def _simpler(layer: Any) -> Iterator[Layer]:
     if isinstance(layer, (Bidirectional, TimeDistributed)):
         yield dataclasses.replace(layer.layer, name=layer.name)
         if isinstance(layer, Bidirectional):
-            yield dataclasses.replace(layer.layer, name=layer.name, go_backwards=True)
+            yield dataclasses.replace(layer.directions["backward"], name=layer.name)
         for inner in _simpler(layer.layer):
             try:
                 yield dataclasses.replace(layer, layer=inner)  # type: ignore[arg-type]

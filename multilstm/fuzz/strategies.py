@@ -201,7 +201,7 @@ def samples(draw: Draw) -> Sample:
     if draw(st.booleans()):
         row = st.lists(_mostly(True, (False,)), min_size=timesteps, max_size=timesteps)
         mask = tuple(tuple(draw(row)) for _ in range(batch))
-    free = [name for name in spec.lstms if "/" not in name and not any(c.initial_state for c in spec.calls)]
+    free = [name for name in spec.recurrent if "/" not in name and not any(c.initial_state for c in spec.calls)]
     states = tuple(name for name in free if draw(_mostly(False, (False, True)))) if _called_once(spec) else ()
     loss = None
     if trained and spec.trainable_weights:

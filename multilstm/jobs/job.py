@@ -15,7 +15,7 @@ from multilstm.errors import UsageError, choice
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.implementation import Implementation
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 from multilstm.spec.optimizers import LOSSES, Optimizer
 
 __all__ = ["LAYERS", "Answer", "Batch", "Job", "Result", "Step", "StepKind"]
@@ -32,7 +32,7 @@ class Batch:
         inputs: for every input layer, by name, an array `[batch, ...]`.
         targets: for every output of the model, in order, an array of the output's shape; empty without a loss.
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts; as `model(x, mask=...)`.
-        states: initial states by LSTM (see `Graph.lstms`), each `[batch, units]`; they replace carried states.
+        states: initial states by recurrent layer (`Graph.recurrent`), each `[batch, units]`; they replace carried ones.
         dropout: masks in training steps, by the names and of the shapes of `dropout_masks`: 0 where a number is
             dropped, else 1 / (1 - rate).
     """
@@ -40,7 +40,7 @@ class Batch:
     inputs: Mapping[str, Array]
     targets: tuple[Array, ...] = ()
     masks: Mapping[str, Array] = dataclasses.field(default_factory=dict)
-    states: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    states: Mapping[str, AnyState] = dataclasses.field(default_factory=dict)
     dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     @property
@@ -103,7 +103,7 @@ class Job:
     optimizer: Optimizer | None = None
     slots: Mapping[str, Array] | None = None
     iteration: int = 0
-    carried: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    carried: Mapping[str, AnyState] = dataclasses.field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -126,13 +126,13 @@ class Answer:
         loss: the scalar loss, the penalties of regularizers included; or None for `forward`.
         accuracy: the share of equal argmax over the last axis, outputs against targets, masked timesteps included.
         outputs: the model's outputs, in order.
-        sequences: the output of every LSTM layer with return_sequences, `[batch, timesteps, units]`.
-        last_outputs: the output of every other LSTM layer, `[batch, units]`.
-        states: for every LSTM, its state after the last timestep, each `[batch, units]`.
+        sequences: the output of every recurrent layer with return_sequences, `[batch, timesteps, units]`.
+        last_outputs: the output of every other recurrent layer, `[batch, units]`.
+        states: for every recurrent layer, its state after the last timestep, each `[batch, units]`.
         gradients: for every weight that is trained, the gradient of the loss, of the weight's shape.
         input_gradients: for every input of floats, the gradient of the loss, of the input's shape.
-        state_gradients: for every LSTM whose initial state the batch gives, that state's gradient. Stateful LSTMs have
-            none: carried states are not differentiated.
+        state_gradients: for every recurrent layer whose initial state the batch gives, that state's gradient. Stateful
+            layers have none: carried states are not differentiated.
         weights: every weight after the step.
         slots: the optimizer's arrays after the step, as `layer/weight/slot`.
     """
@@ -142,10 +142,10 @@ class Answer:
     outputs: tuple[Array, ...] = ()
     sequences: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     last_outputs: Mapping[str, Array] = dataclasses.field(default_factory=dict)
-    states: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    states: Mapping[str, AnyState] = dataclasses.field(default_factory=dict)
     gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     input_gradients: Mapping[str, Array] = dataclasses.field(default_factory=dict)
-    state_gradients: Mapping[str, State] = dataclasses.field(default_factory=dict)
+    state_gradients: Mapping[str, AnyState] = dataclasses.field(default_factory=dict)
     weights: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     slots: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
@@ -160,14 +160,14 @@ class Result:
         slots: the optimizer's arrays after the last step, as `layer/weight/slot`.
         carried: the states of stateful layers after the last step.
         parameter_counts: by layer, as the framework counts them itself.
-        implementation: the kernel that computed the LSTMs.
+        implementation: the kernel that computed the recurrent layers.
         seconds: the time that the job took inside its engine, compilation included.
     """
 
     answers: tuple[Answer, ...]
     weights: Mapping[str, Array]
     slots: Mapping[str, Array]
-    carried: Mapping[str, State]
+    carried: Mapping[str, AnyState]
     parameter_counts: Mapping[str, int]
     implementation: Implementation
     seconds: float

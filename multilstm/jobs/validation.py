@@ -19,7 +19,7 @@ from multilstm.jobs.integers import check_whole_numbers
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State, as_array, by_name
+from multilstm.spec.arrays import AnyState, Array, as_array, by_name
 from multilstm.spec.shapes import Shape, show
 
 __all__ = ["check_batch", "check_dropout", "check_range", "check_shapes"]
@@ -52,7 +52,7 @@ def check_batch(spec: Graph, batch: Batch) -> Batch:
             raise InputError(f"mask of input {name!r}: expected True and False, given values of dtype {mask.dtype}")
     for name, state in batch.states.items():
         for field, array in state._asdict().items():
-            _finite(f"LSTM {name!r}: its {field} state", array)
+            _finite(f"{spec.recurrent[name].class_name} {name!r}: its {field} state", array)
     for index, target in enumerate(batch.targets):
         _values(f"target {index}", target)
     return dataclasses.replace(batch, dropout=check_dropout(spec, batch.dropout, batch.size))
@@ -73,7 +73,7 @@ def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str
     arrays |= {f"target {index}": array for index, array in enumerate(batch.targets)}
     arrays |= {f"dropout mask {name!r}": array for name, array in batch.dropout.items()}
     arrays |= {
-        f"LSTM {name!r}: its {field} state": array
+        f"layer {name!r}: its {field} state": array
         for name, state in batch.states.items()
         for field, array in state._asdict().items()
     }
@@ -128,21 +128,23 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     return Batch(inputs, _targets(spec, batch, size), masks, states, batch.dropout)
 
 
-def _state(spec: Graph, name: str, state: State, batch: int) -> State:
-    """Return the initial state of one LSTM as arrays `[batch, units]`."""
-    if name not in spec.lstms:
-        known = listed(spec.lstms) or "none: the model has no LSTM"
-        raise InputError(f"states are given for {shown(name)}: expected the name of an LSTM of the model ({known})")
-    if not isinstance(state, (tuple, list)) or len(state) != 2:
-        raise InputError(f"LSTM {name!r}: its state is State(hidden, cell); given {type(state).__name__}")
-    fields = zip(State._fields, state, strict=True)
-    arrays = State(*(as_array(f"LSTM {name!r}: its {field} state", values) for field, values in fields))
-    expected = (batch, spec.lstms[name].units)
+def _state(spec: Graph, name: str, state: AnyState, batch: int) -> AnyState:
+    """Return the initial state of one recurrent layer as arrays `[batch, units]`."""
+    if name not in spec.recurrent:
+        known = listed(spec.recurrent) or "none: the model has no such layer"
+        raise InputError(
+            f"states are given for {shown(name)}: expected the name of a recurrent layer of the model ({known})"
+        )
+    layer = spec.recurrent[name]
+    label = f"{layer.class_name} {name!r}"
+    if not isinstance(state, (tuple, list)) or len(state) != layer.state_count:
+        raise InputError(f"{label}: its state is {layer.state_in_words}; given {type(state).__name__}")
+    fields = zip(layer.state_names, state, strict=True)
+    arrays = layer.state_type._make(as_array(f"{label}: its {field} state", values) for field, values in fields)
+    expected = (batch, layer.units)
     for field, array in arrays._asdict().items():
         if array.shape != expected:
-            raise InputError(
-                f"LSTM {name!r}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]"
-            )
+            raise InputError(f"{label}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]")
     return arrays
 
 

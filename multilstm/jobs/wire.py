@@ -9,7 +9,7 @@ from typing import Any
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.spec import from_json, to_json
-from multilstm.spec.arrays import State
+from multilstm.spec.arrays import AnyState, as_state
 from multilstm.spec.optimizers import optimizer_from_dict, optimizer_to_dict
 
 __all__ = ["job_from_tree", "job_to_tree", "result_from_tree", "result_to_tree"]
@@ -81,5 +81,5 @@ def _shallow(data: Any) -> dict[str, Any]:
     return {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
 
 
-def _states(tree: Mapping[str, Any]) -> dict[str, State]:
-    return {name: State(*pair) for name, pair in tree.items()}
+def _states(tree: Mapping[str, Any]) -> dict[str, AnyState]:
+    return {name: as_state(*arrays) for name, arrays in tree.items()}

@@ -13,10 +13,11 @@ that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 """
 
 from multilstm.keras_layers import activations
-from multilstm.keras_layers.layers import LSTM, Bidirectional, Dense, TimeDistributed
+from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
 from multilstm.keras_layers.precision import enable_float64
+from multilstm.keras_layers.recurrent import GRU, LSTM, SimpleRNN
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
 from multilstm.keras_layers.stateless import (
     AveragePooling1D,
@@ -28,7 +29,7 @@ from multilstm.keras_layers.stateless import (
 )
 
 __all__ = [
-    "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "AveragePooling2D", "Bidirectional",
+    "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "AveragePooling2D", "Bidirectional",
     "CategoricalCrossentropy", "Dense", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU",
-    "OrthogonalRegularizer", "RMSprop", "ReLU", "TimeDistributed", "activations", "enable_float64",
+    "OrthogonalRegularizer", "RMSprop", "ReLU", "SimpleRNN", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

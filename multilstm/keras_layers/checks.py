@@ -14,36 +14,37 @@ import numpy as np
 
 _FLAGS = (
     "use_bias", "unit_forget_bias", "return_sequences", "return_state", "go_backwards", "stateful", "unroll",
-    "zero_output_for_mask",
+    "zero_output_for_mask", "reset_after",
 )  # fmt: skip
 
 
-def check_lstm_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse wrong arguments of LSTM.
+def check_recurrent_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse wrong arguments of LSTM, GRU or SimpleRNN.
 
     Args:
+        name: the class of the layer.
         arguments: the arguments by name; absent ones have Keras's defaults.
     """
     units = arguments.get("units", 1)
     if isinstance(units, bool) or not isinstance(units, Integral) or units < 1:
-        raise ValueError(f"LSTM: units must be a positive integer; given {units!r}")
-    for name in ("dropout", "recurrent_dropout"):
-        rate = arguments.get(name, 0.0)
+        raise ValueError(f"{name}: units must be a positive integer; given {units!r}")
+    for argument in ("dropout", "recurrent_dropout"):
+        rate = arguments.get(argument, 0.0)
         if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
             raise ValueError(
-                f"LSTM: {name} must be a number with 0 <= {name} < 1; given {rate!r}. It is the share of values that "
-                f"training sets to zero: give 0.2 for 20 %"
+                f"{name}: {argument} must be a number with 0 <= {argument} < 1; given {rate!r}. It is the share "
+                f"of values that training sets to zero: give 0.2 for 20 %"
             )
     implementation = arguments.get("implementation", 2)
     if isinstance(implementation, bool) or implementation not in (1, 2):
         raise ValueError(
-            f"LSTM: implementation must be 1 (a dropout mask for each gate) or 2 (one for all); given "
+            f"{name}: implementation must be 1 (a dropout mask for each gate) or 2 (one for all); given "
             f"{implementation!r}. Leave it out for 2"
         )
-    for name in _FLAGS:
-        flag = arguments.get(name, False)
+    for argument in _FLAGS:
+        flag = arguments.get(argument, False)
         if not isinstance(flag, (bool, np.bool_, Integral)) or flag not in (0, 1):
-            raise ValueError(f"LSTM: {name} must be True or False; given {flag!r}")
+            raise ValueError(f"{name}: {argument} must be True or False; given {flag!r}")
 
 
 def check_sequences(layer: Any, sequences: Any) -> None:
@@ -89,10 +90,12 @@ def check_states(layer: Any, sequences: Any, states: Any, units: Sequence[int]) 
         layer: the layer that is called.
         sequences: its input.
         states: the initial states.
-        units: units of each expected state, two for each LSTM.
+        units: units of each expected state, two for each LSTM, one for each GRU and SimpleRNN.
     """
-    names = "the hidden and the cell state" + (" of each direction" if len(units) > 2 else "")
-    remedy = f"Give a list of {len(units)} arrays [batch, units]: {names}"
+    part = getattr(layer, "forward_layer", layer)
+    names = "the hidden state" if len(part.state_size) == 1 else "the hidden and the cell state"
+    names += " of each direction" if part is not layer else ""
+    remedy = f"Give a list of {len(units)} array{'s' if len(units) > 1 else ''} [batch, units]: {names}"
     if not isinstance(states, (list, tuple)):
         raise ValueError(
             f"{title(layer)}: initial_state must be a list; given one array of the shape "

@@ -5,7 +5,6 @@ No layer changes an attribute while it computes, so threads can share one.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -14,28 +13,7 @@ from keras import ops
 
 from multilstm.frameworks import private_apis
 from multilstm.keras_layers import checks
-
-
-class _MaskWithStates:
-    """A recurrent layer that uses the mask of the layer below whether or not an initial state is given.
-
-    Keras looks for this mask only if the sequences are the only tensor among the arguments. With `initial_state`, it
-    silently drops the mask of a Masking or Embedding below, on every backend.
-    """
-
-    def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
-        if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
-            mask = private_apis.keras_mask(sequences)
-        checks.check_sequences(self, sequences)
-        checks.check_mask(self, sequences, mask)
-        units = self._state_units()
-        if initial_state is not None and units:
-            checks.check_states(self, sequences, initial_state, units)
-        return super().__call__(sequences, initial_state=initial_state, mask=mask, **arguments)  # type: ignore[misc]
-
-    def _state_units(self) -> Sequence[int]:
-        """Return the units of each expected initial state; empty if they are not known."""
-        raise NotImplementedError
+from multilstm.keras_layers.recurrent import MaskWithStates, loses_bias_gradient, without_cudnn
 
 
 class _FreezesInside:
@@ -50,7 +28,7 @@ class _FreezesInside:
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional):  # type: ignore[misc]
+class Bidirectional(_FreezesInside, MaskWithStates, keras.layers.Bidirectional):  # type: ignore[misc]
     """Keras's Bidirectional that uses the mask of its input even if an initial state is given.
 
     The layer may be stateful and return its states. `trainable=False` freezes both directions.
@@ -60,14 +38,21 @@ class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional)
 
     def _state_units(self) -> Sequence[int]:
         layers = self.forward_layer, self.backward_layer
-        if not all(isinstance(layer, keras.layers.LSTM) for layer in layers):
+        if not all(
+            isinstance(layer, (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)) for layer in layers
+        ):
             return ()
-        return tuple(layer.units for layer in layers for _ in ("hidden", "cell"))
+        return tuple(size for layer in layers for size in layer.state_size)
 
     def _can_attempt_fused_lstm(self, mask: Any, initial_state: Any = None) -> bool:
         """Return whether Keras's fused path is right; it ignores `go_backwards=True` of the forward layer."""
         possible = super()._can_attempt_fused_lstm(mask, initial_state)
-        return possible and not self.forward_layer.go_backwards and not _without_cudnn(self.forward_layer)
+        return possible and not self.forward_layer.go_backwards and not without_cudnn(self.forward_layer)
+
+    def _can_attempt_fused_gru(self, mask: Any, initial_state: Any = None) -> bool:
+        """Do as `_can_attempt_fused_lstm`, for two GRUs."""
+        possible = super()._can_attempt_fused_gru(mask, initial_state)
+        return possible and not self.forward_layer.go_backwards and not without_cudnn(self.forward_layer)
 
     def compute_mask(self, _: Any, mask: Any) -> Any:
         """Return the mask of each output, None for states. Keras's own method fails if the layer is stateful."""
@@ -76,11 +61,6 @@ class Bidirectional(_FreezesInside, _MaskWithStates, keras.layers.Bidirectional)
         if self.return_state:
             return [*masks, *[None] * (len(self.forward_layer.state_size) + len(self.backward_layer.state_size))]
         return masks if len(masks) > 1 else masks[0]
-
-
-def _loses_bias_gradient(layer: Any) -> bool:
-    """Return whether Keras's `ops.add` of a bias sums its gradient in bfloat16, as `tf.nn.bias_add` does."""
-    return bool(keras.backend.backend() == "tensorflow" and layer.compute_dtype == "bfloat16")
 
 
 @final
@@ -93,180 +73,10 @@ class Dense(keras.layers.Dense):  # type: ignore[misc]
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Map `[..., features]` to `[..., units]`, as `keras.layers.Dense.call` does."""
-        if self.bias is None or not _loses_bias_gradient(self):
+        if self.bias is None or not loses_bias_gradient(self):
             return super().call(inputs, training=training)
         outputs = ops.matmul(inputs, self.kernel) + ops.convert_to_tensor(self.bias)
         return outputs if self.activation is None else self.activation(outputs)
-
-
-@final
-@keras.saving.register_keras_serializable(package="multilstm")
-class LSTM(_MaskWithStates, keras.layers.LSTM):  # type: ignore[misc]
-    """Keras's LSTM with `stateful=True` that carries its states, and trains, on every backend.
-
-    States: the state variables are part of `variables`, as a Dropout's seed is. So `predict`, `fit`, `evaluate` and
-    `train_on_batch` carry them on JAX too. They are not part of `weights`, so counts and files are those of Keras. They
-    keep `variable_dtype` under mixed precision. A batch starts from a copy of the carried states, so PyTorch can
-    differentiate it. Gradients do not flow into the batch before, as on every backend of Keras. A batch of another
-    size is an error, on TensorFlow in `predict` and `fit` too.
-
-    Initial states: a list of two, hidden and cell. An initial state of one row is used for all sequences.
-
-    Masks: the mask of the layer below is used even if an initial state is given; a mask of another shape is refused.
-    Masked input is replaced by zero, so NaN in it reaches no gradient. The output of a sequence is zero before the
-    first timestep that its mask keeps, whatever the initial state. With `zero_output_for_mask` the output is zero in
-    every masked timestep.
-
-    Options: `implementation` and `use_cudnn` are part of the configuration, so `Bidirectional`, saving and loading
-    keep them. With `implementation=1`, `dropout` trains without `use_cudnn=False` too. Under mixed_bfloat16 the
-    gradient of the bias is right for large batches, on TensorFlow too.
-
-    Args, call arguments, weights: those of `keras.layers.LSTM`.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        signature = inspect.signature(keras.layers.LSTM.__init__)
-        named = signature.bind_partial(self, *arguments, **options).arguments
-        checks.check_lstm_arguments({**named, **named.get("kwargs", {})})
-        super().__init__(*arguments, **options)
-
-    @property
-    def variables(self) -> list[Any]:
-        """All variables of the layer, its carried states included."""
-        return [*super().variables, *(self.states or [])]
-
-    def _create_state_variables(self, batch_size: int) -> None:
-        """Create the state variables with distinct names, for `get_state_tree`, and without autocast.
-
-        Under autocast a variable of Keras on PyTorch returns a copy, and an assignment to the copy is lost.
-        """
-        # Keras's own method leaves the states untracked; only the variables in its list are replaced here.
-        super()._create_state_variables(batch_size)
-        with keras.name_scope(self.name, caller=self):
-            for index, name in enumerate(("hidden_state", "cell_state")):
-                self.states[index] = keras.Variable(
-                    ops.zeros((batch_size, self.units), dtype=self.variable_dtype),
-                    trainable=False,
-                    autocast=False,
-                    dtype=self.variable_dtype,
-                    name=name,
-                )
-
-    def _state_units(self) -> Sequence[int]:
-        return self.units, self.units
-
-    def get_config(self) -> dict[str, Any]:
-        """Return Keras's configuration, with `implementation` and `use_cudnn`."""
-        return {**super().get_config(), "implementation": self.cell.implementation, "use_cudnn": self.use_cudnn}
-
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """Map `[batch, timesteps, features]` to `[batch, (timesteps,) units]`, as `keras.layers.LSTM.call` does."""
-        if self.stateful:
-            sequences = self._with_batch_size(sequences, self.states[0].shape[0])
-            if initial_state is None:
-                initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
-        if initial_state is not None:
-            shape = ops.shape(sequences)[0], self.units
-            initial_state = [
-                ops.broadcast_to(state, shape) if tuple(state.shape) in ((1, self.units), (self.units,)) else state
-                for state in initial_state
-            ]
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
-
-    def _with_batch_size(self, sequences: Any, batch_size: int) -> Any:
-        """Return the sequences with a known batch size. TensorFlow checks an open one when it runs."""
-        checks.check_batch_size(self, sequences, batch_size)
-        if keras.backend.backend() != "tensorflow" or sequences.shape[0] is not None:
-            return sequences
-        import tensorflow as tf
-
-        # TensorFlow's error names the operation, so the name is the message.
-        name = f"with_stateful_every_batch_must_have_{batch_size}_sequences"
-        return tf.ensure_shape(sequences, (batch_size, *sequences.shape[1:]), name)
-
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """Return the last output, all outputs and the final states, as `keras.layers.LSTM.inner_loop` does.
-
-        Outputs are zero where the mask demands it. Keras on JAX returns the initial hidden state until the mask keeps
-        a timestep, and ignores `zero_output_for_mask` in an unrolled loop.
-
-        With `go_backwards`, sequences and mask are reversed here, and every loop runs forwards. In an unrolled loop
-        Keras on TensorFlow does not reverse the mask, and Keras on PyTorch fails. Keras on JAX reverses sequences once
-        too often on a GPU.
-        """
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        keep = None
-        if mask is not None:
-            keep = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
-            sequences = ops.where(keep[..., None], sequences, ops.zeros_like(sequences))
-        if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
-            keep = None if keep is None else ops.flip(keep, axis=1)
-        last, outputs, states = self._loop_forwards(sequences, initial_state, keep, training)
-        if keep is None:
-            return last, outputs, states
-        shown = keep if self.zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
-        last = ops.where(shown[:, -1:], last, ops.zeros_like(last))
-        if self.return_sequences:
-            outputs = ops.where(shown[..., None], outputs, ops.zeros_like(outputs))
-        return last, outputs, states
-
-    def _loop_forwards(self, sequences: Any, initial_state: Any, keep: Any, training: bool) -> Any:
-        """Compute the sequences in their order, on Keras's fused path if that is right, and else step by step."""
-        mask_per_gate = training and self.dropout and self.cell.implementation == 1
-        wanted = self.use_cudnn is True or (self.use_cudnn == "auto" and not _without_cudnn(self, keep))
-        if wanted and not mask_per_gate and not self.recurrent_dropout:
-            dropped = sequences
-            if training and self.dropout:
-                dropped = sequences * ops.expand_dims(self.cell.get_dropout_mask(sequences[:, 0, :]), axis=1)
-            try:
-                return private_apis.fused_lstm(self, dropped, initial_state, keep)
-            except NotImplementedError:
-                pass  # no cuDNN here, or not for these options
-        if self.use_cudnn is True:
-            raise ValueError(
-                f"{checks.title(self)}: use_cudnn=True needs a GPU with cuDNN and the options that cuDNN has; given "
-                f"options or a device without it. Give use_cudnn='auto' to compute without cuDNN where it is missing"
-            )
-
-        def step(inputs: Any, states: Any) -> Any:
-            return self.step(inputs, states, training)
-
-        return private_apis.recurrent_loop(self, step, sequences, initial_state, keep)
-
-    def step(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
-        """Compute one timestep.
-
-        Args:
-            inputs: `[batch, features]`.
-            states: the hidden and the cell state, each `[batch, units]`.
-            training: whether dropout acts.
-
-        Returns:
-            The output `[batch, units]`, and the new states.
-        """
-        cell = self.cell
-        if cell.implementation == 1 or not cell.use_bias or not _loses_bias_gradient(self):
-            return cell(inputs, states, training=training)  # type: ignore[no-any-return]
-        hidden, memory = states
-        if training and self.dropout:
-            inputs = inputs * cell.get_dropout_mask(inputs)
-        products = ops.matmul(inputs, cell.kernel) + ops.matmul(hidden, cell.recurrent_kernel)
-        i, f, c, o = ops.split(products + ops.convert_to_tensor(cell.bias), 4, axis=1)
-        memory = cell.recurrent_activation(f) * memory + cell.recurrent_activation(i) * cell.activation(c)
-        hidden = cell.recurrent_activation(o) * cell.activation(memory)
-        return hidden, [hidden, memory]
-
-
-def _without_cudnn(layer: Any, mask: Any = None) -> bool:
-    """Return whether Keras's fused path is wrong on a GPU; this follows from its source, and was not seen on a GPU.
-
-    On JAX it gives every dtype to cuDNN as float32. On TensorFlow its output is zero where a mask pads a sequence on
-    the right; every other path repeats the last output there. Other masks raise in a graph.
-    """
-    if keras.backend.backend() == "jax":
-        return bool(layer.compute_dtype != "float32")
-    return keras.backend.backend() == "tensorflow" and mask is not None
 
 
 @final

@@ -14,6 +14,7 @@ import numpy as np
 from multilstm.cases.case import Case
 from multilstm.ledger.places import Place, places
 from multilstm.spec import (
+    GRU,
     LSTM,
     AveragePooling1D,
     AveragePooling2D,
@@ -25,6 +26,7 @@ from multilstm.spec import (
     ReLU,
     TimeDistributed,
 )
+from multilstm.spec.layers import Recurrent
 from multilstm.spec.optimizers import SGD, Optimizer
 from multilstm.spec.penalties import Regularizer
 from multilstm.spec.schedules import Schedule
@@ -65,8 +67,13 @@ class Fact:
         return self.text
 
 
-def _lstm(test: Callable[[LSTM], object]) -> Test:
-    return lambda place: place.lstm is not None and bool(test(place.lstm))
+def _recurrent(test: Callable[[Recurrent], object]) -> Test:
+    return lambda place: place.recurrent is not None and bool(test(place.recurrent))
+
+
+def _fused(test: Callable[[LSTM | GRU], object]) -> Test:
+    """Return a test for a layer that has a fused path in Keras."""
+    return lambda place: isinstance(place.layer, (LSTM, GRU)) and bool(test(place.layer))
 
 
 def _optimizer(test: Callable[[Optimizer], object]) -> Test:
@@ -91,14 +98,14 @@ def _regularizer(*names: str) -> Test:
 
 
 def _starts_masked(place: Place) -> bool:
-    if place.lstm is None:
+    if place.recurrent is None:
         return False
-    first = -1 if place.lstm.go_backwards else 0
+    first = -1 if place.recurrent.go_backwards else 0
     return any(not mask[:, first].all() for mask in place.masks)
 
 
 def _masked(place: Place) -> bool:
-    return place.lstm is not None and bool(place.masks)
+    return place.recurrent is not None and bool(place.masks)
 
 
 def _maybe_masked(place: Place) -> bool:
@@ -125,11 +132,11 @@ def _misses_last_axis(place: Place) -> bool:
 
 def _not_finite(place: Place) -> bool:
     arrays = [array for batch in place.batches for array in batch.inputs.values()]
-    return place.lstm is not None and any(not np.isfinite(array).all() for array in arrays)
+    return place.recurrent is not None and any(not np.isfinite(array).all() for array in arrays)
 
 
 def _given_state(place: Place) -> bool:
-    return place.lstm is not None and place.has_given_state
+    return place.recurrent is not None and place.has_given_state
 
 
 def _probability_output(place: Place) -> bool:
@@ -145,34 +152,34 @@ def _clips(optimizer: Optimizer) -> bool:
 
 
 _ALL = (
-    Fact("lstm", "the layer is an LSTM, alone or in a Bidirectional", _is(LSTM)),
-    Fact("stateful", "stateful=True", _lstm(lambda lstm: lstm.stateful)),
-    Fact("unroll", "unroll=True", _lstm(lambda lstm: lstm.unroll)),
+    Fact("recurrent", "the layer is an LSTM, a GRU or a SimpleRNN, alone or in a Bidirectional", _is(Recurrent)),
+    Fact("stateful", "stateful=True", _recurrent(lambda layer: layer.stateful)),
+    Fact("unroll", "unroll=True", _recurrent(lambda layer: layer.unroll)),
     Fact(
         "go_backwards",
         "the layer runs backwards, as the second half of a Bidirectional does",
-        _lstm(lambda lstm: lstm.go_backwards),
+        _recurrent(lambda layer: layer.go_backwards),
     ),
-    Fact("return_state", "return_state=True", _lstm(lambda lstm: lstm.return_state)),
+    Fact("return_state", "return_state=True", _recurrent(lambda layer: layer.return_state)),
     Fact(
         "zero_output_for_mask",
         "zero_output_for_mask=True, as in both halves of a Bidirectional that returns sequences",
-        _lstm(lambda lstm: lstm.zero_output_for_mask),
+        _recurrent(lambda layer: layer.zero_output_for_mask),
     ),
-    Fact("last_only", "return_sequences=False", _lstm(lambda lstm: not lstm.return_sequences)),
+    Fact("last_only", "return_sequences=False", _recurrent(lambda layer: not layer.return_sequences)),
     Fact("bidirectional", "the layer is half of a Bidirectional", lambda place: place.is_half),
     Fact(
         "dropout",
         "dropout is above 0, and recurrent_dropout is 0",
-        _lstm(lambda lstm: lstm.dropout and not lstm.recurrent_dropout),
+        _fused(lambda layer: layer.dropout and not layer.recurrent_dropout),
     ),
-    Fact("implementation_1", "implementation=1", _lstm(lambda lstm: lstm.implementation == 1)),
+    Fact("implementation_1", "implementation=1", _fused(lambda layer: layer.implementation == 1)),
     Fact(
         "implementation_or_cudnn",
         "implementation or use_cudnn is not the default",
-        _lstm(lambda lstm: lstm.implementation == 1 or lstm.use_cudnn != "auto"),
+        _fused(lambda layer: layer.implementation == 1 or layer.use_cudnn != "auto"),
     ),
-    Fact("use_cudnn_true", "use_cudnn=True", _lstm(lambda lstm: lstm.use_cudnn is True)),
+    Fact("use_cudnn_true", "use_cudnn=True", _fused(lambda layer: layer.use_cudnn is True)),
     Fact("masked", "a mask reaches the layer", _masked),
     Fact(
         "starts_masked",
@@ -185,18 +192,18 @@ _ALL = (
     Fact(
         "nonzero_state",
         "the layer begins with a state that may differ from zero",
-        lambda place: _given_state(place) or _lstm(lambda lstm: lstm.stateful)(place),
+        lambda place: _given_state(place) or _recurrent(lambda layer: layer.stateful)(place),
     ),
     Fact("one_state_for_all", "one initial state is given for the whole batch", possible=_always),
     Fact(
         "batch_of_one",
         "the batch size of the model is 1",
-        lambda place: place.lstm is not None and place.input_shape[0] == 1,
+        lambda place: place.recurrent is not None and place.input_shape[0] == 1,
     ),
     Fact(
         "fixed_timesteps",
         "the model's Input fixes the number of timesteps",
-        lambda place: place.lstm is not None and place.input_shape[1] is not None,
+        lambda place: place.recurrent is not None and place.input_shape[1] is not None,
     ),
     Fact("selu", "the layer has the activation selu", _activation("selu")),
     Fact("gelu_or_leaky_relu", "the layer has the activation gelu or leaky_relu", _activation("gelu", "leaky_relu")),

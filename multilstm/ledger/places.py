@@ -9,8 +9,9 @@ import numpy as np
 
 from multilstm.cases.case import Case, Fit
 from multilstm.jobs.job import Batch
-from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Graph, Layer, TimeDistributed
+from multilstm.spec import Activation, Bidirectional, Dense, Graph, Layer, TimeDistributed
 from multilstm.spec.arrays import Array
+from multilstm.spec.layers import Recurrent
 from multilstm.spec.propagation import walk
 
 
@@ -21,8 +22,8 @@ class Place:
     Attributes:
         case: the case.
         dtype: the dtype of the computation.
-        name: the layer's name; for half of a Bidirectional as in `Graph.lstms`.
-        layer: the layer; for half of a Bidirectional its LSTM.
+        name: the layer's name; for half of a Bidirectional as in `Graph.recurrent`.
+        layer: the layer; for half of a Bidirectional the layer of that direction.
         masks: the boolean masks `[batch, timesteps]` that reach the layer.
         batches: the batches of the case; of each training, the first.
         reaches_output: whether an output of the model depends on the layer.
@@ -37,9 +38,9 @@ class Place:
     reaches_output: bool
 
     @property
-    def lstm(self) -> LSTM | None:
-        """The layer if it is an LSTM."""
-        return self.layer if isinstance(self.layer, LSTM) else None
+    def recurrent(self) -> Recurrent | None:
+        """The layer if it is recurrent."""
+        return self.layer if isinstance(self.layer, Recurrent) else None
 
     @property
     def is_half(self) -> bool:
@@ -58,10 +59,10 @@ class Place:
 
     @property
     def has_given_state(self) -> bool:
-        """Whether the model or a batch gives the LSTM an initial state."""
+        """Whether the model or a batch gives the layer an initial state."""
         name = self.name.split("/")[0]
         by_model = any(call.initial_state for call in self.case.spec.calls if call.layer == name)
-        stateless = self.lstm is not None and not self.lstm.stateful
+        stateless = self.recurrent is not None and not self.recurrent.stateful
         return by_model or (stateless and any(self.name in batch.states for batch in self.batches))
 
     def ends_in(self, activation: str) -> bool:
@@ -80,8 +81,8 @@ def places(case: Case, dtype: str) -> Iterator[Place]:
     for layer in spec.layers:
         name = str(layer.name)
         masks = tuple(mask for masks in masks_of_batches if (mask := masks.get(name)) is not None)
-        lstms: dict[str, Layer] = {key: lstm for key, lstm in spec.lstms.items() if key.split("/")[0] == name}
-        for key, part in (lstms or {name: layer}).items():
+        parts: dict[str, Layer] = {key: part for key, part in spec.recurrent.items() if key.split("/")[0] == name}
+        for key, part in (parts or {name: layer}).items():
             yield Place(case, dtype, key, part, masks, batches, key in reaching)
 
 
@@ -111,13 +112,13 @@ def _reaching(spec: Graph) -> set[str]:
 def _halves(layer: Bidirectional, output: int) -> Sequence[str]:
     """Return the halves of a Bidirectional that compute its output with that number.
 
-    The outputs are the sequences, merged or one for each half, and then two states for each half.
+    The outputs are the sequences, merged or one for each half, and then the states of each half.
     """
     halves = ("forward", "backward")
     sequences = 2 if layer.merge_mode is None else 1
     if output == 0 and sequences == 1:
         return halves
-    return (halves[output if output < sequences else (output - sequences) // 2],)
+    return (halves[output if output < sequences else (output - sequences) * 2 // layer.state_count],)
 
 
 def _masks(spec: Graph, batch: Batch) -> dict[str, Array | None]:

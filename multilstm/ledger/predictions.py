@@ -19,7 +19,7 @@ from multilstm.execution.quantities import Quantities, quantities_of
 from multilstm.execution.rounding import rounded
 from multilstm.jobs.job import Answer, Result, Step
 from multilstm.ledger.places import places
-from multilstm.spec.arrays import State
+from multilstm.spec.arrays import AnyState, as_state
 
 STATES_ARE_LOST = "states_are_lost"
 DECAY_IS_SKIPPED = "decay_is_skipped"
@@ -28,7 +28,7 @@ PREDICTIONS = {
     DECAY_IS_SKIPPED: "weights on which no output depends stay as they were",
     **FAULTS,
 }
-States = Mapping[str, State]
+States = Mapping[str, AnyState]
 
 
 def combinations(predictions: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -76,7 +76,7 @@ def _without_states(judge: Execution, part: Part) -> Result:
     zeros. The state variables change by a reset or an assignment alone; the engine returns them as the states after
     the step.
     """
-    stateful = [name for name, lstm in judge.case.spec.lstms.items() if lstm.stateful]
+    stateful = [name for name, layer in judge.case.spec.recurrent.items() if layer.stateful]
     held = list(_held_states(part.steps(judge.case), stateful))
     result = judge.result(part, [_starting_from(step, stateful, traced) for step, traced, _ in held])
     answers = tuple(
@@ -87,7 +87,7 @@ def _without_states(judge: Execution, part: Part) -> Result:
 
 def _held_states(steps: Iterable[Step], stateful: list[str]) -> Iterator[tuple[Step, States, States]]:
     """Yield every step, the states with which it was traced, and the states of the variables; zeros are left out."""
-    assigned: dict[str, State] = {}
+    assigned: dict[str, AnyState] = {}
     traced: dict[tuple[object, ...], States] = {}
     for step in steps:
         given = {name: state for name, state in step.batch.states.items() if name in stateful}
@@ -104,9 +104,9 @@ def _starting_from(step: Step, stateful: list[str], states: States) -> Step:
 
 
 def _with_states(answer: Answer, stateful: list[str], states: States) -> Answer:
-    """Return the answer with the given states of the stateful LSTMs, and zeros for those without one."""
+    """Return the answer with the given states of the stateful layers, and zeros for those without one."""
     held = {
-        name: states.get(name, State(*(np.zeros_like(array) for array in answer.states[name])))
+        name: states.get(name, as_state(*map(np.zeros_like, answer.states[name])))
         for name in stateful
         if name in answer.states
     }

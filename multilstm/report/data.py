@@ -83,7 +83,7 @@ class Report:
         seconds: wall-clock seconds of the whole run.
         touches: the rows of the ledger that a user's model meets in plain Keras, as JSON data.
         named: the engines that the user named.
-        without_lstm: the cases whose model contains no LSTM.
+        without_recurrent: the cases whose model contains no recurrent layer.
         idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
@@ -97,7 +97,7 @@ class Report:
     seconds: float = 0.0
     touches: tuple[Mapping[str, Any], ...] = ()
     named: tuple[str, ...] = ()
-    without_lstm: tuple[str, ...] = ()
+    without_recurrent: tuple[str, ...] = ()
     idle_masks: tuple[str, ...] = ()
     judge: str = "the float64 reference"
     inputs: str = ""
@@ -224,9 +224,9 @@ def _sentences(report: Report) -> Iterator[str]:
     if report.idle_masks:
         layers = ", ".join(report.idle_masks)
         yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
-    if report.without_lstm:
-        names = report.without_lstm
-        yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no LSTM."
+    if report.without_recurrent:
+        names = report.without_recurrent
+        yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."
 
 
 def _disagreements(report: Report) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from multilstm.spec.arrays import State
+from multilstm.spec.arrays import AnyState
 
 Arrays = Mapping[str, jax.Array]
 
@@ -21,9 +21,9 @@ class Batch(NamedTuple):
             x64 mode, `jax.jit` itself wraps integers of 64 bits at its border; no function behind it can see that.
         targets: an array for every output, of the output's shape; empty if there is no loss.
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts.
-        states: initial states by LSTM, each `[batch, units]`. They win over the states that the graph passes; states
-            that are missing are zero.
-        dropout: masks of Dropout layers and LSTMs, as in `multilstm.jobs.job.Batch`. A layer without a mask drops
+        states: initial states by recurrent layer, each `[batch, units]`. They win over the states that the graph
+            passes; states that are missing are zero.
+        dropout: masks of Dropout and recurrent layers, as in `multilstm.jobs.job.Batch`. A layer without a mask drops
             nothing.
         timesteps: the number of real timesteps of all arrays, where the spec leaves that number open. The others are
             padding: they cost nothing in the loops over time, and their outputs mean nothing. None: all are real.
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     inputs: Arrays
     targets: Sequence[jax.Array]
     masks: Arrays
-    states: Mapping[str, State]
+    states: Mapping[str, AnyState]
     dropout: Arrays
     timesteps: Any
 
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
         inputs: Arrays,
         targets: Sequence[jax.Array] = (),
         masks: Arrays | None = None,
-        states: Mapping[str, State] | None = None,
+        states: Mapping[str, AnyState] | None = None,
         dropout: Arrays | None = None,
         timesteps: Any = None,
     ) -> Batch:
@@ -63,10 +63,10 @@ class Evaluation(NamedTuple):
     Attributes:
         outputs: the model's outputs, in order.
         output_masks: boolean `[batch, timesteps]` of each output, or None.
-        sequences: the outputs of every LSTM with return_sequences, `[batch, timesteps, units]`, in the order in which
-            it went through the timesteps.
-        last_outputs: the output of every other LSTM, `[batch, units]`.
-        states: the state of every LSTM after the last processed timestep, each `[batch, units]`.
+        sequences: the outputs of every recurrent layer with return_sequences, `[batch, timesteps, units]`, in the order
+            in which it went through the timesteps.
+        last_outputs: the output of every other recurrent layer, `[batch, units]`.
+        states: the state of every recurrent layer after the last processed timestep, each `[batch, units]`.
         statistics: in training, the weights that an update sets to statistics of the batch, by `layer/weight`.
     """
 
@@ -74,7 +74,7 @@ class Evaluation(NamedTuple):
     output_masks: tuple[jax.Array | None, ...]
     sequences: dict[str, jax.Array]
     last_outputs: dict[str, jax.Array]
-    states: dict[str, State]
+    states: dict[str, AnyState]
     statistics: dict[str, jax.Array] = {}  # noqa: RUF012 - never changed
 
 
@@ -84,12 +84,12 @@ class Gradients(NamedTuple):
     Attributes:
         weights: of every weight of `spec.trainable_weights`.
         inputs: of every input of floats.
-        states: of every initial state that was given to an LSTM that is not stateful.
+        states: of every initial state that was given to a recurrent layer that is not stateful.
     """
 
     weights: dict[str, jax.Array]
     inputs: dict[str, jax.Array]
-    states: dict[str, State]
+    states: dict[str, AnyState]
 
 
 Step = tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, Evaluation]

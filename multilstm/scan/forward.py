@@ -1,4 +1,4 @@
-"""The walk of `ScanModel` through the graph: it applies the layers, and carries the states of the LSTMs."""
+"""The walk of `ScanModel` through the graph: it applies the layers, and carries the states of recurrent layers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from multilstm.scan.batch import Arrays, Batch
-from multilstm.scan.cell import LSTMParams
-from multilstm.scan.dropout import Dropout as LSTMDropout
-from multilstm.scan.layer import last_output, lstm
+from multilstm.scan.dropout import Dropout as RecurrentDropout
+from multilstm.scan.layer import last_output
 from multilstm.scan.layers import Given, apply
 from multilstm.scan.loops.checks import to_int32
 from multilstm.scan.loops.ragged import reverse_within
+from multilstm.scan.recurrent import Sequences, run
 from multilstm.scan.stack import merge
-from multilstm.spec import LSTM, Bidirectional, Call, Graph, Layer
-from multilstm.spec.arrays import State
+from multilstm.spec import Bidirectional, Call, Graph, Layer
+from multilstm.spec.arrays import AnyState, as_state
+from multilstm.spec.layers import Recurrent
 from multilstm.spec.shapes import Shape
 
 
@@ -49,7 +50,7 @@ class Walker:
         self.timesteps = real_timesteps(batch)
         self.sequences: dict[str, jax.Array] = {}
         self.last_outputs: dict[str, jax.Array] = {}
-        self.last_states: dict[str, State] = {}
+        self.last_states: dict[str, AnyState] = {}
 
     def __call__(
         self,
@@ -61,8 +62,8 @@ class Walker:
     ) -> Sequence[jax.Array]:
         """Return the tensors of one call of a layer, as `multilstm.spec.propagation.walk` needs them."""
         x, mask, name = inputs[0], masks[0], call.layer
-        if isinstance(layer, LSTM):
-            output, state = self._lstm(name, layer, x, mask, initial, self._real(call))
+        if isinstance(layer, Recurrent):
+            output, state = self._run(name, layer, x, mask, initial, self._real(call))
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
@@ -77,25 +78,25 @@ class Walker:
         array, dtype = jnp.asarray(array), self.options.dtype
         return array.astype(dtype) if dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
 
+    def _dropout_inside(self, name: str) -> RecurrentDropout:
+        """Return the dropout masks of one recurrent layer, in the dtype of computation."""
+        masks = (self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))
+        return RecurrentDropout(*(None if mask is None else self.cast(mask) for mask in masks))
+
     def _real(self, call: Call) -> jax.Array | None:
         """Return the number of real timesteps of the call's input, or None if all are real."""
         return self.timesteps if is_open(self.options.spec.tensor_shapes[call.inputs[0]]) else None
 
-    def _lstm(
+    def _run(
         self,
         name: str,
-        layer: LSTM,
+        layer: Recurrent,
         x: jax.Array,
         mask: jax.Array | None,
         initial: Sequence[jax.Array],
         real: jax.Array | None,
-    ) -> tuple[jax.Array, State]:
-        params = LSTMParams(
-            self.weights[f"{name}/kernel"],
-            self.weights[f"{name}/recurrent_kernel"],
-            self.weights[f"{name}/bias"] if layer.use_bias else None,
-        )
-        state = self.states.get(name) or (State(*initial) if initial else None)
+    ) -> tuple[jax.Array, AnyState]:
+        state = self.states.get(name) or (as_state(*initial) if initial else None)
         masked = mask is not None
         if masked:
             mask = counted(x, mask, real)
@@ -103,21 +104,22 @@ class Walker:
             x = reverse_within(x, real)
             mask = None if mask is None else reverse_within(mask[..., None], real)[..., 0]
         backwards = layer.go_backwards and real is None
-        sequence, last = lstm(
-            params,
-            x,
-            state,
-            mask,
-            backwards,
-            layer.activation,
-            layer.recurrent_activation,
-            layer.zero_output_for_mask,
-            self.options.custom_gradient,
-            lengths=None if masked else real,
-            dropout=LSTMDropout(self.dropout.get(f"{name}/dropout"), self.dropout.get(f"{name}/recurrent_dropout")),
-            dtype=self.options.dtype,
-            unroll=layer.unroll,
-            mesh=self.options.mesh,
+        options = self.options
+        sequence, last = run(
+            layer,
+            Sequences(
+                within(self.weights, name),
+                x,
+                state,
+                mask,
+                None if masked else real,
+                backwards,
+                self._dropout_inside(name),
+                self.cast,
+                options.custom_gradient,
+                options.dtype,
+                options.mesh,
+            ),
         )
         self.last_states[name] = last
         if layer.stateful:  # a second call of a shared layer continues here; as between batches, no gradient passes
@@ -142,8 +144,8 @@ class Walker:
         outputs: list[jax.Array] = []
         states: list[jax.Array] = []
         for index, (direction, directed) in enumerate(layer.directions.items()):
-            start = initial[2 * index : 2 * index + 2]
-            output, state = self._lstm(f"{name}/{direction}", directed, x, mask, start, real)
+            start = initial[directed.state_count * index : directed.state_count * (index + 1)]
+            output, state = self._run(f"{name}/{direction}", directed, x, mask, start, real)
             # The backward run ends at the first timestep. Reversed, both outputs have the same timesteps.
             if direction == "backward" and directed.return_sequences:
                 output = jnp.flip(output, 1) if real is None else reverse_within(output, real)
@@ -151,6 +153,11 @@ class Walker:
             states += state
         merged = merge(layer.merge_mode, *outputs)
         return [*(merged if layer.merge_mode is None else [merged]), *(states if layer.layer.return_state else [])]
+
+
+def within(weights: Arrays, layer: str) -> dict[str, jax.Array]:
+    """Return the weights of one layer by name, without the layer's name."""
+    return {key.removeprefix(f"{layer}/"): weight for key, weight in weights.items() if key.startswith(f"{layer}/")}
 
 
 def is_open(shape: Shape) -> bool:

@@ -24,7 +24,7 @@ from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.scan.loops.ragged import mask_of_lengths, reverse_within, run_ragged_with_custom_gradient
 from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
-from multilstm.spec.arrays import State
+from multilstm.spec.arrays import AnyState, State
 
 
 def lstm(  # noqa: PLR0913 - the public signature
@@ -104,7 +104,7 @@ def _plan(
 
 
 def last_output(
-    sequence: jax.Array, state: State, mask: jax.Array | None, go_backwards: bool, zero_output_for_mask: bool
+    sequence: jax.Array, state: AnyState, mask: jax.Array | None, go_backwards: bool, zero_output_for_mask: bool
 ) -> jax.Array:
     """Return the output of the last processed timestep `[batch, units]`: `sequence[:, -1]`, or 0 without timesteps.
 

@@ -1,7 +1,8 @@
 """A spec as pure JAX functions: outputs, loss, gradient and training step, over dicts of arrays.
 
 Weights are a dict `layer/weight` in Keras's layout, optimizer slots a dict `layer/weight/slot`. States are a dict of
-`State` by LSTM (`lstm`, or `bidirectional/forward`). All arrays enter and leave as values; a model keeps none.
+`State` by LSTM (`lstm`, or `bidirectional/forward`) and of `HiddenState` by GRU or SimpleRNN. All arrays enter and
+leave as values; a model keeps none.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
 from multilstm.scan.validation import check_batch, check_slots
 from multilstm.spec import Embedding, Graph
-from multilstm.spec.arrays import State
+from multilstm.spec.arrays import AnyState
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.propagation import walk
 
@@ -144,7 +145,7 @@ class ScanModel(AbstractModel):
         floats = {name: batch.inputs[name] for name in names}
         starts = {name: batch.states[name] for name in starting}
 
-        def evaluated(trained: Arrays, floats: Arrays, starts: Mapping[str, State]) -> tuple[jax.Array, Evaluation]:
+        def evaluated(trained: Arrays, floats: Arrays, starts: Mapping[str, AnyState]) -> tuple[jax.Array, Evaluation]:
             inputs, states = {**batch.inputs, **floats}, {**batch.states, **starts}
             given = batch._replace(inputs=inputs, states=states)
             return self.loss({**weights, **trained}, given, loss=loss, training=True)

@@ -20,11 +20,10 @@ from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Batch
 from multilstm.scan.loops.checks import is_concrete
 from multilstm.spec import Embedding, Graph
-from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.shapes import Shape, show
 
-_DROPOUT = {  # meaning of a mask of an LSTM, by its rank
+_DROPOUT = {  # meaning of a mask of a recurrent layer, by its rank
     2: "[batch, size]: all gates share it (implementation=2)",
     3: "[gates, batch, size]: each gate has its own (implementation=1, or a recurrent_dropout)",
 }
@@ -129,13 +128,15 @@ def _check_masks(batch: Batch) -> None:
 
 
 def _check_states(spec: Graph, states: Any, size: int) -> None:
-    _check_names("state", states, spec.lstms, complete=False)
+    _check_names("state", states, spec.recurrent, complete=False)
     for name, state in states.items():
-        if not isinstance(state, State):
-            raise InputError(f"state of LSTM {name!r}: expected State(hidden, cell), given {type(state).__name__}")
+        layer = spec.recurrent[name]
+        label = f"{layer.class_name} {name!r}"
+        if not isinstance(state, layer.state_type):
+            raise InputError(f"state of {label}: expected {layer.state_in_words}, given {type(state).__name__}")
         for field, array in state._asdict().items():
-            what = f"{field} state of LSTM {name!r}"
-            _check_shape(what, array, (size, spec.lstms[name].units), ": [batch, units]")
+            what = f"{field} state of {label}"
+            _check_shape(what, array, (size, layer.units), ": [batch, units]")
             _check_narrow(what, array)
 
 

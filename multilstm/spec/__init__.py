@@ -15,6 +15,7 @@ from multilstm.spec.keras_json import from_json, to_json
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
     ELU,
+    GRU,
     LSTM,
     Activation,
     Add,
@@ -50,6 +51,7 @@ from multilstm.spec.layers import (
     ReLU,
     RepeatVector,
     Reshape,
+    SimpleRNN,
     Softmax,
     SpatialDropout1D,
     Subtract,
@@ -73,6 +75,7 @@ from multilstm.spec.penalties import (
 
 __all__ = [
     "ELU",
+    "GRU",
     "L1",
     "L1L2",
     "L2",
@@ -123,6 +126,7 @@ __all__ = [
     "RepeatVector",
     "Reshape",
     "Sequential",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",

@@ -1,4 +1,4 @@
-"""Arrays: the array type of every quantity, the state of an LSTM, and the checks of values that become arrays."""
+"""Arrays: the array type of every quantity, the states of recurrent layers, and checks of values that become arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 
-__all__ = ["Array", "State", "as_array", "as_numpy", "by_name", "namespace"]
+__all__ = ["AnyState", "Array", "HiddenState", "State", "as_array", "as_numpy", "as_state", "by_name", "namespace"]
 
 Array = np.ndarray
 RANK_LIMIT = 32  # axes of an array of NumPy
@@ -26,6 +26,24 @@ class State(NamedTuple):
 
     hidden: Any
     cell: Any
+
+
+class HiddenState(NamedTuple):
+    """The state that a GRU or a SimpleRNN passes from one timestep to the next.
+
+    Attributes:
+        hidden: `[batch, units]`, also the output of the last timestep.
+    """
+
+    hidden: Any
+
+
+AnyState = State | HiddenState
+
+
+def as_state(*arrays: Any) -> AnyState:
+    """Return the state of these arrays: a `State` of two, a `HiddenState` of one."""
+    return State(*arrays) if len(arrays) == 2 else HiddenState(*arrays)
 
 
 def as_array(label: str, values: Any) -> Array:

@@ -17,6 +17,7 @@ from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import LSTM, InputLayer
+from multilstm.spec.layers.recurrent import Recurrent
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
 from multilstm.spec.shapes import Shape, show
 
@@ -171,14 +172,14 @@ class Graph:
         """Return the inputs and initial states with respect to which a loss is differentiated.
 
         Args:
-            states: the LSTMs whose initial states are given.
+            states: the recurrent layers whose initial states are given.
 
         Returns:
-            The inputs of floats, and the LSTMs of `states` that are not stateful: states that are carried from batch
+            The inputs of floats, and the layers of `states` that are not stateful: states that are carried from batch
             to batch are not differentiated.
         """
         inputs = [name for name, layer in self.inputs.items() if layer.dtype != "int32"]
-        return inputs, [name for name in states if not self.lstms[name].stateful]
+        return inputs, [name for name in states if not self.recurrent[name].stateful]
 
     @cached_property
     def regularizers(self) -> dict[str, Regularizer]:
@@ -227,23 +228,28 @@ class Graph:
         return layers
 
     @cached_property
-    def lstms(self) -> dict[str, LSTM]:
-        """Every LSTM by the name of its states: `lstm`, or `bidirectional/forward` and `bidirectional/backward`."""
+    def recurrent(self) -> dict[str, Recurrent]:
+        """Every recurrent layer by the name of its states: `lstm`, or `bidirectional/forward` and `.../backward`."""
         return {
-            f"{layer.name}/{direction}".removesuffix("/"): lstm
+            f"{layer.name}/{direction}".removesuffix("/"): part
             for layer in self.layers
-            for direction, lstm in layer.lstms.items()
+            for direction, part in layer.recurrent.items()
         }
 
+    @cached_property
+    def lstms(self) -> dict[str, LSTM]:
+        """The LSTMs among `recurrent`."""
+        return {name: layer for name, layer in self.recurrent.items() if isinstance(layer, LSTM)}
+
     def state_shape(self, name: str, batch: int | None = None) -> Shape:
-        """Return the shape `[batch, units]` of each state of an LSTM.
+        """Return the shape `[batch, units]` of each state of a recurrent layer.
 
         Args:
-            name: a name of `lstms`.
+            name: a name of `recurrent`.
             batch: the number of sequences; None: the number that the spec fixes, or None.
         """
         fixed = self.layer_inputs[name.split("/")[0]][0]
-        return (fixed if batch is None else batch, self.lstms[name].units)
+        return (fixed if batch is None else batch, self.recurrent[name].units)
 
     def with_sizes(self, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
         """Return the model with the sizes of given inputs in place of those that may vary.

@@ -17,7 +17,7 @@ from multilstm.spec.arguments import Argument, ArgumentError, Flag, Name, check_
 from multilstm.spec.shapes import Shape
 
 if TYPE_CHECKING:
-    from multilstm.spec.layers import LSTM
+    from multilstm.spec.layers.recurrent import Recurrent
 
 __all__ = ["DropoutMask", "InnerLayer", "Layer", "Tensor", "inner_layer"]
 
@@ -128,9 +128,10 @@ class Layer:
         if states and not self.state_count:
             raise SpecError(f"{self.class_name}: it has no state, so that initial_state means nothing; leave it out")
         if states and len(states) != self.state_count:
+            each = ", for each direction" if len(self.recurrent) > 1 else ""
             raise SpecError(
                 f"{self.class_name}: initial_state has {len(states)} tensors, expected {self.state_count} "
-                f"({listed(dict.fromkeys(self.state_names))}{', for each direction' if self.state_count == 4 else ''})"
+                f"({listed(dict.fromkeys(self.state_names))}{each})"
             )
         call = object()
         outputs = [Tensor(self, tensors, states, index, call) for index in range(self.output_count)]
@@ -182,8 +183,8 @@ class Layer:
         return ()
 
     @property
-    def lstms(self) -> Mapping[str, LSTM]:
-        """The LSTMs of this layer by direction; an LSTM itself has the empty name."""
+    def recurrent(self) -> Mapping[str, Recurrent]:
+        """The recurrent layers of this layer by direction; an LSTM, a GRU or a SimpleRNN itself has the empty name."""
         return {}
 
     @property

@@ -20,7 +20,14 @@ from multilstm.spec.penalties import WeightFunction
 __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
 
 WIDTH = 88
-PORTABLE = ("Bidirectional", "Dense", "LSTM", "TimeDistributed")  # the spec's layers that multilstm.keras_layers has
+PORTABLE = (
+    "Bidirectional",
+    "Dense",
+    "GRU",
+    "LSTM",
+    "SimpleRNN",
+    "TimeDistributed",
+)  # the spec's layers that multilstm.keras_layers has
 _MODULES = ("keras", "layers", "keras_layers")
 
 
@@ -213,7 +220,8 @@ class _Functional:
         state = number - layer.masked_outputs
         if state < 0 or not layer.state_names:
             return "backward"
-        direction = ("forward_", "backward_")[state // 2] if layer.state_count == 4 else ""
+        directions = [f"{direction}_".lstrip("_") for direction in layer.recurrent]
+        direction = directions[state * len(directions) // layer.state_count]
         return f"{direction}{layer.state_names[state]}"
 
     @staticmethod

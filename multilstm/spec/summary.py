@@ -95,7 +95,7 @@ def _gated(shape: Shape, gate_count: int) -> str:
 
 
 def _each_direction(layer: Layer) -> str:
-    return ", in each direction" if len(layer.lstms) > 1 else ""
+    return ", in each direction" if len(layer.recurrent) > 1 else ""
 
 
 def _training(layer: Layer) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _behaviour(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Itera
         shapes = inner.state_shapes(graph.layer_inputs[str(layer.name)])
         states = [f"{name} {show(shape)}" for name, shape in zip(inner.state_names, shapes, strict=True)]
         yield from _list(f"states{_each_direction(layer)}: ", states)
-        if any(lstm.stateful for lstm in layer.lstms.values()):
+        if any(part.stateful for part in layer.recurrent.values()):
             phrases.append("keeps its states from batch to batch (stateful)")
         elif not any(graph.calls[index].initial_state for index in calls[str(layer.name)]):
             phrases.append("starts every batch from zero states")
@@ -127,7 +127,7 @@ def _tensor(graph: Graph, calls: dict[str, list[int]], ref: Ref) -> str:
     text = _fit(_safe(name), _NAME) + (f" (call {number + 1})" if number else "")
     if layer.output_count == 1:
         return text
-    directions = [f"{direction} ".lstrip() for direction in layer.lstms]
+    directions = [f"{direction} ".lstrip() for direction in layer.recurrent]
     outputs = [f"{direction}output" for direction in (directions if layer.masked_outputs > 1 else [""])]
     outputs += [f"{direction}{state}" for direction in directions for state in (layer.wrapped or layer).state_names]
     return f"{outputs[ref.output]} of {text}"
@@ -137,8 +137,8 @@ def _remarks(graph: Graph, calls: dict[str, list[int]]) -> Iterator[str]:
     if not graph.sequential or len(graph.outputs) > 1:
         outputs = (f"{_tensor(graph, calls, ref)} {show(graph.tensor_shapes[ref])}" for ref in graph.outputs)
         yield f"Outputs: {'; '.join(outputs)}."
-    if graph.lstms:
-        yield "4*units: the four gates of an LSTM side by side: input, forget, cell, output."
+    for kind in dict.fromkeys(type(layer) for layer in graph.recurrent.values() if layer.gates_in_words):
+        yield f"{kind.gate_count}*units: {kind.gates_in_words}."
     varying = [text for name, layer in graph.inputs.items() if (text := _varying(name, layer))]
     if varying:
         yield f"any: may vary, since no parameter depends on it: {'; '.join(varying)}."

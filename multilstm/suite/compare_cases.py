@@ -105,7 +105,7 @@ def compare_cases(
         named=options.engines if availability and availability.named else (),
         origin=(cases[0].origin, *drift(cases[0])) if len(cases) == 1 and cases[0].origin else (),
         inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
-        without_lstm=tuple(case.name for case in cases if not case.spec.lstms),
+        without_recurrent=tuple(case.name for case in cases if not case.spec.recurrent),
         idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
     )
 

@@ -99,7 +99,7 @@ def _masked(part: Graph, weights: Mapping[str, Array], batch: Batch, value: floa
     inputs = {name: batch.inputs[name] for name in part.inputs}
     needed = {name: np.asarray(weights[name], np.float64) for name in part.weight_shapes}
     masks = {name: mask for name, mask in batch.masks.items() if name in inputs}
-    states = {name: state for name, state in batch.states.items() if name in part.lstms}
+    states = {name: state for name, state in batch.states.items() if name in part.recurrent}
     step = Step("forward", Batch(inputs, masks=masks, states=states), reset=True, keep=("outputs",))
     (output,) = Executor(ReferenceEngine()).execute(Job(part, needed, (step,), dtype="float64")).answers[0].outputs
     equal: Array = (output == value).all(axis=-1)

@@ -8,7 +8,7 @@ import pytest
 from multilstm.spec.layers import LAYERS, InputLayer
 
 LACKING: dict[str, set[str]] = {"reference": set(), "jax-scan": set(), "torch-lstm": set(), "keras": set()}
-RECURRENT = {"LSTM", "Bidirectional"}  # the walk of jax-scan and torch-lstm computes these itself
+RECURRENT = {"LSTM", "GRU", "SimpleRNN", "Bidirectional"}  # the walk of jax-scan and torch-lstm computes these itself
 MODULES = {
     "reference": ("multilstm.engines.reference.layers", set()),
     "jax-scan": ("multilstm.scan.layers", RECURRENT),

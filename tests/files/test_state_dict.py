@@ -35,12 +35,12 @@ OTHER_FORMULAS = {
     "activation": (
         lstm("", 5, 4),
         Sequential([LSTM(4, recurrent_activation="hard_sigmoid")], input_shape=(None, 5)),
-        "PyTorch's LSTM has 'tanh' and 'sigmoid'",
+        "has recurrent_activation='hard_sigmoid'; PyTorch's LSTM has 'sigmoid'",
     ),
     "one_direction": (
         lstm("", 5, 4),
         Sequential([Bidirectional(LSTM(4, activation="relu"))], input_shape=(None, 5)),
-        "has the activations 'relu' and 'sigmoid'",
+        "has activation='relu'; PyTorch's LSTM has 'tanh'",
     ),
 }
 

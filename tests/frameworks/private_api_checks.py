@@ -18,6 +18,7 @@ KERAS = ("tensorflow", "jax", "torch")
 OVERRIDDEN = {
     "_create_state_variables": "keras_layers.LSTM(stateful=True) no longer names its states, and PyTorch loses them",
     "_can_attempt_fused_lstm": "keras_layers.Bidirectional gives wrong answers around a backward LSTM on a GPU",
+    "_can_attempt_fused_gru": "keras_layers.Bidirectional gives wrong answers around a backward GRU on a GPU",
     "_filter_empty_gradients": "keras_layers' optimizers no longer decay weights that the loss does not reach",
     "_apply_weight_decay": "keras_layers' optimizers round the weight decay to float32 on TensorFlow",
     "_get_current_learning_rate": "keras_layers' optimizers round learning-rate schedules to float32 on TensorFlow",
@@ -144,17 +145,19 @@ def assert_like_keras(layer, computed):
         np.testing.assert_allclose(*(keras.ops.convert_to_numpy(value) for value in (actual, desired)), rtol=1e-5)
 
 
-@check("keras_layers.LSTM cannot use cuDNN, or PyTorch's fused cell")
-def fused_lstm(apis):
+@check("keras_layers.LSTM and GRU cannot use cuDNN, or PyTorch's fused cell")
+def fused_loop(apis):
+    import keras
     from keras import ops
 
-    layer = lstm(return_sequences=True, return_state=True)
-    zeros = ops.zeros((2, 2))
-    try:
-        computed = apis.fused_lstm(layer, ops.ones((2, 3, 4)), [zeros, zeros], None)
-    except NotImplementedError:
-        return
-    assert_like_keras(layer, computed)
+    gru = keras.layers.GRU(2, return_sequences=True, return_state=True)
+    gru.build((2, 3, 4))
+    for layer, count in ((lstm(return_sequences=True, return_state=True), 2), (gru, 1)):
+        try:
+            computed = apis.fused_loop(layer, ops.ones((2, 3, 4)), [ops.zeros((2, 2))] * count, None)
+        except NotImplementedError:
+            continue
+        assert_like_keras(layer, computed)
 
 
 @check("keras_layers.LSTM cannot compute at all")

@@ -63,7 +63,7 @@ def tree(spec, weights, root="layers"):
                 part = {"": group, "forward": f"{group}/forward_layer", "backward": f"{group}/backward_layer"}[
                     direction
                 ]
-                part += "/layer" if isinstance(layer, TimeDistributed) else "/cell" if layer.lstms else ""
+                part += "/layer" if isinstance(layer, TimeDistributed) else "/cell" if layer.recurrent else ""
                 place = places[part] = places.get(part, -1) + 1
                 file[f"{part}/vars/{place}"] = weights[name]
 

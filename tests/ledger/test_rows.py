@@ -81,7 +81,7 @@ def test_two_rows_of_one_id_are_refused():
 
 
 def test_every_fact_is_used_by_a_row():
-    assert {fact for row in ledger() for fact in row.when} | {"lstm"} == set(FACTS)
+    assert {fact for row in ledger() for fact in row.when} | {"recurrent"} == set(FACTS)
 
 
 DIFFERS = 'effect = "differs"\nquantities = ["output"]\n'
@@ -163,12 +163,12 @@ def test_facts_of_an_lstm(name):
     last = set() if arguments.get("return_sequences") else {"last_only"}
     spec = Sequential([LSTM(4, **arguments)], input_shape=(5, 3), batch_size=2)
     biased = set() if name in ("no bias", "not trained") else {"biased"}
-    assert facts(spec)["lstm"] == {"lstm", "trained", "fixed_timesteps"} | last | biased | expected
+    assert facts(spec)["lstm"] == {"recurrent", "trained", "fixed_timesteps"} | last | biased | expected
 
 
 def test_facts_of_a_bidirectional():
     found = facts(Sequential([Bidirectional(LSTM(4, return_sequences=True))], input_shape=(5, 3)))
-    shared = {"lstm", "bidirectional", "wrapper", "zero_output_for_mask", "fixed_timesteps", "trained", "biased"}
+    shared = {"recurrent", "bidirectional", "wrapper", "zero_output_for_mask", "fixed_timesteps", "trained", "biased"}
     assert found["bidirectional/forward"] == shared
     assert found["bidirectional/backward"] == shared | {"go_backwards"}
 
@@ -250,7 +250,7 @@ def test_facts_of_the_training(optimizer, expected):
 )
 def test_facts_of_a_dtype(dtype, expected):
     spec = Sequential([LSTM(4)], input_shape=(None, 3))
-    assert facts(spec, dtype)["lstm"] == {"lstm", "trained", "last_only", "biased"} | expected
+    assert facts(spec, dtype)["lstm"] == {"recurrent", "trained", "last_only", "biased"} | expected
 
 
 # Which outputs of a Bidirectional the model puts out, and the halves on which none of them depends.

@@ -80,9 +80,9 @@ def test_the_sentence(name):
     assert " ".join(to_text(report).split()).startswith(sentence)
 
 
-def test_a_model_without_an_lstm_is_named_as_such():
-    report = Report((AGREES,), {}, without_lstm=("model",))
-    assert report.sentence.endswith("The model contains no LSTM.")
+def test_a_model_without_a_recurrent_layer_is_named_as_such():
+    report = Report((AGREES,), {}, without_recurrent=("model",))
+    assert report.sentence.endswith("The model contains no recurrent layer.")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ def seed_2(k):
     return k.Sequential([k.Input((8, 16), name="x"), *stack], name="seed_2")
 
 
+def other_recurrent(k):
+    x = k.Input((None, 3), name="x")
+    sequence, state = k.GRU(4, "relu", return_sequences=True, return_state=True, reset_after=False, name="a")(x)
+    both = k.Bidirectional(k.GRU(3, dropout=0.25, recurrent_dropout=0.5), "sum", name="b")(sequence)
+    last = k.SimpleRNN(4, "sigmoid", use_bias=False, go_backwards=True, name="c")(sequence, initial_state=[state])
+    return k.Model(x, [both, last], name="other_recurrent")
+
+
 def seed_4_one(k):
     return k.Sequential([k.Input((None, 1), name="x"), k.LSTM(1, name="a")], name="one")
 
@@ -149,6 +157,7 @@ MODELS = {
         seed_1, seed_2, seed_4_one, seed_4_two, seed_5, every_lstm_argument, initializers, tokens, masked,
         last_of_a_stack_returns_its_states, encoder_decoder, shared, both_directions_apart, penalised, partly_frozen,
         masked_graph,
+        other_recurrent,
     )
 }  # fmt: skip
 
@@ -177,7 +186,9 @@ def main(ask, answer):
             "trainable": {layer.name: len(layer.trainable_weights) for layer in model.layers},
             "losses": len(model.losses),
             "implementation": {
-                layer.name: layer.cell.implementation for layer in model.layers if hasattr(layer, "cell")
+                layer.name: layer.cell.implementation
+                for layer in model.layers
+                if hasattr(getattr(layer, "cell", None), "implementation")
             },
         }
         model.trainable = False

@@ -115,7 +115,8 @@ def test_refuses_an_lstm(config, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["Lambda", "TFSMLayer", "TorchModuleWrapper", "StringLookup", "GRU", "Functional", "os.system", "l" * 10000]
+    "name",
+    ["Lambda", "TFSMLayer", "TorchModuleWrapper", "StringLookup", "ConvLSTM2D", "Functional", "os.system", "l" * 10000],
 )
 @pytest.mark.parametrize("place", ["stack", "Bidirectional", "TimeDistributed", "graph"])
 def test_refuses_a_class_that_is_not_on_the_list(name, place):

@@ -6,6 +6,7 @@ import pytest
 
 from multilstm.errors import MultilstmError, SpecError
 from multilstm.spec import (
+    GRU,
     LSTM,
     Activation,
     Bidirectional,
@@ -22,6 +23,7 @@ from multilstm.spec import (
     Permute,
     RepeatVector,
     Reshape,
+    SimpleRNN,
     Softmax,
     SpatialDropout1D,
     TimeDistributed,
@@ -50,6 +52,8 @@ EXAMPLES = {
     Embedding: Embedding(5, 2),
     Masking: Masking(),
     LSTM: LSTM(2),
+    GRU: GRU(2),
+    SimpleRNN: SimpleRNN(2),
     Bidirectional: Bidirectional(LSTM(2)),
     Dense: Dense(2),
     TimeDistributed: TimeDistributed(Dense(2)),
@@ -247,8 +251,8 @@ def test_refuses_a_merge_mode(mode):
 
 
 @pytest.mark.parametrize("layer", [Dense(1), 3, None, LSTM, Bidirectional(LSTM(1))], ids=repr)
-def test_bidirectional_refuses_layers_other_than_lstm(layer):
-    with pytest.raises(SpecError, match="Bidirectional: layer must be of class LSTM, got "):
+def test_bidirectional_refuses_layers_that_are_not_recurrent(layer):
+    with pytest.raises(SpecError, match="Bidirectional: layer must be of class LSTM, GRU, SimpleRNN, got "):
         Bidirectional(layer)
 
 

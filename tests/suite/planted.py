@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.jax_scan import JaxScanEngine
 from multilstm.frameworks import jax as jax_platform
-from multilstm.scan import forward
+from multilstm.scan import recurrent
 from multilstm.spec.arrays import State
 
 GATES = ("input", "forget", "candidate", "output")  # in the order of the last axis
-true_lstm = forward.lstm
+true_lstm = recurrent.lstm
 
 
 def swap_gates(array, first, second):
@@ -104,7 +104,7 @@ class FaultyProgram(AbstractProgram):
         fault = pathlib.Path(os.environ["PLANTED_FAULT"]).read_text(encoding="utf-8")
         if FaultyProgram.compiled_for != fault:
             jax.clear_caches()
-            FaultyProgram.compiled_for, forward.lstm = fault, _faulty_lstm(fault)
+            FaultyProgram.compiled_for, recurrent.lstm = fault, _faulty_lstm(fault)
         if self.fault != fault:
             self.fault, self.program = fault, self.scan.prepare(self.job)
         self.program.load(weights, slots, iteration)

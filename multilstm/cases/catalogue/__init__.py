@@ -16,6 +16,7 @@ from multilstm.cases.catalogue.models import models
 from multilstm.cases.catalogue.optimizers import optimizers
 from multilstm.cases.catalogue.options import options
 from multilstm.cases.catalogue.peers import peers
+from multilstm.cases.catalogue.recurrent import recurrent
 from multilstm.cases.catalogue.seeds import seeds
 from multilstm.cases.catalogue.selection import matching
 from multilstm.cases.catalogue.sweep import sweep
@@ -35,8 +36,8 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
     """
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
-    of_options = (*options(full), *sweep(full), *models(full), *layers(full), *issues(full), *gpu(full))
-    for case in (*seeds(full), *of_options, *optimizers(full), *of_peers):
+    of_options = (*options(full), *sweep(full), *models(full), *layers(full), *recurrent(full), *issues(full))
+    for case in (*seeds(full), *of_options, *gpu(full), *optimizers(full), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")
         cases[case.name] = case

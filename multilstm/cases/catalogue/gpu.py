@@ -74,8 +74,8 @@ def _case(
     batch: int = BATCH,
     timesteps: int = TIMESTEPS,
 ) -> Case:
-    stateful = any(lstm.stateful for lstm in spec.lstms.values())
-    states = tuple(spec.lstms) if given else ()
+    stateful = any(layer.stateful for layer in spec.recurrent.values())
+    states = tuple(spec.recurrent) if given else ()
     seed = zlib.crc32(name.encode())
     data = RandomBatches(spec, batch, timesteps, 3 if stateful else 1, mask, by_value, states, seed=seed)
     return trainable(f"gpu-{name}", f"{name.replace('-', ', ')}: cuDNN or a loop", data)

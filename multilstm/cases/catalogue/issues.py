@@ -80,8 +80,8 @@ def _case(
     optimizer: Optimizer = SGD(0.1),  # noqa: B008
     shape: tuple[int, int] = (BATCH, TIMESTEPS),
 ) -> Case:
-    stateful = any(lstm.stateful for lstm in spec.lstms.values())
-    states = tuple(spec.lstms) if given else ()
+    stateful = any(layer.stateful for layer in spec.recurrent.values())
+    states = tuple(spec.recurrent) if given else ()
     seed = int(name.split("-")[1])
     data = RandomBatches(spec, *shape, 3 if stateful else 1, mask, by_value, states, seed=seed)
     return trainable(f"issue-{name}", link, data, optimizer, seed)

@@ -38,7 +38,7 @@ def models(full: bool = False) -> Iterator[Case]:
     for number, (name, (make, by_value)) in enumerate(MODELS.items()):
         spec = make()
         kinds = MASKS[1:] if by_value else MASKS  # a layer that finds padding always masks
-        stateful = any(lstm.stateful for lstm in spec.lstms.values())
+        stateful = any(layer.stateful for layer in spec.recurrent.values())
         for place, kind in enumerate(kinds):
             data = RandomBatches(
                 spec, BATCH, TIMESTEPS, 2 if stateful else 1, kind, by_value, seed=7000 + 10 * number + place

@@ -110,7 +110,7 @@ def _case(row: Row, number: int) -> Case:
         timesteps,
         2 if row["stateful"] else 1,
         row["data"] if row["data"] in MASKS else "none",
-        states=tuple(spec.lstms) if row["state"] == "given" else (),
+        states=tuple(spec.recurrent) if row["state"] == "given" else (),
         scale=SATURATED if row["data"] == "saturated" else 1.0,
         seed=9000 + number,
     )

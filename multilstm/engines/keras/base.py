@@ -29,7 +29,7 @@ from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 
 class AbstractKerasEngine(AbstractEngine):
@@ -86,7 +86,7 @@ class AbstractKerasProgram(AbstractProgram):
         self._paths: set[str] = set()
         self._recorded: set[tuple[Any, ...]] = set()  # kinds and shapes of the steps behind `_paths`
         given = {name for step in job.steps for name in step.batch.states}
-        given_states = tuple(name for name, lstm in job.spec.lstms.items() if name in given and not lstm.stateful)
+        given_states = tuple(name for name, layer in job.spec.recurrent.items() if name in given and not layer.stateful)
         with self._context():
             self.built = KerasModel(job.spec, self.dtype, self.portable, given_states)
             self.model, self.layout = self.built.model, self.built.layout
@@ -115,7 +115,7 @@ class AbstractKerasProgram(AbstractProgram):
     def parameter_counts(self) -> dict[str, int]:
         return {name: int(layer.count_params()) for name, layer in self.built.layers.items()}
 
-    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+    def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         if batch.dropout and not self.portable:
             refuse_in_plain_keras(self.spec)
         stateful = self.built.stateful
@@ -124,25 +124,29 @@ class AbstractKerasProgram(AbstractProgram):
                 for variable, value in zip(stateful[name].states, states[name], strict=True):
                     variable.assign(value)
             flat = self.run(kind, self.feed(batch, states))
-            carried = {name: State(*map(_numpy, layer.states)) for name, layer in stateful.items()}
+            carried = {
+                name: self.spec.recurrent[name].state_type._make(map(_numpy, layer.states))
+                for name, layer in stateful.items()
+            }
         return self.layout.read(flat, carried)
 
     @property
     def implementation(self) -> Implementation:
-        return Implementation(", ".join(sorted(self._paths)) or "no LSTM ran")
+        return Implementation(", ".join(sorted(self._paths)) or "no recurrent layer ran")
 
     # --- one step
 
-    def feed(self, batch: Batch, states: Mapping[str, State]) -> Inputs:
+    def feed(self, batch: Batch, states: Mapping[str, AnyState]) -> Inputs:
         """Return the arrays of one step in the order of the model's inputs.
 
         Given states that a step leaves out are zero. Dropout masks have no effect outside of training, and are ones.
         """
         values = {**batch.inputs, **{mask_input(name): mask for name, mask in batch.dropout.items()}}
         for name in self.built.given_states:
-            zeros = np.zeros((batch.size, self.spec.lstms[name].units), self.dtype)
-            for part, value in zip(State._fields, states.get(name, (zeros, zeros)), strict=True):
-                values[state_input(name, part)] = value
+            layer = self.spec.recurrent[name]
+            zeros = layer.zero_state(np.zeros((batch.size, layer.units), self.dtype))
+            for field, value in states.get(name, zeros)._asdict().items():
+                values[state_input(name, field)] = value
         for name, tensor in zip(self.built.inputs, self.model.inputs, strict=True):
             if name not in values:
                 values[name] = np.ones([size or 1 for size in tensor.shape], self.dtype)

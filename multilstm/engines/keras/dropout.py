@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from multilstm.errors import UnsupportedError
-from multilstm.spec import Graph
+from multilstm.spec import GRU, LSTM, Graph
 
 
 def mask_input(name: str) -> str:
@@ -41,8 +41,8 @@ class GivenDropout(_WithMasks):
         return values * mask if training else values
 
 
-class GivenLSTMDropout(_WithMasks):
-    """Injects given dropout masks into the LSTM or Bidirectional that follows.
+class GivenRecurrentDropout(_WithMasks):
+    """Injects given dropout masks into the recurrent layer or Bidirectional that follows.
 
     Keras draws a mask only if its cache is empty, so the cache is filled before each call. Keras uses a mask for all
     timesteps, and empties the cache after the call.
@@ -64,21 +64,23 @@ class GivenLSTMDropout(_WithMasks):
 
 
 def refuse_in_plain_keras(spec: Graph) -> None:
-    """Refuse an LSTM that plain Keras does not train as its arguments ask.
+    """Refuse an LSTM or a GRU that plain Keras does not train as its arguments ask.
 
     Raises:
         UnsupportedError: for a dropout with `implementation=1`, where Keras 3.15.1 fails or uses 2 instead.
     """
-    for name, lstm in spec.lstms.items():
-        if not lstm.dropout or lstm.recurrent_dropout or lstm.implementation == 2:
+    for name, layer in spec.recurrent.items():
+        if not isinstance(layer, (LSTM, GRU)) or not layer.dropout or layer.recurrent_dropout:
+            continue
+        if layer.implementation == 2:
             continue
         reason = None
         if "/" in name:
             reason = "Bidirectional makes copies of its layer that forget implementation=1"
-        elif lstm.use_cudnn is not False:
-            reason = f"it fails in training with use_cudnn={lstm.use_cudnn!r}, and needs False here"
+        elif layer.use_cudnn is not False:
+            reason = f"it fails in training with use_cudnn={layer.use_cudnn!r}, and needs False here"
         if reason is not None:
             raise UnsupportedError(
-                f"plain Keras: LSTM {name!r} has dropout={lstm.dropout} and implementation=1: {reason}; compare the "
-                f"portable layers, or give implementation=2"
+                f"plain Keras: {layer.class_name} {name!r} has dropout={layer.dropout} and implementation=1: {reason}; "
+                f"compare the portable layers, or give implementation=2"
             )

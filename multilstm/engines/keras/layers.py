@@ -10,8 +10,9 @@ import keras
 
 from multilstm import keras_layers
 from multilstm.engines.keras.dropout import GivenDropout
-from multilstm.spec import LSTM, Bidirectional, Dropout, Layer, SpatialDropout1D, TimeDistributed
+from multilstm.spec import Bidirectional, Dropout, Layer, SpatialDropout1D, TimeDistributed
 from multilstm.spec.arguments import KERAS3_LACKS
+from multilstm.spec.layers import Recurrent
 from multilstm.spec.penalties import Regularizer, WeightFunction
 
 
@@ -34,8 +35,8 @@ def _(layer: Dropout | SpatialDropout1D, portable: bool) -> Any:
 
 
 @make_layer.register
-def _(layer: LSTM, portable: bool) -> Any:
-    """Return an LSTM that returns its final states, unless it keeps them in variables."""
+def _(layer: Recurrent, portable: bool) -> Any:
+    """Return a layer that returns its final states, unless it keeps them in variables."""
     return _make(layer, portable, return_state=layer.return_state or not layer.stateful)
 
 

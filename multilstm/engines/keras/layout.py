@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 from multilstm.jobs.job import Answer
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 
-def state_input(lstm: str, part: str) -> str:
-    """Return the name of the model's input for one part of an LSTM's initial state.
+def state_input(name: str, field: str) -> str:
+    """Return the name of the model's input for one array of a recurrent layer's initial state.
 
     Args:
-        lstm: name of the LSTM in `Graph.lstms`.
-        part: `hidden` or `cell`.
+        name: name of the layer in `Graph.recurrent`.
+        field: `hidden` or `cell`.
     """
-    return f"{lstm.replace('/', '.')}.{part}"
+    return f"{name.replace('/', '.')}.{field}"
 
 
 class Inputs(NamedTuple):
@@ -58,11 +58,11 @@ class OutputLayout:
 
     Attributes:
         spec: the model.
-        sequences: the LSTM layers whose return value is an output of the Keras model, after the spec's own outputs.
-        states: the LSTMs whose final hidden and cell states are the last outputs.
+        sequences: the recurrent layers whose return value is an output of the Keras model, after the spec's outputs.
+        states: the recurrent layers whose final states are the last outputs.
         weights: the trained weights as `layer/weight`.
         sources: the inputs with respect to which the loss is differentiated, by the names of the Keras model.
-        given_states: the LSTMs whose initial states are inputs of the Keras model.
+        given_states: the recurrent layers whose initial states are inputs of the Keras model.
     """
 
     spec: Graph
@@ -72,27 +72,35 @@ class OutputLayout:
     sources: tuple[str, ...]
     given_states: tuple[str, ...]
 
-    def read(self, flat: FlatAnswer, carried: Mapping[str, State]) -> Answer:
+    def read(self, flat: FlatAnswer, carried: Mapping[str, AnyState]) -> Answer:
         """Return the answer of one step.
 
         Args:
             flat: the arrays of the step.
-            carried: the final states of the stateful LSTMs, which Keras keeps in variables.
+            carried: the final states of the stateful layers, which Keras keeps in variables.
         """
         first = len(self.spec.outputs)
         last = first + len(self.sequences)
         returned = dict(zip(self.sequences, flat.outputs[first:last], strict=True))
-        hidden, cell = flat.outputs[last::2], flat.outputs[last + 1 :: 2]
-        states = {name: State(*pair) for name, *pair in zip(self.states, hidden, cell, strict=True)} | dict(carried)
-        whole = {name for name, lstm in self.spec.lstms.items() if lstm.return_sequences}
+        states = {**self._states(flat.outputs[last:]), **carried}
+        whole = {name for name, layer in self.spec.recurrent.items() if layer.return_sequences}
         answer = Answer(
             loss=flat.loss,
             outputs=tuple(flat.outputs[:first]),
             sequences={name: array for name, array in returned.items() if name in whole},
             last_outputs={name: array for name, array in returned.items() if name not in whole},
-            states={name: states[name] for name in self.spec.lstms},
+            states={name: states[name] for name in self.spec.recurrent},
         )
         return answer if flat.gradients is None else self._with_gradients(answer, flat.gradients)
+
+    def _states(self, arrays: list[Array]) -> dict[str, AnyState]:
+        """Return the last outputs as states by name."""
+        states: dict[str, AnyState] = {}
+        for name in self.states:
+            layer = self.spec.recurrent[name]
+            states[name] = layer.state_type._make(arrays[: layer.state_count])
+            arrays = arrays[layer.state_count :]
+        return states
 
     def _with_gradients(self, answer: Answer, gradients: list[Array]) -> Answer:
         """Return the answer with the gradients by name."""
@@ -102,6 +110,8 @@ class OutputLayout:
             gradients={name: named[name] for name in self.weights},
             input_gradients={name: named[name] for name in self.spec.inputs if name in self.sources},
             state_gradients={
-                name: State(*(named[state_input(name, part)] for part in State._fields)) for name in self.given_states
+                name: layer.state_type._make(named[state_input(name, field)] for field in layer.state_names)
+                for name in self.given_states
+                for layer in [self.spec.recurrent[name]]
             },
         )

@@ -1,4 +1,4 @@
-"""A functional Keras model for a spec, with the return values and final states of every LSTM as extra outputs."""
+"""A functional Keras model for a spec, with all sequences and states of recurrent layers as extra outputs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 
 import keras
 
-from multilstm.engines.keras.dropout import GivenLSTMDropout, mask_input
+from multilstm.engines.keras.dropout import GivenRecurrentDropout, mask_input
 from multilstm.engines.keras.layers import make_layer
 from multilstm.engines.keras.layout import OutputLayout, state_input
 from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
-from multilstm.spec import LSTM, Bidirectional, Graph, InputLayer, Ref
-from multilstm.spec.arrays import State
+from multilstm.spec import Bidirectional, Graph, InputLayer, Layer, Ref
 from multilstm.spec.graph import Call
 
 
@@ -24,14 +23,14 @@ class KerasModel:
         spec: the model.
         dtype: dtype of its inputs of floats; Keras's default dtypes must be set to it.
         portable: whether layers come from multilstm.keras_layers where that has them.
-        given_states: the stateless LSTMs whose initial states are inputs.
+        given_states: the stateless recurrent layers whose initial states are inputs.
 
     Attributes:
         model: the Keras model; its outputs are the spec's own, then those that `layout` names.
-        inputs: names of its inputs: the spec's own, `lstm.hidden` and `lstm.cell` of given states, and
+        inputs: names of its inputs: the spec's own, such as `lstm.hidden` and `lstm.cell` for given states, and
             `mask.lstm.dropout` of dropout masks.
         layers: the Keras layers by name.
-        stateful: the Keras layers that keep their states in variables, by LSTM.
+        stateful: the Keras layers that keep their states in variables, by name.
         variables: the weights by `layer/weight`.
         layout: names of the outputs and gradients.
     """
@@ -41,18 +40,18 @@ class KerasModel:
         self.layers = {
             str(layer.name): make_layer(layer, portable) for layer in spec.layers if not isinstance(layer, InputLayer)
         }
-        self._inputs = {key: self._state_input(key, lstm) for key, lstm in self._state_names().items()}
+        self._inputs = {key: self._state_input(key, name) for key, name in self._state_names().items()}
         self._sequences: dict[str, Any] = {}
-        self._states: dict[str, tuple[Any, Any]] = {}
+        self._states: dict[str, list[Any]] = {}
         tensors: dict[Ref, Any] = {}
         for index, call in enumerate(spec.calls):
             outputs = self._call(call, tensors)
             tensors.update({Ref(index, number): output for number, output in enumerate(outputs)})
         self.inputs = list(self._inputs)
-        states = [tensor for pair in self._states.values() for tensor in pair]
+        states = [tensor for tensors_of_layer in self._states.values() for tensor in tensors_of_layer]
         outputs = [*(tensors[ref] for ref in spec.outputs), *self._sequences.values(), *states]
         self.model = keras.Model(list(self._inputs.values()), outputs)
-        self.stateful = {name: self._lstm(name) for name, lstm in spec.lstms.items() if lstm.stateful}
+        self.stateful = {name: self._part(name) for name, part in spec.recurrent.items() if part.stateful}
         self.variables = self._named_variables()
         self.layout = self._layout()
 
@@ -68,12 +67,12 @@ class KerasModel:
         if not layer.state_names:
             inputs += masks.values()
         elif masks:
-            inputs = [GivenLSTMDropout(self._store_masks(tuple(masks)))([*inputs, *masks.values()])]
+            inputs = [GivenRecurrentDropout(self._store_masks(tuple(masks)))([*inputs, *masks.values()])]
         initial = self._initial_state(call, tensors)
         arguments = {"initial_state": initial} if initial else {}
         outputs = self.layers[call.layer](inputs if len(inputs) > 1 else inputs[0], **arguments)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        if isinstance(layer, (LSTM, Bidirectional)):
+        if layer.recurrent:
             self._note_returned(layer, outputs)
         return outputs
 
@@ -84,15 +83,16 @@ class KerasModel:
         return self._inputs[name]
 
     def _state_names(self) -> dict[str, str]:
-        """Return the LSTMs with given states, by the names of these inputs."""
-        return {state_input(name, part): name for name in self.given_states for part in State._fields}
+        """Return the layers with given states, by the names of these inputs."""
+        fields = {name: self.spec.recurrent[name].state_names for name in self.given_states}
+        return {state_input(name, field): name for name in self.given_states for field in fields[name]}
 
-    def _state_input(self, key: str, lstm: str) -> Any:
-        return keras.Input(batch_shape=self.spec.state_shape(lstm), dtype=self._dtype, name=key)
+    def _state_input(self, key: str, name: str) -> Any:
+        return keras.Input(batch_shape=self.spec.state_shape(name), dtype=self._dtype, name=key)
 
     def _initial_state(self, call: Call, tensors: Mapping[Ref, Any]) -> list[Any]:
         """Return the initial states of a call: given ones, or those that the graph passes."""
-        given = [self._inputs[key] for key, lstm in self._state_names().items() if lstm.split("/")[0] == call.layer]
+        given = [self._inputs[key] for key, name in self._state_names().items() if name.split("/")[0] == call.layer]
         return given or [tensors[ref] for ref in call.initial_state]
 
     def _mask_inputs(self, layer: str) -> dict[str, Any]:
@@ -111,27 +111,26 @@ class KerasModel:
 
         def store(masks: list[Any]) -> None:
             for name, mask in zip(names, masks, strict=True):
-                lstm, _, kind = name.rpartition("/")
-                private_apis.store_dropout_mask(self._lstm(lstm).cell, kind, mask)
+                part, _, kind = name.rpartition("/")
+                private_apis.store_dropout_mask(self._part(part).cell, kind, mask)
 
         return store
 
-    def _note_returned(self, layer: LSTM | Bidirectional, outputs: list[Any]) -> None:
+    def _note_returned(self, layer: Layer, outputs: list[Any]) -> None:
         """Note the return value and the final states of a recurrent layer as extra outputs."""
         name = str(layer.name)
-        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
-        first = layer.output_count - (layer.state_count if lstm.return_state else 0)
-        if isinstance(layer, LSTM):
+        if not isinstance(layer, Bidirectional):
             self._sequences[name] = outputs[0]
-        if not lstm.stateful:
-            names = [key for key in self.spec.lstms if key.split("/")[0] == name]
-            pairs = zip(outputs[first::2], outputs[first + 1 :: 2], strict=True)
-            self._states.update(zip(names, pairs, strict=True))
+        states = outputs[layer.masked_outputs :]
+        for direction, part in layer.recurrent.items():
+            if not part.stateful:
+                self._states[f"{name}/{direction}".removesuffix("/")] = states[: part.state_count]
+                states = states[part.state_count :]
 
     # --- the result
 
-    def _lstm(self, name: str) -> Any:
-        """Return the Keras LSTM of a name in `Graph.lstms`."""
+    def _part(self, name: str) -> Any:
+        """Return the Keras layer of a name in `Graph.recurrent`."""
         layer, _, direction = name.partition("/")
         return getattr(self.layers[layer], f"{direction}_layer") if direction else self.layers[layer]
 

@@ -8,6 +8,7 @@ the activations, the LSTM, the other layers and the gradients of regularizers.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, final
 
@@ -16,9 +17,8 @@ import numpy as np
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
 from multilstm.engines.reference.faults import FAULTS, MASK_IS_DROPPED, logits_of, with_logits
-from multilstm.engines.reference.layers import Applied, Given, Maybe, apply, within
+from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
-from multilstm.engines.reference.lstm import LSTMRecord
 from multilstm.engines.reference.penalties import penalty_gradient
 from multilstm.errors import UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
@@ -26,8 +26,8 @@ from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
-from multilstm.spec import LSTM, Bidirectional, Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
-from multilstm.spec.arrays import Array, State
+from multilstm.spec import Call, Embedding, Graph, InputLayer, Layer, Masking, Ref
+from multilstm.spec.arrays import AnyState, Array, as_state
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.propagation import walk
 
@@ -64,7 +64,7 @@ class _Taped(NamedTuple):
         position: of the call in the graph.
         call: the call.
         applied: its outputs and its way back.
-        given: for each of its LSTMs the LSTM's name if its initial state was given or carried, else None.
+        given: for each of its recurrent layers the name if its initial state was given or carried, else None.
     """
 
     position: int
@@ -87,7 +87,7 @@ class _Gradients(NamedTuple):
 
     weights: dict[str, Any]
     inputs: dict[str, Array]
-    states: dict[str, State]
+    states: dict[str, AnyState]
 
 
 class _GradientSums:
@@ -96,14 +96,14 @@ class _GradientSums:
     Attributes:
         tensors: by tensor of the graph; a tensor that the loss does not reach is missing.
         weights: by `layer/weight`; a weight that the loss does not reach is missing.
-        states: by LSTM, for initial states that the batch gives.
+        states: by recurrent layer, for initial states that the batch gives.
     """
 
-    def __init__(self, given_states: Mapping[str, State]) -> None:
+    def __init__(self, given_states: Mapping[str, AnyState]) -> None:
         self.tensors: dict[Ref, Array] = {}
         self.weights: dict[str, Any] = {}
         self.states = {
-            name: State(*(np.zeros(np.shape(array)) for array in state)) for name, state in given_states.items()
+            name: as_state(*(np.zeros(np.shape(array)) for array in state)) for name, state in given_states.items()
         }
 
     def add(self, ref: Ref, gradient: Maybe) -> None:
@@ -127,12 +127,13 @@ class _GradientSums:
         for name, d_weight in back.weights.items():
             self.add_of_weight(f"{call.layer}/{name}", d_weight)
         for number, ref in enumerate(call.initial_state):
-            if given[number // 2] is None:
+            if given[number * len(given) // len(call.initial_state)] is None:
                 self.add(ref, back.states[number])
-        for number, lstm in enumerate(given):
-            if lstm in self.states:
-                hidden, cell = self.states[lstm]
-                self.states[lstm] = State(hidden + back.states[2 * number], cell + back.states[2 * number + 1])
+        for number, part in enumerate(given):
+            if part in self.states:
+                state = self.states[part]
+                added = back.states[number * len(state) : (number + 1) * len(state)]
+                self.states[part] = as_state(*map(operator.add, state, added))
 
 
 @final
@@ -140,7 +141,7 @@ class ReferenceProgram(AbstractProgram):
     """One model in NumPy.
 
     Attributes:
-        records: for every LSTM, the gates and states of its last call at every timestep.
+        records: for every recurrent layer, the gates and states of its last call at every timestep.
     """
 
     places = frozenset({"cpu"})
@@ -148,7 +149,7 @@ class ReferenceProgram(AbstractProgram):
     def __init__(
         self, spec: Graph, loss: str | None, optimizer: Optimizer | None, faults: Set[str] = frozenset()
     ) -> None:
-        self.records: dict[str, LSTMRecord] = {}
+        self.records: dict[str, AnyRecord] = {}
         self._logits = logits_of(spec, faults, loss)
         self._spec = with_logits(spec, self._logits) if self._logits else spec
         self._loss, self._optimizer, self._faults = loss, optimizer, faults
@@ -182,7 +183,7 @@ class ReferenceProgram(AbstractProgram):
             for name in self._spec.layer_inputs
         }
 
-    def step(self, kind: str, batch: Batch, states: Mapping[str, State]) -> Answer:
+    def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         """Compute one step; see `AbstractProgram.step`."""
         with np.errstate(all="ignore"):  # masked timesteps may hold any value; the others are judged later
             run = self._forward(batch, states, kind in ("gradient", "update"))
@@ -201,12 +202,14 @@ class ReferenceProgram(AbstractProgram):
             loss=loss,
             outputs=outputs,
             sequences={
-                name: self.records[name].sequence for name, lstm in self._spec.lstms.items() if lstm.return_sequences
+                name: self.records[name].sequence
+                for name, layer in self._spec.recurrent.items()
+                if layer.return_sequences
             },
             last_outputs={
                 name: self.records[name].outputs[-1]
-                for name, lstm in self._spec.lstms.items()
-                if not lstm.return_sequences
+                for name, layer in self._spec.recurrent.items()
+                if not layer.return_sequences
             },
             states={name: record.state for name, record in self.records.items()},
             gradients={name: np.asarray(gradient) for name, gradient in gradients.weights.items()},
@@ -218,7 +221,7 @@ class ReferenceProgram(AbstractProgram):
         """Return an output of the model, activated where the model computes logits."""
         return FUNCTIONS[self._logits[ref]].forward(tensor) if ref in self._logits else tensor
 
-    def _forward(self, batch: Batch, states: Mapping[str, State], training: bool) -> _Pass:
+    def _forward(self, batch: Batch, states: Mapping[str, AnyState], training: bool) -> _Pass:
         calls = iter(
             [i for i, c in enumerate(self._spec.calls) if not isinstance(self._spec.layer(c.layer), InputLayer)]
         )
@@ -229,12 +232,13 @@ class ReferenceProgram(AbstractProgram):
         def apply_call(
             call: Call, layer: Layer, inputs: list[Any], masks: list[Any], passed: list[Any]
         ) -> Sequence[Array]:
-            names = _lstm_names(layer)
-            starts: list[State | None] = []
+            names = [f"{layer.name}/{direction}".removesuffix("/") for direction in layer.recurrent]
+            starts: list[AnyState | None] = []
+            count = len(passed) // max(1, len(names))
             for number, name in enumerate(names):
-                from_graph = State(*passed[2 * number : 2 * number + 2]) if passed else None
-                starts.append(State(*map(_float64, current[name])) if name in current else from_graph)
-            is_given = passed or any(name in current and not self._spec.lstms[name].stateful for name in names)
+                from_graph = as_state(*passed[count * number : count * (number + 1)]) if passed else None
+                starts.append(as_state(*map(_float64, current[name])) if name in current else from_graph)
+            is_given = passed or any(name in current and not self._spec.recurrent[name].stateful for name in names)
             if is_given and MASK_IS_DROPPED in self._faults:
                 masks = [None] * len(masks)
             applied = apply(
@@ -254,7 +258,7 @@ class ReferenceProgram(AbstractProgram):
             statistics.update({f"{call.layer}/{name}": array for name, array in applied.statistics.items()})
             for name, record in zip(names, applied.records, strict=True):
                 self.records[name] = record
-                if self._spec.lstms[name].stateful:
+                if self._spec.recurrent[name].stateful:
                     current[name] = record.state  # where a second call of a shared layer goes on
             return applied.outputs
 
@@ -273,7 +277,7 @@ class ReferenceProgram(AbstractProgram):
         return total, gradients
 
     def _backward(
-        self, run: _Pass, d_outputs: list[tuple[Ref, Array]], batch: Batch, states: Mapping[str, State]
+        self, run: _Pass, d_outputs: list[tuple[Ref, Array]], batch: Batch, states: Mapping[str, AnyState]
     ) -> _Gradients:
         """Return the gradients of trained weights, inputs and given states: go back over the tape."""
         inputs, given_states = self._spec.sources(states)
@@ -307,10 +311,3 @@ class ReferenceProgram(AbstractProgram):
 
 def _float64(array: Array) -> Array:
     return np.asarray(array, np.float64)
-
-
-def _lstm_names(layer: Layer) -> tuple[str, ...]:
-    """Return the names of the LSTMs of `layer`, as in `Graph.lstms`."""
-    if isinstance(layer, Bidirectional):
-        return tuple(f"{layer.name}/{direction}" for direction in layer.directions)
-    return (str(layer.name),) if isinstance(layer, LSTM) else ()

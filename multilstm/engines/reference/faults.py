@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Set
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from multilstm.engines.reference.lstm import BiasSum, LSTMRecord, exact_bias_sum
-from multilstm.spec import LSTM, Activation, Dense, Graph, Ref
+from multilstm.engines.reference.gates import BiasSum, exact_bias_sum
+from multilstm.engines.reference.hidden_state import HiddenRecord
+from multilstm.engines.reference.lstm import LSTMRecord
+from multilstm.spec import Activation, Dense, Graph, Ref
 from multilstm.spec.arrays import Array
+from multilstm.spec.layers import Recurrent
 
 MASK_IS_DROPPED = "mask_is_dropped"
 START_IS_RETURNED = "start_is_returned"
@@ -26,21 +29,22 @@ LOSS_OF_LOGITS = "loss_of_logits"
 ENDS_ARE_REPEATED = "ends_are_repeated"
 
 FAULTS = {
-    MASK_IS_DROPPED: "an LSTM to which an initial state is given ignores its mask",
+    MASK_IS_DROPPED: "a recurrent layer to which an initial state is given ignores its mask",
     START_IS_RETURNED: "masked timesteps at the beginning return the initial hidden state",
-    ZERO_OUTPUT_IS_IGNORED: "an unrolled LSTM ignores zero_output_for_mask",
-    ZEROED_IN_WRONG_ORDER: "an unrolled LSTM that runs backwards zeroes the masked timesteps of the order of time",
+    ZERO_OUTPUT_IS_IGNORED: "an unrolled recurrent layer ignores zero_output_for_mask",
+    ZEROED_IN_WRONG_ORDER: "an unrolled layer that runs backwards zeroes the masked timesteps of the order of time",
     BIAS_SUM_IS_BFLOAT16: "the gradient of a bias is a running sum in bfloat16",
     TOKENS_ARE_SQUARED_APART: "an optimizer squares the gradient of each occurrence of a token, and adds the squares",
     LOSS_OF_LOGITS: "categorical_crossentropy is the softmax cross-entropy of the values before the last activation",
     ENDS_ARE_REPEATED: "average pooling with padding 'same' pads with copies of the ends, where the padding is odd",
 }
 Maybe = Array | None
+R = TypeVar("R", LSTMRecord, HiddenRecord)
 
 
 @dataclasses.dataclass(frozen=True)
-class LSTMFault:
-    """The changed outputs of one call of an LSTM. Its states are right.
+class RecurrentFault:
+    """The changed outputs of one call of a recurrent layer. Its states are right.
 
     Attributes:
         layer: the layer that the reference computes instead.
@@ -49,11 +53,11 @@ class LSTMFault:
         zeroed: likewise where the output is zero.
     """
 
-    layer: LSTM
+    layer: Recurrent
     started: Maybe = None
     zeroed: Maybe = None
 
-    def changed(self, record: LSTMRecord) -> LSTMRecord:
+    def changed(self, record: R) -> R:
         """Return the record of `layer` with the changed outputs."""
         outputs = record.outputs.copy()
         if self.started is not None:
@@ -78,26 +82,27 @@ class LSTMFault:
         return through
 
 
-def lstm_fault(layer: LSTM, mask: Maybe, faults: Set[str]) -> LSTMFault:
-    """Return the change of one call of an LSTM.
+def recurrent_fault(layer: Recurrent, mask: Maybe, faults: Set[str]) -> RecurrentFault:
+    """Return the change of one call of a recurrent layer.
 
     Args:
-        layer: the LSTM.
+        layer: the layer.
         mask: its mask `[batch, timesteps]`, or None.
         faults: names of `FAULTS`.
     """
     if mask is None:
-        return LSTMFault(layer)
+        return RecurrentFault(layer)
     unrolled = layer.unroll and layer.zero_output_for_mask
-    repeating = dataclasses.replace(layer, zero_output_for_mask=False)
+    changes: dict[str, Any] = {"zero_output_for_mask": False}
+    repeating: Recurrent = dataclasses.replace(layer, **changes)
     if unrolled and ZERO_OUTPUT_IS_IGNORED in faults:
-        return LSTMFault(repeating)
+        return RecurrentFault(repeating)
     if unrolled and layer.go_backwards and layer.return_sequences and ZEROED_IN_WRONG_ORDER in faults:
-        return LSTMFault(repeating, zeroed=~mask[..., None])
+        return RecurrentFault(repeating, zeroed=~mask[..., None])
     if not layer.unroll and not layer.zero_output_for_mask and START_IS_RETURNED in faults:
         processed = mask[:, ::-1] if layer.go_backwards else mask
-        return LSTMFault(layer, started=(np.cumsum(processed, axis=1) == 0)[..., None])
-    return LSTMFault(layer)
+        return RecurrentFault(layer, started=(np.cumsum(processed, axis=1) == 0)[..., None])
+    return RecurrentFault(layer)
 
 
 def bias_sum(faults: Set[str]) -> BiasSum:

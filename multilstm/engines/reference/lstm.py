@@ -8,30 +8,26 @@ The equations are those of `multilstm.spec.LSTM`. The pass back is their derivat
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 
 from multilstm.engines.reference.activations import FUNCTIONS
+from multilstm.engines.reference.gates import (
+    BiasSum,
+    Factors,
+    at_each_timestep,
+    d_kernel,
+    exact_bias_sum,
+    from_gates,
+    in_order,
+    kept_inputs,
+    to_gates,
+)
 from multilstm.spec import LSTM
 from multilstm.spec.arrays import Array, State
 
 GATES = ("i", "f", "c", "o")  # their order on the third axis of `LSTMRecord.gates`
-BiasSum = Callable[[Array], Array]  # from the gradients [timesteps, batch, size] of a bias to [size]
-
-
-def exact_bias_sum(terms: Array) -> Array:
-    """Return the sum over timesteps and sequences."""
-    total: Array = terms.reshape(-1, terms.shape[-1]).sum(axis=0)
-    return total
-
-
-class Factors(NamedTuple):
-    """Dropout masks, one for each gate, `[4, batch, size]`; None where nothing is dropped."""
-
-    inputs: Array | None
-    hidden: Array | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,15 +103,10 @@ def forward(
     """
     activation, recurrent = FUNCTIONS[layer.activation].forward, FUNCTIONS[layer.recurrent_activation].forward
     batch, timesteps, _ = inputs.shape
-    drop = Factors(*(_each_gate(dropout.get(name)) for name in ("dropout", "recurrent_dropout")))
-    order = slice(None, None, -1 if layer.go_backwards else 1)
-    keep = None
-    if mask is not None:
-        inputs = np.where(mask[:, :, None], inputs, 0.0)  # NaN times zero would be NaN
-        keep = mask.T[order, :, None]
-    x = np.ascontiguousarray(inputs.swapaxes(0, 1)[order])
+    drop = Factors.of(layer, dropout)
+    x, keep = kept_inputs(layer, inputs, mask)
 
-    z = _to_gates(x, weights["kernel"], drop.inputs)
+    z = to_gates(x, weights["kernel"], 4, drop.inputs)
     if layer.use_bias:
         z += weights["bias"].reshape(4, layer.units)
     gates = np.empty_like(z)
@@ -125,7 +116,7 @@ def forward(
         hidden[0], cell[0] = start
 
     for t in range(timesteps):
-        z[t] += _to_gates(hidden[t], weights["recurrent_kernel"], drop.hidden)
+        z[t] += to_gates(hidden[t], weights["recurrent_kernel"], 4, drop.hidden)
         gates[t, :, :2] = recurrent(z[t, :, :2])
         gates[t, :, 2] = activation(z[t, :, 2])
         gates[t, :, 3] = recurrent(z[t, :, 3])
@@ -174,7 +165,7 @@ def backward(
     """
     activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
     timesteps, batch, _, units = record.gates.shape
-    d_each = _at_each_timestep(layer, d_outputs, (timesteps, batch, units))
+    d_each = at_each_timestep(layer, d_outputs, (timesteps, batch, units))
     zeros = np.zeros((batch, units))
     d_hidden, d_cell = (zeros if gradient is None else gradient for gradient in d_state)
     d_repeated = zeros  # of the output at t, from masked timesteps after t that repeat it
@@ -194,80 +185,25 @@ def backward(
             keep = record.keep[t]
             d_z[t] = np.where(keep[:, :, None], d_z[t], 0.0)
             d_repeated = np.where(keep, 0.0, 0.0 if layer.zero_output_for_mask else d_output)
-        d_hidden_before = _from_gates(d_z[t], weights["recurrent_kernel"], record.drop.hidden)
+        d_hidden_before = from_gates(d_z[t], weights["recurrent_kernel"], record.drop.hidden)
         d_cell_before = d_c * f
         if record.keep is not None:
             d_hidden_before = np.where(keep, d_hidden_before, d_hidden)
             d_cell_before = np.where(keep, d_cell_before, d_cell)
         d_hidden, d_cell = d_hidden_before, d_cell_before
 
-    d_x = _from_gates(d_z, weights["kernel"], record.drop.inputs)
-    order = slice(None, None, -1 if layer.go_backwards else 1)
-    return LSTMGradients(d_x[order].swapaxes(0, 1), _d_weights(layer, record, d_z, bias_sum), State(d_hidden, d_cell))
+    d_x = from_gates(d_z, weights["kernel"], record.drop.inputs)
+    return LSTMGradients(
+        d_x[in_order(layer)].swapaxes(0, 1), _d_weights(layer, record, d_z, bias_sum), State(d_hidden, d_cell)
+    )
 
 
 def _d_weights(layer: LSTM, record: LSTMRecord, d_z: Array, bias_sum: BiasSum) -> dict[str, Array]:
     """Return the gradients of the weights by name; `d_z [timesteps, batch, 4, units]` is that of the preactivations."""
     d_weights = {
-        "kernel": _d_kernel(record.inputs, d_z, record.drop.inputs),
-        "recurrent_kernel": _d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
+        "kernel": d_kernel(record.inputs, d_z, record.drop.inputs),
+        "recurrent_kernel": d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
     }
     if layer.use_bias:
         d_weights["bias"] = bias_sum(d_z.reshape(*d_z.shape[:2], 4 * layer.units))
     return d_weights
-
-
-def _at_each_timestep(layer: LSTM, d_outputs: Array | None, shape: tuple[int, ...]) -> Array:
-    """Return the gradients of the outputs as `[timesteps, batch, units]`, zero where none arrives."""
-    d_each = np.zeros(shape)
-    if d_outputs is not None and layer.return_sequences:
-        d_each[:] = d_outputs.swapaxes(0, 1)
-    elif d_outputs is not None and len(d_each):
-        d_each[-1] = d_outputs
-    return d_each
-
-
-def _each_gate(factor: Array | None) -> Array | None:
-    """Return a mask `[batch, size]` or `[4, batch, size]` as `[4, batch, size]`."""
-    return None if factor is None else np.broadcast_to(factor, (4, *factor.shape[-2:]))
-
-
-def _to_gates(x: Array, kernel: Array, factor: Array | None) -> Array:
-    """Return `x [..., batch, size]` times `kernel [size, 4 * units]`, as `[..., batch, 4, units]`.
-
-    With a factor, `x` is multiplied for each gate by the gate's part of the factor.
-    """
-    if factor is None:
-        return _matmul(x, kernel).reshape(*x.shape[:-1], 4, kernel.shape[1] // 4)
-    each = zip(factor, np.split(kernel, 4, axis=1), strict=True)
-    return np.stack([_matmul(x * kept, part) for kept, part in each], axis=-2)
-
-
-def _from_gates(d_z: Array, kernel: Array, factor: Array | None) -> Array:
-    """Return the gradient of `x` in `_to_gates`."""
-    if factor is None:
-        return _matmul(d_z.reshape(*d_z.shape[:-2], kernel.shape[1]), kernel.T)
-    each = zip(factor, np.split(kernel, 4, axis=1), np.moveaxis(d_z, -2, 0), strict=True)
-    d_x: Array = np.sum([_matmul(d_gate, part.T) * kept for kept, part, d_gate in each], axis=0)
-    return d_x
-
-
-def _d_kernel(x: Array, d_z: Array, factor: Array | None) -> Array:
-    """Return the gradient of `kernel` in `_to_gates`, summed over all timesteps and sequences."""
-    if factor is None:
-        d_kernel: Array = _rows(x).T @ d_z.reshape(-1, 4 * d_z.shape[-1])
-        return d_kernel
-    each = zip(factor, np.moveaxis(d_z, -2, 0), strict=True)
-    return np.hstack([_rows(x * kept).T @ _rows(d_gate) for kept, d_gate in each])
-
-
-def _matmul(x: Array, kernel: Array) -> Array:
-    """Return `x @ kernel`, as one product of two matrices, which is faster than a product for each timestep."""
-    product: Array = (_rows(x) @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
-    return product
-
-
-def _rows(x: Array) -> Array:
-    """Return `[..., size]` as a matrix of rows."""
-    matrix: Array = x.reshape(-1, x.shape[-1])
-    return matrix

@@ -27,7 +27,7 @@ from multilstm.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from multilstm.spec.layers.recurrent import LSTM
+from multilstm.spec.layers.recurrent import GRU, LSTM, RECURRENT, Recurrent, SimpleRNN
 from multilstm.spec.layers.structure import (
     Cropping1D,
     Flatten,
@@ -41,7 +41,7 @@ from multilstm.spec.layers.structure import (
 from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, Bidirectional, TimeDistributed
 
 LAYERS: tuple[type[Layer], ...] = (
-    *(InputLayer, Embedding, Masking, LSTM, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
+    *(InputLayer, Embedding, Masking, *RECURRENT, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
     *(Activation, ReLU, LeakyReLU, ELU, Softmax),
     *(RepeatVector, Flatten, Reshape, Permute, ZeroPadding1D, Cropping1D, UpSampling1D),
     *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum),
@@ -56,10 +56,12 @@ __all__ = [
     "BIAS_INITIALIZERS",
     "DISTRIBUTED",
     "ELU",
+    "GRU",
     "INITIALIZERS",
     "LAYERS",
     "LSTM",
     "MERGE_MODES",
+    "RECURRENT",
     "Activation",
     "Add",
     "Average",
@@ -92,8 +94,10 @@ __all__ = [
     "Multiply",
     "Permute",
     "ReLU",
+    "Recurrent",
     "RepeatVector",
     "Reshape",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "Subtract",

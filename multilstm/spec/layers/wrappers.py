@@ -14,7 +14,7 @@ from multilstm.spec.layers.convolution import Conv1D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, SpatialDropout1D
 from multilstm.spec.layers.normalization import LayerNormalization
 from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
-from multilstm.spec.layers.recurrent import LSTM
+from multilstm.spec.layers.recurrent import RECURRENT, Recurrent
 from multilstm.spec.layers.structure import (
     Cropping1D,
     Flatten,
@@ -49,7 +49,9 @@ def _check_trainable(wrapper: Layer, wrapped: Layer) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Bidirectional(Layer):
-    """One LSTM forward and its copy backward over the same sequence, merged by `merge_mode` (None: a list of two).
+    """One recurrent layer forward and its copy backward over the same sequence.
+
+    `merge_mode` merges the two outputs; None returns a list of two.
 
     As in Keras, both directions have zeros at masked timesteps if they return sequences, and the backward sequence is
     reversed again before the merge.
@@ -58,26 +60,26 @@ class Bidirectional(Layer):
     refused: ClassVar = ("weights", "backward_layer")
     ignored: ClassVar = (*Layer.ignored, "backward_layer")
 
-    layer: Annotated[LSTM, inner_layer(LSTM)]
+    layer: Annotated[Recurrent, inner_layer(*RECURRENT)]
     merge_mode: Annotated[str | None, one_of(*MERGE_MODES)] = "concat"
     weights: Any = None
-    backward_layer: LSTM | None = None
+    backward_layer: Recurrent | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layer.go_backwards:
             raise SpecError("Bidirectional: the layer must run forward; given go_backwards=True; leave it out")
         _check_trainable(self, self.layer)
-        forward = dataclasses.replace(self.layer, zero_output_for_mask=self.layer.return_sequences)
+        forward = self._replaced(zero_output_for_mask=self.layer.return_sequences)
         object.__setattr__(self, "layer", forward)
 
     @property
-    def directions(self) -> dict[str, LSTM]:
-        """The forward and the backward LSTM by name."""
-        return {"forward": self.layer, "backward": dataclasses.replace(self.layer, go_backwards=True)}
+    def directions(self) -> dict[str, Recurrent]:
+        """The forward and the backward layer by name."""
+        return {"forward": self.layer, "backward": self._replaced(go_backwards=True)}
 
     @property
-    def wrapped(self) -> LSTM:
+    def wrapped(self) -> Recurrent:
         return self.layer
 
     @property
@@ -93,13 +95,13 @@ class Bidirectional(Layer):
         return 2 if self.merge_mode is None else 1
 
     @property
-    def lstms(self) -> Mapping[str, LSTM]:
+    def recurrent(self) -> Mapping[str, Recurrent]:
         return self.directions
 
     @property
     def behaviour(self) -> tuple[str, ...]:
         merged = "returned apart" if self.merge_mode is None else f"merged by {self.merge_mode}"
-        return (f"two LSTMs, forward and backward, {merged}", *self.layer.behaviour)
+        return (f"two {self.layer.class_name}s, forward and backward, {merged}", *self.layer.behaviour)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         output, *states = self.layer.output_shapes(inputs)
@@ -129,8 +131,12 @@ class Bidirectional(Layer):
 
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
         """Yield the masks of both directions: `name/forward/dropout` and so on."""
-        for direction, lstm in self.directions.items():
-            yield from lstm.dropout_masks(f"{name}/{direction}", inputs)
+        for direction, layer in self.directions.items():
+            yield from layer.dropout_masks(f"{name}/{direction}", inputs)
+
+    def _replaced(self, **arguments: Any) -> Recurrent:
+        """Return the layer inside with other values of some arguments."""
+        return dataclasses.replace(self.layer, **arguments)
 
 
 @dataclasses.dataclass(frozen=True)

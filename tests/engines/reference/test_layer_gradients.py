@@ -98,7 +98,7 @@ LAYERS_OF_CATALOGUE = {
     for spec in [make()]
     for number, call in enumerate(spec.calls)
     for layer in [spec.layer(call.layer)]
-    if call.inputs and not layer.lstms and None not in spec.tensor_shapes[call.inputs[0]][1:]
+    if call.inputs and not layer.recurrent and None not in spec.tensor_shapes[call.inputs[0]][1:]
 }
 
 

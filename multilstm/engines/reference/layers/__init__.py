@@ -11,8 +11,8 @@ from multilstm.engines.reference.layers import (
     structure,
     wrappers,
 )
-from multilstm.engines.reference.layers.base import Applied, Given, Maybe, apply, within
+from multilstm.engines.reference.layers.base import AnyRecord, Applied, Given, Maybe, apply, within
 
 FAMILIES = (activation, convolution, core, merging, normalization, pooling, recurrent, structure, wrappers)
 
-__all__ = ["FAMILIES", "Applied", "Given", "Maybe", "apply", "within"]
+__all__ = ["FAMILIES", "AnyRecord", "Applied", "Given", "Maybe", "apply", "within"]

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Set
 from functools import singledispatch
 from typing import Any
 
+from multilstm.engines.reference.hidden_state import HiddenRecord
 from multilstm.engines.reference.lstm import LSTMRecord
 from multilstm.spec import Layer
-from multilstm.spec.arrays import Array, State
+from multilstm.spec.arrays import AnyState, Array
 
 Maybe = Array | None
+AnyRecord = LSTMRecord | HiddenRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Given:
         inputs: its input arrays, `[batch, ...]`.
         masks: the mask `[batch, timesteps]` of each input, or None.
         weights: its weights by name, without the layer's name.
-        starts: the initial state of each of its LSTMs, or None for zeros.
+        starts: the initial state of each of its recurrent layers, or None for zeros.
         dropout: its dropout masks in training, by name, without the layer's name; of a Dropout layer, by its name.
         faults: the names of faults to compute, see `multilstm.engines.reference.faults`.
         training: whether gradients are computed.
@@ -36,7 +38,7 @@ class Given:
     inputs: list[Array]
     masks: list[Maybe]
     weights: Mapping[str, Array] = dataclasses.field(default_factory=dict)
-    starts: tuple[State | None, ...] = ()
+    starts: tuple[AnyState | None, ...] = ()
     dropout: Mapping[str, Array] = dataclasses.field(default_factory=dict)
     faults: Set[str] = frozenset()
     training: bool = False
@@ -49,7 +51,7 @@ class Given:
 
 @dataclasses.dataclass(frozen=True)
 class Gradients:
-    """Gradients of inputs and weights, and of hidden and cell of every initial state in turn.
+    """Gradients of inputs and weights, and of the arrays of every initial state in turn.
 
     The gradient of a weight is an array, or a `RowGradient`.
     """
@@ -61,11 +63,11 @@ class Gradients:
 
 @dataclasses.dataclass(frozen=True)
 class Applied:
-    """Outputs of one call of a layer, the way back through it, the records of its LSTMs, and its new statistics."""
+    """Outputs of one call of a layer, the way back, the records of its recurrent layers, and its new statistics."""
 
     outputs: list[Array]
     backward: Callable[[list[Maybe]], Gradients]
-    records: tuple[LSTMRecord, ...] = ()
+    records: tuple[AnyRecord, ...] = ()
     statistics: dict[str, Array] = dataclasses.field(default_factory=dict)
 
 

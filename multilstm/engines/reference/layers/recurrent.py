@@ -1,49 +1,82 @@
-"""Recurrent layers of the reference: LSTM and Bidirectional."""
+"""Recurrent layers of the reference: LSTM, GRU, SimpleRNN and Bidirectional."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 
+from multilstm.engines.reference import hidden_state
 from multilstm.engines.reference import lstm as reference_lstm
-from multilstm.engines.reference.faults import bias_sum, lstm_fault
-from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present, within
-from multilstm.spec import LSTM, Bidirectional
-from multilstm.spec.arrays import Array, State
+from multilstm.engines.reference.faults import RecurrentFault, bias_sum, recurrent_fault
+from multilstm.engines.reference.layers.base import AnyRecord, Applied, Given, Gradients, Maybe, apply, present, within
+from multilstm.spec import GRU, LSTM, Bidirectional, SimpleRNN
+from multilstm.spec.arrays import AnyState, Array, HiddenState, State
+from multilstm.spec.layers import Recurrent
 
 
 @apply.register
 def _(layer: LSTM, given: Given) -> Applied:
-    fault = lstm_fault(layer, given.mask, given.faults)
+    fault = recurrent_fault(layer, given.mask, given.faults)
+    changed = cast(LSTM, fault.layer)
+    start = cast("State | None", given.starts[0])
     record = fault.changed(
-        reference_lstm.forward(fault.layer, given.inputs[0], given.mask, given.weights, given.starts[0], given.dropout)
+        reference_lstm.forward(changed, given.inputs[0], given.mask, given.weights, start, given.dropout)
     )
+
+    def pull(d_outputs: Maybe, d_state: AnyState) -> tuple[Array, Mapping[str, Array], AnyState]:
+        back = reference_lstm.backward(
+            changed, record, given.weights, d_outputs, cast(State, d_state), bias_sum(given.faults)
+        )
+        return back.inputs, back.weights, back.start
+
+    return _applied(layer, fault, record, pull)
+
+
+@apply.register(GRU)
+@apply.register(SimpleRNN)
+def _(layer: GRU | SimpleRNN, given: Given) -> Applied:
+    fault = recurrent_fault(layer, given.mask, given.faults)
+    start = cast("HiddenState | None", given.starts[0])
+    record = fault.changed(
+        hidden_state.forward(fault.layer, given.inputs[0], given.mask, given.weights, start, given.dropout)
+    )
+
+    def pull(d_outputs: Maybe, d_state: AnyState) -> tuple[Array, Mapping[str, Array], AnyState]:
+        back = hidden_state.backward(
+            fault.layer, record, given.weights, d_outputs, cast(HiddenState, d_state), bias_sum(given.faults)
+        )
+        return back.inputs, back.weights, back.start
+
+    return _applied(layer, fault, record, pull)
+
+
+# pull(gradient of the outputs, gradients of the last state) -> gradients of inputs, weights and initial state
+Pull = Callable[[Maybe, AnyState], tuple[Array, Mapping[str, Array], AnyState]]
+
+
+def _applied(layer: Recurrent, fault: RecurrentFault, record: AnyRecord, pull: Pull) -> Applied:
+    """Return the call of a recurrent layer whose record is computed."""
     output = record.sequence if layer.return_sequences else record.outputs[-1]
 
     def backward(gradients: list[Maybe]) -> Gradients:
         d_output, *d_state = gradients
-        back = reference_lstm.backward(
-            fault.layer,
-            record,
-            given.weights,
-            fault.of_outputs(d_output),
-            State(*(d_state or (None, None))),
-            bias_sum(given.faults),
-        )
-        hidden, cell = back.start
-        return Gradients([back.inputs], back.weights, (hidden + fault.of_start(d_output), cell))
+        d_last = layer.state_type._make(d_state or [None] * layer.state_count)
+        d_inputs, d_weights, d_start = pull(fault.of_outputs(d_output), d_last)
+        hidden, *others = d_start
+        return Gradients([d_inputs], d_weights, (hidden + fault.of_start(d_output), *others))
 
     return Applied([output, *record.state] if layer.return_state else [output], backward, (record,))
 
 
 @apply.register
 def _(layer: Bidirectional, given: Given) -> Applied:
-    """Run two LSTMs over one sequence; reverse the outputs of the second into the order of time, and merge."""
+    """Run two layers over one sequence; reverse the outputs of the second into the order of time, and merge."""
     parts = []
-    for (direction, lstm), start in zip(layer.directions.items(), given.starts, strict=True):
+    for (direction, part), start in zip(layer.directions.items(), given.starts, strict=True):
         weights, dropout = within(given.weights, direction), within(given.dropout, direction)
-        parts.append(apply(lstm, Given(given.inputs, given.masks, weights, (start,), dropout, given.faults)))
+        parts.append(apply(part, Given(given.inputs, given.masks, weights, (start,), dropout, given.faults)))
     sequences = layer.layer.return_sequences
 
     def reversed_back(array: Array) -> Array:
