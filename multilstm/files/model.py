@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, shown
 from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
@@ -26,6 +28,7 @@ Path = str | os.PathLike[str]
 Architecture = Path | Graph | LoadedModel
 
 
+@np.errstate(all="ignore")  # conversions keep numbers that are not finite; check_weights names them
 def load(path: Path, weights: Path | None = None, architecture: Architecture | None = None) -> LoadedModel:
     """Read a model from a file, as data: nothing of the file is executed, and no framework is imported.
 
@@ -151,9 +154,9 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
             spec, translated = read_json(config, version)
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
-    places = _places(config)
-    if not {layer.name for layer in spec.layers} <= {place.name for place in places}:
-        places = _places(translated.config)
+    choices = (_places(config), _places(translated.config), places_of(spec))  # the last has names that a file lacks
+    layers = {layer.name for layer in spec.layers}
+    places = next(places for places in choices if layers <= {place.name for place in places})
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
     notes = (*contents.notes, *translated.notes)
     return _Design(spec, places, Provenance(contents.format, program, version, contents.backend, notes))

@@ -17,7 +17,7 @@ from multilstm.files.parsers.parsed import DTYPES, Parsed
 from multilstm.files.sandbox_child import seconds_for
 from multilstm.frameworks.process_environment import python_path
 
-__all__ = ["parse_in_process"]
+__all__ = ["WAITING", "parse_in_process", "received"]
 
 _ROOT = pathlib.Path(__file__).parents[2]
 WAITING = 6  # seconds on the clock for each second of CPU time, since other processes compute too
@@ -59,7 +59,7 @@ def parse_in_process(parser: str, content: bytes) -> Parsed:
         raise _endless(seconds)
     if done.returncode:
         raise InputError(f"the process that parses it {_ending(done)}; the file is broken")
-    return _answer(done.stdout)
+    return received(done.stdout)
 
 
 def _endless(seconds: int) -> InputError:
@@ -73,7 +73,12 @@ def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
     return f"ended with exit code {done.returncode}" + (f" ({lines[-1]})" if lines else "")
 
 
-def _answer(output: bytes) -> Parsed:
+def received(output: bytes) -> Parsed:
+    """Return the plain data in an answer of `sandbox_child.respond`.
+
+    Raises:
+        InputError: for a refusal, and for an answer of another form.
+    """
     line, _, rest = output.partition(b"\n")
     answer = json.loads(line)
     if "error" in answer:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from multilstm.errors import InputError
 from multilstm.files.parsers.parsed import Parsed
 
-__all__ = ["PARSERS"]
+__all__ = ["PARSERS", "TOO_LARGE", "UNFORESEEN", "respond", "seconds_for"]
 
 PARSERS = {
     "checkpoint": "multilstm.files.parsers.checkpoint",
@@ -29,6 +30,8 @@ MEMORY = 768 * 2**20  # bytes beyond those of the imports
 MEMORY_RATIO = 40  # more of them for each byte of the file
 SECONDS = 10  # of CPU time
 BYTES_A_SECOND = 10 * 2**20
+TOO_LARGE = "it needs more memory than a file of its size may; it is broken"
+UNFORESEEN = "it is broken or incomplete"  # before the error of a parser, which is no InputError
 
 
 def seconds_for(size: int) -> int:
@@ -41,21 +44,26 @@ def main(parser: str) -> None:
     content = sys.stdin.buffer.read()
     parse = importlib.import_module(PARSERS[parser]).parse
     _limit(len(content))
+    respond(parse, content, sys.stdout.buffer)
+
+
+def respond(parse: Callable[[bytes], Parsed], content: bytes, stream: BinaryIO) -> None:
+    """Parse a file and write the answer: one line of JSON, then the bytes of the arrays."""
     arrays: tuple[Any, ...] = ()
     try:
-        parsed: Parsed = parse(content)
+        parsed = parse(content)
         arrays = parsed.arrays
         header = json.dumps({"document": parsed.document, "arrays": [[a.dtype.str, a.shape] for a in arrays]})
     except InputError as error:
         header, arrays = json.dumps({"error": str(error)}), ()
     except MemoryError:
-        header, arrays = json.dumps({"error": "it needs more memory than a file of its size may; it is broken"}), ()
+        header, arrays = json.dumps({"error": TOO_LARGE}), ()
     except Exception as error:  # a parser of C code raises many classes for broken files
-        header, arrays = json.dumps({"error": f"it is broken or incomplete ({type(error).__name__}: {error})"}), ()
-    sys.stdout.buffer.write(header.encode() + b"\n")
+        header, arrays = json.dumps({"error": f"{UNFORESEEN} ({type(error).__name__}: {error})"}), ()
+    stream.write(header.encode() + b"\n")
     for array in arrays:
-        sys.stdout.buffer.write(array.tobytes())
-    sys.stdout.buffer.flush()
+        stream.write(array.tobytes())
+    stream.flush()
 
 
 def _limit(size: int) -> None:

@@ -309,13 +309,21 @@ def plain_stack(modules: Sequence[Module]) -> str:
 
 
 def _check_recurrent(place: str, parameters: Mapping[str, Array]) -> None:
-    """Raise InputError for a recurrent module without all of its matrices."""
+    """Raise InputError for a recurrent module without all of its matrices, or with biases that cannot be added."""
     directions = ("", "_reverse") if any(name.endswith("_reverse") for name in parameters) else ("",)
     for direction in directions:
         for part in ("ih", "hh"):
             name = f"weight_{part}{direction}"
             if name not in parameters or parameters[name].ndim != 2:
                 raise InputError(f"{shown(place)} has no matrix {name}; the state dict is incomplete")
+        biases = [parameters.get(f"bias_{part}{direction}") for part in ("ih", "hh")]
+        shapes = [None if bias is None else bias.shape for bias in biases]
+        rows = parameters[f"weight_hh{direction}"].shape[:1]
+        if shapes not in ([None, None], [rows, rows]):
+            raise InputError(
+                f"{shown(place)}: bias_ih{direction} and bias_hh{direction} have the shapes {shapes[0]} and "
+                f"{shapes[1]}; expected {rows} for both, or no bias; the state dict is broken"
+            )
 
 
 def _keras_gates(array: Array) -> Array:

@@ -51,6 +51,18 @@ def test_refuses_a_layer_of_another_formula(tensors, spec, message):
         assigned(tensors, spec)
 
 
+BIASES = {"missing": None, "of_one_number": np.ones(1), "other_size": np.ones(12), "matrix": np.ones((16, 1))}
+
+
+@pytest.mark.parametrize("bias", BIASES.values(), ids=BIASES)
+@pytest.mark.parametrize("name", ["bias_ih_l0", "bias_hh_l0", "bias_hh_l0_reverse"])
+def test_refuses_biases_that_cannot_be_added(name, bias):
+    tensors = {**lstm("", 5, 4, both=True), name: bias}
+    spec = Sequential([Bidirectional(LSTM(4))], input_shape=(None, 5))
+    with pytest.raises(InputError, match=r"have the shapes .* expected \(16,\) for both, or no bias"):
+        assigned({key: array for key, array in tensors.items() if array is not None}, spec)
+
+
 def test_other_programs_than_pytorch_may_have_other_activations():
     spec = Sequential([LSTM(4, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 5))
     assert len(assigned(lstm("", 5, 4), spec, standard=False).weights) == 3
