@@ -274,6 +274,17 @@ def test_weights_date_an_old_configuration_without_a_version(write):
     assert loaded.spec.layer("a").recurrent_activation == "sigmoid"
 
 
+@pytest.mark.parametrize("left_out", ["a", "b"])
+def test_layers_without_a_name_take_weights_in_order(write, left_out):
+    spec = Sequential([LSTM(2, name="a"), Dense(1, name="b")], input_shape=(4, 3))
+    weights, config = weights_of(spec), json.loads(spec.to_json())
+    del next(entry for entry in config["config"]["layers"] if entry["config"]["name"] == left_out)["config"]["name"]
+    store = hdf5(legacy(by_layer(spec, weights)))
+    loaded = multilstm.load(write("m", json.dumps(config)), weights=write("w", store))
+    for given, desired in zip(loaded.weights.values(), weights.values(), strict=True):
+        np.testing.assert_array_equal(given, desired, strict=True)
+
+
 def test_weights_of_a_model_inside_the_model_are_found_by_their_names(write):
     layers = by_layer(SPEC, WEIGHTS)
     inner = {name: array for layer in ("both", "each") for name, array in layers[layer].items()}
