@@ -99,10 +99,10 @@ def shown(value: object) -> str:
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names for a message, separated by commas: at most 40 of them, then the count of the others."""
+    """Return names for a message, on one line: at most 40 of them, then the count of the others."""
     first = list(itertools.islice(iterator := iter(names), NAME_LIMIT))
     others = sum(1 for _ in iterator)
-    texts = [name if len(name) <= VALUE_LIMIT else shown(name) for name in map(str, first)]
+    texts = [name if len(name) <= VALUE_LIMIT and name.isprintable() else shown(name) for name in map(str, first)]
     return ", ".join([*texts, f"and {others:,} more"] if others else texts)
 
 

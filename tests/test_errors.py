@@ -35,6 +35,11 @@ def test_long_lists_of_names_end_with_a_count():
     assert listed(range(1_041)).endswith("38, 39, and 1,001 more")
 
 
+@pytest.mark.parametrize("name", ["a\n::error::b", "\x1b[31m", "\u202e", "a\rb"], ids=ascii)
+def test_a_name_in_a_list_stays_on_its_line(name):
+    assert listed(["a", name]) == f"a, {name!r}"
+
+
 def test_a_choice_names_the_given_and_the_known_names():
     assert choice("engine", "jaxx", ("jax-scan", "reference")) == (
         "unknown engine 'jaxx': expected one of jax-scan, reference"
