@@ -36,13 +36,14 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
 
 def _converted(layer: Recurrent, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
     order = next((order for kind, order in KERAS_1_ORDER.items() if isinstance(layer, kind)), ())
-    ranks = [array.ndim for array in arrays]
-    if order and ranks == [2, 2, 1] * len(order):
+    shapes, units = [array.shape for array in arrays], layer.units
+    features = shapes[0][:1] if shapes else ()
+    if order and shapes == [(*features, units), (units, units), (units,)] * len(order):
         held = "i, c, f, o" if len(order) == 4 else "z, r, h"
         count = "twelve" if len(order) == 4 else "nine"
         return _from_keras_1(arrays, order), f"the {count} arrays of Keras 1 (gates {held}) were joined"
-    columns = layer.gate_count * layer.units
-    if order and len(arrays) == 3 and arrays[2].shape == (2 * columns,) and layer.use_bias:
+    columns = layer.gate_count * units
+    if order and shapes == [(*features, columns), (units, columns), (2 * columns,)] and layer.use_bias:
         kind = f"a CuDNN{layer.class_name} (two biases, transposed gates)"
         return _from_cudnn(layer, arrays), f"the weights of {kind} were converted"
     return arrays, ""
@@ -58,11 +59,13 @@ def _convolution(layer: Conv1D, arrays: Sequence[Array], backend: str | None) ->
     if kernel.ndim == 4:
         if kernel.shape[:2] != (*layer.kernel_size, 1) or kernel.shape[3] != layer.filters:
             kernel = kernel.transpose(2, 3, 1, 0)  # the oldest files: [filters, features, kernel_size, 1]
+        if kernel.shape[1] != 1:
+            return arrays, ""
         kernel = kernel[:, 0]
         remarks.append("the kernel of Keras 1 lost its axis of size 1")
         if backend is None:
             remarks.append("the file does not state the backend; if it was Theano, reverse the kernel in time")
-    if backend == "theano":
+    if backend == "theano" and kernel.ndim:
         kernel = kernel[::-1]
         remarks.append("the kernel was reversed in time, since Theano reverses it in the computation")
     return [kernel, *bias], "; ".join(remarks)

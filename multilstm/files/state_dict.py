@@ -217,7 +217,7 @@ class StateDict:
             )
             modules.setdefault(place, {})[f"{match[1]}_{match[2]}{match[4] or ''}"] = array
         for place, parameters in modules.items():
-            if any(name.startswith("weight_ih") for name in parameters):
+            if any(name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")) for name in parameters):
                 _check_recurrent(place, parameters)
             yield Module(place, parameters)
 

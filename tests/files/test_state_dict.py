@@ -63,6 +63,13 @@ def test_refuses_biases_that_cannot_be_added(name, bias):
         assigned({key: array for key, array in tensors.items() if array is not None}, spec)
 
 
+@pytest.mark.parametrize("left_out", ["weight_ih_l0", "weight_hh_l0"])
+def test_refuses_a_recurrent_module_without_a_matrix(left_out):
+    tensors = {name: array for name, array in lstm("", 5, 4).items() if name != left_out}
+    with pytest.raises(InputError, match=f"has no matrix {left_out.removesuffix('_l0')}"):
+        assigned(tensors, ONE)
+
+
 def test_other_programs_than_pytorch_may_have_other_activations():
     spec = Sequential([LSTM(4, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 5))
     assert len(assigned(lstm("", 5, 4), spec, standard=False).weights) == 3

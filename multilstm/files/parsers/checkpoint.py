@@ -64,7 +64,7 @@ def parse(content: bytes) -> Parsed:
     sizes = {storage.key: storage.size for storage in _storages(value)}
     places: dict[str, tuple[int, int]] = {}
     for key in keys if isinstance(keys, list) else ():
-        if key not in sizes:
+        if not isinstance(key, str) or key not in sizes:
             raise InputError(f"the file has a storage {shown(key)} that no tensor of it uses; it is broken")
         places[key] = (start + 8, start + 8 + sizes[key])  # behind the count of its numbers
         start = places[key][1]
