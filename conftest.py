@@ -89,6 +89,7 @@ UNIT = (
 )
 OTHERS = (
     "cases/catalogue/test_discrimination.py",  # half a minute, without a framework
+    "report/test_page_in_browser.py",  # starts a browser
     "files/test_onnx_saved.py",  # compares with PyTorch and ONNX Runtime
     "spec/test_penalties.py",  # compares with Keras
 )

@@ -26,14 +26,14 @@ from multilstm.engines.registry import ENGINES
 from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.ledger.rows import Divergence, ledger
-from multilstm.report.terminal import MEANING
+from multilstm.report.words import MEANING
 from multilstm.spec.dialects.tables import ROWS
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
 JUDGE = "jax-scan"  # the contestant to whose time all others are compared
-COMMANDS = ("doctor", "parity", "summary", "fuzz")
+COMMANDS = ("doctor", "parity", "report", "summary", "diff", "fuzz")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

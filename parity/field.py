@@ -29,7 +29,7 @@ from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files.contents import Contents, read_contents
 from multilstm.report.files import write_text
-from multilstm.report.terminal import printable
+from multilstm.report.words import printable
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.workers import WorkerPool
 

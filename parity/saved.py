@@ -44,7 +44,8 @@ from multilstm.jobs.dtypes import DTYPES
 from multilstm.json_data import parse_json, typed
 from multilstm.report.data import Cell, Report
 from multilstm.report.files import check_writable, write_text
-from multilstm.report.terminal import printable, show
+from multilstm.report.terminal import show
+from multilstm.report.words import printable
 from multilstm.suite.compare_cases import worker_pool
 from multilstm.suite.judge_part import attempt_part, judge_attempt
 

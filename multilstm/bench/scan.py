@@ -26,7 +26,7 @@ from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
 from multilstm.cli.types import Device, OptionalNames, Path, WholeNumber, names
 from multilstm.errors import EngineUnavailableError
-from multilstm.report.terminal import printable
+from multilstm.report.words import printable
 
 app = program("scan")
 HEADINGS = {

@@ -34,7 +34,7 @@ from multilstm.execution.options import LONGEST_TIMEOUT_S
 from multilstm.frameworks.kernels import with_algorithm
 from multilstm.jobs.job import Batch
 from multilstm.report.files import check_writable
-from multilstm.report.terminal import printable
+from multilstm.report.words import printable
 from multilstm.weights.initializers import initial_weights
 from multilstm.workers import RunFolder, Worker
 

@@ -14,6 +14,7 @@ from multilstm.cli.doctor import doctor
 from multilstm.cli.exit_codes import CLOSED_OUTPUT, INTERRUPTED, exit_codes_help
 from multilstm.cli.fuzz import fuzz
 from multilstm.cli.parity import parity
+from multilstm.cli.report import report
 from multilstm.cli.streams import discard_output, prepare_streams
 from multilstm.cli.summary import summary
 from multilstm.errors import MultilstmError, UsageError
@@ -28,7 +29,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-for command in (doctor, summary, diff, parity, fuzz):
+for command in (doctor, summary, diff, parity, report, fuzz):
     app.command(command)
 
 

@@ -19,18 +19,18 @@ class ResultConsole(Console):
         discard_output()
 
 
-def result_console(json: str | None = None) -> Console:
-    """Return the console for a result: standard output, or standard error if the JSON goes to standard output.
+def result_console(*paths: str | None) -> Console:
+    """Return the console for a result: standard output, or standard error if a file goes to standard output.
 
     Args:
-        json: the value of `--json`.
+        paths: the values of `--json` and `--html`.
     """
-    return ResultConsole(stderr=json == "-", highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    return ResultConsole(stderr="-" in paths, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def print_error(message: object) -> None:
     """Print an error as one line on standard error."""
-    from multilstm.report.terminal import printable
+    from multilstm.report.words import printable
 
     line = f"multilstm: {printable(str(message))}"
     Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)

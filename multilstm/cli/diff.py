@@ -63,7 +63,7 @@ def diff(
 
 def _lines(models: tuple[LoadedModel, LoadedModel], difference: ModelDifference) -> Iterator[str]:
     """Yield the difference as text."""
-    from multilstm.report.terminal import printable
+    from multilstm.report.words import printable
 
     yield difference.sentence
     for label, model in zip(("First", "Second"), models, strict=True):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multilstm.execution.options import Options
     from multilstm.execution.quantities import Quantities
     from multilstm.files import LoadedModel
+    from multilstm.report.arguments import Arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ModelFiles:
     save_inputs: str | None = None
     save_outputs: str | None = None
     json: str | None = None
+    html: str | None = None
 
     def check(self, sized: bool) -> None:
         """Refuse files without a model, sizes together with given inputs, and files that cannot be written.
@@ -44,12 +46,15 @@ class ModelFiles:
         from multilstm.files import check_replaceable
 
         paths = {name: path for name, path in vars(self).items() if path is not None}
-        of_model = [_option(name) for name in paths if name not in ("model", "json")]
+        of_model = [_option(name) for name in paths if name not in ("model", *_REPORTS)]
         if of_model and self.model is None:
             raise UsageError(f"{', '.join(of_model)}: for a MODEL, but none is given; cases have data of their own")
         if self.inputs is not None and sized:
             raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; leave them out")
-        written = {name: path for name, path in paths.items() if name in _WRITTEN and (name, path) != ("json", "-")}
+        if self.json == self.html == "-":
+            raise UsageError("--json and --html are both standard output; give one of them a path")
+        streams = [name for name in _REPORTS if paths.get(name) == "-"]
+        written = {name: path for name, path in paths.items() if name in _WRITTEN and name not in streams}
         for path in written.values():
             check_replaceable(path)
         self._check_apart(written, {name: path for name, path in paths.items() if name not in _WRITTEN})
@@ -66,6 +71,13 @@ class ModelFiles:
             if place in places:
                 raise UsageError(f"{_option(name)} {shown(path)} is {places[place]}; give another path")
             places[place] = f"the file of {_option(name)}"
+
+    def arguments(self, batch: int | None, timesteps: int | None, full: bool) -> Arguments:
+        """Return the choice of models for the report."""
+        from multilstm.report.arguments import Arguments
+
+        paths = {name: path for name, path in vars(self).items() if name not in _WRITTEN}
+        return Arguments(batch=batch, timesteps=timesteps, full=full, **paths)
 
     def case(self, loaded: LoadedModel) -> Case:
         """Return the case of a model with the inputs of `--inputs`."""
@@ -96,7 +108,8 @@ class ModelFiles:
             write_tensors(self.save_outputs, dict(reference_answers(case, options)))
 
 
-_WRITTEN = ("save_inputs", "save_outputs", "json")
+_REPORTS = ("json", "html")
+_WRITTEN = ("save_inputs", "save_outputs", *_REPORTS)
 
 
 def _option(name: str) -> str:

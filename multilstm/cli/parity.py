@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from multilstm.cli.console import result_console
 from multilstm.cli.model_files import ModelFiles
 from multilstm.cli.progress import ProgressLines, say
+from multilstm.cli.result_files import ResultFiles
 from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNames, OptionalWholeNumber, Path, names
 from multilstm.errors import UsageError
 
@@ -52,6 +52,7 @@ def parity(  # noqa: PLR0913 - the public signature
     verbose: Flag = False,
     shrink: Path = None,
     json: Path = None,
+    html: Path = None,
 ) -> int:
     """Compare every engine's answers with the float64 reference.
 
@@ -120,6 +121,8 @@ def parity(  # noqa: PLR0913 - the public signature
         Reduce each difference to the smallest model that shows it, and write it as a script into this folder.
     json
         Write the report to this file; `-` is standard output.
+    html
+        Write the report as a page to this file; `-` is standard output. The page is one file and needs no network.
     """
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
@@ -127,42 +130,24 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.suite.compare_cases import compare_cases
 
     _check_tolerances(atol, rtol, any_tolerance)
-    files = ModelFiles(model, weights, architecture, inputs, against, save_inputs, save_outputs, json)
+    files = ModelFiles(model, weights, architecture, inputs, against, save_inputs, save_outputs, json, html)
     files.check(sized=batch is not None or timesteps is not None)
     cases = _cases(names("--case", case), full, batch, timesteps, files)
-    dtypes, quantities = names("--dtype", dtype), names("--quantity", quantity)
+    dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
+    quantities = names("--quantity", quantity)
     availability = available(names("--engine", engine), device)
-    options = Options(
-        availability.engines,
-        dtypes or (device_dtypes(device) if full else Options.dtypes),
-        layers,
-        device,
-        quantities,
-        atol,
-        rtol,
-        (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout,
-        memory,
-    )
+    limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
+    options = Options(availability.engines, dtypes, layers, device, quantities, atol, rtol, limit_s, memory)
     recorded = files.recorded(cases[0])
     files.save(cases[0], options)
-    console = result_console(json)
+    results = ResultFiles(json, html)
+    console = results.console()
     with ProgressLines(console) as progress:
         report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)
-    _write(report, console, json, verbose)
+    report = dataclasses.replace(report, arguments=files.arguments(batch, timesteps, full))
+    results.write(report, console, verbose)
     _shrink(cases, report, options, shrink, console)
     return report.exit_code(strict)
-
-
-def _write(report: Report, console: Console, json: str | None, verbose: bool) -> None:
-    """Show the report and write its file; a failure to print does not lose the file, nor the reverse."""
-    from multilstm.report.files import write_text
-    from multilstm.report.terminal import show
-
-    try:
-        show(report, console, verbose)
-    finally:
-        if json is not None and (report.cells or json == "-"):  # an empty run replaces no recorded one
-            write_text(json, report.to_json())
 
 
 def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str | None, console: Console) -> None:

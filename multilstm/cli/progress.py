@@ -46,7 +46,7 @@ class ProgressLines:
     def __call__(self, progress: Progress) -> None:
         """Show that one part of one case is judged, with its weakest verdict."""
         from multilstm.report.data import weakest
-        from multilstm.report.terminal import printable
+        from multilstm.report.words import printable
 
         case = printable(progress.case)
         if self._bar is not None:

@@ -22,7 +22,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None, c
         Print the Keras 3 source that builds the model, and nothing else.
     """
     from multilstm.files.model import load_model
-    from multilstm.report.terminal import printable
+    from multilstm.report.words import printable
     from multilstm.spec.source import keras_source
 
     loaded = load_model(model, weights, architecture)

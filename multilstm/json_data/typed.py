@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any
@@ -60,8 +61,7 @@ def typed(hint: Any, value: Any, where: str) -> Any:
 def _record(kind: Any, value: Any, where: str) -> Any:
     """Return an object as a dataclass."""
     value = typed(dict[str, Any], value, where)
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints, fields = _described(kind)
     for name in value:
         if name not in fields:
             raise InputError(f"{where}: {choice('key', name, fields)}")
@@ -69,6 +69,12 @@ def _record(kind: Any, value: Any, where: str) -> Any:
     if missing:
         raise InputError(f"{where}: {missing[0]!r} is missing; expected {listed(map(repr, fields))}")
     return kind(**{name: typed(hints[name], item, f"{where}: {name}") for name, item in value.items()})
+
+
+@functools.cache
+def _described(kind: Any) -> tuple[dict[str, Any], dict[str, dataclasses.Field[Any]]]:
+    """Return the types and the fields of a dataclass, by name."""
+    return typing.get_type_hints(kind), {field.name: field for field in dataclasses.fields(kind)}
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

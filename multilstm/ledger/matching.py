@@ -34,9 +34,19 @@ class Touch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row and its place as JSON data."""
-        keys = ("id", "title", "severity", "consequence", "advice", "fixed_by", "link")
-        row = {key: getattr(self.row, key) for key in keys}
-        return {**row, "engines": self.engines, "layers": self.layers, "certain": self.certain}
+        return {**described(self.row), "engines": self.engines, "layers": self.layers, "certain": self.certain}
+
+
+def described(row: Divergence) -> dict[str, Any]:
+    """Return the texts of a row as JSON data."""
+    keys = ("id", "title", "severity", "consequence", "advice", "fixed_by", "link")
+    return {key: getattr(row, key) for key in keys}
+
+
+def explaining_rows(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """Return the texts of the rows that explain a cell, by id."""
+    ids = {row.id for cell in cells for row in cell.comparison.known}
+    return {row.id: described(row) for row in ledger() if row.id in ids}
 
 
 # The comparison of an engine's values in a cell with the reference's answer that has some predicted faults, and the

@@ -13,6 +13,7 @@ from typing import Any
 from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
 from multilstm.errors import EngineUnavailableError, ParityError
 from multilstm.jobs.implementation import Implementation
+from multilstm.report.arguments import Arguments
 
 SCHEMA = 2
 FAILURES_IN_ERROR = 20
@@ -88,6 +89,8 @@ class Report:
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
         origin: sentences on the program that wrote a user's model, and on what a newer one would silently change.
+        arguments: the choice of models on the command line; None for a run from Python.
+        ledger: the rows of the ledger that explain a cell, as JSON data, by id.
     """
 
     cells: tuple[Cell, ...]
@@ -102,6 +105,8 @@ class Report:
     judge: str = "the float64 reference"
     inputs: str = ""
     origin: tuple[str, ...] = ()
+    arguments: Arguments | None = None
+    ledger: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Report of {counted(len(self.cells), 'quantity', 'quantities')}: {self.sentence}>"
@@ -145,7 +150,12 @@ class Report:
     @functools.cached_property
     def sentence(self) -> str:
         """The verdict on the whole run, in a few sentences; the first one names the worst."""
-        return " ".join(_sentences(self))
+        return " ".join(self.sentences)
+
+    @functools.cached_property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences of `sentence`, one by one."""
+        return tuple(_sentences(self))
 
     def exit_code(self, strict: bool = False) -> int:
         """Return the exit code of a command that ends with this report.
@@ -195,6 +205,12 @@ class Report:
             "shortened": self.shortened,
             "inputs": self.inputs,
             "origin": self.origin,
+            "named": self.named,
+            "without_recurrent": self.without_recurrent,
+            "idle_masks": self.idle_masks,
+            "judge": self.judge,
+            "arguments": None if self.arguments is None else dataclasses.asdict(self.arguments),
+            "ledger": self.ledger,
             "touches": self.touches,
             "cells": [cell.to_dict() for cell in self.cells],
         }
@@ -202,6 +218,12 @@ class Report:
     def to_json(self) -> str:
         """Return the report as JSON text; infinite distances are written as null."""
         return json_text(self.to_dict())
+
+    def to_html(self) -> str:
+        """Return the report as a page: one file that needs no network."""
+        from multilstm.report.html import to_html
+
+        return to_html({"": self})
 
 
 def _sentences(report: Report) -> Iterator[str]:

@@ -14,15 +14,9 @@ from rich.table import Table
 
 from multilstm.cases.families import family_of
 from multilstm.compare.comparison import VERDICTS
-from multilstm.compare.quantity import CURVES, EXACT, FORWARD, GRADIENTS, TRAINED
 from multilstm.report.data import Cell, Report, counted, weakest
+from multilstm.report.words import ASPECTS, MEANING, printable
 
-ASPECTS = {
-    "counts": EXACT,
-    "forward": FORWARD,
-    "gradient": GRADIENTS,
-    "training": (*CURVES, *TRAINED),
-}
 FAILURES_SHOWN = 12
 TOUCHES_SHOWN = 8
 STYLES = {
@@ -34,16 +28,6 @@ STYLES = {
     "unsupported": "dim",
     "diverges": "bold red",
     "error": "bold red",
-}
-MEANING = {
-    "equal": "the same number",
-    "bitwise": "the same bits as the reference",
-    "rounded": "float64: the same bits after rounding to float32",
-    "within": "inside the tolerance for rounding",
-    "known": "a difference or error that the ledger of divergences explains",
-    "unsupported": "the engine does not execute the case",
-    "diverges": "a different answer",
-    "error": "the engine raised, crashed or timed out",
 }
 
 
@@ -278,11 +262,6 @@ def _totals(report: Report, console: Console) -> None:
 
 def _indented(markup: str, console: Console) -> None:
     console.print(Padding(markup, (0, 0, 0, 2), expand=False))
-
-
-def printable(text: str) -> str:
-    """Return text from a user's file with control characters escaped, so that it cannot control the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
 def shown(text: str) -> str:

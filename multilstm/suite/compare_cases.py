@@ -23,7 +23,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part, due_parts
 from multilstm.execution.quantities import Quantities
 from multilstm.frameworks.machine import cores
-from multilstm.ledger.matching import touches
+from multilstm.ledger.matching import explaining_rows, touches
 from multilstm.report.data import Cell, Report
 from multilstm.suite.drift import drift
 from multilstm.suite.hidden_masks import idle_masks
@@ -95,8 +95,9 @@ def compare_cases(
     """
     start = time.perf_counter()
     skipped, facts = (availability.skipped, availability.facts) if availability else ({}, {})
+    cells = _cells(cases, options, on_progress, pool, recorded) if options.engines or recorded else ()
     return Report(
-        cells=_cells(cases, options, on_progress, pool, recorded) if options.engines or recorded else (),
+        cells=cells,
         environment=environment(options, facts),
         skipped=skipped,
         shortened={case.name: case.shortened for case in cases if case.shortened},
@@ -107,6 +108,7 @@ def compare_cases(
         inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
         without_recurrent=tuple(case.name for case in cases if not case.spec.recurrent),
         idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
+        ledger=explaining_rows(cells),
     )
 
 

@@ -39,7 +39,7 @@ def model(tmp_path):
 
 ONE_CASE = "seed4-one-feature"
 ONE_JOB = ("--case", ONE_CASE, "--engine", "reference", "--dtype", "float32", "--quantity", "hidden")
-COMMANDS = ("", "parity", "doctor", "summary", "diff", "fuzz")
+COMMANDS = ("", "parity", "report", "doctor", "summary", "diff", "fuzz")
 
 
 @pytest.mark.parametrize("command", [name.split() for name in COMMANDS], ids=lambda c: " ".join(c) or "alone")

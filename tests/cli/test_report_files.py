@@ -1,0 +1,84 @@
+"""`--html`, and `multilstm report`."""
+
+import pages
+import pytest
+
+from multilstm.cli.app import app
+from multilstm.errors import InputError, UsageError
+from multilstm.report.reading import read_report
+
+JOB = ("--case", "seed4-one-feature", "--engine", "reference", "--dtype", "float32", "--quantity", "hidden", "cell")
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Call `multilstm ...` in an empty folder, and return its exit code."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: app(arguments, exit_on_error=False, result_action="return_value")
+
+
+@pytest.fixture
+def written(tmp_path):
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(pages.every_verdict().to_json())
+    old = pages.report(pages.cell(), environment={"multilstm": "0.0.1"})
+    (tmp_path / "old.json").write_text(old.to_json())
+    return tmp_path
+
+
+def test_parity_writes_its_report_as_data_and_as_a_page(call, tmp_path):
+    assert call("parity", *JOB, "--json", "r.json", "--html", "r.html") == 0
+    assert call("report", "r.json", "--html", "again.html") == 0
+    assert (tmp_path / "r.html").read_text() == (tmp_path / "again.html").read_text()
+    _, _, data = pages.read_page((tmp_path / "r.html").read_text())
+    assert data["runs"][0]["command"] == "multilstm parity"
+    assert read_report(str(tmp_path / "r.json")).cells
+
+
+def test_the_page_alone_on_standard_output(call, capsys):
+    call("parity", *JOB, "--html", "-")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("<!doctype html>")
+    assert captured.out.endswith("</html>\n")
+    assert "Same answers on reference" in captured.err
+
+
+def test_report_prints_as_parity_does_and_does_not_judge(call, written, capsys):
+    assert call("report", "a.json") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Different answers: keras-jax (1 quantity). Errors: keras-torch")
+    assert "skipped torch-lstm: torch is not installed" in printed
+
+
+def test_several_reports_are_printed_under_their_names(call, written, capsys):
+    assert call("report", "a.json", "b.json") == 0
+    printed = capsys.readouterr().out
+    assert printed.index("a.json") < printed.index("b.json")
+    assert printed.count("Different answers") == 2
+
+
+REFUSED = {
+    "no_report": (["report"], UsageError, "no report is given"),
+    "standard_input": (["report", "-"], UsageError, "standard input is given as a report"),
+    "twice": (["report", "a.json", "./a.json"], UsageError, "given twice"),
+    "over_a_report": (["report", "a.json", "--html", "./a.json"], UsageError, "is one of the reports"),
+    "two_versions": (["report", "a.json", "old.json", "--html", "x.html"], InputError, "reports of one version"),
+    "missing": (["report", "none.json"], InputError, "No such file"),
+    "no_folder": (["report", "a.json", "--html", "none/x.html"], InputError, "cannot write"),
+    "page_over_a_model": (
+        ["parity", "a.json", "--html", "a.json"],
+        UsageError,
+        "--html 'a.json' is the file of the model",
+    ),
+    "page_over_data": (["parity", "--json", "x.json", "--html", "./x.json"], UsageError, "is the file of --json"),
+    "both_on_standard_output": (["parity", "--json", "-", "--html", "-"], UsageError, "are both standard output"),
+    "parity_no_folder": (["parity", "--html", "none/x.html"], InputError, "cannot write"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_wrong_path_is_refused_before_anything_is_written(call, written, arguments, error, message):
+    before = {path.name: path.read_bytes() for path in written.iterdir()}
+    with pytest.raises(error, match=message):
+        call(*arguments)
+    assert {path.name: path.read_bytes() for path in written.iterdir()} == before
