@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         LSTM,
         Activation,
         Add,
+        AdditiveAttention,
+        Attention,
         Average,
         AveragePooling1D,
         AveragePooling2D,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         Cropping1D,
         Dense,
         DepthwiseConv2D,
+        Dot,
         Dropout,
         Embedding,
         Flatten,
@@ -96,6 +99,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -107,6 +112,7 @@ __all__ = [
     "Cropping1D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -167,12 +173,12 @@ _MODULES = {
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """
-        Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Concatenate Conv1D
-        Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GRU GlobalAveragePooling1D
-        GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2 L2 LSTM LayerNormalization
-        LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model Multiply NonNeg
-        OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract
-        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D schedules
+        Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
+        Bidirectional Concatenate Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU Embedding Flatten GRU
+        GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2 L2 LSTM
+        LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model
+        Multiply NonNeg OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential SimpleRNN Softmax
+        SpatialDropout1D Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D schedules
     """,
     "spec.arrays": "HiddenState State",
     "spec.optimizers": "Adam AdamW RMSprop SGD",

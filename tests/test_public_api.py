@@ -19,23 +19,23 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 PUBLIC = {
     "multilstm": """
-        Activation Adam AdamW Add Average AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Concatenate
-        Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GRU GlobalAveragePooling1D
-        GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph HiddenState Input L1 L1L2 L2 LSTM
-        LayerNormalization LeakyReLU LoadedModel Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum
-        Model MultilstmError Multiply NonNeg OrthogonalRegularizer Permute Provenance RMSprop ReLU RepeatVector Reshape
-        RunResult SGD Sequential SimpleRNN Softmax SpatialDropout1D State Subtract TimeDistributed UnitNorm UpSampling1D
-        ZeroPadding1D ZeroPadding2D __version__ discriminating_weights gates initial_weights load load_weights parity
-        run save_weights schedules
+        Activation Adam AdamW Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D
+        BatchNormalization Bidirectional Concatenate Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
+        Embedding Flatten GRU GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph
+        HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking MaxNorm MaxPooling1D
+        MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg OrthogonalRegularizer Permute
+        Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN Softmax SpatialDropout1D State
+        Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D __version__ discriminating_weights
+        gates initial_weights load load_weights parity run save_weights schedules
     """,
     "multilstm.spec": """
-        Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Call Concatenate
-        Constraint Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GRU
-        GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input InputLayer L1
-        L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm
-        Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU Ref Regularizer RepeatVector Reshape Sequential
-        SimpleRNN Softmax SpatialDropout1D Subtract Tensor TimeDistributed UnitNorm UpSampling1D ZeroPadding1D
-        ZeroPadding2D from_json to_json
+        Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
+        Bidirectional Call Concatenate Constraint Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
+        Embedding Flatten GRU GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph
+        Input InputLayer L1 L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D
+        Maximum MinMaxNorm Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU Ref Regularizer
+        RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract Tensor TimeDistributed UnitNorm
+        UpSampling1D ZeroPadding1D ZeroPadding2D from_json to_json
     """,
     "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop SGD",
     "multilstm.spec.schedules": """
@@ -46,9 +46,9 @@ PUBLIC = {
         init loss_value lstm merge model stack tune_cpu
     """,
     "multilstm.keras_layers": """
-        Adam AdamW AveragePooling1D AveragePooling2D Bidirectional CategoricalCrossentropy Dense GRU
-        GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization LeakyReLU OrthogonalRegularizer RMSprop ReLU SGD
-        SimpleRNN TimeDistributed activations enable_float64
+        Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D Bidirectional CategoricalCrossentropy
+        Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization LeakyReLU OrthogonalRegularizer RMSprop
+        ReLU SGD SimpleRNN TimeDistributed activations enable_float64
     """,
 }
 

@@ -89,7 +89,7 @@ def compare(quantity: Quantity, actual: Array | None, desired: Array | None, row
     Returns:
         The comparison; its verdict is `equal`, `bitwise`, `rounded`, `within` or `diverges`.
     """
-    wrong = _unlike(actual, desired)
+    wrong = _unlike(quantity, actual, desired)
     if wrong or actual is None or desired is None:
         return _diverges(quantity, row, wrong)
     actual, desired = np.asarray(actual), np.asarray(desired)
@@ -141,7 +141,7 @@ def _diverges(quantity: Quantity, row: Tolerance, message: str) -> Comparison:
     return Comparison(quantity, "diverges", tolerance=str(row), message=f"{quantity}: {message}")
 
 
-def _unlike(actual: Array | None, desired: Array | None) -> str:
+def _unlike(quantity: Quantity, actual: Array | None, desired: Array | None) -> str:
     """Return the reason why two arrays cannot be compared value by value; empty if they can."""
     if actual is None:
         return "it is missing: the engine returned none"
@@ -149,7 +149,7 @@ def _unlike(actual: Array | None, desired: Array | None) -> str:
         return "it is missing: the reference has none"
     if np.shape(actual) != np.shape(desired):
         return f"shape is {np.shape(actual)}, expected {np.shape(desired)}"
-    if np.size(desired) == 0:
+    if np.size(desired) == 0 and quantity.kind != "weight_shape":  # a scalar has no sizes
         return f"it is empty, shape {np.shape(desired)}: nothing was compared"
     return ""
 

@@ -13,6 +13,7 @@ that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 """
 
 from multilstm.keras_layers import activations
+from multilstm.keras_layers.attention import AdditiveAttention, Attention, Dot
 from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
@@ -29,7 +30,8 @@ from multilstm.keras_layers.stateless import (
 )
 
 __all__ = [
-    "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AveragePooling1D", "AveragePooling2D", "Bidirectional",
-    "CategoricalCrossentropy", "Dense", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU",
-    "OrthogonalRegularizer", "RMSprop", "ReLU", "SimpleRNN", "TimeDistributed", "activations", "enable_float64",
+    "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AdditiveAttention", "Attention", "AveragePooling1D",
+    "AveragePooling2D", "Bidirectional", "CategoricalCrossentropy", "Dense", "Dot", "GlobalAveragePooling1D",
+    "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU", "SimpleRNN", "TimeDistributed",
+    "activations", "enable_float64",
 ]  # fmt: skip

@@ -16,8 +16,11 @@ from multilstm.ledger.places import Place, places
 from multilstm.spec import (
     GRU,
     LSTM,
+    AdditiveAttention,
+    Attention,
     AveragePooling1D,
     AveragePooling2D,
+    Dot,
     Embedding,
     GlobalAveragePooling1D,
     LayerNormalization,
@@ -125,6 +128,10 @@ def _pools_ends(place: Place) -> bool:
     return isinstance(place.inner, AveragePooling1D | AveragePooling2D) and place.inner.padding == "same"
 
 
+def _normalizes(place: Place) -> bool:
+    return isinstance(place.layer, Dot) and place.layer.normalize
+
+
 def _misses_last_axis(place: Place) -> bool:
     layer, shape = place.inner, place.input_shape
     return isinstance(layer, LayerNormalization) and place.layer is layer and len(shape) - 1 not in layer.axes(shape)
@@ -215,6 +222,8 @@ _ALL = (
     Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
     Fact("average_pooling_same", "the layer is an AveragePooling1D or 2D with padding 'same'", _pools_ends),
     Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
+    Fact("attention", "the layer is an Attention or an AdditiveAttention", _is(Attention, AdditiveAttention)),
+    Fact("normalizing_dot", "the layer is a Dot with normalize=True", _normalizes),
     Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),
     Fact("normalizes_another_axis", "the layer is a LayerNormalization without the last axis", _misses_last_axis),
     Fact("regularizer", "the layer has a regularizer L1, L2 or L1L2", _regularizer("L1", "L2", "L1L2")),

@@ -9,7 +9,16 @@ import numpy as np
 
 from multilstm.cases.case import Case, Fit
 from multilstm.jobs.job import Batch
-from multilstm.spec import Activation, Bidirectional, Dense, Graph, Layer, TimeDistributed
+from multilstm.spec import (
+    Activation,
+    AdditiveAttention,
+    Attention,
+    Bidirectional,
+    Dense,
+    Graph,
+    Layer,
+    TimeDistributed,
+)
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.propagation import walk
@@ -122,7 +131,7 @@ def _halves(layer: Bidirectional, output: int) -> Sequence[str]:
 
 
 def _masks(spec: Graph, batch: Batch) -> dict[str, Array | None]:
-    """Return the mask that reaches each layer at its first call.
+    """Return the mask that reaches each layer at its first call; of an attention, that of the value.
 
     The mask of a Masking that follows another layer depends on computed numbers. It is therefore taken as all True.
     """
@@ -130,7 +139,8 @@ def _masks(spec: Graph, batch: Batch) -> dict[str, Array | None]:
     timesteps = next((array.shape[1] for array in batch.inputs.values() if array.ndim > 1), 1)
 
     def apply(call, layer, inputs, masks_of_inputs, states):  # type: ignore[no-untyped-def]
-        masks.setdefault(call.layer, masks_of_inputs[0])
+        attends = isinstance(layer, Attention | AdditiveAttention)
+        masks.setdefault(call.layer, masks_of_inputs[1 if attends else 0])
         shapes = [spec.tensor_shapes[ref] for ref in spec.tensor_shapes if spec.calls[ref.call] is call]
         sizes = [(batch.size, *(timesteps if size is None else size for size in shape[1:])) for shape in shapes]
         return [np.ones(size, bool) for size in sizes]

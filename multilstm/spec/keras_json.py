@@ -30,6 +30,8 @@ from multilstm.spec.layers import InputLayer
 __all__ = ["SIZE_LIMIT", "from_json", "read_json", "to_json"]
 
 SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
+ATTENTION_FLAGS = ("use_causal_mask", "return_attention_scores")
+FLAGS = ("training", *ATTENTION_FLAGS)  # arguments of a call, which must be False
 MODELS = ("Sequential", "Functional", "Model")
 
 
@@ -240,7 +242,11 @@ def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[Hist
     node = as_dict(node, where)
     args, kwargs = node.get("args"), as_dict(node.get("kwargs", {}), f"{where}: kwargs")
     for key, value in kwargs.items():
-        if key != "initial_state" and not (value is None or (key == "training" and value is False)):
+        if key == "initial_state" or value is None or (value is False and key in FLAGS):
+            continue
+        if key in ATTENTION_FLAGS:
+            refuse(f"{where}: {key}", value, "False; multilstm does not execute it yet; leave it out")
+        else:
             refuse(f"{where}: {key}", value, "only initial_state (a model takes its mask with its inputs)")
     if not isinstance(args, (list, tuple)) or len(args) not in ((1, 2) if layer.state_count else (1,)):
         refuse(f"{where}: args", args, "a list of one tensor, or of one list of tensors")

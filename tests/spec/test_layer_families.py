@@ -7,6 +7,8 @@ from multilstm.errors import InputError, SpecError
 from multilstm.spec import (
     ELU,
     Add,
+    AdditiveAttention,
+    Attention,
     AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
@@ -16,17 +18,20 @@ from multilstm.spec import (
     Cropping1D,
     Dense,
     DepthwiseConv2D,
+    Dot,
     Dropout,
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
+    Input,
     LayerNormalization,
     LeakyReLU,
     Maximum,
     MaxPooling1D,
     MaxPooling2D,
+    Model,
     Multiply,
     Permute,
     ReLU,
@@ -104,6 +109,13 @@ def test_output_shape(layer, inputs, output):
         (Concatenate(1), [(2, 6, 4), (2, 3, 4)], (2, 9, 4)),
         (Concatenate(-2), [(2, None, 4), (2, 3, 4)], (2, None, 4)),
         (Concatenate(), [(2, 6, 4), (2, None, 3)], (2, 6, 7)),
+        (Attention(), [(2, 6, 4), (2, 3, 4)], (2, 6, 4)),
+        (Attention(), [(2, None, 4), (2, 3, 5), (2, 3, 4)], (2, None, 5)),
+        (AdditiveAttention(), [OPEN, OPEN], OPEN),
+        (Dot(2), [(2, 6, 4), (2, 3, 4)], (2, 6, 3)),
+        (Dot((1, -1)), [(None, 6, 4), (2, 3, 5, 6)], (2, 4, 3, 5)),
+        (Dot(-1), [(2, 4), (2, 3, 4)], (2, 3)),
+        (Dot(1), [(2, 4), (2, 4)], (2, 1)),
     ],
     ids=repr,
 )
@@ -128,6 +140,13 @@ def test_output_shape_of_several_inputs(layer, inputs, output):
         (Concatenate(1), [SHAPE, (2, 6, 3)], r"Concatenate: shapes differ in another axis than 1"),
         (Add(), [SHAPE], "Add: expected at least two inputs, given 1"),
         (Subtract(), [SHAPE] * 3, "Subtract: expected 2 inputs, given 3"),
+        (Attention(), [SHAPE], r"Attention: expected the inputs \[query, value\] or \[query, value, key\], given 1"),
+        (Attention(), [SHAPE, (2, 4)], r"Attention: expected inputs \[batch, timesteps, features\], given shape"),
+        (Attention(), [SHAPE, (2, 6, 5)], r"Attention: query and key differ in features: \(2, 6, 4\) and \(2, 6, 5\)"),
+        (AdditiveAttention(), [SHAPE, (2, 3, 4), SHAPE], "AdditiveAttention: value and key differ in timesteps"),
+        (Dot(1), [SHAPE, (2, 3, 4)], r"Dot: axis 1 of \(2, 6, 4\) and axis 1 of \(2, 3, 4\) differ in size"),
+        (Dot((0, 1)), [SHAPE, SHAPE], "Dot: axis is 0; expected 1 to 2 of the input"),
+        (Dot(1), [SHAPE], "Dot: expected 2 inputs, given 1"),
         (Add(), [SHAPE, (2, 4)], r"Add: shapes do not fit each other: \(2, 6, 4\) and \(2, 4\)"),
         (Add(), [SHAPE, (1, 6, 4)], r"Add: shapes do not fit each other"),  # the batch is never repeated
         (LayerNormalization(1), [OPEN], r"LayerNormalization: the normalized axes may not vary; given shape"),
@@ -171,6 +190,9 @@ def test_refuses_inputs(layer, inputs, message):
         (lambda: Conv2D(2, (2, 2, 2)), "Conv2D: kernel_size must be an integer from 1 to below 2.*31, or 2 of them"),
         (lambda: Conv2D(2, 2, padding="causal"), "Conv2D: unknown padding 'causal'"),
         (lambda: ZeroPadding2D((1, 2, 3)), "ZeroPadding2D: padding must be an integer, or one or two for each of two"),
+        (lambda: Attention(dropout=0.1), "dropout of attention scores is not executed by multilstm yet; given 0.1"),
+        (lambda: Attention(score_mode="general"), "Attention: unknown score_mode 'general'"),
+        (lambda: Dot((1, 2, 3)), "Dot: axes must be the number of an axis, or one for each of two inputs"),
         (lambda: Dropout(0.5, (None, 1, 2)), "Dropout: noise_shape is not executed by multilstm yet"),
     ],
     ids=str,
@@ -203,6 +225,37 @@ def test_weights_of_a_depthwise_convolution_are_named_as_in_keras():
     assert layer.weight_shapes(IMAGE) == {"kernel": (3, 2, 4, 5), "bias": (20,)}
     assert layer.owner("kernel") == (layer, "depthwise")
     assert "= 3*2*4*5 + 4*5" in layer.parameter_formula(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("layer", "weights", "formula"),
+    [
+        (Attention(), {}, ""),
+        (Attention(True), {"scale": ()}, "scale = 1"),
+        (
+            Attention(True, "concat"),
+            {"scale": (), "concat_score_weight": ()},
+            "scale + concat_score_weight = 1 + 1",
+        ),
+        (AdditiveAttention(), {"scale": (4,)}, "features = 4"),
+        (AdditiveAttention(False), {}, ""),
+    ],
+    ids=repr,
+)
+def test_weights_of_an_attention(layer, weights, formula):
+    assert layer.weight_shapes(SHAPE) == weights
+    assert layer.parameter_formula(SHAPE) == formula
+
+
+@pytest.mark.parametrize("argument", ["use_causal_mask", "return_attention_scores"])
+def test_refuses_an_argument_of_the_call_of_an_attention(argument):
+    x = Input((6, 4))
+    text = Model(x, Attention(name="attention")([x, x])).to_json()
+    given = text.replace('"kwargs": {}', f'"kwargs": {{"{argument}": false}}')
+    assert given != text
+    assert from_json(given) == from_json(text)
+    with pytest.raises(SpecError, match=f"layer 'attention', call 0: {argument}: given True; expected False"):
+        from_json(given.replace(f'"{argument}": false', f'"{argument}": true'))
 
 
 def test_dropout_masks():
@@ -243,6 +296,13 @@ def test_drops_the_mask(layer):
 @pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(), ELU(), SpatialDropout1D(0.5)], ids=repr)
 def test_passes_the_mask_on(layer):
     assert layer.output_mask([X], [EARLY]) is EARLY
+
+
+@pytest.mark.parametrize("layer", [Attention(), AdditiveAttention()], ids=repr)
+def test_an_attention_has_the_mask_of_its_query(layer):
+    assert layer.output_mask([X, X], [EARLY, LATE]) is EARLY
+    assert layer.output_mask([X, X], [None, LATE]) is None
+    assert Dot(1).output_mask([X, X], [EARLY, LATE]) is None
 
 
 def test_softmax_refuses_a_mask():

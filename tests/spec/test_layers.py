@@ -15,6 +15,7 @@ from multilstm.spec import (
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Dot,
     Dropout,
     Embedding,
     Input,
@@ -36,15 +37,11 @@ WITHOUT_ARGUMENTS = """
     ZeroPadding2D MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
     Flatten ZeroPadding1D Cropping1D UpSampling1D ReLU LeakyReLU ELU Softmax Add Subtract Multiply Average Maximum
     Minimum MaxPooling1D AveragePooling1D GlobalMaxPooling1D GlobalAveragePooling1D LayerNormalization
-    BatchNormalization
+    BatchNormalization Attention AdditiveAttention
 """
 WITH_ARGUMENTS = (
-    Reshape((2, -1)),
-    Permute((2, 1)),
-    SpatialDropout1D(0.5),
-    Conv1D(2, 3),
-    Conv2D(2, 3),
-    DepthwiseConv2D(2),
+    *(Reshape((2, -1)), Permute((2, 1)), SpatialDropout1D(0.5)),
+    *(Conv1D(2, 3), Conv2D(2, 3), DepthwiseConv2D(2), Dot(1)),
 )
 # One of every class, with all that it needs.
 EXAMPLES = {

@@ -18,6 +18,8 @@ from multilstm.spec import (
     LSTM,
     Activation,
     Add,
+    AdditiveAttention,
+    Attention,
     Average,
     AveragePooling1D,
     AveragePooling2D,
@@ -28,6 +30,7 @@ from multilstm.spec import (
     Cropping1D,
     Dense,
     DepthwiseConv2D,
+    Dot,
     Dropout,
     Flatten,
     GlobalAveragePooling1D,
@@ -114,6 +117,28 @@ def _merging() -> Graph:
     more += [Add()([one, late]), Multiply()([late, one]), Concatenate(1)([early, late]), Concatenate(-2)([late, free])]
     state = LSTM(2)(ZeroPadding1D(0)(two[0]))  # the padding drops the mask
     return Model(x, [*two, *more, state])
+
+
+def _attention() -> Graph:
+    """Return attentions with masks of query and value, of which no row is fully masked, and products of tensors."""
+    x = Input((TIMESTEPS, FEATURES))
+    query = Dense(3)(Masking(PADDING)(Cropping1D((0, 2))(x)))
+    value = Dense(3)(Masking(PADDING)(x))
+    key = Dense(3)(x)
+    flat = Dense(3)(LSTM(2)(x))
+    kinds = [
+        *(Attention(), Attention(use_scale=True), Attention(score_mode="concat"), Attention(True, "concat")),
+        *(AdditiveAttention(), AdditiveAttention(use_scale=False)),
+    ]
+    three = [kind([key, value, key]) for kind in (Attention(True), AdditiveAttention())]
+    dots = [Dot(2)([query, value]), Dot((2, 1))([query, Reshape((3, 6))(value)]), Dot(-1, normalize=True)([key, value])]
+    dots += [Dot((1, 2))([flat, key]), Dot((-1, 1))([key, flat]), Dot(1, normalize=True)([flat, Dense(3)(flat)])]
+    dots += [
+        Dot((1, 1))([Reshape((TIMESTEPS, 3, 1))(key), value]),
+        Dot(-1)([flat, Reshape((2, 3, 3))(Dense(18)(flat))]),
+    ]
+    state = LSTM(2)(Attention()([query, value]))  # under the mask of the query
+    return Model(x, [*(kind([query, value]) for kind in kinds), *three, Attention()([value, key]), *dots, state])
 
 
 def _pooling() -> Graph:
@@ -211,6 +236,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "structure": (_structure, ("none",)),
     "activation": (_activation, ("none",)),
     "merging": (_merging, MASKED),
+    "attention": (_attention, MASKED),
     "pooling": (_pooling, ("right", "full_row")),
     "convolution": (_convolution, ("none",)),
     "normalization": (_normalization, ("right", "holes")),

@@ -2,6 +2,7 @@
 
 from multilstm.engines.torch_lstm_layers import (
     activation,
+    attention,
     convolution,
     core,
     merging,
@@ -12,6 +13,6 @@ from multilstm.engines.torch_lstm_layers import (
 )
 from multilstm.engines.torch_lstm_layers.base import Given, apply
 
-FAMILIES = (activation, convolution, core, merging, normalization, pooling, structure, wrappers)
+FAMILIES = (activation, attention, convolution, core, merging, normalization, pooling, structure, wrappers)
 
 __all__ = ["FAMILIES", "Given", "apply"]

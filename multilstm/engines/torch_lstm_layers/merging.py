@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import torch
 
 from multilstm.engines.torch_lstm_layers.base import Given, apply
-from multilstm.spec import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec.optimizers import EPSILON
 
 
 @apply.register
@@ -66,3 +68,19 @@ def _extreme(given: Given, merge: Callable[[Any, Any], Any]) -> Any:
 @apply.register
 def _(layer: Concatenate, given: Given) -> Any:
     return torch.cat(list(given.inputs), dim=layer.axis)
+
+
+@apply.register
+def _(layer: Dot, given: Given) -> Any:
+    """Multiply `[batch, any, summed]` by `[batch, summed, any]`, into which the inputs are brought."""
+    axes = layer.axes_of(tuple(given.inputs[0].shape), tuple(given.inputs[1].shape))
+    tensors = [_unit(x, axis) if layer.normalize else x for x, axis in zip(given.inputs, axes, strict=True)]
+    first, other = tensors[0].movedim(axes[0], -1), tensors[1].movedim(axes[1], 1)
+    rows = first.reshape(len(first), math.prod(first.shape[1:-1]), first.shape[-1])
+    columns = other.reshape(*other.shape[:2], math.prod(other.shape[2:]))
+    return (rows @ columns).reshape(len(first), *(tuple(first.shape[1:-1] + other.shape[2:]) or (1,)))
+
+
+def _unit(x: Any, axis: int) -> Any:
+    """Return an array divided by its length along an axis, which counts as at least 1e-7."""
+    return x * torch.rsqrt(torch.clamp((x * x).sum(axis, keepdim=True), min=EPSILON**2))

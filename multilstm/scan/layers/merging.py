@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 
@@ -10,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.layers.base import Given, apply
-from multilstm.spec import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec.optimizers import EPSILON
 
 
 @apply.register
@@ -66,3 +68,19 @@ def _extreme(given: Given, merge: Callable[[jax.Array, jax.Array], jax.Array]) -
 @apply.register
 def _(layer: Concatenate, given: Given) -> jax.Array:
     return jnp.concatenate(given.inputs, layer.axis)
+
+
+@apply.register
+def _(layer: Dot, given: Given) -> jax.Array:
+    """Multiply `[batch, any, summed]` by `[batch, summed, any]`, into which the inputs are brought."""
+    axes = layer.axes_of(given.inputs[0].shape, given.inputs[1].shape)
+    tensors = [_unit(x, axis) if layer.normalize else x for x, axis in zip(given.inputs, axes, strict=True)]
+    first, other = jnp.moveaxis(tensors[0], axes[0], -1), jnp.moveaxis(tensors[1], axes[1], 1)
+    rows = first.reshape(len(first), math.prod(first.shape[1:-1]), first.shape[-1])
+    columns = other.reshape(*other.shape[:2], math.prod(other.shape[2:]))
+    return (rows @ columns).reshape(len(first), *(first.shape[1:-1] + other.shape[2:] or (1,)))
+
+
+def _unit(x: jax.Array, axis: int) -> jax.Array:
+    """Return an array divided by its length along an axis, which counts as at least 1e-7."""
+    return x * jax.lax.rsqrt(jnp.maximum((x * x).sum(axis, keepdims=True), EPSILON**2))

@@ -150,6 +150,8 @@ ROWS: Mapping[str, Row] = {
     "Permute": Row("Permute"),
     "Flatten": Row("Flatten"),
     "RepeatVector": Row("RepeatVector"),
+    "Attention": Row("Attention", dropped={"causal": (False,)}),
+    "AdditiveAttention": Row("AdditiveAttention", dropped={"causal": (False,)}),
     "LeakyReLU": Row("LeakyReLU", _renamed(alpha="negative_slope")),
     "BatchNormalization": Row(
         "BatchNormalization",

@@ -12,10 +12,11 @@ from multilstm.spec.arguments import ACTIVATIONS
 from multilstm.spec.initializer_names import BIAS_INITIALIZERS, INITIALIZERS
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec.layers.attention import AdditiveAttention, Attention
 from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
 from multilstm.spec.layers.input import Input, InputLayer
-from multilstm.spec.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
 from multilstm.spec.layers.pooling import (
     AveragePooling1D,
@@ -44,7 +45,8 @@ LAYERS: tuple[type[Layer], ...] = (
     *(InputLayer, Embedding, Masking, *RECURRENT, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
     *(Activation, ReLU, LeakyReLU, ELU, Softmax),
     *(RepeatVector, Flatten, Reshape, Permute, ZeroPadding1D, Cropping1D, UpSampling1D),
-    *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum),
+    *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum, Dot),
+    *(Attention, AdditiveAttention),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
     *(LayerNormalization, BatchNormalization),
     *(Conv2D, DepthwiseConv2D, ZeroPadding2D),
@@ -64,6 +66,8 @@ __all__ = [
     "RECURRENT",
     "Activation",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -75,6 +79,7 @@ __all__ = [
     "Cropping1D",
     "Dense",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Embedding",
     "Flatten",

@@ -1,4 +1,4 @@
-"""Layers that merge several tensors: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate."""
+"""Layers that merge several tensors: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from multilstm.errors import SpecError
+from multilstm.errors import SpecError, shown
+from multilstm.spec.arguments import ArgumentError, Flag, is_integer
 from multilstm.spec.arrays import namespace
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.shapes import Shape, show
-from multilstm.spec.sizes import Axis, axis_of
+from multilstm.spec.sizes import Axis, Tuple, axis_of
 
-__all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
+__all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,3 +128,48 @@ class Concatenate(Layer):
             ]
             return namespace(every[0]).concatenate(every, axis=1)
         return functools.reduce(operator.or_, some) if len(some) == len(masks) else some[0] | True
+
+
+def _check_axes(name: str, value: Any) -> int | tuple[int, int]:
+    if is_integer(value):
+        return int(value)
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(is_integer, value)):
+        raise ArgumentError(f"{name} must be the number of an axis, or one for each of two inputs, got {shown(value)}")
+    return int(value[0]), int(value[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Dot(Layer):
+    """The sums of the products of two tensors along one axis of each, for each sequence of the batch.
+
+    The output has the other axes of the first tensor, then those of the second. With `normalize`, each tensor is first
+    divided by its length along its axis, which counts as at least 1e-7.
+    """
+
+    axes: Annotated[Any, Tuple(_check_axes)]
+    normalize: Flag = False
+
+    @property
+    def mixes_timesteps(self) -> bool:
+        return True
+
+    def axes_of(self, first: Shape, other: Shape) -> tuple[int, int]:
+        """Return the summed axis of each of two inputs, counted from the front."""
+        given = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        return axis_of(self.label, given[0], first), axis_of(self.label, given[1], other)
+
+    def output_shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
+        if len(inputs) != 2:
+            raise SpecError(f"{self.label}: expected 2 inputs, given {len(inputs)}")
+        first, other = inputs
+        axis, other_axis = self.axes_of(first, other)
+        if first[axis] != other[other_axis]:
+            raise SpecError(
+                f"{self.label}: axis {axis} of {show(first)} and axis {other_axis} of {show(other)} differ in size"
+            )
+        left = first[1:axis] + first[axis + 1 :] + other[1:other_axis] + other[other_axis + 1 :]
+        return ((first[0] if first[0] is not None else other[0], *(left or (1,))),)
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Return None: Keras drops the mask."""
+        return None

@@ -7,9 +7,12 @@ from multilstm.cases.catalogue.layers import MODELS
 from multilstm.engines.reference.layers import Given, apply
 from multilstm.spec import (
     ELU,
+    AdditiveAttention,
+    Attention,
     AveragePooling1D,
     Conv1D,
     Dense,
+    Dot,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
@@ -90,6 +93,35 @@ def test_a_merge_takes_the_input_that_is_not_masked(layer, desired):
 def test_a_mean_is_over_the_timesteps_that_count_and_0_over_none():
     assert output(GlobalAveragePooling1D(), [2, 4, 9], masks=[KEEP[1]]) == [3]
     assert output(GlobalAveragePooling1D(), [2, 4, 9], masks=[KEEP[1] & False]) == [0]
+
+
+@pytest.mark.parametrize("layer", [Attention(), AdditiveAttention(use_scale=False)], ids=repr)
+def test_an_attention_takes_no_masked_value_and_is_0_over_none(layer):
+    """The scores of the two values are equal; the masked values hold NaN."""
+    query, value = np.ones((2, 1, 1)), np.array([[[2.0], [2.0], [np.nan]], [[np.nan]] * 3])
+    applied = apply(layer, Given([query, value], [None, np.array([[True, True, False], [False] * 3])]))
+    assert applied.outputs[0].ravel().tolist() == [2, 0]
+    back = applied.backward([np.ones((2, 1, 1))])
+    assert [gradient[1].tolist() for gradient in back.inputs] == [[[0.0]], [[0.0]] * 3]
+    assert back.inputs[1][0, 2] == 0
+
+
+def test_values_of_a_concat_attention():
+    """The scores are log 3 and 0, so that the shares are 3/4 and 1/4."""
+    x, scale = np.zeros((1, 1, 1)), np.array(2.0)
+    key = np.array([[[0.5], [0.0]]])
+    weights = {"scale": scale, "concat_score_weight": np.log(3) / np.tanh(scale * 0.5)}
+    given = Given([x, one([4.0, 8.0]), key], [None] * 3, weights)
+    assert apply(Attention(True, "concat"), given).outputs[0].item() == pytest.approx(5, 1e-15)
+
+
+def test_a_vector_of_zeros_has_a_finite_gradient_when_it_is_normalized():
+    zeros = np.zeros((1, 2))
+    applied = apply(Dot(1, normalize=True), Given([zeros, np.array([[3.0, 4.0]])], [None, None]))
+    assert applied.outputs[0].tolist() == [[0.0]]
+    first, other = applied.backward([np.ones((1, 1))]).inputs
+    np.testing.assert_allclose(first, [[0.6e7, 0.8e7]], 1e-15)
+    assert other.tolist() == [[0.0, 0.0]]
 
 
 LAYERS_OF_CATALOGUE = {

@@ -195,6 +195,15 @@ def test_the_axis_of_a_batch_normalization(axis, expected):
     assert entry["config"] == {"name": "b", "axis": expected, "center": True}
 
 
+@pytest.mark.parametrize("layer", ["Attention", "AdditiveAttention"])
+def test_an_attention_of_tensorflow_that_is_not_causal(layer):
+    config = {"name": "a", "causal": False, "use_scale": True, "dropout": 0.0}
+    (entry,) = keras3_config(stack({"class_name": layer, "config": config})).config["config"]["layers"]
+    assert entry == {"class_name": layer, "config": {"name": "a", "use_scale": True, "dropout": 0.0}}
+    with pytest.raises(SpecError, match=f"{layer}.: causal is not executed by multilstm: given True; expected False"):
+        keras3_config(stack({"class_name": layer, "config": {**config, "causal": True}}))
+
+
 def test_tokens_are_integers_where_an_embedding_alone_reads_them():
     source = {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 6], "dtype": "float32"}}
     config = {"name": "e", "input_dim": 9, "output_dim": 3, "input_length": 6, "dtype": "int32", "mask_zero": False}

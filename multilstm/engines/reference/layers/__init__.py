@@ -2,6 +2,7 @@
 
 from multilstm.engines.reference.layers import (
     activation,
+    attention,
     convolution,
     core,
     merging,
@@ -13,6 +14,6 @@ from multilstm.engines.reference.layers import (
 )
 from multilstm.engines.reference.layers.base import AnyRecord, Applied, Given, Maybe, apply, within
 
-FAMILIES = (activation, convolution, core, merging, normalization, pooling, recurrent, structure, wrappers)
+FAMILIES = (activation, attention, convolution, core, merging, normalization, pooling, recurrent, structure, wrappers)
 
 __all__ = ["FAMILIES", "AnyRecord", "Applied", "Given", "Maybe", "apply", "within"]

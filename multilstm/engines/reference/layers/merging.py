@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present
-from multilstm.spec import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from multilstm.spec import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from multilstm.spec.arrays import Array
+from multilstm.spec.optimizers import EPSILON
 
 
 @apply.register
@@ -120,3 +122,39 @@ def _(layer: Concatenate, given: Given) -> Applied:
         [np.concatenate(given.inputs, axis=layer.axis)],
         lambda gradients: Gradients(list(np.split(present(gradients[0]), ends, axis=layer.axis))),
     )
+
+
+@apply.register
+def _(layer: Dot, given: Given) -> Applied:
+    """Multiply `[batch, any, summed]` by `[batch, summed, any]`, into which the inputs are brought."""
+    axes = layer.axes_of(given.inputs[0].shape, given.inputs[1].shape)
+    tensors, backs = zip(
+        *(_unit(x, axis, layer.normalize) for x, axis in zip(given.inputs, axes, strict=True)), strict=True
+    )
+    first, other = np.moveaxis(tensors[0], axes[0], -1), np.moveaxis(tensors[1], axes[1], 1)
+    rows = first.reshape(len(first), math.prod(first.shape[1:-1]), first.shape[-1])
+    columns = other.reshape(*other.shape[:2], math.prod(other.shape[2:]))
+    output = (rows @ columns).reshape(len(first), *(first.shape[1:-1] + other.shape[2:] or (1,)))
+
+    def backward(gradients: list[Maybe]) -> Gradients:
+        d = present(gradients[0]).reshape(len(rows), rows.shape[1], columns.shape[2])
+        d_first = np.moveaxis((d @ columns.swapaxes(1, 2)).reshape(first.shape), -1, axes[0])
+        d_other = np.moveaxis((rows.swapaxes(1, 2) @ d).reshape(other.shape), 1, axes[1])
+        return Gradients([back(gradient) for back, gradient in zip(backs, (d_first, d_other), strict=True)])
+
+    return Applied([output], backward)
+
+
+def _unit(x: Array, axis: int, normalize: bool) -> tuple[Array, Callable[[Array], Array]]:
+    """Return an array divided by its length along an axis, which counts as at least 1e-7, and the way back."""
+    if not normalize:
+        return x, lambda d: d
+    length = np.sqrt((x**2).sum(axis=axis, keepdims=True))
+    unit = x / np.maximum(length, EPSILON)
+
+    def back(d: Array) -> Array:
+        along = np.where(length > EPSILON, unit * (d * unit).sum(axis=axis, keepdims=True), 0.0)
+        gradient: Array = (d - along) / np.maximum(length, EPSILON)
+        return gradient
+
+    return unit, back
