@@ -133,11 +133,10 @@ def _read(
         loaded = load(path, architecture=architecture)
     except MultilstmError as error:
         return dataclasses.replace(row, verdict=_refusal(error, path)), None
-    if architecture is not None:
-        row = dataclasses.replace(row, weights=f"yes, of {architecture.name}")
+    weights = "no" if loaded.weights is None else "yes" if architecture is None else f"yes, of {architecture.name}"
     counts = Counter(type(layer).__name__ for layer in loaded.spec.layers if type(layer).__name__ != "InputLayer")
     layers = ", ".join(f"{count} {name}" if count > 1 else name for name, count in counts.items())
-    return dataclasses.replace(row, layers=layers, verdict="read"), loaded
+    return dataclasses.replace(row, layers=layers, weights=weights, verdict="read"), loaded
 
 
 def _has_config(contents: Contents | MultilstmError) -> bool:
