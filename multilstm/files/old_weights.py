@@ -43,7 +43,8 @@ def _converted(layer: Recurrent, arrays: Sequence[Array]) -> tuple[Sequence[Arra
         count = "twelve" if len(order) == 4 else "nine"
         return _from_keras_1(arrays, order), f"the {count} arrays of Keras 1 (gates {held}) were joined"
     columns = layer.gate_count * units
-    if order and shapes == [(*features, columns), (units, columns), (2 * columns,)] and layer.use_bias:
+    computed = not isinstance(layer, GRU) or layer.reset_after  # by cuDNN
+    if order and computed and shapes == [(*features, columns), (units, columns), (2 * columns,)] and layer.use_bias:
         kind = f"a CuDNN{layer.class_name} (two biases, transposed gates)"
         return _from_cudnn(layer, arrays), f"the weights of {kind} were converted"
     return arrays, ""

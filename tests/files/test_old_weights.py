@@ -1,9 +1,9 @@
-"""Weights of Keras 1 and cuDNN that no layer of these programs has: returned as they are, so that the check refuses."""
+"""Weights of Keras 1 and cuDNN: converted, or returned as they are where no layer of these programs has them."""
 
 import numpy as np
 import pytest
 
-from multilstm import GRU, LSTM
+from multilstm import GRU, LSTM, Bidirectional, SimpleRNN
 from multilstm.files.old_weights import as_keras_3
 from multilstm.spec import Conv1D
 
@@ -45,3 +45,41 @@ KERNELS = {"two_rows": (3, 2, 2, 4), "none": (3, 0, 2, 4), "a_number": ()}
 def test_kernels_of_other_shapes_keep_them(shape, backend):
     arrays, _ = as_keras_3(Conv1D(4, 3), [np.zeros(shape)], backend)
     assert arrays[0].shape == shape
+
+
+def weights_of(layer):
+    rng = np.random.default_rng(1)
+    return [rng.normal(size=shape) for shape in layer.weight_shapes((None, None, 5)).values()]
+
+
+def keras_1(weights, units):
+    """Return `W, U, b` of each gate, in the order z, r, h."""
+    return [array[..., gate * units : (gate + 1) * units] for gate in range(3) for array in weights]
+
+
+def cudnn(weights):
+    """Return the weights as tf-keras converts them for cuDNN (`_convert_rnn_weights`)."""
+    kernel, recurrent, bias = weights
+    kernels = [gate.T.reshape(gate.shape) for gate in np.split(kernel, 3, axis=1)]
+    return [np.hstack(kernels), np.hstack([gate.T for gate in np.split(recurrent, 3, axis=1)]), bias.ravel()]
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one", "both"])
+@pytest.mark.parametrize("way", ["keras_1", "cudnn"])
+def test_a_gru(way, both):
+    layer = GRU(4, reset_after=way == "cudnn")
+    parts = [weights_of(layer)] * (2 if both else 1)
+    arrays = [array for part in parts for array in (keras_1(part, 4) if way == "keras_1" else cudnn(part))]
+    converted, remark = as_keras_3(Bidirectional(layer) if both else layer, arrays)
+    for actual, desired in zip(converted, [array for part in parts for array in part], strict=True):
+        np.testing.assert_array_equal(actual, desired)
+    assert remark in (
+        "the nine arrays of Keras 1 (gates z, r, h) were joined",
+        "the weights of a CuDNNGRU (two biases, transposed gates) were converted",
+    )
+
+
+@pytest.mark.parametrize("layer", [GRU(4, reset_after=False), SimpleRNN(4)], ids=lambda layer: layer.class_name)
+def test_weights_of_a_layer_that_cudnn_does_not_compute_stay(layer):
+    arrays = [*weights_of(layer)[:2], np.zeros(2 * 4 * layer.gate_count)]
+    assert as_keras_3(layer, arrays) == (arrays, "")

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from multilstm import LSTM, Bidirectional, Dense, Embedding, LayerNormalization, Sequential
+from multilstm import GRU, LSTM, Bidirectional, Dense, Embedding, LayerNormalization, Sequential, SimpleRNN
 from multilstm.errors import InputError
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import places_of
@@ -37,6 +37,12 @@ OTHER_FORMULAS = {
         Sequential([LSTM(4, recurrent_activation="hard_sigmoid")], input_shape=(None, 5)),
         "has recurrent_activation='hard_sigmoid'; PyTorch's LSTM has 'sigmoid'",
     ),
+    "reset_before": (
+        lstm("", 5, 4, gates=3),
+        Sequential([GRU(4, reset_after=False)], input_shape=(None, 5)),
+        "has reset_after=False; PyTorch's GRU has True",
+    ),
+    "rnn_for_gru": (lstm("", 5, 4, gates=1), Sequential([GRU(4)], input_shape=(None, 5)), "GRU 'gru' takes no weights"),
     "one_direction": (
         lstm("", 5, 4),
         Sequential([Bidirectional(LSTM(4, activation="relu"))], input_shape=(None, 5)),
@@ -68,6 +74,28 @@ def test_refuses_a_recurrent_module_without_a_matrix(left_out):
     tensors = {name: array for name, array in lstm("", 5, 4).items() if name != left_out}
     with pytest.raises(InputError, match=f"has no matrix {left_out.removesuffix('_l0')}"):
         assigned(tensors, ONE)
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one", "both"])
+def test_a_gru_gives_its_gates_in_keras_s_order_and_both_biases(both):
+    tensors = lstm("", 5, 4, gates=3, both=both)
+    layer = GRU(4, name="a")
+    spec = Sequential([Bidirectional(layer, name="a") if both else layer], input_shape=(None, 5))
+    weights = assigned(tensors, spec).weights
+    for direction, end in (("/forward", ""), ("/backward", "_reverse")) if both else (("", ""),):
+        for short, name in (("ih", "kernel"), ("hh", "recurrent_kernel")):
+            r, z, n = np.split(tensors[f"weight_{short}_l0{end}"], 3)
+            np.testing.assert_array_equal(weights[f"a{direction}/{name}"], np.hstack([z.T, r.T, n.T]))
+        biases = [np.split(tensors[f"bias_{short}_l0{end}"], 3) for short in ("ih", "hh")]
+        desired = [np.concatenate([z, r, n]) for r, z, n in biases]
+        np.testing.assert_array_equal(weights[f"a{direction}/bias"], desired)
+
+
+def test_an_rnn_gives_the_sum_of_its_biases():
+    tensors = lstm("", 5, 4, gates=1)
+    weights = assigned(tensors, Sequential([SimpleRNN(4, "relu", name="a")], input_shape=(None, 5))).weights
+    np.testing.assert_array_equal(weights["a/bias"], tensors["bias_ih_l0"] + tensors["bias_hh_l0"])
+    np.testing.assert_array_equal(weights["a/kernel"], tensors["weight_ih_l0"].T)
 
 
 def test_other_programs_than_pytorch_may_have_other_activations():

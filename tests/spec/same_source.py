@@ -29,7 +29,7 @@ def seed_2(k):
 def other_recurrent(k):
     x = k.Input((None, 3), name="x")
     sequence, state = k.GRU(4, "relu", return_sequences=True, return_state=True, reset_after=False, name="a")(x)
-    both = k.Bidirectional(k.GRU(3, dropout=0.25, recurrent_dropout=0.5), "sum", name="b")(sequence)
+    both = k.Bidirectional(k.GRU(3, dropout=0.25, recurrent_dropout=0.5, name="inner"), "sum", name="b")(sequence)
     last = k.SimpleRNN(4, "sigmoid", use_bias=False, go_backwards=True, name="c")(sequence, initial_state=[state])
     return k.Model(x, [both, last], name="other_recurrent")
 
