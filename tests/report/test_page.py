@@ -86,6 +86,8 @@ def test_text_of_a_user_is_neither_markup_nor_invisible(text):
     shown = "".join(content for tag, content in texts if tag not in ("script", "style"))
     assert all(char.isprintable() or char == "\n" for char in shown)
     assert all(char.isprintable() or char == "\n" for char in "".join(data["texts"]))
+    (written,) = [content for tag, content in texts if tag == "script" and content.startswith("{")]
+    assert not set(written) & set("<>&")  # `<!--` alone would make a browser skip the end of the element
     assert len(rows_of(data)) == 1
 
 
