@@ -7,15 +7,9 @@ Mutant N of a format depends on the seed, the format and N alone. A process read
 `multilstm.load` runs, under the limits of `sandbox_child.py`. A crash or a hang ends that process, and the next one
 continues with the following mutant.
 
-| outcome | meaning |
-|---|---|
-| equal | read, with the model and weights of the original |
-| different | read as another valid model: the format has no checksum of the changed bytes |
-| refused | an error of multilstm |
-| unforeseen | refused by the sandbox after an exception that no parser foresees |
-| too_large | refused by the limit of memory |
-| wrong | read, but the result breaks a promise, or another file was opened |
-| crash, hang | another exception or a signal; more CPU time than the limit |
+Outcomes: `equal` and `different` models are valid. `refused`, `unforeseen` (an exception that the parser does not name)
+and `too_large` are errors of multilstm. `wrong` (a wrong acceptance, or another file opened), `crash` and `hang` are
+faults. docs/how-to/my_model.md has the recorded run.
 """
 
 from __future__ import annotations

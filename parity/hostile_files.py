@@ -56,6 +56,7 @@ def originals() -> dict[str, list[Original]]:
             files.setdefault(kind, []).append(Original(path.name, path.read_bytes(), _architecture(path)))
     files["json"] += [Original("keras-0.json", _keras_0()), Original("keras-1.json", _keras_1())]
     files["hdf5"].append(Original("keras-1.h5", _keras_1_hdf5()))
+    files["npz"].append(Original("compressed.npz", _npz(np.arange(12.0), np.ones((3, 4), np.int32))))
     files["onnx"].append(Original("small.onnx", _onnx()))
     files["npy"] = [Original(f"{name}.npy", _npy(np.arange(12).reshape(3, 4).astype(name))) for name in DTYPES]
     return files
@@ -164,4 +165,10 @@ def _tensor(name: str, kind: int, array: np.ndarray) -> bytes:
 def _npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array)
+    return stream.getvalue()
+
+
+def _npz(*arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, *arrays)
     return stream.getvalue()

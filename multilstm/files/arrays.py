@@ -10,10 +10,12 @@ import io
 import math
 import os
 import zipfile
+import zlib
 
 import numpy as np
 
 from multilstm.errors import InputError, shown
+from multilstm.files.parsers.zip_members import all_members
 from multilstm.files.regular import read_bytes, size_limit
 from multilstm.files.tensors import read_tensors
 from multilstm.spec.arrays import Array
@@ -46,7 +48,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
 def _npz(content: bytes, name: str) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
+            members = all_members(archive, content)
             size = sum(member.file_size for member in members)
             if size > (limit := size_limit()):
                 raise InputError(f"cannot read {name!r}: it claims {size:,} bytes, expected at most {limit:,}")
@@ -61,12 +63,15 @@ def _npz(content: bytes, name: str) -> dict[str, Array]:
                     raise InputError(f"cannot read {name!r}: it gives {shown(key)} twice; write the file again")
                 arrays[key] = _npy(archive.read(member), f"{name}: {key}")
             return arrays
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise InputError(f"cannot read {name!r}: {error}; expected a file of numpy.savez") from None
     except ValueError as error:
         raise error if isinstance(error, InputError) else InputError(f"cannot read {name!r}: {error}") from None
 
 
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+)  # fmt: skip
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA turn few bytes into gigabytes
 
 

@@ -34,6 +34,27 @@ def safetensors(path, **arrays):
     write_tensors(path, arrays)
 
 
+def test_an_array_that_the_directory_hides_is_not_left_out(tmp_path):
+    savez(tmp_path / "a", x=np.arange(3), y=np.arange(4))
+    content = bytearray((tmp_path / "a").read_bytes())
+    start, end = content.find(b"PK\x01\x02"), content.find(b"PK\x05\x06")
+    content[start + 32 : start + 34] = (end - start - 46 - len("x.npy")).to_bytes(
+        2, "little"
+    )  # the length of a comment
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match="its directory has 1 members, its end states 2"):
+        read_arrays(tmp_path / "a")
+
+
+def test_a_broken_deflate_stream_is_refused(tmp_path):
+    savez_compressed(tmp_path / "a", x=np.arange(300))
+    content = bytearray((tmp_path / "a").read_bytes())
+    content[60:80] = b"\xff" * 20
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match=r"expected a file of numpy\.savez"):
+        read_arrays(tmp_path / "a")
+
+
 @pytest.mark.parametrize("write", [savez, savez_compressed, safetensors], ids=lambda write: write.__name__)
 @pytest.mark.parametrize("name", ["arrays.npz", "arrays.safetensors", "arrays.txt"])
 def test_the_content_decides_and_not_the_name(tmp_path, write, name):

@@ -56,6 +56,12 @@ HOSTILE = {
     "false_size": (patched(archive({"config.json": CONFIG}), CENTRAL, 24, struct.pack("<I", 9)), "broken"),
     "huge_size": (patched(MODEL, CENTRAL, 24, struct.pack("<I", 2**32 - 2)), "expected at most|claims|broken"),
     "false_checksum": (patched(archive({"config.json": CONFIG}), CENTRAL, 16, b"abcd"), "'config.json' is broken"),
+    "members_in_a_comment": (  # the comment of each member is as long as all that follows
+        MODEL[: (directory := MODEL.find(CENTRAL)) + 32]
+        + struct.pack("<H", MODEL.find(b"PK\x05\x06") - directory - 46 - len("metadata.json"))
+        + MODEL[directory + 34 :],
+        r"its directory has 1 members, its end states 3",
+    ),
     "encrypted": (patched(archive({"config.json": CONFIG}), CENTRAL, 8, b"\x01\0"), "is encrypted"),
     "overlapping": (patched(MODEL, CENTRAL, 20, struct.pack("<I", len(MODEL))), "overlap|broken"),
     "parent_folder": (with_member("../out"), "has a path outside of the archive"),

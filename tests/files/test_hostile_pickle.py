@@ -182,6 +182,7 @@ def test_reads_the_old_format(load):
 OLD = {
     "cut": (old(state(tensor()))[:-1], "its storages need"),
     "unknown_storage": (old(state(tensor()), ("7",)), "a storage '7' that no tensor of it uses"),
+    "a_list_as_storage": (old(state(tensor()), ([],)), r"a storage \[\] that no tensor of it uses"),
     "no_storages": (old(state(tensor()), (), ()), "the file has no storage '0'"),
     "no_pickles": (pickle.dumps(OLD_MAGIC, 2), "no end|broken"),
 }

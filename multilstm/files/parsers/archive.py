@@ -13,6 +13,7 @@ from multilstm.errors import InputError, listed, shown
 from multilstm.files.parsers.checkpoint import checkpoint, is_checkpoint
 from multilstm.files.parsers.hdf5 import Hdf5
 from multilstm.files.parsers.parsed import OBJECT_LIMIT, Budget, Parsed, check_name
+from multilstm.files.parsers.zip_members import all_members
 
 __all__ = ["Archive", "parse"]
 
@@ -51,7 +52,7 @@ class Archive:
         self.budget = budget
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(content))
-            members = self._zip.infolist()
+            members = all_members(self._zip, content)
         except (zipfile.BadZipFile, ValueError, EOFError, OverflowError, NotImplementedError) as error:
             raise InputError(f"the zip archive is broken or incomplete ({error}); copy or download it again") from None
         if len(members) > OBJECT_LIMIT:
