@@ -23,9 +23,11 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import due_parts
 from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
+from multilstm.spec import SimpleRNN
+from multilstm.spec.layers import Recurrent
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
-IN_FLOAT64_ALONE = ("size", "model", "option", "layer")  # families; float64 is judged to the float32 bit
+IN_FLOAT64_ALONE = ("size", "model", "option", "layer", "recurrent")  # families; float64 is judged to the float32 bit
 
 
 def items_of(engine: str) -> Callable[[pytest.Metafunc], None]:
@@ -83,17 +85,24 @@ def refused(engine: str, name: str, dtype: str, part: str) -> bool:
     if dtype in MIXED or _outside_of_torch(name):
         return True
     return part == "gradient" and any(
-        lstm.recurrent_dropout or lstm.dropout for lstm in catalogue()[name].spec.lstms.values()
+        layer.recurrent_dropout or layer.dropout for layer in catalogue()[name].spec.recurrent.values()
     )
 
 
 @functools.cache
 def _outside_of_torch(name: str) -> bool:
-    """Whether a mask reaches an LSTM, or an LSTM has activations other than tanh and sigmoid."""
+    """Whether a mask reaches a recurrent layer, or one has arguments that PyTorch's class lacks."""
     case = catalogue()[name]
-    others = [(lstm.activation, lstm.recurrent_activation) for lstm in case.spec.lstms.values()]
     masked = any("masked" in facts for facts in certain_facts(case, "float64").values())
-    return masked or any(activations != ("tanh", "sigmoid") for activations in others)
+    return masked or not all(map(_is_of_torch, case.spec.recurrent.values()))
+
+
+def _is_of_torch(layer: Recurrent) -> bool:
+    """Whether PyTorch's class has the arguments of a recurrent layer."""
+    if isinstance(layer, SimpleRNN):
+        return layer.activation in ("tanh", "relu")
+    activations = layer.activation, layer.recurrent_activation
+    return activations == ("tanh", "sigmoid") and getattr(layer, "reset_after", True)
 
 
 def _item(cell: Key, device: str) -> object:
@@ -112,14 +121,15 @@ def quick(name: str, dtype: str, part: str) -> bool:
 def kinds(case: Case, part: str) -> set[str]:
     """Return the kinds of quantities that a part of a case must give, from its spec alone: a missing one fails."""
     states = next(case.forward.batches()).states
+    fields = {field for layer in case.spec.recurrent.values() for field in layer.state_names}
     if part == "gradient":
         sources = zip(("input_gradient", "state_gradient"), case.spec.sources(states), strict=True)
         return {"gradient"} | {kind for kind, names in sources if names}
     if part == "forward":
-        shown = [lstm.return_sequences for name, lstm in case.spec.lstms.items() if "/" not in name]
+        shown = [layer.return_sequences for name, layer in case.spec.recurrent.items() if "/" not in name]
         last = {kind for kind, sequences in (("sequence", True), ("last_output", False)) if sequences in shown}
-        return {"parameter_count", "weight_shape", "output", "hidden", "cell"} | last
-    states_after = {"trained_hidden", "trained_cell"} if states else set()
+        return {"parameter_count", "weight_shape", "output"} | last | fields
+    states_after = {f"trained_{field}" for field in fields} if states else set()
     accuracy = {"accuracy"} if case.loss == "categorical_crossentropy" and part == "program" else set()
     slots = {"slots"} if case.optimizer is not None and case.optimizer.slots else set()
     return {"loss", "weights"} | states_after | accuracy | slots

@@ -198,7 +198,7 @@ LARGE = Sequential([LSTM(2)], input_shape=(None, 1))
         ({"inputs": np.full((2, 3, 1), 1e39)}, r"input 'input_layer': value 1e\+39 at \(0, 0, 0\) is beyond float32"),
         (
             {"states": {"lstm": State(np.zeros((2, 2)), np.full((2, 2), -1e39))}},
-            r"LSTM 'lstm': its cell state: value -1",
+            r"layer 'lstm': its cell state: value -1",
         ),
         ({"weights": {**discriminating_weights(LARGE), "lstm/bias": np.full(8, 1e300)}}, r"weight 'lstm/bias': value"),
     ],
