@@ -44,7 +44,7 @@ def diff(
     """
     from multilstm.cli.model_files import ModelFiles
     from multilstm.files import load_model
-    from multilstm.suite.difference import compare_models
+    from multilstm.suite.difference import compare_models, with_inputs_of
     from multilstm.suite.hidden_masks import exercising_case
     from multilstm.weights import discriminating_weights
 
@@ -52,7 +52,11 @@ def diff(
     files.check(sized=batch is not None or timesteps is not None)
     one, two = load_model(first), load_model(second)
     sizes = BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps
-    case = files.case(one) if inputs is not None else exercising_case(one.spec, *sizes, one.weights)
+    if inputs is not None:
+        case = files.case(one)
+    else:
+        cases = [exercising_case(model.spec, *sizes, model.weights) for model in (one, two)]
+        case = with_inputs_of(*cases)
     weights = discriminating_weights(two.spec) if two.weights is None else two.weights
     difference = compare_models(case, two.spec, weights)
     console = result_console(None)

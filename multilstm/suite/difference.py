@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from multilstm.cases.case import Case
+from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import Quantity
 from multilstm.compare.quantity import FORWARD
 from multilstm.engines.executor import Executor
@@ -20,7 +21,7 @@ from multilstm.jobs.job import Job, Step
 from multilstm.spec import Graph, InputLayer, Layer
 from multilstm.spec.arrays import Array
 
-__all__ = ["ModelDifference", "OptionChange", "WeightChange", "compare_models"]
+__all__ = ["ModelDifference", "OptionChange", "WeightChange", "compare_models", "with_inputs_of"]
 
 Pair = tuple[Layer, Layer]
 Weights = Mapping[str, Array]
@@ -130,6 +131,22 @@ def compare_models(case: Case, other: Graph, weights: Weights) -> ModelDifferenc
         weights=tuple(_weight_changes(case.spec, case.initial_weights, other, weights, pairs)),
         answers=answers,
     )
+
+
+def with_inputs_of(first: Case, second: Case) -> Case:
+    """Return the first case with the batches of both, so that the inputs exercise the masks of both models.
+
+    The batches of the second are left out if its inputs have other shapes or dtypes.
+    """
+    kinds = [
+        [(layer.shape, layer.batch_size, layer.dtype) for layer in spec.inputs.values()]
+        for spec in (first.spec, second.spec)
+    ]
+    if kinds[0] != kinds[1]:
+        return first
+    names = dict(zip(second.spec.inputs, first.spec.inputs, strict=True))
+    batches = [_renamed(Step("forward", batch), names).batch for batch in second.forward.batches()]
+    return dataclasses.replace(first, forward=GivenBatches((*first.forward.batches(), *batches)))
 
 
 def _paired(first: Graph, second: Graph) -> tuple[list[Pair], tuple[str, ...], tuple[str, ...]]:

@@ -5,7 +5,7 @@ import pytest
 
 from multilstm.compare import Quantity
 from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Embedding, Masking, Sequential
-from multilstm.suite.difference import compare_models
+from multilstm.suite.difference import compare_models, with_inputs_of
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.weights import discriminating_weights
 
@@ -94,6 +94,21 @@ def test_layers_of_one_model_alone_are_listed():
     assert found.only_first == ()
     assert found.only_second == ("Masking 'm'", "Dropout 'dropout'")
     assert found.answers[Quantity("output")] == 0  # neither a mask of no timestep nor dropout acts here
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["first", "second"])
+def test_the_inputs_exercise_the_masks_of_both_models(swapped):
+    models = [model(LSTM(4), Dense(2)), model(Masking(), LSTM(4), Dense(2))]
+    first, second = reversed(models) if swapped else models
+    case = with_inputs_of(*(exercising_case(spec, 3, 7, None) for spec in (first, second)))
+    found = compare_models(case, second, discriminating_weights(second))
+    assert found.answers[Quantity("output")] > 1e-3
+
+
+def test_inputs_of_other_shapes_are_left_out():
+    first, second = model(LSTM(4)), model(LSTM(4), features=5)
+    case = exercising_case(first, 3, 7, None)
+    assert with_inputs_of(case, exercising_case(second, 3, 7, None)) is case
 
 
 def test_a_model_with_other_inputs_gives_no_answers():
