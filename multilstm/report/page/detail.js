@@ -92,7 +92,10 @@ function ledgerRows(cells) {
 
 function tolerances(cells) {
   const judged = cells.filter((cell) => cell.verdict !== "unsupported" && cell.verdict !== "error");
-  const lines = judged.filter((cell) => cell.reason).map((cell) => `${cell.kind}: ${cell.reason}.`);
+  const lines = [...new Set(judged.map((cell) => cell.reason))].filter(Boolean).map((reason) => {
+    const kinds = new Set(judged.filter((cell) => cell.reason === reason).map((cell) => cell.kind));
+    return `${[...kinds].join(", ")}: ${reason}.`;
+  });
   const widened = judged.filter((cell) => cell.response).map((cell) =>
     `${cell.quantity}: ${number(cell.response)} of the tolerance is rounding that this model amplifies.`);
   return remarks("Tolerances", [...lines, ...widened], "p");

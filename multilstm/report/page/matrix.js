@@ -1,6 +1,6 @@
 // The matrix: filters, rows in portions, links to cells, and the keyboard.
 
-const PORTION = 40; // rows that are drawn at a time; printing draws all
+const PORTION = 30; // rows that are drawn at a time; printing draws all
 const START = { who: "all", which: "", search: "", verdict: "", dtype: "", sort: "worst" };
 const filter = { ...START };
 const grid = document.getElementById("grid");
@@ -80,7 +80,7 @@ function drawRow(row) {
 
 // Draw rows up to a number of them.
 function drawUpTo(count) {
-  body.append(...shown.slice(body.rows.length, count).map(drawRow));
+  body.append(...shown.slice(body.rows.length, count).map((row) => (row.line ??= drawRow(row))));
   const rest = shown.length - body.rows.length;
   field("more").hidden = !rest;
   field("more").firstElementChild.textContent = `Show more rows (${rest.toLocaleString("en")} left)`;
@@ -88,6 +88,7 @@ function drawUpTo(count) {
 
 function draw() {
   shown = selected(filter);
+  for (const link of body.querySelectorAll("a[tabindex='0']")) link.tabIndex = -1;
   body.replaceChildren();
   drawUpTo(PORTION);
   if (!shown.length) {
