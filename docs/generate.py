@@ -133,6 +133,8 @@ def engines() -> Iterator[str]:
     rows = []
     for row in ENGINES.values():
         extra = f"`pip install 'multilstm[{row.extra}]'`" if row.extra else "always there"
+        if row.beside_cpu:
+            extra += f"; beside tensorflow-cpu `pip install --no-deps '{row.beside_cpu}'`"
         rows.append((f"`{row.name}`", f"`{row.target}`", ", ".join(row.needs), extra))
     yield table(("engine", "class", "needs", "install"), rows)
 

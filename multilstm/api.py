@@ -71,7 +71,8 @@ def run(  # noqa: PLR0913 - the public signature
 
     Args:
         spec: the model: a spec, or the result of `load`.
-        engine: `keras-tensorflow`, `keras-jax`, `keras-torch`, `jax-scan`, `torch-lstm` or `reference`.
+        engine: `keras-tensorflow`, `keras-jax`, `keras-torch`, `jax-scan`, `torch-lstm`, `keras2` or
+            `reference`.
         inputs: `[batch, ...]`, or one array by name for every input of the model.
         weights: every weight by `layer/weight` in Keras's layout; None: those of a loaded model, or else
             `discriminating_weights(spec)`.
@@ -144,7 +145,7 @@ def parity(  # noqa: PLR0913 - the public signature
         states: see `run`.
         mask: see `run`.
         dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.jobs.job.Batch`.
-        engines: the names of the engines; None: all that are installed.
+        engines: the names of the engines; None: all that are installed, `keras2` for a model of Keras 0.3 to 2 alone.
         dtypes: the dtypes of the computation.
         layers: `portable` or `plain`.
         device: `cpu` or `gpu`.
@@ -161,7 +162,7 @@ def parity(  # noqa: PLR0913 - the public signature
         UsageError: if a name is unknown.
         EngineUnavailableError: if a named engine cannot run here.
     """
-    origin = spec.provenance.sentence if isinstance(spec, LoadedModel) else ""
+    origin = spec.provenance if isinstance(spec, LoadedModel) else None
     spec, weights = _model(spec, weights)
     batch = dataclasses.replace(
         _batch(spec, inputs, states, mask),
@@ -169,8 +170,9 @@ def parity(  # noqa: PLR0913 - the public signature
         dropout={} if dropout is None else dropout,
     )
     case = _case(spec, check_batch(spec, batch), _weights(spec, weights), loss, optimizer)
-    case = dataclasses.replace(case, origin=origin)
-    availability = available(engines, device)
+    if origin is not None:
+        case = dataclasses.replace(case, origin=origin.sentence, generation=origin.generation)
+    availability = available(engines, device, case.generation)
     options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, atol=atol, rtol=rtol)
     for batch in case.forward.batches():
         check_range(batch, case.initial_weights, options.dtypes)

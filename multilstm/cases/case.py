@@ -68,6 +68,7 @@ class Case:
         seed: the seed of the weights, if none are given.
         weights: every weight by `layer/weight`; None: random ones, never constant or symmetric.
         origin: the program that wrote a user's model, in a sentence; empty if unknown.
+        generation: the generation of Keras that made a user's model, from 0 to 3; None if unknown, or of no Keras.
         example: whether loss and training only stand for those that a user will choose.
         exact_in_float32: whether float32 represents all values exactly. Then one reference serves both dtypes.
     """
@@ -87,6 +88,7 @@ class Case:
     exact_in_float32: bool = True
     example: bool = False
     origin: str = ""
+    generation: int | None = None
 
     @functools.cached_property
     def initial_weights(self) -> Mapping[str, Array]:

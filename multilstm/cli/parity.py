@@ -65,8 +65,8 @@ def parity(  # noqa: PLR0913 - the public signature
         A file (`.keras`, HDF5 or JSON of Keras; state dict of PyTorch), or `module:function`. Inputs are
         random. Weights are those of the file, or random where it holds none.
     engine
-        Engines to compare with the reference. Default: all that are installed. A named engine that cannot run is an
-        error.
+        Engines to compare with the reference. Default: all that are installed, but `keras2` for a model of Keras 0.3
+        to 2 alone. A named engine that cannot run is an error.
     case
         Cases of the catalogue, by name or pattern: `seed1` to `seed5` with their variants (`'seed1*'`),
         `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
@@ -135,7 +135,7 @@ def parity(  # noqa: PLR0913 - the public signature
     cases = _cases(names("--case", case), full, batch, timesteps, files)
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
     quantities = names("--quantity", quantity)
-    availability = available(names("--engine", engine), device)
+    availability = available(names("--engine", engine), device, cases[0].generation)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
     options = Options(availability.engines, dtypes, layers, device, quantities, atol, rtol, limit_s, memory)
     recorded = files.recorded(cases[0])
@@ -196,4 +196,5 @@ def _cases(
     else:
         sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
         case = exercising_case(loaded.spec, *sizes, loaded.weights)
-    return (dataclasses.replace(case, origin=loaded.provenance.sentence),)
+    origin = loaded.provenance
+    return (dataclasses.replace(case, origin=origin.sentence, generation=origin.generation),)

@@ -58,7 +58,7 @@ def examine(engines: Sequence[str] | None = None, device: str = "cpu", timeout_s
 def _engine(pool: WorkerPool, row: EngineRow, device: str) -> EngineDiagnosis:
     if row.missing:
         reason = f"not installed: {', '.join(row.missing)}"
-        return EngineDiagnosis(row.name, "unavailable", reason, f"pip install 'multilstm[{row.extra}]'")
+        return EngineDiagnosis(row.name, "unavailable", reason, row.installation)
     try:
         answer = pool.doctor(row.name, "cpu" if row.name == REFERENCE else device)
     except EngineUnavailableError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.frameworks import xla_flags
 from multilstm.frameworks.process_environment import DETERMINISTIC_GPU, merge
-from multilstm.frameworks.targets import import_target, not_installed
+from multilstm.frameworks.targets import import_target, is_distributed, not_installed
 from multilstm.frameworks.xla_flags import EXACT_SUMS, XlaFlag
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class EngineRow:
         settings: environment variables that its process needs before it starts.
         flags: flags of XLA that its process needs, where the installed jaxlib accepts them.
         partial: True for an engine that some models cannot run on; it computes no updates of an optimizer.
+        generations: the generations of Keras whose models it executes without being named; None: all models.
+        beside_cpu: the package that pip installs without its dependencies where tensorflow-cpu is installed, because it
+            depends on the package tensorflow, which has the same files.
     """
 
     name: str
@@ -37,6 +40,12 @@ class EngineRow:
     settings: Mapping[str, str]
     flags: tuple[XlaFlag, ...] = ()
     partial: bool = False
+    generations: tuple[int, ...] | None = None
+    beside_cpu: str | None = None
+
+    def is_default(self, generation: int | None) -> bool:
+        """Whether the engine runs without being named, for a model of a generation of Keras; None: of no Keras."""
+        return self.generations is None or generation in self.generations
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,11 +68,17 @@ class EngineRow:
             EngineUnavailableError: with the modules that are missing, and the command that installs them.
         """
         if self.missing:
-            package = f"'multilstm[{self.extra}]'" if self.extra else " ".join(self.missing)
             raise EngineUnavailableError(
                 f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
-                f"install it with: pip install {package}"
+                f"install it with: {self.installation}"
             )
+
+    @property
+    def installation(self) -> str:
+        """The command that installs what the engine needs."""
+        if self.beside_cpu is not None and is_distributed("tensorflow-cpu"):
+            return f"pip install --no-deps '{self.beside_cpu}'"
+        return f"pip install 'multilstm[{self.extra}]'" if self.extra else f"pip install {' '.join(self.missing)}"
 
 
 def load(target: str) -> AbstractEngine:
@@ -104,6 +119,16 @@ ENGINES: dict[str, EngineRow] = {
         ),
         EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX, (EXACT_SUMS,)),
         EngineRow("torch-lstm", "multilstm.engines.torch_lstm:TorchLSTMEngine", ("torch",), "torch", {}, partial=True),
+        EngineRow(
+            "keras2",
+            "multilstm.engines.keras.keras2:Keras2Engine",
+            ("keras", "tensorflow", "tf_keras"),
+            "keras2",
+            {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            partial=True,
+            generations=(0, 1, 2),
+            beside_cpu="tf-keras==2.21.*",
+        ),
     )
 }
 

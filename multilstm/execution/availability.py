@@ -28,15 +28,17 @@ class Availability(NamedTuple):
     named: bool = False
 
 
-def available(engines: Sequence[str] | None, device: str = "cpu") -> Availability:
+def available(engines: Sequence[str] | None, device: str = "cpu", generation: int | None = None) -> Availability:
     """Find the engines that can run on a device.
 
     Only an engine's own process can find a GPU. For `gpu` each engine is therefore started once. An engine that fails
     while it looks for the GPU is kept: the report then shows the errors of its jobs.
 
     Args:
-        engines: the names of engines, each counted once; None or empty: all that can run here, without the judge.
+        engines: the names of engines, each counted once; None or empty: all that can run here and are default for the
+            generation, without the judge.
         device: `cpu` or `gpu`.
+        generation: the generation of Keras that made the model; None: none.
 
     Raises:
         UsageError: for an unknown name or device.
@@ -47,9 +49,10 @@ def available(engines: Sequence[str] | None, device: str = "cpu") -> Availabilit
         raise UsageError(choice("device", device, DEVICES))
     engines = None if engines is None else as_names("engines", engines)
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
+    default = [row for row in rows if row.name != JUDGE and row.is_default(generation)]
     names, skipped, facts = [], {}, {}
     with WorkerPool() as pool:
-        for row in rows if engines else [row for row in rows if row.name != JUDGE]:
+        for row in rows if engines else default:
             try:
                 row.require()
                 if device == "gpu" and row.name != JUDGE:

@@ -15,7 +15,7 @@ from multilstm.frameworks.machine import cores, processor
 from multilstm.frameworks.process_environment import for_process
 from multilstm.version import __version__
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch", "numpy", "safetensors")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf-keras", "jax", "jaxlib", "torch", "numpy", "safetensors")
 
 
 def environment(

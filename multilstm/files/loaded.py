@@ -22,6 +22,7 @@ class Provenance:
             state it.
         version: the version of the program; None where the file does not state it.
         backend: Keras's backend at that time; None where the file does not state it.
+        generation: the generation of Keras whose rules apply, from 0 to 3; None for another program.
         notes: sentences on the meaning of the file: defaults of that version, conversions, entries that were ignored.
     """
 
@@ -30,6 +31,7 @@ class Provenance:
     version: str | None = None
     backend: str | None = None
     notes: tuple[str, ...] = ()
+    generation: int | None = None
 
     @property
     def sentence(self) -> str:

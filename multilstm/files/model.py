@@ -158,8 +158,9 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     layers = {layer.name for layer in spec.layers}
     places = next(places for places in choices if layers <= {place.name for place in places})
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
-    notes = (*contents.notes, *translated.notes)
-    return _Design(spec, places, Provenance(contents.format, program, version, contents.backend, notes))
+    notes, generation = (*contents.notes, *translated.notes), int(translated.version.partition(".")[0])
+    origin = Provenance(contents.format, program, version, contents.backend, notes, generation)
+    return _Design(spec, places, origin)
 
 
 def _places(config: Mapping[str, Any]) -> tuple[Place, ...]:

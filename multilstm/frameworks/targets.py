@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -41,3 +42,12 @@ def import_target(target: str) -> Any:
 def not_installed(modules: Iterable[str]) -> tuple[str, ...]:
     """Return those of the top-level modules that are not installed, without importing any."""
     return tuple(module for module in modules if importlib.util.find_spec(module) is None)
+
+
+def is_distributed(package: str) -> bool:
+    """Whether a package of that name is installed, whatever its modules."""
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from multilstm.frameworks import kernels, private_apis
+from multilstm.frameworks.self_test import Operations
 
 
 def versions() -> dict[str, str]:
@@ -57,6 +58,20 @@ def switches() -> dict[str, str]:
         "deterministic": "on" if private_apis.tensorflow_is_deterministic() else "off",
         "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
     }
+
+
+def operations() -> Operations:
+    """Return the operations of TensorFlow in a `tf.function`, without XLA."""
+    return Operations(
+        tensor=tf.constant,
+        array=lambda tensor: tensor.numpy(),
+        compiled=tf.function,
+        sum=tf.reduce_sum,
+        matmul=tf.matmul,
+        transpose=tf.transpose,
+        tanh=tf.tanh,
+        sigmoid=tf.sigmoid,
+    )
 
 
 def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[Any, set[str]]:

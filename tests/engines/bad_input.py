@@ -86,12 +86,13 @@ def main(path):
     """Run every batch through plain Keras and write the answers to `path`."""
     import keras
 
+    from multilstm.engines.keras.keras3_toolkit import Keras3Toolkit
     from multilstm.engines.keras.model import KerasModel
 
     answers = {}
     for name, (key, batch, _) in BAD.items():
         spec = SPECS[key]
-        model = KerasModel(spec, "float32", False, tuple(batch.states)).model
+        model = KerasModel(spec, "float32", Keras3Toolkit(portable=False), tuple(batch.states)).model
         values = dict(batch.inputs)
         for lstm, state in batch.states.items():
             values |= {f"{lstm}.{part}": array for part, array in state._asdict().items()}

@@ -7,7 +7,13 @@ import pytest
 
 from multilstm.spec.layers import LAYERS, InputLayer
 
-LACKING: dict[str, set[str]] = {"reference": set(), "jax-scan": set(), "torch-lstm": set(), "keras": set()}
+LACKING: dict[str, set[str]] = {
+    "reference": set(),
+    "jax-scan": set(),
+    "torch-lstm": set(),
+    "keras": set(),
+    "keras2": set(),
+}
 RECURRENT = {"LSTM", "GRU", "SimpleRNN", "Bidirectional"}  # the walk of jax-scan and torch-lstm computes these itself
 MODULES = {
     "reference": ("multilstm.engines.reference.layers", set()),
@@ -19,8 +25,9 @@ MODULES = {
 def computed(engine):
     """Return the names of the layers that an engine computes."""
     names = {layer.__name__ for layer in LAYERS if layer is not InputLayer}
-    if engine == "keras":
-        return {name for name in names if hasattr(keras.layers, name)}
+    if engine in ("keras", "keras2"):
+        layers = keras.layers if engine == "keras" else pytest.importorskip("tf_keras").layers
+        return {name for name in names if hasattr(layers, name)}
     module, walked = MODULES[engine]
     return {layer.__name__ for layer in importlib.import_module(module).apply.registry} & names | walked
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-FRAMEWORKS = ("jax", "jaxlib", "keras", "tensorflow", "torch")
+FRAMEWORKS = ("jax", "jaxlib", "keras", "tensorflow", "tf_keras", "torch")
 
 
 def write_stubs(folder):

@@ -19,6 +19,8 @@ import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.keras.dropout import mask_input, refuse_in_plain_keras
+from multilstm.engines.keras.keras3_toolkit import Keras3Toolkit
+from multilstm.engines.keras.layers import AbstractToolkit
 from multilstm.engines.keras.layout import FlatAnswer, Inputs, state_input
 from multilstm.engines.keras.model import KerasModel
 from multilstm.engines.keras.training import make_loss, make_optimizer
@@ -81,6 +83,7 @@ class AbstractKerasProgram(AbstractProgram):
 
     def __init__(self, job: Job) -> None:
         self.spec, self.portable, self._tf32 = job.spec, job.layers == "portable", job.dtype == "tf32"
+        self.toolkit = self.make_toolkit()
         self.dtype = stored(job.dtype)
         self.policy = job.dtype if job.dtype in MIXED else self.dtype
         self._paths: set[str] = set()
@@ -88,10 +91,10 @@ class AbstractKerasProgram(AbstractProgram):
         given = {name for step in job.steps for name in step.batch.states}
         given_states = tuple(name for name, layer in job.spec.recurrent.items() if name in given and not layer.stateful)
         with self._context():
-            self.built = KerasModel(job.spec, self.dtype, self.portable, given_states)
+            self.built = KerasModel(job.spec, self.dtype, self.toolkit, given_states)
             self.model, self.layout = self.built.model, self.built.layout
-            self.loss, self._loss_scale = make_loss(job.loss, self.portable), job.loss_scale
-            self.optimizer = make_optimizer(job.optimizer, self.model.trainable_variables, self.portable)
+            self.loss, self._loss_scale = make_loss(job.loss, self.toolkit), job.loss_scale
+            self.optimizer = make_optimizer(job.optimizer, self.model.trainable_variables, self.toolkit)
         self.sources = [self.built.inputs.index(name) for name in self.layout.sources]
         self._slots = self._slot_variables(job.optimizer.slots) if job.optimizer is not None else {}
 
@@ -158,7 +161,7 @@ class AbstractKerasProgram(AbstractProgram):
         shapes = kind, *(array.shape for array in inputs.values), *(mask is not None for mask in inputs.masks)
         recording: contextlib.AbstractContextManager[set[str]] = contextlib.nullcontext(set())
         if shapes not in self._recorded:
-            recording = private_apis.record_keras_paths(self.fused)
+            recording = self.recording()
         statistics = [self.built.variables[name] for name in self.spec.statistics if kind == "gradient"]
         before = [_numpy(variable) for variable in statistics]
         with recording as entered:
@@ -191,6 +194,14 @@ class AbstractKerasProgram(AbstractProgram):
         return None if gradient is None else keras.ops.divide(gradient, self._loss_scale)
 
     # --- decisions of the backend
+
+    def make_toolkit(self) -> AbstractToolkit:
+        """Return the classes of Keras from which the model is built."""
+        return Keras3Toolkit(self.portable)
+
+    def recording(self) -> contextlib.AbstractContextManager[set[str]]:
+        """Record the recurrent paths of Keras that are entered inside the `with` block."""
+        return private_apis.record_keras_paths(self.fused)
 
     @abc.abstractmethod
     def place(self, tensor: Any) -> str:
@@ -257,14 +268,8 @@ class AbstractKerasProgram(AbstractProgram):
     def _context(self) -> Iterator[None]:
         """Set Keras's default dtypes and the backend's TF32 switch inside the `with` block."""
         self.platform.set_tf32(self._tf32)
-        floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-        keras.config.set_floatx(self.dtype)
-        keras.config.set_dtype_policy(self.policy)
-        try:
+        with self.toolkit.defaults(self.dtype, self.policy):
             yield
-        finally:
-            keras.config.set_floatx(floatx)
-            keras.config.set_dtype_policy(policy)
 
 
 def _numpy(value: Any) -> Array:

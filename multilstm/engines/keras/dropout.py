@@ -1,11 +1,12 @@
-"""Dropout in the Keras engines: masks are inputs of the model, so every backend drops the same values."""
+"""Dropout in the Keras engines: masks are inputs of the model, so every backend drops the same values.
+
+The classes are mixins without a base class of Keras, because Keras 2 and Keras 3 have a `Layer` each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import keras
 
 from multilstm.errors import UnsupportedError
 from multilstm.spec import GRU, LSTM, Graph
@@ -16,8 +17,8 @@ def mask_input(name: str) -> str:
     return f"mask.{name.replace('/', '.')}"
 
 
-class _WithMasks(keras.layers.Layer):  # type: ignore[misc]
-    """A layer that takes `[values, mask, ...]` and returns an array of the values' shape and Keras mask."""
+class _WithMasks:
+    """Mixin for a layer that takes `[values, mask, ...]` and returns an array of the values' shape and Keras mask."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -32,7 +33,7 @@ class _WithMasks(keras.layers.Layer):  # type: ignore[misc]
         return input_shape[0]
 
 
-class GivenDropout(_WithMasks):
+class GivenDropoutMixin(_WithMasks):
     """Dropout with its mask as an input: multiplies by the mask in training, and passes values on otherwise."""
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -41,7 +42,7 @@ class GivenDropout(_WithMasks):
         return values * mask if training else values
 
 
-class GivenRecurrentDropout(_WithMasks):
+class GivenRecurrentDropoutMixin(_WithMasks):
     """Injects given dropout masks into the recurrent layer or Bidirectional that follows.
 
     Keras draws a mask only if its cache is empty, so the cache is filled before each call. Keras uses a mask for all

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
-
-from multilstm.engines.keras.dropout import GivenRecurrentDropout, mask_input
-from multilstm.engines.keras.layers import make_layer
+from multilstm.engines.keras.dropout import mask_input
+from multilstm.engines.keras.layers import AbstractToolkit
 from multilstm.engines.keras.layout import OutputLayout, state_input
 from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.spec import Bidirectional, Graph, InputLayer, Layer, Ref
 from multilstm.spec.graph import Call
+from multilstm.spec.shapes import Shape
 
 
 class KerasModel:
@@ -22,7 +21,7 @@ class KerasModel:
     Args:
         spec: the model.
         dtype: dtype of its inputs of floats; Keras's default dtypes must be set to it.
-        portable: whether layers come from multilstm.keras_layers where that has them.
+        toolkit: the classes of Keras.
         given_states: the stateless recurrent layers whose initial states are inputs.
 
     Attributes:
@@ -35,11 +34,10 @@ class KerasModel:
         layout: names of the outputs and gradients.
     """
 
-    def __init__(self, spec: Graph, dtype: str, portable: bool, given_states: tuple[str, ...]) -> None:
-        self.spec, self.given_states, self._dtype = spec, given_states, dtype
-        self.layers = {
-            str(layer.name): make_layer(layer, portable) for layer in spec.layers if not isinstance(layer, InputLayer)
-        }
+    def __init__(self, spec: Graph, dtype: str, toolkit: AbstractToolkit, given_states: tuple[str, ...]) -> None:
+        self.spec, self.given_states, self._dtype, self._toolkit = spec, given_states, dtype, toolkit
+        layers = [layer for layer in spec.layers if not isinstance(layer, InputLayer)]
+        self.layers = {str(layer.name): toolkit.make(layer) for layer in layers}
         self._inputs = {key: self._state_input(key, name) for key, name in self._state_names().items()}
         self._sequences: dict[str, Any] = {}
         self._states: dict[str, list[Any]] = {}
@@ -50,7 +48,7 @@ class KerasModel:
         self.inputs = list(self._inputs)
         states = [tensor for tensors_of_layer in self._states.values() for tensor in tensors_of_layer]
         outputs = [*(tensors[ref] for ref in spec.outputs), *self._sequences.values(), *states]
-        self.model = keras.Model(list(self._inputs.values()), outputs)
+        self.model = toolkit.keras.Model(list(self._inputs.values()), outputs)
         self.stateful = {name: self._part(name) for name, part in spec.recurrent.items() if part.stateful}
         self.variables = self._named_variables()
         self.layout = self._layout()
@@ -67,7 +65,8 @@ class KerasModel:
         if not layer.state_names:
             inputs += masks.values()
         elif masks:
-            inputs = [GivenRecurrentDropout(self._store_masks(tuple(masks)))([*inputs, *masks.values()])]
+            inject = self._toolkit.given_recurrent_dropout(self._store_masks(tuple(masks)))
+            inputs = [inject([*inputs, *masks.values()])]
         initial = self._initial_state(call, tensors)
         arguments = {"initial_state": initial} if initial else {}
         outputs = self.layers[call.layer](inputs if len(inputs) > 1 else inputs[0], **arguments)
@@ -79,7 +78,7 @@ class KerasModel:
     def _input(self, layer: InputLayer) -> Any:
         dtype = "int32" if layer.dtype == "int32" else self._dtype
         name = str(layer.name)
-        self._inputs[name] = keras.Input(batch_shape=(layer.batch_size, *layer.shape), dtype=dtype, name=name)
+        self._inputs[name] = self._keras_input(name, (layer.batch_size, *layer.shape), dtype)
         return self._inputs[name]
 
     def _state_names(self) -> dict[str, str]:
@@ -88,7 +87,10 @@ class KerasModel:
         return {state_input(name, field): name for name in self.given_states for field in fields[name]}
 
     def _state_input(self, key: str, name: str) -> Any:
-        return keras.Input(batch_shape=self.spec.state_shape(name), dtype=self._dtype, name=key)
+        return self._keras_input(key, self.spec.state_shape(name), self._dtype)
+
+    def _keras_input(self, name: str, shape: Shape, dtype: str) -> Any:
+        return self._toolkit.keras.Input(batch_shape=shape, dtype=dtype, name=name)
 
     def _initial_state(self, call: Call, tensors: Mapping[Ref, Any]) -> list[Any]:
         """Return the initial states of a call: given ones, or those that the graph passes."""
@@ -102,7 +104,7 @@ class KerasModel:
             if name.split("/")[0] == layer:
                 key = mask_input(name)
                 if key not in self._inputs:
-                    self._inputs[key] = keras.Input(batch_shape=shape, dtype=self._dtype, name=key)
+                    self._inputs[key] = self._keras_input(key, shape, self._dtype)
                 inputs[name] = self._inputs[key]
         return inputs
 

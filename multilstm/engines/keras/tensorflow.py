@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Set
 from typing import Any, final
 
-import keras
 import tensorflow as tf
 
 from multilstm.engines.keras.base import AbstractKerasEngine, AbstractKerasProgram
@@ -35,8 +35,7 @@ class KerasTensorflowEngine(AbstractKerasEngine):
         return tf.function(function)  # type: ignore[no-any-return]
 
 
-@final
-class KerasTensorflowProgram(AbstractKerasProgram):
+class AbstractTensorflowProgram(AbstractKerasProgram):
     """A graph for each kind of step. A new length reuses the graph: dimensions that the spec leaves open stay open."""
 
     platform = tensorflow_platform
@@ -44,8 +43,7 @@ class KerasTensorflowProgram(AbstractKerasProgram):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._functions: dict[tuple[Any, ...], Any] = {}
-        self._found: set[str] = set()  # kernels in the last traced graph
-        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
+        self.found: set[str] = set()  # kernels in the last traced graph
 
     def compute(self, kind: str, inputs: Inputs) -> tuple[Any, list[Any], list[Any]]:
         """See `AbstractKerasProgram.compute`."""
@@ -60,17 +58,13 @@ class KerasTensorflowProgram(AbstractKerasProgram):
         )
         return (None if kind == "forward" else loss), outputs, gradients
 
-    def kernels(self, entered: Set[str]) -> set[str]:
-        """Read the kernels from the graph; its operation for cuDNN has no other kernel."""
-        return kernels.confirmed(entered, self._found, "tf.while_loop (Keras)")
+    @abc.abstractmethod
+    def trained(self) -> list[Any]:
+        """Return the trained weights of the model as TensorFlow's variables."""
 
     def place(self, tensor: Any) -> str:
         """See `AbstractKerasProgram.place`."""
         return "gpu" if "GPU" in tensor.device else "cpu"
-
-    def apply(self, gradients: list[Any]) -> None:
-        """See `AbstractKerasProgram.apply`; the gradient of an Embedding is sparse, as in Keras's own trainer."""
-        self._apply(gradients)
 
     def _trace(self, kind: str, masked: tuple[int, ...]) -> Any:
         """Return the graph of one kind of step, for masks at the inputs of these positions."""
@@ -88,20 +82,41 @@ class KerasTensorflowProgram(AbstractKerasProgram):
             for index, mask in zip(masked, given_masks, strict=True):
                 masks[index] = mask
             if kind in ("forward", "evaluate"):
-                outputs = keras.tree.flatten(self.model(inputs, training=False, mask=masks))
+                outputs = tf.nest.flatten(self.model(inputs, training=False, mask=masks))
                 loss = tf.constant(0.0) if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
-            weights = [weight.value for weight in self.model.trainable_variables]
+            weights = self.trained()
             sources = [inputs[index] for index in self.sources]
             with tf.GradientTape() as tape:
                 tape.watch(sources)
-                outputs = keras.tree.flatten(self.model(inputs, training=True, mask=masks))
+                outputs = tf.nest.flatten(self.model(inputs, training=True, mask=masks))
                 loss = self.total_loss(targets, outputs, self.model.losses)
             return loss, outputs, tape.gradient(loss, weights + sources)
 
-        self._found = tensorflow_platform.found(compute.get_concrete_function())
+        self.found = tensorflow_platform.found(compute.get_concrete_function())
         return compute
 
     def dense(self, gradient: Any) -> Any:
         """See `AbstractKerasProgram.dense`; sums the entries of a sparse gradient for one token."""
         return tf.convert_to_tensor(gradient)
+
+
+@final
+class KerasTensorflowProgram(AbstractTensorflowProgram):
+    """A model of Keras 3."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients, self.model.trainable_variables))
+
+    def trained(self) -> list[Any]:
+        """See `AbstractTensorflowProgram.trained`."""
+        return [weight.value for weight in self.model.trainable_variables]
+
+    def kernels(self, entered: Set[str]) -> set[str]:
+        """Read the kernels from the graph; its operation for cuDNN has no other kernel."""
+        return kernels.confirmed(entered, self.found, "tf.while_loop (Keras)")
+
+    def apply(self, gradients: list[Any]) -> None:
+        """See `AbstractKerasProgram.apply`; the gradient of an Embedding is sparse, as in Keras's own trainer."""
+        self._apply(gradients)
