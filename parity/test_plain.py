@@ -12,7 +12,7 @@ from multilstm.cases.model_case import model_case
 from multilstm.engines.registry import ENGINES
 from multilstm.execution.options import Options
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Model, Sequential
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential
 from multilstm.spec.optimizers import AdamW
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.workers import WorkerPool
@@ -59,6 +59,13 @@ def unused_half():
     return dataclasses.replace(case, optimizer=AdamW(0.1, weight_decay=0.5), example=False)
 
 
+def no_change():
+    """A case of a Reshape that changes nothing, under a mask."""
+    below = [Masking(0.0), Reshape((4, 2)), LSTM(3, return_sequences=True)]
+    case = model_case(Sequential(below, (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=None, training=())
+
+
 def large_batch():
     """A case whose biases get gradients of thousands of terms."""
     case = model_case(Sequential([LSTM(3, return_sequences=True), Dense(2)], (None, 2)), 2000, 2)
@@ -94,6 +101,8 @@ SHOWN = {
     ),
     "bias_sum_is_bfloat16": (large_batch(), "keras-tensorflow", "mixed_bfloat16"),
     "loss_of_logits": (uneven_labels(), "keras-tensorflow", "float64"),
+    "mask_is_kept": (no_change(), "keras-jax", "float64"),
+    "ends_are_repeated": ("layer-time_distributed", "keras-torch", "float64"),
     "decay_is_skipped": (unused_half(), "keras-torch", "float32"),
 }
 CLIPPED = {

@@ -46,9 +46,10 @@ PUBLIC = {
         init loss_value lstm merge model stack tune_cpu
     """,
     "multilstm.keras_layers": """
-        Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D Bidirectional CategoricalCrossentropy
-        Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization LeakyReLU OrthogonalRegularizer RMSprop
-        ReLU SGD SimpleRNN TimeDistributed activations enable_float64
+        Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
+        CategoricalCrossentropy Cropping1D Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization
+        LeakyReLU OrthogonalRegularizer Permute RMSprop ReLU Reshape SGD SimpleRNN TimeDistributed activations
+        enable_float64
     """,
 }
 

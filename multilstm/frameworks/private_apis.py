@@ -37,6 +37,12 @@ class Override:
 # Seen in Keras 3.15.1.
 OVERRIDES = (
     Override(
+        "layers.BatchNormalization",
+        "_moments",
+        ("inputs", "mask"),
+        "With a mask, Keras squeezes mean and variance, so that one feature has statistics without an axis.",
+    ),
+    Override(
         "layers.RNN",
         "_create_state_variables",
         ("batch_size",),

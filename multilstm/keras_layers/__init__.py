@@ -23,15 +23,19 @@ from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegulari
 from multilstm.keras_layers.stateless import (
     AveragePooling1D,
     AveragePooling2D,
+    BatchNormalization,
+    Cropping1D,
     GlobalAveragePooling1D,
     LayerNormalization,
     LeakyReLU,
+    Permute,
     ReLU,
+    Reshape,
 )
 
 __all__ = [
     "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AdditiveAttention", "Attention", "AveragePooling1D",
-    "AveragePooling2D", "Bidirectional", "CategoricalCrossentropy", "Dense", "Dot", "GlobalAveragePooling1D",
-    "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "RMSprop", "ReLU", "SimpleRNN", "TimeDistributed",
-    "activations", "enable_float64",
+    "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoricalCrossentropy", "Cropping1D", "Dense",
+    "Dot", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "Permute",
+    "RMSprop", "ReLU", "Reshape", "SimpleRNN", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

@@ -66,7 +66,7 @@ class AdditiveAttention(_MaskedAttention, keras.layers.AdditiveAttention):  # ty
 @final
 @_registered
 class Dot(keras.layers.Dot):  # type: ignore[misc]
-    """Keras's Dot whose `normalize` has a finite gradient at a vector of zeros; Keras's is NaN.
+    """Keras's Dot whose `normalize` has a finite gradient at a vector of zeros; on JAX and PyTorch, Keras's is NaN.
 
     Args, call arguments: those of `keras.layers.Dot`.
     """

@@ -102,6 +102,64 @@ class GlobalAveragePooling1D(keras.layers.GlobalAveragePooling1D):  # type: igno
         return total / ops.maximum(count, ops.ones_like(count))
 
 
+def _without_mask(output: Any, inputs: Any) -> Any:
+    """Return the output as a tensor of its own; a mask is an attribute of the input."""
+    return ops.copy(output) if output is inputs else output
+
+
+@final
+@_registered
+class Reshape(keras.layers.Reshape):  # type: ignore[misc]
+    """Keras's Reshape that drops the mask also where it changes nothing; on JAX, Keras keeps it there.
+
+    Args, call arguments: those of `keras.layers.Reshape`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the input in the shape `target_shape`."""
+        return _without_mask(super().call(inputs), inputs)
+
+
+@final
+@_registered
+class Permute(keras.layers.Permute):  # type: ignore[misc]
+    """Keras's Permute that drops the mask also where it changes nothing; on JAX, Keras keeps it there.
+
+    Args, call arguments: those of `keras.layers.Permute`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the input with its axes in the order `dims`."""
+        return _without_mask(super().call(inputs), inputs)
+
+
+@final
+@_registered
+class Cropping1D(keras.layers.Cropping1D):  # type: ignore[misc]
+    """Keras's Cropping1D that drops the mask also where it cuts nothing; on JAX, Keras keeps it there.
+
+    Args, call arguments: those of `keras.layers.Cropping1D`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the timesteps that are left."""
+        return _without_mask(super().call(inputs), inputs)
+
+
+@final
+@_registered
+class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
+    """Keras's BatchNormalization that trains with a mask and one feature; on JAX and PyTorch, Keras fails.
+
+    Args, call arguments, weights: those of `keras.layers.BatchNormalization`.
+    """
+
+    def _moments(self, inputs: Any, mask: Any) -> tuple[Any, Any]:
+        mean, variance = super()._moments(inputs, mask)
+        size = (inputs.shape[self.axis],)
+        return ops.reshape(mean, size), ops.reshape(variance, size)
+
+
 @final
 @_registered
 class LayerNormalization(keras.layers.LayerNormalization):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from multilstm.cases.case import Case
+from multilstm.engines.reference.faults import changes_nothing
 from multilstm.ledger.places import Place, places
 from multilstm.spec import (
     GRU,
@@ -20,6 +21,7 @@ from multilstm.spec import (
     Attention,
     AveragePooling1D,
     AveragePooling2D,
+    BatchNormalization,
     Dot,
     Embedding,
     GlobalAveragePooling1D,
@@ -132,6 +134,16 @@ def _normalizes(place: Place) -> bool:
     return isinstance(place.layer, Dot) and place.layer.normalize
 
 
+def _changes_nothing(place: Place) -> bool:
+    return bool(place.masks) and changes_nothing(place.layer, place.input_shape)
+
+
+def _normalizes_one_masked_feature(place: Place) -> bool:
+    layer = place.layer
+    one = isinstance(layer, BatchNormalization) and layer.trainable and place.input_shape[-1] == 1
+    return one and bool(place.masks)
+
+
 def _misses_last_axis(place: Place) -> bool:
     layer, shape = place.inner, place.input_shape
     return isinstance(layer, LayerNormalization) and place.layer is layer and len(shape) - 1 not in layer.axes(shape)
@@ -222,6 +234,12 @@ _ALL = (
     Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
     Fact("average_pooling_same", "the layer is an AveragePooling1D or 2D with padding 'same'", _pools_ends),
     Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
+    Fact("changes_nothing", "a Reshape, Permute or Cropping1D under a mask changes nothing", _changes_nothing),
+    Fact(
+        "one_masked_feature",
+        "the layer is a BatchNormalization of one feature, with a mask",
+        _normalizes_one_masked_feature,
+    ),
     Fact("attention", "the layer is an Attention or an AdditiveAttention", _is(Attention, AdditiveAttention)),
     Fact("normalizing_dot", "the layer is a Dot with normalize=True", _normalizes),
     Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),

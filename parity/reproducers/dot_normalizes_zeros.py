@@ -1,4 +1,4 @@
-"""Keras: the gradient of Dot(normalize=True) is NaN at a vector of zeros, such as a masked timestep."""
+"""Keras on JAX and PyTorch: Dot(normalize=True) has a gradient of NaN at a vector of zeros, as of a masked timestep."""
 
 import sys
 

@@ -17,7 +17,7 @@ from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, combinations
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import AdamW
 from multilstm.suite.compare_cases import compare_cases
@@ -47,6 +47,13 @@ def uneven_labels():
     sequence = LSTM(3, return_sequences=True)(inputs)
     heads = [Dense(4, activation=name, name=name)(sequence) for name in ("softmax", "sigmoid")]
     return dataclasses.replace(model_case(Model(inputs, heads), 2, 4), loss="categorical_crossentropy")
+
+
+def no_change():
+    """A case of a Reshape that changes nothing, under a mask."""
+    below = [Masking(0.0), Reshape((4, 2)), LSTM(3, return_sequences=True)]
+    case = model_case(Sequential(below, (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=None, training=())
 
 
 def large_batch():
@@ -92,6 +99,7 @@ SHOWN = {
     "embedding_repeated_tokens": ("model-embedding-mask-full_row", "keras-tensorflow", "float64"),
     "categorical_crossentropy_logits": (uneven_labels(), "keras-tensorflow", "float64"),
     "weight_decay_out_of_the_loss": (unused_half(), "keras-torch", "float64"),
+    "mask_behind_no_change": (no_change(), "keras-jax", "float64"),
     "average_pooling_same": ("layer-time_distributed", "keras-torch", "float64"),
 }
 PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}

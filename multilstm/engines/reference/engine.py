@@ -16,7 +16,7 @@ import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
-from multilstm.engines.reference.faults import FAULTS, MASK_IS_DROPPED, logits_of, with_logits
+from multilstm.engines.reference.faults import FAULTS, MASK_IS_DROPPED, logits_of, with_logits, with_masks_kept
 from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
@@ -150,6 +150,7 @@ class ReferenceProgram(AbstractProgram):
         self, spec: Graph, loss: str | None, optimizer: Optimizer | None, faults: Set[str] = frozenset()
     ) -> None:
         self.records: dict[str, AnyRecord] = {}
+        spec = with_masks_kept(spec, faults)
         self._logits = logits_of(spec, faults, loss)
         self._spec = with_logits(spec, self._logits) if self._logits else spec
         self._loss, self._optimizer, self._faults = loss, optimizer, faults

@@ -15,9 +15,10 @@ import numpy as np
 from multilstm.engines.reference.gates import BiasSum, exact_bias_sum
 from multilstm.engines.reference.hidden_state import HiddenRecord
 from multilstm.engines.reference.lstm import LSTMRecord
-from multilstm.spec import Activation, Dense, Graph, Ref
+from multilstm.spec import Activation, Cropping1D, Dense, Graph, Layer, Permute, Ref, Reshape
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
+from multilstm.spec.shapes import Shape
 
 MASK_IS_DROPPED = "mask_is_dropped"
 START_IS_RETURNED = "start_is_returned"
@@ -27,6 +28,7 @@ BIAS_SUM_IS_BFLOAT16 = "bias_sum_is_bfloat16"
 TOKENS_ARE_SQUARED_APART = "tokens_are_squared_apart"
 LOSS_OF_LOGITS = "loss_of_logits"
 ENDS_ARE_REPEATED = "ends_are_repeated"
+MASK_IS_KEPT = "mask_is_kept"
 
 FAULTS = {
     MASK_IS_DROPPED: "a recurrent layer to which an initial state is given ignores its mask",
@@ -37,6 +39,7 @@ FAULTS = {
     TOKENS_ARE_SQUARED_APART: "an optimizer squares the gradient of each occurrence of a token, and adds the squares",
     LOSS_OF_LOGITS: "categorical_crossentropy is the softmax cross-entropy of the values before the last activation",
     ENDS_ARE_REPEATED: "average pooling with padding 'same' pads with copies of the ends, where the padding is odd",
+    MASK_IS_KEPT: "a Reshape, Permute or Cropping1D that changes nothing passes its mask on",
 }
 Maybe = Array | None
 R = TypeVar("R", LSTMRecord, HiddenRecord)
@@ -149,6 +152,26 @@ def with_logits(spec: Graph, logits: dict[Ref, str]) -> Graph:
     names = {spec.calls[ref.call].layer for ref in logits}
     layers = (
         dataclasses.replace(layer, activation="linear") if layer.name in names else layer  # type: ignore[call-arg]
+        for layer in spec.layers
+    )
+    return dataclasses.replace(spec, layers=tuple(layers))
+
+
+def changes_nothing(layer: Layer, inputs: Shape) -> bool:
+    """Whether a Reshape, Permute or Cropping1D returns its input."""
+    if isinstance(layer, Permute):
+        return list(layer.dims) == sorted(layer.dims)
+    return isinstance(layer, Reshape | Cropping1D) and layer.output_shapes(inputs) == (inputs,)
+
+
+def with_masks_kept(spec: Graph, faults: Set[str]) -> Graph:
+    """Return the model with an identity that passes its mask on in place of each layer that changes nothing."""
+    if MASK_IS_KEPT not in faults:
+        return spec
+    layers = (
+        Activation("linear", name=layer.name)
+        if changes_nothing(layer, spec.layer_inputs.get(str(layer.name), ()))
+        else layer
         for layer in spec.layers
     )
     return dataclasses.replace(spec, layers=tuple(layers))
