@@ -72,6 +72,11 @@ def test_a_parser_that_behaves_answers(parser):
     assert parse_in_process("hdf5", b"content").document == {"reached": True}
 
 
+def test_the_parser_of_pickles_opens_no_file_for_old_text():
+    with pytest.raises(InputError, match="the pickle uses UNICODE"):
+        parse_in_process("checkpoint", b"\x80\x02Vtext\n.")
+
+
 def test_arrays_cross_the_process_border(tmp_path):
     weights = weights_of(SPEC, "float64")
     (tmp_path / "model.keras").write_bytes(keras_archive(SPEC, weights))

@@ -7,6 +7,7 @@ value.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import pickletools
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from multilstm.errors import InputError, shown
 
 __all__ = ["Opaque", "Storage", "TensorView", "interpreted"]
 
+codecs.lookup("raw-unicode-escape")  # pickletools decodes old text with it; later no file can be opened
 OPCODE_LIMIT = 5_000_000
 STORAGES = {
     "DoubleStorage": "f8",
