@@ -216,6 +216,11 @@ def trainings() -> Iterator[str]:
     yield from recorded_table("scan_training.csv")
 
 
+def hostile() -> Iterator[str]:
+    """Yield the recorded run of `parity/hostile.py`."""
+    yield from recorded_table("hostile.csv")
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """Return the geometric mean."""
     return math.exp(sum(map(math.log, values)) / len(values))
@@ -269,7 +274,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
-    trainings, floors, old_keras, recorded_runs,
+    trainings, hostile, floors, old_keras, recorded_runs,
 )  # fmt: skip
 
 

@@ -137,3 +137,10 @@ def test_the_valid_files_are_read(tmp_path):
         assert len(read) == len(files)
         arrays = [item if isinstance(item, dict) else item.weights or {} for item in read.values()]
         assert all(np.isfinite(array).all() for item in arrays for array in item.values())
+
+
+def test_the_recorded_run_has_every_format_and_no_fault_but_loops_of_libhdf5():
+    rows = counts((ROOT / "docs" / "recorded" / "hostile.csv").read_text(encoding="utf-8"))
+    assert set(rows) == set(MUTATIONS)
+    assert {int(row[fault]) for row in rows.values() for fault in ("wrong", "crash")} == {0}
+    assert [name for name, row in rows.items() if int(row["hang"])] == ["hdf5"]
