@@ -24,7 +24,9 @@ from multilstm.spec.layer_base import Tensor
 __all__ = ["MaskClaims", "without_masks"]
 
 History = tuple[str, int, int]  # a layer, the number of its call, and that of the output
-_SAMPLES = 4096  # random values of an atom; they tell any two different masks of up to eight atoms apart
+_SAMPLES = 16_384  # random values of an atom
+# The share of True is drawn for each sample: with one half for all, an "or" of 13 atoms would hardly ever be False.
+_SHARES = np.random.default_rng(0).random(_SAMPLES)
 _DEPTH = 100  # of operations on operations
 _MODULE = "keras.src.ops."
 _OPERATIONS = ("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate")
@@ -43,7 +45,7 @@ class MaskClaims:
 
     def __init__(self) -> None:
         self.operations: dict[str, tuple[str, Mapping[str, Any], Sequence[Any]]] = {}  # class, arguments, calls
-        self.claims: dict[tuple[str, int], list[Any]] = {}
+        self.claims: dict[tuple[str, int], Any] = {}  # a mask, or a list with one or None for each input
         self._results: dict[tuple[str, int], _Mask] = {}
         self._atoms: dict[tuple[History, float], Any] = {}
 
@@ -64,9 +66,14 @@ class MaskClaims:
         for (name, number), masks in self.claims.items():
             where = f"layer {shown(name)}, call {number}: mask"
             call = tensors[name, number][0]
-            for mask, source in zip(masks, call.inputs, strict=False):
+            if isinstance(masks, list) and len(masks) != len(call.inputs):
+                refuse(where, masks, f"a mask or null for each of the {len(call.inputs)} inputs")
+            for mask, source in zip(masks if isinstance(masks, list) else [masks], call.inputs, strict=False):
                 derived = self._derived(source)
-                if mask is not None and (derived is None or not np.array_equal(self._claimed(mask, where), derived)):
+                agrees = mask is derived is None
+                if mask is not None and derived is not None:
+                    agrees = np.array_equal(self._claimed(mask, where), derived)
+                if not agrees:
                     refuse(where, mask, "the mask that its layers derive (give a mask of your own with the inputs)")
 
     # --- derived by the layers
@@ -105,8 +112,8 @@ class MaskClaims:
 
     def atom(self, history: History, value: float) -> Any:
         """Return the values of `tensor != value`."""
-        rng = np.random.default_rng(len(self._atoms))
-        return self._atoms.setdefault((history, float(value)), rng.random(_SAMPLES) < 0.5)
+        rng = np.random.default_rng(1 + len(self._atoms))
+        return self._atoms.setdefault((history, value), rng.random(_SAMPLES) < _SHARES)
 
     # --- claimed by the config
 
@@ -125,7 +132,7 @@ class MaskClaims:
 
     def _operation(self, tensor: Any, name: str, number: int, where: str, depth: int) -> _Mask:
         kind, config, calls = self.operations[name]
-        args = calls[number].get("args") if number < len(calls) else None
+        args = calls[number].get("args") if 0 <= number < len(calls) else None
         if not isinstance(args, (list, tuple)) or not args or calls[number].get("kwargs"):
             refuse(where, tensor, f"a call of {kind}")
         if kind == "NotEqual":
@@ -136,7 +143,7 @@ class MaskClaims:
         operands = args[0] if kind == "Concatenate" and isinstance(args[0], (list, tuple)) else args
         masks = [self._evaluate(operand, where, depth + 1) for operand in operands]
         features = {mask.features for mask in masks}
-        last = config.get("axis", -1) == -1
+        last = config.get("axis") == -1
         values = [mask.values for mask in masks]
         if kind == "Any" and features == {True} and last and not config.get("keepdims", False):
             return _Mask(values[0])
@@ -193,6 +200,8 @@ def without_masks(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], MaskCla
         elif _is_operation(entry):
             where = f"operation {shown(entry.get('name'))}"
             calls = [as_dict(node, where) for node in _nodes(entry)]
+            if str(entry.get("name")) in claims.operations:
+                refuse(where, entry.get("name"), "a name that no other operation has")
             claims.operations[str(entry.get("name"))] = (
                 entry["class_name"],
                 as_dict(entry.get("config"), where),
@@ -221,7 +230,7 @@ def _unmasked(entry: Mapping[str, Any], claims: MaskClaims) -> Iterable[Any]:
             yield node
             continue
         mask = kwargs["mask"]
-        claims.claims[str(entry.get("name")), number] = list(mask) if isinstance(mask, (list, tuple)) else [mask]
+        claims.claims[str(entry.get("name")), number] = list(mask) if isinstance(mask, (list, tuple)) else mask
         yield {**node, "kwargs": {key: value for key, value in kwargs.items() if key != "mask"}}
 
 

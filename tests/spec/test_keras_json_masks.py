@@ -6,7 +6,7 @@ import json
 import pytest
 
 from multilstm.errors import SpecError
-from multilstm.spec import LSTM, Embedding, Input, Masking, Model, from_json
+from multilstm.spec import LSTM, Add, Attention, Embedding, Input, Masking, Model, from_json
 
 
 def tensor(layer, shape, output=0):
@@ -44,6 +44,26 @@ def features_model(*layers):
     return Model(x, y)
 
 
+def attention_model(value_mask):
+    x = Input((4,), dtype="int32", name="x")
+    query = Embedding(9, 3, mask_zero=True, name="query")(x)
+    value = Embedding(9, 3, mask_zero=value_mask, name="value")(x)
+    return Model(x, Attention(name="a")([query, value]))
+
+
+def sum_of(count, kept):
+    """Return a sum of masked embeddings below an LSTM, and the "or" of the first `kept` masks of them."""
+    tokens = [Input((4,), dtype="int32", name=f"x{n}") for n in range(count)]
+    total = Add(name="add")([Embedding(9, 3, mask_zero=True, name=f"e{n}")(x) for n, x in enumerate(tokens)])
+    model = Model(tokens, LSTM(2, name="a")(total))
+    bits = [operation("NotEqual", f"ne{n}", tensor(f"x{n}", TOKENS), 0) for n in range(kept)]
+    joined = [
+        operation("LogicalOr", f"or{n}", tensor(f"or{n - 1}" if n > 1 else "ne0", BITS), tensor(f"ne{n}", BITS))
+        for n in range(1, kept)
+    ]
+    return model, [*bits, *joined], tensor(f"or{kept - 1}", BITS)
+
+
 NOT_ZERO = operation("NotEqual", "ne", tensor("x", TOKENS), 0)
 DIFFERS = operation("NotEqual", "ne", tensor("x", FEATURES), 2.0)
 ANY = operation("Any", "any", tensor("ne", FEATURES), axis=-1, keepdims=False)
@@ -57,6 +77,9 @@ ACCEPTED = {
     "embedding": (tokens_model(), [NOT_ZERO], tensor("ne", BITS)),
     "masking": (features_model(), [DIFFERS, ANY], tensor("any", BITS)),
     "no mask": (features_model(), [], None),
+    "of both inputs": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS), tensor("ne", BITS)]),
+    "of one input": (attention_model(False), [NOT_ZERO], [tensor("ne", BITS), None]),
+    "or of 20": sum_of(20, 20),
     "or with itself": (features_model(), twice("LogicalOr"), tensor("two", BITS)),
     "and with itself": (features_model(), twice("LogicalAnd"), tensor("two", BITS)),
     "and with ones": (
@@ -83,6 +106,22 @@ REFUSED = {
     "features": (features_model(), [DIFFERS], tensor("ne", FEATURES)),
     "any over time": (
         features_model(), [DIFFERS, operation("Any", "any", tensor("ne", FEATURES), axis=1)], tensor("any", BITS),
+    ),
+    "any over all axes": (
+        features_model(), [DIFFERS, operation("Any", "any", tensor("ne", FEATURES))], tensor("any", BITS),
+    ),
+    "null for the value": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS), None]),
+    "null for query and value": (attention_model(True), [NOT_ZERO], [None, None]),
+    "too few": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS)]),
+    "too many": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS)] * 3),
+    "an empty list": (tokens_model(), [NOT_ZERO], []),
+    "or of 19 of 20": sum_of(20, 19),
+    "a number beyond float64": (
+        features_model(), [operation("NotEqual", "ne", tensor("x", FEATURES), 10**400), ANY], tensor("any", BITS),
+    ),
+    "a call before the first": (
+        features_model(), [DIFFERS, ANY],
+        {"class_name": "__keras_tensor__", "config": {"shape": BITS, "keras_history": ["any", -1, 0]}},
     ),
     "zeros": (features_model(), [operation("ZerosLike", "z", tensor("x", BITS))], tensor("z", BITS)),
     "ones": (features_model(), [operation("OnesLike", "o", tensor("x", BITS))], tensor("o", BITS)),
@@ -111,6 +150,12 @@ REFUSED = {
 def test_another_mask_is_refused(case):
     with pytest.raises(SpecError, match="mask"):
         from_json(with_mask(*case))
+
+
+def test_two_operations_of_one_name_are_refused():
+    other = operation("NotEqual", "ne", tensor("x", FEATURES), 3.0)
+    with pytest.raises(SpecError, match="no other operation"):
+        from_json(with_mask(features_model(), [other, DIFFERS, ANY], tensor("any", BITS)))
 
 
 def test_an_operation_on_features_is_no_layer():
