@@ -49,6 +49,15 @@ def hard_cycle(file, path):
     file[path] = file["layers"]
 
 
+def diamonds(file, path):
+    """Groups of two names each, so that the number of paths doubles with every level."""
+    group = file.create_group(path)
+    for _ in range(18):
+        group.create_group("a")
+        group["b"] = group["a"]
+        group = group["a"]
+
+
 def virtual(file, path):
     layout = h5py.VirtualLayout((2,), "f4")
     layout[:] = h5py.VirtualSource("/etc/passwd", "data", (2,))
@@ -71,6 +80,7 @@ HOSTILE = {
     "dangling_link": (instead(BIAS, link(h5py.SoftLink, "/nothing")), "'1' is a soft link"),
     "link_on_the_way": (instead("layers/dense", link(h5py.ExternalLink, "/etc/passwd", "/x")), "'dense' is a link to"),
     "hard_link_cycle": (instead("layers/dense", hard_cycle), "contains itself"),
+    "groups_of_two_names": (instead("layers/dense", diamonds), "or has two names"),
     "external_storage": (
         instead(BIAS, dataset(shape=(2,), dtype="f4", external=[("/etc/passwd", 0, 8)])), "lie in another file",
     ),

@@ -101,8 +101,8 @@ class Hdf5:
             weights.append([name, self._read(dataset, f"{where}: {name}")])
         return weights
 
-    def _walk(self, group: h5py.Group, path: str, above: set[Any], depth: int) -> Iterator[tuple[str, h5py.Dataset]]:
-        """Yield the path of every dataset below a group, and the dataset."""
+    def _walk(self, group: h5py.Group, path: str, seen: set[Any], depth: int) -> Iterator[tuple[str, h5py.Dataset]]:
+        """Yield the path of every dataset below a group, and the dataset; each group has one name in Keras's files."""
         if depth > DEPTH_LIMIT:
             raise InputError(f"{shown(path)}: groups are nested more than {DEPTH_LIMIT} deep; expected Keras's weights")
         for name in group:
@@ -112,9 +112,12 @@ class Hdf5:
                 yield inner, child
             elif isinstance(child, h5py.Group):
                 address = self._address(child)
-                if address in above:
-                    raise InputError(f"group {shown(inner)} contains itself; the file is broken, or made to mislead")
-                yield from self._walk(child, inner, above | {address}, depth + 1)
+                if address in seen:
+                    raise InputError(
+                        f"group {shown(inner)} contains itself or has two names; the file is broken, or made to mislead"
+                    )
+                seen.add(address)
+                yield from self._walk(child, inner, seen, depth + 1)
 
     def _follow(self, group: h5py.Group, path: str) -> Any:
         """Return the object at a path of hard links; None where it does not exist."""
