@@ -29,12 +29,12 @@ FLOAT16_STEPS = 4 * 2.0**-24
 class Tolerance:
     """One row: the largest `|actual - desired|` of each value, by its measure.
 
-        value       atol + rtol * |desired| + response, with the atol of `at`
-        tensor      atol + rtol * max|desired| + response
-        absolute    atol + rtol * |desired| + response
+        value       atol + rtol * |desired|, with the atol of `at`
+        tensor      atol + rtol * max|desired|
+        absolute    atol + rtol * |desired|
 
-    max|desired| is that of the tensor. The response is 0 in the table. Else it is the distance by which a wide or
-    trained model amplifies rounding (`multilstm.execution.response`).
+    max|desired| is that of the tensor. A response that is larger takes the place of the row. It is 0 in the table. Else
+    it is the distance by which a wide or trained model amplifies rounding (`multilstm.execution.response`).
     """
 
     dtype: str
@@ -70,15 +70,15 @@ class Tolerance:
         size = np.abs(desired)
         scale = np.full_like(size, size.max(initial=0.0)) if self.measure == "tensor" else size
         row = self.at(desired)
-        distance: Array = row.atol + row.rtol * scale + row.response
+        distance: Array = np.maximum(row.atol + row.rtol * scale, row.response)
         return distance
 
     def __str__(self) -> str:
         parts = [f"{self.atol:g}"] if self.atol or not self.rtol else []
         if self.rtol:
             parts.append(f"{self.rtol:g}*{'max' if self.measure == 'tensor' else ''}|desired|")
-        parts += [f"{self.response:.1e}"] if self.response else []
-        return " + ".join(parts)
+        text = " + ".join(parts)
+        return f"{text}, or {self.response:.1e}" if self.response else text
 
 
 _CPU = (

@@ -29,7 +29,10 @@ _SAMPLES = 16_384  # random values of an atom
 _SHARES = np.random.default_rng(0).random(_SAMPLES)
 _DEPTH = 100  # of operations on operations
 _MODULE = "keras.src.ops."
-_OPERATIONS = ("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate")
+_OPERATIONS = (
+    "NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate",
+    "ConvertToTensor",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +152,8 @@ class MaskClaims:
             return _Mask(values[0])
         if kind == "ExpandDims" and features == {False} and last:
             return _Mask(values[0], True)
+        if kind == "ConvertToTensor" and len(masks) == 1:
+            return masks[0]
         if kind == "LogicalOr" or (kind == "Concatenate" and features == {True} and last):
             return _Mask(functools.reduce(np.logical_or, values), True in features)
         if kind == "LogicalAnd" and features == {False}:

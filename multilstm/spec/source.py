@@ -20,14 +20,12 @@ from multilstm.spec.penalties import WeightFunction
 __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
 
 WIDTH = 88
-PORTABLE = (
-    "Bidirectional",
-    "Dense",
-    "GRU",
-    "LSTM",
-    "SimpleRNN",
-    "TimeDistributed",
-)  # the spec's layers that multilstm.keras_layers has
+PORTABLE = (  # the spec's layers that multilstm.keras_layers has
+    "AdditiveAttention", "Attention", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional",
+    "Cropping1D", "Dense", "Dot", "GRU", "GlobalAveragePooling1D", "LSTM", "LayerNormalization", "LeakyReLU", "Permute",
+    "ReLU", "Reshape", "SimpleRNN", "TimeDistributed",
+)  # fmt: skip
+REQUIRED = ("pool_size",)  # arguments that a spec has a default for, and some layers of Keras have none
 _MODULES = ("keras", "layers", "keras_layers")
 
 
@@ -99,7 +97,7 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
         value = getattr(layer, field.name)
         if isinstance(value, Layer):
             positional.append(("", layer_expression(value, module, portable)))
-        elif field.default is dataclasses.MISSING:
+        elif field.default is dataclasses.MISSING or field.name in REQUIRED:
             positional.append(("", _value(value)))
         elif isinstance(value, WeightFunction):
             named.append((field.name, _weight_function(value)))

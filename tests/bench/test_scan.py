@@ -142,7 +142,7 @@ USAGE = {
     "shape": (["--shape", "1x2x3x4"], "unknown shape '1x2x3x4': expected one of 64x100x123x320, "),
     "contestant": (["--contestant", "keras"], "unknown contestant 'keras': expected one of jax-scan, "),
     "rounds": (["--rounds", "0"], "--rounds must be at least 1, given 0"),
-    "pause": (["--pause", "-1"], "--pause must be at least 0 seconds, given -1"),
+    "pause": (["--pause", "-1"], "--pause must be from 0 to 3600 seconds, given -1"),
 }
 
 

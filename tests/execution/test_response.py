@@ -73,10 +73,10 @@ def test_rounding_that_the_model_amplifies_agrees(dtype):
     case = case_of(amplified=True)
     response = response_of(case, dtype)
     assert response > 1e4 * UNIT[dtype]
-    cell = judged(case, response, dtype)
+    cell = judged(case, 0.9 * response, dtype)
     assert cell.verdict == {"float32": "within", "float64": "rounded"}[dtype]
     assert cell.comparison.response == pytest.approx(response)
-    assert cell.comparison.tolerance.endswith(f" + {response:.1e}")
+    assert cell.comparison.tolerance.endswith(f", or {response:.1e}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -116,7 +116,7 @@ def test_a_small_model_responds_by_less_than_the_table_allows():
 
 def test_the_report_counts_what_needs_the_response():
     case = case_of(amplified=True)
-    cells = (judged(case, response_of(case)), judged(case, 0.0))
+    cells = (judged(case, 0.9 * response_of(case)), judged(case, 0.0))
     text = " ".join(to_text(Report(cells, {})).split())
     assert "float32: 1 quantity beyond the table of tolerances, inside the rounding that this model amplifies" in text
 

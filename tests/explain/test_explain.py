@@ -324,7 +324,10 @@ class Incomplete(Pool):
 @pytest.mark.parametrize(
     ("leave_out", "message"),
     [
-        ("states", "engine 'keras-jax' returned no state of lstm, lstm_1, lstm_2, expected hidden and cell state"),
+        (
+            "states",
+            "engine 'keras-jax' returned no state of lstm, lstm_1, lstm_2, expected every state of every recurrent",
+        ),
         ("outputs", "engine 'keras-jax' returned 3 outputs, expected 4"),
         ("answers", "engine 'keras-jax' returned 0 answers, expected 1"),
     ],

@@ -91,6 +91,8 @@ def test_a_function_that_gives_no_model_is_bad_input(name, message):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks no process")
+@pytest.mark.filterwarnings("ignore:os.fork")  # where an earlier test of the process has imported JAX
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_function_may_fork_a_process_that_exits_at_once():
     true = os._exit
     assert load_model("functions_for_test_model:leaves_a_forked_process").spec == SPEC

@@ -56,7 +56,7 @@ def test_a_number_draws_the_same_samples_and_another_others():
 
 def test_samples_cover_every_option_and_layer():
     """Every option and layer is drawn, at its default and not."""
-    drawn = [sample for number in range(8) for sample in draw_samples(number, 40)]
+    drawn = [sample for number in range(12) for sample in draw_samples(number, 40)]
     lstms = [lstm for sample in drawn for lstm in sample.spec.lstms.values()]
     for option in (
         "use_bias", "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask",

@@ -135,6 +135,6 @@ def test_a_script_for_an_engine_of_ones_own_registers_it(tmp_path, monkeypatch, 
 def test_portable_layers_are_named():
     from multilstm.spec.layers import LAYERS
 
-    source = (ROOT / "multilstm" / "keras_layers" / "layers.py").read_text()
+    source = "".join(path.read_text() for path in (ROOT / "multilstm" / "keras_layers").glob("*.py"))
     named = {layer.__name__ for layer in LAYERS if f"\nclass {layer.__name__}(" in source}
     assert named == set(PORTABLE)

@@ -46,7 +46,7 @@ EXPECTED = Sequential([Input((None, 3), name="x"), LSTM(2, name="a")], name="mod
         ({"time_major": True}, "time_major is not executed by multilstm: given True; expected False"),
         ({"dtype": "mixed_float16"}, "dtype policy: given 'mixed_float16'; expected one of float32, float64"),
         ({"dtype": {"class_name": "DTypePolicy", "config": {"name": "bfloat16"}}}, "dtype policy: given 'bfloat16'"),
-        ({"dtype": {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}}, None),
+        ({"dtype": {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8"}}}, "class of the dtype policy"),
         ({"dtype": 3}, "dtype policy: given 3"),
         ({"dtype": {"config": 3}}, "dtype: given 3; expected an object"),
         ({"activity_regularizer": {"class_name": "L2", "config": {}}}, "activity_regularizer is not executed"),

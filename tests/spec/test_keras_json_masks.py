@@ -76,6 +76,11 @@ def twice(kind, first="any", second="any"):
 ACCEPTED = {
     "embedding": (tokens_model(), [NOT_ZERO], tensor("ne", BITS)),
     "masking": (features_model(), [DIFFERS, ANY], tensor("any", BITS)),
+    "converted": (
+        features_model(),
+        [DIFFERS, ANY, operation("ConvertToTensor", "c", tensor("any", BITS))],
+        tensor("c", BITS),
+    ),
     "no mask": (features_model(), [], None),
     "of both inputs": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS), tensor("ne", BITS)]),
     "of one input": (attention_model(False), [NOT_ZERO], [tensor("ne", BITS), None]),

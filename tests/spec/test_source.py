@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Model, Sequential, from_json
+from multilstm.spec import GRU, LSTM, Bidirectional, Dense, Input, Model, Sequential, from_json
 from multilstm.spec.penalties import WeightFunction
 from multilstm.spec.source import WIDTH, keras_source
 
@@ -44,7 +44,7 @@ def as_keras_writes(layer):
     """Return the layer without the arguments that Keras's JSON leaves out, and without the name of an inner layer."""
     if layer.wrapped is not None:
         return dataclasses.replace(layer, layer=as_keras_writes(dataclasses.replace(layer.wrapped, name=None)))
-    changes = {"use_cudnn": "auto", "implementation": 2} if isinstance(layer, LSTM) else {}
+    changes = {"use_cudnn": "auto", "implementation": 2} if isinstance(layer, (LSTM, GRU)) else {}
     changes |= {key: in_float32(value) for key, value in vars(layer).items() if isinstance(value, WeightFunction)}
     return dataclasses.replace(layer, **changes)
 

@@ -153,7 +153,13 @@ def missed(fault, dtypes):
     for name in OWN:
         job, desired = right(name)
         if fault == "hidden for cell":
-            actual = {swapped(quantity): arrays for quantity, arrays in desired.items()}
+            if not any(quantity.kind == "cell" for quantity in desired):
+                continue
+            cells = {quantity.where for quantity in desired if quantity.kind == "cell"}
+            actual = {
+                swapped(quantity) if quantity.where in cells else quantity: arrays
+                for quantity, arrays in desired.items()
+            }
         else:
             wrong = FAULTS[fault](job)
             if not can_matter(fault, job, wrong):
