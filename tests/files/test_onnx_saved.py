@@ -4,14 +4,15 @@ import io
 import warnings
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 from onnx_files import attribute, field, integers, lstm_file, number, operator
 
 import multilstm
 from multilstm.errors import InputError
 
+pytest.importorskip("onnx", reason="torch.onnx.export needs it")
+onnxruntime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("parse_here")
 
 
