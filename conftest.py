@@ -3,7 +3,7 @@
 Compilation by XLA took most of the time of the tests, and most of it optimized loops over a few units. Tests that need
 the optimizations of users ask for `as_users_compile`; `multilstm parity --full` always has them.
 
-    pytest -m unit        no framework, under a minute
+    pytest -m unit        no framework, some minutes
     pytest -m quick       unit, and the quick part of the parity suite
     pytest                everything
 """
