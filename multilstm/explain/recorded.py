@@ -25,7 +25,7 @@ from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.explain.finding import Finding
 from multilstm.explain.gate import GATES
 from multilstm.jobs.job import Job
-from multilstm.spec import LSTM, Activation, Bidirectional, Embedding, Graph, Layer, Masking
+from multilstm.spec import LSTM, Activation, Embedding, Graph, Layer, Masking
 from multilstm.spec.arrays import Array
 
 __all__ = ["explain_recorded"]
@@ -130,10 +130,10 @@ def _changes(spec: Graph, weights: Mapping[str, Array]) -> Iterator[Change]:
     for sigmoid in SIGMOIDS:
         yield Change(
             f"recurrent_activation were {sigmoid}",
-            _with_layers(spec, functools.partial(_with_sigmoid, sigmoid=sigmoid)),
+            spec.with_layers(functools.partial(_with_sigmoid, sigmoid=sigmoid)),
             weights,
         )
-    yield Change("no timestep were masked", _with_layers(spec, _without_mask), weights)
+    yield Change("no timestep were masked", spec.with_layers(_without_mask), weights)
 
 
 def _lstm_weights(spec: Graph) -> Iterator[str]:
@@ -163,16 +163,8 @@ def _forgetting(bias: Array, added: float) -> Array:
     return changed
 
 
-def _with_layers(spec: Graph, change: Callable[[Layer], Layer]) -> Graph:
-    return dataclasses.replace(spec, layers=tuple(map(change, spec.layers)))
-
-
 def _with_sigmoid(layer: Layer, sigmoid: str) -> Layer:
-    if isinstance(layer, LSTM):
-        return dataclasses.replace(layer, recurrent_activation=sigmoid)
-    if isinstance(layer, Bidirectional) and isinstance(layer.layer, LSTM):
-        return dataclasses.replace(layer, layer=dataclasses.replace(layer.layer, recurrent_activation=sigmoid))
-    return layer
+    return dataclasses.replace(layer, recurrent_activation=sigmoid) if isinstance(layer, LSTM) else layer
 
 
 def _without_mask(layer: Layer) -> Layer:

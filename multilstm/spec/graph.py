@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -282,6 +282,22 @@ class Graph:
         return self.with_sizes(
             {name: (batch, *(timesteps if size is None else size for size in layer.shape)) for name, layer in inputs}
         )
+
+    def with_layers(self, change: Callable[[Layer], Layer]) -> Graph:
+        """Return the model with every layer changed; the layer inside a wrapper is changed before the wrapper.
+
+        Args:
+            change: returns the new layer, of the same name.
+
+        Raises:
+            SpecError: for layers that do not fit.
+        """
+
+        def changed(layer: Layer) -> Layer:
+            inner: dict[str, Any] = {} if layer.wrapped is None else {"layer": changed(layer.wrapped)}
+            return change(dataclasses.replace(layer, **inner) if inner else layer)
+
+        return dataclasses.replace(self, layers=tuple(map(changed, self.layers)))
 
     def summary(self) -> str:
         """Return the model as text, at most 80 columns: shapes, parameters with their formula, states."""

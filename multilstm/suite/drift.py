@@ -37,11 +37,9 @@ def replaced_activation(spec: Graph, old: str, new: str) -> Graph:
 
     def change(layer: Layer) -> Layer:
         changes: dict[str, Any] = {name: new for name, value in vars(layer).items() if value == old}
-        if layer.wrapped is not None:
-            changes["layer"] = change(layer.wrapped)
         return dataclasses.replace(layer, **changes) if changes else layer
 
-    return dataclasses.replace(spec, layers=tuple(map(change, spec.layers)))
+    return spec.with_layers(change)
 
 
 def _outputs(case: Case, spec: Graph) -> tuple[Array, ...]:

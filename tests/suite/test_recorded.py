@@ -85,12 +85,19 @@ def one_later(bias):
 
 MASKLESS = dataclasses.replace(SPEC.layers[1], mask_value=9.0)
 UNMASKED = dataclasses.replace(SPEC, layers=(SPEC.layers[0], MASKLESS, *SPEC.layers[2:]))
+
+
+def hard(layer):
+    return dataclasses.replace(layer, recurrent_activation="hard_sigmoid") if isinstance(layer, LSTM) else layer
+
+
 FAULTS = {
     "the gates were in the order i c f o": (SPEC, in_order((0, 2, 1, 3))),
     "the gates were in the order c o f i": (SPEC, in_order((3, 2, 0, 1))),
     "+1 were added to the bias of gate f": (SPEC, with_bias(one_later)),
     "there were no bias in an LSTM": (SPEC, with_bias(np.zeros_like)),
     "no timestep were masked": (UNMASKED, None),
+    "recurrent_activation were hard_sigmoid": (SPEC.with_layers(hard), None),
 }  # fmt: skip
 
 
