@@ -23,7 +23,7 @@ def result_console(*paths: str | None) -> Console:
     """Return the console for a result: standard output, or standard error if a file goes to standard output.
 
     Args:
-        paths: the values of `--json` and `--html`.
+        paths: the values of `--json`, `--html` and the other options that write a report.
     """
     return ResultConsole(stderr="-" in paths, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
+from multilstm.cli.result_files import check_one_stream
 from multilstm.errors import UsageError, shown
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class ModelFiles:
     save_outputs: str | None = None
     json: str | None = None
     html: str | None = None
+    junit: str | None = None
+    markdown: str | None = None
 
     def check(self, sized: bool) -> None:
         """Refuse files without a model, sizes together with given inputs, and files that cannot be written.
@@ -51,9 +54,8 @@ class ModelFiles:
             raise UsageError(f"{', '.join(of_model)}: for a MODEL, but none is given; cases have data of their own")
         if self.inputs is not None and sized:
             raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; leave them out")
-        if self.json == self.html == "-":
-            raise UsageError("--json and --html are both standard output; give one of them a path")
         streams = [name for name in _REPORTS if paths.get(name) == "-"]
+        check_one_stream(map(_option, streams))
         written = {name: path for name, path in paths.items() if name in _WRITTEN and name not in streams}
         for path in written.values():
             check_replaceable(path)
@@ -108,7 +110,7 @@ class ModelFiles:
             write_tensors(self.save_outputs, dict(reference_answers(case, options)))
 
 
-_REPORTS = ("json", "html")
+_REPORTS = ("json", "html", "junit", "markdown")
 _WRITTEN = ("save_inputs", "save_outputs", *_REPORTS)
 
 

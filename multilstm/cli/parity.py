@@ -53,6 +53,9 @@ def parity(  # noqa: PLR0913 - the public signature
     shrink: Path = None,
     json: Path = None,
     html: Path = None,
+    junit: Path = None,
+    markdown: Path = None,
+    annotations: Flag = False,
 ) -> int:
     """Compare every engine's answers with the float64 reference.
 
@@ -123,6 +126,12 @@ def parity(  # noqa: PLR0913 - the public signature
         Write the report to this file; `-` is standard output.
     html
         Write the report as a page to this file; `-` is standard output. The page is one file and needs no network.
+    junit
+        Write the report as JUnit XML to this file, one test case for each quantity; `-` is standard output.
+    markdown
+        Write a summary in GitHub's Markdown to this file; `-` is standard output.
+    annotations
+        Print each failure as an annotation of GitHub Actions (`::error ...`), at most 10.
     """
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
@@ -130,7 +139,8 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.suite.compare_cases import compare_cases
 
     _check_tolerances(atol, rtol, any_tolerance)
-    files = ModelFiles(model, weights, architecture, inputs, against, save_inputs, save_outputs, json, html)
+    written = (save_inputs, save_outputs, json, html, junit, markdown)
+    files = ModelFiles(model, weights, architecture, inputs, against, *written)
     files.check(sized=batch is not None or timesteps is not None)
     cases = _cases(names("--case", case), full, batch, timesteps, files)
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
@@ -140,7 +150,7 @@ def parity(  # noqa: PLR0913 - the public signature
     options = Options(availability.engines, dtypes, layers, device, quantities, atol, rtol, limit_s, memory)
     recorded = files.recorded(cases[0])
     files.save(cases[0], options)
-    results = ResultFiles(json, html)
+    results = ResultFiles(json, html, junit, markdown, annotations)
     console = results.console()
     with ProgressLines(console) as progress:
         report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)

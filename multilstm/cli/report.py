@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from multilstm.cli.console import result_console
+from multilstm.cli.result_files import check_one_stream, print_annotations
 from multilstm.cli.types import FilePath, Flag, Path
 from multilstm.errors import UsageError
 
+if TYPE_CHECKING:
+    from multilstm.report.data import Report
 
-def report(*results: FilePath, html: Path = None, verbose: Flag = False) -> int:
-    """Show reports that `multilstm parity --json` wrote, on the terminal or as a page.
+
+def report(
+    *results: FilePath,
+    html: Path = None,
+    junit: Path = None,
+    markdown: Path = None,
+    annotations: Flag = False,
+    verbose: Flag = False,
+) -> int:
+    """Show reports that `multilstm parity --json` wrote: on the terminal, as a page, or for a CI server.
 
     The exit code is 0 if all reports could be read, whether or not their answers agree.
 
@@ -22,37 +34,65 @@ def report(*results: FilePath, html: Path = None, verbose: Flag = False) -> int:
         merged: two machines may have drawn other inputs.
     html
         Write one page to this file in place of text; `-` is standard output. The page is one file and needs no network.
+    junit
+        Write JUnit XML to this file in place of text, one test case for each quantity; `-` is standard output.
+    markdown
+        Write a summary in GitHub's Markdown to this file in place of text; `-` is standard output.
+    annotations
+        Print each failure as an annotation of GitHub Actions (`::error ...`), at most 10 of each report.
     verbose
         Show one row a case instead of one row a program.
     """
     from multilstm.report.files import check_writable, write_text
-    from multilstm.report.html import to_html
     from multilstm.report.reading import read_report
     from multilstm.report.terminal import show
 
-    _check(results, html)
-    if html is not None:
-        check_writable(html)
+    written = {"--html": html, "--junit": junit, "--markdown": markdown}
+    paths = {option: path for option, path in written.items() if path is not None}
+    _check(results, paths)
+    for path in paths.values():
+        check_writable(path)
     reports = {path: read_report(path) for path in results}
-    if html is not None:
-        write_text(html, to_html(reports))
-        return 0
-    console = result_console()
+    texts = {option: _writer(option)(reports) for option in paths}
+    for option, path in paths.items():
+        write_text(path, texts[option])
+    console = result_console(*paths.values())
     for path, content in reports.items():
-        if len(reports) > 1:
+        if len(reports) > 1 and not paths:
             console.print(f"\n{path}", style="bold", markup=False)
-        show(content, console, verbose)
+        if not paths:
+            show(content, console, verbose)
+        if annotations:
+            print_annotations(content, console)
     return 0
 
 
-def _check(results: Sequence[str], html: str | None) -> None:
-    """Refuse no result, standard input, a repeated file, and a page that would replace a result."""
+def _writer(option: str) -> Callable[[Mapping[str, Report]], str]:
+    """Return the function that makes the text of an option."""
+    from multilstm.report.html import to_html
+    from multilstm.report.junit import to_junit
+    from multilstm.report.markdown import to_markdown
+
+    return {"--html": to_html, "--junit": to_junit, "--markdown": to_markdown}[option]
+
+
+def _check(results: Sequence[str], written: Mapping[str, str]) -> None:
+    """Refuse no result, standard input, a repeated file, and a file that would replace a result or another file.
+
+    Args:
+        results: the paths of the reports.
+        written: the paths that the command writes, by option.
+    """
     if not results:
         raise UsageError("no report is given; give files that `multilstm parity --json` wrote")
     if "-" in results:
         raise UsageError("standard input is given as a report; give the path of a file")
-    paths = [os.path.realpath(path) for path in results]
-    if len(set(paths)) < len(paths):
+    places = {os.path.realpath(path): "one of the reports" for path in results}
+    if len(places) < len(results):
         raise UsageError("a report is given twice; give each file once")
-    if html is not None and html != "-" and os.path.realpath(html) in paths:
-        raise UsageError(f"--html {html!r} is one of the reports; give another path")
+    check_one_stream(option for option, path in written.items() if path == "-")
+    for option, path in written.items():
+        place = os.path.realpath(path)
+        if path != "-" and place in places:
+            raise UsageError(f"{option} {path!r} is {places[place]}; give another path")
+        places[place] = f"the file of {option}"

@@ -132,6 +132,23 @@ class Report:
         return tuple(cell for cell in self.cells if cell.verdict in FAILS)
 
     @functools.cached_property
+    def failure_groups(self) -> tuple[tuple[Cell, ...], ...]:
+        """The failures of each engine, case and dtype that share a kind of quantity, or the message of an error."""
+        groups: dict[tuple[str, str, str, str], list[Cell]] = {}
+        for cell in self.failures:
+            subject = cell.comparison.message if cell.verdict == "error" else cell.kind
+            groups.setdefault((cell.engine, cell.case, cell.dtype, subject), []).append(cell)
+        return tuple(map(tuple, groups.values()))
+
+    @functools.cached_property
+    def counts_by_engine(self) -> Mapping[str, Counter[str]]:
+        """The number of cells with each verdict, by engine."""
+        counts: dict[str, Counter[str]] = {engine: Counter() for engine in self.engines}
+        for cell in self.cells:
+            counts[cell.engine][cell.verdict] += 1
+        return counts
+
+    @functools.cached_property
     def agrees(self) -> bool:
         """Whether something was compared, and every difference is known."""
         return any(cell.verdict in (*AGREES, "known") for cell in self.cells) and not self.failures
@@ -224,6 +241,18 @@ class Report:
         from multilstm.report.html import to_html
 
         return to_html({"": self})
+
+    def to_junit(self) -> str:
+        """Return the report as JUnit XML, one test case for each cell."""
+        from multilstm.report.junit import to_junit
+
+        return to_junit({"": self})
+
+    def to_markdown(self) -> str:
+        """Return a summary of the report in GitHub's Markdown."""
+        from multilstm.report.markdown import to_markdown
+
+        return to_markdown({"": self})
 
 
 def _sentences(report: Report) -> Iterator[str]:

@@ -149,14 +149,11 @@ def _verdicts(report: Report) -> list[str]:
         f'<th scope="col"><abbr title="{_text(MEANING[verdict])}">{verdict} ({LETTERS[verdict]})</abbr></th>'
         for verdict in verdicts
     )
-    counts = {engine: dict.fromkeys(verdicts, 0) for engine in report.engines}
-    for cell in report.cells:
-        counts[cell.engine][cell.verdict] += 1
     rows = [
         f'<tr><th scope="row">{_text(engine)}</th>'
-        + "".join(f"<td>{number:,}</td>" if number else "<td></td>" for number in by_verdict.values())
+        + "".join(f"<td>{counts[verdict]:,}</td>" if counts[verdict] else "<td></td>" for verdict in verdicts)
         + "</tr>"
-        for engine, by_verdict in counts.items()
+        for engine, counts in report.counts_by_engine.items()
     ]
     meanings = [f"<dt>{verdict} ({LETTERS[verdict]})</dt><dd>{_text(MEANING[verdict])}</dd>" for verdict in verdicts]
     return [

@@ -6,13 +6,13 @@ Texts stand once, in a list, and the other lists hold their places in it. The qu
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multilstm.compare import VERDICTS
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import UsageError
+from multilstm.report.command import options_of, run_command
 from multilstm.report.data import Cell, Report
 from multilstm.report.words import ASPECTS, LETTERS, MEANING, printable
 from multilstm.version import __version__
@@ -61,18 +61,12 @@ def known_rows(report: Report) -> dict[str, Mapping[str, Any]]:
     return {name: report.ledger.get(name, {"id": name, "title": title, **without}) for name, title in known.items()}
 
 
-def _options(report: Report) -> Mapping[str, Any]:
-    """Return the options of a run; empty where its environment has none."""
-    options = report.environment.get("options")
-    return options if isinstance(options, dict) else {}
-
-
 def _run(name: str, report: Report, texts: _Texts) -> dict[str, Any]:
     """Return one report: the command that its cells share, the reasons of its tolerances, and its jobs."""
-    engines = _options(report).get("engines")
+    engines = options_of(report).get("engines")
     return {
         "name": printable(name),
-        "command": _command(report),
+        "command": run_command(report),
         "model": report.arguments is not None and report.arguments.model is not None,
         "engines": [printable(str(engine)) for engine in engines] if isinstance(engines, (list, tuple)) else [],
         "reasons": _reasons(report, texts),
@@ -81,29 +75,12 @@ def _run(name: str, report: Report, texts: _Texts) -> dict[str, Any]:
     }
 
 
-def _command(report: Report) -> str:
-    """Return the command that repeats the run, without the options that name a cell.
-
-    It is empty for a run from Python, and where a word contains a character that a reader could not see.
-    """
-    if report.arguments is None:
-        return ""
-    words = ["multilstm", "parity", *report.arguments.words()]
-    for name in ("atol", "rtol"):
-        value = _options(report).get(name)
-        if isinstance(value, (int, float)):
-            words += [f"--{name}", f"{value:g}"]
-            words += ["--any-tolerance"] if value > 1 and "--any-tolerance" not in words else []
-    line = shlex.join(words)
-    return line if line == printable(line) and "\n" not in line else ""
-
-
 def _reasons(report: Report, texts: _Texts) -> dict[str, int]:
     """Return the reason of each tolerance by dtype, device and kind; those of this version alone are known."""
     keys = {(cell.dtype, cell.device, cell.kind) for cell in report.cells if cell.comparison.tolerance}
     if report.environment.get("multilstm") != __version__:
         return {}
-    options = _options(report)
+    options = options_of(report)
     reasons = {}
     for dtype, device, kind in sorted(keys):
         try:

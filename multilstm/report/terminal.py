@@ -144,16 +144,14 @@ def _legend(report: Report, console: Console) -> None:
 
 def _failures(report: Report, console: Console) -> None:
     """Print each failing job or quantity once; a message that all quantities of a job share is printed once."""
-    groups: dict[tuple[str, str, str, str], list[Cell]] = {}
-    for cell in report.failures:
-        subject = cell.comparison.message if cell.verdict == "error" else cell.kind
-        groups.setdefault((cell.engine, cell.case, cell.dtype, subject), []).append(cell)
+    groups = report.failure_groups
     if groups:
         console.print()
     if len(groups) > FAILURES_SHOWN:
         console.print(f"The first {FAILURES_SHOWN} of {len(groups)} differences (--json writes all of them):")
     printed: set[str] = set()  # all forward quantities of a case share an explanation
-    for (engine, case, dtype, _), cells in list(groups.items())[:FAILURES_SHOWN]:
+    for cells in groups[:FAILURES_SHOWN]:
+        engine, case, dtype = cells[0].engine, cells[0].case, cells[0].dtype
         first, count = cells[0].comparison, f" (and {len(cells) - 1} more)" if len(cells) > 1 else ""
         console.print(f"[bold red]x[/] {engine} {shown(case)} {dtype}: {shown(first.message)}{count}")
         explanation = f"{engine} {case} {dtype} {first.explanation}"

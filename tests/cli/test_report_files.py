@@ -1,5 +1,7 @@
 """`--html`, and `multilstm report`."""
 
+import xml.etree.ElementTree as ET
+
 import pages
 import pytest
 
@@ -33,6 +35,26 @@ def test_parity_writes_its_report_as_data_and_as_a_page(call, tmp_path):
     _, _, data = pages.read_page((tmp_path / "r.html").read_text())
     assert data["runs"][0]["command"] == "multilstm parity"
     assert read_report(str(tmp_path / "r.json")).cells
+
+
+def test_parity_and_report_write_the_same_files_for_a_ci_server(call, tmp_path):
+    written = ["--junit", "r.xml", "--markdown", "r.md"]
+    assert call("parity", *JOB, "--json", "r.json", *written) == 0
+    first = {name: (tmp_path / name).read_text() for name in ("r.xml", "r.md")}
+    assert call("report", "r.json", *written) == 0
+    assert {name: (tmp_path / name).read_text() for name in first} == first
+    assert ET.fromstring(first["r.xml"]).get("tests") == "3"
+    assert first["r.md"].startswith("## Same answers on reference: 2 quantities")
+
+
+def test_a_failure_is_an_annotation_if_asked(call, written, capsys):
+    assert call("report", "a.json", "--annotations") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("Different answers: keras-jax")
+    assert [line.partition("::")[2].partition("::")[0] for line in printed if line.startswith("::")] == [
+        "error title=multilstm%3A keras-jax diverges in seed2-b float32",
+        "error title=multilstm%3A keras-torch error in seed2-b float32",
+    ]
 
 
 def test_the_page_alone_on_standard_output(call, capsys):
@@ -71,7 +93,28 @@ REFUSED = {
         "--html 'a.json' is the file of the model",
     ),
     "page_over_data": (["parity", "--json", "x.json", "--html", "./x.json"], UsageError, "is the file of --json"),
-    "both_on_standard_output": (["parity", "--json", "-", "--html", "-"], UsageError, "are both standard output"),
+    "both_on_standard_output": (
+        ["parity", "--json", "-", "--html", "-"],
+        UsageError,
+        "--json and --html are all standard output",
+    ),
+    "three_on_standard_output": (
+        ["parity", "--json", "-", "--junit", "-", "--markdown", "-"],
+        UsageError,
+        "--json and --junit and --markdown are all standard output",
+    ),
+    "report_both_on_standard_output": (
+        ["report", "a.json", "--junit", "-", "--html", "-"],
+        UsageError,
+        "--html and --junit are all standard output",
+    ),
+    "summary_over_a_report": (["report", "a.json", "--markdown", "a.json"], UsageError, "is one of the reports"),
+    "summary_over_a_page": (
+        ["report", "a.json", "--html", "x", "--markdown", "./x"],
+        UsageError,
+        "--markdown './x' is the file of --html",
+    ),
+    "one_good_path": (["report", "a.json", "--html", "x", "--junit", "none/x.xml"], InputError, "cannot write"),
     "parity_no_folder": (["parity", "--html", "none/x.html"], InputError, "cannot write"),
 }
 

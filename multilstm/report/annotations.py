@@ -1,0 +1,44 @@
+"""The failures of a report as annotations of GitHub Actions: commands that a step prints, one a line.
+
+https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multilstm.report.data import Report, counted
+from multilstm.report.words import printable
+
+__all__ = ["annotation_lines"]
+
+SHOWN = 10  # GitHub shows no more errors of one step
+
+
+def annotation_lines(report: Report) -> Iterator[str]:
+    """Yield one `::error` line for each group of failures, at most 10; one line if nothing was compared.
+
+    The file of an annotation is the model, where the model is a file.
+    """
+    model = None if report.arguments is None else report.arguments.model
+    of_file = {"file": model} if model is not None and ":" not in model else {}
+    if not report.agrees and not report.failures:
+        yield _error(report.sentence, {**of_file, "title": "multilstm: nothing was compared"})
+    groups = report.failure_groups
+    for cells in groups[:SHOWN]:
+        cell, others = cells[0], len(cells) - 1
+        lines = [cell.comparison.message or cell.verdict, cell.comparison.explanation]
+        lines += [f"and {counted(others, 'more quantity', 'more quantities')}"] if others else []
+        title = f"multilstm: {cell.engine} {cell.verdict} in {cell.case} {cell.dtype}"
+        yield _error("\n".join(filter(None, lines)), {**of_file, "title": title})
+
+
+def _error(message: str, properties: dict[str, str]) -> str:
+    """Return one command; a text from a file cannot end it, nor begin another."""
+    fields = ",".join(f"{name}={_escaped(printable(value), ':,')}" for name, value in properties.items())
+    return f"::error {fields}::{_escaped(printable(message))}"
+
+
+def _escaped(text: str, also: str = "") -> str:
+    """Return a text in which `%`, line feeds and some other characters are percent-encoded."""
+    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{also}" else char for char in text)
