@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
-LINES = 40
+LINES = 56
 NEEDS = {
     "own_model": ("jax", "keras", "torch"),
     "portable_layers": ("jax", "keras"),
@@ -14,6 +14,9 @@ NEEDS = {
     "scan_training": ("jax",),
     "two_devices": ("jax",),
     "test_my_model": ("jax",),
+    "names": ("faker", "jax", "keras", "matplotlib", "tensorflow", "torch"),
+    "speakers": ("jax", "keras", "matplotlib", "sktime", "tensorflow", "torch"),
+    "temperatures": ("jax", "keras", "matplotlib", "tensorflow", "torch", "vega_datasets"),
 }
 
 
@@ -29,12 +32,12 @@ record = load("record")
 
 
 @pytest.mark.parametrize("name", record.NAMES)
-def test_an_example_prints_the_recorded_output(name):
+def test_an_example_prints_the_recorded_output(name, tmp_path):
     missing = [module for module in NEEDS.get(name, ()) if importlib.util.find_spec(module) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     recorded = (record.OUTPUT / f"{name}.txt").read_text(encoding="utf-8")
-    assert record.without_digits(record.run(name)) == record.without_digits(recorded), (
+    assert record.without_digits(record.run(name, tmp_path)) == record.without_digits(recorded), (
         f"if the new output is right, run: python docs/record.py {name}"
     )
 
