@@ -14,7 +14,7 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError, choice, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options, as_names
-from multilstm.files import LoadedModel
+from multilstm.files import AnyModel, LoadedModel, resolved
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
@@ -23,6 +23,7 @@ from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array, as_array, by_name
 from multilstm.spec.optimizers import LOSSES, Optimizer
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
@@ -56,7 +57,7 @@ class RunResult:
 
 
 def run(  # noqa: PLR0913 - the public signature
-    spec: Graph | LoadedModel,
+    spec: AnyModel,
     engine: str,
     inputs: Inputs,
     *,
@@ -70,7 +71,7 @@ def run(  # noqa: PLR0913 - the public signature
     """Execute a model on one engine, in inference, in a process of its own.
 
     Args:
-        spec: the model: a spec, or the result of `load`.
+        spec: the model: a spec, the result of `load`, the path of a file that `load` reads, or a `keras.Model`.
         engine: `keras-tensorflow`, `keras-jax`, `keras-torch`, `jax-scan`, `torch-lstm`, `keras2` or
             `reference`.
         inputs: `[batch, ...]`, or one array by name for every input of the model.
@@ -94,10 +95,10 @@ def run(  # noqa: PLR0913 - the public signature
         WorkerError: if the engine raised or crashed.
     """
     engine_row(engine)
-    spec, weights = _model(spec, weights)
-    batch, all_weights = check_batch(spec, _batch(spec, inputs, states, mask)), _weights(spec, weights)
+    graph, weights = _model(resolved(spec), weights)
+    batch, all_weights = check_batch(graph, _batch(graph, inputs, states, mask)), _weights(graph, weights)
     job = Job(
-        spec,
+        graph,
         all_weights,
         (Step("forward", batch, keep=("outputs", "sequences", "states")),),
         dtype=dtype,
@@ -112,8 +113,8 @@ def run(  # noqa: PLR0913 - the public signature
 
 
 def parity(  # noqa: PLR0913 - the public signature
-    spec: Graph | LoadedModel,
-    inputs: Inputs,
+    spec: AnyModel,
+    inputs: Inputs | None = None,
     *,
     targets: Array | Sequence[Array] | None = None,
     loss: str | None = None,
@@ -129,15 +130,17 @@ def parity(  # noqa: PLR0913 - the public signature
     atol: float | None = None,
     rtol: float | None = None,
     against: Array | Mapping[str, Array] | None = None,
+    workers: WorkerPool | None = None,
 ) -> Report:
     """Compare engines with the float64 reference on a user's own model and data.
 
     This always compares outputs, sequences, states and parameter counts. With `targets` and `loss` it also compares the
     gradients of weights, of float inputs, and of given states. With an `optimizer` it compares 100 updates in float64.
+    Without `inputs` it compares what `multilstm parity MODEL` compares.
 
     Args:
         spec: see `run`.
-        inputs: see `run`.
+        inputs: see `run`. None: random inputs that exercise the model, with a loss, gradients, and a short training.
         targets: an array for every output of the model.
         loss: `categorical_crossentropy` or `mean_squared_error`.
         optimizer: from `multilstm.spec.optimizers`; its learning rate may be a schedule of `multilstm.spec.schedules`.
@@ -153,6 +156,7 @@ def parity(  # noqa: PLR0913 - the public signature
         rtol: a tolerance relative to each desired value.
         against: answers of another program to the same inputs: the output, or arrays by quantity, such as `output`,
             `sequence:lstm`, `hidden:lstm`, `cell:lstm`. They are judged like an engine's, by the name `recorded`.
+        workers: the processes of the engines, for several calls in a row; None: new ones, which end with the call.
 
     Returns:
         The report; `report.check()` raises if an engine does not agree.
@@ -162,22 +166,35 @@ def parity(  # noqa: PLR0913 - the public signature
         UsageError: if a name is unknown.
         EngineUnavailableError: if a named engine cannot run here.
     """
-    origin = spec.provenance if isinstance(spec, LoadedModel) else None
-    spec, weights = _model(spec, weights)
-    batch = dataclasses.replace(
-        _batch(spec, inputs, states, mask),
-        targets=_targets(targets, loss, optimizer),
-        dropout={} if dropout is None else dropout,
-    )
-    case = _case(spec, check_batch(spec, batch), _weights(spec, weights), loss, optimizer)
-    if origin is not None:
-        case = dataclasses.replace(case, origin=origin.sentence, generation=origin.generation)
+    model = resolved(spec)
+    graph, weights = _model(model, weights)
+    if inputs is None:
+        data = (targets, loss, optimizer, states, mask, dropout, against)
+        _check_without_inputs(data)
+        case = exercising_case(graph, weights=weights)
+    else:
+        batch = dataclasses.replace(
+            _batch(graph, inputs, states, mask),
+            targets=_targets(targets, loss, optimizer),
+            dropout={} if dropout is None else dropout,
+        )
+        case = _case(graph, check_batch(graph, batch), _weights(graph, weights), loss, optimizer)
+    if isinstance(model, LoadedModel):
+        case = dataclasses.replace(case, origin=model.provenance.sentence, generation=model.provenance.generation)
     availability = available(engines, device, case.generation)
     options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, atol=atol, rtol=rtol)
     for batch in case.forward.batches():
         check_range(batch, case.initial_weights, options.dtypes)
     recorded = None if against is None else quantities_from(case, _answers(against))
-    return compare_cases((case,), options, availability=availability, recorded=recorded)
+    return compare_cases((case,), options, availability=availability, pool=workers, recorded=recorded)
+
+
+def _check_without_inputs(data: Sequence[object]) -> None:
+    """Refuse data of the user's own that belongs to inputs, where no inputs are given."""
+    names = ("targets", "loss", "optimizer", "states", "mask", "dropout", "against")
+    given = [name for name, value in zip(names, data, strict=True) if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: given without inputs, to which they belong; give inputs too")
 
 
 def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:
@@ -186,11 +203,16 @@ def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:
     return {name: as_array(f"against {name!r}", array) for name, array in named.items()}
 
 
-def _model(model: Graph | LoadedModel, weights: Mapping[str, Array] | None) -> tuple[Graph, Mapping[str, Array] | None]:
+def _model(model: Any, weights: Mapping[str, Array] | None) -> tuple[Graph, Mapping[str, Array] | None]:
     """Return the spec, and the given weights or those of a loaded model."""
-    if not isinstance(model, LoadedModel):
-        return model, weights
-    return model.spec, model.weights if weights is None else weights
+    if isinstance(model, LoadedModel):
+        return model.spec, model.weights if weights is None else weights
+    if not isinstance(model, Graph):
+        raise UsageError(
+            f"the model is {type(model).__name__}, expected the result of multilstm.Model, multilstm.Sequential or "
+            "multilstm.load, the path of a file, or a keras.Model"
+        )
+    return model, weights
 
 
 def _targets(
@@ -249,10 +271,6 @@ def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, AnyState] | None, m
 
 
 def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
-    if not isinstance(spec, Graph):
-        raise UsageError(
-            f"the spec is {type(spec).__name__}, expected the result of multilstm.Model or multilstm.Sequential"
-        )
     if isinstance(arrays, Mapping):
         return dict(arrays)
     if len(spec.inputs) != 1:

@@ -212,3 +212,26 @@ def test_numbers_beyond_float32_are_refused_there_and_taken_in_float64(arguments
         parity(LARGE, engines=["reference"], **given)
     with np.errstate(over="ignore"):
         assert np.isfinite(run(LARGE, "reference", dtype="float64", **given).output).all()
+
+
+def test_parity_without_inputs_compares_what_the_command_line_compares():
+    report = parity(SPEC, engines=["reference"], dtypes=["float64"])
+    report.check()
+    assert {"output", "gradient", "weights", "loss"} <= {cell.kind for cell in report.cells}
+    assert report.inputs.startswith("2 batches of 3 sequences")
+
+
+@pytest.mark.parametrize(
+    "more", [{"mask": np.ones((4, 6), bool)}, {"against": X, "loss": "mean_squared_error"}], ids=["mask", "against"]
+)
+def test_data_without_the_inputs_to_which_it_belongs_is_refused(more):
+    with pytest.raises(UsageError, match=", ".join(sorted(more, reverse=True)) + ": given without inputs"):
+        parity(SPEC, **more)
+
+
+def test_workers_are_kept_over_calls(living_pool):
+    pool = living_pool()
+    parity(SPEC, X, engines=["reference"], workers=pool)
+    first = pool.pids["reference", "cpu"]
+    parity(SPEC, X, engines=["reference"], workers=pool)
+    assert pool.pids["reference", "cpu"] == first

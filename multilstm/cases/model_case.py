@@ -25,6 +25,7 @@ from multilstm.spec.optimizers import SGD
 from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weights
 
+BATCH, TIMESTEPS = 3, 7  # of inputs, where a model leaves them open
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
@@ -109,8 +110,8 @@ class ModelInputs:
 
 def model_case(
     spec: Graph,
-    batch: int = 3,
-    timesteps: int = 7,
+    batch: int = BATCH,
+    timesteps: int = TIMESTEPS,
     weights: Mapping[str, Array] | None = None,
     masking: Mapping[str, Array] | None = None,
 ) -> Case:

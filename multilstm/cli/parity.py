@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from multilstm.execution.options import Options
     from multilstm.report.data import Report
 
-BATCH, TIMESTEPS = 3, 7
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
 
 
@@ -188,6 +187,7 @@ def _cases(
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
+    from multilstm.cases.model_case import BATCH, TIMESTEPS
     from multilstm.files import load_model
     from multilstm.suite.hidden_masks import exercising_case
 

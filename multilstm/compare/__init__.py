@@ -9,6 +9,7 @@ from multilstm.compare.comparison import (
     VERDICTS,
     Comparison,
     KnownRow,
+    Mismatch,
     compare,
     compare_batches,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "VERDICTS",
     "Comparison",
     "KnownRow",
+    "Mismatch",
     "Quantity",
     "Rounding",
     "Tolerance",

@@ -46,6 +46,32 @@ class KnownRow(NamedTuple):
     title: str
 
 
+class Mismatch(NamedTuple):
+    """The values outside the tolerance: their number, the worst of them, and statistics.
+
+    Attributes:
+        outside: the number of values outside the tolerance.
+        size: the number of all values.
+        place: the index of the worst value.
+        actual: the engine's value there.
+        desired: the reference's value there.
+        max_rel: the largest difference relative to its desired value; None if all of these are zero.
+        mean_abs: the mean of all absolute differences.
+        median_abs: the median of all absolute differences.
+        batch: the number of the batch that the values belong to.
+    """
+
+    outside: int
+    size: int
+    place: tuple[int, ...]
+    actual: float
+    desired: float
+    max_rel: float | None
+    mean_abs: float
+    median_abs: float
+    batch: int = 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """One quantity of one engine against the reference.
@@ -62,6 +88,7 @@ class Comparison:
         message: the difference, with the worst place and both values; empty for an agreement.
         explanation: the cause of a divergence and the place where it begins (see `multilstm.explain`).
         known: the rows of the ledger that explain a divergence; empty unless the verdict is `known`.
+        mismatch: the values outside the tolerance; None for an agreement, and where no values were compared.
     """
 
     quantity: Quantity
@@ -75,6 +102,7 @@ class Comparison:
     message: str = ""
     explanation: str = ""
     known: tuple[KnownRow, ...] = ()
+    mismatch: Mismatch | None = None
 
 
 def compare(quantity: Quantity, actual: Array | None, desired: Array | None, row: Tolerance) -> Comparison:
@@ -126,7 +154,7 @@ def compare_batches(
         for index in range(count)
     ]
     worst = max(range(count), key=lambda index: VERDICTS.index(comparisons[index].verdict))
-    message = comparisons[worst].message
+    message, mismatch = comparisons[worst].message, comparisons[worst].mismatch
     return dataclasses.replace(
         comparisons[worst],
         max_abs=max((c.max_abs for c in comparisons if c.max_abs is not None), default=None),
@@ -134,6 +162,7 @@ def compare_batches(
         max_ulp=max((c.max_ulp for c in comparisons if c.max_ulp is not None), default=None),
         rounding=sum((c.rounding for c in comparisons), Rounding()),
         message=f"batch {worst}: {message}" if message and count > 1 else message,
+        mismatch=None if mismatch is None else mismatch._replace(batch=worst),
     )
 
 
@@ -186,6 +215,7 @@ def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tole
         verdict = "rounded"
     else:
         verdict = "within"
+    mismatch = None if inside else _mismatch(differences, differences - allowed, actual, desired)
     return Comparison(
         quantity,
         verdict,
@@ -195,16 +225,31 @@ def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tole
         tolerance=str(row),
         response=row.response,
         rounding=counted,
-        message="" if inside else _worst(quantity, differences - allowed, actual, desired, row),
+        message="" if mismatch is None else _worst(quantity, mismatch, row),
+        mismatch=mismatch,
     )
 
 
-def _worst(quantity: Quantity, excess: Array, actual: Array, desired: Array, row: Tolerance) -> str:
-    """Return the message for values outside the tolerance, with the worst place and both values there."""
+def _mismatch(differences: Array, excess: Array, actual: Array, desired: Array) -> Mismatch:
+    """Return the values outside the tolerance; `excess` is the difference less the tolerance, positive outside."""
     place = np.unravel_index(int(excess.argmax()), actual.shape)
-    index = ", ".join(str(int(i)) for i in place)
+    relative = differences[desired != 0] / np.abs(desired[desired != 0])
+    return Mismatch(
+        outside=int((excess > 0).sum()),
+        size=int(actual.size),
+        place=tuple(int(index) for index in place),
+        actual=float(actual[place]),
+        desired=float(desired[place]),
+        max_rel=float(relative.max()) if relative.size else None,
+        mean_abs=float(differences.mean()),
+        median_abs=float(np.median(differences)),
+    )
+
+
+def _worst(quantity: Quantity, mismatch: Mismatch, row: Tolerance) -> str:
+    """Return the message for values outside the tolerance, with the worst place and both values there."""
     digits = ".17g" if row.dtype == "float64" else ".9g"
     return (
-        f"{quantity}: {int((excess > 0).sum())} of {actual.size} values differ by more than {row}; "
-        f"worst at [{index}]: actual {actual[place]:{digits}}, desired {desired[place]:{digits}}"
+        f"{quantity}: {mismatch.outside} of {mismatch.size} values differ by more than {row}; "
+        f"worst at {list(mismatch.place)}: actual {mismatch.actual:{digits}}, desired {mismatch.desired:{digits}}"
     )

@@ -1,19 +1,21 @@
 """Users' files: read as data within limits, and written as a whole or not at all.
 
-A path enters; bytes, text or a loaded model leave. Nothing of a file is executed. `model.py` has the public `load`.
-`recognise.py` finds the kind of a file by its content. `parsers/` run in the process of `sandbox.py`. `stores.py`
-assigns weights to the layers of a spec, `onnx_spec.py` makes a spec of an ONNX graph. Imports frameworks, json_data and
-spec.
+A path, or a model of Keras, enters; bytes, text or a loaded model leave. Nothing of a file is executed. `model.py` has
+the public `load`, `in_memory.py` takes models that a caller has in hand. `recognise.py` finds the kind of a file by its
+content. `parsers/` run in the process of `sandbox.py`. `stores.py` assigns weights to the layers of a spec,
+`onnx_spec.py` makes a spec of an ONNX graph. Imports frameworks, json_data and spec.
 """
 
 from multilstm.files.arrays import read_arrays
 from multilstm.files.atomic import check_replaceable, write_bytes
+from multilstm.files.in_memory import AnyModel, resolved
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.model import load, load_model
 from multilstm.files.regular import read_bytes, read_text
 from multilstm.files.tensors import read_tensors, write_tensors
 
 __all__ = [
+    "AnyModel",
     "LoadedModel",
     "Provenance",
     "check_replaceable",
@@ -23,6 +25,7 @@ __all__ = [
     "read_bytes",
     "read_tensors",
     "read_text",
+    "resolved",
     "write_bytes",
     "write_tensors",
 ]

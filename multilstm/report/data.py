@@ -69,6 +69,7 @@ class Cell:
             "quantity": str(comparison.quantity),
             "rounding": dataclasses.asdict(comparison.rounding),
             "known": [row._asdict() for row in comparison.known],
+            "mismatch": None if comparison.mismatch is None else comparison.mismatch._asdict(),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from multilstm.compare import VERDICTS, Comparison, KnownRow, Quantity, Rounding
+from multilstm.compare import VERDICTS, Comparison, KnownRow, Mismatch, Quantity, Rounding
 from multilstm.compare.quantity import KINDS
 from multilstm.errors import InputError, choice, shown
 from multilstm.files.regular import read_text
@@ -31,6 +31,25 @@ class _Rounding:
     values: int
     near: int
     differing: int
+
+
+@dataclasses.dataclass
+class _Mismatch:
+    outside: int
+    size: int
+    place: list[int]
+    actual: float | None
+    desired: float | None
+    max_rel: float | None
+    mean_abs: float | None
+    median_abs: float | None
+    batch: int
+
+    def values(self) -> Mismatch | None:
+        """Return the mismatch; None if a number of it was not finite, which JSON cannot hold."""
+        if None in (self.actual, self.desired, self.mean_abs, self.median_abs):
+            return None
+        return Mismatch(**{**vars(self), "place": tuple(self.place)})
 
 
 @dataclasses.dataclass
@@ -73,6 +92,7 @@ class _Cell:
     explanation: str
     known: list[_Known]
     response: float = 0.0
+    mismatch: _Mismatch | None = None
 
 
 @dataclasses.dataclass
@@ -164,5 +184,6 @@ def _cell(cell: _Cell) -> Cell:
             cell.message,
             cell.explanation,
             tuple(KnownRow(row.id, row.title) for row in cell.known),
+            None if cell.mismatch is None else cell.mismatch.values(),
         ),
     )

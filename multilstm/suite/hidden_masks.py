@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from multilstm.cases.case import Case
-from multilstm.cases.model_case import LARGEST, model_case, unreached_maskings
+from multilstm.cases.model_case import BATCH, LARGEST, TIMESTEPS, model_case, unreached_maskings
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
@@ -23,7 +23,9 @@ TRIED = 512  # input vectors; half of the units of a relu are zero, so vectors t
 NEAR = (0.98, 1.0, 1.02)  # factors of a vector that must all be masked: no engine's rounding may decide it
 
 
-def exercising_case(spec: Graph, batch: int, timesteps: int, weights: Mapping[str, Array] | None) -> Case:
+def exercising_case(
+    spec: Graph, batch: int = BATCH, timesteps: int = TIMESTEPS, weights: Mapping[str, Array] | None = None
+) -> Case:
     """Return the case of `model_case`, in which Masking layers behind other layers act where a search finds inputs.
 
     Args:

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from multilstm.compare import TABLE, Quantity, Tolerance, compare, tolerance
+from multilstm.compare import TABLE, Mismatch, Quantity, Tolerance, compare, compare_batches, tolerance
 from multilstm.compare.distances import max_abs, max_ulp, rounding
 from multilstm.compare.tolerances import FORWARD, GRADIENTS
 from multilstm.errors import UsageError
@@ -55,6 +55,17 @@ def test_message_names_place_and_both_values():
     assert message.startswith("cell:lstm_1: 1 of 6 values differ by more than 1e-12; worst at [1, 2]")
     assert "actual 0.5" in message
     assert "desired -0.05" in message
+
+
+def test_a_mismatch_counts_the_values_outside_and_has_statistics():
+    desired = np.array([[0.0, 1.0, 2.0], [4.0, -5.0, 6.0]])
+    actual = desired + np.array([[0.5, 0.0, 0.0], [1.0, -2.5, 0.0]])
+    comparison = compare_batches(Quantity("cell", "lstm"), [desired, actual], [desired, desired], VALUE)
+    assert comparison.mismatch == Mismatch(3, 6, (1, 1), -7.5, -5.0, 0.5, 4 / 6, 0.25, batch=1)
+    assert compare(Quantity("cell", "lstm"), desired, desired, VALUE).mismatch is None
+    zeros = compare(Quantity("cell", "lstm"), desired + 1, desired * 0, VALUE).mismatch
+    assert zeros is not None
+    assert zeros.max_rel is None
 
 
 def test_trained_weights_are_judged_by_the_largest_of_the_tensor():

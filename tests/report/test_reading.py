@@ -3,6 +3,7 @@ import json
 import pages
 import pytest
 
+from multilstm.compare import Mismatch
 from multilstm.errors import InputError
 from multilstm.report.arguments import Arguments
 from multilstm.report.reading import read_report
@@ -23,6 +24,7 @@ def written(tmp_path):
 def test_a_report_comes_back_as_it_was(written):
     report = pages.report(
         *pages.every_verdict().cells,
+        pages.cell("seed2-b", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
         skipped={"torch-lstm": "no torch"},
         shortened={"seed1-a": "half"},
         named=("keras-jax",),
@@ -41,12 +43,19 @@ def test_a_report_comes_back_as_it_was(written):
     assert again.to_json() == report.to_json()
 
 
+def test_a_mismatch_that_is_not_finite_is_read_without_its_numbers(written):
+    mismatch = Mismatch(3, 9, (0,), 1e308, -1e308, None, float("inf"), 1.0)
+    report = pages.report(pages.cell(verdict="diverges", mismatch=mismatch))
+    (cell,) = read_report(written(report.to_json())).cells
+    assert (cell.verdict, cell.comparison.mismatch) == ("diverges", None)
+
+
 def test_a_report_of_before_the_page_is_read(written):
     data = pages.every_verdict().to_dict()
     for name in ("named", "without_recurrent", "idle_masks", "judge", "arguments", "ledger"):
         del data[name]
     for cell in data["cells"]:
-        del cell["response"]
+        del cell["response"], cell["mismatch"]
     assert len(read_report(written(data)).cells) == 10
 
 

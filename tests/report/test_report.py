@@ -75,7 +75,7 @@ def test_json_has_the_promised_fields_and_no_infinity():
         "case": "case", "engine": "jax-scan", "device": "cpu", "dtype": "float32", "layers": "plain",
         "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,
         "tolerance": "1e-06", "response": 0.0, "seconds": 0.5, "implementation": "lax.scan", "message": "worst",
-        "explanation": "", "known": [],
+        "explanation": "", "known": [], "mismatch": None,
         "rounding": {"values": 0, "near": 0, "differing": 0},
     }  # fmt: skip
 

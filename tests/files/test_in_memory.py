@@ -1,0 +1,89 @@
+"""Models that a caller has in hand: those of Keras are read without an import of Keras."""
+
+import json
+import sys
+
+import pytest
+
+from multilstm import LSTM, Dense, Sequential, parity, run
+from multilstm.errors import InputError, SpecError, UsageError
+from multilstm.files import LoadedModel, resolved
+from multilstm.spec import to_json
+
+SPEC = Sequential([LSTM(3), Dense(2)], input_shape=(None, 2), name="mine")
+SCRIPT = """
+import json, sys
+import keras, numpy as np
+from multilstm import parity, run
+
+inputs = keras.Input((None, 3))
+hidden = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True))(inputs)
+model = keras.Model(inputs, keras.layers.Dense(2)(hidden), name="mine")
+x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+desired = np.asarray(keras.ops.convert_to_numpy(model(x)))
+report = parity(model, x, engines=["reference"], dtypes=["float32"], against=desired)
+answer = {"distance": float(np.abs(run(model, "reference", x).output - desired).max()),
+          "agrees": report.agrees, "engines": report.engines, "origin": report.origin}
+json.dump(answer, open(sys.argv[2], "w"))
+"""
+
+
+def keras_model(save, **attributes):
+    """Return an object of a class that looks like Keras's."""
+    kind = type("Model", (), {"save": save, "built": True, "name": "mine", "__module__": "keras.src.models.model"})
+    model = type("Functional", (kind,), {})()
+    for name, value in attributes.items():
+        setattr(model, name, value)
+    return model
+
+
+def write(text):
+    def save(self, path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    return save
+
+
+def raise_error(self, path):
+    raise NotImplementedError("Object Own\nhas no get_config")
+
+
+def test_a_model_of_keras_is_compared_with_its_own_weights(ask_keras):
+    answer = ask_keras(SCRIPT, {})
+    assert answer["distance"] < 1e-6
+    assert (answer["agrees"], answer["engines"]) == (True, ["reference", "recorded"])
+    assert answer["origin"][0].startswith("The model is from Keras 3")
+    assert answer["origin"][0].endswith(": a model in memory.")
+
+
+def test_a_model_of_keras_is_read_without_keras():
+    loaded = resolved(keras_model(write(json.dumps(to_json(SPEC)))))
+    assert isinstance(loaded, LoadedModel)
+    assert loaded.spec.weight_shapes == SPEC.weight_shapes
+    assert "keras" not in sys.modules
+
+
+def test_a_spec_and_a_loaded_model_stay_as_they_are():
+    loaded = resolved(keras_model(write(json.dumps(to_json(SPEC)))))
+    assert resolved(SPEC) is SPEC
+    assert resolved(loaded) is loaded
+
+
+@pytest.mark.parametrize("call", [lambda model: run(model, "reference", None), parity], ids=["run", "parity"])
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (keras_model(raise_error, built=False), InputError, "'mine' is not built and has no weights"),
+        (keras_model(raise_error), InputError, "cannot be saved: NotImplementedError: 'Object Own"),
+        (keras_model(write('{"class_name": "Own", "config": {}}')), SpecError, "the Keras model 'mine': .*'Own'"),
+        ("none.keras", InputError, "cannot read 'none.keras': No such file"),
+        (type("Model", (), {})(), UsageError, "the model is Model, expected the result of multilstm.Model"),
+        (None, UsageError, "the model is NoneType"),
+    ],
+    ids=["not_built", "not_saved", "of_another_class", "no_file", "another_model", "none"],
+)
+def test_a_model_that_cannot_be_read_is_refused(call, model, error, message):
+    with pytest.raises(error, match=message) as caught:
+        call(model)
+    assert str(caught.value).isprintable()
