@@ -25,7 +25,8 @@ from multilstm.execution.options import Options  # noqa: E402
 from multilstm.execution.part import Part  # noqa: E402
 from multilstm.jobs.dtypes import DEVICES  # noqa: E402
 from multilstm.report.data import Cell  # noqa: E402
-from multilstm.suite.compare_cases import Progress, compare_cases, worker_pool  # noqa: E402
+from multilstm.suite.collected import Progress  # noqa: E402
+from multilstm.suite.compare_cases import compare_cases, worker_pool  # noqa: E402
 
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
 

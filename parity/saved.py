@@ -11,7 +11,6 @@ its own device. These are for the distance from the float64 reference; here the 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -32,12 +31,12 @@ from multilstm.compare import Quantity
 from multilstm.compare.quantity import KINDS
 from multilstm.errors import InputError, UnsupportedError, shown
 from multilstm.execution.availability import available
+from multilstm.execution.digest import digest
 from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part, due_parts
 from multilstm.execution.quantities import Quantities
-from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.files.atomic import write_bytes
 from multilstm.files.tensors import read_tensors
 from multilstm.jobs.dtypes import DTYPES
@@ -118,7 +117,7 @@ def save(
             except UnsupportedError as error:
                 say(f"left out {' '.join(key)}: {error}")
                 continue
-            digests["|".join(key)] = digest(key)
+            digests["|".join(key)] = digest(execution.case, Part(part))
             for quantity, batches in quantities.items():
                 for index, array in enumerate(batches):
                     arrays["|".join((*key, str(quantity), str(index)))] = array
@@ -199,7 +198,8 @@ def _check_digest(file: str, key: Key, digests: dict[str, str]) -> None:
     Raises:
         InputError: if it makes others.
     """
-    if digests["|".join(key)] != digest(key):
+    case, _, part = key
+    if digests["|".join(key)] != digest(catalogue()[case], Part(part)):
         raise InputError(
             f"{file}: {' '.join(key)} was computed from other inputs or weights than this version of multilstm makes; "
             f"save it again"
@@ -218,31 +218,6 @@ def _keys(cases: tuple[Case, ...], options: Options, engine: str) -> Iterator[Ke
         for dtype in options.dtypes:
             due = due_parts(case, dtype, options, engine)
             yield from ((case.name, dtype, str(part)) for part in due if part in SAVED)
-
-
-def digest(key: Key) -> str:
-    """Return the SHA-256 of the weights and batches of a part of a case, as an engine gets them in that dtype."""
-    name, dtype, part = key
-    case = catalogue()[name]
-    total = hashlib.sha256()
-
-    def add(label: str, array: np.ndarray) -> None:
-        array = np.ascontiguousarray(rounded(np.asarray(array), dtype))
-        total.update(f"{label} {array.shape} {array.dtype.str}".encode() + array.tobytes())
-
-    for label, array in case.initial_weights.items():
-        add(label, array)
-    for step in Part(part).steps(case):
-        batch = rounded_step(step, dtype).batch
-        for group in (batch.inputs, batch.masks, batch.dropout):
-            for label, array in group.items():
-                add(label, array)
-        for label, state in batch.states.items():
-            for array in state:
-                add(label, array)
-        for array in batch.targets:
-            add("target", array)
-    return total.hexdigest()
 
 
 def load(file: str) -> tuple[About, dict[Key, Quantities]]:

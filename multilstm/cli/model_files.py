@@ -34,6 +34,7 @@ class ModelFiles:
     html: str | None = None
     junit: str | None = None
     markdown: str | None = None
+    resume: str | None = None
 
     def check(self, sized: bool) -> None:
         """Refuse files without a model, sizes together with given inputs, and files that cannot be written.
@@ -49,11 +50,15 @@ class ModelFiles:
         from multilstm.files import check_replaceable
 
         paths = {name: path for name, path in vars(self).items() if path is not None}
-        of_model = [_option(name) for name in paths if name not in ("model", *_REPORTS)]
+        of_model = [_option(name) for name in paths if name not in ("model", "resume", *_REPORTS)]
         if of_model and self.model is None:
             raise UsageError(f"{', '.join(of_model)}: for a MODEL, but none is given; cases have data of their own")
         if self.inputs is not None and sized:
             raise UsageError("--batch and --timesteps are for random inputs, but --inputs is given; leave them out")
+        if self.resume is not None and self.json is not None:
+            raise UsageError("--resume goes on with a file of --json; give one of the two")
+        if self.resume == "-":
+            raise UsageError("--resume is standard output, which no run can go on with; give the path of a file")
         streams = [name for name in _REPORTS if paths.get(name) == "-"]
         check_one_stream(map(_option, streams))
         written = {name: path for name, path in paths.items() if name in _WRITTEN and name not in streams}
@@ -111,7 +116,7 @@ class ModelFiles:
 
 
 _REPORTS = ("json", "html", "junit", "markdown")
-_WRITTEN = ("save_inputs", "save_outputs", *_REPORTS)
+_WRITTEN = ("save_inputs", "save_outputs", "resume", *_REPORTS)
 
 
 def _option(name: str) -> str:

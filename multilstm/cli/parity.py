@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from multilstm.cases.case import Case
+    from multilstm.execution.availability import Availability
     from multilstm.execution.options import Options
+    from multilstm.report.arguments import Arguments
     from multilstm.report.data import Report
 
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
@@ -51,6 +53,7 @@ def parity(  # noqa: PLR0913 - the public signature
     verbose: Flag = False,
     shrink: Path = None,
     json: Path = None,
+    resume: Path = None,
     html: Path = None,
     junit: Path = None,
     markdown: Path = None,
@@ -122,7 +125,10 @@ def parity(  # noqa: PLR0913 - the public signature
     shrink
         Reduce each difference to the smallest model that shows it, and write it as a script into this folder.
     json
-        Write the report to this file; `-` is standard output.
+        Write the report to this file as JSON lines, each job as soon as it is judged; `-` is standard output.
+    resume
+        Go on with a file of `--json` whose run did not end: judge the jobs that it lacks, and append them. All other
+        options must be those of that run.
     html
         Write the report as a page to this file; `-` is standard output. The page is one file and needs no network.
     junit
@@ -135,10 +141,9 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.execution.availability import available
     from multilstm.execution.options import Options
     from multilstm.jobs.dtypes import device_dtypes
-    from multilstm.suite.compare_cases import compare_cases
 
     _check_tolerances(atol, rtol, any_tolerance)
-    written = (save_inputs, save_outputs, json, html, junit, markdown)
+    written = (save_inputs, save_outputs, json, html, junit, markdown, resume)
     files = ModelFiles(model, weights, architecture, inputs, against, *written)
     files.check(sized=batch is not None or timesteps is not None)
     cases = _cases(names("--case", case), full, batch, timesteps, files)
@@ -147,16 +152,38 @@ def parity(  # noqa: PLR0913 - the public signature
     availability = available(names("--engine", engine), device, cases[0].generation)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
     options = Options(availability.engines, dtypes, layers, device, quantities, atol, rtol, limit_s, memory)
+    results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
+    report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full))
+    _shrink(cases, report, options, shrink, results.console())
+    return report.exit_code(strict)
+
+
+def _compare(
+    cases: Sequence[Case],
+    options: Options,
+    availability: Availability,
+    files: ModelFiles,
+    results: ResultFiles,
+    arguments: Arguments,
+) -> Report:
+    """Compare the cases, show the report and write its files."""
+    from multilstm.suite.compare_cases import compare_cases
+
     recorded = files.recorded(cases[0])
     files.save(cases[0], options)
-    results = ResultFiles(json, html, junit, markdown, annotations)
-    console = results.console()
+    console, file = results.console(), results.run_file()
     with ProgressLines(console) as progress:
-        report = compare_cases(cases, options, progress, availability=availability, recorded=recorded)
-    report = dataclasses.replace(report, arguments=files.arguments(batch, timesteps, full))
-    results.write(report, console, verbose)
-    _shrink(cases, report, options, shrink, console)
-    return report.exit_code(strict)
+        report = compare_cases(
+            cases,
+            options,
+            progress,
+            availability=availability,
+            recorded=recorded,
+            arguments=arguments,
+            file=file,
+        )
+    results.write(report, file, console)
+    return report
 
 
 def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str | None, console: Console) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from multilstm.suite.compare_cases import Progress
+    from multilstm.suite.collected import Progress
 
 
 class ProgressLines:

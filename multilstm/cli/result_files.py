@@ -1,4 +1,4 @@
-"""The files of a report on the command line: `--json`, `--html`, `--junit` and `--markdown`."""
+"""The files of a report on the command line: `--json`, `--resume`, `--html`, `--junit` and `--markdown`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from multilstm.report.data import Report
+    from multilstm.report.records import RunFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ResultFiles:
 
     Attributes:
         annotations: whether failures are also printed as annotations of GitHub Actions.
+        verbose: whether the text has one row a case instead of one row a program.
     """
 
     json: str | None = None
@@ -28,23 +30,41 @@ class ResultFiles:
     junit: str | None = None
     markdown: str | None = None
     annotations: bool = False
+    resume: str | None = None
+    verbose: bool = False
 
     def console(self) -> Console:
         """Return the console for the report as text."""
         return result_console(self.json, self.html, self.junit, self.markdown)
 
-    def write(self, report: Report, console: Console, verbose: bool) -> None:
+    def run_file(self) -> RunFile | None:
+        """Return the file to which the run appends its jobs; None without one, or for standard output.
+
+        Raises:
+            InputError: for a file of `--resume` that is no run.
+        """
+        from multilstm.report.reading import read_recorded
+        from multilstm.report.records import RunFile
+
+        if self.resume is not None:
+            return RunFile(self.resume, read_recorded(self.resume))
+        return None if self.json in (None, "-") else RunFile(str(self.json))
+
+    def write(self, report: Report, file: RunFile | None, console: Console) -> None:
         """Show the report and write its files; a failure to print loses no file, nor the reverse."""
         from multilstm.report.files import write_text
         from multilstm.report.terminal import show
 
         try:
-            show(report, console, verbose)
+            show(report, console, self.verbose)
             if self.annotations:
                 print_annotations(report, console)
         finally:
+            if file is not None:
+                file.end(report)
             texts = (report.to_json, report.to_html, report.to_junit, report.to_markdown)
-            for path, text in zip((self.json, self.html, self.junit, self.markdown), texts, strict=True):
+            streamed = self.json if file is None else None
+            for path, text in zip((streamed, self.html, self.junit, self.markdown), texts, strict=True):
                 if path is not None and (report.cells or path == "-"):  # an empty run replaces no recorded one
                     write_text(path, text())
 

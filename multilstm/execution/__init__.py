@@ -5,6 +5,7 @@ A case and options enter; the parts of the case leave as arrays by quantity. The
 """
 
 from multilstm.execution.availability import Availability, available
+from multilstm.execution.digest import digest
 from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
@@ -18,6 +19,7 @@ __all__ = [
     "Part",
     "Quantities",
     "available",
+    "digest",
     "due_parts",
     "environment",
     "quantities_of",

@@ -13,7 +13,7 @@ from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.jobs.job import Batch, Job, Result, Step
-from multilstm.workers import WorkerPool
+from multilstm.workers import Pool
 
 JOB_BYTES = 64e6  # a training with more data is cut into several jobs; each continues where the last one ended
 
@@ -31,7 +31,7 @@ class Execution:
         faults: the faults of plain Keras that the judge computes, see `multilstm.engines.reference.faults`.
     """
 
-    pool: WorkerPool
+    pool: Pool
     engine: str
     case: Case
     dtype: str

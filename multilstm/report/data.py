@@ -8,15 +8,38 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
 from multilstm.errors import EngineUnavailableError, ParityError
 from multilstm.jobs.implementation import Implementation
 from multilstm.report.arguments import Arguments
 
-SCHEMA = 2
+SCHEMA = 3
 FAILURES_IN_ERROR = 20
+
+
+class JobKey(NamedTuple):
+    """The name of a job in a run: one part of one case on one engine.
+
+    Attributes:
+        case: the case's name.
+        engine: the engine's name.
+        device: `cpu` or `gpu`.
+        dtype: the dtype of the computation.
+        layers: `plain` or `portable`.
+        part: `forward`, `gradient`, `program` or `updates`; empty for answers without a part.
+    """
+
+    case: str
+    engine: str
+    device: str
+    dtype: str
+    layers: str
+    part: str
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.engine, self.case, self.dtype, self.part)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +52,8 @@ class Cell:
         device: `cpu` or `gpu`.
         dtype: the dtype of the computation.
         layers: `plain` or `portable`.
+        part: the part of the case: `forward`, `gradient`, `program` or `updates`; empty where it is unknown.
+        digest: the digest of the job's inputs and weights; empty where it is unknown.
         seconds: the time of the job inside the engine; the quantities of one job share it.
         implementation: the kernel that computed the LSTMs; empty where nothing ran.
         comparison: the verdict, with its distances.
@@ -42,6 +67,13 @@ class Cell:
     seconds: float
     implementation: Implementation
     comparison: Comparison
+    part: str = ""
+    digest: str = ""
+
+    @property
+    def job(self) -> JobKey:
+        """The job to which the cell belongs."""
+        return JobKey(*(getattr(self, name) for name in JobKey._fields))
 
     @property
     def verdict(self) -> str:
@@ -59,12 +91,11 @@ class Cell:
         return self.comparison.quantity.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the cell as JSON data; the comparison's fields stand next to the cell's."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        comparison = fields.pop("comparison")
+        """Return the cell as JSON data without its job: the comparison's fields next to seconds and implementation."""
+        comparison = self.comparison
         return {
             **comparison.__dict__,
-            **fields,
+            "seconds": self.seconds,
             "implementation": str(self.implementation),
             "quantity": str(comparison.quantity),
             "rounding": dataclasses.asdict(comparison.rounding),
@@ -92,6 +123,9 @@ class Report:
         origin: sentences on the program that wrote a user's model, and on what a newer one would silently change.
         arguments: the choice of models on the command line; None for a run from Python.
         ledger: the rows of the ledger that explain a cell, as JSON data, by id.
+        cases: the names of the run's cases, in their order.
+        jobs: the number of jobs of the whole run; 0 where it is unknown.
+        remarks: sentences on the files from which the report was read: a run that was killed, a broken line, a gap.
     """
 
     cells: tuple[Cell, ...]
@@ -108,6 +142,9 @@ class Report:
     origin: tuple[str, ...] = ()
     arguments: Arguments | None = None
     ledger: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    cases: tuple[str, ...] = ()
+    jobs: int = 0
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Report of {counted(len(self.cells), 'quantity', 'quantities')}: {self.sentence}>"
@@ -212,30 +249,11 @@ class Report:
         first = lines[:FAILURES_IN_ERROR] + ([f"... and {more} more"] if more > 0 else [])
         raise ParityError(f"{len(lines)} of {len(self.cells)} quantities do not agree:\n  " + "\n  ".join(first))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON data."""
-        return {
-            "schema": SCHEMA,
-            "verdict": self.sentence,
-            "environment": self.environment,
-            "seconds": self.seconds,
-            "skipped": self.skipped,
-            "shortened": self.shortened,
-            "inputs": self.inputs,
-            "origin": self.origin,
-            "named": self.named,
-            "without_recurrent": self.without_recurrent,
-            "idle_masks": self.idle_masks,
-            "judge": self.judge,
-            "arguments": None if self.arguments is None else dataclasses.asdict(self.arguments),
-            "ledger": self.ledger,
-            "touches": self.touches,
-            "cells": [cell.to_dict() for cell in self.cells],
-        }
-
     def to_json(self) -> str:
-        """Return the report as JSON text; infinite distances are written as null."""
-        return json_text(self.to_dict())
+        """Return the report as JSON lines; infinite distances are written as null."""
+        from multilstm.report.records import json_lines
+
+        return "\n".join(json_lines(self))
 
     def to_html(self) -> str:
         """Return the report as a page: one file that needs no network."""
@@ -316,9 +334,40 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def json_line(data: Mapping[str, Any]) -> str:
+    """Return plain data as JSON on one line; numbers that are not finite are written as null."""
+    return json.dumps(_finite(dict(data)), allow_nan=False)
+
+
 def json_text(data: Mapping[str, Any]) -> str:
     """Return JSON text of plain data; numbers that are not finite are written as null."""
     return json.dumps(_finite(dict(data)), indent=1, allow_nan=False)
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested data as pairs of text, such as `("versions: jax", "0.10.1")`; empty values are left out."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from flat(item, f"{name}: {key}" if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        yield name, ", ".join(map(str, value))
+    elif value not in (None, ""):
+        yield name, str(value)
+
+
+def in_order(cells: Iterable[Cell], cases: Iterable[str], engines: Iterable[str], dtypes: Iterable[str]) -> list[Cell]:
+    """Return cells by case, engine, dtype and part; names that are not given come last, in the order of the cells."""
+    cells = list(cells)
+    orders = [
+        {name: place for place, name in enumerate(dict.fromkeys((*names, *present)))}
+        for names, present in (
+            (cases, [cell.case for cell in cells]),
+            (engines, [cell.engine for cell in cells]),
+            (dtypes, [cell.dtype for cell in cells]),
+        )
+    ]
+    of_case, of_engine, of_dtype = orders
+    return sorted(cells, key=lambda cell: (of_case[cell.case], of_engine[cell.engine], of_dtype[cell.dtype], cell.part))
 
 
 def weakest(cells: Iterable[Cell]) -> Cell:

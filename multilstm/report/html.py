@@ -17,7 +17,7 @@ from typing import Any
 
 from multilstm.compare import VERDICTS
 from multilstm.errors import InputError
-from multilstm.report.data import Report, counted
+from multilstm.report.data import Report, counted, flat
 from multilstm.report.page_data import known_rows, page_data
 from multilstm.report.words import LETTERS, MEANING, printable
 
@@ -99,6 +99,7 @@ def _heading(reports: Mapping[str, Report]) -> Iterator[str]:
         else:
             yield f'<h1 class="verdict {_mood(report)}">{_text(first)}</h1>'
             yield f"<p>{_text(' '.join(others))}</p>" if others else ""
+        yield from (f'<p class="verdict fair">{_text(remark)}</p>' for remark in report.remarks)
         cases = counted(len({cell.case for cell in report.cells}), "case")
         quantities = counted(len(report.cells), "quantity", "quantities")
         totals = f"{cases} on {counted(len(report.engines), 'engine')}: {quantities} in {report.seconds:.0f} s."
@@ -134,7 +135,7 @@ def _run(name: str, report: Report, several: bool) -> Iterator[str]:
                 "near a rounding boundary to decide.</p>"
             ],
         )
-    yield _section("Environment", _pairs(dict(_flat(report.environment))))
+    yield _section("Environment", _pairs(dict(flat(report.environment))))
 
 
 def _section(title: str, lines: Sequence[str], is_open: bool = False) -> str:
@@ -173,14 +174,3 @@ def _rows(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 def _pairs(pairs: Mapping[str, Any]) -> list[str]:
     items = (f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in pairs.items())
     return ["<dl>", *items, "</dl>"]
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested data as pairs, such as `("versions: jax", "0.10.1")`."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _flat(item, f"{name}: {key}" if name else str(key))
-    elif isinstance(value, (list, tuple)):
-        yield name, ", ".join(map(str, value))
-    elif value not in (None, ""):
-        yield name, str(value)

@@ -1,8 +1,13 @@
-"""Reports, read back from the files that `multilstm parity --json` wrote."""
+"""Reports, read back from the files that `multilstm parity --json` wrote, also of runs that were killed.
+
+A killed run can leave a broken last line. All lines before it are used, and a remark names it. A broken line elsewhere
+means that another program changed the file, which is refused.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from multilstm.compare import VERDICTS, Comparison, KnownRow, Mismatch, Quantity, Rounding
@@ -12,9 +17,9 @@ from multilstm.files.regular import read_text
 from multilstm.jobs.implementation import Implementation
 from multilstm.json_data import parse_json, typed
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import SCHEMA, Cell, Report
+from multilstm.report.data import SCHEMA, Cell, JobKey, Report, counted, in_order
 
-__all__ = ["read_report"]
+__all__ = ["Recorded", "read_recorded", "read_report"]
 
 LIMIT = 200_000_000  # bytes; the whole catalogue in every dtype has about a tenth of it
 EXPECTED = "a report that `multilstm parity --json` wrote"
@@ -74,11 +79,6 @@ class _Touch(_Row):
 class _Cell:
     """A cell as `Cell.to_dict` writes it."""
 
-    case: str
-    engine: str
-    device: str
-    dtype: str
-    layers: str
     seconds: float
     implementation: str
     quantity: str
@@ -87,34 +87,72 @@ class _Cell:
     share: float | None
     max_ulp: int | None
     tolerance: str
+    response: float
     rounding: _Rounding
     message: str
     explanation: str
     known: list[_Known]
-    response: float = 0.0
-    mismatch: _Mismatch | None = None
+    mismatch: _Mismatch | None
 
 
 @dataclasses.dataclass
-class _File:
-    """A report as `Report.to_dict` writes it."""
+class _Job:
+    """A judged job as `RunFile` appends it."""
 
-    schema: int
-    verdict: str
+    case: str
+    engine: str
+    device: str
+    dtype: str
+    layers: str
+    part: str
+    digest: str
+    elapsed_s: float
+    cells: list[_Cell]
+
+
+@dataclasses.dataclass
+class _Run:
+    """The description of a run, the first line."""
+
     environment: dict[str, Any]
-    seconds: float
     skipped: dict[str, str]
     shortened: dict[str, str]
-    inputs: str
     touches: list[_Touch]
-    cells: list[_Cell]
-    named: list[str] = dataclasses.field(default_factory=list)
-    without_recurrent: list[str] = dataclasses.field(default_factory=list)
-    idle_masks: list[str] = dataclasses.field(default_factory=list)
-    judge: str = "the float64 reference"
-    arguments: Arguments | None = None
-    origin: list[str] = dataclasses.field(default_factory=list)
-    ledger: dict[str, _Row] = dataclasses.field(default_factory=dict)
+    named: list[str]
+    without_recurrent: list[str]
+    idle_masks: list[str]
+    judge: str
+    inputs: str
+    origin: list[str]
+    arguments: Arguments | None
+    cases: list[str]
+    jobs: int
+
+
+@dataclasses.dataclass
+class _End:
+    """The last line of a complete run."""
+
+    verdict: str
+    seconds: float
+    ledger: dict[str, _Row]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """The file of a run, as it was read.
+
+    Attributes:
+        report: the report of all jobs in it.
+        digests: the digest of the inputs and weights of each job.
+        elapsed_s: the seconds of the run until its last job.
+        size: the bytes of the lines before the broken one, and before the line of a complete run's end.
+    """
+
+    report: Report
+    digests: Mapping[JobKey, str]
+    elapsed_s: float
+    size: int
 
 
 def read_report(path: str) -> Report:
@@ -124,40 +162,125 @@ def read_report(path: str) -> Report:
         path: a file that `multilstm parity --json` wrote.
 
     Raises:
-        InputError: for a file that cannot be read, is cut off, is no report, or has another schema.
+        InputError: for a file that cannot be read, is no report, or has another schema.
+    """
+    return read_recorded(path).report
+
+
+def read_recorded(path: str) -> Recorded:
+    """Return the file of a run, as `read_report` does, with the digests of its jobs.
+
+    Raises:
+        InputError: see `read_report`; also for a job that is in the file twice.
     """
     text = read_text(path, LIMIT, EXPECTED)
     try:
-        data = parse_json(text, LIMIT)
-        if not isinstance(data, dict) or "schema" not in data or "cells" not in data:
-            raise InputError("this JSON is no report")
-        if data["schema"] != SCHEMA:
-            raise InputError(f"its schema is {shown(data['schema'])}, expected {SCHEMA}; record the run again")
-        return _report(typed(_File, data, "report"))
+        first, *lines = text.removesuffix("\n").split("\n")
+        run = _run(first, text)
+        reader = _Reader(_size(first))
+        for number, line in enumerate(lines, 2):
+            reader.read(number, line, is_last=number == len(lines) + 1)
+        return reader.recorded(run)
     except InputError as error:
         raise InputError(f"cannot read {path!r}: {error}; expected {EXPECTED}") from None
 
 
-def _report(file: _File) -> Report:
-    return Report(
-        cells=tuple(_cell(cell) for cell in file.cells),
-        environment=file.environment,
-        skipped=file.skipped,
-        shortened=file.shortened,
-        seconds=file.seconds,
-        touches=tuple(dataclasses.asdict(touch) for touch in file.touches),
-        named=tuple(file.named),
-        without_recurrent=tuple(file.without_recurrent),
-        idle_masks=tuple(file.idle_masks),
-        judge=file.judge,
-        inputs=file.inputs,
-        origin=tuple(file.origin),
-        arguments=file.arguments,
-        ledger={name: dataclasses.asdict(row) for name, row in file.ledger.items()},
-    )
+def _run(first: str, text: str) -> _Run:
+    """Return the description of the run in the first line."""
+    try:
+        data = parse_json(first, LIMIT)
+    except InputError:
+        data = parse_json(text, LIMIT)  # JSON over several lines has no lines of its own: it may be of schema 2
+    if not isinstance(data, dict) or "schema" not in data:
+        raise InputError("this JSON is no report")
+    if data["schema"] != SCHEMA:
+        raise InputError(f"its schema is {shown(data['schema'])}, expected {SCHEMA}; record the run again")
+    run: _Run = typed(_Run, data.get("run"), "line 1: run")
+    return run
 
 
-def _cell(cell: _Cell) -> Cell:
+def _size(line: str) -> int:
+    """Return the bytes of a line, with its line feed."""
+    return len(f"{line}\n".encode())
+
+
+class _Reader:
+    """The lines after the first one.
+
+    Attributes:
+        jobs: the judged jobs.
+        end: the last line of a complete run; None without it.
+        size: the bytes of all lines but the broken one and that of the end.
+        broken: the number of the broken last line, and its fault; empty without one.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.jobs: dict[JobKey, _Job] = {}
+        self.end: _End | None = None
+        self.size = size
+        self.broken = ""
+
+    def read(self, number: int, line: str, is_last: bool) -> None:
+        """Read one line; a last one that is cut off is kept out."""
+        try:
+            data = parse_json(line, LIMIT)
+        except InputError as error:
+            if not is_last:
+                raise InputError(f"line {number}: {error}") from None
+            self.broken = f"Line {number} is cut off, so it was left out."
+            return
+        where = f"line {number}"
+        if self.end is not None:
+            raise InputError(f"{where} follows the end of the run")
+        if isinstance(data, dict) and data.keys() == {"end"}:
+            self.end = typed(_End, data["end"], f"{where}: end")
+            return
+        if not isinstance(data, dict) or data.keys() != {"job"}:
+            raise InputError(f"{where}: given {shown(data)}; expected a job, or the end of the run")
+        job: _Job = typed(_Job, data["job"], f"{where}: job")
+        key = JobKey(*(getattr(job, name) for name in JobKey._fields))
+        if key in self.jobs:
+            raise InputError(f"{where}: the job {shown(str(key))} is there twice")
+        self.jobs[key] = job
+        self.size += _size(line)
+
+    def recorded(self, run: _Run) -> Recorded:
+        """Return what was read."""
+        elapsed_s = max((job.elapsed_s for job in self.jobs.values()), default=0.0)
+        cells = [_cell(key, job, cell) for key, job in self.jobs.items() for cell in job.cells]
+        options = run.environment.get("options")
+        options = options if isinstance(options, dict) else {}
+        orders = [options.get(name) for name in ("engines", "dtypes")]
+        engines, dtypes = ([str(name) for name in order] if isinstance(order, list) else [] for order in orders)
+        report = Report(
+            cells=tuple(in_order(cells, run.cases, engines, dtypes)),
+            environment=run.environment,
+            skipped=run.skipped,
+            shortened=run.shortened,
+            seconds=elapsed_s if self.end is None else self.end.seconds,
+            touches=tuple(dataclasses.asdict(touch) for touch in run.touches),
+            named=tuple(run.named),
+            without_recurrent=tuple(run.without_recurrent),
+            idle_masks=tuple(run.idle_masks),
+            judge=run.judge,
+            inputs=run.inputs,
+            origin=tuple(run.origin),
+            arguments=run.arguments,
+            ledger={} if self.end is None else {name: dataclasses.asdict(row) for name, row in self.end.ledger.items()},
+            cases=tuple(run.cases),
+            jobs=run.jobs,
+            remarks=self._remarks(run),
+        )
+        return Recorded(report, {key: job.digest for key, job in self.jobs.items()}, elapsed_s, self.size)
+
+    def _remarks(self, run: _Run) -> tuple[str, ...]:
+        done = len(self.jobs)
+        of_all = f"{done} of " if run.jobs else ""
+        unfinished = f"The run did not end: it recorded {of_all}{counted(run.jobs or done, 'job')}."
+        return tuple(filter(None, ("" if self.end is not None else unfinished, self.broken)))
+
+
+def _cell(job: JobKey, record: _Job, cell: _Cell) -> Cell:
     quantity = Quantity.parse(cell.quantity)
     if cell.verdict not in VERDICTS:
         raise InputError(choice("verdict", cell.verdict, VERDICTS))
@@ -165,11 +288,8 @@ def _cell(cell: _Cell) -> Cell:
         raise InputError(choice("kind of quantity", quantity.kind, KINDS))
     kernel, _, detail = cell.implementation.partition("; ")
     return Cell(
-        case=cell.case,
-        engine=cell.engine,
-        device=cell.device,
-        dtype=cell.dtype,
-        layers=cell.layers,
+        **job._asdict(),
+        digest=record.digest,
         seconds=cell.seconds,
         implementation=Implementation(kernel, detail),
         comparison=Comparison(

@@ -40,6 +40,8 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
         verbose: one row a case instead of one row a program, and every row of the ledger that may concern the model.
     """
     _verdict_sentence(report, console)
+    for remark in report.remarks:
+        console.print(f"[bold yellow]{shown(remark)}[/]")
     if report.origin:
         console.print(shown(" ".join(report.origin)))
     if report.inputs and report.cells:

@@ -13,13 +13,13 @@ from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part, due_parts
 from multilstm.execution.quantities import Quantities
-from multilstm.workers import WorkerPool
+from multilstm.workers import Pool
 
 
 class Judge:
     """The desired quantities of every part of every case: computed in one thread, awaited by the threads of engines."""
 
-    def __init__(self, pool: WorkerPool, options: Options) -> None:
+    def __init__(self, pool: Pool, options: Options) -> None:
         self._pool = pool
         self._options = options
         self._answers: dict[tuple[str, Part, str], concurrent.futures.Future[Quantities]] = {}

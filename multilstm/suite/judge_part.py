@@ -77,6 +77,7 @@ def judge_attempt(execution: Execution, part: Part, attempt: Attempt, desired: Q
             device=options.device,
             dtype=execution.dtype,
             layers=options.layers,
+            part=str(part),
             seconds=attempt.seconds,
             implementation=attempt.implementation,
             comparison=_failed(quantity, attempt.error)

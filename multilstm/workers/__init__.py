@@ -4,8 +4,9 @@ Jobs enter and results leave. The frameworks of two engines never share a proces
 imports `engines`, `jobs` and the rooms below them.
 """
 
+from multilstm.workers.base import Pool
 from multilstm.workers.pool import WorkerPool
 from multilstm.workers.run_folder import RunFolder
 from multilstm.workers.worker import Worker
 
-__all__ = ["RunFolder", "Worker", "WorkerPool"]
+__all__ = ["Pool", "RunFolder", "Worker", "WorkerPool"]

@@ -86,6 +86,10 @@ class WorkerPool:
         """
         return self._call(engine, device, {"call": "facts", "device": device})
 
+    def lanes(self, engine: str) -> int:
+        """Return 1: the one process of an engine does one job at a time."""
+        return 1
+
     def close(self) -> None:
         """End all workers for good and remove their files; later jobs are refused."""
         with self._lock:

@@ -1,6 +1,5 @@
 """The command line as a user meets it: exit codes, one-line errors, where output goes."""
 
-import json
 import os
 import pathlib
 import subprocess
@@ -8,6 +7,7 @@ import sys
 
 import pytest
 from marks import needs
+from run_lines import cells_of, lines_of
 
 from multilstm.spec import LSTM, Dense, Sequential
 
@@ -141,7 +141,7 @@ def test_diff_exits_with_0_for_equal_models_and_1_for_others(run, model, tmp_pat
 def test_a_name_given_twice_counts_once(run):
     twice = ["--engine", "reference", "--dtype", "float32", "--quantity", "hidden", "--case", ONE_CASE]
     once, both = run("parity", *ONE_JOB, "--json", "-"), run("parity", *ONE_JOB, *twice, "--json", "-")
-    counts = [len(json.loads(done.stdout)["cells"]) for done in (once, both)]
+    counts = [len(cells_of(done.stdout)) for done in (once, both)]
     assert counts[0] == counts[1] > 0
 
 
@@ -248,17 +248,17 @@ def test_parity_of_a_model_agrees_and_writes_its_report(run, model, tmp_path):
     done = run("parity", model, "--engine", "jax-scan", "--json", "r.json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Same answers on jax-scan: ")
-    report = json.loads((tmp_path / "r.json").read_text())
-    assert report["schema"] == 2
+    written = (tmp_path / "r.json").read_text()
+    assert lines_of(written)[0]["schema"] == 3
     assert {"case", "engine", "device", "dtype", "layers", "quantity", "verdict", "max_abs", "max_ulp", "tolerance",
-            "seconds", "implementation", "message"} <= report["cells"][0].keys()  # fmt: skip
-    assert {cell["dtype"] for cell in report["cells"]} == {"float32", "float64"}
+            "seconds", "implementation", "message", "part", "digest"} <= cells_of(written)[0].keys()  # fmt: skip
+    assert {cell["dtype"] for cell in cells_of(written)} == {"float32", "float64"}
 
 
 @needs_jax
 def test_json_alone_on_standard_output(run, model):
     done = run("parity", model, "--engine", "jax-scan", "--dtype", "float64", "--json", "-")
-    assert json.loads(done.stdout)["cells"]
+    assert cells_of(done.stdout)
     assert "Same answers on jax-scan: " in done.stderr
 
 
@@ -273,7 +273,7 @@ def test_json_alone_on_standard_output(run, model):
 )
 def test_a_run_computes_in_the_dtypes_of_its_options(run, arguments, dtypes):
     done = run("parity", "--case", "seed4-one-feature", "--engine", "reference", *arguments, "--json", "-")
-    assert {cell["dtype"] for cell in json.loads(done.stdout)["cells"]} == dtypes
+    assert {cell["dtype"] for cell in cells_of(done.stdout)} == dtypes
 
 
 @needs_jax

@@ -1,6 +1,5 @@
 """Output that cannot be written, or not in full: no result is lost, and no traceback is printed."""
 
-import json
 import os
 import pathlib
 import signal
@@ -9,6 +8,8 @@ import sys
 import time
 
 import pytest
+
+from multilstm.report.reading import read_report
 
 ROOT = str(pathlib.Path(__file__).parents[2])
 ONE_JOB = (
@@ -81,7 +82,7 @@ def test_a_case_with_a_name_beyond_ascii_is_printed(tmp_path):
 @pytest.mark.parametrize("output", [">/dev/full", "| head -1", ">&-"], ids=["full", "closed_early", "closed"])
 def test_the_file_is_written_if_the_table_cannot_be_printed(output, tmp_path):
     shell(f"multilstm {JOB} --json r.json {output}", tmp_path)
-    assert json.loads((tmp_path / "r.json").read_text())["cells"]
+    assert read_report(str(tmp_path / "r.json")).cells
 
 
 def test_the_table_is_printed_if_the_file_cannot_be_written(tmp_path):
@@ -105,7 +106,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(name, tmp
 def test_a_file_name_of_the_greatest_length_is_written(tmp_path):
     name = "x" * 250 + ".json"
     assert shell(f"multilstm {JOB} --json {name}", tmp_path).returncode == 0
-    assert json.loads((tmp_path / name).read_text())["cells"]
+    assert read_report(str(tmp_path / name)).cells
 
 
 def test_a_private_report_stays_private(tmp_path):
@@ -113,7 +114,7 @@ def test_a_private_report_stays_private(tmp_path):
     path.touch(mode=0o600)
     assert shell(f"umask 022; multilstm {JOB} --json r.json", tmp_path).returncode == 0
     assert path.stat().st_mode & 0o777 == 0o600
-    assert json.loads(path.read_text())["cells"]
+    assert read_report(str(path)).cells
 
 
 def start(*arguments, folder):

@@ -25,6 +25,12 @@ class FaultyPool:
         self.fault, self.faults = fault, tuple(faults)
         self._lock = threading.Lock()
 
+    def lanes(self, engine):
+        return 1
+
+    def close(self):
+        pass
+
     def execute(self, engine, job):
         with self._lock, pytest.MonkeyPatch.context() as patch:
             if engine == JUDGE:

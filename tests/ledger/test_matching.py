@@ -149,5 +149,5 @@ def test_known_differences_are_shown():
     assert text.startswith(f"Known differences: keras-jax (1 quantity: {row}).")
     assert f"{row} on keras-jax at lstm (in this run) a stateful LSTM forgets its state" in text
     assert "Use multilstm.keras_layers.LSTM." in text
-    assert report.to_dict()["touches"][0]["severity"] == "high"
+    assert report.touches[0]["severity"] == "high"
     assert not report.failures

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pages
@@ -24,7 +25,7 @@ def written(tmp_path):
 def test_a_report_comes_back_as_it_was(written):
     report = pages.report(
         *pages.every_verdict().cells,
-        pages.cell("seed2-b", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
+        pages.cell("seed4-d", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
         skipped={"torch-lstm": "no torch"},
         shortened={"seed1-a": "half"},
         named=("keras-jax",),
@@ -35,6 +36,8 @@ def test_a_report_comes_back_as_it_was(written):
         arguments=Arguments(model="m.keras", batch=2),
         ledger={pages.ROW["id"]: pages.ROW},
         touches=({**pages.ROW, "engines": ["keras-jax"], "layers": ["lstm"], "certain": True},),
+        cases=("seed1-a", "seed2-b", "seed3-c", "seed4-d"),
+        jobs=8,
         seconds=3.5,
     )
     again = read_report(written(report.to_json()))
@@ -50,44 +53,72 @@ def test_a_mismatch_that_is_not_finite_is_read_without_its_numbers(written):
     assert (cell.verdict, cell.comparison.mismatch) == ("diverges", None)
 
 
-def test_a_report_of_before_the_page_is_read(written):
-    data = pages.every_verdict().to_dict()
-    for name in ("named", "without_recurrent", "idle_masks", "judge", "arguments", "ledger"):
-        del data[name]
-    for cell in data["cells"]:
-        del cell["response"], cell["mismatch"]
-    assert len(read_report(written(data)).cells) == 10
+LINES = pages.every_verdict().to_json().splitlines()
 
 
-def changed(**changes):
-    return {**pages.every_verdict().to_dict(), **changes}
+def test_a_killed_run_keeps_what_it_has(written):
+    report = read_report(written("\n".join(LINES[:3]) + "\n"))
+    assert len(report.cells) == sum(len(json.loads(line)["job"]["cells"]) for line in LINES[1:3])
+    assert report.remarks == ("The run did not end: it recorded 2 jobs.",)
+    assert "The run did not end" in str(report)
+
+
+def test_a_last_line_that_is_cut_off_is_named_and_left_out(written):
+    report = read_report(written("\n".join(LINES[:2]) + "\n" + LINES[2][:50]))
+    assert len(report.cells) == 1
+    assert report.remarks[1] == "Line 3 is cut off, so it was left out."
+
+
+def test_jobs_come_back_in_the_order_of_their_cases_and_engines(written):
+    report = dataclasses.replace(pages.every_verdict(), cases=("seed3-c", "seed2-b", "seed1-a"))
+    lines = report.to_json().splitlines()
+    cells = read_report(written("\n".join([lines[0], *reversed(lines[1:-1])]))).cells
+    assert list(dict.fromkeys(cell.case for cell in cells)) == ["seed3-c", "seed2-b", "seed1-a"]
+    assert [cell.engine for cell in cells if cell.case == "seed2-b"] == list(pages.ENGINES)
+
+
+def changed(number, **changes):
+    """Return the lines of a report, those of one line changed."""
+    lines = [json.loads(line) for line in LINES]
+    (content,) = [value for value in lines[number].values() if isinstance(value, dict)]
+    content.update(changes)
+    return "\n".join(map(json.dumps, lines))
+
+
+def with_schema(schema):
+    return json.dumps({**json.loads(LINES[0]), "schema": schema})
 
 
 def with_cell(**changes):
-    data = pages.every_verdict().to_dict()
-    data["cells"][0].update(changes)
-    return data
+    cells = json.loads(LINES[1])["job"]["cells"]
+    cells[0].update(changes)
+    return changed(1, cells=cells)
 
 
+OLD = json.dumps({"schema": 2, "cells": []}, indent=1)
 REFUSED = {
     "empty": ("", "this is not JSON"),
-    "cut": (pages.every_verdict().to_json()[:-200], "this is not JSON"),
     "list": ([1], "this JSON is no report"),
     "model": ({"class_name": "Sequential", "config": {}}, "this JSON is no report"),
-    "old_schema": (changed(schema=1), "its schema is 1, expected 2; record the run again"),
-    "future_schema": (changed(schema=3), "its schema is 3, expected 2"),
-    "text_schema": (changed(schema="</script>"), "its schema is '</script>', expected 2"),
-    "unknown_key": (changed(extra=1), "unknown key 'extra'"),
-    "cells": (changed(cells={}), "report: cells: given {}; expected a list"),
-    "no_quantity": ({**changed(), "cells": [{"case": "x"}]}, "'engine' is missing"),
+    "old_schema": (OLD, "its schema is 2, expected 3; record the run again"),
+    "future_schema": (with_schema(4), "its schema is 4, expected 3"),
+    "text_schema": (with_schema("</script>"), "its schema is '</script>', expected 3"),
+    "no_run": ('{"schema": 3}', "line 1: run: given None; expected an object"),
+    "unknown_key": (changed(0, extra=1), "line 1: run: unknown key 'extra'"),
+    "broken_before_the_last": ("\n".join([LINES[0], LINES[1][:50], LINES[2]]), "line 2: this is not JSON"),
+    "no_job": ("\n".join([LINES[0], "[1]"]), "line 2: given [1]; expected a job"),
+    "job_twice": ("\n".join([*LINES[:2], LINES[1]]), "line 3: the job 'keras-jax seed1-a float32' is there twice"),
+    "after_the_end": ("\n".join([*LINES, LINES[1]]), "follows the end of the run"),
+    "cells": (changed(1, cells={}), "line 2: job: cells: given {}; expected a list"),
+    "no_quantity": (changed(1, cells=[{"verdict": "x"}]), "'seconds' is missing"),
     "verdict": (with_cell(verdict="perfect"), "unknown verdict 'perfect'"),
     "kind": (with_cell(quantity="taste:lstm"), "unknown kind of quantity 'taste'"),
     "share": (with_cell(share="1"), "share: given '1'; expected a number"),
     "known": (with_cell(known=["row"]), "known[0]: given 'row'; expected an object"),
-    "arguments": (changed(arguments={"json": "/etc/passwd"}), "unknown key 'json'"),
-    "not_a_number": ('{"schema": 2, "cells": [NaN]}', "NaN"),
-    "twice": ('{"schema": 2, "schema": 2, "cells": []}', "twice"),
-    "deep": ('{"schema": 2, "cells": ' + "[" * 500 + "]" * 500 + "}", "nested too deeply"),
+    "arguments": (changed(0, arguments={"json": "/etc/passwd"}), "unknown key 'json'"),
+    "not_a_number": ('{"schema": 3, "run": NaN}', "NaN"),
+    "twice": ('{"schema": 3, "schema": 3, "run": {}}', "twice"),
+    "deep": ('{"schema": 3, "run": ' + "[" * 500 + "]" * 500 + "}", "nested too deeply"),
 }
 
 

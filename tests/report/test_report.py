@@ -69,10 +69,27 @@ def test_json_has_the_promised_fields_and_no_infinity():
         case="case", engine="jax-scan", device="cpu", dtype="float32", layers="plain", seconds=0.5,
         implementation=Implementation("lax.scan"), comparison=comparison,
     )  # fmt: skip
-    data = json.loads(Report((made,), {"python": "3"}).to_json())
-    assert data["schema"] == 2
-    assert data["cells"][0] == {
-        "case": "case", "engine": "jax-scan", "device": "cpu", "dtype": "float32", "layers": "plain",
+    lines = [json.loads(line) for line in Report((made,), {"python": "3"}, seconds=2.0).to_json().splitlines()]
+    assert [set(line) for line in lines] == [{"schema", "run"}, {"job"}, {"end"}]
+    assert lines[0]["schema"] == 3
+    assert lines[0]["run"]["environment"] == {"python": "3"}
+    assert lines[2]["end"] == {
+        "verdict": "Different answers: jax-scan (1 quantity). No quantity agrees.",
+        "seconds": 2.0,
+        "ledger": {},
+    }
+    cells = lines[1]["job"].pop("cells")
+    assert lines[1]["job"] == {
+        "case": "case",
+        "engine": "jax-scan",
+        "device": "cpu",
+        "dtype": "float32",
+        "layers": "plain",
+        "part": "",
+        "digest": "",
+        "elapsed_s": 2.0,
+    }
+    assert cells[0] == {
         "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,
         "tolerance": "1e-06", "response": 0.0, "seconds": 0.5, "implementation": "lax.scan", "message": "worst",
         "explanation": "", "known": [], "mismatch": None,

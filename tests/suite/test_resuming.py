@@ -1,0 +1,158 @@
+"""A run that was killed goes on with its file: what is recorded is not judged again, and another run is refused."""
+
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from faulty_pool import FaultyPool
+
+from multilstm.cases.catalogue import select
+from multilstm.errors import InputError
+from multilstm.execution.options import Options
+from multilstm.report.reading import read_recorded, read_report
+from multilstm.report.records import RunFile
+from multilstm.suite.compare_cases import compare_cases
+
+ROOT = pathlib.Path(__file__).parents[2]
+CASES = select(("seed4-*", "seed3-units"))
+OPTIONS = Options(("jax-scan", "torch-lstm"), ("float64",), quantities=("hidden", "gradient"))
+
+
+class CountingPool(FaultyPool):
+    """A pool in this process that counts the jobs of engines, and may end the run before a job."""
+
+    def __init__(self, last=None):
+        super().__init__()
+        self.jobs, self.last = [], last
+
+    def execute(self, engine, job):
+        if engine != "reference":
+            if len(self.jobs) == self.last:
+                raise KeyboardInterrupt
+            self.jobs.append(engine)
+        return super().execute(engine, job)
+
+
+def compare(path, pool, options=OPTIONS, cases=CASES, resume=False):
+    file = RunFile(str(path), read_recorded(str(path)) if resume else None)
+    report = compare_cases(cases, options, pool=pool, file=file)
+    file.end(report)
+    return report
+
+
+def comparisons(report):
+    return [(cell.job, cell.digest, cell.comparison) for cell in report.cells]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "r.json"
+    return path, compare(path, CountingPool())
+
+
+@pytest.mark.unit
+def test_the_file_of_a_whole_run_is_its_report(whole):
+    path, report = whole
+    assert read_report(str(path)) == dataclasses.replace(report, environment=read_report(str(path)).environment)
+    assert report.jobs == len({cell.job for cell in report.cells}) == 12
+    assert all(len(cell.digest) == 64 for cell in report.cells)
+
+
+@pytest.mark.unit
+def test_no_job_is_judged_twice_and_none_is_lost(whole, tmp_path):
+    path, first = tmp_path / "r.json", CountingPool(last=5)
+    with pytest.raises(KeyboardInterrupt):
+        compare(path, first)
+    recorded = read_recorded(str(path))
+    assert 0 < len(recorded.digests) <= 5
+    with open(path, "a") as file:
+        file.write('{"job": {"case": "se')  # killed in the middle of a line
+    second = CountingPool()
+    report = compare(path, second, resume=True)
+    assert len(second.jobs) == 12 - len(recorded.digests)
+    assert comparisons(report) == comparisons(whole[1])
+    assert comparisons(read_report(str(path))) == comparisons(whole[1])
+    assert read_report(str(path)).remarks == ()
+
+
+@pytest.mark.unit
+def test_a_whole_run_goes_on_with_nothing(whole, tmp_path):
+    path, pool = tmp_path / "r.json", CountingPool()
+    path.write_bytes(whole[0].read_bytes())
+    assert comparisons(compare(path, pool, resume=True)) == comparisons(whole[1])
+    assert pool.jobs == []
+
+
+def heavier(case):
+    weights = {name: array * 1.5 for name, array in case.initial_weights.items()}
+    return dataclasses.replace(case, weights=weights)
+
+
+def with_version(text):
+    return text.replace('"numpy": "', '"numpy": "0.', 1)
+
+
+REFUSED = {
+    "engine": ({"options": dataclasses.replace(OPTIONS, engines=("jax-scan",))}, None, "options: engines was"),
+    "tolerance": ({"options": dataclasses.replace(OPTIONS, atol=1e-3)}, None, "options: atol was '', is '0.001'"),
+    "cases": ({"cases": CASES[:1]}, None, "cases was"),
+    "weights": ({"cases": (CASES[0], heavier(CASES[1]), CASES[2])}, None, "its inputs, weights or model were others"),
+    "parts": (
+        {"cases": (CASES[0], dataclasses.replace(CASES[1], loss=None), CASES[2])},
+        None,
+        "this run does not have it",
+    ),
+    "version": ({}, with_version, "versions: numpy was '0."),
+}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("run", "change", "fault"), REFUSED.values(), ids=REFUSED)
+def test_another_run_is_refused_and_its_file_stays(whole, tmp_path, run, change, fault):
+    path, pool = tmp_path / "r.json", CountingPool()
+    text = whole[0].read_text()
+    path.write_text(change(text) if change else text)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="cannot go on with") as error:
+        compare(path, pool, resume=True, **run)
+    assert fault in str(error.value)
+    assert pool.jobs == []
+    assert path.read_bytes() == before
+
+
+@pytest.mark.unit
+def test_time_limit_and_memory_may_change(whole, tmp_path):
+    path = tmp_path / "r.json"
+    path.write_bytes(whole[0].read_bytes())
+    compare(path, CountingPool(), dataclasses.replace(OPTIONS, timeout_s=5.0), resume=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_command_goes_on(tmp_path):
+    job = ["parity", "--case", "seed4-*", "seed1-stateful", "--engine", "reference", "--quantity", "hidden", "loss"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+
+    def start(*options):
+        command = [sys.executable, "-m", "multilstm", *job, *options]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, **streams)
+
+    path = tmp_path / "r.json"
+    with start("--json", "r.json") as process:
+        while process.poll() is None and not (path.exists() and b'{"job"' in path.read_bytes()):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    killed = read_recorded(str(path))
+    assert 0 < len(killed.digests) < killed.report.jobs == 9
+    assert "The run did not end" in str(killed.report)
+    with start("--resume", "r.json") as process:
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert f"[{len(killed.digests) + 1}/9]" in stderr
+    assert f"[{len(killed.digests)}/9]" not in stderr
+    assert len(read_recorded(str(path)).digests) == 9
