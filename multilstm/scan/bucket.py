@@ -27,7 +27,7 @@ from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
-from multilstm.scan.validation import check_batch
+from multilstm.scan.validation import as_arrays, check_batch
 from multilstm.spec import Graph
 
 SMALLEST = 16
@@ -88,7 +88,8 @@ class BucketedModel(AbstractCompiledModel):
         Raises:
             InputError: for arrays that do not fit the spec, or with different numbers of timesteps.
         """
-        check_batch(self.model.spec, weights, batch)
+        weights, batch = check_batch(self.model.spec, weights, batch)
+        slots = as_arrays(slots)
         _check_padding(self.model.spec)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
             mesh = self.model.mesh

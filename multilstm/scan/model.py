@@ -23,7 +23,7 @@ from multilstm.scan.loops.checks import floating
 from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
-from multilstm.scan.validation import check_batch, check_slots
+from multilstm.scan.validation import as_arrays, check_batch, check_slots
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import AnyState
 from multilstm.spec.optimizers import Optimizer
@@ -63,7 +63,7 @@ class ScanModel(AbstractModel):
 
     def apply_batch(self, weights: Arrays, batch: Batch, *, training: bool = False) -> Evaluation:
         """Do as `apply`, on a batch; in training, BatchNormalization uses the statistics of the batch."""
-        check_batch(self.spec, weights, batch)
+        weights, batch = check_batch(self.spec, weights, batch)
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
         walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)
@@ -109,6 +109,7 @@ class ScanModel(AbstractModel):
             loss: one of `multilstm.spec.optimizers.LOSSES`.
             training: see `apply_batch`.
         """
+        weights, batch = check_batch(self.spec, weights, batch)
         evaluation = self.apply_batch(weights, batch, training=training)
         masks = []
         for output, mask, shape in zip(
@@ -124,7 +125,7 @@ class ScanModel(AbstractModel):
         self, weights: Arrays, batch: Batch, *, loss: str
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
         """Do as `gradient`, on a batch."""
-        check_batch(self.spec, weights, batch)
+        weights, batch = check_batch(self.spec, weights, batch)
 
         def evaluated(trained: Arrays) -> tuple[jax.Array, Evaluation]:
             return self.loss({**weights, **trained}, batch, loss=loss, training=True)
@@ -140,7 +141,7 @@ class ScanModel(AbstractModel):
             batch: with targets.
             loss: one of `multilstm.spec.optimizers.LOSSES`.
         """
-        check_batch(self.spec, weights, batch)
+        weights, batch = check_batch(self.spec, weights, batch)
         names, starting = self.spec.sources(batch.states)
         floats = {name: batch.inputs[name] for name in names}
         starts = {name: batch.states[name] for name in starting}
@@ -205,10 +206,11 @@ class ScanModel(AbstractModel):
             optimizer: the update rule.
         """
         check_slots(self.spec, optimizer, slots, coefficients, gradients)
+        weights, slots, gradients = map(as_arrays, (weights, slots, gradients))
         new_weights, new_slots = dict(weights), {}
         gradients = optimizer.clip({name: gradients[name] for name in self.spec.trainable_weights})
         for name, gradient in gradients.items():
-            weight, constraint = weights[name], self.spec.constraints.get(name)
+            weight, constraint = jnp.asarray(weights[name]), self.spec.constraints.get(name)
             slots_of_weight = {slot: slots[f"{name}/{slot}"] for slot in optimizer.slots}
             scalars = {key: jnp.asarray(number, weight.dtype) for key, number in coefficients.items()}
             stepped, after = optimizer.step(weight, gradient, slots_of_weight, scalars)

@@ -20,6 +20,7 @@ from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Batch
 from multilstm.scan.loops.checks import is_concrete
 from multilstm.spec import Embedding, Graph
+from multilstm.spec.arrays import as_state
 from multilstm.spec.optimizers import Optimizer
 from multilstm.spec.shapes import Shape, show
 
@@ -29,8 +30,8 @@ _DROPOUT = {  # meaning of a mask of a recurrent layer, by its rank
 }
 
 
-def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> None:
-    """Check weights and batch; nothing is broadcast.
+def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[dict[str, Any], Batch]:
+    """Check weights and batch, and return them with arrays in place of numbers and lists; nothing is broadcast.
 
     Args:
         spec: the model.
@@ -48,6 +49,15 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> None:
     _check_dropout(spec, batch.dropout, size)
     _check_targets(spec, batch.targets, size)
     _check_timesteps(spec, batch)
+    states = {name: as_state(*(as_numbers(name, array) for array in state)) for name, state in batch.states.items()}
+    targets = [as_numbers("target", target) for target in batch.targets]
+    inputs, masks, dropout = map(as_arrays, (batch.inputs, batch.masks, batch.dropout))
+    return as_arrays(weights), Batch(inputs, targets, masks, states, dropout, batch.timesteps)
+
+
+def as_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by name as arrays of JAX or NumPy, which numbers and nested lists become."""
+    return {name: as_numbers(name, values) for name, values in named.items()}
 
 
 def check_slots(

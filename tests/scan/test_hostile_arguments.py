@@ -283,3 +283,43 @@ def test_lists_of_traced_arrays_are_arrays():
     np.testing.assert_allclose(actual, desired, rtol=1e-6)
     with pytest.raises(InputError, match="lstm: x: given list, expected an array"):
         jax.jit(lambda first, second: lstm(PARAMS, [first, second[:2]])[0])(X[0], X[1])
+
+
+def listed(value):
+    """Return nested lists in place of arrays."""
+    if isinstance(value, dict):
+        return {name: listed(array) for name, array in value.items()}
+    return State(*map(listed, value)) if isinstance(value, State) else np.asarray(value).tolist()
+
+
+MASKS = {"input_layer": np.ones((BATCH, TIMESTEPS), bool)}
+WHOLE = {**TRAINING, "masks": MASKS, "states": {"a": STATE}, "dropout": {"a/dropout": np.ones((BATCH, FEATURES), "f4")}}
+NAMES = ("weights", "slots", "coefficients", "inputs", "targets", "masks", "states", "dropout")
+
+
+def results(functions, arguments):
+    """Return the results of `apply`, `gradient` and `train_step`."""
+    training = {"slots", "coefficients", "optimizer"}
+    return [
+        getattr(functions, name)(**{key: value for key, value in arguments.items() if key not in without})
+        for name, without in (
+            ("apply", training | {"targets", "loss"}),
+            ("gradient", training),
+            ("train_step", set()),
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ["model", "bucketed"])
+def test_nested_lists_are_arrays_everywhere(kind):
+    functions = model(SPEC) if kind == "model" else BucketedModel(model(SPEC))
+    arrays = {name: [TARGET] if name == "targets" else WHOLE[name] for name in NAMES}
+    lists = {name: list(map(listed, value)) if name == "targets" else listed(value) for name, value in arrays.items()}
+    jax.config.update("jax_enable_x64", False)  # lists hold float64, which is float32 here
+    try:
+        desired = results(functions, WHOLE)
+        for names in (*((name,) for name in NAMES), NAMES):
+            actual = results(functions, {**WHOLE, **{name: lists[name] for name in names}})
+            jax.tree.map(np.testing.assert_array_equal, actual, desired)
+    finally:
+        jax.config.update("jax_enable_x64", True)
