@@ -129,6 +129,7 @@ def parity(  # noqa: PLR0913 - the public signature
     device: str = "cpu",
     atol: float | None = None,
     rtol: float | None = None,
+    any_tolerance: bool = False,
     against: Array | Mapping[str, Array] | None = None,
     workers: WorkerPool | None = None,
 ) -> Report:
@@ -154,6 +155,7 @@ def parity(  # noqa: PLR0913 - the public signature
         device: `cpu` or `gpu`.
         atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
         rtol: a tolerance relative to each desired value.
+        any_tolerance: allow `atol` and `rtol` above 1, with which almost everything agrees.
         against: answers of another program to the same inputs: the output, or arrays by quantity, such as `output`,
             `sequence:lstm`, `hidden:lstm`, `cell:lstm`. They are judged like an engine's, by the name `recorded`.
         workers: the processes of the engines, for several calls in a row; None: new ones, which end with the call.
@@ -163,7 +165,7 @@ def parity(  # noqa: PLR0913 - the public signature
 
     Raises:
         InputError: if arrays do not fit the spec.
-        UsageError: if a name is unknown.
+        UsageError: if a name is unknown, or a tolerance is no number from 0 to 1.
         EngineUnavailableError: if a named engine cannot run here.
     """
     model = resolved(spec)
@@ -182,7 +184,8 @@ def parity(  # noqa: PLR0913 - the public signature
     if isinstance(model, LoadedModel):
         case = dataclasses.replace(case, origin=model.provenance.sentence, generation=model.provenance.generation)
     availability = available(engines, device, case.generation)
-    options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, atol=atol, rtol=rtol)
+    tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
+    options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
     for batch in case.forward.batches():
         check_range(batch, case.initial_weights, options.dtypes)
     recorded = None if against is None else quantities_from(case, _answers(against))

@@ -52,7 +52,7 @@ def calls():
     for function, good, names in (
         (run, RUN, "spec engine inputs weights states mask dtype layers device"),
         (parity, PARITY, "spec inputs targets loss optimizer weights states mask dropout engines dtypes layers device"),
-        (parity, PARITY, "atol rtol"),
+        (parity, PARITY, "atol rtol any_tolerance"),
     ):
         for name in names.split():
             yield f"{function.__name__}-{name}", lambda v, f=function, g=good, n=name: f(**{**g, n: v})
@@ -68,7 +68,7 @@ def calls():
 
 
 CALLS = dict(calls())
-MAY = {"atol": {"number", "fraction"}, "rtol": {"number", "fraction"}, "engines": {"list"}}  # values that may be
+MAY = {"any_tolerance": {"true"}, "engines": {"list"}}  # values that may be
 
 
 @pytest.fixture(autouse=True)

@@ -142,7 +142,6 @@ def parity(  # noqa: PLR0913 - the public signature
     from multilstm.execution.options import Options
     from multilstm.jobs.dtypes import device_dtypes
 
-    _check_tolerances(atol, rtol, any_tolerance)
     written = (save_inputs, save_outputs, json, html, junit, markdown, resume)
     files = ModelFiles(model, weights, architecture, inputs, against, *written)
     files.check(sized=batch is not None or timesteps is not None)
@@ -151,7 +150,8 @@ def parity(  # noqa: PLR0913 - the public signature
     quantities = names("--quantity", quantity)
     availability = available(names("--engine", engine), device, cases[0].generation)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
-    options = Options(availability.engines, dtypes, layers, device, quantities, atol, rtol, limit_s, memory)
+    tolerances = (atol, rtol, any_tolerance)
+    options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
     report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full))
     _shrink(cases, report, options, shrink, results.console())
@@ -194,15 +194,6 @@ def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str
     from multilstm.fuzz.rendering import show_campaign
 
     show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
-
-
-def _check_tolerances(atol: float | None, rtol: float | None, allowed: bool) -> None:
-    for option, value in (("--atol", atol), ("--rtol", rtol)):
-        if value is not None and value > 1 and not allowed:
-            raise UsageError(
-                f"{option} is {value:g}, expected at most 1: with more, almost everything agrees; "
-                f"give --any-tolerance too if you mean it"
-            )
 
 
 def _cases(

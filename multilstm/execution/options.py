@@ -31,6 +31,7 @@ class Options:
         quantities: the kinds of quantities to compare; empty: all.
         atol: an absolute tolerance. `atol` and `rtol` together replace the table of tolerances.
         rtol: a tolerance relative to each desired value.
+        any_tolerance: allow `atol` and `rtol` above 1, with which almost everything agrees.
         timeout_s: the seconds after which a job is aborted.
         memory_gb: the memory of a worker, in 1e9 bytes, above which its job is aborted; None: a fair share of what is
             free.
@@ -43,6 +44,7 @@ class Options:
     quantities: tuple[str, ...] = ()
     atol: float | None = None
     rtol: float | None = None
+    any_tolerance: bool = False
     timeout_s: float = 600.0
     memory_gb: float | None = None
 
@@ -62,9 +64,7 @@ class Options:
                     raise UsageError(choice(name, value, known))
         for dtype in self.dtypes:
             check_dtype(dtype, self.device)
-        for name, tolerance in (("atol", self.atol), ("rtol", self.rtol)):
-            if tolerance is not None and not _is_tolerance(tolerance):
-                raise UsageError(f"{name} must be a finite number that is not negative, got {shown(tolerance)}")
+        _check_tolerances({"atol": self.atol, "rtol": self.rtol}, self.any_tolerance)
         if not 0 < self.timeout_s <= LONGEST_TIMEOUT_S:
             raise UsageError(
                 f"the timeout must be a number of seconds above 0 and at most {LONGEST_TIMEOUT_S:g}, "
@@ -76,6 +76,21 @@ class Options:
     def wants(self, kind: str) -> bool:
         """Whether a kind of quantity is to be compared."""
         return not self.quantities or kind in self.quantities
+
+
+def _check_tolerances(tolerances: dict[str, Any], any_tolerance: Any) -> None:
+    if not isinstance(any_tolerance, bool):
+        raise UsageError(f"any_tolerance must be True or False, got {shown(any_tolerance)}")
+    for name, tolerance in tolerances.items():
+        if tolerance is None:
+            continue
+        if not _is_tolerance(tolerance):
+            raise UsageError(f"{name} must be a finite number that is not negative, got {shown(tolerance)}")
+        if tolerance > 1 and not any_tolerance:
+            raise UsageError(
+                f"{name} is {tolerance:g}, expected at most 1: with more, almost everything agrees; "
+                f"give any_tolerance=True (--any-tolerance) too if you mean it"
+            )
 
 
 def _check_memory(gigabytes: float) -> None:
