@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
+from multilstm.compare.quantity import FORWARD
 from multilstm.errors import EngineUnavailableError, ParityError
 from multilstm.jobs.implementation import Implementation
 from multilstm.report.arguments import Arguments
 
 SCHEMA = 3
+RECORDED = "recorded"  # in place of an engine's name: the answers of another program
+UNRECORDED_SHOWN = 6  # names in the verdict
 FAILURES_IN_ERROR = 20
 
 
@@ -198,6 +201,13 @@ class Report:
         return tuple(engine for engine in self.engines if engine not in busy)
 
     @functools.cached_property
+    def unrecorded(self) -> tuple[str, ...]:
+        """The quantities of the forward pass that recorded answers lack."""
+        recorded = {cell.quantity for cell in self.cells if cell.engine == RECORDED}
+        lacking = (cell.quantity for cell in self.cells if cell.kind in FORWARD and cell.quantity not in recorded)
+        return tuple(dict.fromkeys(map(str, lacking))) if recorded else ()
+
+    @functools.cached_property
     def rounding(self) -> Rounding:
         """The float32 bits over all forward quantities that were computed in float64."""
         return sum((cell.comparison.rounding for cell in self.cells), Rounding())
@@ -294,6 +304,9 @@ def _sentences(report: Report) -> Iterator[str]:
     if report.idle_masks:
         layers = ", ".join(report.idle_masks)
         yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
+    if report.unrecorded:
+        first, more = report.unrecorded[:UNRECORDED_SHOWN], len(report.unrecorded) - UNRECORDED_SHOWN
+        yield f"The recorded answers lack {', '.join(first)}{f' and {more:,} more' if more > 0 else ''}."
     if report.without_recurrent:
         names = report.without_recurrent
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."

@@ -54,6 +54,16 @@ def test_the_reference_judges_every_recorded_quantity():
     assert {name: cell.verdict for name, cell in cells.items()} == dict.fromkeys(ALL, "bitwise")
 
 
+@pytest.mark.parametrize("names", [("cell:lstm",), ("output", "hidden:lstm"), ALL], ids=" ".join)
+def test_absent_quantities_are_named(names):
+    arrays = answers()
+    recorded = quantities_from(case_of(), {name: arrays[name] for name in names})
+    report = compare_cases([case_of()], OPTIONS, recorded=recorded)
+    forward = [name for name in arrays if name.split(":")[0] in OPTIONS.quantities]
+    assert report.unrecorded == tuple(name for name in forward if name not in names)
+    assert f"The recorded answers lack {', '.join(report.unrecorded[:6])}" in report.sentence
+
+
 def test_the_reference_s_own_answers_agree():
     arrays = dict(reference_answers(case_of(), OPTIONS))
     cells = judged(arrays, arrays)
