@@ -24,7 +24,7 @@ EXPECTED = {
     ("seed2-stacked", "keras-tensorflow"): {"categorical_crossentropy_logits"},
     ("seed3-units", "keras-jax"): {"stateful_state_is_lost"},
     ("seed3-units", "keras-torch"): {"stateful_training_raises"},
-    ("seed5-masked", "keras-tensorflow"): {"time_distributed_variable_length"},
+    ("seed5-masked", "keras-tensorflow"): {"time_distributed_more_sequences"},
 }
 PLAIN = ("seed1-stateful", "seed2-stacked", "seed2-functional", "seed3-units", "seed5-masked")
 KERAS = tuple(name for name in ENGINES if name.startswith("keras-"))
@@ -103,6 +103,7 @@ SHOWN = {
     "loss_of_logits": (uneven_labels(), "keras-tensorflow", "float64"),
     "mask_is_kept": (no_change(), "keras-jax", "float64"),
     "ends_are_repeated": ("layer-time_distributed", "keras-torch", "float64"),
+    "timesteps_are_cut": ("model-masking_time_distributed-mask-scattered", "keras-tensorflow", "float64"),
     "decay_is_skipped": (unused_half(), "keras-torch", "float32"),
 }
 CLIPPED = {

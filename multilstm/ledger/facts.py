@@ -154,6 +154,14 @@ def _not_finite(place: Place) -> bool:
     return place.recurrent is not None and any(not np.isfinite(array).all() for array in arrays)
 
 
+def _computes_without_bias(place: Place) -> bool:
+    """Whether Keras's fused path computes a GRU without bias."""
+    layer = place.layer
+    if not isinstance(layer, GRU) or layer.use_bias or layer.recurrent_dropout or place.masks:
+        return False
+    return layer.reset_after and not layer.unroll and layer.use_cudnn == "auto"
+
+
 def _given_state(place: Place) -> bool:
     return place.recurrent is not None and place.has_given_state
 
@@ -223,6 +231,12 @@ _ALL = (
         "fixed_timesteps",
         "the model's Input fixes the number of timesteps",
         lambda place: place.recurrent is not None and place.input_shape[1] is not None,
+    ),
+    Fact(
+        "gru_without_bias",
+        "the layer is a GRU without bias, mask and unroll, in another dtype than float64",
+        lambda place: _computes_without_bias(place) and place.dtype != "float64",
+        possible=_computes_without_bias,
     ),
     Fact("selu", "the layer has the activation selu", _activation("selu")),
     Fact("gelu_or_leaky_relu", "the layer has the activation gelu or leaky_relu", _activation("gelu", "leaky_relu")),

@@ -44,7 +44,8 @@ class Divergence:
         effect: the outcome of a parity run with plain layers: `differs` or `raises`. With `outside`, a run does not
             show the fault. It is in Keras's trainer, in files, or in inputs that a run does not use.
         quantities: the kinds of quantities that show the fault.
-        raises: a part of the message, for the effect `raises`.
+        raises: for the effect `raises`, a regular expression that matches a part of the message. The name of an
+            exception alone is refused, since it would explain every error of that class.
         prediction: a name of `multilstm.ledger.predictions.PREDICTIONS`, for the effect `differs`. With this fault, the
             reference gives the engine's answer.
         at_most: in place of a prediction, the largest distance that the row explains, as a share of the largest number
@@ -105,6 +106,8 @@ class Divergence:
         for key in ("consequence", "advice"):
             if not getattr(self, key).endswith("."):
                 yield f"{key} must be sentences that end in a full stop"
+        if not _discriminates(self.raises):
+            yield f"raises is {self.raises!r}, expected a regular expression for more than the name of an exception"
         if self.link and not self.link.startswith("https://"):
             yield f"link is {self.link!r}, expected https://..."
 
@@ -151,11 +154,20 @@ class Divergence:
             quantity: the kind of the cell's quantity.
             message: the cell's message.
         """
-        return quantity in self.quantities and self.effect == "raises" and self.raises in message
+        return quantity in self.quantities and self.effect == "raises" and bool(re.search(self.raises, message))
 
     def differs(self, quantity: str) -> bool:
         """Whether a quantity of that kind differs on the engines of the row."""
         return quantity in self.quantities and self.effect == "differs"
+
+
+def _discriminates(pattern: str) -> bool:
+    """Return whether a regular expression is valid, and more than the name of an exception; or whether it is empty."""
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return not pattern or not re.fullmatch(r"[\w.]*(Error|Exception)\W*|\W+", pattern)
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ MAPS_SHARE = 0.5
 MEMORY_SHARE = 0.5  # of the memory allowed, above which the process is replaced before the next job begins
 
 _ROOT = pathlib.Path(__file__).parents[2]
+REASON_LIMIT = 400  # characters of the reason of an exception that follows a list of source lines
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")  # Keras sets parts of its errors in bold
 
 
@@ -203,7 +204,7 @@ class Worker:
         if known is not None and known is not WorkerError:
             raised: MultilstmError = known(error["message"])
             return raised
-        summary = f"{error['type']}: {_first_line(error['message'])}"
+        summary = f"{error['type']}: {_summary(error['message'])}"
         message, kind = f"{self._name}: {summary}", "exception"
         if error["memory"]:
             message = f"{self._name}: out of memory on the {self._device}, with {summary}; "
@@ -213,7 +214,15 @@ class Worker:
         return WorkerError(message, kind=kind, stderr=error["traceback"] + process.stderr(), exception=error["type"])
 
 
-def _first_line(message: str) -> str:
-    """Return the first line of an exception; Keras's first line may only name the layer, then with the second line."""
+def _summary(message: str) -> str:
+    """Return the reason in an exception's message: its first line, or the first two if Keras's only names the layer.
+
+    The reason of TensorFlow's "Graph execution error:" follows a long list of source lines.
+    """
     first, *more = [line for text in message.splitlines() if (line := _ESCAPES.sub("", text).strip())] or [""]
-    return f"{first} {more[0]}" if more and first.startswith("Exception encountered when calling") else first
+    if first.startswith("Exception encountered when calling"):
+        return " ".join([first, *more[:1]])
+    if first == "Graph execution error:":
+        sources = [number for number, line in enumerate(more) if line.startswith('File "')]
+        return " ".join([first, *more[sources[-1] + 1 if sources else 0 :]])[:REASON_LIMIT]
+    return first

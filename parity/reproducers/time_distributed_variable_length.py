@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: TimeDistributed uses the batch size as the number of timesteps if both may vary."""
+"""Keras on TensorFlow: TimeDistributed cuts sequences to as many timesteps as there are sequences, if both may vary."""
 
 import sys
 
@@ -9,6 +9,7 @@ keras.utils.set_random_seed(0)
 inputs = keras.Input((None, 3))
 sequences = keras.layers.LSTM(4, return_sequences=True)(inputs)
 model = keras.Model(inputs, keras.layers.TimeDistributed(keras.layers.Dense(2))(sequences))
-shapes = [model.predict(np.ones((2, timesteps, 3)), verbose=0).shape for timesteps in (3, 5)]
-print(f"2 sequences of 3 and of 5 timesteps gave outputs of the shapes {shapes}")
-sys.exit(int(shapes[1] != (2, 5, 2)))
+model.predict(np.ones((3, 3, 3)), verbose=0)  # at another shape, TensorFlow leaves both sizes open
+shape = model.predict(np.ones((2, 5, 3)), verbose=0).shape
+print(f"2 sequences of 5 timesteps gave an output of the shape {shape}")
+sys.exit(int(shape != (2, 5, 2)))

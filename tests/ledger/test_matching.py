@@ -46,6 +46,9 @@ def agreeing(cell, predictions):
 
 
 IN_PLACE = "a variable has been modified by an inplace operation"
+OUT_OF_BOUNDS = "slice index 99 of dimension 0 out of bounds. [[{{node td/loop_body/strided_slice}}]]"
+CENTERED = "optimizer-rmsprop-rho-centered-clipnorm-constant-decaying-constrained"
+SCAN = "calling GRU.call(). scan body function carry input and carry output must have equal types, but they differ:"
 KNOWN = {
     "state lost": (cell("seed1-stateful", "keras-jax", "hidden:lstm"), "stateful_state_is_lost"),
     "state not lost elsewhere": (cell("seed1-stateful", "keras-torch", "hidden:lstm"), None),
@@ -81,10 +84,46 @@ KNOWN = {
     ),
     "bias in float16": (cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_float16"), None),
     "TimeDistributed": (
-        cell("seed5", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"),
-        "time_distributed_variable_length",
+        cell("seed5", "keras-tensorflow", "output", "error", OUT_OF_BOUNDS),
+        "time_distributed_more_sequences",
     ),
-    "fixed batch": (cell("seed3-states", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"), None),
+    "TimeDistributed, another error": (
+        cell("seed5", "keras-tensorflow", "output", "error", "InvalidArgumentError: shapes"),
+        None,
+    ),
+    "TimeDistributed, another slice": (
+        cell("seed5", "keras-tensorflow", "output", "error", OUT_OF_BOUNDS.replace("loop_body", "lstm")),
+        None,
+    ),
+    "targets of uncut sequences": (
+        cell("seed5", "keras-tensorflow", "gradient:lstm/kernel", "error", "Incompatible shapes: [2,5,3] vs. [2,2,3]"),
+        "time_distributed_training_raises",
+    ),
+    "targets of another shape": (
+        cell("seed5", "keras-tensorflow", "gradient:lstm/kernel", "error", "Incompatible shapes: [2,5,3] vs. [2,4,3]"),
+        None,
+    ),
+    "fixed batch": (cell("seed3-states", "keras-tensorflow", "output", "error", OUT_OF_BOUNDS), None),
+    "centered RMSprop": (
+        cell(CENTERED, "keras-tensorflow", "loss:program", "error", "indices[0] = 26 is not in [0, 19)"),
+        "centered_rmsprop_repeated_tokens",
+    ),
+    "centered RMSprop, another token": (
+        cell(CENTERED, "keras-tensorflow", "loss:program", "error", "indices[0,3] = 26 is not in [0, 19)"),
+        None,
+    ),
+    "GRU without bias": (
+        cell("recurrent-gru", "keras-jax", "weight_shape:gru/kernel", "error", f"TypeError: {SCAN}"),
+        "gru_without_bias",
+    ),
+    "GRU without bias in float64": (
+        cell("recurrent-gru", "keras-jax", "output", "error", f"TypeError: {SCAN}", dtype="float64"),
+        None,
+    ),
+    "GRU without bias under a mask": (
+        cell("recurrent-gru-mask-left", "keras-jax", "output", "error", f"TypeError: {SCAN}"),
+        None,
+    ),
     "portable": (
         dataclasses.replace(cell("seed1-stateful", "keras-jax", "hidden:lstm"), layers="portable"),
         None,

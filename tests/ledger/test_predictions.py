@@ -17,7 +17,7 @@ from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, combinations
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential
+from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential, TimeDistributed
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import AdamW
 from multilstm.suite.compare_cases import compare_cases
@@ -62,6 +62,12 @@ def large_batch():
     return dataclasses.replace(case, optimizer=None, training=())
 
 
+def cut_sequences():
+    """A case of fewer sequences than timesteps, which a TimeDistributed passes to an LSTM."""
+    below = [LSTM(3, return_sequences=True), TimeDistributed(Dense(2)), LSTM(3)]
+    return model_case(Sequential(below, (None, 2)), 2, 4)
+
+
 def states_lost(patch):
     patch.setattr(ReferenceProgram, "step", lambda self, kind, batch, states: true_step(self, kind, batch, {}))
 
@@ -100,6 +106,7 @@ SHOWN = {
     "categorical_crossentropy_logits": (uneven_labels(), "keras-tensorflow", "float64"),
     "weight_decay_out_of_the_loss": (unused_half(), "keras-torch", "float64"),
     "mask_behind_no_change": (no_change(), "keras-jax", "float64"),
+    "time_distributed_variable_length": (cut_sequences(), "keras-tensorflow", "float64"),
     "average_pooling_same": ("layer-time_distributed", "keras-torch", "float64"),
 }
 PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}

@@ -8,6 +8,7 @@ import pytest
 from multilstm.cases.case import Case
 from multilstm.cases.model_case import model_case
 from multilstm.cases.recipes import GivenBatches
+from multilstm.compare.quantity import EXACT, FORWARD
 from multilstm.jobs.job import Batch
 from multilstm.ledger.facts import FACTS, certain_facts, possible_facts, where
 from multilstm.ledger.predictions import PREDICTIONS
@@ -109,6 +110,23 @@ def test_a_row_that_would_explain_anything_is_refused(lines, message):
     with pytest.raises(ValueError, match="row") as caught:
         parse(ROW + lines)
     assert message in str(caught.value)
+
+
+RAISES = 'effect = "raises"\nquantities = ["output"]\n'
+
+
+@pytest.mark.parametrize(
+    "pattern", ["InvalidArgumentError", "errors.InvalidArgumentError:", "IndexError: ", "Exception", ".*", "["]
+)
+def test_a_row_that_explains_every_error_of_a_class_is_refused(pattern):
+    with pytest.raises(ValueError, match="more than the name of an exception"):
+        parse(f"{ROW}{RAISES}raises = '{pattern}'\n")
+
+
+def test_a_row_that_raises_in_a_forward_pass_explains_all_of_its_quantities():
+    forward = {*EXACT, *FORWARD}
+    rows = [row for row in ledger() if row.effect == "raises" and forward & set(row.quantities)]
+    assert [row.id for row in rows if not forward <= set(row.quantities)] == []
 
 
 def test_every_prediction_is_used_by_a_row():

@@ -26,6 +26,13 @@ class RaisesAsKeras(Raises):
         raise ValueError("Exception encountered when calling LSTM.call().\n\n\x1b[1mtoo wide\x1b[0m\n\nArguments: ...")
 
 
+class RaisesAsTensorFlow(Raises):
+    def prepare(self, job):
+        raise ValueError(
+            'Graph execution error:\n\nDetected at node x\n  File "a.py", in f\n\ntoo short\n\t [[node]]\n'
+        )
+
+
 class Exits(Raises):
     def prepare(self, job):
         print("last words", file=sys.stderr)

@@ -53,6 +53,12 @@ def pid_of(pool, engine="reference", device="cpu"):
             r"ValueError: Exception .* calling LSTM\.call\(\)\. too wide$",
         ),
         (
+            "RaisesAsTensorFlow",
+            "exception",
+            "ValueError",
+            r"ValueError: Graph execution error: too short \[\[node\]\]$",
+        ),
+        (
             "OutOfMemory",
             "memory",
             "MemoryError",

@@ -16,7 +16,14 @@ import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
-from multilstm.engines.reference.faults import FAULTS, MASK_IS_DROPPED, logits_of, with_logits, with_masks_kept
+from multilstm.engines.reference.faults import (
+    FAULTS,
+    MASK_IS_DROPPED,
+    faults_of_call,
+    logits_of,
+    with_logits,
+    with_masks_kept,
+)
 from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
@@ -250,7 +257,7 @@ class ReferenceProgram(AbstractProgram):
                     within(self._weights | statistics, call.layer),
                     tuple(starts),
                     {name: _float64(factor) for name, factor in within(batch.dropout, call.layer).items()},
-                    self._faults,
+                    faults_of_call(self._faults, self._spec.tensor_shapes[call.inputs[0]]),
                     training,
                 ),
             )

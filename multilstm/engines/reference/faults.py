@@ -29,6 +29,7 @@ TOKENS_ARE_SQUARED_APART = "tokens_are_squared_apart"
 LOSS_OF_LOGITS = "loss_of_logits"
 ENDS_ARE_REPEATED = "ends_are_repeated"
 MASK_IS_KEPT = "mask_is_kept"
+TIMESTEPS_ARE_CUT = "timesteps_are_cut"
 
 FAULTS = {
     MASK_IS_DROPPED: "a recurrent layer to which an initial state is given ignores its mask",
@@ -40,6 +41,7 @@ FAULTS = {
     LOSS_OF_LOGITS: "categorical_crossentropy is the softmax cross-entropy of the values before the last activation",
     ENDS_ARE_REPEATED: "average pooling with padding 'same' pads with copies of the ends, where the padding is odd",
     MASK_IS_KEPT: "a Reshape, Permute or Cropping1D that changes nothing passes its mask on",
+    TIMESTEPS_ARE_CUT: "a TimeDistributed of any batch size and timesteps returns as many timesteps as sequences",
 }
 Maybe = Array | None
 R = TypeVar("R", LSTMRecord, HiddenRecord)
@@ -162,6 +164,16 @@ def changes_nothing(layer: Layer, inputs: Shape) -> bool:
     if isinstance(layer, Permute):
         return list(layer.dims) == sorted(layer.dims)
     return isinstance(layer, Reshape | Cropping1D) and layer.output_shapes(inputs) == (inputs,)
+
+
+def faults_of_call(faults: Set[str], inputs: Shape) -> Set[str]:
+    """Return the faults of one call; a TimeDistributed cuts only sequences whose batch size and length are open.
+
+    Args:
+        faults: names of `FAULTS`.
+        inputs: the shape of the call's first input in the model.
+    """
+    return faults if inputs[:2] == (None, None) else faults - {TIMESTEPS_ARE_CUT}
 
 
 def with_masks_kept(spec: Graph, faults: Set[str]) -> Graph:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from multilstm.engines.reference.faults import TIMESTEPS_ARE_CUT
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present
 from multilstm.spec import TimeDistributed
 from multilstm.spec.arrays import Array
@@ -17,11 +20,16 @@ def _(layer: TimeDistributed, given: Given) -> Applied:
     def unfolded(array: Array) -> Array:
         return array.reshape(*x.shape[:2], *array.shape[1:])
 
+    output = unfolded(inner.outputs[0])
+    kept = len(x) if TIMESTEPS_ARE_CUT in given.faults else x.shape[1]
+
     def backward(gradients: list[Maybe]) -> Gradients:
-        back = inner.backward([_folded(present(gradients[0]))])
+        d_output = np.zeros_like(output)
+        d_output[:, :kept] = present(gradients[0])
+        back = inner.backward([_folded(d_output)])
         return Gradients([unfolded(present(back.inputs[0]))], back.weights)
 
-    return Applied([unfolded(inner.outputs[0])], backward)
+    return Applied([output[:, :kept]], backward)
 
 
 def _folded(array: Array) -> Array:
