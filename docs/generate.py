@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
@@ -22,6 +23,7 @@ from multilstm.cli.app import app
 from multilstm.cli.exit_codes import EXIT_CODES
 from multilstm.compare.comparison import AGREES, FAILS, VERDICTS
 from multilstm.compare.tolerances import TABLE
+from multilstm.convert import DIALECTS, LSTMWeights, to_dialect
 from multilstm.engines.registry import ENGINES
 from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
@@ -262,6 +264,22 @@ def old_keras() -> Iterator[str]:
     yield table(("argument that is left out", "accepted values", "classes"), lines)
 
 
+def layouts() -> Iterator[str]:
+    """Yield the layouts of an LSTM's weights in other frameworks."""
+    rows = []
+    for name, row in DIALECTS.items():
+        weights = LSTMWeights(np.zeros((3, 8)), np.zeros((2, 8)), np.zeros(8))
+        shapes = [f"`{array} {list(value.shape)}`" for array, value in to_dialect(weights, name).items()]
+        arrays = ", ".join(shapes if len(shapes) < 6 else [*shapes[:2], "...", *shapes[-1:]])
+        rows.append(
+            (
+                f"`{name}`", f"[{row.title}]({row.source})", "; ".join(row.words) or "as Keras", arrays, row.states,
+                "yes" if row.executed else "no",
+            )
+        )  # fmt: skip
+    yield table(("dialect", "framework", "from Keras's layout", "arrays", "states", "executed"), rows)
+
+
 def _accepted(accepted: tuple[Any, ...]) -> str:
     return " or ".join(f"`{value!r}`" for value in accepted) if accepted else "any"
 
@@ -274,7 +292,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
-    trainings, hostile, floors, old_keras, recorded_runs,
+    trainings, hostile, floors, old_keras, layouts, recorded_runs,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ FLOORS = (
     ("deprecation", "errors", "version"),
     ("json_data",),
     ("frameworks", "spec"),
+    ("convert",),
     ("files",),
     ("jobs", "keras_layers", "weights"),
     ("cases", "compare", "scan"),

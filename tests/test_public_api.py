@@ -45,6 +45,7 @@ PUBLIC = {
         ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
         init loss_value lstm merge model stack tune_cpu
     """,
+    "multilstm.convert": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
     "multilstm.keras_layers": """
         Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
         CategoricalCrossentropy Cropping1D Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization
