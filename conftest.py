@@ -9,6 +9,7 @@ the optimizations of users ask for `as_users_compile`; `multilstm parity --full`
 """
 
 import contextlib
+import importlib.metadata
 import os
 import pathlib
 import signal
@@ -18,6 +19,10 @@ import pytest
 from multilstm.frameworks import xla_flags
 from multilstm.frameworks.process_environment import merge
 from multilstm.frameworks.xla_flags import NO_FUSION_EMITTERS, ONE_CODEGEN_PART
+
+# An installation registers the plugin `multilstm`; a checkout on PYTHONPATH does not.
+IS_REGISTERED = bool(importlib.metadata.entry_points(group="pytest11", name="multilstm"))
+pytest_plugins = ["pytester", *([] if IS_REGISTERED else ["multilstm.testing.plugin"])]
 
 _OPTIMIZATIONS = "JAX_DISABLE_MOST_OPTIMIZATIONS"
 _ONE_PART = xla_flags.variables(ONE_CODEGEN_PART)

@@ -15,16 +15,6 @@ from multilstm.suite import compare_cases as suite
 from multilstm.workers import WorkerPool
 
 
-class KeptPool(WorkerPool):
-    """A pool that records its closing, which an error causes."""
-
-    closed = False
-
-    def close(self):
-        self.closed = True
-        super().close()
-
-
 @pytest.fixture(scope="session")
 def stubs(tmp_path_factory):
     """A folder of modules that stand for frameworks and raise an error when they are imported."""
@@ -48,7 +38,7 @@ def living_pool():
 
     def living():
         if not pools or pools[-1].closed:
-            pools.append(KeptPool(threads=1, parallel=2))
+            pools.append(WorkerPool(threads=1, parallel=2))
         return pools[-1]
 
     yield living

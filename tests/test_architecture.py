@@ -22,7 +22,7 @@ FLOORS = (
     ("explain", "ledger"),
     ("doctor", "suite"),
     ("api", "fuzz"),
-    ("__init__", "cli"),
+    ("__init__", "cli", "testing"),
     ("__main__", "bench"),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}

@@ -41,6 +41,7 @@ PUBLIC = {
     "multilstm.spec.schedules": """
         CosineDecay ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay Schedule
     """,
+    "multilstm.testing": "assert_parity",
     "multilstm.scan": """
         ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
         init loss_value lstm merge model stack tune_cpu

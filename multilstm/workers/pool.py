@@ -61,6 +61,11 @@ class WorkerPool:
         """The number of each worker's process by engine and device; None where it has no process at present."""
         return {key: worker.pid for key, worker in self._workers.items()}
 
+    @property
+    def closed(self) -> bool:
+        """Whether the pool was closed, by its user or after an error; it refuses jobs."""
+        return self._closed
+
     def execute(self, engine: str, job: Job) -> Result:
         """Execute a job on an engine, in the engine's own process.
 
