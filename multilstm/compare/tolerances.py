@@ -33,8 +33,9 @@ class Tolerance:
         tensor      atol + rtol * max|desired|
         absolute    atol + rtol * |desired|
 
-    max|desired| is that of the tensor. A response that is larger takes the place of the row. It is 0 in the table. Else
-    it is the distance by which a wide or trained model amplifies rounding (`multilstm.execution.response`).
+    max|desired| is that of the tensor, or a larger `scale` (`multilstm.suite.judge_part`). A response that is larger
+    takes the place of the row. It is 0 in the table. Else it is the distance by which a wide or trained model amplifies
+    rounding (`multilstm.execution.response`).
     """
 
     dtype: str
@@ -45,6 +46,7 @@ class Tolerance:
     measure: Literal["value", "tensor", "absolute"]
     reason: str
     response: float = 0.0
+    scale: float = 0.0
 
     def at(self, desired: Array) -> Tolerance:
         """Return the row for one tensor: response, and atol of a `value`, are at most a share of max|desired|.
@@ -68,7 +70,7 @@ class Tolerance:
     def allowed(self, desired: Array) -> Array:
         """Return the largest distance from each desired value of one tensor."""
         size = np.abs(desired)
-        scale = np.full_like(size, size.max(initial=0.0)) if self.measure == "tensor" else size
+        scale = np.full_like(size, max(size.max(initial=0.0), self.scale)) if self.measure == "tensor" else size
         row = self.at(desired)
         distance: Array = np.maximum(row.atol + row.rtol * scale, row.response)
         return distance

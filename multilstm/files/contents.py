@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.layer_lists import LayerLists
 from multilstm.files.parsers.onnx_graph import FoldedGraph, from_document
 from multilstm.files.parsers.parsed import Parsed
 from multilstm.files.recognise import Kind, recognise
 from multilstm.files.regular import read_bytes, size_limit
 from multilstm.files.sandbox import parse_in_process
 from multilstm.files.state_dict import StateDict
-from multilstm.files.stores import LayerLists, NamedWeights, Store, Tree
+from multilstm.files.stores import NamedWeights, Store, Tree
 from multilstm.files.tensorflow_js import shard_weights
 from multilstm.json_data import parse_json
 from multilstm.spec import Graph

@@ -17,9 +17,10 @@ from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx_contents import as_model, as_weights
-from multilstm.files.stores import Assigned, Place, places_of
+from multilstm.files.stores import Assigned, leaves, parts_of
 from multilstm.frameworks.targets import import_target, is_target
-from multilstm.spec import Graph
+from multilstm.spec import Graph, InputLayer
+from multilstm.spec.dialects import Part
 from multilstm.spec.keras_json import read_json
 
 __all__ = ["load", "load_model"]
@@ -109,7 +110,7 @@ class _Design(NamedTuple):
     """An architecture: a spec, its layers in the order of the file, and the origin of the file if it is one."""
 
     spec: Graph
-    places: tuple[Place, ...]
+    parts: tuple[Part, ...]
     provenance: Provenance | None = None
 
 
@@ -126,9 +127,9 @@ def _design(main: Contents, holder: Contents, architecture: Architecture | None)
     if main.has_model:
         raise UsageError(f"{main.path!r} holds a model itself; leave the architecture out")
     if isinstance(architecture, Graph):
-        return _Design(architecture, places_of(architecture))
+        return _Design(architecture, parts_of(architecture))
     if isinstance(architecture, LoadedModel):
-        return _Design(architecture.spec, places_of(architecture.spec), architecture.provenance)
+        return _Design(architecture.spec, parts_of(architecture.spec), architecture.provenance)
     other = as_model(read_contents(architecture))
     if not other.has_model:
         raise UsageError(
@@ -146,7 +147,7 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     version, config = contents.version, contents.config or {}
     if contents.spec is not None:
         origin = Provenance(contents.format, contents.program, version, notes=contents.notes)
-        return _Design(contents.spec, places_of(contents.spec), origin)
+        return _Design(contents.spec, parts_of(contents.spec), origin)
     try:
         spec, translated = read_json(config, version)
         if version is None and weights_version is not None and not translated.version.startswith("3"):
@@ -154,32 +155,32 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
             spec, translated = read_json(config, version)
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
-    choices = (_places(config), _places(translated.config), places_of(spec))  # the last has names that a file lacks
-    layers = {layer.name for layer in spec.layers}
-    places = next(places for places in choices if layers <= {place.name for place in places})
+    choices = (translated.parts or _parts(config), _parts(translated.config), parts_of(spec))  # the last has all names
+    layers = {layer.name for layer in spec.layers if not isinstance(layer, InputLayer)}
+    parts = next(parts for parts in choices if layers <= {leaf.name for leaf in leaves(parts)})
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
     notes, generation = (*contents.notes, *translated.notes), int(translated.version.partition(".")[0])
     origin = Provenance(contents.format, program, version, contents.backend, notes, generation)
-    return _Design(spec, places, origin)
+    return _Design(spec, parts, origin)
 
 
-def _places(config: Mapping[str, Any]) -> tuple[Place, ...]:
+def _parts(config: Mapping[str, Any]) -> tuple[Part, ...]:
     """Return the layers in the order of the file, with the classes of the file."""
     inner = config.get("config")
     entries = inner.get("layers", ()) if isinstance(inner, Mapping) else inner
-    places = []
+    parts = []
     for entry in entries if isinstance(entries, (list, tuple)) else ():
         arguments = entry.get("config")
         name = entry.get("name") if not isinstance(arguments, Mapping) else arguments.get("name", entry.get("name"))
-        places.append(Place(str(name), str(entry.get("class_name"))))
-    return tuple(places)
+        parts.append(Part(str(name), str(entry.get("class_name"))))
+    return tuple(parts)
 
 
 def _assigned(holder: Contents, design: _Design) -> Assigned | None:
     if holder.store is None:
         return None
     try:
-        return holder.store.assign(design.spec, design.places)
+        return holder.store.assign(design.spec, design.parts)
     except InputError as error:
         raise InputError(f"weights of {holder.path!r}: {error}") from None
 

@@ -10,7 +10,7 @@ from multilstm.spec import GRU, LSTM, Conv1D, Layer
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 
-__all__ = ["as_keras_3"]
+__all__ = ["as_keras_3", "keras_1_count"]
 
 # The order in which Keras 1 stores the gates: LSTM i, c, f, o, which Keras 2 and 3 hold as i, f, c, o; GRU z, r, h.
 KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), GRU: (0, 1, 2)}
@@ -32,6 +32,12 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
     size = len(arrays) // len(layers)
     parts = [_converted(part, arrays[k * size : (k + 1) * size]) for k, part in enumerate(layers)]
     return [array for part, _ in parts for array in part], parts[0][1]
+
+
+def keras_1_count(layer: Layer, count: int) -> int:
+    """Return the number of arrays of a layer in Keras 1, which has W, U and b for each gate; `count` in Keras 3."""
+    gates = (len(KERAS_1_ORDER.get(type(part), (0,))) for part in layer.recurrent.values())
+    return 3 * sum(gates) or count
 
 
 def _converted(layer: Recurrent, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.stores import Assigned, Place, checked, weights_by_layer
+from multilstm.files.stores import Assigned, checked, leaves, weights_by_layer
 from multilstm.spec import GRU, LSTM, Embedding, Graph, SimpleRNN
 from multilstm.spec.arrays import Array
+from multilstm.spec.dialects import Part
 from multilstm.spec.layer_base import Layer
 
 __all__ = ["StateDict"]
@@ -144,13 +145,13 @@ class StateDict:
     notes: tuple[str, ...] = ()
     standard: bool = True
 
-    def assign(self, spec: Graph, places: Sequence[Place]) -> Assigned:
+    def assign(self, spec: Graph, parts: Sequence[Part]) -> Assigned:
         """Return the weights of the modules; see the docstring of this file."""
         modules = list(self._modules())
         left_out = [module.name for module in modules if _of_a_loss(module)]
         modules = [module for module in modules if module.name not in left_out]
         wanted = weights_by_layer(spec)
-        order = [place.name for place in places if place.name in wanted]
+        order = [leaf.name for leaf in leaves(parts) if leaf.name in wanted]
         if len(modules) != len(order):
             raise InputError(
                 f"the file holds {len(modules)} modules with weights: {self.described()}; the architecture has "

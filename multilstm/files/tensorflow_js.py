@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.layer_lists import LayerLists
 from multilstm.files.parsers.parsed import NAME_LIMIT, OBJECT_LIMIT, RANK_LIMIT
 from multilstm.files.regular import read_bytes
-from multilstm.files.stores import LayerLists
 from multilstm.json_data import typed
 from multilstm.spec.arrays import Array
 

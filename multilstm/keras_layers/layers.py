@@ -86,18 +86,23 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
 
     Timesteps are folded into the batch, `[batch, timesteps, ...]` to `[batch * timesteps, ...]`. The layer is called
     once, and its output is unfolded. A Dropout inside draws a new mask for every timestep. `trainable=False` freezes
-    the layer inside.
+    the layer inside. In training, a BatchNormalization is called for one timestep after the other, as in Keras.
 
     Args:
-        layer: a layer without state or batch statistics, such as Dense.
+        layer: a layer without state, such as Dense.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the layer to every timestep, as `keras.layers.TimeDistributed.call` does.
 
         Raises:
-            ValueError: for a mask whose known shape does not begin with `[batch, timesteps]` of the inputs.
+            ValueError: for a mask whose known shape does not begin with `[batch, timesteps]` of the inputs. Also for
+                the training of a BatchNormalization on an unknown number of timesteps.
         """
+        if training and isinstance(self.layer, keras.layers.BatchNormalization):
+            if inputs.shape[1] is None:
+                raise ValueError(f"{self.name}: a BatchNormalization inside needs an Input with its timesteps")
+            return super().call(inputs, training=training, mask=mask)
         shape = ops.shape(inputs)
         arguments: dict[str, Any] = {}
         if mask is not None:

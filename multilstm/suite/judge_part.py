@@ -25,6 +25,9 @@ from multilstm.ledger.predictions import predict
 from multilstm.report.data import Cell
 from multilstm.spec.arrays import Array
 
+# The largest gradient of a weight that sums to zero in float64, as a share of the largest one of its layer.
+CANCELLED = 1e-13
+
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
@@ -108,6 +111,9 @@ def _within_response(
 ) -> list[Cell]:
     """Return the cells; those agree whose difference is rounding that the model itself amplifies.
 
+    A gradient that is zero but for rounding is compared on the scale of the other gradients of its layer. Such is that
+    of a bias below a BatchNormalization, which takes the bias away again.
+
     A tolerance of the user's own is never widened.
     """
     options = execution.options
@@ -119,11 +125,26 @@ def _within_response(
     for cell in diverging:
         quantity = cell.quantity
         row = tolerance(execution.dtype, options.device, quantity.kind)
-        row = dataclasses.replace(row, response=MULTIPLE * max(moved.get(str(quantity), [0.0])))
+        response = MULTIPLE * max(moved.get(str(quantity), [0.0]))
+        row = dataclasses.replace(row, response=response, scale=_scale_of_layer(quantity, desired))
         comparison = compare_batches(quantity, actual[quantity], desired[quantity], row)
         if comparison.verdict in AGREES:
             agreeing[quantity] = comparison
     return [dataclasses.replace(cell, comparison=agreeing.get(cell.quantity, cell.comparison)) for cell in cells]
+
+
+def _scale_of_layer(quantity: Quantity, desired: Quantities) -> float:
+    """Return the largest gradient of the layer of a weight whose own gradient is zero but for rounding; else 0."""
+    if quantity.kind != "gradient":
+        return 0.0
+    layer = quantity.where.partition("/")[0]
+    largest = {
+        other.where: max((float(np.abs(array).max(initial=0.0)) for array in arrays), default=0.0)
+        for other, arrays in desired.items()
+        if other.kind == quantity.kind and other.where.partition("/")[0] == layer
+    }
+    scale = max(largest.values(), default=0.0)
+    return scale if largest.get(quantity.where, scale) <= CANCELLED * scale else 0.0
 
 
 def _comparison_with(execution: Execution, part: Part, actual: Quantities) -> Predicted:

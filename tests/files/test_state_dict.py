@@ -8,7 +8,7 @@ import pytest
 from multilstm import GRU, LSTM, Bidirectional, Dense, Embedding, LayerNormalization, Sequential, SimpleRNN
 from multilstm.errors import InputError
 from multilstm.files.state_dict import StateDict
-from multilstm.files.stores import places_of
+from multilstm.files.stores import parts_of
 
 
 def lstm(prefix, features, units, *, both=False, bias=True, gates=4, layer=0):
@@ -24,7 +24,7 @@ def linear(prefix, features, units):
 
 
 def assigned(tensors, spec, **options):
-    return StateDict(tensors, **{"ordered": True, **options}).assign(spec, places_of(spec))
+    return StateDict(tensors, **{"ordered": True, **options}).assign(spec, parts_of(spec))
 
 
 ONE = Sequential([LSTM(4)], input_shape=(None, 5))

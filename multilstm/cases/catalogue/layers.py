@@ -212,7 +212,11 @@ def _time_distributed() -> Graph:
         *(GlobalAveragePooling1D(), GlobalMaxPooling1D(), Softmax(), LayerNormalization()),
     ]
     repeated = TimeDistributed(RepeatVector(2))(Dense(2)(x))
-    return Model(x, [*(TimeDistributed(layer)(y) for layer in inner), repeated])
+    images = TimeDistributed(Reshape((3, 2, 2)))(y)
+    kinds = [Conv2D(2, 2), DepthwiseConv2D(2), ZeroPadding2D(), MaxPooling2D(2), AveragePooling2D((2, 1))]
+    kinds += [GlobalAveragePooling2D(), GlobalMaxPooling2D(), BatchNormalization(momentum=0.8)]
+    return Model(x, [*(TimeDistributed(layer)(y) for layer in inner), repeated,
+                     *(TimeDistributed(layer)(images) for layer in kinds)])  # fmt: skip
 
 
 def _text_model() -> Graph:

@@ -1,4 +1,4 @@
-"""Entries of models and layers in the JSON of Keras 0.3 to 2."""
+"""Entries of models and layers in the JSON of Keras."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
     "is_model",
     "layer_list",
     "merge_layer",
-    "unwrapped",
+    "model_of",
 ]
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -27,9 +27,17 @@ def class_name(entry: Any) -> Any:
     return entry.get("class_name") if isinstance(entry, Mapping) else None
 
 
+def model_of(entry: Any) -> Any:
+    """Return the entry of the whole model that an entry is, or that its TimeDistributed wraps; None for a layer."""
+    if class_name(entry) == "TimeDistributed":
+        config = entry.get("config")
+        entry = config.get("layer") if isinstance(config, Mapping) else None
+    return entry if isinstance(class_name(entry), str) and class_name(entry) in MODELS else None
+
+
 def is_model(entry: Any) -> bool:
-    """Whether an entry is a whole model."""
-    return isinstance(class_name(entry), str) and class_name(entry) in MODELS
+    """Whether an entry is a whole model, or a TimeDistributed around one."""
+    return model_of(entry) is not None
 
 
 def config_of_entry(entry: Mapping[str, Any], place: str) -> Mapping[str, Any]:
@@ -43,26 +51,6 @@ def layer_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list) or not value:
         refuse(where, value, "a list of layers")
     return value
-
-
-def unwrapped(entry: Any) -> Any:
-    """Return a Sequential of TimeDistributed layers for the TimeDistributed of a Sequential."""
-    config = entry.get("config") if class_name(entry) == "TimeDistributed" else None
-    inner = config.get("layer") if isinstance(config, Mapping) else None
-    if not isinstance(config, Mapping) or class_name(inner) != "Sequential":
-        return entry
-    place = "layer of TimeDistributed"
-    layers = layer_list(config_of_entry(as_dict(inner, place), place).get("layers"), "layers of Sequential")
-    wrapped: list[dict[str, Any]] = []
-    outer = {key: value for key, value in config.items() if key not in ("layer", "name")}  # its shape, for the first
-    for layer in layers:
-        if class_name(layer) != "InputLayer":
-            inside = layer.get("config") if isinstance(layer, Mapping) else None
-            name = {"name": inside["name"]} if isinstance(inside, Mapping) and "name" in inside else {}
-            shape = outer if not wrapped else {}
-            wrapped.append({"class_name": "TimeDistributed", "config": {**shape, **name, "layer": layer}})
-    title = {"name": config["name"]} if "name" in config else {}
-    return {**entry, "class_name": "Sequential", "config": {**title, "layers": wrapped}}
 
 
 def merge_layer(entry: Mapping[str, Any], place: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The graph of a functional model, as a file of Keras 1 or 2 has it."""
+"""The graph of a functional model, as a file has it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilstm.errors import shown
-from multilstm.spec.dialects.entries import class_name, config_of_entry, layer_list, unwrapped
+from multilstm.spec.dialects.entries import class_name, config_of_entry, layer_list
 from multilstm.spec.dialects.layers import DEPTH_LIMIT
 from multilstm.spec.dialects.networks import History, Network, Node
 from multilstm.spec.dialects.tables import RECURRENT
@@ -32,7 +32,7 @@ class FileGraph:
         self._nodes: dict[str, list[Node]] = {}
         for number, entry in enumerate(layer_list(config.get("layers"), f"{where}layers of the model")):
             place = f"{where}layer {number}"
-            entry = unwrapped(as_dict(entry, place))
+            entry = as_dict(entry, place)
             name = entry.get("name", config_of_entry(entry, place).get("name"))
             if not isinstance(name, str) or name in self.entries:
                 refuse(f"name of {place}", name, "a name of its own")
@@ -47,7 +47,7 @@ class FileGraph:
     def _numbers_of_first_calls(self) -> dict[str, int]:
         """Return the number of the first call of each layer: 1 for models inside a model of TensorFlow, else 0."""
         nodes = [node for calls in self._nodes.values() for node in calls]
-        histories = [*self.ends[0], *self.ends[1], *(x for node in nodes for x in (*node.inputs, *node.states))]
+        histories = [*self.ends[0], *self.ends[1], *(x for node in nodes for x in node.tensors)]
         last = {history.layer: 0 for history in histories}
         for history in histories:
             last[history.layer] = max(last[history.layer], history.call)
@@ -55,10 +55,7 @@ class FileGraph:
 
     def calls(self, name: str) -> list[Node]:
         """Return the calls of a layer, on tensors of layers that are no models."""
-        return [
-            Node([self.find(x) for x in node.inputs], [self.find(x) for x in node.states], node.arguments)
-            for node in self._nodes[name]
-        ]
+        return [node.mapped(self.find) for node in self._nodes[name]]
 
     def find(self, history: History, depth: int = 0) -> History:
         """Return the tensor of a layer for a tensor that a model inside the model may return."""
@@ -68,7 +65,7 @@ class FileGraph:
         child, names = self.children[name]
         number = history.call - self._first_calls[name]
         if not (0 <= number < len(self._nodes[name]) and 0 <= history.output < len(child.outputs)):
-            refuse(f"{self.places[name]} {shown(name)}", list(history), "a call and an output that the model has")
+            refuse(f"{self.places[name]} {shown(name)}", list(history[:3]), "a call and an output that the model has")
         inputs = self._nodes[name][number].inputs
         if len(inputs) != len(child.inputs) or depth > DEPTH_LIMIT:
             refuse(f"{self.places[name]} {shown(name)}: inputs", len(inputs), f"{len(child.inputs)}, from other layers")
@@ -79,7 +76,12 @@ class FileGraph:
 
 
 def _node(call: Any, entry: Mapping[str, Any], where: str) -> Node:
-    """Return one call of Keras 1 and 2: a list of `[layer, call, output, arguments]`."""
+    """Return one call: of Keras 3 an object, of Keras 1 and 2 a list of `[layer, call, output, arguments]`."""
+    if isinstance(call, Mapping) and "args" in call and "kwargs" in call:
+        args = call["args"]
+        if not isinstance(args, (list, tuple)):
+            refuse(f"{where}: args", args, "a list")
+        return Node(_read(args, where), _read(as_dict(call["kwargs"], f"{where}: kwargs"), where))
     if not isinstance(call, list) or not call:
         refuse(where, call, 'a list such as [["lstm", 0, 0, {}]]')
     items = [call] if isinstance(call[0], str) else call
@@ -87,17 +89,28 @@ def _node(call: Any, entry: Mapping[str, Any], where: str) -> Node:
     arguments = dict(as_dict(items[0][3], f"{where}: arguments")) if len(items[0]) > 3 else {}
     states = arguments.pop("initial_state", None)
     if states is not None:
-        return Node(inputs, _ends(states, f"{where}: initial_state"), arguments)
+        return Node.of(inputs, _ends(states, f"{where}: initial_state"), **arguments)
     if isinstance(class_name(entry), str) and class_name(entry) in RECURRENT:
-        return Node(inputs[:1], inputs[1:], arguments)
-    return Node(inputs, [], arguments)
+        return Node.of(inputs[:1], inputs[1:], **arguments)
+    return Node.of(inputs, **arguments)
+
+
+def _read(value: Any, where: str) -> Any:
+    """Return arguments of a call of Keras 3 with a `History` for each tensor."""
+    if isinstance(value, Mapping) and class_name(value) == "__keras_tensor__":
+        config = as_dict(value.get("config"), where)
+        return _history(config.get("keras_history"), where)._replace(shape=config.get("shape"))
+    if isinstance(value, Mapping):
+        return {key: _read(item, where) for key, item in value.items()}
+    return [_read(item, where) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _history(item: Any, where: str) -> History:
-    kinds = [type(value) for value in item[:3]] if isinstance(item, list) and len(item) in (3, 4) else []
+    kinds = [type(value) for value in item[:3]] if isinstance(item, (list, tuple)) and len(item) in (3, 4) else []
     if kinds != [str, int, int]:
         refuse(where, item, 'a layer, a call and an output such as ["lstm", 0, 0]')
-    return History(*item[:3])
+    layer, call, output = item[:3]
+    return History(layer, call, output)
 
 
 def _ends(value: Any, where: str) -> list[History]:

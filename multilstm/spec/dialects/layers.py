@@ -13,12 +13,25 @@ from multilstm.spec.dialects.versions import Version
 from multilstm.spec.json_values import as_dict, class_of, refuse
 from multilstm.spec.layers import LAYERS
 
-__all__ = ["DEPTH_LIMIT", "LayerTranslator"]
+__all__ = ["DEPTH_LIMIT", "KeptLayers", "LayerTranslator"]
 
 DEPTH_LIMIT = 16  # models and wrappers inside one another
 _KNOWN = tuple(layer.__name__ for layer in LAYERS)
 _WRAPPED = ("layer", "backward_layer")
 _STEPS = ("LSTM", "GRU", "SimpleRNN", "Convolution1D", "TimeDistributedDense")  # `input_dim` is the last size of three
+
+
+class KeptLayers:
+    """Keeps the layers of a file of Keras 3 as they are; the attributes are those of `LayerTranslator`."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, None] = {}
+        self.renamed: dict[str, str] = {}
+
+    def layer(self, entry: Any, where: str, depth: int = 0) -> dict[str, Any]:
+        """Return the entry, which has a config."""
+        entry = as_dict(entry, where)
+        return {**entry, "class_name": entry.get("class_name"), "config": as_dict(entry.get("config"), where)}
 
 
 class LayerTranslator:
@@ -52,8 +65,8 @@ class LayerTranslator:
             raise SpecError(f"{where}: class {class_name} is not executed by multilstm: {REFUSED[class_name]}")
         if isinstance(class_name, str) and class_name in MODELS:
             raise SpecError(
-                f"{where}: class {class_name} is not executed by multilstm inside a wrapper; expected one layer, or a "
-                f"Sequential of layers inside TimeDistributed; wrap each layer of the model by itself"
+                f"{where}: class {class_name} is not executed by multilstm inside this wrapper; expected one layer; "
+                f"wrap each layer of the model by itself"
             )
         class_name = class_of(entry, (*_KNOWN, *(row for row in ROWS if row not in _KNOWN)), where)
         if depth > DEPTH_LIMIT:
@@ -62,6 +75,9 @@ class LayerTranslator:
         if row.note:
             self.notes[row.note] = None
         arguments = self._arguments(row, config, where, depth)
+        inner = arguments.get("layer")
+        if inner is not None and arguments.get("trainable", True) in (False, 0):  # Keras 1 and 2 freeze that layer too
+            arguments["layer"] = {**inner, "config": {**inner["config"], "trainable": False}}
         shape = _batch_shape(class_name, config)
         if shape is not None:
             arguments["batch_shape"] = shape

@@ -1,9 +1,9 @@
-"""Models of Keras 0.3 to 2, translated layer by layer and call by call."""
+"""Models of Keras, translated layer by layer and call by call, with the layers of models inside them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from multilstm.errors import listed, shown
 from multilstm.spec.dialects.entries import (
@@ -13,14 +13,26 @@ from multilstm.spec.dialects.entries import (
     is_model,
     layer_list,
     merge_layer,
-    unwrapped,
+    model_of,
 )
 from multilstm.spec.dialects.functional import FileGraph
-from multilstm.spec.dialects.layers import DEPTH_LIMIT, LayerTranslator
-from multilstm.spec.dialects.networks import History, Network, Node, config_of, is_chain
-from multilstm.spec.json_values import refuse
+from multilstm.spec.dialects.layers import DEPTH_LIMIT
+from multilstm.spec.dialects.networks import History, Network, Node, Part, config_of, is_chain
+from multilstm.spec.json_values import as_dict, refuse
 
 __all__ = ["ModelTranslator"]
+
+_SHAPES = ("batch_shape", "batch_input_shape", "input_shape", "input_dim")
+
+
+class Layers(Protocol):
+    """The translator of the layers of one file: see `LayerTranslator`."""
+
+    notes: dict[str, None]
+
+    def layer(self, entry: Any, where: str, depth: int = 0) -> dict[str, Any]:
+        """Return the entry of Keras 3 for an entry of the file."""
+        ...
 
 
 class ModelTranslator:
@@ -29,25 +41,27 @@ class ModelTranslator:
     Attributes:
         layers: the translator of its layers.
         places: the places in the file of the layers of a graph, by name.
+        parts: the layers and models in the order of the file.
     """
 
-    def __init__(self, layers: LayerTranslator) -> None:
+    def __init__(self, layers: Layers) -> None:
         self.layers = layers
         self.places: Mapping[str, str] = {}
+        self.parts: tuple[Part, ...] = ()
 
     def model(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return the model as Keras 3's JSON has it."""
         is_sequential, config = entry["class_name"] == "Sequential", config_of_entry(entry, "the model")
         title = config.get("name", "sequential" if is_sequential else "model")
         kept = {key: config[key] for key in ("trainable", "dtype", "build_input_shape") if key in config}
-        entries = [unwrapped(layer) for layer in layer_list(config.get("layers"), f"layers of {entry['class_name']}")]
+        entries = layer_list(config.get("layers"), f"layers of {entry['class_name']}")
         if is_sequential and not any(is_model(layer) or class_name(layer) == "Merge" for layer in entries):
             layers = [self.layers.layer(layer, f"layer {number}") for number, layer in enumerate(entries)]
             second = {layer["class_name"] for layer in layers[1:2]}
             _set_token_dtypes(layers[:1], {layers[0]["config"].get("name"): second})
             return {"class_name": "Sequential", "config": {**kept, "name": title, "layers": layers}}
         network = self._network(entry, "", 0)
-        self.places = network.places
+        self.places, self.parts = network.places, tuple(network.parts)
         _set_token_dtypes(network.entries.values(), network.readers())
         if is_sequential and is_chain(network):
             return {
@@ -60,10 +74,25 @@ class ModelTranslator:
         """Return a model as a network; `where` is the beginning of the places of its layers."""
         if depth > DEPTH_LIMIT:
             refuse(f"{where}the model", depth, f"at most {DEPTH_LIMIT} models inside one another")
+        if class_name(entry) == "TimeDistributed":
+            return self._distributed(entry, where, depth)
         config = config_of_entry(entry, f"{where}the model")
         read = self._sequential if entry["class_name"] == "Sequential" else self._functional
         network = read(config, where, depth)
         if depth and config.get("trainable", True) is False:
+            network.freeze()
+        return network
+
+    def _distributed(self, entry: Mapping[str, Any], where: str, depth: int) -> Network:
+        """Return the layers of a model inside TimeDistributed, each in a TimeDistributed of its own."""
+        model, config = model_of(entry), config_of_entry(entry, f"{where}TimeDistributed")
+        network = self._network(model, f"{where}layer of TimeDistributed: ", depth + 1)
+        if len(network.inputs) != 1 or len(network.outputs) != 1:
+            ends = f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
+            refuse(f"{where}model inside TimeDistributed", ends, "one input and one output")
+        network.distribute(config.get("batch_input_shape", config.get("batch_shape")))
+        network.parts = [Part(_title(model), model["class_name"], tuple(network.parts))]
+        if config.get("trainable", True) is False:
             network.freeze()
         return network
 
@@ -72,42 +101,50 @@ class ModelTranslator:
     def _sequential(self, config: Mapping[str, Any], where: str, depth: int) -> Network:
         entries = layer_list(config.get("layers"), f"{where}layers of Sequential")
         network = Network(reserved=_names(entries))
-        for number, given in enumerate(entries):
-            entry, place = unwrapped(given), f"{where}layer {number}"
+        first, built = entries[0], config.get("build_input_shape")
+        if built is not None and not is_model(first) and class_name(first) not in ("InputLayer", "Merge"):
+            inside = config_of_entry(as_dict(first, f"{where}layer 0"), f"{where}layer 0")
+            if not any(inside.get(key) is not None for key in _SHAPES):
+                source = {"class_name": "InputLayer", "config": {"batch_shape": built}}
+                self._append(network, source, f"{where}the input", None)
+        for number, entry in enumerate(entries):
+            place = f"{where}layer {number}"
             if class_name(entry) == "Merge":
                 self._merge_of_models(network, entry, place, depth)
             elif is_model(entry):
                 self._append_model(network, entry, place, depth)
             else:
-                self._append(network, self.layers.layer(entry, place, depth), place)
+                self._append(network, self.layers.layer(entry, place, depth), place, entry["class_name"])
         return network
 
-    def _append(self, network: Network, entry: dict[str, Any], place: str) -> None:
+    def _append(self, network: Network, entry: dict[str, Any], place: str, written: Any) -> None:
         """Add a layer that reads the last output; before the first one, its input."""
         if entry["class_name"] == "InputLayer":
             if network.entries:
                 refuse(place, "an InputLayer after another layer", "one at the beginning of a Sequential")
-            network.outputs = [History(network.add(entry, place), 0, 0)]
+            network.outputs = [History(network.add(entry, place, written=written), 0, 0)]
             network.inputs = list(network.outputs)
             return
         if not network.entries:
             name = entry["config"].get("name")
             shape = {"batch_shape": entry["config"].get("batch_shape")}
             title = {"name": f"{name}_input"} if isinstance(name, str) else {}
-            self._append(network, {"class_name": "InputLayer", "config": {**shape, **title}}, place)
-        name = network.add(entry, place, [Node(network.outputs, [], {})])
+            self._append(network, {"class_name": "InputLayer", "config": {**shape, **title}}, place, None)
+        name = network.add(entry, place, [Node.of(network.outputs)], written)
         network.outputs = [History(name, 0, 0)]
 
     def _append_model(self, network: Network, entry: Mapping[str, Any], place: str, depth: int) -> None:
         """Add the layers of a model that reads the last output, or is the first layer and brings its own inputs."""
         title, child = self._child(entry, place, depth)
         if not network.entries:
-            network.outputs = network.start_with(child, self._names(network, child, title, inputs=True))
+            names = self._names(network, child, title, inputs=True)
+            network.outputs = network.start_with(child, names)
         elif len(child.inputs) != 1:
             refuse(f"{place}: inputs of the model inside", len(child.inputs), "1 in the middle of a Sequential")
         else:
             names = self._names(network, child, title)
-            (network.outputs,) = network.inline(child, names, [network.outputs])
+            (network.outputs,) = network.inline(child, names, [Node.of(network.outputs)])
+        network.parts.append(Part(title, entry["class_name"], tuple(child.parts)).renamed(names))
         if len(network.outputs) != 1:
             refuse(f"{place}: outputs of the model inside", len(network.outputs), "1 in a Sequential")
 
@@ -120,14 +157,14 @@ class ModelTranslator:
             if network.outputs or not is_model(branch):
                 refuse(where, class_name(branch), f"one of {listed(MODELS)}, in the first layer of a Sequential")
             title, child = self._child(branch, where, depth)
-            branches += network.start_with(child, self._names(network, child, title, inputs=True))
-        name = network.add(merge_layer(entry, place), place, [Node(branches, [], {})])
+            names = self._names(network, child, title, inputs=True)
+            branches += network.start_with(child, names)
+            network.parts.append(Part(title, branch["class_name"], tuple(child.parts)).renamed(names))
+        name = network.add(merge_layer(entry, place), place, [Node.of(branches)], "Merge")
         network.outputs = [History(name, 0, 0)]
 
     def _child(self, entry: Mapping[str, Any], place: str, depth: int) -> tuple[str, Network]:
-        config = entry.get("config")
-        name = config.get("name") if isinstance(config, Mapping) else None
-        title = name if isinstance(name, str) else str(entry.get("name", "model"))
+        title = _title(entry)
         child = self._network(entry, f"{place}: ", depth + 1)
         self.layers.notes[f"the layers of the model {shown(title)} are read as layers of the whole model"] = None
         return title, child
@@ -155,13 +192,23 @@ class ModelTranslator:
         for name, entry in graph.entries.items():
             calls, place = graph.calls(name), graph.places[name]
             if name in graph.children:
-                network.inline(*graph.children[name], [call.inputs for call in calls])
+                child, names = graph.children[name]
+                network.inline(child, names, calls)
+                network.parts.append(Part(name, entry["class_name"], tuple(child.parts)).renamed(names))
             else:
                 is_merge = class_name(entry) == "Merge"
                 translated = merge_layer(entry, place) if is_merge else self.layers.layer(entry, place, depth)
-                network.add({**translated, "config": {**translated["config"], "name": name}}, place, calls)
+                translated["config"] = {**translated["config"], "name": name}
+                network.add(translated, place, calls, class_name(entry))
         network.inputs, network.outputs = ([graph.find(end) for end in ends] for ends in graph.ends)
         return network
+
+
+def _title(entry: Mapping[str, Any]) -> str:
+    """Return the name of a model."""
+    config = entry.get("config")
+    name = config.get("name") if isinstance(config, Mapping) else None
+    return name if isinstance(name, str) else str(entry.get("name", "model"))
 
 
 def _names(entries: list[Any]) -> set[str]:

@@ -1,35 +1,95 @@
-"""Models of Keras 0.3 to 2 as flat graphs: models inside models and `Merge` become calls of layers."""
+"""Models as flat graphs: models inside models and `Merge` become calls of layers."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from multilstm.errors import SpecError
 from multilstm.spec.json_values import refuse
 
-__all__ = ["History", "Network", "Node", "config_of", "is_chain"]
+__all__ = ["History", "Network", "Node", "Part", "config_of", "is_chain"]
 
 NODE_LIMIT = 100_000  # calls of layers in one model
 
 
 class History(NamedTuple):
-    """One tensor: output `output` of call `call` of a layer."""
+    """One tensor: output `output` of call `call` of a layer; its shape where the file has it."""
 
     layer: str
     call: int
     output: int
+    shape: Any = None
 
 
-class Node(NamedTuple):
-    """One call of a layer: its inputs, its initial states, and other arguments of the call."""
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One call of a layer.
 
-    inputs: list[History]
-    states: list[History]
-    arguments: Mapping[str, Any]
+    Attributes:
+        args: its arguments by position, as Keras 3 has them, with a `History` for each tensor.
+        kwargs: its arguments by name.
+    """
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, inputs: Sequence[History], states: Sequence[History] = (), /, **kwargs: Any) -> Node:
+        """Return the call of a layer on inputs and initial states."""
+        initial = {"initial_state": list(states)} if states else {}
+        return cls([list(inputs)] if len(inputs) > 1 else list(inputs), {**kwargs, **initial})
+
+    @property
+    def inputs(self) -> list[History]:
+        """The tensors of the first argument."""
+        first = self.args[0] if self.args else []
+        return [item for item in (first if _is_list(first) else [first]) if isinstance(item, History)]
+
+    @property
+    def tensors(self) -> list[History]:
+        """All tensors that the call takes."""
+        found: list[History] = []
+        self.mapped(lambda history: found.append(history) or history)  # type: ignore[func-returns-value]
+        return found
+
+    def mapped(self, change: Callable[[History], History]) -> Node:
+        """Return the call with other tensors."""
+        return Node([_mapped(item, change) for item in self.args], _mapped(self.kwargs, change))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and not isinstance(value, History)
+
+
+def _mapped(value: Any, change: Callable[[History], History]) -> Any:
+    if isinstance(value, History):
+        return change(value)._replace(shape=value.shape)
+    if isinstance(value, Mapping):
+        return {key: _mapped(item, change) for key, item in value.items()}
+    return [_mapped(item, change) for item in value] if _is_list(value) else value
+
+
+class Part(NamedTuple):
+    """A layer or a model in the order of a file.
+
+    Attributes:
+        name: of a layer, its name in the whole model; of a model, its name in the file.
+        class_name: the class that the file has, such as CuDNNLSTM.
+        parts: of a model its layers, of a TimeDistributed around a model that model; empty for layers.
+    """
+
+    name: str
+    class_name: str
+    parts: tuple[Part, ...] = ()
+
+    def renamed(self, names: Mapping[str, str]) -> Part:
+        """Return the part with the new names of its layers."""
+        parts = tuple(part.renamed(names) for part in self.parts if part.parts or part.name in names)
+        return self._replace(parts=parts) if self.parts else self._replace(name=names[self.name])
 
 
 @dataclasses.dataclass
@@ -43,6 +103,7 @@ class Network:
         outputs: the tensors that it returns.
         reserved: names that no layer of a model inside gets.
         places: the place of each layer in the file.
+        parts: the layers and models in the order of the file.
     """
 
     entries: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
@@ -51,15 +112,30 @@ class Network:
     outputs: list[History] = dataclasses.field(default_factory=list)
     reserved: set[str] = dataclasses.field(default_factory=set)
     places: dict[str, str] = dataclasses.field(default_factory=dict)
+    parts: list[Part] = dataclasses.field(default_factory=list)
     _counts: Counter[str] = dataclasses.field(default_factory=Counter)
 
-    def add(self, entry: dict[str, Any], place: str, nodes: Iterable[Node] = ()) -> str:
-        """Add a layer with its calls, and return its name, which is made from its class if it has none."""
+    def add(self, entry: dict[str, Any], place: str, nodes: Iterable[Node] = (), written: Any = None) -> str:
+        """Add a layer with its calls, and return its name, which is made from its class if it has none.
+
+        Args:
+            entry: the layer in Keras 3's form.
+            place: its place in the file.
+            nodes: its calls.
+            written: its class in the file; None for a layer that the file does not have.
+        """
+        name = self._put(entry, place, nodes)
+        if written is not None:
+            self.parts.append(Part(name, str(written)))
+        return name
+
+    def _put(self, entry: dict[str, Any], place: str, nodes: Iterable[Node]) -> str:
         config = dict(entry["config"])
         name = config.get("name") or entry.get("name") or self._new_name(entry["class_name"].lower())
         if not isinstance(name, str) or name in self.entries:
             refuse(f"name of {place}", name, "a name of its own")
-        self.entries[name] = {"class_name": entry["class_name"], "config": {**config, "name": name}}
+        kept = {key: value for key, value in entry.items() if key not in ("inbound_nodes", "name")}
+        self.entries[name] = {**kept, "config": {**config, "name": name}}
         self.nodes[name], self.places[name] = list(nodes), place
         return name
 
@@ -79,13 +155,13 @@ class Network:
                 self.reserved.add(names[name])
         return names
 
-    def inline(self, child: Network, names: Mapping[str, str], calls: list[list[History]]) -> list[list[History]]:
+    def inline(self, child: Network, names: Mapping[str, str], calls: Sequence[Node]) -> list[list[History]]:
         """Add the layers of a model inside this one.
 
         Args:
             child: the model.
             names: the result of `names_for`.
-            calls: the inputs of each of its calls.
+            calls: its calls. Their masks are those of the layers that read its inputs.
 
         Returns:
             The outputs of each call.
@@ -95,20 +171,31 @@ class Network:
         for old, new in names.items():
             entry = child.entries[old]
             nodes = [
-                Node(
-                    [child.moved(x, names, number, inputs) for x in node.inputs],
-                    [child.moved(x, names, number, inputs) for x in node.states],
-                    node.arguments,
-                )
-                for number, inputs in enumerate(calls)
+                child._moved_node(node, names, number, call)
+                for number, call in enumerate(calls)
                 for node in child.nodes[old]
             ]
-            self.add({**entry, "config": {**entry["config"], "name": new}}, child.places[old], nodes)
-        return [[child.moved(x, names, number, inputs) for x in child.outputs] for number, inputs in enumerate(calls)]
+            self._put({**entry, "config": {**entry["config"], "name": new}}, child.places[old], nodes)
+        return [
+            [child.moved(x, names, number, call.inputs) for x in child.outputs] for number, call in enumerate(calls)
+        ]
+
+    def _moved_node(self, node: Node, names: Mapping[str, str], number: int, call: Node) -> Node:
+        """Return a call of a layer of this model for call `number` of this model."""
+        moved = node.mapped(lambda x: self.moved(x, names, number, call.inputs))
+        masks = call.kwargs.get("mask")
+        if masks is None or node.kwargs.get("mask") is not None:
+            return moved
+        given = masks if _is_list(masks) else [masks]
+        ends = {end.layer: mask for end, mask in zip(self.inputs, given, strict=False)}
+        inner = [ends.get(history.layer) for history in node.inputs]
+        if not any(mask is not None for mask in inner):
+            return moved
+        return Node(moved.args, {**moved.kwargs, "mask": inner if len(inner) > 1 else inner[0]})
 
     def start_with(self, child: Network, names: Mapping[str, str]) -> list[History]:
         """Add the layers and the inputs of a model, and return its outputs."""
-        (outputs,) = self.inline(child, names, [[]])
+        (outputs,) = self.inline(child, names, [Node([])])
         self.inputs += [child.moved(history, names, 0, []) for history in child.inputs]
         return outputs
 
@@ -116,7 +203,7 @@ class Network:
         """Return the classes of the layers that read each layer directly, by its name."""
         classes: dict[str, set[str]] = {}
         for name, nodes in self.nodes.items():
-            for history in (history for node in nodes for history in (*node.inputs, *node.states)):
+            for history in (history for node in nodes for history in node.tensors):
                 classes.setdefault(history.layer, set()).add(self.entries[name]["class_name"])
         return classes
 
@@ -132,10 +219,19 @@ class Network:
         if history.layer not in names:
             ends = [end.layer for end in self.inputs]
             if history.layer not in ends or len(inputs) != len(ends):
-                refuse("a model inside the model uses tensor", list(history), "a layer, call and output that exist")
+                refuse("a model inside the model uses tensor", list(history[:3]), "a layer, call and output that exist")
             return inputs[ends.index(history.layer)]
         call = number * len(self.nodes[history.layer]) + history.call
         return History(names[history.layer], call, history.output)
+
+    def distribute(self, shape: Any) -> None:
+        """Wrap every layer in a TimeDistributed, as for a model inside one.
+
+        Args:
+            shape: the shape of the input with the timesteps, where the file has it.
+        """
+        for name, entry in self.entries.items():
+            self.entries[name] = _distributed(entry, shape, self.places[name])
 
     def freeze(self) -> None:
         """Mark every layer as untrained, as in a model with `trainable=False`."""
@@ -158,6 +254,27 @@ class Network:
         return name in self.entries or name in self.reserved
 
 
+_ALONG = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")  # equal for arrays with another axis
+
+
+def _distributed(entry: dict[str, Any], shape: Any, place: str) -> dict[str, Any]:
+    """Return a layer that computes every timestep as the layer of an entry."""
+    kind, config = entry["class_name"], entry["config"]
+    if kind == "InputLayer":
+        return {**entry, "config": {**config, "batch_shape": shape}}
+    if kind in _ALONG:
+        return entry
+    if kind == "Concatenate":
+        axis = config.get("axis", -1)
+        moved = axis + 1 if isinstance(axis, int) and axis > 0 else axis
+        return {**entry, "config": {**config, "axis": moved}}
+    if kind == "TimeDistributed":
+        refuse(place, kind, "layers that are not distributed once more inside a TimeDistributed")
+    inner = {key: value for key, value in config.items() if key not in ("batch_shape", "batch_input_shape")}
+    outer = {"name": config["name"], "trainable": config.get("trainable", True)}
+    return {"class_name": "TimeDistributed", "config": {**outer, "layer": {**entry, "config": inner}}}
+
+
 def _frozen(config: Mapping[str, Any]) -> dict[str, Any]:
     inner = {key: {**value, "config": _frozen(value["config"])} for key, value in config.items() if key == "layer"}
     return {**config, **inner, "trainable": False}
@@ -167,7 +284,7 @@ def is_chain(network: Network) -> bool:
     """Whether every layer is called once, on the layer before it alone."""
     names = list(network.entries)
     chained = all(
-        [(node.inputs, node.states) for node in network.nodes[name]] == [([History(before, 0, 0)], [])]
+        [node.tensors for node in network.nodes[name]] == [[History(before, 0, 0)]]
         for before, name in itertools.pairwise(names)
     )
     return chained and network.outputs == [History(names[-1], 0, 0)] and len(network.inputs) == 1
@@ -177,19 +294,23 @@ def config_of(network: Network) -> dict[str, Any]:
     """Return the config of Keras 3's Functional."""
     return {
         "layers": [
-            {**entry, "name": name, "inbound_nodes": [_node(node) for node in network.nodes[name]]}
+            {**entry, "name": name, "inbound_nodes": [_call(node) for node in network.nodes[name]]}
             for name, entry in network.entries.items()
         ],
-        "input_layers": [list(history) for history in network.inputs],
-        "output_layers": [list(history) for history in network.outputs],
+        "input_layers": [list(history[:3]) for history in network.inputs],
+        "output_layers": [list(history[:3]) for history in network.outputs],
     }
 
 
-def _node(node: Node) -> dict[str, Any]:
-    inputs = [_tensor(history) for history in node.inputs]
-    states = {"initial_state": [_tensor(history) for history in node.states]} if node.states else {}
-    return {"args": [inputs] if len(inputs) > 1 else inputs, "kwargs": {**node.arguments, **states}}
+def _call(node: Node) -> dict[str, Any]:
+    return {"args": _written(node.args), "kwargs": _written(node.kwargs)}
 
 
-def _tensor(history: History) -> dict[str, Any]:
-    return {"class_name": "__keras_tensor__", "config": {"keras_history": list(history)}}
+def _written(value: Any) -> Any:
+    """Return arguments of a call as Keras 3 writes them."""
+    if isinstance(value, History):
+        shape = {} if value.shape is None else {"shape": value.shape}
+        return {"class_name": "__keras_tensor__", "config": {**shape, "keras_history": list(value[:3])}}
+    if isinstance(value, Mapping):
+        return {key: _written(item) for key, item in value.items()}
+    return [_written(item) for item in value] if _is_list(value) else value

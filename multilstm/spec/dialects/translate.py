@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.spec.dialects.entries import MODELS
+from multilstm.spec.dialects.entries import MODELS, is_model
 from multilstm.spec.dialects.keras0 import keras1_form
-from multilstm.spec.dialects.layers import LayerTranslator
+from multilstm.spec.dialects.layers import KeptLayers, LayerTranslator
 from multilstm.spec.dialects.models import ModelTranslator
+from multilstm.spec.dialects.networks import Part
 from multilstm.spec.dialects.versions import version_of
 from multilstm.spec.json_values import as_dict, class_of
 
@@ -26,6 +27,7 @@ class Translated:
         notes: what the file means, where Keras 3 would read it otherwise.
         renamed: the arguments of Keras 3 that the file has under another name, with that name.
         places: the places in the file of layers that came out of models inside the model, by name.
+        parts: the layers and models in the order of the file; empty for a model without models inside.
     """
 
     config: Mapping[str, Any]
@@ -33,10 +35,11 @@ class Translated:
     notes: tuple[str, ...] = ()
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Translated:
-    """Return the model of a file in Keras 3's form; that of Keras 3 is returned as it is.
+    """Return the model of a file in Keras 3's form, without models inside it.
 
     Args:
         model: the JSON of a model, of Keras 0.3 to 3 or of TensorFlow.js.
@@ -49,15 +52,22 @@ def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Trans
     """
     model = _unpacked(model)
     written_by, note = version_of(model, version)
-    if not written_by.is_old:
+    if not written_by.is_old and not _has_models(model):
         return Translated(model, written_by.text)
-    model = as_dict(keras1_form(model), "the model")
+    model = as_dict(keras1_form(model), "the model") if written_by.is_old else model
     class_of(model, MODELS, "the model")
-    layers = LayerTranslator(written_by)
+    layers = LayerTranslator(written_by) if written_by.is_old else KeptLayers()
     models = ModelTranslator(layers)
     config = models.model(model)
     notes = (*([note] if note else ()), *layers.notes)
-    return Translated(config, written_by.text, notes, layers.renamed, models.places)
+    return Translated(config, written_by.text, notes, layers.renamed, models.places, models.parts)
+
+
+def _has_models(model: Mapping[str, Any]) -> bool:
+    """Whether a model of Keras 3 has models inside it."""
+    config = model.get("config")
+    layers = config.get("layers") if isinstance(config, Mapping) else config
+    return isinstance(layers, (list, tuple)) and any(map(is_model, layers))
 
 
 def _unpacked(model: Mapping[str, Any]) -> Mapping[str, Any]:

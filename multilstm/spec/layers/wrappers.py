@@ -10,10 +10,19 @@ from multilstm.errors import SpecError
 from multilstm.spec.arguments import one_of
 from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
 from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
-from multilstm.spec.layers.convolution import Conv1D
+from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from multilstm.spec.layers.core import Activation, Dense, Dropout, SpatialDropout1D
-from multilstm.spec.layers.normalization import LayerNormalization
-from multilstm.spec.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
+from multilstm.spec.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from multilstm.spec.layers.recurrent import RECURRENT, Recurrent
 from multilstm.spec.layers.structure import (
     Cropping1D,
@@ -23,15 +32,29 @@ from multilstm.spec.layers.structure import (
     Reshape,
     UpSampling1D,
     ZeroPadding1D,
+    ZeroPadding2D,
 )
 from multilstm.spec.shapes import Shape, show
 
 __all__ = ["DISTRIBUTED", "MERGE_MODES", "Bidirectional", "TimeDistributed"]
 
 DISTRIBUTED: tuple[type[Layer], ...] = (
-    *(Dense, Activation, Dropout, SpatialDropout1D, ReLU, LeakyReLU, ELU, Softmax, LayerNormalization),
+    *(
+        Dense,
+        Activation,
+        Dropout,
+        SpatialDropout1D,
+        ReLU,
+        LeakyReLU,
+        ELU,
+        Softmax,
+        LayerNormalization,
+        BatchNormalization,
+    ),
     *(Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D, Conv1D),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
+    *(Conv2D, DepthwiseConv2D, ZeroPadding2D),
+    *(MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
 )
 """The layers without a state, which a TimeDistributed takes."""
 
@@ -143,7 +166,8 @@ class Bidirectional(Layer):
 class TimeDistributed(Layer):
     """Applies a layer without state to every timestep of `[batch, timesteps, ...]`.
 
-    As in Keras, the mask of the timesteps is passed on. A Dropout inside draws a mask for every timestep.
+    As in Keras, the mask of the timesteps is passed on. A Dropout inside draws a mask for every timestep. In training,
+    a BatchNormalization inside takes the statistics of one timestep after the other.
     """
 
     layer: Annotated[Layer, inner_layer(*DISTRIBUTED)]
@@ -155,6 +179,10 @@ class TimeDistributed(Layer):
     @property
     def wrapped(self) -> Layer:
         return self.layer
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        return self.layer.statistics
 
     @property
     def behaviour(self) -> tuple[str, ...]:

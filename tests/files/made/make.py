@@ -34,6 +34,32 @@ def write_keras(keras, name, suffixes):
         (model.save_weights if "weights" in suffix else model.save)(FOLDER / f"{name}{suffix}")
 
 
+def write_nested(keras, name):
+    """Write models inside a model: one called twice, one inside TimeDistributed, and one that is not trained."""
+    layers = keras.layers
+    inputs = keras.Input((4, 3))
+    twice = keras.Sequential(
+        [keras.Input((4, 3)), layers.BatchNormalization(name="norm"), layers.Conv1D(3, 2, padding="same", name="a")],
+        name="twice",
+    )
+    frames = [layers.Reshape((3, 1, 1), name="image"), layers.Conv2D(2, (2, 1), name="a"),
+              layers.BatchNormalization(name="norm"), layers.MaxPooling2D((2, 1), name="pool"),
+              layers.Flatten(name="flat")]  # fmt: skip
+    each = layers.TimeDistributed(keras.Sequential(frames, name="frames"), name="each")
+    source = keras.Input((4, 2))
+    read = layers.Bidirectional(layers.LSTM(2), name="both")(source)
+    tail = keras.Model(source, layers.Dense(2, name="head")(read), name="tail")
+    tail.trainable = False
+    model = keras.Model(inputs, layers.Dense(2, name="head")(tail(each(twice(twice(inputs))))))
+    rng = np.random.default_rng(1)
+    model.set_weights([0.5 * rng.normal(size=w.shape) ** 2 + 0.1 for w in model.get_weights()])
+    np.savez(FOLDER / f"{name}.nested.npz", x=X, y=model.predict(X, verbose=0))
+    (FOLDER / f"{name}.nested.json").write_text(model.to_json() + "\n")
+    model.save(FOLDER / f"{name}.nested.keras")
+    model.save(FOLDER / f"{name}.nested.h5")
+    model.save_weights(FOLDER / f"{name}.nested.weights.h5")
+
+
 def write_cudnn(keras, tensorflow, name):
     """Write a CuDNNLSTM, which runs on no CPU; a plain LSTM that loads the file gives the answer."""
     model = keras.Sequential([keras.Input((None, 3)), tensorflow.compat.v1.keras.layers.CuDNNLSTM(2, name="cudnn")])
@@ -123,11 +149,13 @@ def main(library):
         name = f"tf_keras-{tf_keras.__version__}"
         write_keras(tf_keras, name, (".keras", ".h5", ".weights.h5", ".legacy_weights.h5"))
         write_cudnn(tf_keras, tensorflow, name)
+        write_nested(tf_keras, name)
     else:
         import keras
 
         legacy = () if keras.__version__.startswith("3.0.") else (".h5",)  # which fails to write this model
         write_keras(keras, f"keras-{keras.__version__}", (".keras", *legacy, ".weights.h5"))
+        write_nested(keras, f"keras-{keras.__version__}")
 
 
 if __name__ == "__main__":

@@ -189,13 +189,35 @@ def test_a_sequential_inside_time_distributed():
     ]
 
 
-@pytest.mark.parametrize("class_name", ["Model", "Functional"])
-def test_refuses_a_graph_inside_time_distributed(class_name):
-    inner = {"class_name": class_name, "config": {"name": "i", "layers": []}}
+def distributed(*layers, outputs, inputs=("x",)):
+    """Return a model of an LSTM and a TimeDistributed around a graph."""
+    ends = {"inputs": [[name, 0, 0] for name in inputs], "outputs": [[name, 0, 0] for name in outputs]}
+    inner = functional(*(source(name, 4) for name in inputs), *layers, **ends)
     wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": inner}}
-    message = rf"layer 1 't' \(TimeDistributed\): layer 'i': class {class_name} is not executed by multilstm inside"
-    with pytest.raises(SpecError, match=message):
-        from_json(stack(lstm(return_sequences=True), wrapper))
+    return stack(lstm(return_sequences=True), wrapper)
+
+
+def test_a_graph_inside_time_distributed():
+    one, two = called(dense("one"), [["x", 0, 0, {}]]), called(dense("two"), [["one", 0, 0, {}]])
+    both = {"class_name": "Concatenate", "config": {"name": "both", "axis": 1}}
+    both = called(both, [["one", 0, 0, {}], ["two", 0, 0, {}]])
+    spec = from_json(distributed(one, two, both, outputs=["both"]))
+    assert [type(layer).__name__ for layer in spec.layers[2:]] == ["TimeDistributed", "TimeDistributed", "Concatenate"]
+    assert spec.layer("both").axis == 2
+    assert spec.output_shapes == ((None, None, 4),)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(("x", "y"), ["one"]), (("x",), ["one", "x"])], ids=str)
+def test_refuses_a_graph_of_several_ends_inside_time_distributed(inputs, outputs):
+    one = called(dense("one"), [["x", 0, 0, {}]])
+    with pytest.raises(SpecError, match=r"model inside TimeDistributed: given .* expected one input and one output"):
+        from_json(distributed(one, outputs=outputs, inputs=inputs))
+
+
+def test_a_wrapper_that_is_not_trained_freezes_its_layer():
+    inner = {"class_name": "LSTM", "config": {**lstm()["config"], "name": "i"}}
+    wrapper = {"class_name": "Bidirectional", "config": {"name": "b", "trainable": False, "layer": inner}}
+    assert not from_json(stack(lstm(return_sequences=True), wrapper)).layer("b").layer.trainable
 
 
 def deep(levels):

@@ -1,6 +1,11 @@
-"""TimeDistributed of the reference: the timesteps are folded into the batch, and unfolded again."""
+"""TimeDistributed of the reference: the timesteps are folded into the batch, and unfolded again.
+
+In training, a BatchNormalization inside takes the statistics of one timestep after the other, as in Keras 3.
+"""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -14,6 +19,8 @@ from multilstm.spec.arrays import Array
 def _(layer: TimeDistributed, given: Given) -> Applied:
     """Apply the layer inside to `[batch * timesteps, ...]`, and return `[batch, timesteps, ...]`."""
     x = given.inputs[0]
+    if given.training and layer.layer.statistics:
+        return _step_by_step(layer, given)
     dropout = {str(layer.layer.name): _folded(factor) for factor in given.dropout.values()}
     inner = apply(layer.layer, Given([_folded(x)], [None], given.weights, dropout=dropout, faults=given.faults))
 
@@ -30,6 +37,25 @@ def _(layer: TimeDistributed, given: Given) -> Applied:
         return Gradients([unfolded(present(back.inputs[0]))], back.weights)
 
     return Applied([output[:, :kept]], backward)
+
+
+def _step_by_step(layer: TimeDistributed, given: Given) -> Applied:
+    """Apply the layer inside to one timestep after the other, whose statistics the next one moves on."""
+    x, statistics, steps = given.inputs[0], dict[str, Array](), []
+    for time in range(x.shape[1]):
+        mask = None if given.mask is None else given.mask[:, time]
+        weights = {**given.weights, **statistics}
+        step = dataclasses.replace(given, inputs=[x[:, time]], masks=[mask], weights=weights)
+        steps.append(apply(layer.layer, step))
+        statistics.update(steps[-1].statistics)
+
+    def backward(gradients: list[Maybe]) -> Gradients:
+        d = present(gradients[0])
+        backs = [step.backward([d[:, time]]) for time, step in enumerate(steps)]
+        weights = {name: sum(back.weights[name] for back in backs) for name in backs[0].weights}
+        return Gradients([np.stack([present(back.inputs[0]) for back in backs], axis=1)], weights)
+
+    return Applied([np.stack([step.outputs[0] for step in steps], axis=1)], backward, statistics=statistics)
 
 
 def _folded(array: Array) -> Array:
