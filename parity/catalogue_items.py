@@ -25,6 +25,7 @@ from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
 from multilstm.spec import SimpleRNN
 from multilstm.spec.layers import Recurrent
+from multilstm.testing.plugin import settings_of
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
 IN_FLOAT64_ALONE = ("size", "model", "option", "layer", "recurrent")  # families; float64 is judged to the float32 bit
@@ -36,7 +37,7 @@ def items_of(engine: str) -> Callable[[pytest.Metafunc], None]:
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if "cell" not in metafunc.fixturenames:
             return
-        device = metafunc.config.getoption("--device")
+        device = settings_of(metafunc.config).device
         executed = [cell for cell in cells_of(engine, device) if not refused(*cell)]
         metafunc.parametrize("cell", [_item(cell, device) for cell in executed])
 

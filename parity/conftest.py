@@ -1,7 +1,8 @@
 """Runs the parity suite of each engine once, for its collected items alone, and hands out the judged cells.
 
-`pytest parity --device gpu` computes on a GPU. An engine that finds no GPU is skipped with its reason; if no engine
-finds one, pytest ends with 3.
+The options are those of the plugin `multilstm`. `pytest parity --multilstm-device gpu` computes on a GPU. An engine
+that finds no GPU is skipped with its reason; if no engine finds one, pytest ends with 3. `--multilstm-engine NAME`
+leaves the other engines out.
 """
 
 from __future__ import annotations
@@ -23,24 +24,16 @@ from multilstm.cases.catalogue.seeds import PROGRAMS  # noqa: E402
 from multilstm.execution.availability import available  # noqa: E402
 from multilstm.execution.options import Options  # noqa: E402
 from multilstm.execution.part import Part  # noqa: E402
-from multilstm.jobs.dtypes import DEVICES  # noqa: E402
 from multilstm.report.data import Cell  # noqa: E402
 from multilstm.suite.collected import Progress  # noqa: E402
 from multilstm.suite.compare_cases import compare_cases, worker_pool  # noqa: E402
+from multilstm.testing.plugin import settings_of  # noqa: E402
 
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", choices=DEVICES, default="cpu", help="device on which the parity suite computes")
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"parity on: {config.getoption('--device')}"
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--device") != "cpu":
+    if settings_of(config).device != "cpu":
         for item in items:
             if item.path.parent == pathlib.Path(__file__).parent and item.path.name in CPU_ONLY:
                 item.add_marker(pytest.mark.skip(reason="the ledger records divergences on CPUs"))
@@ -55,16 +48,17 @@ class Engines:
     skipped: Mapping[str, str]
 
     def require(self, engine: str) -> None:
-        """Skip a test of an engine that cannot run, with the reason."""
-        if engine in self.skipped:
-            pytest.skip(self.skipped[engine])
+        """Skip a test of an engine that cannot run or is left out, with the reason."""
+        if engine not in self.names:
+            pytest.skip(self.skipped.get(engine, "--multilstm-engine leaves it out"))
 
 
 @pytest.fixture(scope="session")
 def engines(request: pytest.FixtureRequest) -> Engines:
-    """The engines on the device of `--device`."""
-    device = request.config.getoption("--device")
-    names, skipped, *_ = available(None, device)
+    """The engines of `--multilstm-engine` on the device of `--multilstm-device`."""
+    settings = settings_of(request.config)
+    device = settings.device
+    names, skipped, *_ = available(settings.engines, device)
     if not names:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
         pytest.exit(f"no engine can run on the {device}:{reasons}", returncode=3)

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from multilstm.compare import Comparison, Mismatch
+from multilstm.errors import shown
 from multilstm.report.command import repeating_command
 from multilstm.report.data import Cell, Report, counted
 from multilstm.report.words import printable
@@ -16,7 +17,7 @@ __all__ = ["failure_message"]
 
 WIDTH = 72  # pytest begins each line with eight characters
 OTHERS_SHOWN = 4
-MESSAGE_LINES = 30  # of an error, whose traceback may be long
+LINES_SHOWN = 20  # of an error, whose traceback may be long, or of an explanation
 
 
 def failure_message(report: Report) -> str:
@@ -53,15 +54,16 @@ def _differences(report: Report) -> Iterator[str]:
     quantities = counted(len(report.cells), "quantity", "quantities")
     yield f"{', '.join(engines)}: {number:,} of {quantities} {'differs' if number == 1 else 'differ'}"
     yield ""
-    yield from _wrapped(f"{comparison.quantity} of {first.case!r} on {first.engine} in {first.dtype}")
+    yield from _wrapped(f"{comparison.quantity} of {shown(first.case)} on {first.engine} in {first.dtype}")
     if comparison.mismatch is None:
-        yield from _indented(comparison.message or comparison.verdict)
+        lines = (comparison.message or comparison.verdict).splitlines()
+        yield from _clipped([part for line in lines for part in _wrapped(line, "  ") or [""]])
     else:
         yield from _values(first, comparison, comparison.mismatch, report.judge)
     if comparison.explanation:
         yield ""
         yield "First divergence:"
-        yield from _wrapped(comparison.explanation, "  ")
+        yield from _clipped(_wrapped(comparison.explanation, "  "))
     yield from _other_groups(report)
     yield from _command(report, cells)
 
@@ -121,10 +123,9 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
     )
 
 
-def _indented(text: str) -> list[str]:
-    """Return the lines of a message, the first and last ones of a long one."""
-    lines = [part for line in text.splitlines() for part in (_wrapped(line, "  ") or [""])]
-    if len(lines) <= MESSAGE_LINES:
+def _clipped(lines: list[str]) -> list[str]:
+    """Return lines, the first and last ones of many."""
+    if len(lines) <= LINES_SHOWN:
         return lines
-    half = MESSAGE_LINES // 2
+    half = LINES_SHOWN // 2
     return [*lines[:half], f"  ... {len(lines) - 2 * half} lines ...", *lines[-half:]]
