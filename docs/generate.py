@@ -8,8 +8,6 @@ from __future__ import annotations
 import ast
 import csv
 import io
-import json
-import math
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +16,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from multilstm.bench.answer import sentence
+from multilstm.bench.charts import charts, engines_of
+from multilstm.bench.modes import MODES
+from multilstm.bench.results import Benchmark
+from multilstm.bench.standing import geometric_mean, relative_times, standing
+from multilstm.bench.svg import drawn
+from multilstm.bench.table import milliseconds
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cli.app import app
 from multilstm.cli.exit_codes import EXIT_CODES
@@ -34,8 +39,7 @@ from multilstm.spec.dialects.tables import ROWS
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
-JUDGE = "jax-scan"  # the contestant to whose time all others are compared
-COMMANDS = ("doctor", "parity", "report", "summary", "diff", "fuzz")
+COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "fuzz")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -150,35 +154,45 @@ def cases() -> Iterator[str]:
 
 
 def benchmarks() -> Iterator[str]:
-    """Yield the recorded runs of `python -m multilstm.bench.scan --json docs/recorded/scan_speed*.json`."""
-    paths = sorted(RECORDED.glob("scan_speed*.json"))
-    if not paths:
-        yield "No such run is recorded yet.\n"
-    for path in paths:
+    """Yield the recorded runs of `multilstm bench --json docs/recorded/bench_*.json`, and draw their plots."""
+    for path in sorted(RECORDED.glob("bench_*.json")):
+        run = Benchmark.read(str(path))
+        machine = run.environment
         yield f"### `docs/recorded/{path.name}`\n"
-        yield from benchmark(json.loads(path.read_text(encoding="utf-8")))
+        yield f"{sentence(run)}\n"
+        yield f"{machine['processor']}, {machine['cores']} cores, {run.dtype}.\n"
+        yield from benchmark(run)
+        for chart in charts(run):
+            name = f"{path.stem}-{chart.name}.svg"
+            write_changed(DOCS / "_generated" / name, drawn(chart, engines_of(run), alone=True) + "\n")
+            yield f"![{chart.title}](../_generated/{name})\n"
 
 
-def benchmark(run: dict[str, Any]) -> Iterator[str]:
-    """Yield one table a quantity of one run, with geometric means."""
-    for quantity in ("forward", "gradient"):
-        times = {
-            (row["shape"], row["contestant"]): row["median_s"]
-            for row in run["rows"]
-            if row["quantity"] == quantity and row["median_s"] is not None
-        }
-        names = [name for name in dict.fromkeys(name for _, name in times) if name != JUDGE]
-        ratios = {place: seconds / times[place[0], JUDGE] for place, seconds in times.items()}
+def benchmark(run: Benchmark) -> Iterator[str]:
+    """Yield one table a mode of one run, with geometric means, and the published times."""
+    for mode in run.modes:
+        names = [place.engine for place in standing(run, mode)]
+        if not names:
+            continue
         lines: list[Sequence[str]] = []
-        for shape in dict.fromkeys(shape for shape, _ in times):
-            cells = [f"{ratios[shape, name]:.2f}" if (shape, name) in ratios else "-" for name in names]
-            lines.append((shape, f"{1e3 * times[shape, JUDGE]:.3g}", *cells))
-        means = [geometric_mean([ratio for (_, name), ratio in ratios.items() if name == each]) for each in names]
-        yield f"**{quantity}**\n"
-        yield table(
-            ("batch x timesteps x features x units", "`multilstm.scan`, ms", *names),
-            [*lines, ("geometric mean", "", *(f"{mean:.2f}" for mean in means))],
-        )
+        ratios: dict[str, list[float]] = {name: [] for name in names}
+        for workload in run.workloads:
+            times, rows = relative_times(run, workload, mode), run.group(workload, mode)
+            for name in names:
+                ratios[name].append(times[name])
+            lines.append((workload, milliseconds(rows[0].median_s), *(f"{times[name]:.2f}" for name in names)))
+        means = [f"{geometric_mean(values):.2f}" for values in ratios.values()]
+        yield f"**{mode}**: {MODES[mode].meaning}\n"
+        yield table(("workload", "the fastest, ms", *names), [*lines, ("geometric mean", "", *means)])
+    published = [
+        (name, row.mode, row.implementation, row.hardware, row.source, row.milliseconds, milliseconds(ours[0].median_s))
+        for name, facts in run.workloads.items()
+        for row in facts.published
+        if (ours := run.group(name, row.mode))
+    ]
+    if published:
+        yield "**Published times**\n"
+        yield table(("workload", "mode", "program", "hardware", "source", "ms", "here, ms"), published)
 
 
 def older_benchmarks() -> Iterator[str]:
@@ -221,11 +235,6 @@ def trainings() -> Iterator[str]:
 def hostile() -> Iterator[str]:
     """Yield the recorded run of `parity/hostile.py`."""
     yield from recorded_table("hostile.csv")
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """Return the geometric mean."""
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def floors() -> Iterator[str]:
@@ -300,9 +309,13 @@ def write_all(folder: pathlib.Path) -> None:
     """Write every generated page, but leave a file with the same text alone: Sphinx need not read it again."""
     folder.mkdir(parents=True, exist_ok=True)
     for function in PAGES:
-        path, text = folder / f"{function.__name__}.md", "\n".join(function())
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        write_changed(folder / f"{function.__name__}.md", "\n".join(function()))
+
+
+def write_changed(path: pathlib.Path, text: str) -> None:
+    """Write a text, but leave a file with the same text alone."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ FLOORS = (
     ("execution",),
     ("explain", "ledger"),
     ("doctor", "suite"),
-    ("api", "fuzz"),
+    ("api", "bench", "fuzz"),
     ("__init__", "cli", "testing"),
-    ("__main__", "bench"),
+    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 LOOSE_FILES = 6

@@ -1,7 +1,7 @@
-"""Benchmarks of LSTMs whose answers agree.
+"""Benchmarks of engines whose answers agree: which one is fastest for a model on this machine.
 
-Shapes and contestants enter; tables and JSON results leave. `rounds` holds the method of measuring. The programs
-`scan`, `length`, `training` and `portable` are run with `python -m`. This room may import every room below it.
+Models and contestants enter; a result leaves, as text, JSON, a page or pictures. `rounds` has the method of measuring.
+The room may import `execution`, `report` and the rooms below them.
 """
 
 __all__: list[str] = []

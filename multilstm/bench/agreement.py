@@ -1,50 +1,104 @@
-"""Agreement of a contestant's answers with the judge's, in units of the parity suite's tolerance."""
+"""Agreement of a contestant's answers with the reference's, in units of the parity suite's tolerance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.bench.contestants.base import GRADIENT
-from multilstm.bench.shapes import Shape
+from multilstm.bench.contestants.base import named_outputs, prefixed
+from multilstm.bench.modes import Mode
+from multilstm.bench.workload import Workload
 from multilstm.compare.tolerances import tolerance
+from multilstm.engines.registry import JUDGE
+from multilstm.execution.rounding import rounded, rounded_step
+from multilstm.jobs.job import Job
+from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
+from multilstm.workers import WorkerPool
+
+__all__ = ["Agreement", "agreement", "desired_answers"]
+
+KINDS = {"outputs": "output", "gradients": "gradient", "weights": "weights"}
 
 
-def largest_distance(
-    quantity: str, actual: Mapping[str, Array], desired: Mapping[str, Array], shape: Shape, device: str
-) -> float:
-    """Return the largest distance of all arrays of a quantity, in units of the tolerance; above 1 they disagree.
+class Agreement(NamedTuple):
+    """The distance of all answers of a contestant.
+
+    Attributes:
+        error: the largest difference of a tensor, divided by its largest desired value. None if names or shapes
+            differ, or a number is not finite.
+        distance: the largest difference in units of the tolerance; above 1 the answers disagree.
+        reason: the reason why the answers disagree; empty where they agree.
+    """
+
+    error: float | None
+    distance: float | None
+    reason: str
+
+
+def desired_answers(pool: WorkerPool, workload: Workload, mode: Mode, dtype: str) -> dict[str, Array]:
+    """Return the reference's answers by name: `0/output:1`, `gradient:lstm/kernel` or `weights:lstm/kernel`.
+
+    The reference computes in float64, from numbers rounded to `dtype`.
+    """
+    job = (
+        workload.job(mode, dtype, "cpu", "plain") if dtype != "tf32" else workload.job(mode, "float32", "cpu", "plain")
+    )
+    steps = tuple(rounded_step(step, dtype) for step in job.steps)
+    weights = {name: rounded(array, dtype) for name, array in job.weights.items()}
+    exact = Job(job.spec, weights, steps, dtype="float64", loss=job.loss, optimizer=job.optimizer)
+    answers = pool.execute(JUDGE, exact).answers
+    if mode.keep == "outputs":
+        return named_outputs(answer.outputs for answer in answers)
+    return prefixed(KINDS[mode.keep], getattr(answers[-1], mode.keep))
+
+
+def agreement(
+    mode: Mode, actual: Mapping[str, Array], desired: Mapping[str, Array], spec: Graph, dtype: str, device: str
+) -> Agreement:
+    """Return the distance of a contestant's answers from the desired ones.
 
     Args:
-        quantity: `forward` or `gradient`.
+        mode: the mode of both.
         actual: the contestant's arrays by name.
-        desired: the judge's arrays, of the same names.
-        shape: the problem.
+        desired: the reference's arrays.
+        spec: the model.
+        dtype: the dtype of the computation.
         device: the contestant's device.
     """
-    return max(_distance(quantity, actual[name], array, shape, device) for name, array in desired.items())
+    if actual.keys() != desired.keys():
+        return Agreement(None, None, f"it answers {_listed(actual)}, expected {_listed(desired)}")
+    row, growth = tolerance(dtype, device, KINDS[mode.keep]), _growth(spec)
+    error = distance = 0.0
+    for name, array in desired.items():
+        if actual[name].shape != array.shape:
+            return Agreement(None, None, f"its {name} has shape {actual[name].shape}, expected {array.shape}")
+        if not np.isfinite(actual[name]).all():
+            return Agreement(None, None, f"its {name} has numbers that are not finite")
+        difference = np.abs(actual[name].astype("float64") - array)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            units = np.nan_to_num(difference / (row.allowed(array) * growth), posinf=math.inf)
+        distance = max(distance, float(units.max(initial=0.0)))
+        largest = float(np.abs(array).max(initial=0.0))
+        error = max(error, float(difference.max(initial=0.0)) / largest if largest else 0.0)
+    reason = f"its answer is {distance:.2g} times the tolerance away" if distance > 1 else ""
+    return Agreement(error, distance if math.isfinite(distance) else None, reason)
 
 
-def _distance(quantity: str, actual: Array, desired: Array, shape: Shape, device: str) -> float:
-    row = tolerance("float32", device, "gradient" if quantity == GRADIENT else "sequence")
-    if actual.shape != desired.shape:
-        return math.inf
-    if quantity != GRADIENT and shape.shortest is not None:
-        real = np.arange(shape.timesteps) < shape.lengths()[:, None]
-        actual, desired = actual[real], desired[real]
-    units = float((np.abs(actual - desired) / row.allowed(desired)).max()) / _growth(shape)
-    return units if math.isfinite(units) else math.inf
-
-
-def _growth(shape: Shape) -> float:
-    """Return the factor by which rounding errors of a large shape may exceed the tolerance.
+def _growth(spec: Graph) -> float:
+    """Return the factor by which rounding errors of a large model may exceed the tolerance.
 
     The tolerance is for sums of up to 200 products a gate. The float32 error of a sum of n products grows with
     sqrt(n), and every layer adds its own error. Source: Higham, Accuracy and Stability of Numerical Algorithms,
     section 3.1.
     """
-    widest = max(shape.features, shape.directions * shape.units * (shape.layers > 1)) + shape.units
-    return max(1.0, math.sqrt(widest / 200)) * shape.layers
+    kernels = [spec.weight_shapes[f"{name}/kernel"][0] + layer.units for name, layer in spec.recurrent.items()]
+    layers = len({name.split("/")[0] for name in spec.recurrent})
+    return max(1.0, math.sqrt(max(kernels, default=1) / 200)) * max(1, layers)
+
+
+def _listed(arrays: Mapping[str, Array]) -> str:
+    return ", ".join(arrays) or "nothing"

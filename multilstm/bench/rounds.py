@@ -41,7 +41,7 @@ class Method:
     rounds: int = 5
     pause_s: float = 0.25
     warmup_s: float = 0.05
-    measured_s: float = 0.3
+    measured_s: float = 0.4
     calls: int = 50
     seed: int = 0
     largest_spread: float = 0.1
@@ -131,16 +131,40 @@ def _one_pass(
 
 def sample(call: Callable[[], Any], method: Method) -> list[float]:
     """Make unmeasured calls, and return the seconds of each measured call after them."""
+    warm_up(call, method)
+    return measured(call, method)
+
+
+def warm_up(call: Callable[[], Any], method: Method) -> None:
+    """Make the unmeasured calls."""
     begin = time.perf_counter()
     call()
     while time.perf_counter() - begin < method.warmup_s:
         call()
+
+
+def measured(call: Callable[[], Any], method: Method) -> list[float]:
+    """Return the seconds of each measured call."""
     seconds: list[float] = []
     while not seconds or (sum(seconds) < method.measured_s and len(seconds) < method.calls):
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
     return seconds
+
+
+def quartiles(samples: Samples) -> tuple[float, float]:
+    """Return the lower and the upper quartile of the samples of all rounds, in seconds."""
+    seconds = _flat(samples)
+    if len(seconds) < 2:
+        return seconds[0], seconds[0]
+    lower, _, upper = statistics.quantiles(seconds, n=4, method="inclusive")
+    return lower, upper
+
+
+def minimum(samples: Samples) -> float:
+    """Return the smallest sample of all rounds, in seconds."""
+    return min(_flat(samples))
 
 
 def median(samples: Samples) -> float:
@@ -150,11 +174,8 @@ def median(samples: Samples) -> float:
 
 def spread(samples: Samples) -> float:
     """Return the interquartile range of the samples of all rounds, divided by their median; 0 for a single sample."""
-    seconds = _flat(samples)
-    if len(seconds) < 2:
-        return 0.0
-    lower, middle, upper = statistics.quantiles(seconds, n=4, method="inclusive")
-    return (upper - lower) / middle
+    lower, upper = quartiles(samples)
+    return (upper - lower) / median(samples)
 
 
 def _flat(samples: Sequence[Sequence[float]]) -> list[float]:

@@ -29,7 +29,7 @@ BATCH, TIMESTEPS = 3, 7  # of inputs, where a model leaves them open
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
-_ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left")
+ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ModelInputs:
         timesteps: the length of the sequences, where the model leaves it open.
         seed: the random seed.
         masking: the features of masked timesteps, for inputs that a Masking reads behind other layers.
+        rows: the kinds of rows of a model that masks its inputs, in turn; `ROWS` has all of them.
     """
 
     spec: Graph
@@ -49,11 +50,12 @@ class ModelInputs:
     timesteps: int
     seed: int = 0
     masking: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    rows: tuple[str, ...] = ROWS
 
     @property
     def count(self) -> int:
         """The number of batches."""
-        return max(2, math.ceil(len(_ROWS) / self.size)) if self._masked_values else 2
+        return max(2, math.ceil(len(self.rows) / self.size)) if self._masked_values else 2
 
     @property
     def size(self) -> int:
@@ -61,20 +63,23 @@ class ModelInputs:
         return next((layer.batch_size for layer in self.spec.inputs.values() if layer.batch_size), self.batch)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the batches."""
+        """Return the batches, one after the other."""
+        return map(self.batch_of, range(self.count))
+
+    def batch_of(self, number: int) -> Batch:
+        """Return the batch of a number, 0 or above."""
         masking = self._masked_values
-        for number in range(self.count):
-            rng = np.random.default_rng([self.seed, number])
-            inputs = {}
-            for name in self.spec.inputs:
-                array = self._input(rng, name, number)
-                if name in masking:
-                    kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
-                    array[~kept] = masking[name]
-                inputs[name] = array
-            shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
-            targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
-            yield Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
+        rng = np.random.default_rng([self.seed, number])
+        inputs = {}
+        for name in self.spec.inputs:
+            array = self._input(rng, name, number)
+            if name in masking:
+                kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
+                array[~kept] = masking[name]
+            inputs[name] = array
+        shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
+        targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
+        return Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
 
     def exercised(self) -> str:
         """Return what the inputs exercise, in words for a reader."""
@@ -90,7 +95,7 @@ class ModelInputs:
         return {**masked_inputs(self.spec), **self.masking}
 
     def _rows(self, number: int) -> list[str]:
-        return [_ROWS[(number * self.size + row) % len(_ROWS)] for row in range(self.size)]
+        return [self.rows[(number * self.size + row) % len(self.rows)] for row in range(self.size)]
 
     def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
         layer = self.spec.inputs[name]

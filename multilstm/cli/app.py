@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from multilstm.cli.bench import bench
 from multilstm.cli.console import print_error
 from multilstm.cli.diff import diff
 from multilstm.cli.doctor import doctor
@@ -29,7 +30,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-for command in (doctor, summary, diff, parity, report, fuzz):
+for command in (doctor, summary, diff, parity, bench, report, fuzz):
     app.command(command)
 
 

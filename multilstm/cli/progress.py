@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from multilstm.suite.collected import Progress
 
 
@@ -67,3 +69,9 @@ class ProgressLines:
 def say(line: str) -> None:
     """Print a line of progress on standard error."""
     Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+
+
+def follower() -> Callable[[str], None]:
+    """Return a function that prints a line of progress with the seconds since now."""
+    start = time.perf_counter()
+    return lambda line: say(f"{time.perf_counter() - start:5.0f} s  {line}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from multilstm.cli.bench_report import read_benchmarks, show_benchmarks
 from multilstm.cli.console import result_console
 from multilstm.cli.result_files import check_one_stream, print_annotations
 from multilstm.cli.types import FilePath, Flag, Path
@@ -31,7 +32,7 @@ def report(
     ----------
     results
         Files of `multilstm parity --json`, of one version of multilstm. Several are shown together. Nothing is
-        merged: two machines may have drawn other inputs.
+        merged: two machines may have drawn other inputs. Or files of `multilstm bench --json`.
     html
         Write one page to this file in place of text; `-` is standard output. The page is one file and needs no network.
     junit
@@ -52,6 +53,9 @@ def report(
     _check(results, paths)
     for path in paths.values():
         check_writable(path)
+    if benchmarks := read_benchmarks(results):
+        show_benchmarks(benchmarks, paths)
+        return 0
     reports = {path: read_report(path) for path in results}
     texts = {option: _writer(option)(reports) for option in paths}
     for option, path in paths.items():

@@ -19,9 +19,13 @@ def whole_number(_: type, tokens: Sequence[Any]) -> int:
         raise ValueError(f"expected a whole number, given {text!r}") from None
 
 
-def whole_numbers(_: type, tokens: Sequence[Any]) -> tuple[int, ...]:
-    """Return the integers of an option with several values."""
-    return tuple(whole_number(int, (token,)) for token in tokens)
+def listed_numbers(_: type, tokens: Sequence[Any]) -> tuple[int, ...]:
+    """Return the integers of an option whose values are separated by commas or blanks."""
+    texts = [text for token in tokens for text in token.value.split(",")]
+    try:
+        return tuple(map(int, texts))
+    except ValueError:
+        raise ValueError(f"expected whole numbers, such as 1,8,64, given {','.join(texts)!r}") from None
 
 
 def file_path(_: type, tokens: Sequence[Any]) -> str:
@@ -45,9 +49,9 @@ Device = Literal["cpu", "gpu"]
 Layers = Literal["portable", "plain"]
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 OptionalWholeNumber = Annotated[int | None, Parameter(converter=whole_number)]
-OptionalWholeNumbers = Annotated[
+OptionalSizes = Annotated[
     tuple[int, ...] | None,
-    Parameter(consume_multiple=True, negative=(), show_default=False, converter=whole_numbers),
+    Parameter(consume_multiple=True, negative=(), show_default=False, converter=listed_numbers),
 ]
 Value = TypeVar("Value", bound=Hashable)
 

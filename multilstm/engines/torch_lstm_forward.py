@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 
 from multilstm.engines.torch_lstm_layers import Given, apply
-from multilstm.engines.torch_lstm_modules import RecurrentModules, module_name
+from multilstm.engines.torch_lstm_modules import module_name
 from multilstm.errors import UnsupportedError
 from multilstm.spec import Bidirectional, Call, Embedding, Graph, Layer
 from multilstm.spec.arrays import AnyState, as_state
@@ -18,6 +18,19 @@ from multilstm.spec.optimizers import EPSILON
 from multilstm.spec.propagation import walk
 
 Tensors = list[Any]
+
+
+class Modules(Protocol):
+    """The recurrent modules of a model: `RecurrentModules`, or modules that own their weights.
+
+    Attributes:
+        dtype: of their parameters.
+    """
+
+    dtype: Any
+
+    def call(self, name: str, weights: Mapping[str, Any], sequence: Any, start: AnyState) -> tuple[Any, AnyState]:
+        """See `RecurrentModules.call`."""
 
 
 @final
@@ -44,7 +57,7 @@ class ForwardPass:
         self,
         spec: Graph,
         weights: Mapping[str, Any],
-        modules: RecurrentModules,
+        modules: Modules,
         starts: Mapping[str, AnyState],
         dropout: Mapping[str, Any],
         training: bool = False,

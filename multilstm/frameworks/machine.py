@@ -62,6 +62,23 @@ def free_memory() -> float:
     return max(0.0, min(free))
 
 
+def forget_peak_memory() -> bool:
+    """Set the peak of this process's memory to its present size; return whether the system can (proc(5))."""
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        return True
+    return False
+
+
+def peak_memory() -> int | None:
+    """Return the largest number of resident bytes of this process since `forget_peak_memory`; None but on Linux."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return None
+
+
 def session_memory(leader: int) -> int:
     """Return the resident bytes of all processes of a session; 0 but on Linux.
 

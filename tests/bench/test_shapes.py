@@ -1,18 +1,18 @@
-"""The shapes of the benchmark and their arrays."""
-
-import dataclasses
+"""Workloads of shapes, models and cases: names, operations, batches and jobs."""
 
 import numpy as np
 import pytest
 
-from multilstm.bench.shapes import SHAPES, Shape, problem
+from multilstm import GRU, LSTM, Dense, Dropout, Embedding, Sequential, TimeDistributed
+from multilstm.bench.contestants.stack import is_stack
+from multilstm.bench.flops import forward_flops
+from multilstm.bench.grids import GRIDS, estimate_s
+from multilstm.bench.modes import FIT, FORWARD, GRADIENT, MODES, PREDICT, TRAIN
+from multilstm.bench.shapes import Shape
+from multilstm.bench.workload import model_workload, sized_name
+from multilstm.errors import InputError, UsageError
 
-RAGGED = Shape(6, 9, 3, 4, layers=2, bidirectional=True, shortest=5)
-
-
-def test_names_are_unique_and_every_shape_has_a_source():
-    assert len({shape.name for shape in SHAPES}) == len(SHAPES)
-    assert all(shape.source for shape in SHAPES)
+SPEC = Sequential([LSTM(7, return_sequences=True, dropout=0.2), Dropout(0.5), LSTM(3)], input_shape=(None, 5))
 
 
 @pytest.mark.parametrize(
@@ -21,58 +21,101 @@ def test_names_are_unique_and_every_shape_has_a_source():
         (Shape(64, 100, 123, 320), "64x100x123x320"),
         (Shape(64, 8, 16, 32, layers=3), "64x8x16x32-3"),
         (Shape(32, 9, 3, 4, layers=4, bidirectional=True), "32x9x3x4-4-bidirectional"),
-        (RAGGED, "6x5..9x3x4-2-bidirectional"),
+        (Shape(6, 9, 3, 4, padded=True), "6x9x3x4-padded"),
     ],
-    ids=["one_layer", "layers", "bidirectional", "ragged"],
+    ids=["one_layer", "layers", "bidirectional", "padded"],
 )
 def test_name(shape, name):
     assert shape.name == name
+    assert shape.workload(1).name == name
 
 
-def test_flops_are_those_of_the_matrix_products():
+def test_flops_of_lstms_are_those_of_the_matrix_products():
     shape = Shape(2, 3, 5, 7, layers=2, bidirectional=True)
     multiplications = 2 * 3 * 2 * sum(features * 28 + 7 * 28 for features in (5, 14))
-    assert shape.flops() == 2 * multiplications
-    ragged = dataclasses.replace(shape, layers=1, bidirectional=False, shortest=1)
-    assert ragged.flops() == 8 * (1 + 3) * 7 * (5 + 7)
+    assert forward_flops(shape.spec, 2, 3) == 2 * multiplications
 
 
-def test_lengths_are_spread_evenly_and_unsorted():
-    shape = Shape(11, 30, 3, 4, shortest=10)
-    assert sorted(shape.lengths()) == list(range(10, 31, 2))
-    assert list(shape.lengths()) != sorted(shape.lengths())
-    assert (Shape(3, 30, 3, 4).lengths() == 30).all()
+def test_flops_of_other_layers():
+    spec = Sequential(
+        [Embedding(9, 4), GRU(5, return_sequences=True), TimeDistributed(Dense(2)), LSTM(3), Dense(6)],
+        input_shape=(None,),
+    )
+    per_step = 15 * (4 + 5) + 5 * 2 + 12 * (2 + 3)  # an Embedding multiplies nothing; biases are no products
+    assert forward_flops(spec, 2, 10) == 2 * (2 * 10 * per_step + 2 * 3 * 6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_arrays_fit_their_shape(dtype):
-    one = problem(RAGGED, dtype)
-    assert one.x.shape == (6, 9, 3)
-    assert one.cotangent.shape == (6, 9, 8)
-    assert one.mask.shape == (6, 9)
-    shapes = [[[array.shape for array in way] for way in layer] for layer in one.weights]
-    assert shapes == [[[(3, 16), (4, 16), (16,)]] * 2, [[(8, 16), (4, 16), (16,)]] * 2]
-    assert {array.dtype for layer in one.weights for way in layer for array in (*way, one.x, one.cotangent)} == {
-        np.dtype(dtype)
-    }
+def test_a_call_of_a_mode():
+    workload = model_workload("m", SPEC, None, 2, 6, 3)
+    assert (workload.batch, workload.timesteps) == (2, 6)
+    assert [workload.count(mode) for mode in (FORWARD, GRADIENT, TRAIN, PREDICT, FIT)] == [1, 1, 1, 3, 3]
+    assert workload.flops(FIT) == 9 * workload.flops(FORWARD)
+    assert workload.steps(PREDICT) == 18
+    job = workload.job(FIT, "float32", "cpu", "plain")
+    assert [(step.kind, step.keep, step.reset) for step in job.steps] == [
+        ("update", ("weights",), True), ("update", ("weights",), False), ("update", ("weights",), False),
+    ]  # fmt: skip
+    assert workload.job(PREDICT, "float32", "cpu", "plain").loss is None
 
 
-def test_both_dtypes_have_the_same_numbers():
-    single, double = problem(RAGGED, "float32"), problem(RAGGED, "float64")
-    np.testing.assert_array_equal(single.x, double.x)
-    np.testing.assert_array_equal(single.weights[1][1][0], double.weights[1][1][0])
+def test_batches_differ_and_nothing_is_dropped():
+    workload = model_workload("m", SPEC, None, 2, 6, 2)
+    first, second = (batch.inputs["input_layer"] for batch in workload.batches)
+    assert not np.array_equal(first, second)
+    assert [batch.dropout for batch in workload.batches] == [{}, {}]
+    assert workload.spec.lstms["lstm"].dropout == 0
 
 
-def test_padding_is_0():
-    one = problem(RAGGED)
-    assert not one.x[~one.mask].any()
-    assert not one.cotangent[~one.mask].any()
-    assert one.x[one.mask].all()
-    assert problem(Shape(2, 3, 4, 5)).mask is None
+def test_rows_of_a_masked_model_are_complete_or_padded_on_the_right():
+    (batch,) = Shape(4, 6, 3, 2, padded=True).workload(1).batches
+    kept = batch.inputs["input_layer"].any(-1)
+    assert kept.tolist() == [[True] * 6, [True] * 3 + [False] * 3] * 2
 
 
-def test_no_weights_are_alike():
-    one = problem(RAGGED)
-    arrays = [array for layer in one.weights for way in layer for array in way]
-    assert len({array.tobytes() for array in arrays}) == len(arrays) == 12
-    assert all(len(np.unique(array)) == array.size for array in arrays)
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (Shape(1, 2, 3, 4, layers=2, bidirectional=True).spec, True),
+        (Sequential([LSTM(3)], input_shape=(None, 2)), True),
+        (SPEC, False),
+        (Sequential([LSTM(3, activation="relu")], input_shape=(None, 2)), False),
+        (Sequential([LSTM(3), Dense(1)], input_shape=(None, 2)), False),
+        (Shape(1, 2, 3, 4, padded=True).spec, False),
+    ],
+    ids=["bidirectional", "last_output", "dropout", "relu", "dense", "masked"],
+)
+def test_stacks_are_rows_of_plain_lstms(spec, expected):
+    assert is_stack(spec) is expected
+
+
+def test_the_name_of_a_model_has_its_own_sizes():
+    assert sized_name(SPEC, 2, 6) == f"{SPEC.name} 2x6"
+    fixed = Sequential([LSTM(2)], input_shape=(8, 3), batch_size=5)
+    assert sized_name(fixed, 2, 6) == f"{fixed.name} 5x8"
+
+
+@pytest.mark.parametrize(("batch", "timesteps", "option"), [(0, 1, "--batch"), (1, 0, "--timesteps")])
+def test_sizes_begin_with_one(batch, timesteps, option):
+    with pytest.raises(UsageError, match=f"{option} must be at least 1, given 0"):
+        model_workload("m", SPEC, None, batch, timesteps)
+
+
+def test_a_frozen_model_does_not_train():
+    frozen = Sequential([LSTM(3, trainable=False)], input_shape=(None, 2))
+    with pytest.raises(InputError, match="no weight of it is trained"):
+        model_workload("m", frozen, None, 1, 2).check_trains()
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grid_has_sources_and_published_times_of_its_modes(name):
+    grid = GRIDS[name]
+    assert len({shape.name for shape in grid.shapes}) == len(grid.shapes)
+    assert all(shape.source for shape in grid.shapes)
+    assert {row.mode for rows in grid.published.values() for row in rows} <= MODES.keys()
+    assert grid.shapes or grid.cases
+
+
+def test_the_estimate_of_the_quick_grid_is_near_its_budget():
+    grid = GRIDS["quick"]
+    seconds = estimate_s(grid.workloads(), grid.modes, len(grid.engines), grid.method)
+    assert 0.5 * grid.budget_s < seconds < 1.2 * grid.budget_s

@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 
+import bench_results as made
 import pytest
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -16,17 +17,16 @@ def generate():
     return module
 
 
-def row(shape, contestant, median_s, quantity="forward"):
-    return {"shape": shape, "contestant": contestant, "quantity": quantity, "median_s": median_s}
-
-
 def test_a_recorded_run_becomes_ratios_with_their_mean(generate):
-    rows = [row("1x2x3x4", "jax-scan", 0.001), row("1x2x3x4", "flax", 0.002), row("1x2x3x4", "torch-lstm", None)]
-    rows += [row("5x6x7x8", "jax-scan", 0.002), row("5x6x7x8", "flax", 0.001)]
-    text = "\n".join(generate.benchmark({"rows": rows}))
-    assert "| 1x2x3x4 | 1 | 2.00 |" in text
-    assert "| 5x6x7x8 | 2 | 0.50 |" in text
-    assert "| geometric mean |  | 1.00 |" in text
+    rows = [made.row("a", "forward", "jax-scan", 0.001), made.row("a", "forward", "flax", 0.002)]
+    rows += [made.row("b", "forward", "jax-scan", 0.002), made.row("b", "forward", "flax", 0.001)]
+    run = made.result([*rows, made.row("a", "forward", "torch-lstm", 0.001)], ("a", "b"))
+    run.workloads["a"].published.append(made.PUBLISHED)
+    text = "\n".join(generate.benchmark(run))
+    assert "| a | 1.00 | 1.00 | 2.00 |" in text
+    assert "| b | 1.00 | 2.00 | 1.00 |" in text
+    assert "| geometric mean |  | 1.41 | 1.41 |" in text
+    assert "| a | forward | cuDNN | GTX 1080 | Braun 2018 | 10.0 | 1.00 |" in text
     assert "torch-lstm" not in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable
 from typing import Any, final
 
 import flax.linen as nn
@@ -10,31 +11,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run, weight_names
-from multilstm.bench.contestants.jax_base import jitted_run
-from multilstm.bench.shapes import Problem
+from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs, prefixed
+from multilstm.bench.contestants.jax_base import jax_product, jitted_run
+from multilstm.bench.contestants.stack import Stack, stack_of
+from multilstm.bench.modes import FORWARD, GRADIENT, Mode
+from multilstm.errors import UnsupportedError
 from multilstm.frameworks import jax as jax_platform
+from multilstm.jobs.job import Job
 from multilstm.spec.arrays import Array
 
 _GATES = "ifgo"
 
 
 class _Layers(nn.Module):  # type: ignore[misc]
-    units: int
-    layers: int
-    bidirectional: bool
+    sizes: tuple[tuple[int, bool, bool], ...]  # units, bidirectional, return_sequences
 
     @nn.compact  # type: ignore[untyped-decorator]
-    def __call__(self, x: Any, lengths: Any) -> Any:
-        for layer in range(self.layers):
+    def __call__(self, x: Any) -> Any:
+        for number, (units, bidirectional, return_sequences) in enumerate(self.sizes):
 
-            def rnn(direction: str, layer: int = layer) -> Any:
-                return nn.RNN(nn.OptimizedLSTMCell(self.units, name=f"{layer}-{direction}"))
+            def rnn(direction: int, number: int = number, units: int = units) -> Any:
+                return nn.RNN(nn.OptimizedLSTMCell(units, name=f"{number}-{direction}"))
 
-            if self.bidirectional:
-                x = nn.Bidirectional(rnn("forward"), rnn("backward"))(x, seq_lengths=lengths)
-            else:
-                x = rnn("forward")(x, seq_lengths=lengths)
+            x = nn.Bidirectional(rnn(0), rnn(1))(x) if bidirectional else rnn(0)(x)
+            if not return_sequences:
+                x = x[:, -1]
         return x
 
 
@@ -44,47 +45,54 @@ class FlaxContestant(AbstractContestant):
 
     platform = jax_platform
 
-    def prepare(self, problem: Problem) -> dict[str, Run]:
-        shape = problem.shape
-        module = _Layers(shape.units, shape.layers, shape.bidirectional)
+    def prepare(self, job: Job, mode: Mode) -> Run:
+        stack = stack_of(job)
+        sizes = tuple((layer.units, len(layer.directions) == 2, layer.return_sequences) for layer in stack.layers)
+        module = _Layers(sizes)
         params = {
-            prefix[:-1].replace("/", "-"): _cell(*problem.weights[layer][way])
-            for layer, way, prefix in weight_names(shape)
+            f"{number}-{direction}": _cell(*weights)
+            for number, layer in enumerate(stack.layers)
+            for direction, weights in enumerate(layer.directions)
         }
-        x, cotangent = jnp.asarray(problem.x), jnp.asarray(problem.cotangent)
-        lengths = None if problem.lengths is None else jnp.asarray(problem.lengths)
 
         def forward(params: Any, x: Any) -> Any:
-            return module.apply({"params": params}, x, lengths)
+            return module.apply({"params": params}, x)
 
-        def loss(params: Any, x: Any, cotangent: Any) -> Any:
-            return (forward(params, x) * cotangent).sum()
+        def loss(params: Any, x: Any, target: Any) -> Any:
+            return ((forward(params, x) - target) ** 2).mean()
 
-        compiled, gradient = jax.jit(forward), jax.jit(jax.grad(loss))
+        x = jnp.asarray(stack.x)
+        if mode == FORWARD:
+            return jitted_run(jax.jit(forward), (params, x), lambda y: named_outputs([[np.asarray(y)]]))
+        if mode == GRADIENT:
+            arguments = params, x, jnp.asarray(stack.target)
+            return jitted_run(jax.jit(jax.grad(loss)), arguments, lambda gradients: _named(stack, gradients))
+        raise UnsupportedError(f"it computes the modes forward and gradient alone, given {mode.name}")
 
-        def arrays(gradients: Any) -> dict[str, Array]:
-            named = {}
-            for _, _, prefix in weight_names(shape):
-                cell = gradients[prefix[:-1].replace("/", "-")]
-                for key, side, part in (
-                    ("kernel", "i", "kernel"),
-                    ("recurrent_kernel", "h", "kernel"),
-                    ("bias", "h", "bias"),
-                ):
-                    named[prefix + key] = np.concatenate([cell[side + gate][part] for gate in _GATES], -1)
-            return named
-
-        return {
-            FORWARD: jitted_run(compiled, (params, x), lambda y: {"sequence": np.asarray(y)}),
-            GRADIENT: jitted_run(gradient, (params, x, cotangent), arrays),
-        }
+    def product(self, left: Array, right: Array) -> Callable[[], Any]:
+        return jax_product(left, right)
 
     def versions(self) -> dict[str, str]:
         return {"flax": importlib.metadata.version("flax"), **jax_platform.versions()}
 
 
+def _named(stack: Stack, gradients: Any) -> dict[str, Array]:
+    """Return gradients in Keras's layout, by `gradient:layer/weight`."""
+    named = {}
+    for number, layer in enumerate(stack.layers):
+        for direction, prefix in enumerate(layer.prefixes):
+            cell = gradients[f"{number}-{direction}"]
+            for key, side, part in (
+                ("kernel", "i", "kernel"),
+                ("recurrent_kernel", "h", "kernel"),
+                ("bias", "h", "bias"),
+            ):
+                named[prefix + key] = np.concatenate([cell[side + gate][part] for gate in _GATES], -1)
+    return prefixed("gradient", named)
+
+
 def _cell(kernel: Array, recurrent_kernel: Array, bias: Array) -> dict[str, Any]:
-    gates = [np.split(array, 4, -1) for array in (kernel, recurrent_kernel, bias)]
+    gates: list[list[Array]] = [np.split(array, 4, -1) for array in (kernel, recurrent_kernel, bias)]
     inputs = {f"i{gate}": {"kernel": jnp.asarray(array)} for gate, array in zip(_GATES, gates[0], strict=True)}
     hidden = {
         f"h{gate}": {"kernel": jnp.asarray(array), "bias": jnp.asarray(offset)}

@@ -1,52 +1,76 @@
-"""Keras's LSTM on PyTorch, in eager mode, as Keras runs it."""
+"""Keras on PyTorch, eager or through `torch.compile`, and Keras's trainer with the same setting."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set
 from typing import Any, final
 
 import keras
 import torch
 
-from multilstm.bench.contestants.base import FORWARD, GRADIENT, AbstractContestant, Run
-from multilstm.bench.contestants.keras_base import named, sequential
-from multilstm.bench.shapes import Problem
+from multilstm.bench.contestants.base import Run
+from multilstm.bench.contestants.keras_base import AbstractKerasContestant, AbstractKerasProgram
+from multilstm.frameworks import kernels
 from multilstm.frameworks import torch as torch_platform
+from multilstm.jobs.job import Job
 
 
 @final
-class KerasTorchContestant(AbstractContestant):
-    """The model called as a module, with gradients by autograd."""
+class KerasTorchContestant(AbstractKerasContestant):
+    """Keras's PyTorch backend.
+
+    Args:
+        options: with `compile`, Keras and PyTorch compile the model; otherwise the model runs eagerly, which is
+            Keras's default.
+    """
 
     platform = torch_platform
 
-    def prepare(self, problem: Problem) -> dict[str, Run]:
-        model = sequential(problem)
-        weights = [variable.value for variable in model.trainable_variables]
-        device = torch_platform.NAMES[self.device]
-        x, cotangent = (torch.from_numpy(array).to(device) for array in (problem.x, problem.cotangent))
-        mask = None if problem.mask is None else torch.from_numpy(problem.mask).to(device)
+    def __init__(self, *options: str) -> None:
+        self._compile = "compile" in options
+
+    def program(self, job: Job) -> AbstractKerasProgram:
+        return _Program(job, self._compile)
+
+    def switches(self) -> dict[str, str]:
+        return {**torch_platform.switches(), "jit_compile": str(self._compile)}
+
+
+@final
+class _Program(AbstractKerasProgram):
+    def forward(self) -> Run:
+        x, model = self._tensors(0), self._model()
 
         def forward() -> Any:
             with torch.no_grad():
-                return torch_platform.ready(model(x, mask=mask))
+                return torch_platform.ready(model(x, training=False))
+
+        return Run(forward, self.outputs, self.kernels, first=self.first(forward))
+
+    def gradient(self) -> Run:
+        x, targets, model = self._tensors(0), keras.tree.flatten(self._tensors(1)), self._model()
+        weights = [variable.value for variable in self.model.trainable_variables]
 
         def gradient() -> Any:
-            return torch_platform.ready(torch.autograd.grad((model(x, mask=mask) * cotangent).sum(), weights))
+            loss = self.total_loss(targets, keras.tree.flatten(model(x, training=True)))
+            return torch_platform.ready(torch.autograd.grad(loss, weights, materialize_grads=True))
 
-        return {
-            FORWARD: Run(
-                forward, lambda y: {"sequence": y.cpu().numpy()}, lambda: torch_platform.implementation(forward)
-            ),
-            GRADIENT: Run(
-                gradient,
-                lambda tensors: named(problem, [tensor.cpu().numpy() for tensor in tensors]),
-                lambda: torch_platform.implementation(gradient),
-            ),
-        }
+        return Run(gradient, self.gradients, self.kernels, first=self.first(gradient))
 
-    def versions(self) -> dict[str, str]:
-        return {
-            "keras": keras.__version__,
-            "torch": torch.__version__,
-            "threads": str(torch.get_num_threads()),
-        }
+    def kernels(self, found: Set[str] | None = None) -> str:
+        names = {"python loop (Keras)" if path == kernels.LOOP else path for path in self.entered}
+        return ", ".join(sorted(names)) + (", through torch.compile" if self.model.jit_compile else "")
+
+    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+        if self.model.jit_compile:
+            return path(), "Keras's fused path"
+        result, operators = torch_platform.watch(path)
+        kernel = kernels.of_aten(operators)
+        return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
+
+    def _model(self) -> Any:
+        return torch.compile(self.model) if self.model.jit_compile else self.model
+
+    def _tensors(self, part: int) -> Any:
+        """Return the inputs (0) or the targets (1) of the first batch on the device."""
+        return keras.tree.map_structure(keras.ops.convert_to_tensor, self.batches[0][part])

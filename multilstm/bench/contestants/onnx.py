@@ -8,12 +8,14 @@ import tempfile
 from typing import Any, final
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from multilstm.bench.contestants.base import FORWARD, AbstractContestant, Run
-from multilstm.bench.shapes import Problem
+from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs
+from multilstm.bench.contestants.stack import Stack, stack_of
+from multilstm.bench.modes import FORWARD, Mode
+from multilstm.errors import UnsupportedError
+from multilstm.jobs.job import Job
 from multilstm.spec.arrays import Array
 
 _PROVIDERS = ["CPUExecutionProvider"]
@@ -23,19 +25,21 @@ _PROVIDERS = ["CPUExecutionProvider"]
 class OnnxContestant(AbstractContestant):
     """A graph with one LSTM node for each layer; the operator requires time as the first axis."""
 
-    def prepare(self, problem: Problem) -> dict[str, Run]:
-        model = _model(problem)
-        session = onnxruntime.InferenceSession(model, providers=_PROVIDERS)
-        feed = {"x": problem.x}
-        if problem.lengths is not None:
-            feed["lengths"] = problem.lengths.astype("int32")
-        return {
-            FORWARD: Run(
-                lambda: session.run(["sequence"], feed)[0],
-                lambda y: {"sequence": y},
-                lambda: _implementation(model, feed),
-            )
-        }
+    def prepare(self, job: Job, mode: Mode) -> Run:
+        if mode != FORWARD:
+            raise UnsupportedError(f"it computes the mode forward alone, given {mode.name}")
+        stack = stack_of(job)
+        graph = _model(stack)
+        session = onnxruntime.InferenceSession(graph, providers=_PROVIDERS)
+        feed = {"x": stack.x}
+        return Run(
+            lambda: session.run(["y"], feed)[0],
+            lambda y: named_outputs([[y]]),
+            lambda: _implementation(graph, feed),
+        )
+
+    def product(self, left: Array, right: Array) -> None:
+        return None
 
     def versions(self) -> dict[str, str]:
         return {"onnxruntime": onnxruntime.__version__}
@@ -50,40 +54,44 @@ def _implementation(model: bytes, feed: dict[str, Array]) -> str:
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, f"{folder}/profile"
         session = onnxruntime.InferenceSession(model, options, providers=_PROVIDERS)
-        session.run(["sequence"], feed)
+        session.run(["y"], feed)
         events = json.loads(pathlib.Path(session.end_profiling()).read_text())
     nodes = [event["args"] for event in events if event.get("cat") == "Node"]
     providers = sorted({node["provider"] for node in nodes if node["op_name"] == "LSTM"})
     return ", ".join(f"LSTM of {provider}" for provider in providers) or "no LSTM operator ran"
 
 
-def _model(problem: Problem) -> bytes:
-    shape = problem.shape
-    kind = helper.np_dtype_to_tensor_dtype(problem.x.dtype)
+def _model(stack: Stack) -> bytes:
+    kind = helper.np_dtype_to_tensor_dtype(stack.x.dtype)
     nodes, constants = [helper.make_node("Transpose", ["x"], ["in0"], perm=[1, 0, 2])], []
-    for number, layer in enumerate(problem.weights):
-        for name, arrays in zip("WRB", zip(*(_onnx(*direction) for direction in layer), strict=True), strict=True):
+    for number, layer in enumerate(stack.layers):
+        for name, arrays in zip(
+            "WRB", zip(*(_onnx(*weights) for weights in layer.directions), strict=True), strict=True
+        ):
             constants.append(numpy_helper.from_array(np.stack(arrays), f"{name}{number}"))
         inputs = [f"in{number}", f"W{number}", f"R{number}", f"B{number}"]
         nodes.append(
             helper.make_node(
                 "LSTM",
-                inputs + (["lengths"] if problem.lengths is not None else []),
-                [f"y{number}"],
-                hidden_size=shape.units,
-                direction="bidirectional" if shape.bidirectional else "forward",
+                inputs,
+                [f"all{number}"],
+                hidden_size=layer.units,
+                direction="bidirectional" if len(layer.directions) == 2 else "forward",
             )
         )
         # [timesteps, directions, batch, units] -> [timesteps, batch, directions * units]
-        nodes.append(helper.make_node("Transpose", [f"y{number}"], [f"t{number}"], perm=[0, 2, 1, 3]))
+        nodes.append(helper.make_node("Transpose", [f"all{number}"], [f"t{number}"], perm=[0, 2, 1, 3]))
         nodes.append(helper.make_node("Reshape", [f"t{number}", "flat"], [f"in{number + 1}"]))
     constants.append(numpy_helper.from_array(np.array([0, 0, -1]), "flat"))
-    nodes.append(helper.make_node("Transpose", [f"in{shape.layers}"], ["sequence"], perm=[1, 0, 2]))
-    inputs = [helper.make_tensor_value_info("x", kind, problem.x.shape)]
-    if problem.lengths is not None:
-        inputs.append(helper.make_tensor_value_info("lengths", onnx.TensorProto.INT32, [shape.batch]))
-    output = helper.make_tensor_value_info("sequence", kind, problem.cotangent.shape)
-    graph = helper.make_graph(nodes, "lstm", inputs, [output], constants)
+    last = f"in{len(stack.layers)}"
+    if stack.layers[-1].return_sequences:
+        nodes.append(helper.make_node("Transpose", [last], ["y"], perm=[1, 0, 2]))
+    else:
+        constants.append(numpy_helper.from_array(np.array(-1), "end"))
+        nodes.append(helper.make_node("Gather", [last, "end"], ["y"], axis=0))
+    inputs = [helper.make_tensor_value_info("x", kind, stack.x.shape)]
+    outputs = [helper.make_tensor_value_info("y", kind, None)]
+    graph = helper.make_graph(nodes, "lstm", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     data: bytes = model.SerializeToString()
     return data

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from multilstm.bench.modes import FORWARD, GRADIENT, MODES
 from multilstm.engines.registry import ENGINES
-from multilstm.errors import UsageError, choice
+from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.frameworks.targets import import_target, not_installed
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ class ContestantRow(NamedTuple):
     """One contestant, as far as it is known without an import of its framework.
 
     Attributes:
-        name: as in `--contestant`.
+        name: as in `--engine`.
         target: its class, an `AbstractContestant`, as `module:Class`.
         needs: the modules that must be installed.
         environment: variables that its process must have before it starts.
         arguments: arguments of the class.
+        layers: `plain`, or `portable` for the layers of `multilstm.keras_layers`.
         named: True for a contestant that is timed only on request, by name.
-        trains: True for a contestant of `multilstm.bench.training`.
+        stacks: True for a contestant that computes rows of plain LSTMs alone.
+        modes: the modes that it computes.
     """
 
     name: str
@@ -31,13 +34,27 @@ class ContestantRow(NamedTuple):
     needs: tuple[str, ...]
     environment: Mapping[str, str]
     arguments: tuple[str, ...] = ()
+    layers: str = "plain"
     named: bool = False
-    trains: bool = False
+    stacks: bool = False
+    modes: tuple[str, ...] = tuple(MODES)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The needed modules that are not installed."""
         return not_installed(self.needs)
+
+    def require(self) -> None:
+        """Return if all modules that it needs are installed.
+
+        Raises:
+            EngineUnavailableError: with the modules that are missing, and the command that installs them.
+        """
+        if self.missing:
+            raise EngineUnavailableError(
+                f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
+                "install it with: pip install 'multilstm[all,bench]'"
+            )
 
     def make(self) -> AbstractContestant:
         """Return a new contestant; to be called in the contestant's own process."""
@@ -45,41 +62,38 @@ class ContestantRow(NamedTuple):
         return contestant
 
 
+def _keras(backend: str, name: str, *arguments: str, layers: str = "plain", named: bool = False) -> ContestantRow:
+    """Return the row of a contestant on a backend of Keras."""
+    target = f"{_HERE}.keras_{backend}:Keras{backend.title()}Contestant"
+    engine = ENGINES[f"keras-{backend}"]
+    return ContestantRow(name, target, engine.needs, engine.environment, arguments, layers, named)
+
+
 _HERE = "multilstm.bench.contestants"
 _SCAN = f"{_HERE}.jax_scan:ScanContestant"
-_KERAS_JAX = f"{_HERE}.keras_jax:KerasJaxContestant"
-_KERAS_TENSORFLOW = f"{_HERE}.keras_tensorflow:KerasTensorflowContestant"
-_KERAS_TORCH = f"{_HERE}.keras_torch:KerasTorchContestant"
-_ENVIRONMENTS = {name: row.environment for name, row in ENGINES.items()}
-_JAX = _ENVIRONMENTS["jax-scan"]
+_JAX = ENGINES["jax-scan"].environment
+_COMPILED = (FORWARD.name, GRADIENT.name)
 _ROWS = (
-    ContestantRow("jax-scan", _SCAN, ("jax",), _JAX, ("tuned",), trains=True),
-    ContestantRow("jax-scan-one", _SCAN, ("jax",), _JAX),
-    ContestantRow("jax-scan-mask", _SCAN, ("jax",), _JAX, ("tuned", "mask"), named=True),
-    ContestantRow("keras-jax", _KERAS_JAX, ("keras", "jax"), _ENVIRONMENTS["keras-jax"], trains=True),
-    ContestantRow("keras-jax-tuned", _KERAS_JAX, ("keras", "jax"), _ENVIRONMENTS["keras-jax"], ("tuned",), named=True),
-    ContestantRow(
-        "keras-tensorflow",
-        _KERAS_TENSORFLOW,
-        ("keras", "tensorflow"),
-        _ENVIRONMENTS["keras-tensorflow"],
-        ("graph",),
-        trains=True,
-    ),
-    ContestantRow(
-        "keras-tensorflow-xla",
-        _KERAS_TENSORFLOW,
-        ("keras", "tensorflow"),
-        _ENVIRONMENTS["keras-tensorflow"],
-        ("xla",),
-    ),
-    ContestantRow("keras-torch", _KERAS_TORCH, ("keras", "torch"), _ENVIRONMENTS["keras-torch"], trains=True),
-    ContestantRow("flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX),
+    ContestantRow("jax-scan", _SCAN, ("jax",), _JAX),
+    ContestantRow("jax-scan-tuned", _SCAN, ("jax",), _JAX, ("tuned",)),
+    _keras("jax", "keras-jax"),
+    _keras("tensorflow", "keras-tensorflow", "graph"),
+    _keras("tensorflow", "keras-tensorflow-xla", "xla"),
+    _keras("torch", "keras-torch"),
     ContestantRow("torch-lstm", f"{_HERE}.torch_lstm:TorchLSTMContestant", ("torch",), {}),
-    ContestantRow("onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}),
+    ContestantRow(
+        "flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX, stacks=True, modes=(FORWARD.name, GRADIENT.name)
+    ),
+    ContestantRow(
+        "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, stacks=True, modes=(FORWARD.name,)
+    ),
+    _keras("jax", "keras-jax-tuned", "tuned", named=True),
+    _keras("torch", "keras-torch-compile", "compile", named=True),
+    _keras("jax", "keras-jax-portable", layers="portable", named=True),
+    _keras("tensorflow", "keras-tensorflow-portable", "graph", layers="portable", named=True),
+    _keras("torch", "keras-torch-portable", layers="portable", named=True),
 )
 CONTESTANTS: dict[str, ContestantRow] = {row.name: row for row in _ROWS}
-TRAINERS: tuple[str, ...] = tuple(row.name for row in _ROWS if row.trains)
 
 
 def contestant_row(name: str) -> ContestantRow:
@@ -89,5 +103,5 @@ def contestant_row(name: str) -> ContestantRow:
         UsageError: for an unknown contestant.
     """
     if name not in CONTESTANTS:
-        raise UsageError(choice("contestant", name, CONTESTANTS))
+        raise UsageError(choice("engine", name, CONTESTANTS))
     return CONTESTANTS[name]

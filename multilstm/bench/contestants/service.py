@@ -1,4 +1,4 @@
-"""The service of a contestant's process: prepares one problem, returns its answers, and times its calls."""
+"""The service of a contestant's process: prepares one mode of one job, returns its answers, and times its calls."""
 
 from __future__ import annotations
 
@@ -6,43 +6,77 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from multilstm.bench.contestants.base import AbstractContestant, Run
-from multilstm.bench.rounds import Method, sample
-from multilstm.bench.shapes import Shape, problem
+from multilstm.bench.energy import joules_counter
+from multilstm.bench.modes import mode_named
+from multilstm.bench.rounds import Method, measured, sample, warm_up
 from multilstm.frameworks.kernels import with_algorithm
+from multilstm.frameworks.machine import forget_peak_memory, peak_memory
 from multilstm.frameworks.targets import import_target
+from multilstm.jobs.wire import job_from_tree
+
+PRODUCT = 2048  # rows of the square matrices whose product is timed
+PRODUCT_METHOD = Method(rounds=1, warmup_s=0.3, measured_s=0.5)
 
 
 class _Service:
     def __init__(self, contestant: AbstractContestant) -> None:
         self._contestant = contestant
-        self._runs: dict[str, Run] = {}
+        self._run: Run | None = None
+        self._peak_is_known = False
 
     def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message["call"] == "use_gpu":
+        call = message["call"]
+        if call == "use_gpu":
             self._contestant.use_gpu()
             return {}
-        if message["call"] == "prepare":
-            if message["device"] == "gpu":
-                self._contestant.use_gpu()
-            return self._prepare(Shape(**message["shape"]), message["dtype"])
-        return {"seconds": sample(self._runs[message["quantity"]].call, Method(**message["method"]))}
+        if call == "prepare":
+            return self._prepare(message)
+        if call == "product":
+            return self._product(message["dtype"])
+        if call == "finish":
+            self._run = None
+            return {"peak_bytes": peak_memory() if self._peak_is_known else None}
+        assert self._run is not None
+        method, joules = Method(**message["method"]), joules_counter(self._contestant.device)
+        warm_up(self._run.call, method)
+        before = None if joules is None else joules()
+        seconds = measured(self._run.call, method)
+        used = None if joules is None or before is None else joules() - before
+        return {"seconds": seconds, "joules": used}
 
-    def _prepare(self, shape: Shape, dtype: str) -> dict[str, Any]:
-        self._runs = self._contestant.prepare(problem(shape, dtype))
-        answers, first_s, implementations = {}, {}, {}
-        for quantity, run in self._runs.items():
-            start = time.perf_counter()
-            value = run.call()
-            first_s[quantity] = time.perf_counter() - start
-            answers[quantity] = run.arrays(value)
-            implementations[quantity] = with_algorithm(run.implementation(), self._contestant.launched(run.call))
+    def _prepare(self, message: dict[str, Any]) -> dict[str, Any]:
+        job, mode = job_from_tree(message["job"]), mode_named(message["mode"])
+        self._run = None
+        self._peak_is_known = forget_peak_memory()
+        if job.device == "gpu":
+            self._contestant.use_gpu()
+        self._contestant.set_tf32(job.dtype == "tf32")
+        begin = time.perf_counter()
+        run = self._contestant.prepare(job, mode)
+        phases = {"build_s": time.perf_counter() - begin, **run.compile()}
+        begin = time.perf_counter()
+        value = (run.first or run.call)()
+        phases["first_s"] = time.perf_counter() - begin
+        answers = run.answers(value)
+        implementation = with_algorithm(run.implementation(), self._contestant.launched(run.call))
+        self._run = run
         return {
-            "versions": self._contestant.versions(),
             "answers": answers,
-            "first_s": first_s,
-            "implementations": implementations,
+            "phases": phases,
+            "implementation": implementation,
+            "program_bytes": run.program_bytes(),
+            "versions": self._contestant.versions(),
+            "switches": self._contestant.switches(),
         }
+
+    def _product(self, dtype: str) -> dict[str, Any]:
+        rng = np.random.default_rng(0)
+        left, right = (rng.standard_normal((PRODUCT, PRODUCT)).astype(dtype) for _ in range(2))
+        product = self._contestant.product(left, right)
+        return {"flops": 2 * PRODUCT**3, "seconds": [] if product is None else sample(product, PRODUCT_METHOD)}
 
 
 def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -50,8 +84,10 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
 
     Messages and their answers:
 
-        {"call": "prepare", "shape", "dtype", "device"}    versions, answers, first_s, implementations
-        {"call": "use_gpu"}                                nothing; raises EngineUnavailableError without a GPU
-        {"call": "time", "quantity", "method"}             seconds of each measured call
+        {"call": "prepare", "mode", "job"}      answers, phases, implementation, program_bytes, versions, switches
+        {"call": "time", "method"}              seconds of each measured call, and joules of all or None
+        {"call": "finish"}                      peak_bytes since `prepare`, or None; the run is dropped
+        {"call": "product", "dtype"}            flops, and seconds of each measured product of two matrices
+        {"call": "use_gpu"}                     nothing; raises EngineUnavailableError without a GPU
     """
     return _Service(import_target(target)(*arguments))

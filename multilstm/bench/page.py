@@ -1,0 +1,164 @@
+"""A run as a page: one file with tables and plots, without a script, which needs no network."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from multilstm.bench.answer import digits, reasons, sentence
+from multilstm.bench.charts import charts, engines_of
+from multilstm.bench.modes import MODES
+from multilstm.bench.results import Benchmark, Row
+from multilstm.bench.standing import exponents, relative_times
+from multilstm.bench.svg import STYLE, drawn
+from multilstm.bench.table import MARKS, mark, milliseconds, missing, three_digits
+from multilstm.report.data import flat
+from multilstm.report.document import pairs, part, policy, section, text
+
+__all__ = ["to_html"]
+
+COLUMNS = (
+    "ms", "minimum", "lower quartile", "upper quartile", "times", "sequences/s", "steps/s", "GFLOP/s", "of the peak",
+    "build s", "trace s", "compile s", "first call s", "error", "MiB", "joules", "kernel",
+)  # fmt: skip
+
+
+def to_html(*results: Benchmark) -> str:
+    """Return a page that shows runs, one after the other."""
+    style = f"{part('page.css')}\n{STYLE}"
+    first = results[0]
+    return string.Template(part("bench.html")).substitute(
+        policy=policy(style),
+        style=style,
+        title=text(sentence(first) if len(results) == 1 else f"{len(results)} benchmarks"),
+        heading="\n".join(line for result in results for line in _heading(result, alone=len(results) == 1)),
+        plots="\n".join(drawn(chart, engines_of(result)) for result in results for chart in charts(result)),
+        tables="\n".join(line for result in results for line in _tables(result)),
+        summary="\n".join(line for result in results for line in _summary(result)),
+    )
+
+
+def _heading(result: Benchmark, alone: bool) -> Iterator[str]:
+    tag = "h1" if alone else "p"
+    yield f'<{tag} class="verdict {"good" if result.timed else "bad"}">{text(sentence(result))}</{tag}>'
+    machine = result.environment
+    words = [str(machine.get("processor", "")), f"{machine.get('cores', '?')} cores", result.dtype, result.device]
+    yield f'<p class="quiet">{text(", ".join(filter(None, words)))}</p>'
+    lines = reasons(result)
+    if lines:
+        yield f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
+
+
+def _tables(result: Benchmark) -> Iterator[str]:
+    """Yield a table for each workload and mode, then the published times and the growth with sizes."""
+    for workload, facts in result.workloads.items():
+        for mode in result.modes:
+            rows = result.group(workload, mode)
+            if not rows:
+                continue
+            count = facts.batches[mode]
+            yield f"<h2>{text(workload)}: {text(mode)}</h2>"
+            sizes = f"{count} x {facts.batch}" if count > 1 else str(facts.batch)
+            yield f'<p class="quiet">{text(MODES[mode].meaning)}: {sizes} sequences of {facts.timesteps} timesteps; '
+            yield f"{facts.parameters:,} parameters; {text(facts.source or 'a model of the user')}</p>"
+            yield _table(("engine", *COLUMNS), _rows(result, workload, mode))
+    published = [
+        (
+            name,
+            row.mode,
+            row.implementation,
+            row.hardware,
+            row.source,
+            three_digits(row.milliseconds),
+            *_best(result, name, row.mode),
+        )
+        for name, facts in result.workloads.items()
+        for row in facts.published
+    ]
+    if published:
+        yield "<h2>Published times, on the hardware of their authors</h2>"
+        yield _table(("workload", "mode", "program", "hardware", "source", "ms", "here ms", "engine"), published)
+    fits = exponents(result) if result.model or result.grid == "long" else []
+    if fits:
+        yield "<h2>Growth: time ~ batch^a * timesteps^b</h2>"
+        yield _table(
+            ("engine", "mode", "a", "b"),
+            (
+                (
+                    fit.engine,
+                    fit.mode,
+                    *(
+                        f"{fit.exponents[size]:.2f}" if size in fit.exponents else "-"
+                        for size in ("batch", "timesteps")
+                    ),
+                )
+                for fit in fits
+            ),
+        )
+
+
+def _best(result: Benchmark, workload: str, mode: str) -> tuple[str, str]:
+    """Return the milliseconds and the name of the fastest engine."""
+    rows = result.group(workload, mode)
+    return (milliseconds(rows[0].median_s), rows[0].engine) if rows else ("-", "-")
+
+
+def _rows(result: Benchmark, workload: str, mode: str) -> Iterator[list[str]]:
+    times = relative_times(result, workload, mode)
+    return (_cells(result, row, times[row.engine]) for row in result.group(workload, mode))
+
+
+def _cells(result: Benchmark, row: Row, time: float) -> list[str]:
+    """Return the engine and the values of `COLUMNS`."""
+    facts = result.workloads[row.workload]
+    assert row.median_s is not None
+    assert row.quartiles_s is not None
+    flops = facts.flops[row.mode] / row.median_s
+    peak = "-" if result.product is None else f"{100 * flops / result.product.flops_per_s:.1f} %"
+    phases = (row.build_s, row.trace_s, row.compile_s, row.first_s)
+    return [
+        row.engine,
+        milliseconds(row.median_s) + mark(result, row),
+        milliseconds(row.minimum_s),
+        *map(milliseconds, row.quartiles_s),
+        digits(time),
+        f"{facts.batch * facts.batches[row.mode] / row.median_s:,.0f}",
+        f"{facts.steps[row.mode] / row.median_s:,.0f}",
+        three_digits(flops / 1e9),
+        peak,
+        *("-" if seconds is None else three_digits(seconds) for seconds in phases),
+        "-" if row.error is None else f"{row.error:.1e}",
+        "-" if row.peak_bytes is None else f"{row.peak_bytes >> 20:,}",
+        "-" if row.joules is None else three_digits(row.joules),
+        row.implementation or "-",
+    ]
+
+
+def _summary(result: Benchmark) -> Iterator[str]:
+    lacking = missing(result)
+    if lacking:
+        yield section("Not timed", [f"<p>{text(line)}</p>" for line in lacking], is_open=True)
+    limit = f"{result.method.get('largest_spread', 0.1):.0%}".replace("%", " %")
+    yield section("Marks", pairs({sign: meaning.format(limit=limit) for sign, meaning in MARKS.items()}))
+    engines: Mapping[str, object] = {
+        name: {"versions": contestant.versions, **contestant.switches}
+        for name, contestant in result.contestants.items()
+    }
+    yield section("Engines: versions, threads, precision, flags", pairs(dict(flat(engines))))
+    conditions = {"method": result.method, **result.environment}
+    if result.product is not None:
+        conditions["peak"] = f"{result.product.flops_per_s / 1e9:.0f} GFLOP/s by {result.product.engine}"
+    yield section("Environment and method", pairs(dict(flat(conditions))))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose first column is a heading."""
+    columns = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    lines = (
+        f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{text(cell)}</td>" for cell in cells)}</tr>'
+        for first, *cells in rows
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="counts">'
+        f"<thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )

@@ -1,0 +1,105 @@
+"""The standing of the contestants of a run: their times relative to the fastest, over all workloads of a mode."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from multilstm.bench.results import Benchmark, Row
+from multilstm.bench.rounds import median
+
+__all__ = ["BASE", "Exponents", "Place", "exponents", "geometric_mean", "ratio", "relative_times", "standing"]
+
+BASE = "jax-scan"  # is measured again together with any noisy contestant; without it, the first contestant is
+
+
+class Place(NamedTuple):
+    """One contestant of a mode.
+
+    Attributes:
+        engine: its name.
+        ratio: its time divided by the time of the fastest, in the geometric mean over all workloads.
+    """
+
+    engine: str
+    ratio: float
+
+
+class Exponents(NamedTuple):
+    """The growth of a contestant's time with the swept sizes: `time ~ batch^a * timesteps^b`.
+
+    Attributes:
+        engine: its name.
+        mode: the mode.
+        exponents: the fitted exponent by the name of the size; of those sizes that vary.
+    """
+
+    engine: str
+    mode: str
+    exponents: dict[str, float]
+
+
+def standing(result: Benchmark, mode: str) -> list[Place]:
+    """Return the contestants that were timed on every workload of a mode, fastest first."""
+    times: dict[str, list[float]] = {}
+    workloads = [name for name in result.workloads if result.group(name, mode)]
+    for workload in workloads:
+        for engine, time in relative_times(result, workload, mode).items():
+            times.setdefault(engine, []).append(time)
+    means = {engine: geometric_mean(values) for engine, values in times.items() if len(values) == len(workloads)}
+    best = min(means.values(), default=1.0)
+    return [Place(engine, mean / best) for engine, mean in sorted(means.items(), key=lambda item: item[1])]
+
+
+def relative_times(result: Benchmark, workload: str, mode: str) -> dict[str, float]:
+    """Return the times of one workload and mode divided by the fastest, by engine; the fastest first.
+
+    Each time is first divided by that of the base, which was measured in every pass: no quotient mixes two passes.
+    """
+    rows = result.group(workload, mode)
+    base = next((row for row in rows if row.engine == BASE), rows[0] if rows else None)
+    if base is None:
+        return {}
+    ratios = {row.engine: ratio(row, base) for row in rows}
+    best = min(ratios.values())
+    return {engine: value / best for engine, value in sorted(ratios.items(), key=lambda item: item[1])}
+
+
+def ratio(row: Row, base: Row) -> float:
+    """Return the median of a row divided by the median of another one, both of the same pass.
+
+    The pass is the second if both were measured again, otherwise the first: both were interleaved in it.
+    """
+    passes = (row.repeated, base.repeated) if row.repeated and base.repeated else (row.samples, base.samples)
+    return median(passes[0]) / median(passes[1])
+
+
+def exponents(result: Benchmark) -> list[Exponents]:
+    """Return the fitted exponents of every contestant and mode, for the sizes that vary among the workloads.
+
+    They are those of a linear fit of the logarithms: `log t = c + a log batch + b log timesteps`.
+    """
+    fits = []
+    for mode in result.modes:
+        for engine in dict.fromkeys(row.engine for row in result.timed if row.mode == mode):
+            rows = [row for row in result.timed if (row.mode, row.engine) == (mode, engine)]
+            sizes = {
+                name: np.log([getattr(result.workloads[row.workload], name) for row in rows])
+                for name in ("batch", "timesteps")
+            }
+            varying = {name: values for name, values in sizes.items() if np.ptp(values) > 0}
+            columns = np.stack([np.ones(len(rows)), *varying.values()], axis=1)
+            if not varying or np.linalg.matrix_rank(columns) < columns.shape[1]:
+                continue
+            solved = np.linalg.lstsq(columns, np.log([row.median_s or 1.0 for row in rows]), rcond=None)[0]
+            fits.append(Exponents(engine, mode, dict(zip(varying, map(float, solved[1:]), strict=True))))
+    return fits
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the geometric mean; NaN of no values."""
+    return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan

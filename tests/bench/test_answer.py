@@ -1,0 +1,127 @@
+"""The answer, the tables, the comparison and the growth of a run, without a measurement."""
+
+import dataclasses
+import io
+
+import bench_results as made
+import pytest
+from rich.console import Console
+
+from multilstm.bench.answer import reasons, sentence
+from multilstm.bench.comparison import changes, different_conditions, slower_than
+from multilstm.bench.results import Row
+from multilstm.bench.standing import exponents, ratio, relative_times, standing
+from multilstm.bench.table import show, show_changes
+
+
+def printed(function, *arguments):
+    console = Console(width=80, file=io.StringIO())
+    function(*arguments, console)
+    return console.file.getvalue()
+
+
+def test_the_answer_is_one_sentence():
+    assert sentence(made.usual()) == (
+        "For this model on this machine: jax-scan in the forward pass, 1.6x keras-jax, 4.1x keras-torch; "
+        "jax-scan in a training step, 1.6x keras-jax; answers agree to 1e-7; trained weights agree to 1e-7."
+    )
+
+
+def test_the_answer_of_an_interrupted_run_and_of_an_empty_one():
+    assert sentence(made.usual(interrupted=True)).endswith(" The run was interrupted.")
+    assert sentence(made.result([])) == "For this model on this machine: nothing was timed."
+    assert sentence(made.usual(model="", grid="quick")).startswith("For 1 workloads on this machine: ")
+
+
+def test_slow_engines_have_their_reason():
+    lines = reasons(made.usual())
+    assert lines == ["keras-torch: a Python loop over the timesteps; each timestep dispatches its operators one by one"]
+
+
+def test_a_mask_without_cudnn_is_a_reason_on_a_gpu():
+    run = made.usual(device="gpu")
+    run.workloads["small 4x10"].masked = True
+    assert "keras-jax: no cuDNN, because a mask reaches its recurrent layers" in reasons(run)
+
+
+def test_the_share_outside_of_the_compiled_call_is_a_reason():
+    rows = [
+        made.row("small 4x10", mode, engine, seconds)
+        for mode, engine, seconds in (
+            ("forward", "keras-jax", 0.001), ("predict", "keras-jax", 0.04), ("predict", "jax-scan", 0.005),
+        )
+    ]  # fmt: skip
+    assert reasons(made.result(rows)) == ["keras-jax: 90 % of predict is outside of the compiled call forward"]
+
+
+def test_the_table_has_at_most_80_columns_and_names_what_was_not_timed():
+    text = printed(show, made.usual(skipped={"flax": "needs flax"}))
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.startswith("For this model on this machine: jax-scan")
+    line = next(line for line in text.splitlines() if line.startswith("keras-jax"))
+    assert line.split()[:6] == ["keras-jax", "1.60", "1.58", "1.59", "1.61", "1.6"]
+    words = " ".join(text.split())
+    assert "not timed: keras-torch: its answer is 12 times the tolerance away (small 4x10 train)" in words
+    assert "skipped flax: needs flax" in text
+
+
+def test_a_grid_is_a_table_of_ratios_with_published_times():
+    names = ("a", "b")
+    rows = [made.row(name, "forward", "jax-scan", 0.001) for name in names]
+    rows += [made.row("a", "forward", "flax", 0.002), made.row("b", "forward", "flax", 0.0005)]
+    run = made.result(rows, names, model="", grid="quick")
+    run.workloads["a"].published.append(made.PUBLISHED)
+    text = printed(show, run)
+    assert "geometric mean" in text
+    assert next(line for line in text.splitlines() if line.startswith("b ")).split() == ["b", "1.00", "0.50"]
+    assert next(line for line in text.splitlines() if "GTX 1080" in line).split()[-2:] == ["10.0", "1.00"]
+
+
+def test_a_ratio_divides_medians_of_one_pass():
+    base, once, twice = (
+        Row("a", "jax-scan", "forward", [[1.0]], repeated=[[2.0]]),
+        Row("a", "once", "forward", [[3.0]]),
+        Row("a", "twice", "forward", [[5.0]], repeated=[[8.0]]),
+    )
+    assert ratio(once, base) == 3.0
+    assert ratio(twice, base) == 4.0
+    times = relative_times(made.result([base, once, twice], ("a",)), "a", "forward")
+    assert times == {"jax-scan": 1.0, "once": 3.0, "twice": 4.0}
+
+
+def test_an_engine_that_lacks_a_workload_has_no_place():
+    rows = [made.row("a", "forward", "jax-scan", 1.0), made.row("b", "forward", "jax-scan", 1.0)]
+    run = made.result([*rows, made.row("a", "forward", "fast", 0.5)], ("a", "b"))
+    assert [place.engine for place in standing(run, "forward")] == ["jax-scan"]
+
+
+def test_exponents_of_two_sizes():
+    rows, workloads = [], {}
+    for batch in (1, 8, 64):
+        for timesteps in (10, 100):
+            name = f"m {batch}x{timesteps}"
+            workloads[name] = made.facts(batch, timesteps)
+            rows.append(made.row(name, "forward", "jax-scan", 1e-6 * batch**0.5 * timesteps))
+    (fit,) = exponents(dataclasses.replace(made.result(rows), workloads=workloads))
+    assert fit.exponents == {"batch": pytest.approx(0.5), "timesteps": pytest.approx(1.0)}
+    assert exponents(made.usual()) == []
+
+
+def test_a_row_is_slower_if_the_middle_halves_are_apart():
+    old, new = made.usual(), made.usual()
+    new.rows[0] = made.row("small 4x10", "forward", "jax-scan", 0.0012)
+    new.rows[1] = made.row("small 4x10", "forward", "keras-jax", 0.00161)
+    found = changes(old, new)
+    assert [(change.new.engine, change.word) for change in found][:1] == [("jax-scan", "slower")]
+    assert {change.word for change in found[1:]} == {"same"}
+    assert len(slower_than(found, 10)) == 1
+    assert slower_than(found, 25) == []
+    assert "1.20 slower" in printed(show_changes, found, ["cores: 2 then, 4 now"])
+
+
+def test_different_conditions_are_named():
+    old, new = made.usual(), made.usual(dtype="float64")
+    new.environment = {**new.environment, "cores": 4, "versions": {"jax": "2", "torch": "3"}}
+    assert different_conditions(old, new) == [
+        "dtype: float32 then, float64 now", "cores: 2 then, 4 now", "jax: 1 then, 2 now", "torch: None then, 3 now",
+    ]  # fmt: skip
