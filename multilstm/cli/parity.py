@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from multilstm.cli.machines import environments
 from multilstm.cli.model_files import ModelFiles
 from multilstm.cli.progress import ProgressLines, say
 from multilstm.cli.result_files import ResultFiles
 from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNames, OptionalWholeNumber, Path, names
-from multilstm.errors import UsageError
+from multilstm.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ def parity(  # noqa: PLR0913 - the public signature
     /,
     *,
     engine: OptionalNames = None,
+    python: OptionalNames = None,
     case: OptionalNames = None,
     dtype: OptionalDtypes = None,
     layers: Layers = "portable",
@@ -72,6 +74,9 @@ def parity(  # noqa: PLR0913 - the public signature
     engine
         Engines to compare with the reference. Default: all that are installed, but `keras2` for a model of Keras 0.3
         to 2 alone. A named engine that cannot run is an error.
+    python
+        The Python of another environment for an engine, as `keras-jax=/path/to/python`. A label makes a further row of
+        an engine: `keras-jax@old=/path/to/python`. That environment needs NumPy and the engine's framework.
     case
         Cases of the catalogue, by name or pattern: `seed1` to `seed5` with their variants (`'seed1*'`),
         `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
@@ -147,14 +152,15 @@ def parity(  # noqa: PLR0913 - the public signature
     files.check(sized=batch is not None or timesteps is not None)
     cases = _cases(names("--case", case), full, batch, timesteps, files)
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
-    quantities = names("--quantity", quantity)
-    availability = available(names("--engine", engine), device, cases[0].generation)
+    quantities, engines = names("--quantity", quantity), names("--engine", engine)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
     tolerances = (atol, rtol, any_tolerance)
-    options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
-    report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full))
-    _shrink(cases, report, options, shrink, results.console())
+    with environments(names("--python", python), engines):
+        availability = available(engines, device, cases[0].generation)
+        options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
+        report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full))
+        _shrink(cases, report, options, shrink, results.console())
     return report.exit_code(strict)
 
 
@@ -190,9 +196,13 @@ def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str
     """Shrink the failures into a folder, if one is given."""
     if folder is None or not report.failures:
         return
+    from multilstm.engines.registry import engine_row
     from multilstm.fuzz import shrink_failures
     from multilstm.fuzz.rendering import show_campaign
 
+    elsewhere = [engine for engine in options.engines if engine_row(engine).is_elsewhere]
+    if elsewhere:
+        raise UsageError(f"--shrink writes scripts for this environment, but {listed(elsewhere)} ran in another one")
     show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.frameworks import xla_flags
+from multilstm.frameworks.packages import versions_for
 from multilstm.frameworks.process_environment import DETERMINISTIC_GPU, merge
 from multilstm.frameworks.targets import import_target, is_distributed, not_installed
 from multilstm.frameworks.xla_flags import EXACT_SUMS, XlaFlag
@@ -31,6 +34,9 @@ class EngineRow:
         generations: the generations of Keras whose models it executes without being named; None: all models.
         beside_cpu: the package that pip installs without its dependencies where tensorflow-cpu is installed, because it
             depends on the package tensorflow, which has the same files.
+        python: the interpreter of its process; None: that of this process.
+        versions: the versions of the packages that compute, where it runs elsewhere; None: those that are installed
+            here.
     """
 
     name: str
@@ -42,10 +48,25 @@ class EngineRow:
     partial: bool = False
     generations: tuple[int, ...] | None = None
     beside_cpu: str | None = None
+    python: str | None = None
+    versions: Mapping[str, str] | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it runs in another environment, which was found to have what the engine needs."""
+        return self.versions is not None
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The versions of the packages that compute, by name."""
+        return versions_for(self.needs) if self.versions is None else self.versions
 
     def is_default(self, generation: int | None) -> bool:
-        """Whether the engine runs without being named, for a model of a generation of Keras; None: of no Keras."""
-        return self.generations is None or generation in self.generations
+        """Whether the engine runs without being named, for a model of a generation of Keras; None: of no Keras.
+
+        An engine elsewhere always does, since a user chose its environment.
+        """
+        return self.is_elsewhere or self.generations is None or generation in self.generations
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,8 +79,8 @@ class EngineRow:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The modules that are needed and not installed."""
-        return not_installed(self.needs)
+        """The modules that are needed and not installed; none for an engine elsewhere."""
+        return () if self.is_elsewhere else not_installed(self.needs)
 
     def require(self) -> None:
         """Return if all modules that the engine needs are installed.
@@ -67,6 +88,11 @@ class EngineRow:
         Raises:
             EngineUnavailableError: with the modules that are missing, and the command that installs them.
         """
+        if "@" in self.name and not self.is_elsewhere:
+            raise EngineUnavailableError(
+                f"engine {self.name!r} is a further row of an engine, but its environment is not given; give it with "
+                f"--python {self.name}=PATH"
+            )
         if self.missing:
             raise EngineUnavailableError(
                 f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
@@ -87,6 +113,7 @@ def load(target: str) -> AbstractEngine:
     return engine
 
 
+_LABELLED = re.compile(r"[^@]+@[\w.+-]+")
 JUDGE = "reference"  # the engine against which all others are judged
 
 _JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
@@ -138,12 +165,31 @@ def is_built_in(row: EngineRow) -> bool:
     return row.target.startswith("multilstm.")
 
 
+def base_name(name: str) -> str:
+    """Return the engine of a labelled row: `keras-jax` of `keras-jax@old`."""
+    return name.partition("@")[0]
+
+
 def engine_row(name: str) -> EngineRow:
-    """Return the row of an engine.
+    """Return the row of an engine; a labelled name that is not registered has the row of its engine.
 
     Raises:
         UsageError: for an unknown engine.
     """
-    if not isinstance(name, str) or name not in ENGINES:
+    if isinstance(name, str) and name in ENGINES:
+        return ENGINES[name]
+    if not isinstance(name, str) or base_name(name) not in ENGINES or not _LABELLED.fullmatch(name):
         raise UsageError(choice("engine", name, ENGINES))
-    return ENGINES[name]
+    return dataclasses.replace(ENGINES[base_name(name)], name=name)
+
+
+@contextlib.contextmanager
+def registered(rows: Iterable[EngineRow]) -> Iterator[None]:
+    """Have further rows in the table, or other ones for the same names, inside of a `with` block."""
+    before = dict(ENGINES)
+    ENGINES.update({row.name: row for row in rows})
+    try:
+        yield
+    finally:
+        ENGINES.clear()
+        ENGINES.update(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
@@ -12,10 +11,9 @@ from typing import Any
 from multilstm.engines.registry import engine_row
 from multilstm.execution.options import Options
 from multilstm.frameworks.machine import cores, processor
+from multilstm.frameworks.packages import versions
 from multilstm.frameworks.process_environment import for_process
 from multilstm.version import __version__
-
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf-keras", "jax", "jaxlib", "torch", "numpy", "safetensors")
 
 
 def environment(
@@ -39,8 +37,8 @@ def environment(
     }
     if options is not None:
         facts["options"] = dataclasses.asdict(options)
-    if engines:
-        facts["engines"] = engines
+        packages = {name: {"versions": dict(engine_row(name).packages)} for name in options.engines}
+        facts["engines"] = {**packages, **(engines or {})}
     return facts
 
 
@@ -53,14 +51,3 @@ def switches(engine: str, device: str) -> dict[str, str]:
 def users_switches() -> dict[str, str]:
     """Return the same variables as the user's own programs have them."""
     return {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
-
-
-def versions() -> dict[str, str]:
-    """Return the installed versions of the packages that compute, by name."""
-    installed = {}
-    for package in PACKAGES:
-        try:
-            installed[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return installed

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from multilstm.errors import InputError
 from multilstm.files.atomic import write_bytes
@@ -30,6 +28,8 @@ def read_tensors(
     Raises:
         InputError: for a file that cannot be read, or is no safetensors file of NumPy's dtypes.
     """
+    import safetensors.numpy  # here, since the processes of engines do without it
+
     name = os.fspath(path)
     content = read_bytes(path, size_limit())
     try:
@@ -53,6 +53,8 @@ def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> 
     Raises:
         InputError: for arrays that no such file holds, or a file that cannot be written.
     """
+    import safetensors.numpy
+
     # safetensors writes the buffer as it is: in C order and in this machine's byte order
     plain = {name: np.array(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
     try:

@@ -268,7 +268,8 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
     from keras.src import backend
 
     entered: set[str] = set()
-    originals = {name: getattr(backend, name) for name in (*FUSED, "rnn")}
+    paths = [name for name in FUSED if hasattr(backend, name)]  # before Keras 3.15 no Bidirectional is fused
+    originals = {name: getattr(backend, name) for name in (*paths, "rnn")}
 
     def recording_fused(path: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -288,7 +289,7 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
         return originals["rnn"](*arguments, **options)
 
     try:
-        for name in FUSED:
+        for name in paths:
             setattr(backend, name, recording_fused(originals[name]))
         backend.rnn = recording_loop
         yield entered

@@ -104,10 +104,11 @@ def overruled(device: str, settings: Mapping[str, str], inherited: Mapping[str, 
     return {name: value for name, value in inherited.items() if name != "XLA_FLAGS" and environment.get(name) != value}
 
 
-def python_path(root: pathlib.Path, inherited: str) -> str:
-    """Return a value of `PYTHONPATH`: `root`, then the absolute entries of `inherited`.
+def python_path(root: pathlib.Path | None, inherited: str) -> str:
+    """Return a value of `PYTHONPATH`: `root`, if there is one, then the absolute entries of `inherited`.
 
     Empty and relative entries, such as `.`, are left out. They mean the current folder or its neighbours, whose
     `numpy.py` or `sitecustomize.py` a process would then execute.
     """
-    return os.pathsep.join((str(root), *filter(os.path.isabs, inherited.split(os.pathsep))))
+    first = () if root is None else (str(root),)
+    return os.pathsep.join((*first, *filter(os.path.isabs, inherited.split(os.pathsep))))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
 from multilstm.compare import AGREES, FAILS, Comparison, KnownRow
-from multilstm.execution.environment import switches, users_switches, versions
+from multilstm.engines.registry import engine_row
+from multilstm.execution.environment import switches, users_switches
 from multilstm.execution.options import Options
+from multilstm.frameworks.packages import versions
 from multilstm.ledger.facts import certain_facts, possible_facts, where
 from multilstm.ledger.predictions import combinations
 from multilstm.ledger.rows import SEVERITIES, Divergence, ledger
@@ -65,7 +67,11 @@ def mark_known(case: Case, cells: Sequence[Cell], predicted: Predicted) -> list[
     if not any(_fails(cell) for cell in cells):
         return list(cells)
     first = cells[0]
-    facts, installed, flags = certain_facts(case, first.dtype), versions(), switches(first.engine, first.device)
+    facts, installed, flags = (
+        certain_facts(case, first.dtype),
+        _versions(first.engine),
+        switches(first.engine, first.device),
+    )
     rows = [
         row
         for row in ledger()
@@ -74,6 +80,12 @@ def mark_known(case: Case, cells: Sequence[Cell], predicted: Predicted) -> list[
         and row.affects(first.engine, first.device, installed, flags)
     ]
     return [_matched(cell, rows, predicted) if _fails(cell) else cell for cell in cells]
+
+
+def _versions(engine: str) -> Mapping[str, str]:
+    """Return the versions of all packages where an engine computes."""
+    row = engine_row(engine)
+    return row.packages if row.is_elsewhere else versions()
 
 
 def _fails(cell: Cell) -> bool:
@@ -113,12 +125,12 @@ def touches(case: Case, options: Options) -> tuple[Touch, ...]:
 
     They include rows that this package's own engines avoid, such as those of float64: a user's program shows them.
     """
-    installed, flags = versions(), users_switches()
+    flags = users_switches()
     facts = [possible_facts(case, dtype) for dtype in options.dtypes]
     certain = [certain_facts(case, dtype) for dtype in options.dtypes]
     rows = []
     for row in ledger():
-        engines = tuple(name for name in options.engines if row.affects(name, options.device, installed, flags))
+        engines = tuple(name for name in options.engines if row.affects(name, options.device, _versions(name), flags))
         layers = dict.fromkeys(name for dtype_facts in facts for name in where(row.when, dtype_facts))
         if engines and layers:
             everywhere = layers.keys() == facts[0].keys()

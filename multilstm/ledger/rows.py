@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from multilstm.compare.quantity import KINDS
-from multilstm.engines.registry import ENGINES
+from multilstm.engines.registry import ENGINES, base_name
 from multilstm.jobs.dtypes import DEVICES
 from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
@@ -140,7 +140,7 @@ class Divergence:
         """
         installed = versions.get(self.package)
         return (
-            engine in self.engines
+            base_name(engine) in self.engines
             and self.device in (None, device)
             and installed is not None
             and release(self.first) <= release(installed) <= release(self.last)

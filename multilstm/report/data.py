@@ -18,7 +18,6 @@ from multilstm.report.arguments import Arguments
 
 SCHEMA = 3
 RECORDED = "recorded"  # in place of an engine's name: the answers of another program
-UNRECORDED_SHOWN = 6  # names in the verdict
 FAILURES_IN_ERROR = 20
 
 
@@ -195,6 +194,20 @@ class Report:
         return any(cell.verdict in (*AGREES, "known") for cell in self.cells) and not self.failures
 
     @functools.cached_property
+    def versions(self) -> dict[str, Mapping[str, Any]]:
+        """The versions of the packages of each engine that computed in another environment, by engine."""
+        engines, here = self.environment.get("engines"), self.environment.get("versions")
+        if not isinstance(engines, Mapping) or not isinstance(here, Mapping):
+            return {}
+        rows = {name: facts.get("versions") for name, facts in engines.items() if isinstance(facts, Mapping)}
+        return {
+            name: versions
+            for name, versions in rows.items()
+            if name in self.engines and isinstance(versions, Mapping)
+            if "@" in name or not versions.items() <= here.items()
+        }
+
+    @functools.cached_property
     def idle(self) -> tuple[str, ...]:
         """The engines that executed no case."""
         busy = {cell.engine for cell in self.cells if cell.verdict != "unsupported"}
@@ -220,7 +233,9 @@ class Report:
     @functools.cached_property
     def sentences(self) -> tuple[str, ...]:
         """The sentences of `sentence`, one by one."""
-        return tuple(_sentences(self))
+        from multilstm.report.sentences import sentences_of
+
+        return tuple(sentences_of(self))
 
     def exit_code(self, strict: bool = False) -> int:
         """Return the exit code of a command that ends with this report.
@@ -282,64 +297,6 @@ class Report:
         from multilstm.report.markdown import to_markdown
 
         return to_markdown({"": self})
-
-
-def _sentences(report: Report) -> Iterator[str]:
-    """Yield the verdict, then the engines and cases that it leaves out."""
-    if not any(cell.verdict != "unsupported" for cell in report.cells):
-        reasons = [f"{engine}: {reason}" for engine, reason in report.skipped.items()]
-        unsupported = dict.fromkeys(f"{cell.engine}: {cell.comparison.message}" for cell in report.cells)
-        yield f"Nothing was compared ({'; '.join([*reasons, *unsupported]) or 'no engine ran'})."
-        return
-    yield from _disagreements(report)
-    yield _agreement(report)
-    idle = report.idle
-    if idle:
-        yield f"{', '.join(idle)} executed nothing."
-    partial = [cell for cell in report.cells if cell.verdict == "unsupported" and cell.engine not in idle]
-    if partial:
-        engines = list(dict.fromkeys(cell.engine for cell in partial))
-        cases = len({cell.case for cell in partial})
-        yield f"{counted(cases, 'case')} not executed by {', '.join(engines)}."
-    if report.idle_masks:
-        layers = ", ".join(report.idle_masks)
-        yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
-    if report.unrecorded:
-        first, more = report.unrecorded[:UNRECORDED_SHOWN], len(report.unrecorded) - UNRECORDED_SHOWN
-        yield f"The recorded answers lack {', '.join(first)}{f' and {more:,} more' if more > 0 else ''}."
-    if report.without_recurrent:
-        names = report.without_recurrent
-        yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."
-
-
-def _disagreements(report: Report) -> Iterator[str]:
-    """Yield one sentence for each kind of disagreement, such as `Different answers: keras-jax (8 quantities).`."""
-    for title, verdict in (("Different answers", "diverges"), ("Errors", "error"), ("Known differences", "known")):
-        by_engine: dict[str, list[Cell]] = {}
-        for cell in report.cells:
-            if cell.verdict == verdict:
-                by_engine.setdefault(cell.engine, []).append(cell)
-        if by_engine:
-            yield f"{title}: {', '.join(_of_engine(engine, cells) for engine, cells in by_engine.items())}."
-
-
-def _of_engine(engine: str, cells: list[Cell]) -> str:
-    """Return the number of cells with the rows of the ledger: `keras-jax (8 quantities: stateful_state_is_lost)`."""
-    rows = dict.fromkeys(row.id for cell in cells for row in cell.comparison.known)
-    return f"{engine} ({counted(len(cells), 'quantity', 'quantities')}{': ' if rows else ''}{', '.join(rows)})"
-
-
-def _agreement(report: Report) -> str:
-    """Return the sentence on the quantities that agree."""
-    agreeing = sum(report.counts[verdict] for verdict in AGREES)
-    if agreeing == sum(cell.verdict != "unsupported" for cell in report.cells):
-        engines = ", ".join(engine for engine in report.engines if engine not in report.idle)
-        quantities = counted(agreeing, "quantity", "quantities")
-        return f"Same answers on {engines}: {quantities}, compared with {report.judge}."
-    if not agreeing:
-        return "No quantity agrees."
-    other = counted(agreeing, "other quantity agrees", "other quantities agree")
-    return f"{other} with {report.judge}."
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -203,11 +203,18 @@ def _known(report: Report, console: Console) -> None:
 def _remarks(report: Report, console: Console) -> None:
     """Print skipped engines, shortened cases, and the kernels that computed the LSTMs on a GPU."""
     lines = [f"[yellow]skipped[/] {engine}: {shown(reason)}" for engine, reason in report.skipped.items()]
-    lines += [*_amplified(report), *_shortened(report), *_implementations(report)]
+    lines += [*_versions(report), *_amplified(report), *_shortened(report), *_implementations(report)]
     if lines:
         console.print()
     for line in lines:
         console.print(line)
+
+
+def _versions(report: Report) -> Iterator[str]:
+    """Yield the versions of each row that is not of the environment of the run."""
+    for engine, versions in report.versions.items():
+        listing = ", ".join(f"{package} {version}" for package, version in versions.items())
+        yield f"[dim]versions[/] {shown(engine)}: {shown(listing)}"
 
 
 def _amplified(report: Report) -> Iterator[str]:

@@ -118,6 +118,7 @@ class WorkerPool:
                     {**self._threads, **row.on(device)},
                     self.folder / engine,
                     memory=self._memory,
+                    python=row.python,
                 )
         with self._turn:
             return worker.call(message, self.timeout_s)

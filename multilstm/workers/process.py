@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, cast
 
 from multilstm.frameworks.machine import session_memory
+from multilstm.frameworks.other_python import command
 from multilstm.workers.connection import Connection
 
+_CHILD = "multilstm.workers.child"
 _STDERR_BYTES = 4000
 
 
@@ -25,15 +27,16 @@ class Process:
     Args:
         service: arguments of `multilstm.workers.child`: `module:function`, and the arguments of the function.
         environment: all environment variables of the process.
+        python: the interpreter of another environment; None: that of this process.
 
     Attributes:
         connection: to the process.
     """
 
-    def __init__(self, service: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, service: Sequence[str], environment: Mapping[str, str], python: str | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by `kill`
         self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", "multilstm.workers.child", *service],
+            [sys.executable, "-P", "-m", _CHILD, *service] if python is None else command(python, _CHILD, *service),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

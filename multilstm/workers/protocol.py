@@ -1,29 +1,44 @@
-"""Messages between launcher and worker: a JSON text, followed by the arrays as safetensors. No pickle.
+"""Messages between launcher and worker: a JSON text, followed by the arrays in NumPy's format. No pickle.
 
 A message is a tree of dicts, lists, strings, numbers, booleans, None and NumPy arrays. It travels as two blocks, each
 after its length in 8 bytes. The first block is the tree as JSON, with None in place of every array, and the path of
-every array. The second block is the arrays.
+every array. The second block is the arrays. An interpreter that answers needs NumPy and this package alone.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-import safetensors.numpy
 
 _LENGTH = struct.Struct("<Q")
+
+
+def packed(tree: Mapping[str, Any]) -> bytes:
+    """Return one message as bytes."""
+    stream = io.BytesIO()
+    write(stream, tree)
+    return stream.getvalue()
+
+
+def unpacked(content: bytes) -> dict[str, Any]:
+    """Return the message of `packed`."""
+    return read(io.BytesIO(content))
 
 
 def write(stream: BinaryIO, tree: Mapping[str, Any]) -> None:
     """Write one message and flush the stream."""
     paths: list[list[str | int]] = []
-    arrays: dict[str, np.ndarray] = {}
+    arrays: list[np.ndarray] = []
     plain = _strip(tree, [], paths, arrays)
-    for block in (json.dumps({"tree": plain, "arrays": paths}).encode(), safetensors.numpy.save(arrays)):
+    content = io.BytesIO()
+    for array in arrays:
+        np.lib.format.write_array(content, array, allow_pickle=False)
+    for block in (json.dumps({"tree": plain, "arrays": paths}).encode(), content.getbuffer()):
         stream.write(_LENGTH.pack(len(block)))
         stream.write(block)
     stream.flush()
@@ -36,13 +51,13 @@ def read(stream: BinaryIO) -> dict[str, Any]:
         EOFError: if the other side has closed the stream.
     """
     head = json.loads(_block(stream))
-    arrays = safetensors.numpy.load(_block(stream))
+    content = io.BytesIO(_block(stream))
     tree: dict[str, Any] = head["tree"]
-    for number, path in enumerate(head["arrays"]):
+    for path in head["arrays"]:
         place: Any = tree
         for key in path[:-1]:
             place = place[key]
-        place[path[-1]] = arrays[str(number)]
+        place[path[-1]] = np.lib.format.read_array(content, allow_pickle=False)
     return tree
 
 
@@ -58,9 +73,9 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _strip(value: Any, path: list[str | int], paths: list[list[str | int]], arrays: dict[str, np.ndarray]) -> Any:
+def _strip(value: Any, path: list[str | int], paths: list[list[str | int]], arrays: list[np.ndarray]) -> Any:
     if isinstance(value, np.ndarray):
-        arrays[str(len(paths))] = np.require(value, requirements="C")
+        arrays.append(np.require(value, requirements="C"))
         paths.append(path)
         return None
     if isinstance(value, Mapping):

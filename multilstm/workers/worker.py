@@ -58,6 +58,7 @@ class Worker:
         renew: replace the process after many jobs, or when it holds too many compiled programs or too much memory.
             False for a service that remembers earlier jobs.
         memory: resident bytes of the process and its children, above which it is ended; watched on Linux alone.
+        python: the interpreter of the process; None: that of this process.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Worker:
         home: pathlib.Path,
         renew: bool = True,
         memory: float = math.inf,
+        python: str | None = None,
     ) -> None:
         self._name = name
         self._service = tuple(service)
@@ -77,6 +79,7 @@ class Worker:
         self._home = home
         self._renew = renew
         self._memory = memory
+        self._python = python
         self._turn = threading.Lock()  # held for a whole job
         self._state = threading.Lock()  # held while `_process` or `_closed` changes
         self._closed = False
@@ -144,16 +147,17 @@ class Worker:
                 raise WorkerError(f"{self._name}: its worker was closed", kind="closed")
             if self._process is None:
                 self._home.mkdir(exist_ok=True)
-                self._process = Process(self._service, self._variables())
+                self._process = Process(self._service, self._variables(), self._python)
             self._jobs += 1
             return self._process
 
     def _variables(self) -> dict[str, str]:
         """Return the environment of the process: all its files go into its home."""
         home = str(self._home)
+        inherited = os.environ.get("PYTHONPATH", "")
         return {
             **for_process(self._device, self._environment, os.environ),
-            "PYTHONPATH": python_path(_ROOT, os.environ.get("PYTHONPATH", "")),
+            "PYTHONPATH": python_path(_ROOT if self._python is None else None, inherited),
             "KERAS_HOME": home,  # the user's keras.json must not change an answer
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), home),
         }
