@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+import warnings
 from typing import Any
 
 from multilstm.errors import InputError, MultilstmError, shown
@@ -47,7 +48,8 @@ def _saved(model: Any) -> LoadedModel:
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         path = os.path.join(folder, "model.keras")
         try:
-            model.save(path)
+            with warnings.catch_warnings(action="ignore"):  # Keras's own, which its user did not cause
+                model.save(path)
         except Exception as error:  # a layer of the user's own may raise any class
             raise InputError(f"{name} cannot be saved: {type(error).__name__}: {shown(str(error))}") from error
         try:

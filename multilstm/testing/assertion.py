@@ -11,7 +11,7 @@ from typing import Any
 
 from multilstm.api import Inputs, parity
 from multilstm.engines.registry import JUDGE
-from multilstm.errors import EngineUnavailableError, ParityError
+from multilstm.errors import EngineUnavailableError, MultilstmError, ParityError
 from multilstm.files import AnyModel
 from multilstm.report.arguments import Arguments
 from multilstm.report.data import Report
@@ -65,7 +65,10 @@ def assert_parity(
     if engines is None and against is not None:
         engines = (JUDGE,)
     dtypes = (dtype,) if isinstance(dtype, str) else dtype
-    report = parity(model, inputs, engines=engines, dtypes=dtypes, atol=atol, rtol=rtol, against=against, **more)
+    try:
+        report = parity(model, inputs, engines=engines, dtypes=dtypes, atol=atol, rtol=rtol, against=against, **more)
+    except MultilstmError as error:  # its message is complete; the traceback ends at the test's own line
+        raise error.with_traceback(None) from None
     if isinstance(model, (str, os.PathLike)) and inputs is None and more.get("weights") is None:
         report = dataclasses.replace(report, arguments=Arguments(model=os.fspath(model)))
     for listener in tuple(_listeners):

@@ -151,6 +151,7 @@ def bound_assertion(request: pytest.FixtureRequest, workers: Workers) -> Callabl
         with listening(record):
             return assert_parity(*arguments, **settings)
 
+    multilstm_parity.__qualname__ = multilstm_parity.__name__  # pytest shows the fixtures of a test that fails
     return multilstm_parity
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import pytest
 
@@ -39,6 +40,7 @@ def keras_model(save, **attributes):
 
 def write(text):
     def save(self, path):
+        warnings.warn("old", DeprecationWarning, stacklevel=2)  # as Keras's JAX backend does
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
 
