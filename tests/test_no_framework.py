@@ -21,6 +21,7 @@ MODULES = (
     "multilstm.fuzz",
     "multilstm.engines.base",
     "multilstm.engines.registry",
+    "multilstm.testing.assertion",
 )
 
 

@@ -16,27 +16,31 @@ SHOWN = 10  # GitHub shows no more errors of one step
 
 
 def annotation_lines(report: Report) -> Iterator[str]:
-    """Yield one `::error` line for each group of failures, at most 10; one line if nothing was compared.
+    """Yield one `::error` line for each group of failures, at most 10, or one line if nothing was compared.
+
+    Remarks, such as that on a run that was killed, are `::warning` lines before them.
 
     The file of an annotation is the model, where the model is a file.
     """
     model = None if report.arguments is None else report.arguments.model
     of_file = {"file": model} if model is not None and ":" not in model else {}
+    for remark in report.remarks:
+        yield _command("warning", remark, {**of_file, "title": "multilstm: remark"})
     if not report.agrees and not report.failures:
-        yield _error(report.sentence, {**of_file, "title": "multilstm: nothing was compared"})
+        yield _command("error", report.sentence, {**of_file, "title": "multilstm: nothing was compared"})
     groups = report.failure_groups
     for cells in groups[:SHOWN]:
         cell, others = cells[0], len(cells) - 1
         lines = [cell.comparison.message or cell.verdict, cell.comparison.explanation]
         lines += [f"and {counted(others, 'more quantity', 'more quantities')}"] if others else []
         title = f"multilstm: {cell.engine} {cell.verdict} in {cell.case} {cell.dtype}"
-        yield _error("\n".join(filter(None, lines)), {**of_file, "title": title})
+        yield _command("error", "\n".join(filter(None, lines)), {**of_file, "title": title})
 
 
-def _error(message: str, properties: dict[str, str]) -> str:
+def _command(name: str, message: str, properties: dict[str, str]) -> str:
     """Return one command; a text from a file cannot end it, nor begin another."""
-    fields = ",".join(f"{name}={_escaped(printable(value), ':,')}" for name, value in properties.items())
-    return f"::error {fields}::{_escaped(printable(message))}"
+    fields = ",".join(f"{key}={_escaped(printable(value), ':,')}" for key, value in properties.items())
+    return f"::{name} {fields}::{_escaped(printable(message))}"
 
 
 def _escaped(text: str, also: str = "") -> str:

@@ -63,14 +63,15 @@ def _count(element: ET.Element, tests: Sequence[ET.Element]) -> None:
 
 
 def _run_tests(report: Report) -> Iterator[ET.Element]:
-    """Yield a test case for the verdict, and one for each engine that was skipped."""
+    """Yield a test case for the verdict, and a skipped one for each engine that was skipped and each remark."""
     verdict = ET.Element("testcase", name="verdict")
     if report.exit_code() == EngineUnavailableError.exit_code:
         ET.SubElement(verdict, "error", type="nothing compared", message=printable(report.sentence))
     ET.SubElement(verdict, "system-out").text = printable(report.sentence)
     yield verdict
-    for engine, reason in report.skipped.items():
-        test = ET.Element("testcase", name=printable(engine))
+    remarks = {f"remark {number}": remark for number, remark in enumerate(report.remarks, 1)}
+    for name, reason in {**report.skipped, **remarks}.items():
+        test = ET.Element("testcase", name=printable(name))
         ET.SubElement(test, "skipped", message=printable(reason))
         yield test
 

@@ -37,6 +37,7 @@ def _report(name: str, report: Report) -> Iterator[str]:
     yield f"## {_code(name) + ': ' if name else ''}{_plain(first)}"
     if others:
         yield _plain(" ".join(others))
+    yield from (f"> {_plain(remark)}" for remark in report.remarks)
     if report.cells:
         yield "\n".join(_table(report))
     if report.failures:

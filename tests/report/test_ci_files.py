@@ -41,6 +41,7 @@ def hostile_report(text):
         pages.cell(text, text, f"cell:{text}", "unsupported", None, **words),
         pages.cell(text, text, f"cell:{text}", "known", 2.0, known=(pages.KnownRow(text, text),)),
         skipped={text: text},
+        remarks=(text,),
         environment={"multilstm": text, "python": text, "options": {"engines": [text]}},
         arguments=Arguments(model=text if text.isprintable() else "model"),
     )
@@ -171,13 +172,23 @@ def test_the_summary_shows_the_first_differences_of_many():
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_text_begins_no_command_of_github(text):
     lines = list(annotation_lines(hostile_report(text)))
-    assert len(lines) == 2
+    assert len(lines) == 3
     for line in lines:
         assert line.isprintable()
         command, properties, message = re.fullmatch(r"::(\w+) ([^:]*)::(.*)", line).groups()
-        assert command == "error"
+        assert command in ("error", "warning")
         assert [part.partition("=")[0] for part in properties.split(",")][-1:] == ["title"]
         assert message
+
+
+def test_a_run_that_was_killed_is_seen():
+    report = pages.report(pages.cell(), remarks=("The run was killed: 3 of 9 jobs are missing.",))
+    (skipped,) = suites(report)[1].iter("skipped")
+    assert skipped.get("message") == report.remarks[0]
+    assert "\n\n> The run was killed: 3 of 9 jobs are missing.\n\n" in to_markdown({"": report})
+    assert list(annotation_lines(report)) == [
+        "::warning title=multilstm%3A remark::The run was killed: 3 of 9 jobs are missing."
+    ]
 
 
 def test_the_file_of_an_annotation_is_the_model():
