@@ -3,7 +3,7 @@
 A path, or a model of Keras, enters; bytes, text or a loaded model leave. Nothing of a file is executed. `model.py` has
 the public `load`, `in_memory.py` takes models that a caller has in hand. `recognise.py` finds the kind of a file by its
 content. `parsers/` run in the process of `sandbox.py`. `stores.py` assigns weights to the layers of a spec,
-`onnx_spec.py` makes a spec of an ONNX graph. Imports frameworks, json_data and spec.
+`onnx/` makes a spec of an ONNX graph. Imports frameworks, json_data and spec.
 """
 
 from multilstm.files.arrays import read_arrays

@@ -16,7 +16,7 @@ from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, 
 from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
 from multilstm.files.loaded import LoadedModel, Provenance
-from multilstm.files.onnx_contents import as_model, as_weights
+from multilstm.files.onnx.contents import as_model, as_weights
 from multilstm.files.stores import Assigned, leaves, parts_of
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph, InputLayer

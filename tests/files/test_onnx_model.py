@@ -24,7 +24,7 @@ from onnx_files import (
 
 import multilstm
 from multilstm.errors import InputError
-from multilstm.files.onnx_spec import spec_of
+from multilstm.files.onnx.spec import spec_of
 from multilstm.files.parsers.onnx_graph import from_document
 from multilstm.files.parsers.onnx_model import parse
 

@@ -7,17 +7,15 @@ old format is five pickles in a row, and then the storages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.parsers.parsed import Budget, Parsed, as_plain, bfloat16_to_float32, check_name
 from multilstm.files.parsers.pickled import Opaque, Storage, TensorView, interpreted
+from multilstm.files.parsers.zip_members import Archive
 from multilstm.spec.arrays import Array
-
-if TYPE_CHECKING:
-    from multilstm.files.parsers.archive import Archive
 
 __all__ = ["checkpoint", "is_checkpoint", "parse"]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.onnx_recurrent import Output
+from multilstm.files.onnx.recurrent import Output
 from multilstm.files.parsers.onnx_graph import Node
 from multilstm.spec import Tensor
 from multilstm.spec.arrays import Array

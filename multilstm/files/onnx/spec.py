@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from multilstm.errors import InputError, SpecError, listed, shown
-from multilstm.files.onnx_flow import MOVES, Flow
-from multilstm.files.onnx_recurrent import Output, RecurrentLayer, activation_name, read_recurrence
-from multilstm.files.onnx_views import Part, SwappedAxesError, View, moved
+from multilstm.files.onnx.flow import MOVES, Flow
+from multilstm.files.onnx.recurrent import Output, RecurrentLayer, activation_name, read_recurrence
+from multilstm.files.onnx.views import Part, SwappedAxesError, View, moved
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.spec import Activation, Concatenate, Dense, Embedding, Graph, Input, Model, RepeatVector, Tensor

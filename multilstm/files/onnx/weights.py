@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.onnx_recurrent import GATES, STANDARD
+from multilstm.files.onnx.recurrent import GATES, STANDARD
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.spec.arrays import Array

@@ -6,8 +6,8 @@ import dataclasses
 
 from multilstm.errors import InputError
 from multilstm.files.contents import Contents
-from multilstm.files.onnx_spec import spec_of
-from multilstm.files.onnx_weights import weights_of
+from multilstm.files.onnx.spec import spec_of
+from multilstm.files.onnx.weights import weights_of
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import NamedWeights
 

@@ -1,0 +1,1 @@
+"""ONNX graphs as specs with weights, or as weights for another architecture."""
