@@ -83,7 +83,7 @@ HOSTILE = {
     "peepholes": (model(node(("x", "W", "R", "B", "", "", "", "P"))), "has peepholes"),
     "clip": (model(node(attributes=[attribute("clip")])), "has clip or input_forget"),
     "direction": (model(node(attributes=[attribute("direction", field(4, "up"))])), "direction is 'up'"),
-    "no_lstm": (model(node(kind="If")), "ONNX without an LSTM node .*its operators are If"),
+    "no_lstm": (model(node(kind="If")), "ONNX without a node LSTM, GRU or RNN .*its operators are If"),
     "no_graph": (field(1, 8) + field(2, "x"), "it has no graph"),
     "number_for_a_graph": (field(1, 8) + field(7, 3), "a number in place of a message"),
     "cut": (model()[:-1], "cut or broken"),

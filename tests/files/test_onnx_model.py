@@ -223,7 +223,12 @@ REFUSED = {
         "alpha and beta are",
     ),
     "matrix_of_an_input": (after(operator("MatMul", ["y", "y"], ["z"])), "times a constant matrix"),
-    "added_values": (after(operator("Add", ["y", "y"], ["z"])), r"\('Add'\): multilstm has no layer"),
+    "subtracted_values": (after(operator("Sub", ["y", "y"], ["z"])), r"\('Sub'\): multilstm has no layer"),
+    "added_axes": (
+        after(operator("Transpose", ["y"], ["w"]), operator("Add", ["y", "w"], ["z"])),
+        r"\('Add'\): its inputs have different axes",
+    ),
+    "convolution_of_the_batch": (after(operator("Conv", ["y", "K"], ["z"])), r"\('Conv'\): its input has the axes"),
     "softmax_over_time": (after(operator("Softmax", ["y"], ["z"], integer("axis", 0))), "axis is 0"),
     "softmax_without_axis": (
         after(operator("Transpose", ["y"], ["w"]), operator("Softmax", ["w"], ["z"])),
@@ -261,9 +266,9 @@ REFUSED = {
     ),
     "circle": (
         after(operator("Relu", ["q"], ["r"], name="a"), operator("Relu", ["r"], ["q"]), operator("Relu", ["q"], ["z"])),
-        "'q' is the result of a node that has no layer|no LSTM node leads to an output",
+        "'q' is the result of a node that has no layer|no node LSTM, GRU or RNN leads to an output",
     ),
-    "unknown_output": (lstm_file(SIZE, outputs="nothing"), "no LSTM node leads to an output"),
+    "unknown_output": (lstm_file(SIZE, outputs="nothing"), "no node LSTM, GRU or RNN leads to an output"),
 }
 
 

@@ -17,19 +17,20 @@ pytestmark = pytest.mark.usefixtures("parse_here")
 
 
 class Reader(torch.nn.Module):
-    """An LSTM with a head; `take` names the output that the head takes."""
+    """An LSTM with a head; `take` names the output that the head takes, `kind` the class of another recurrent layer."""
 
-    def __init__(self, take="sequence", layers=1, tokens=False, bidirectional=False, batch_first=True):
+    def __init__(self, take="sequence", layers=1, tokens=False, bidirectional=False, batch_first=True, kind="LSTM"):
         super().__init__()
         self.take = take
         self.embed = torch.nn.Embedding(11, 5) if tokens else torch.nn.Identity()
         options = {"bidirectional": bidirectional, "batch_first": batch_first}
-        self.lstm = torch.nn.LSTM(5, 4, layers, **options)
+        self.lstm = getattr(torch.nn, kind)(5, 4, layers, **options)
         self.drop = torch.nn.Dropout(0.3)
         self.head = torch.nn.Linear(8 if bidirectional else 4, 3)
 
     def forward(self, inputs):
-        sequence, (hidden, _) = self.lstm(self.embed(inputs))
+        sequence, states = self.lstm(self.embed(inputs))
+        hidden = states[0] if isinstance(states, tuple) else states
         taken = {
             "sequence": lambda: sequence,
             "last": lambda: sequence[:, -1, :],
@@ -37,6 +38,24 @@ class Reader(torch.nn.Module):
             "both": lambda: torch.cat((hidden[-2], hidden[-1]), dim=1),
         }[self.take]()
         return torch.softmax(self.head(self.drop(taken)), -1)
+
+
+class Windows(torch.nn.Module):
+    """Convolutions over timesteps, a normalization, pooling and a sum, an LSTM, and a head over all numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(5, 4, 3, padding=1, dilation=1)
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.wide = torch.nn.Conv1d(4, 4, 2, stride=2, groups=2, bias=False)
+        self.lstm = torch.nn.LSTM(4, 4, batch_first=True, bidirectional=True)
+        self.head = torch.nn.Linear(8 * 3, 3)
+
+    def forward(self, inputs):
+        below = self.norm(torch.relu(self.conv(inputs.swapaxes(1, 2))))  # which the exporter cannot fuse
+        pooled = torch.nn.functional.max_pool1d(below, 2) + self.wide(below)
+        sequence, _ = self.lstm(pooled.swapaxes(1, 2))
+        return self.head(torch.flatten(sequence, 1)) * self.head(torch.flatten(sequence, 1))
 
 
 def exported(model, inputs, varying):
@@ -74,6 +93,9 @@ MODELS = {
     "both_states": ({"take": "both", "bidirectional": True}, ["Bidirectional", "Dense", "Activation"]),
     "tokens": ({"tokens": True}, ["Embedding", "LSTM", "Dense", "Activation"]),
     "time_first": ({"batch_first": False}, ["LSTM", "Dense", "Activation"]),
+    "gru": ({"kind": "GRU", "layers": 2, "take": "last"}, ["GRU", "GRU", "Dense", "Activation"]),
+    "gru_states": ({"kind": "GRU", "bidirectional": True, "take": "both"}, ["Bidirectional", "Dense", "Activation"]),
+    "rnn": ({"kind": "RNN", "bidirectional": True}, ["Bidirectional", "Dense", "Activation"]),
 }
 
 
@@ -95,8 +117,28 @@ def test_a_model_of_pytorch_gives_the_answers_of_onnx_runtime(load, options, lay
     assert any("timesteps first" in note for note in loaded.provenance.notes) == ("batch_first" in options)
 
 
-def test_the_last_timestep_of_both_directions_has_no_layer(load):
-    content = exported(Reader("last", bidirectional=True), torch.randn(2, 6, 5), varying=False)
+def test_convolutions_normalizations_pooling_and_sums_give_the_answers_of_onnx_runtime(load):
+    torch.manual_seed(2)
+    model, inputs = Windows(), torch.randn(2, 6, 5)
+    with torch.no_grad():
+        for number, tensor in enumerate((model.norm.running_mean, model.norm.running_var, model.norm.weight)):
+            tensor.copy_(torch.rand(4) + number)
+    content = exported(model, inputs, varying=False)
+    (desired,) = answers(content, {"x": inputs.numpy()})
+    loaded = load(content)
+    kinds = {type(layer).__name__ for layer in loaded.spec.layers}
+    assert {"ZeroPadding1D", "Conv1D", "BatchNormalization", "MaxPooling1D", "Add", "Flatten", "Multiply"} <= kinds
+    (actual,) = multilstm.run(loaded, "reference", inputs.numpy(), dtype="float64").outputs
+    np.testing.assert_allclose(actual, desired, atol=1e-6)
+
+
+def test_the_last_timestep_of_both_directions_needs_fixed_timesteps(load):
+    torch.manual_seed(3)
+    model, inputs = Reader("last", bidirectional=True), torch.randn(2, 6, 5)
+    content = exported(model, inputs, varying=False)
+    (actual,) = multilstm.run(load(content), "reference", inputs.numpy(), dtype="float64").outputs
+    np.testing.assert_allclose(actual, answers(content, {"x": inputs.numpy()})[0], atol=1e-6)
+    content = exported(model, inputs, varying=True)
     with pytest.raises(InputError, match=r"node '/Gather' \('Gather'\): it takes place -1 of the 't' axis"):
         load(content)
 

@@ -5,7 +5,7 @@ Programs compute the zero states of an LSTM from the shape of its input. Such va
 
 from __future__ import annotations
 
-from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
+from multilstm.files.parsers.onnx_graph import RECURRENT, FoldedGraph, Node
 
 __all__ = ["MOVES", "Flow"]
 
@@ -41,8 +41,12 @@ class Flow:
             if node is None or id(node) in live:
                 continue
             live.add(id(node))
-            if node.op == "LSTM":
-                states = [name for name in node.inputs[5:7] if not self.is_zero(name) and not self.origin(name)]
+            if node.op in RECURRENT:
+                states = [
+                    name
+                    for name in node.inputs[5 : 7 if node.op == "LSTM" else 6]
+                    if not self.is_zero(name) and not self.origin(name)
+                ]
                 names += [node.input(0), *states]
             else:
                 names += [node.input(0)] if node.op in MOVES and node.op != "Gather" else node.inputs
@@ -81,15 +85,15 @@ class Flow:
 
     def is_data(self, node: Node, name: str) -> bool:
         """Whether a node computes with an input of the graph; other inputs of an LSTM are states and lengths."""
-        return node.op != "LSTM" or name == node.input(0)
+        return node.op not in RECURRENT or name == node.input(0)
 
     def features(self, name: str) -> int:
         """Return the features of an input without a shape, from the LSTM or matrix that takes it."""
         for _ in range(HOPS):
             nodes = self.consumers.get(name, [])
             weight = self.graph.constants.get(nodes[0].input(1)) if nodes else None
-            if weight is not None and nodes[0].op in ("LSTM", "MatMul") and weight.ndim in (2, 3):
-                return int(weight.shape[-1] if nodes[0].op == "LSTM" else weight.shape[0])
+            if weight is not None and nodes[0].op in (*RECURRENT, "MatMul") and weight.ndim in (2, 3):
+                return int(weight.shape[0] if nodes[0].op == "MatMul" else weight.shape[-1])
             if not nodes or nodes[0].op not in MOVES or not nodes[0].outputs:
                 return 0
             name = nodes[0].outputs[0]

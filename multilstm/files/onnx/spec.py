@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.onnx.flow import MOVES, Flow
-from multilstm.files.onnx.recurrent import Output, RecurrentLayer, activation_name, read_recurrence
+from multilstm.files.onnx.recurrent import Output, Recurrence, RecurrentLayer, activation_name, read_recurrence
 from multilstm.files.onnx.views import Part, SwappedAxesError, View, moved
-from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
+from multilstm.files.onnx.windows import OF_WINDOWS, last_timestep
+from multilstm.files.parsers.onnx_graph import RECURRENT, FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.spec import Activation, Concatenate, Dense, Embedding, Graph, Input, Model, RepeatVector, Tensor
 from multilstm.spec.arrays import Array
@@ -85,10 +86,10 @@ class _Translator:
     def translate(self) -> Translation:
         """Return the model of the graph."""
         live = self.flow.live()
-        if not any(node.op == "LSTM" for node in self.graph.nodes if id(node) in live):
+        if not any(node.op in RECURRENT for node in self.graph.nodes if id(node) in live):
             operators = dict.fromkeys(node.op for node in self.graph.nodes)
             raise InputError(
-                f"no LSTM node leads to an output; the operators of the main graph are {listed(operators)}"
+                f"no node LSTM, GRU or RNN leads to an output; the operators of the main graph are {listed(operators)}"
             )
         for name, kind, sizes in self.graph.inputs:
             if any(id(node) in live and self.flow.is_data(node, name) for node in self.flow.consumers.get(name, ())):
@@ -104,7 +105,7 @@ class _Translator:
         weights = {name: self.weights[name] for name in spec.weight_shapes}
         return Translation(spec, weights, tuple(self.notes))
 
-    def _name(self, text: str, default: str) -> str:
+    def name(self, text: str, default: str) -> str:
         """Return a name for a layer that no other layer has."""
         base = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:60] or default
         name, number = base, 0
@@ -131,7 +132,7 @@ class _Translator:
         if "f" in axes and not features:
             raise InputError(f"input {shown(name)}: its number of features is unknown; export the model with shapes")
         spec_shape = [*([size["t"]] if "t" in axes else []), *([features] if "f" in axes else [])]
-        tensor = Input(spec_shape, dtype="int32" if tokens else "float32", name=self._name(name, "input"))
+        tensor = Input(spec_shape, dtype="int32" if tokens else "float32", name=self.name(name, "input"))
         self.inputs.append(tensor)
         self.views[name] = View((tensor,), axes, features or 0, size.get("t"), size.get("b"))
         if axes[0] == "t":
@@ -140,9 +141,9 @@ class _Translator:
             )
 
     def _outputs(self, name: str) -> list[Tensor]:
-        view = self._view(name, f"output {shown(name)}")
+        view = self.view(name, f"output {shown(name)}")
         stacked = "d" in view.axes and "t" not in view.axes  # states; the sequences of two directions are joined
-        tensors = [self._part(part) for part in view.parts] if stacked else [self._tensor(view)]
+        tensors = [self._part(part) for part in view.parts] if stacked else [self.tensor(view)]
         axes = [axis for axis in view.axes if axis in "btf"]
         if {"1", "d"} & set(view.axes) or axes != sorted(axes, key="btf".index):
             words = ", ".join(AXIS_WORDS[axis] for axis in view.axes)
@@ -152,7 +153,7 @@ class _Translator:
             )
         return tensors
 
-    def _view(self, name: str, where: str) -> View:
+    def view(self, name: str, where: str) -> View:
         if name not in self.views:
             known = "a constant" if name in self.graph.constants else "the result of a node that has no layer"
             raise InputError(f"{where}: {shown(name)} is {known}; expected a value computed from the inputs by layers")
@@ -175,7 +176,7 @@ class _Translator:
         assert tensor is not None
         return tensor
 
-    def _tensor(self, view: View) -> Tensor:
+    def tensor(self, view: View) -> Tensor:
         """Return the tensor of a view, its parts joined along the last axis."""
         if len(view.parts) == 1:
             return self._part(view.parts[0])
@@ -193,7 +194,7 @@ class _Translator:
             ):
                 tensor = layer.output(kind)
         if tensor is None:
-            tensor = Concatenate(name=self._name("concatenate", ""))([self._part(part) for part in view.parts])
+            tensor = Concatenate(name=self.name("concatenate", ""))([self._part(part) for part in view.parts])
         self.joined[view.parts] = tensor
         return tensor
 
@@ -212,20 +213,21 @@ class _Translator:
         table = self.graph.constants.get(node.input(0))
         if node.op == "Gather" and table is not None and table.ndim == 2 and not node.attributes.get("axis"):
             return self._embedding(node, table)
-        return moved(node, self._view(node.input(0), node.label), self.graph.constants, self.graph.opset)
+        view = self.view(node.input(0), node.label)
+        return last_timestep(self, node, view) or moved(node, view, self.graph.constants, self.graph.opset)
 
     def _embedding(self, node: Node, table: Array) -> View:
-        tokens = self._view(node.input(1), node.label)
+        tokens = self.view(node.input(1), node.label)
         if "f" in tokens.axes:
             raise InputError(f"{node.label}: it takes tokens of the axes {listed(tokens.axes)}; expected integers")
-        name = self._name(node.name, "embedding")
+        name = self.name(node.name, "embedding")
         self.weights[f"{name}/embeddings"] = table
-        tensor = Embedding(*table.shape, name=name)(self._tensor(tokens))
+        tensor = Embedding(*table.shape, name=name)(self.tensor(tokens))
         return tokens._replace(parts=(tensor,), axes=(*tokens.axes, "f"), features=table.shape[1])
 
     def dense(self, node: Node) -> View:
         """Return the view of MatMul or Gemm with a constant matrix, and of an Add of a constant vector behind it."""
-        view, kernel = self._view(node.input(0), node.label), self.graph.constants.get(node.input(1))
+        view, kernel = self.view(node.input(0), node.label), self.graph.constants.get(node.input(1))
         scales = [node.attributes.get(key, 1.0) for key in ("alpha", "beta")]
         if kernel is None or kernel.ndim != 2 or view.axes[-1] != "f" or node.attributes.get("transA"):
             raise InputError(f"{node.label}: expected features times a constant matrix")
@@ -244,11 +246,11 @@ class _Translator:
             output, bias = node, None
         if node.input(2) and bias is None:
             raise InputError(f"{node.label}: its bias is no constant; expected a constant vector")
-        name = self._name(node.name, "dense")
+        name = self.name(node.name, "dense")
         self.weights[f"{name}/kernel"] = kernel
         if bias is not None:
             self.weights[f"{name}/bias"] = bias.ravel()
-        tensor = Dense(kernel.shape[1], use_bias=bias is not None, name=name)(self._tensor(view))
+        tensor = Dense(kernel.shape[1], use_bias=bias is not None, name=name)(self.tensor(view))
         result = view._replace(parts=(tensor,), features=kernel.shape[1])
         if output is not node:
             self.fused.add(id(output))
@@ -257,7 +259,7 @@ class _Translator:
 
     def activation(self, node: Node) -> View:
         """Return the view of an activation."""
-        view = self._view(node.input(0), node.label)
+        view = self.view(node.input(0), node.label)
         if node.op in ("Softmax", "HardSigmoid", "Elu"):
             rank = len(view.axes)
             axis = node.attributes.get("axis", 1 if self.graph.opset < 13 else -1)
@@ -267,12 +269,12 @@ class _Translator:
             activation = "softmax" if node.op == "Softmax" else activation_name(node.op, alpha, beta, node.label)
         else:
             activation = ACTIVATIONS[node.op]
-        tensor = Activation(activation, name=self._name(node.name, activation))(self._tensor(view))
+        tensor = Activation(activation, name=self.name(node.name, activation))(self.tensor(view))
         return view._replace(parts=(tensor,))
 
     def concat(self, node: Node) -> View:
         """Return the view of joined features, or of a stack of states."""
-        views = [self._view(name, node.label) for name in node.inputs]
+        views = [self.view(name, node.label) for name in node.inputs]
         rank, axis = len(views[0].axes), node.attributes.get("axis", 0)
         place = axis + rank * (axis < 0) if isinstance(axis, int) else -1
         if any(len(view.axes) != rank for view in views) or not 0 <= place < rank:
@@ -286,22 +288,22 @@ class _Translator:
             return views[0]._replace(parts=parts, axes=(*views[0].axes[:place], "d", *views[0].axes[place + 1 :]))
         raise InputError(f"{node.label}: it joins the axes {listed(sorted(kinds))}; expected features, or states")
 
-    def lstm(self, node: Node) -> View:
-        """Return the view of the sequence of an LSTM; its states are entered as views."""
+    def recurrence(self, node: Node) -> View:
+        """Return the view of the sequence of a recurrent node; its states are entered as views."""
         recurrence = read_recurrence(node, self.graph.constants.get)
-        view = self._view(node.input(0), node.label)
+        view = self.view(node.input(0), node.label)
         expected = ("t", "b", "f") if recurrence.time_first else ("b", "t", "f")
-        tensor = self._tensor(view) if "d" not in view.axes else None
+        tensor = self.tensor(view) if "d" not in view.axes else None
         if tensor is not None and view.axes == tuple("1" if axis == "t" else axis for axis in expected):
-            tensor = RepeatVector(1, name=self._name("one_timestep", ""))(tensor)
+            tensor = RepeatVector(1, name=self.name("one_timestep", ""))(tensor)
         elif view.axes != expected or tensor is None:
             wrong = f"{node.label}: its input has the axes {listed(AXIS_WORDS[axis] for axis in view.axes)}"
             error = SwappedAxesError if sorted(view.axes) == sorted(expected) and not self.time_first else InputError
             raise error(f"{wrong}; expected {listed(AXIS_WORDS[axis] for axis in expected)}")
         if view.features != recurrence.features:
             raise InputError(f"{node.label}: its input has {view.features} features, W has {recurrence.features}")
-        name = self._name(node.name, "lstm")
-        states = self._states(node, name, recurrence.units, recurrence.directions)
+        name = self.name(node.name, node.op.lower())
+        states = self._states(node, name, recurrence)
         wanted = None if self.wanted is None else self.wanted[name] or {"hidden"}
         layer = RecurrentLayer(recurrence, name, tensor, states, wanted)
         self.recurrent.append(layer)
@@ -316,43 +318,45 @@ class _Translator:
         for kind, axes in (("sequence", sequence_axes), ("hidden", state_axes), ("cell", state_axes)):
             parts: tuple[Part, ...] = tuple(Output(layer, kind, number) for number in range(count))
             results[kind] = View(parts, axes, recurrence.units, view.timesteps, view.batch)
-        for output, result in zip(node.outputs[1:], (results["hidden"], results["cell"]), strict=False):
-            self.views[output] = result
+        for output, kind in zip(node.outputs[1:], recurrence.states, strict=False):
+            self.views[output] = results[kind]
         return results["sequence"]
 
-    def _states(self, node: Node, name: str, units: int, directions: int) -> list[Tensor] | None:
-        """Return the initial states of an LSTM in Keras's order, or None for zeros."""
-        given = [node.input(5), node.input(6)]
+    def _states(self, node: Node, name: str, recurrence: Recurrence) -> list[Tensor] | None:
+        """Return the initial states of a recurrent node in Keras's order, or None for zeros."""
+        units, directions = recurrence.units, recurrence.directions
+        given = [node.input(5 + number) for number in range(len(recurrence.states))]
         if all(map(self.flow.is_zero, given)):
             return None
         if any(map(self.flow.is_zero, given)):
             raise InputError(f"{node.label}: one of initial_h and initial_c is zero, the other is given; expected both")
         states: dict[str, list[Tensor]] = {}
-        for kind, value in zip(("hidden", "cell"), given, strict=True):
+        for kind, value in zip(recurrence.states, given, strict=True):
             origin = self.flow.origin(value)
             if not origin:
-                view = self._view(value, node.label)
+                view = self.view(value, node.label)
                 if not view.is_stack or len(view.parts) != directions or view.axes[-2:] != ("b", "f"):
                     raise InputError(f"{node.label}: initial_h and initial_c have other axes than its states")
                 states[kind] = [self._part(part) for part in view.parts]
                 continue
-            names = [self._name(f"{name}_{kind}", kind) for _ in range(directions)]
+            names = [self.name(f"{name}_{kind}", kind) for _ in range(directions)]
             states[kind] = [Input((units,), name=label) for label in names]
             self.inputs += states[kind]
             self.notes.append(
                 f"{node.label}: its initial {kind} state is a part of the input {shown(origin)} in the file, and "
                 f"{'the input' if directions == 1 else 'the inputs'} {listed(map(shown, names))} of the spec"
             )
-        return [tensor for pair in zip(states["hidden"], states["cell"], strict=True) for tensor in pair]
+        return [tensor for group in zip(*states.values(), strict=True) for tensor in group]
 
 
 _HANDLERS: dict[str, Callable[[_Translator, Node], View]] = {
+    **OF_WINDOWS,
     **dict.fromkeys(MOVES, _Translator.move),
     "Concat": _Translator.concat,
     "Elu": _Translator.activation,
     "Gemm": _Translator.dense,
     "HardSigmoid": _Translator.activation,
-    "LSTM": _Translator.lstm,
+    **dict.fromkeys(RECURRENT, _Translator.recurrence),
     "MatMul": _Translator.dense,
     "Softmax": _Translator.activation,
 }

@@ -17,7 +17,7 @@ from multilstm.files.parsers.onnx_graph import Node
 from multilstm.spec import Tensor
 from multilstm.spec.arrays import Array
 
-__all__ = ["Part", "SwappedAxesError", "View", "moved"]
+__all__ = ["Part", "SwappedAxesError", "View", "moved", "selection"]
 
 Part: TypeAlias = Tensor | Output
 Constants = Mapping[str, Array]
@@ -71,7 +71,7 @@ def moved(node: Node, view: View, constants: Constants, opset: int) -> View:
         rank = len(view.axes) + (len(np.ravel(axes)) if node.op == "Unsqueeze" and axes is not None else 0)
         places = None if axes is None else sorted(_place(int(axis), rank, node) for axis in np.ravel(axes))
         return _squeezed(node, view, places) if node.op == "Squeeze" else _unsqueezed(node, view, places)
-    place, start, stop = _selection(node, view, constants)
+    place, start, stop = selection(node, view, constants)
     if stop is None:
         return _selected(node, view, place, start)._replace(axes=view.axes[:place] + view.axes[place + 1 :])
     if (start, stop) == (0, view.size(view.axes[place])):
@@ -112,7 +112,7 @@ def _unsqueezed(node: Node, view: View, places: list[int] | None) -> View:
     return view._replace(axes=tuple(axes))
 
 
-def _selection(node: Node, view: View, constants: Constants) -> tuple[int, int, int | None]:
+def selection(node: Node, view: View, constants: Constants) -> tuple[int, int, int | None]:
     """Return the axis that Gather or Slice selects from, the first place, and the end; None for a place alone."""
     names = node.inputs[1:] if node.op == "Gather" else node.inputs[1:5]
     arrays = [constants.get(name) for name in names if name]
@@ -146,7 +146,7 @@ def _selected(node: Node, view: View, place: int, index: int) -> View:
             return view._replace(parts=(Output(layer, "hidden", direction),), axes=axes)
     raise InputError(
         f"{node.label}: it takes place {index} of the {shown(axis)} axis; no layer does, but for the last timestep of "
-        f"an LSTM of one direction"
+        f"an LSTM of one direction, or of a fixed number of timesteps; export the model with fixed timesteps"
     )
 
 

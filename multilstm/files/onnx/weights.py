@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.onnx.recurrent import GATES, STANDARD
+from multilstm.files.onnx.recurrent import GATE_COUNT, GATES, STANDARD
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.spec.arrays import Array
@@ -45,8 +45,8 @@ class _Reader:
         for node in self.nodes:
             name = node.name.replace(".", "_")
             matrix = self.constants.get(node.input(1))
-            if node.op == "LSTM":
-                yield from self._lstm(name, node)
+            if node.op in GATE_COUNT:
+                yield from self._recurrent(name, node)
             elif node.op == "MatMul" and matrix is not None and matrix.ndim == 2:
                 yield f"{name}.weight", self._taken(matrix, node).T
                 bias = self._bias(node.outputs[0])
@@ -62,37 +62,48 @@ class _Reader:
             elif node.op == "Gather" and (table := self.constants.get(node.input(0))) is not None and table.ndim == 2:
                 yield f"{name}.weight", self._taken(table, node)
 
-    def _lstm(self, name: str, node: Node) -> Iterator[tuple[str, Array]]:
+    def _recurrent(self, name: str, node: Node) -> Iterator[tuple[str, Array]]:
         attributes = node.attributes
-        if node.input(7):
-            raise InputError(f"{node.label} has peepholes (P), which multilstm does not execute")
-        if "clip" in attributes or attributes.get("input_forget"):
-            raise InputError(f"{node.label} has clip or input_forget, which multilstm does not execute")
+        count = GATE_COUNT[node.op]
+        self._check(node)
         direction = attributes.get("direction", "forward")
         if not isinstance(direction, str) or direction not in DIRECTIONS:
             raise InputError(f"{node.label}: direction is {shown(direction)}, expected one of {listed(DIRECTIONS)}")
         suffixes = DIRECTIONS[direction]
         if direction == "reverse":
             self.notes.append(f"{node.label} runs backwards: it needs go_backwards=True")
-        activations = attributes.get("activations") or list(STANDARD) * len(suffixes)
-        if activations != list(STANDARD) * len(suffixes):
+        standard = list(STANDARD[node.op]) * len(suffixes)
+        activations = attributes.get("activations") or standard
+        if activations != standard:
             self.notes.append(
                 f"{node.label} has the activations {listed(activations)}; the architecture must have the same"
             )
         for number, suffix in enumerate(suffixes):
             for part, index in (("ih", 1), ("hh", 2)):
                 array = self._array(node, index)
-                if array.ndim != 3 or len(array) != len(suffixes) or array.shape[1] % 4:
+                if array.ndim != 3 or len(array) != len(suffixes) or array.shape[1] % count:
                     raise InputError(
-                        f"{node.label}: W or R has the shape {array.shape}, expected [directions, 4*units, ...]"
+                        f"{node.label}: W or R has the shape {array.shape}, expected [directions, {count}*units, ...]"
                     )
-                yield f"{name}.weight_{part}_l0{suffix}", _reordered(array[number])
+                yield f"{name}.weight_{part}_l0{suffix}", _reordered(node.op, array[number])
             if node.input(3):
                 both = self._array(node, 3)
-                if both.ndim != 2 or len(both) != len(suffixes) or both.shape[1] % 8:
-                    raise InputError(f"{node.label}: B has the shape {both.shape}, expected [directions, 8*units]")
+                if both.ndim != 2 or len(both) != len(suffixes) or both.shape[1] % (2 * count):
+                    raise InputError(
+                        f"{node.label}: B has the shape {both.shape}, expected [directions, {2 * count}*units]"
+                    )
                 for part, bias in zip(("ih", "hh"), np.split(both[number], 2), strict=True):
-                    yield f"{name}.bias_{part}_l0{suffix}", _reordered(bias)
+                    yield f"{name}.bias_{part}_l0{suffix}", _reordered(node.op, bias)
+
+    def _check(self, node: Node) -> None:
+        """Refuse options that no layer has, and note those that the architecture must have."""
+        attributes = node.attributes
+        if node.input(7):
+            raise InputError(f"{node.label} has peepholes (P), which multilstm does not execute")
+        if "clip" in attributes or attributes.get("input_forget"):
+            raise InputError(f"{node.label} has clip or input_forget, which multilstm does not execute")
+        if node.op == "GRU" and not attributes.get("linear_before_reset", 0):
+            self.notes.append(f"{node.label} resets before its product: it needs reset_after=False")
 
     def _bias(self, output: str) -> Array | None:
         """Return the constant vector that an Add node adds to a tensor, or None."""
@@ -114,7 +125,8 @@ class _Reader:
         return array
 
 
-def _reordered(array: Array) -> Array:
-    """Return a weight whose gates i, o, f, c lie along the first axis, with the gates i, f, c, o."""
-    gates = np.split(array, 4)
-    return np.concatenate([gates[gate] for gate in GATES])
+def _reordered(op: str, array: Array) -> Array:
+    """Return a weight, whose gates lie along the first axis, with PyTorch's order: LSTM i, f, c, o, GRU r, z, n."""
+    gates = np.split(array, GATE_COUNT[op])
+    order = {"LSTM": GATES, "GRU": (1, 0, 2)}.get(op, (0,))
+    return np.concatenate([gates[gate] for gate in order])

@@ -21,9 +21,10 @@ from multilstm.files.parsers.parsed import Budget, check_name
 from multilstm.files.parsers.protobuf import Message, varints
 from multilstm.spec.arrays import Array
 
-__all__ = ["FoldedGraph", "Node", "as_document", "folded_graph", "from_document"]
+__all__ = ["RECURRENT", "FoldedGraph", "Node", "as_document", "folded_graph", "from_document"]
 
 DOMAINS = ("", "ai.onnx")
+RECURRENT = ("LSTM", "GRU", "RNN")
 CAST_DTYPES = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f4", 11: "f8"}  # by TensorProto.DataType; half is widened
 
 

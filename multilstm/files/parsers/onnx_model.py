@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multilstm.errors import InputError, listed
-from multilstm.files.parsers.onnx_graph import as_document, folded_graph
+from multilstm.files.parsers.onnx_graph import RECURRENT, as_document, folded_graph
 from multilstm.files.parsers.parsed import Budget, Parsed
 from multilstm.files.parsers.protobuf import Message
 
@@ -16,11 +16,11 @@ def parse(content: bytes) -> Parsed:
     if not model.all(7):
         raise InputError("this looks like ONNX, but it has no graph; copy or download it again")
     graph = folded_graph(model, Budget(len(content)))
-    if not any(node.op == "LSTM" for node in graph.nodes):
+    if not any(node.op in RECURRENT for node in graph.nodes):
         operators = dict.fromkeys(node.op for node in graph.nodes)
         raise InputError(
-            f"this is ONNX without an LSTM node in its main graph; its operators are {listed(operators)}; an LSTM "
-            f"inside of If, Loop or Scan is not read"
+            f"this is ONNX without a node LSTM, GRU or RNN in its main graph; its operators are {listed(operators)}; "
+            f"nodes inside of If, Loop or Scan are not read"
         )
     document, arrays = as_document(graph)
     return Parsed({"graph": document, "producer": model.text(2), "version": model.text(3)}, tuple(arrays))
