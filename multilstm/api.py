@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,9 @@ from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
-from multilstm.workers import WorkerPool
+from multilstm.workers import Pool, WorkerPool
+from multilstm.workers.executor_pool import behind
+from multilstm.workers.pool import TIMEOUT_S
 
 Inputs = Array | Mapping[str, Array]
 
@@ -132,6 +136,7 @@ def parity(  # noqa: PLR0913 - the public signature
     any_tolerance: bool = False,
     against: Array | Mapping[str, Array] | None = None,
     workers: WorkerPool | None = None,
+    executor: Executor | Mapping[str, Executor] | None = None,
 ) -> Report:
     """Compare engines with the float64 reference on a user's own model and data.
 
@@ -159,6 +164,8 @@ def parity(  # noqa: PLR0913 - the public signature
         against: answers of another program to the same inputs: the output, or arrays by quantity, such as `output`,
             `sequence:lstm`, `hidden:lstm`, `cell:lstm`. They are judged like an engine's, by the name `recorded`.
         workers: the processes of the engines, for several calls in a row; None: new ones, which end with the call.
+        executor: a `concurrent.futures.Executor` that executes the jobs of all engines, or one for each engine by its
+            name, which are then the engines. The processes or machines behind it need this version of multilstm.
 
     Returns:
         The report; `report.check()` raises if an engine does not agree.
@@ -183,13 +190,34 @@ def parity(  # noqa: PLR0913 - the public signature
         case = _case(graph, check_batch(graph, batch), _weights(graph, weights), loss, optimizer)
     if isinstance(model, LoadedModel):
         case = dataclasses.replace(case, origin=model.provenance.sentence, generation=model.provenance.generation)
-    availability = available(engines, device, case.generation)
     tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
-    options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
-    for batch in case.forward.batches():
-        check_range(batch, case.initial_weights, options.dtypes)
     recorded = None if against is None else quantities_from(case, _answers(against))
-    return compare_cases((case,), options, availability=availability, pool=workers, recorded=recorded)
+    with _pool(workers, executor, engines, case.generation) as (pool, names):
+        availability = available(names, device, case.generation, pool)
+        options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
+        for batch in case.forward.batches():
+            check_range(batch, case.initial_weights, options.dtypes)
+        return compare_cases((case,), options, availability=availability, pool=pool, recorded=recorded)
+
+
+@contextlib.contextmanager
+def _pool(
+    workers: WorkerPool | None,
+    executor: Executor | Mapping[str, Executor] | None,
+    engines: Sequence[str] | None,
+    generation: int | None,
+) -> Iterator[tuple[Pool | None, Sequence[str] | None]]:
+    """Yield the pool of a call, and the names of its engines."""
+    if executor is None:
+        yield workers, engines
+        return
+    if workers is not None:
+        raise UsageError("workers and executor are both given; give one of them")
+    if engines is None:
+        engines = tuple(executor) if isinstance(executor, Mapping) else available(None, "cpu", generation).engines
+    names = tuple(dict.fromkeys(as_names("engines", engines)))
+    with behind(executor, names, TIMEOUT_S) as pool:
+        yield pool, names
 
 
 def _check_without_inputs(data: Sequence[object]) -> None:

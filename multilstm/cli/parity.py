@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from multilstm.cli.machines import environments
+from multilstm.cli.machines import Machines
 from multilstm.cli.model_files import ModelFiles
 from multilstm.cli.progress import ProgressLines, say
 from multilstm.cli.result_files import ResultFiles
 from multilstm.cli.types import Device, Flag, Layers, OptionalDtypes, OptionalNames, OptionalWholeNumber, Path, names
-from multilstm.errors import UsageError, listed
+from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multilstm.execution.options import Options
     from multilstm.report.arguments import Arguments
     from multilstm.report.data import Report
+    from multilstm.workers import Pool
 
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0
 
@@ -32,6 +33,7 @@ def parity(  # noqa: PLR0913 - the public signature
     *,
     engine: OptionalNames = None,
     python: OptionalNames = None,
+    dask: str | None = None,
     case: OptionalNames = None,
     dtype: OptionalDtypes = None,
     layers: Layers = "portable",
@@ -77,6 +79,9 @@ def parity(  # noqa: PLR0913 - the public signature
     python
         The Python of another environment for an engine, as `keras-jax=/path/to/python`. A label makes a further row of
         an engine: `keras-jax@old=/path/to/python`. That environment needs NumPy and the engine's framework.
+    dask
+        Send the jobs to the workers of this Dask scheduler, such as `tcp://host:8786`. A worker offers engines as
+        resources: `dask worker ADDRESS --resources "keras-jax=1"`. Default engines: all that a worker offers.
     case
         Cases of the catalogue, by name or pattern: `seed1` to `seed5` with their variants (`'seed1*'`),
         `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
@@ -156,10 +161,11 @@ def parity(  # noqa: PLR0913 - the public signature
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
     tolerances = (atol, rtol, any_tolerance)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
-    with environments(names("--python", python), engines):
-        availability = available(engines, device, cases[0].generation)
+    machines = Machines(engines, names("--python", python), dask, shrink)
+    with machines.ready(limit_s, memory) as (pool, chosen):
+        availability = available(chosen, device, cases[0].generation, pool)
         options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
-        report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full))
+        report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full), pool)
         _shrink(cases, report, options, shrink, results.console())
     return report.exit_code(strict)
 
@@ -171,6 +177,7 @@ def _compare(
     files: ModelFiles,
     results: ResultFiles,
     arguments: Arguments,
+    pool: Pool | None,
 ) -> Report:
     """Compare the cases, show the report and write its files."""
     from multilstm.suite.compare_cases import compare_cases
@@ -184,6 +191,7 @@ def _compare(
             options,
             progress,
             availability=availability,
+            pool=pool,
             recorded=recorded,
             arguments=arguments,
             file=file,
@@ -196,13 +204,9 @@ def _shrink(cases: Sequence[Case], report: Report, options: Options, folder: str
     """Shrink the failures into a folder, if one is given."""
     if folder is None or not report.failures:
         return
-    from multilstm.engines.registry import engine_row
     from multilstm.fuzz import shrink_failures
     from multilstm.fuzz.rendering import show_campaign
 
-    elsewhere = [engine for engine in options.engines if engine_row(engine).is_elsewhere]
-    if elsewhere:
-        raise UsageError(f"--shrink writes scripts for this environment, but {listed(elsewhere)} ran in another one")
     show_campaign(shrink_failures(cases, report.cells, options, folder, say), folder, console)
 
 

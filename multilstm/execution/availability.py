@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from multilstm.engines.registry import ENGINES, JUDGE, engine_row
 from multilstm.errors import EngineUnavailableError, UsageError, WorkerError, choice
 from multilstm.execution.options import as_names
 from multilstm.jobs.dtypes import DEVICES
-from multilstm.workers import WorkerPool
+from multilstm.workers import Pool, WorkerPool
 
 
 class Availability(NamedTuple):
@@ -28,7 +29,9 @@ class Availability(NamedTuple):
     named: bool = False
 
 
-def available(engines: Sequence[str] | None, device: str = "cpu", generation: int | None = None) -> Availability:
+def available(
+    engines: Sequence[str] | None, device: str = "cpu", generation: int | None = None, pool: Pool | None = None
+) -> Availability:
     """Find the engines that can run on a device.
 
     Only an engine's own process can find a GPU. For `gpu` each engine is therefore started once. An engine that fails
@@ -39,6 +42,7 @@ def available(engines: Sequence[str] | None, device: str = "cpu", generation: in
             generation, without the judge.
         device: `cpu` or `gpu`.
         generation: the generation of Keras that made the model; None: none.
+        pool: the workers that look for a GPU; None: new ones of this machine.
 
     Raises:
         UsageError: for an unknown name or device.
@@ -51,12 +55,12 @@ def available(engines: Sequence[str] | None, device: str = "cpu", generation: in
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
     default = [row for row in rows if row.name != JUDGE and row.is_default(generation)]
     names, skipped, facts = [], {}, {}
-    with WorkerPool() as pool:
+    with WorkerPool() if pool is None else contextlib.nullcontext(pool) as workers:
         for row in rows if engines else default:
             try:
                 row.require()
                 if device == "gpu" and row.name != JUDGE:
-                    facts[row.name] = pool.facts(row.name, device)
+                    facts[row.name] = workers.facts(row.name, device)
                 names.append(row.name)
             except (EngineUnavailableError, WorkerError) as error:
                 if engines:

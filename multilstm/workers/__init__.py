@@ -5,8 +5,9 @@ imports `engines`, `jobs` and the rooms below them.
 """
 
 from multilstm.workers.base import Pool
+from multilstm.workers.executor_pool import ExecutorPool
 from multilstm.workers.pool import WorkerPool
 from multilstm.workers.run_folder import RunFolder
 from multilstm.workers.worker import Worker
 
-__all__ = ["Pool", "RunFolder", "Worker", "WorkerPool"]
+__all__ = ["ExecutorPool", "Pool", "RunFolder", "Worker", "WorkerPool"]

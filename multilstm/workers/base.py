@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from multilstm.jobs.job import Job, Result
 
@@ -20,6 +20,10 @@ class Pool(Protocol):
             WorkerError: where the job is lost.
             EngineUnavailableError: where the engine cannot run, now or at all.
         """
+        ...
+
+    def facts(self, engine: str, device: str = "cpu") -> dict[str, Any]:
+        """Return versions, devices and switches of an engine, as its own process sees them."""
         ...
 
     def lanes(self, engine: str) -> int:

@@ -6,7 +6,7 @@ import pathlib
 import threading
 from typing import Any
 
-from multilstm.engines.registry import engine_row
+from multilstm.engines.registry import EngineRow, engine_row
 from multilstm.errors import WorkerError
 from multilstm.frameworks.machine import free_memory
 from multilstm.jobs.job import Job, Result
@@ -104,8 +104,18 @@ class WorkerPool:
             self._folder.remove()
 
     def _call(self, engine: str, device: str, message: dict[str, Any]) -> dict[str, Any]:
-        row = engine_row(engine)
+        return self.ask(engine_row(engine), device, message)
+
+    def ask(self, row: EngineRow, device: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message to the service of an engine, and return its answer; raises the errors of `execute`.
+
+        Args:
+            row: the engine.
+            device: `cpu` or `gpu`.
+            message: as `multilstm.engines.service` expects it.
+        """
         row.require()
+        engine = row.name
         with self._lock:
             if self._closed:
                 raise WorkerError(f"engine {engine!r}: its pool of workers is closed; make a new one", kind="closed")

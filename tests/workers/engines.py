@@ -95,3 +95,11 @@ class CrashesOnce(Raises):
             open(marker, "w").close()
             os._exit(1)
         return ReferenceEngine().prepare(job)
+
+
+class Slow(ReferenceEngine):
+    """The reference, with a pause before each job, in which a test ends the machine."""
+
+    def prepare(self, job):
+        time.sleep(0.3)
+        return super().prepare(job)
