@@ -31,8 +31,9 @@ def report(
     Parameters
     ----------
     results
-        Files of `multilstm parity --json`, of one version of multilstm. Several are shown together. Nothing is
-        merged: two machines may have drawn other inputs. Or files of `multilstm bench --json`.
+        Files of `multilstm parity --json`, also of runs that were killed. Reports of several machines are merged if
+        version, inputs and weights are the same; others are shown apart, with the reason. Or files of
+        `multilstm bench --json`.
     html
         Write one page to this file in place of text; `-` is standard output. The page is one file and needs no network.
     junit
@@ -45,6 +46,7 @@ def report(
         Show one row a case instead of one row a program.
     """
     from multilstm.report.files import check_writable, write_text
+    from multilstm.report.merging import merged
     from multilstm.report.reading import read_report
     from multilstm.report.terminal import show
 
@@ -56,7 +58,7 @@ def report(
     if benchmarks := read_benchmarks(results):
         show_benchmarks(benchmarks, paths)
         return 0
-    reports = {path: read_report(path) for path in results}
+    reports = merged({path: read_report(path) for path in results})
     texts = {option: _writer(option)(reports) for option in paths}
     for option, path in paths.items():
         write_text(path, texts[option])

@@ -197,8 +197,9 @@ class Report:
     def versions(self) -> dict[str, Mapping[str, Any]]:
         """The versions of the packages of each engine that computed in another environment, by engine."""
         engines, here = self.environment.get("engines"), self.environment.get("versions")
-        if not isinstance(engines, Mapping) or not isinstance(here, Mapping):
+        if not isinstance(engines, Mapping):
             return {}
+        here = here if isinstance(here, Mapping) else {}  # merged reports have no common environment
         rows = {name: facts.get("versions") for name, facts in engines.items() if isinstance(facts, Mapping)}
         return {
             name: versions
