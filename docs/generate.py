@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from multilstm.bench.answer import reasons, remarks, sentence
+from multilstm.bench.answer import sentence
 from multilstm.bench.charts import charts, engines_of
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark
-from multilstm.bench.standing import compared, geometric_mean, relative_times, standing
+from multilstm.bench.standing import geometric_mean, relative_times, standing
 from multilstm.bench.svg import drawn
-from multilstm.bench.table import milliseconds, missing
+from multilstm.bench.table import milliseconds
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cli.app import app
 from multilstm.cli.exit_codes import EXIT_CODES
 from multilstm.compare.comparison import AGREES, FAILS, VERDICTS
 from multilstm.compare.tolerances import TABLE
-from multilstm.convert import DIALECTS, LSTMWeights, to_dialect
+from multilstm.conversion import DIALECTS, LSTMWeights, to_dialect
 from multilstm.engines.registry import ENGINES
 from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
@@ -39,7 +39,7 @@ from multilstm.spec.dialects.tables import ROWS
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
-COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "fuzz")
+COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "fuzz")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -161,7 +161,6 @@ def benchmarks() -> Iterator[str]:
         yield f"### `docs/recorded/{path.name}`\n"
         yield f"{sentence(run)}\n"
         yield f"{machine['processor']}, {machine['cores']} cores, {run.dtype}.\n"
-        yield "\n".join(f"- {line}" for line in (*reasons(run), *remarks(run), *missing(run))) + "\n"
         yield from benchmark(run)
         for chart in charts(run):
             name = f"{path.stem}-{chart.name}.svg"
@@ -186,16 +185,10 @@ def benchmark(run: Benchmark) -> Iterator[str]:
         yield f"**{mode}**: {MODES[mode].meaning}\n"
         yield table(("workload", "the fastest, ms", *names), [*lines, ("geometric mean", "", *means)])
     published = [
-        (
-            name,
-            row.mode,
-            theirs.implementation,
-            theirs.hardware,
-            theirs.source,
-            theirs.milliseconds,
-            milliseconds(row.median_s),
-        )
-        for name, theirs, row in compared(run)
+        (name, row.mode, row.implementation, row.hardware, row.source, row.milliseconds, milliseconds(ours[0].median_s))
+        for name, facts in run.workloads.items()
+        for row in facts.published
+        if (ours := run.group(name, row.mode))
     ]
     if published:
         yield "**Published times**\n"

@@ -17,7 +17,7 @@ from multilstm.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, whose import takes time
 if TYPE_CHECKING:
-    from multilstm.api import RunResult, parity, run
+    from multilstm.api import RunResult, convert, parity, run
     from multilstm.errors import MultilstmError
     from multilstm.files import LoadedModel, Provenance, load
     from multilstm.spec import (
@@ -157,6 +157,7 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "__version__",
+    "convert",
     "discriminating_weights",
     "gates",
     "initial_weights",
@@ -169,7 +170,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "api": "RunResult parity run",
+    "api": "RunResult convert parity run",
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """

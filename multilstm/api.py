@@ -25,6 +25,7 @@ from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array, as_array, by_name
 from multilstm.spec.optimizers import LOSSES, Optimizer
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.conversion import Conversion, convert_model
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
 from multilstm.weights.initializers import discriminating_weights
@@ -226,6 +227,33 @@ def _check_without_inputs(data: Sequence[object]) -> None:
     given = [name for name, value in zip(names, data, strict=True) if value is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: given without inputs, to which they belong; give inputs too")
+
+
+def convert(model: Graph | LoadedModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None) -> Conversion:
+    """Convert a model into another framework, and prove that the result gives the same answers.
+
+    The converted module is executed in a process of its own. Its outputs, sequences, states and gradients are compared
+    with the float64 reference, in float32 and float64.
+
+    Args:
+        model: a spec, or the result of `load`.
+        to: `torch`: an `nn.Module` and its state dict.
+        weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
+
+    Returns:
+        Source, arrays, comparison and notes; `save(path)` writes them.
+
+    Raises:
+        UnsupportedError: for a layer or an option that the framework lacks.
+        ParityError: if the module gives other answers.
+        InputError: if the weights do not fit the spec.
+        UsageError: for an unknown framework.
+        EngineUnavailableError: if the framework is not installed.
+    """
+    spec, weights = _model(model, weights)
+    if weights is not None:
+        check_weights(spec, weights)
+    return convert_model(spec, weights, to)
 
 
 def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:

@@ -12,7 +12,7 @@ FLOORS = (
     ("deprecation", "errors", "version"),
     ("json_data",),
     ("frameworks", "spec"),
-    ("convert",),
+    ("conversion",),
     ("files",),
     ("jobs", "keras_layers", "weights"),
     ("cases", "compare", "scan"),

@@ -25,8 +25,8 @@ PUBLIC = {
         HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking MaxNorm MaxPooling1D
         MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg OrthogonalRegularizer Permute
         Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN Softmax SpatialDropout1D State
-        Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D __version__ discriminating_weights
-        gates initial_weights load load_weights parity run save_weights schedules
+        Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D __version__ convert
+        discriminating_weights gates initial_weights load load_weights parity run save_weights schedules
     """,
     "multilstm.spec": """
         Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
@@ -46,7 +46,7 @@ PUBLIC = {
         ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
         init loss_value lstm merge model stack tune_cpu
     """,
-    "multilstm.convert": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
+    "multilstm.conversion": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
     "multilstm.keras_layers": """
         Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
         CategoricalCrossentropy Cropping1D Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 
 from multilstm.cli.bench import bench
 from multilstm.cli.console import print_error
+from multilstm.cli.convert import convert
 from multilstm.cli.diff import diff
 from multilstm.cli.doctor import doctor
 from multilstm.cli.exit_codes import CLOSED_OUTPUT, INTERRUPTED, exit_codes_help
@@ -30,7 +31,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-for command in (doctor, summary, diff, parity, bench, report, fuzz):
+for command in (doctor, summary, diff, convert, parity, bench, report, fuzz):
     app.command(command)
 
 

@@ -147,6 +147,15 @@ ENGINES: dict[str, EngineRow] = {
         EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX, (EXACT_SUMS,)),
         EngineRow("torch-lstm", "multilstm.engines.torch_lstm:TorchLSTMEngine", ("torch",), "torch", {}, partial=True),
         EngineRow(
+            "torch-module",
+            "multilstm.engines.torch_module:TorchModuleEngine",
+            ("torch",),
+            "torch",
+            {},
+            partial=True,
+            generations=(),
+        ),
+        EngineRow(
             "keras2",
             "multilstm.engines.keras.keras2:Keras2Engine",
             ("keras", "tensorflow", "tf_keras"),

@@ -138,11 +138,11 @@ def test_a_gpu_is_used_deterministically_and_a_cpu_as_it_is():
 def test_engines_without_a_gpu_are_left_out_with_the_reason(unavailable):
     names, skipped, facts, _ = availability.available(None, "gpu")
     assert names == ("jax-scan",)
-    assert set(skipped) == set(ENGINES) - {"jax-scan", "reference", "keras2"}
+    assert set(skipped) == set(ENGINES) - {"jax-scan", "reference", "keras2", "torch-module"}
     assert skipped["keras-torch"] == "no GPU: none for keras-torch"
     assert facts["jax-scan"]["switches"] == {"TF32": "off"}
     assert availability.available(None, "cpu")[0] == tuple(
-        name for name in ENGINES if name not in ("reference", "keras2")
+        name for name in ENGINES if name not in ("reference", "keras2", "torch-module")
     )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.convert.dialects import DIALECTS, Dialect
+from multilstm.conversion.dialects import DIALECTS, Dialect
 from multilstm.errors import InputError, choice, listed, shown
 from multilstm.spec.arrays import Array, as_array, by_name
 

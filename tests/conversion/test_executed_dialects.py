@@ -11,7 +11,7 @@ import pytest
 from small_models import KEEP
 from small_models import run as run_reference
 
-from multilstm.convert import DIALECTS, LSTMWeights, from_dialect, to_dialect
+from multilstm.conversion import DIALECTS, LSTMWeights, from_dialect, to_dialect
 from multilstm.jobs.job import Batch, Step
 from multilstm.spec import LSTM, Bidirectional, Sequential
 from multilstm.spec.arrays import State

@@ -4,7 +4,7 @@ Arrays in the layout of one framework enter, and arrays in Keras's layout leave,
 imports `errors` and `spec`.
 """
 
-from multilstm.convert.dialects import DIALECTS, Dialect
-from multilstm.convert.stack import LSTMWeights, from_dialect, to_dialect
+from multilstm.conversion.dialects import DIALECTS, Dialect
+from multilstm.conversion.stack import LSTMWeights, from_dialect, to_dialect
 
 __all__ = ["DIALECTS", "Dialect", "LSTMWeights", "from_dialect", "to_dialect"]

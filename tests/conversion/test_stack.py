@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multilstm.convert import DIALECTS, LSTMWeights, from_dialect, to_dialect
+from multilstm.conversion import DIALECTS, LSTMWeights, from_dialect, to_dialect
 from multilstm.errors import InputError
 
 pytestmark = pytest.mark.unit

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from multilstm.convert.operations import (
+from multilstm.conversion.operations import (
     AddForget,
     ByGate,
     CuDNN,

@@ -1,0 +1,53 @@
+"""The masks of a model as variables of its PyTorch source: which variable holds the mask of each tensor."""
+
+from __future__ import annotations
+
+from multilstm.conversion.torch_layers import refused
+from multilstm.spec import BatchNormalization, Embedding, GlobalAveragePooling1D, Graph, Masking, Softmax
+from multilstm.spec.graph import Ref
+from multilstm.spec.layers import InputLayer
+
+__all__ = ["Mask", "masks_of"]
+
+ACTING = (BatchNormalization, GlobalAveragePooling1D, Softmax)  # layers whose answers a mask changes
+
+
+class Mask:
+    """A mask as a value without operations, made by a layer.
+
+    Attributes:
+        layer: the name of the Embedding or Masking that makes it.
+    """
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+
+
+def masks_of(spec: Graph) -> dict[Ref, Mask | None]:
+    """Return the mask of every tensor, None without one.
+
+    Raises:
+        UnsupportedError: for a layer that computes a new mask from others, or one without a state that a mask changes.
+    """
+    masks: dict[Ref, Mask | None] = {}
+    for number, call in enumerate(spec.calls):
+        layer = spec.layer(call.layer)
+        if isinstance(layer, InputLayer):
+            masks[Ref(number)] = None
+            continue
+        inputs = [masks[ref] for ref in call.inputs]
+        mask: Mask | None
+        if isinstance(layer, Masking) or (isinstance(layer, Embedding) and layer.mask_zero):
+            mask = Mask(call.layer)
+        elif all(given is None for given in inputs):
+            mask = None
+        elif isinstance(layer, ACTING):
+            raise refused(layer, "the mask of its input", "its module in PyTorch takes no mask")
+        else:
+            try:
+                mask = layer.output_mask([None] * len(inputs), inputs)
+            except (AttributeError, TypeError):  # it computes with the mask
+                raise refused(layer, "the masks of its inputs", "it computes a new mask from them") from None
+        for output in range(layer.output_count):
+            masks[Ref(number, output)] = mask if output < layer.masked_outputs else None
+    return masks
