@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from multilstm.bench.answer import sentence
+from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.charts import charts, engines_of
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark
-from multilstm.bench.standing import geometric_mean, relative_times, standing
+from multilstm.bench.standing import compared, geometric_mean, relative_times, standing
 from multilstm.bench.svg import drawn
-from multilstm.bench.table import milliseconds
+from multilstm.bench.table import milliseconds, missing
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cli.app import app
 from multilstm.cli.exit_codes import EXIT_CODES
@@ -161,6 +161,7 @@ def benchmarks() -> Iterator[str]:
         yield f"### `docs/recorded/{path.name}`\n"
         yield f"{sentence(run)}\n"
         yield f"{machine['processor']}, {machine['cores']} cores, {run.dtype}.\n"
+        yield "\n".join(f"- {line}" for line in (*reasons(run), *remarks(run), *missing(run))) + "\n"
         yield from benchmark(run)
         for chart in charts(run):
             name = f"{path.stem}-{chart.name}.svg"
@@ -185,10 +186,16 @@ def benchmark(run: Benchmark) -> Iterator[str]:
         yield f"**{mode}**: {MODES[mode].meaning}\n"
         yield table(("workload", "the fastest, ms", *names), [*lines, ("geometric mean", "", *means)])
     published = [
-        (name, row.mode, row.implementation, row.hardware, row.source, row.milliseconds, milliseconds(ours[0].median_s))
-        for name, facts in run.workloads.items()
-        for row in facts.published
-        if (ours := run.group(name, row.mode))
+        (
+            name,
+            row.mode,
+            theirs.implementation,
+            theirs.hardware,
+            theirs.source,
+            theirs.milliseconds,
+            milliseconds(row.median_s),
+        )
+        for name, theirs, row in compared(run)
     ]
     if published:
         yield "**Published times**\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
 from multilstm.bench.standing import Place, standing
 
-__all__ = ["digits", "reasons", "sentence"]
+__all__ = ["digits", "reasons", "remarks", "sentence"]
 
 OTHERS = 4  # contestants that the sentence names besides the fastest
 SLOW = 1.5  # times the fastest, from which a reason is given
@@ -48,12 +48,37 @@ def _part(places: list[Place], words: str) -> str:
     return ", ".join([text, *(f"{digits(place.ratio)}x {place.engine}" for place in named)])
 
 
+def remarks(result: Benchmark) -> Iterator[str]:
+    """Yield how well trained weights agree, and how many rows are noisy, where there are any."""
+    error = _largest_error(result, ("weights",))
+    if error is not None:
+        yield (
+            f"trained weights agree to {error}; where a gradient is as small as its rounding error, an adaptive "
+            "optimizer makes a step of the learning rate's size with a random sign"
+        )
+    limit = result.method.get("largest_spread", 1.0)
+    noisy = sum((row.spread or 0.0) > limit for row in result.timed)
+    if noisy:
+        yield f"{noisy} of {len(result.timed)} rows spread by more than {_percent(limit)}: the machine was busy"
+
+
 def _agreement(result: Benchmark) -> Iterator[str]:
-    """Yield the largest error of answers, and that of trained weights, which training amplifies."""
-    for label, keeps in (("answers", ("outputs", "gradients")), ("trained weights", ("weights",))):
-        errors = [row.error or 0.0 for row in result.timed if MODES[row.mode].keep in keeps]
-        if errors:
-            yield f"{label} agree to {max(errors):.0e}".replace("e-0", "e-")
+    """Yield how well the answers agree: outputs and gradients, or trained weights where there are no others."""
+    answers, weights = (_largest_error(result, keeps) for keeps in (("outputs", "gradients"), ("weights",)))
+    if answers is not None:
+        yield f"answers agree to {answers}"
+    elif weights is not None:
+        yield f"trained weights agree to {weights}"
+
+
+def _largest_error(result: Benchmark, keeps: Sequence[str]) -> str | None:
+    """Return the largest error of the modes that keep such arrays, as text; None without such a row."""
+    errors = [row.error or 0.0 for row in result.timed if MODES[row.mode].keep in keeps]
+    return f"{max(errors):.0e}".replace("e-0", "e-") if errors else None
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %")
 
 
 def _of_row(result: Benchmark, row: Row) -> Iterator[str]:
@@ -71,7 +96,7 @@ def _of_row(result: Benchmark, row: Row) -> Iterator[str]:
         count = result.workloads[row.workload].batches[row.mode]
         if call is not None and call.median_s and row.median_s and row.median_s > 2 * count * call.median_s:
             share = 1 - count * call.median_s / row.median_s
-            yield f"{share:.0%} of {row.mode} is outside of the compiled call {call.mode}".replace("%", " %")
+            yield f"{_percent(share)} of {row.mode} is outside of the compiled call {call.mode}"
 
 
 def _compiled(row: Row) -> tuple[str, str, str]:

@@ -43,9 +43,9 @@ class Mode:
 
 FORWARD = Mode("forward", "the forward pass", "forward", "outputs", False, "the compiled call, on arrays of the device")
 GRADIENT = Mode("gradient", "the gradient", "gradient", "gradients", False, "loss and gradient of all weights")
-TRAIN = Mode("train", "a training step", "update", "weights", False, "one update, as `train_on_batch` makes it")
-PREDICT = Mode("predict", "inference", "forward", "outputs", True, "`predict` over several batches")
-FIT = Mode("fit", "training", "update", "weights", True, "an epoch of `fit` over several batches")
+TRAIN = Mode("train", "a training step", "update", "weights", False, "one update, as train_on_batch makes it")
+PREDICT = Mode("predict", "inference", "forward", "outputs", True, "several batches, from arrays of NumPy")
+FIT = Mode("fit", "training", "update", "weights", True, "an epoch of several batches, from arrays of NumPy")
 MODES = {mode.name: mode for mode in (FORWARD, GRADIENT, TRAIN, PREDICT, FIT)}
 
 

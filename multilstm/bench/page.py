@@ -5,21 +5,21 @@ from __future__ import annotations
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from multilstm.bench.answer import digits, reasons, sentence
+from multilstm.bench.answer import digits, reasons, remarks, sentence
 from multilstm.bench.charts import charts, engines_of
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
-from multilstm.bench.standing import exponents, relative_times
+from multilstm.bench.standing import compared, exponents, relative_times
 from multilstm.bench.svg import STYLE, drawn
 from multilstm.bench.table import MARKS, mark, milliseconds, missing, three_digits
-from multilstm.report.data import flat
+from multilstm.report.data import counted, flat
 from multilstm.report.document import pairs, part, policy, section, text
 
 __all__ = ["to_html"]
 
 COLUMNS = (
-    "ms", "minimum", "lower quartile", "upper quartile", "times", "sequences/s", "steps/s", "GFLOP/s", "of the peak",
-    "build s", "trace s", "compile s", "first call s", "error", "MiB", "joules", "kernel",
+    "ms", "minimum", "quartiles", "times", "sequences/s", "steps/s", "GFLOP/s", "of the peak",
+    "s: build, trace, compile, first call", "error", "MiB", "joules", "kernel",
 )  # fmt: skip
 
 
@@ -31,11 +31,22 @@ def to_html(*results: Benchmark) -> str:
         policy=policy(style),
         style=style,
         title=text(sentence(first) if len(results) == 1 else f"{len(results)} benchmarks"),
-        heading="\n".join(line for result in results for line in _heading(result, alone=len(results) == 1)),
+        heading="\n".join(_headings(results)),
         plots="\n".join(drawn(chart, engines_of(result)) for result in results for chart in charts(result)),
-        tables="\n".join(line for result in results for line in _tables(result)),
+        tables="\n".join(
+            line
+            for number, result in enumerate(results, 1)
+            for line in _tables(result, f"run {number}, " if len(results) > 1 else "")
+        ),
         summary="\n".join(line for result in results for line in _summary(result)),
     )
+
+
+def _headings(results: Sequence[Benchmark]) -> Iterator[str]:
+    if len(results) > 1:
+        yield f"<h1>{len(results)} benchmarks</h1>"
+    for result in results:
+        yield from _heading(result, alone=len(results) == 1)
 
 
 def _heading(result: Benchmark, alone: bool) -> Iterator[str]:
@@ -44,44 +55,53 @@ def _heading(result: Benchmark, alone: bool) -> Iterator[str]:
     machine = result.environment
     words = [str(machine.get("processor", "")), f"{machine.get('cores', '?')} cores", result.dtype, result.device]
     yield f'<p class="quiet">{text(", ".join(filter(None, words)))}</p>'
-    lines = reasons(result)
+    lines = [*reasons(result), *remarks(result)]
     if lines:
         yield f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
 
 
-def _tables(result: Benchmark) -> Iterator[str]:
-    """Yield a table for each workload and mode, then the published times and the growth with sizes."""
+def _tables(result: Benchmark, run: str) -> Iterator[str]:
+    """Yield a table for each workload and mode, then the published times and the growth with sizes.
+
+    Args:
+        result: the run.
+        run: the beginning of each title; unique among several runs.
+    """
     for workload, facts in result.workloads.items():
         for mode in result.modes:
             rows = result.group(workload, mode)
             if not rows:
                 continue
             count = facts.batches[mode]
-            yield f"<h2>{text(workload)}: {text(mode)}</h2>"
-            sizes = f"{count} x {facts.batch}" if count > 1 else str(facts.batch)
-            yield f'<p class="quiet">{text(MODES[mode].meaning)}: {sizes} sequences of {facts.timesteps} timesteps; '
+            title = f"{run}{workload}: {mode}"
+            yield f"<h2>{text(title)}</h2>"
+            sizes = f"{count} x {counted(facts.batch, 'sequence')}" if count > 1 else counted(facts.batch, "sequence")
+            yield f'<p class="quiet">{text(MODES[mode].meaning)}: {sizes} x {facts.timesteps} timesteps; '
             yield f"{facts.parameters:,} parameters; {text(facts.source or 'a model of the user')}</p>"
-            yield _table(("engine", *COLUMNS), _rows(result, workload, mode))
+            yield _table(title, ("engine", *COLUMNS), _rows(result, workload, mode))
     published = [
         (
             name,
             row.mode,
-            row.implementation,
-            row.hardware,
-            row.source,
-            three_digits(row.milliseconds),
-            *_best(result, name, row.mode),
+            theirs.implementation,
+            theirs.hardware,
+            theirs.source,
+            three_digits(theirs.milliseconds),
+            milliseconds(row.median_s),
+            row.engine,
         )
-        for name, facts in result.workloads.items()
-        for row in facts.published
+        for name, theirs, row in compared(result)
     ]
     if published:
-        yield "<h2>Published times, on the hardware of their authors</h2>"
-        yield _table(("workload", "mode", "program", "hardware", "source", "ms", "here ms", "engine"), published)
+        title = f"{run}published times, on the hardware of their authors"
+        yield f"<h2>{text(title)}</h2>"
+        yield _table(title, ("workload", "mode", "program", "hardware", "source", "ms", "here ms", "engine"), published)
     fits = exponents(result) if result.model or result.grid == "long" else []
     if fits:
-        yield "<h2>Growth: time ~ batch^a * timesteps^b</h2>"
+        title = f"{run}growth: time ~ batch^a * timesteps^b"
+        yield f"<h2>{text(title)}</h2>"
         yield _table(
+            title,
             ("engine", "mode", "a", "b"),
             (
                 (
@@ -95,12 +115,6 @@ def _tables(result: Benchmark) -> Iterator[str]:
                 for fit in fits
             ),
         )
-
-
-def _best(result: Benchmark, workload: str, mode: str) -> tuple[str, str]:
-    """Return the milliseconds and the name of the fastest engine."""
-    rows = result.group(workload, mode)
-    return (milliseconds(rows[0].median_s), rows[0].engine) if rows else ("-", "-")
 
 
 def _rows(result: Benchmark, workload: str, mode: str) -> Iterator[list[str]]:
@@ -120,13 +134,13 @@ def _cells(result: Benchmark, row: Row, time: float) -> list[str]:
         row.engine,
         milliseconds(row.median_s) + mark(result, row),
         milliseconds(row.minimum_s),
-        *map(milliseconds, row.quartiles_s),
+        "-".join(map(milliseconds, row.quartiles_s)),
         digits(time),
         f"{facts.batch * facts.batches[row.mode] / row.median_s:,.0f}",
         f"{facts.steps[row.mode] / row.median_s:,.0f}",
         three_digits(flops / 1e9),
         peak,
-        *("-" if seconds is None else three_digits(seconds) for seconds in phases),
+        ", ".join("-" if seconds is None else three_digits(seconds) for seconds in phases),
         "-" if row.error is None else f"{row.error:.1e}",
         "-" if row.peak_bytes is None else f"{row.peak_bytes >> 20:,}",
         "-" if row.joules is None else three_digits(row.joules),
@@ -151,14 +165,20 @@ def _summary(result: Benchmark) -> Iterator[str]:
     yield section("Environment and method", pairs(dict(flat(conditions))))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column is a heading."""
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table whose first column is a heading.
+
+    Args:
+        title: the name of the table, unique on the page.
+        head: the headings of the columns.
+        rows: the texts of each row.
+    """
     columns = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
     lines = (
         f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{text(cell)}</td>" for cell in cells)}</tr>'
         for first, *cells in rows
     )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table class="counts">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(title)}"><table class="counts">'
         f"<thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )

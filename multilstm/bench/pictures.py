@@ -86,14 +86,24 @@ def _draw_bars(axes: Any, chart: Chart, engines: list[str]) -> None:
     axes.margins(x=0.12)
 
 
+def _is_narrow(low: float, high: float) -> bool:
+    """Whether an axis spans less than a decade, so that powers of ten alone would not number it."""
+    return high < 10 * low
+
+
 def _draw_plane(axes: Any, chart: Chart, engines: list[str]) -> None:
     """Draw lines or points between two logarithmic axes."""
+    from matplotlib.ticker import NullFormatter
+
     for series in chart.series:
         x, y = zip(*sorted(series.points), strict=True)
         style = {"marker": "o", "linestyle": "-" if chart.kind == "lines" else "", "markersize": 5}
         axes.plot(x, y, label=printable(series.label), color=f"C{engines.index(series.label) % 10}", **style)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}" if _is_narrow(*axis.get_view_interval()) else NullFormatter())
     axes.set_ylabel(chart.y)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

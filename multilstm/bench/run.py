@@ -104,7 +104,7 @@ class Plan:
     def announcement(self) -> str:
         """The size of the run, and the estimate of its time, in a sentence."""
         rows = sum(mode.name in CONTESTANTS[name].modes for mode in self.modes for name in self.contestants)
-        seconds = estimate_s(self.workloads, self.modes, len(self.contestants), self.method)
+        seconds = estimate_s(self.workloads, self.modes, self.contestants, self.method)
         budget = f"; the budget of the grid is {_duration(GRIDS[self.grid].budget_s)}" if self.grid else ""
         count = rows * len(self.workloads)
         return f"{count} rows of {len(self.contestants)} engines: about {_duration(seconds)} on two quiet cores{budget}"
@@ -126,11 +126,7 @@ class Plan:
             optimizer=f"{type(workload.optimizer).__name__}, {workload.loss}",
             masked=bool(masked_inputs(workload.spec)),
             source=workload.source,
-            published=[
-                PublishedRow(**dataclasses.asdict(row))
-                for row in self.published.get(workload.name, ())
-                if row.mode in modes
-            ],
+            published=[PublishedRow(**dataclasses.asdict(row)) for row in self.published.get(workload.name, ())],
         )
 
 

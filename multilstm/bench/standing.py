@@ -9,11 +9,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.bench.results import Benchmark, Row
+from multilstm.bench.results import Benchmark, PublishedRow, Row
 from multilstm.bench.rounds import median
 
-__all__ = ["BASE", "Exponents", "Place", "exponents", "geometric_mean", "ratio", "relative_times", "standing"]
+__all__ = [
+    "ALIKE",
+    "BASE",
+    "Exponents",
+    "Place",
+    "compared",
+    "exponents",
+    "geometric_mean",
+    "ratio",
+    "relative_times",
+    "standing",
+]
 
+
+# The modes that compute nearly the same as a published one, the best first: an update costs less than a gradient.
+ALIKE = {"forward": ("forward",), "gradient": ("gradient", "train"), "train": ("train", "gradient")}
 BASE = "jax-scan"  # is measured again together with any noisy contestant; without it, the first contestant is
 
 
@@ -53,6 +67,17 @@ def standing(result: Benchmark, mode: str) -> list[Place]:
     means = {engine: geometric_mean(values) for engine, values in times.items() if len(values) == len(workloads)}
     best = min(means.values(), default=1.0)
     return [Place(engine, mean / best) for engine, mean in sorted(means.items(), key=lambda item: item[1])]
+
+
+def compared(result: Benchmark) -> list[tuple[str, PublishedRow, Row]]:
+    """Return the published times with the fastest row of this run that computes alike, and the workload of both."""
+    pairs = []
+    for workload, facts in result.workloads.items():
+        for published in facts.published:
+            groups = (result.group(workload, mode) for mode in ALIKE.get(published.mode, ()))
+            rows = next(filter(None, groups), [])
+            pairs += [(workload, published, row) for row in rows[:1]]
+    return pairs
 
 
 def relative_times(result: Benchmark, workload: str, mode: str) -> dict[str, float]:

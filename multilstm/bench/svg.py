@@ -14,9 +14,9 @@ from multilstm.report.words import printable
 
 __all__ = ["STYLE", "drawn"]
 
-WIDTH, LEFT, RIGHT = 720, 190, 70
+WIDTH, LEFT, RIGHT = 560, 170, 60
 ROW, HEAD, FOOT = 17, 34, 40
-PLOT_HEIGHT, PLOT_LEFT, PLOT_RIGHT = 300, 70, 170
+PLOT_HEIGHT, PLOT_LEFT, PLOT_RIGHT = 260, 56, 165
 COLOURS = 10  # classes c0 to c9
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; lighter ones on a dark page.
@@ -29,6 +29,7 @@ def _colours(values: Sequence[str]) -> str:
 
 
 STYLE = f"""
+#plots {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 32rem), 1fr)); gap: 0 2rem; }}
 .chart {{ display: block; width: 100%; max-width: {WIDTH}px; height: auto; margin: 0.5rem 0 1.2rem; }}
 .chart text {{ fill: #1c2421; font: 12px system-ui, "DejaVu Sans", sans-serif; stroke: none; }}
 .chart .title {{ font-weight: 600; font-size: 13px; }} .chart .quiet {{ fill: #55625d; }}
@@ -109,7 +110,7 @@ def _plane(chart: Chart, colours: dict[str, int]) -> tuple[list[str], int]:
     ends = [(series, [place(point) for point in sorted(series.points)]) for series in chart.series]
     for series, places in ends:
         lines += _marks(chart, places, colours[series.label])
-    lines += _labels(ends, colours, right)
+    lines += _labels(ends, colours, right, leads=chart.kind == "lines")
     middle = (PLOT_LEFT + right) / 2
     lines.append(f'<text class="quiet" x="{middle:.1f}" y="{bottom + 32}" text-anchor="middle">{_text(chart.x)}</text>')
     lines.append(f'<text class="quiet" x="{PLOT_LEFT}" y="{HEAD - 6}">{_text(chart.y)}</text>')
@@ -125,14 +126,15 @@ def _marks(chart: Chart, places: Sequence[tuple[float, float]], colour: int) -> 
 
 
 def _labels(
-    ends: Sequence[tuple[Series, list[tuple[float, float]]]], colours: dict[str, int], right: float
+    ends: Sequence[tuple[Series, list[tuple[float, float]]]], colours: dict[str, int], right: float, leads: bool
 ) -> Iterator[str]:
-    """Yield the names of all series right of the plane, at the height of their last points, none above another."""
+    """Yield the names of all series right of the plane; with lines, at the height of their last points."""
     free = HEAD + 4.0
     for series, places in sorted(ends, key=lambda end: end[1][-1][1]):
         x, y = places[-1]
-        free = max(free, y + 4)
-        yield f'<line class="axis" x1="{x:.1f}" y1="{y:.1f}" x2="{right + 8}" y2="{free - 4:.1f}"/>'
+        free = max(free, y + 4) if leads else free
+        if leads:
+            yield f'<line class="axis" x1="{x:.1f}" y1="{y:.1f}" x2="{right + 8}" y2="{free - 4:.1f}"/>'
         yield f'<rect class="c{colours[series.label]}" x="{right + 10}" y="{free - 9:.1f}" width="9" height="9"/>'
         yield f'<text x="{right + 24}" y="{free:.1f}">{_text(series.label)}</text>'
         free += 15
@@ -142,7 +144,7 @@ class _Axis:
     """A logarithmic axis around some values above zero."""
 
     def __init__(self, values: Sequence[float]) -> None:
-        self.low, self.high = min(values) / 1.15, max(values) * 1.15
+        self.low, self.high = min(values) / 1.3, max(values) * 1.3
 
     def share(self, value: float) -> float:
         """Return the place of a value, 0 at the low end and 1 at the high one."""
@@ -162,7 +164,7 @@ class _Axis:
 def _number(value: float) -> str:
     """Return a number as a label."""
     if value and (value < 1e-2 or value >= 1e6):
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-").replace("e+0", "e")
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from multilstm.bench.answer import digits, reasons, sentence
+from multilstm.bench.answer import digits, reasons, remarks, sentence
 from multilstm.bench.comparison import Change
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
-from multilstm.bench.standing import exponents, geometric_mean, relative_times, standing
+from multilstm.bench.standing import compared, exponents, geometric_mean, relative_times, standing
 from multilstm.report.words import printable
 
 __all__ = ["MARKS", "mark", "milliseconds", "missing", "show", "show_changes"]
@@ -38,7 +38,7 @@ def show(result: Benchmark, console: Console) -> None:
     _show_exponents(result, console)
     _show_published(result, console)
     console.print()
-    for line in (*reasons(result), *missing(result), *_conditions(result)):
+    for line in (*reasons(result), *missing(result), *remarks(result), *_conditions(result)):
         _line(console, line)
     marks = {mark(result, row) for row in result.timed}
     for sign, meaning in MARKS.items():
@@ -165,19 +165,9 @@ def _show_exponents(result: Benchmark, console: Console) -> None:
 def _show_published(result: Benchmark, console: Console) -> None:
     """Print published times next to the fastest of this run."""
     table = _table(("workload", "mode", "published program", "hardware"), ("ms", "here\nms"))
-    for name, facts in result.workloads.items():
-        for published in facts.published:
-            rows = result.group(name, published.mode)
-            if rows:
-                ours = milliseconds(rows[0].median_s)
-                table.add_row(
-                    name,
-                    published.mode,
-                    published.implementation,
-                    published.hardware,
-                    three_digits(published.milliseconds),
-                    ours,
-                )
+    for name, published, row in compared(result):
+        program, hardware, time = published.implementation, published.hardware, published.milliseconds
+        table.add_row(name, row.mode, program, hardware, three_digits(time), milliseconds(row.median_s))
     if table.row_count:
         console.print()
         _line(console, "Published times, on the hardware of their authors; 'here' is the fastest engine", style="bold")

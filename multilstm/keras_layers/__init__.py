@@ -2,7 +2,7 @@
 
 Tensors and weights enter and leave, as in Keras. Each class replaces the Keras class of the same name, with the same
 arguments and weights. A model saves it under its registered name, such as `multilstm>LSTM`. The room imports only
-`frameworks`.
+`frameworks` and `errors`.
 
     from multilstm.keras_layers import LSTM, TimeDistributed, Adam
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
+
+from multilstm.errors import shown
 
 _FLAGS = (
     "use_bias", "unit_forget_bias", "return_sequences", "return_state", "go_backwards", "stateful", "unroll",
@@ -26,25 +28,25 @@ def check_recurrent_arguments(name: str, arguments: Mapping[str, Any]) -> None:
         arguments: the arguments by name; absent ones have Keras's defaults.
     """
     units = arguments.get("units", 1)
-    if isinstance(units, bool) or not isinstance(units, Integral) or units < 1:
-        raise ValueError(f"{name}: units must be a positive integer; given {units!r}")
+    if isinstance(units, bool) or not isinstance(units, Integral) or not 0 < int(units) < 2**31:
+        raise ValueError(f"{name}: units must be a positive integer below 2**31; given {shown(units)}")
     for argument in ("dropout", "recurrent_dropout"):
         rate = arguments.get(argument, 0.0)
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= cast(Any, rate) < 1:
             raise ValueError(
-                f"{name}: {argument} must be a number with 0 <= {argument} < 1; given {rate!r}. It is the share "
+                f"{name}: {argument} must be a number with 0 <= {argument} < 1; given {shown(rate)}. It is the share "
                 f"of values that training sets to zero: give 0.2 for 20 %"
             )
     implementation = arguments.get("implementation", 2)
-    if isinstance(implementation, bool) or implementation not in (1, 2):
+    if isinstance(implementation, bool) or not isinstance(implementation, Real) or implementation not in (1, 2):
         raise ValueError(
             f"{name}: implementation must be 1 (a dropout mask for each gate) or 2 (one for all); given "
-            f"{implementation!r}. Leave it out for 2"
+            f"{shown(implementation)}. Leave it out for 2"
         )
     for argument in _FLAGS:
         flag = arguments.get(argument, False)
         if not isinstance(flag, (bool, np.bool_, Integral)) or flag not in (0, 1):
-            raise ValueError(f"{name}: {argument} must be True or False; given {flag!r}")
+            raise ValueError(f"{name}: {argument} must be True or False; given {shown(flag)}")
 
 
 def check_sequences(layer: Any, sequences: Any) -> None:

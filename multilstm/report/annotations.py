@@ -45,4 +45,4 @@ def _command(name: str, message: str, properties: dict[str, str]) -> str:
 
 def _escaped(text: str, also: str = "") -> str:
     """Return a text in which `%`, line feeds and some other characters are percent-encoded."""
-    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{also}" else char for char in text)
+    return "".join(f"%{ord(char):02X}" if char in f"%\n{also}" else char for char in text)

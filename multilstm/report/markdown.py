@@ -80,9 +80,8 @@ def _failures(report: Report) -> Iterator[str]:
 def _failure(report: Report, cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the lines on failures of one engine, case and dtype: the message, its explanation, and the command."""
     cell, others = cells[0], len(cells) - 1
-    yield f"{cell.engine} {cell.case} {cell.dtype}:" + (
-        f" (and {counted(others, 'more quantity', 'more quantities')})" if others else ""
-    )
+    more = f", with {counted(others, 'more quantity', 'more quantities')}" if others else ""
+    yield f"{cell.engine} {cell.case} {cell.dtype}{more}:"
     yield _shortened(cell.comparison.message or cell.verdict)
     if cell.comparison.explanation:
         yield _shortened(cell.comparison.explanation)
@@ -98,7 +97,9 @@ def _shortened(text: str) -> str:
 def _plain(text: str) -> str:
     """Return a sentence as text that has no meaning in Markdown or HTML; neither a mention nor an address."""
     line = printable(text).replace("\n", " ")
-    return re.sub(r"[^\w\s.:,;()'-]|_|(?<=www)\.", _entity, line).replace("&#64;", "&#64;<!-- -->")
+    return re.sub(r"[^\w\s.:,;()'-]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", _entity, line).replace(
+        "&#64;", "&#64;<!-- -->"
+    )
 
 
 def _code(text: str) -> str:

@@ -5,13 +5,14 @@ for a Masking. A spec derives masks from its layers. So the operations are taken
 compared with the derived one. A mask of the user's own is refused.
 
 Two masks are compared by their values for random values of their atoms. An atom is one comparison of one tensor with
-one number, such as `tokens != 0`.
+one number, such as `tokens != 0`. A mask of sequences that were joined along the timesteps has a piece for each one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 
 from multilstm.errors import shown
 from multilstm.spec.json_values import as_dict, refuse
-from multilstm.spec.layer_base import Tensor
+from multilstm.spec.layer_base import Layer, Tensor
+from multilstm.spec.layers import Concatenate
+from multilstm.spec.shapes import Shape, show
 
 __all__ = ["MaskClaims", "without_masks"]
 
@@ -27,6 +30,7 @@ History = tuple[str, int, int]  # a layer, the number of its call, and that of t
 _SAMPLES = 16_384  # random values of an atom
 # The share of True is drawn for each sample: with one half for all, an "or" of 13 atoms would hardly ever be False.
 _SHARES = np.random.default_rng(0).random(_SAMPLES)
+_PIECES = 64  # of a mask
 _DEPTH = 100  # of operations on operations
 _MODULE = "keras.src.ops."
 _OPERATIONS = (
@@ -37,9 +41,16 @@ _OPERATIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class _Mask:
-    """A boolean tensor: `[batch, timesteps]`, or with `features` the same with an axis of features behind it."""
+    """A boolean tensor: `[batch, timesteps]`, or with `features` the same with an axis of features behind it.
+
+    Attributes:
+        values: random values, boolean `[samples, pieces]`.
+        pieces: the timesteps of each piece.
+        features: whether the tensor has an axis of features.
+    """
 
     values: Any
+    pieces: tuple[int | None, ...]
     features: bool = False
 
 
@@ -51,6 +62,8 @@ class MaskClaims:
         self.claims: dict[tuple[str, int], Any] = {}  # a mask, or a list with one or None for each input
         self._results: dict[tuple[str, int], _Mask] = {}
         self._atoms: dict[tuple[History, float], Any] = {}
+        self._known: dict[tuple[int, int], _Mask | None] = {}
+        self._shapes: dict[tuple[int, int], Shape] = {}
 
     def check(self, tensors: Mapping[tuple[str, int], Sequence[Tensor]]) -> None:
         """Compare every mask of the config with the one that the layers derive.
@@ -61,6 +74,7 @@ class MaskClaims:
         Raises:
             SpecError: for a mask that differs, or that other operations compute.
         """
+        self._tensors = tensors
         self._places = {
             (id(tensor.call), tensor.index): (name, number, tensor.index)
             for (name, number), outputs in tensors.items()
@@ -75,18 +89,15 @@ class MaskClaims:
                 derived = self._derived(source)
                 agrees = mask is derived is None
                 if mask is not None and derived is not None:
-                    agrees = np.array_equal(self._claimed(mask, where), derived)
+                    claimed = self._claimed(mask, where)
+                    agrees = claimed.pieces == derived.pieces and np.array_equal(claimed.values, derived.values)
                 if not agrees:
                     refuse(where, mask, "the mask that its layers derive (give a mask of your own with the inputs)")
 
     # --- derived by the layers
 
-    @functools.cached_property
-    def _known(self) -> dict[tuple[int, int], Any]:
-        return {}
-
-    def _derived(self, tensor: Tensor) -> Any:
-        """Return the mask of a tensor, or None."""
+    def _derived(self, tensor: Tensor) -> _Mask | None:
+        """Return the mask of a tensor, or None; its shape is known then too."""
         pending = [tensor]
         while pending:  # without recursion: a model may be deep
             last = pending[-1]
@@ -95,19 +106,25 @@ class MaskClaims:
                 pending += missing
                 continue
             pending.pop()
+            shapes = [self._shapes[self._key(source)] for source in last.inputs]
+            self._shapes[self._key(last)] = last.layer.output_shapes(*shapes)[last.index]
             self._known[self._key(last)] = self._output_mask(last)
         return self._known[self._key(tensor)]
 
-    def _output_mask(self, tensor: Tensor) -> Any:
+    def _output_mask(self, tensor: Tensor) -> _Mask | None:
         if not tensor.inputs or tensor.index >= tensor.layer.masked_outputs:
             return None
-        probes = [_Probe(self, self._places[self._key(source)]) for source in tensor.inputs]
-        masks = [self._known[self._key(source)] for source in tensor.inputs]
+        keys = [self._key(source) for source in tensor.inputs]
+        probes = [_Probe(self, self._places[key], len(self._shapes[key])) for key in keys]
+        masks = [self._known[key] for key in keys]
         try:
-            mask = tensor.layer.output_mask(probes, masks)
+            pieces = [mask.pieces if mask else (self._shapes[key][1],) for key, mask in zip(keys, masks, strict=True)]
+            joins = _joins_timesteps(tensor.layer, len(self._shapes[keys[0]]))
+            joined = _joined(pieces) if joins else _common(pieces)
+            values = tensor.layer.output_mask(probes, [mask and mask.values for mask in masks])
         except (TypeError, ValueError, AttributeError, IndexError):  # the rule needs more than masks: no claim fits
-            return np.zeros(0, bool)
-        return None if mask is None else np.asarray(mask)
+            return _Mask(np.zeros(0, bool), ())
+        return None if values is None else _Mask(np.asarray(values), joined)
 
     @staticmethod
     def _key(tensor: Tensor) -> tuple[int, int]:
@@ -116,13 +133,30 @@ class MaskClaims:
     def atom(self, history: History, value: float) -> Any:
         """Return the values of `tensor != value`."""
         rng = np.random.default_rng(1 + len(self._atoms))
-        return self._atoms.setdefault((history, value), rng.random(_SAMPLES) < _SHARES)
+        return self._atoms.setdefault((history, value), (rng.random(_SAMPLES) < _SHARES)[:, None])
 
     # --- claimed by the config
 
-    def _claimed(self, tensor: Any, where: str) -> Any:
+    def _claimed(self, tensor: Any, where: str) -> _Mask:
         mask = self._evaluate(tensor, where, 0)
-        return refuse(where, tensor, "a mask [batch, timesteps]") if mask.features else mask.values
+        return refuse(where, tensor, "a mask [batch, timesteps]") if mask.features else mask
+
+    def _shape(self, tensor: Any, where: str) -> Shape:
+        """Return the shape of a layer's output, `[batch, timesteps]` with or without features.
+
+        A shape in the config must fit it.
+        """
+        name, number, output = _history(tensor, where)
+        outputs = self._tensors.get((name, number), ())
+        if not 0 <= output < len(outputs):
+            refuse(where, tensor, "an output of a layer that exists")
+        self._derived(outputs[output])
+        shape = self._shapes[self._key(outputs[output])]
+        written = as_dict(tensor["config"], where).get("shape")
+        sizes = written if isinstance(written, (list, tuple)) and len(written) == len(shape) else [-1] * len(shape)
+        if any(None not in pair and pair[0] != pair[1] for pair in zip(sizes, shape, strict=True)) or -1 in sizes:
+            refuse(f"{where}: shape of a tensor", written, show(shape))
+        return shape if len(shape) in (2, 3) else refuse(where, tensor, "a tensor of 2 or 3 axes")
 
     def _evaluate(self, tensor: Any, where: str, depth: int) -> _Mask:
         """Return the value of an operation's result."""
@@ -141,39 +175,56 @@ class MaskClaims:
         if kind == "NotEqual":
             return self._not_equal(args, where)
         if kind in ("ZerosLike", "OnesLike"):
-            rank = len(as_dict(as_dict(args[0], where).get("config"), where).get("shape") or ())
-            return _Mask(np.full(_SAMPLES, kind == "OnesLike"), rank == 3)
+            like = self._like(args[0], where, depth)
+            return dataclasses.replace(like, values=np.full((_SAMPLES, len(like.pieces)), kind == "OnesLike"))
         operands = args[0] if kind == "Concatenate" and isinstance(args[0], (list, tuple)) else args
         masks = [self._evaluate(operand, where, depth + 1) for operand in operands]
         features = {mask.features for mask in masks}
         last = config.get("axis") == -1
-        values = [mask.values for mask in masks]
+        values, pieces = [mask.values for mask in masks], [mask.pieces for mask in masks]
         if kind == "Any" and features == {True} and last and not config.get("keepdims", False):
-            return _Mask(values[0])
+            return dataclasses.replace(masks[0], features=False)
         if kind == "ExpandDims" and features == {False} and last:
-            return _Mask(values[0], True)
+            return dataclasses.replace(masks[0], features=True)
         if kind == "ConvertToTensor" and len(masks) == 1:
             return masks[0]
-        if kind == "LogicalOr" or (kind == "Concatenate" and features == {True} and last):
-            return _Mask(functools.reduce(np.logical_or, values), True in features)
-        if kind == "LogicalAnd" and features == {False}:
-            return _Mask(functools.reduce(np.logical_and, values))
+        joins = kind == "Concatenate" and features == {True} and config.get("axis") in (1, -2)
+        if joins and sum(map(len, pieces)) <= _PIECES:
+            return _Mask(np.concatenate(values, axis=1), _joined(pieces), True)
+        if _alike(pieces):
+            if kind == "LogicalOr" or (kind == "Concatenate" and features == {True} and last):
+                return _Mask(functools.reduce(np.logical_or, values), _common(pieces), True in features)
+            if kind == "LogicalAnd" and features == {False}:
+                return _Mask(functools.reduce(np.logical_and, values), _common(pieces))
         return refuse(where, tensor, f"another use of {kind}")
+
+    def _like(self, tensor: Any, where: str, depth: int) -> _Mask:
+        """Return a mask of the shape of a layer's output or of an operation's result; its values mean nothing."""
+        if _history(tensor, where)[0] in self.operations:
+            return self._evaluate(tensor, where, depth + 1)
+        shape = self._shape(tensor, where)
+        return _Mask(np.zeros((_SAMPLES, 1), bool), (shape[1],), len(shape) == 3)
 
     def _not_equal(self, args: Sequence[Any], where: str) -> _Mask:
         if len(args) != 2 or isinstance(args[1], bool) or not isinstance(args[1], (int, float)):
             refuse(where, args, "a tensor and a number")
-        rank = len(as_dict(as_dict(args[0], where).get("config"), where).get("shape") or ())
-        return _Mask(self.atom(_history(args[0], where), args[1]), rank == 3)
+        shape = self._shape(args[0], where)
+        return _Mask(self.atom(_history(args[0], where), args[1]), (shape[1],), len(shape) == 3)
 
 
 class _Probe:
-    """A tensor of which a mask rule may ask only where it differs from a number."""
+    """A tensor of which a mask rule may ask only its rank, its timesteps, and where it differs from a number."""
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, claims: MaskClaims, history: History) -> None:
-        self._claims, self._history = claims, history
+    def __init__(self, claims: MaskClaims, history: History, ndim: int) -> None:
+        self._claims, self._history, self.ndim = claims, history, ndim
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return one feature of every timestep, whose values mean nothing."""
+        if place != (..., 0):
+            raise TypeError(f"a mask rule reads {shown(place)}")
+        return np.zeros((_SAMPLES, 1), bool)
 
     def __ne__(self, value: object) -> Any:
         assert isinstance(value, (int, float))
@@ -186,6 +237,38 @@ class _Atom(np.ndarray):
     def any(self, *_: Any, **__: Any) -> Any:
         """Return the values."""
         return np.asarray(self)
+
+
+def _joins_timesteps(layer: Layer, rank: int) -> bool:
+    return isinstance(layer, Concatenate) and rank == 3 and layer.axis in (1, -2)
+
+
+def _alike(pieces: Sequence[tuple[int | None, ...]]) -> bool:
+    """Return whether all masks of several pieces have the same ones."""
+    return len({each for each in pieces if len(each) > 1}) < 2
+
+
+def _joined(pieces: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    """Return the pieces of a mask that is joined of others along the timesteps.
+
+    Raises:
+        ValueError: for more than `_PIECES`, which joins of joins would double with every layer.
+    """
+    joined = tuple(itertools.chain.from_iterable(pieces))
+    if len(joined) > _PIECES:
+        raise ValueError(f"the mask has {len(joined)} pieces")
+    return joined
+
+
+def _common(pieces: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    """Return the pieces of a mask that is computed of others, timestep by timestep.
+
+    Raises:
+        ValueError: if the masks have different pieces.
+    """
+    if not _alike(pieces):
+        raise ValueError("the masks have different pieces")
+    return max(pieces, key=len)
 
 
 def without_masks(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], MaskClaims]:

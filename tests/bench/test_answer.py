@@ -7,7 +7,7 @@ import bench_results as made
 import pytest
 from rich.console import Console
 
-from multilstm.bench.answer import reasons, sentence
+from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, slower_than
 from multilstm.bench.results import Row
 from multilstm.bench.standing import exponents, ratio, relative_times, standing
@@ -23,8 +23,14 @@ def printed(function, *arguments):
 def test_the_answer_is_one_sentence():
     assert sentence(made.usual()) == (
         "For this model on this machine: jax-scan in the forward pass, 1.6x keras-jax, 4.1x keras-torch; "
-        "jax-scan in a training step, 1.6x keras-jax; answers agree to 1e-7; trained weights agree to 1e-7."
+        "jax-scan in a training step, 1.6x keras-jax; answers agree to 1e-7."
     )
+    assert [line.split(";")[0] for line in remarks(made.usual())] == ["trained weights agree to 1e-7"]
+
+
+def test_a_busy_machine_is_a_remark():
+    run = made.result([made.row("small 4x10", "forward", "jax-scan", 0.001)], method={"largest_spread": 0.001})
+    assert list(remarks(run)) == ["1 of 1 rows spread by more than 0 %: the machine was busy"]
 
 
 def test_the_answer_of_an_interrupted_run_and_of_an_empty_one():

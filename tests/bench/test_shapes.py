@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from multilstm import GRU, LSTM, Dense, Dropout, Embedding, Sequential, TimeDistributed
+from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.stack import is_stack
 from multilstm.bench.flops import forward_flops
 from multilstm.bench.grids import GRIDS, estimate_s
-from multilstm.bench.modes import FIT, FORWARD, GRADIENT, MODES, PREDICT, TRAIN
+from multilstm.bench.modes import FIT, FORWARD, GRADIENT, PREDICT, TRAIN
 from multilstm.bench.shapes import Shape
+from multilstm.bench.standing import ALIKE
 from multilstm.bench.workload import model_workload, sized_name
 from multilstm.errors import InputError, UsageError
 
@@ -111,11 +113,13 @@ def test_a_grid_has_sources_and_published_times_of_its_modes(name):
     grid = GRIDS[name]
     assert len({shape.name for shape in grid.shapes}) == len(grid.shapes)
     assert all(shape.source for shape in grid.shapes)
-    assert {row.mode for rows in grid.published.values() for row in rows} <= MODES.keys()
+    assert {row.mode for rows in grid.published.values() for row in rows} <= ALIKE.keys()
     assert grid.shapes or grid.cases
 
 
-def test_the_estimate_of_the_quick_grid_is_near_its_budget():
-    grid = GRIDS["quick"]
-    seconds = estimate_s(grid.workloads(), grid.modes, len(grid.engines), grid.method)
+@pytest.mark.parametrize("name", ["quick", "published"])
+def test_the_estimate_of_a_grid_is_near_its_budget(name):
+    grid = GRIDS[name]
+    engines = grid.engines or [row.name for row in CONTESTANTS.values() if not row.named]
+    seconds = estimate_s(grid.workloads(), grid.modes, engines, grid.method)
     assert 0.5 * grid.budget_s < seconds < 1.2 * grid.budget_s

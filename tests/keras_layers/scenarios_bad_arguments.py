@@ -1,10 +1,15 @@
 """multilstm.keras_layers given arguments that it must refuse: the message of each refusal."""
 
+import inspect
+
 import keras
 import numpy as np
 from harness import compiled, data, error, normal, scenario, stateful_model
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 from portable_lstm import BATCH, FEATURES, TIMESTEPS, UNITS
 
+from multilstm import keras_layers
 from multilstm.keras_layers import LSTM, Bidirectional
 
 ARGUMENTS = {
@@ -70,3 +75,103 @@ def smaller_last_batch():
         "fit": error(model.fit, x[:3], y[:3], batch_size=BATCH, verbose=0),
         "predict": error(stateful_model().predict, x[:3], batch_size=BATCH, verbose=0),
     }
+
+
+# --- every argument of every class, given values of wrong types ---
+
+NEEDED = {
+    **{name: {"units": 3} for name in ("GRU", "LSTM", "SimpleRNN", "Dense")},
+    "Bidirectional": {"layer": lambda: keras.layers.LSTM(2, name="inner")},
+    "TimeDistributed": {"layer": lambda: keras.layers.Dense(2, name="inner")},
+    "Dot": {"axes": -1},
+    "Reshape": {"target_shape": (2, 2)},
+    "Permute": {"dims": (2, 1)},
+}
+WRONG = (
+    *("x", b"x", {"a": 1}, {1}, int, len, [[1.0, 2.0], [3.0]], [], (), None, float("nan"), float("inf"), -1, 0, 1.5),
+    *(True, 10**400, 1j, np.ones((2, 3)), np.full(2, None), np.float32(0.5), np.int64(2), object()),
+)
+SUPER = (keras.layers, keras.losses, keras.optimizers, keras.regularizers)
+OURS = ("implementation", "use_cudnn", "seed")  # of the configuration, which Keras's own lacks
+
+
+def classes():
+    """Yield every class, with Keras's class of that name."""
+    for name in keras_layers.__all__:
+        ours = getattr(keras_layers, name)
+        if inspect.isclass(ours):
+            yield ours, next(getattr(module, name) for module in SUPER if hasattr(module, name))
+
+
+def arguments(keras_class):
+    """Return the names of the arguments of a class of Keras and of its bases."""
+    names = {}
+    for base in keras_class.__mro__[:-1]:
+        if base is keras.layers.Layer:
+            break
+        parameters = inspect.signature(base.__init__).parameters.values() if "__init__" in vars(base) else ()
+        names |= dict.fromkeys(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self")
+    return list(names)
+
+
+PLACES = [(ours, plain, name) for ours, plain in classes() for name in arguments(plain)]
+
+
+def made(kind, name, value):
+    """Return the configuration of an object, None if it has none, and the exception that its constructor raised."""
+    needed = {key: made() if callable(made) else made for key, made in NEEDED.get(kind.__name__, {}).items()}
+    try:
+        instance = kind(**{**needed, name: value})
+    except Exception as caught:
+        return None, caught
+    try:
+        config = instance.get_config()
+    except Exception:  # Keras's own, of a value that it accepts and cannot write
+        return None, None
+    return {key: in_text(value) for key, value in config.items() if key not in ("name", *OURS)}, None
+
+
+def in_text(value):
+    """Return a value of a configuration as text; Keras rounds the factors of regularizers to float32."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+class Sweep:
+    """Compares our classes with Keras's, given one value for one argument."""
+
+    def __init__(self):
+        self.differences, self.refused_by_us, self.accepted = [], 0, 0
+
+    def __call__(self, place, value):
+        ours, plain, name = place
+        (config, raised), (desired, raised_by_keras) = made(ours, name, value), made(plain, name, value)
+        message = str(raised)
+        if raised is None and raised_by_keras is None:
+            self.accepted += 1
+            same = config == desired or name in ("layer", "backward_layer")  # whose configurations name our classes
+        elif isinstance(raised, ValueError) and message.startswith(f"{ours.__name__}: "):
+            self.refused_by_us += 1
+            same = len(message) < 400 and "\n" not in message and "given" in message
+        else:
+            same = type(raised) is type(raised_by_keras)
+        if not same:
+            self.differences.append(
+                f"{ours.__name__} {name} {type(value).__name__}: {message[:200]}, {desired}, {config}"
+            )
+
+
+@scenario()
+def wrong_types():
+    numbers = st.integers() | st.floats() | st.booleans() | st.complex_numbers()
+    leaves = st.none() | numbers | st.text(max_size=3) | st.binary(max_size=2)
+    values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner), max_leaves=4)
+    sweep = Sweep()
+
+    @seed(0)
+    @settings(max_examples=200, deadline=None, database=None)
+    @given(st.sampled_from(PLACES), st.sampled_from(WRONG) | values)
+    def draw(place, value):
+        sweep(place, value)
+
+    draw()
+    return vars(sweep)

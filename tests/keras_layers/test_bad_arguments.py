@@ -11,7 +11,7 @@ ARGUMENTS = {
     "implementation": ("LSTM: implementation must be 1 (", "given 3. Leave it out for 2"),
     "stateful": ("LSTM: stateful must be True or False; given 'yes'",),
     "return_sequences": ("LSTM: return_sequences must be True or False; given None",),
-    "units": ("LSTM: units must be a positive integer; given 2.5",),
+    "units": ("LSTM: units must be a positive integer below 2**31; given 2.5",),
 }
 TWO_STATES = "Give a list of 2 arrays [batch, units]: the hidden and the cell state"
 INPUTS = {
@@ -43,6 +43,13 @@ def test_wrong_arguments_of_a_layer_are_refused(ran, name):
     message = str(ran("refused_arguments")[name])
     assert message.startswith("ValueError: ")
     assert [words for words in ARGUMENTS[name] if words not in message] == [], message
+
+
+def test_every_argument_of_every_class_is_refused_in_our_words_or_taken_as_by_keras(ran):
+    found = ran("wrong_types")
+    assert found["differences"].tolist() == []
+    assert found["refused_by_us"] > 10
+    assert found["accepted"] > 50
 
 
 def test_equal_arguments_of_other_types_are_accepted(ran):

@@ -43,6 +43,6 @@ def test_options_survive_a_configuration_and_wrong_ones_are_refused(ran):
         "3",
     ]
     assert found["seed1"] == "4"
-    assert "GRU: units must be a positive integer; given 0" in found["gru_units"]
+    assert "GRU: units must be a positive integer below 2**31; given 0" in found["gru_units"]
     assert "SimpleRNN: dropout must be a number with 0 <= dropout < 1; given 1.5" in found["simple_dropout"]
     assert "GRU: reset_after must be True or False; given 'yes'" in found["gru_flag"]

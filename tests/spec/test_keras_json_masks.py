@@ -6,7 +6,7 @@ import json
 import pytest
 
 from multilstm.errors import SpecError
-from multilstm.spec import LSTM, Add, Attention, Embedding, Input, Masking, Model, from_json
+from multilstm.spec import LSTM, Add, Attention, Concatenate, Embedding, Input, Masking, Model, from_json
 
 
 def tensor(layer, shape, output=0):
@@ -64,6 +64,35 @@ def sum_of(count, kept):
     return model, [*bits, *joined], tensor(f"or{kept - 1}", BITS)
 
 
+def joined_model(size=5):
+    """Return two inputs, the first under a Masking, that are joined along the timesteps below an LSTM."""
+    x, y = Input((4, 3), name="x"), Input((size, 3), name="y")
+    return Model([x, y], LSTM(2, name="a")(Concatenate(1, name="c")([Masking(2.0, name="m")(x), y])))
+
+
+def joined(*order, ones="y", axis=1):
+    """Return the operations of Keras for the mask of `joined_model`, the pieces in an order."""
+    return [
+        operation("NotEqual", "ne", tensor("x", FEATURES), 2.0),
+        operation("Any", "bits", tensor("ne", FEATURES), axis=-1, keepdims=False),
+        operation("ExpandDims", "wide", tensor("bits", BITS), axis=-1),
+        operation("ZerosLike", "zeros", tensor("m", FEATURES)),
+        operation("LogicalOr", "masked", tensor("wide", [None, 4, 1]), tensor("zeros", FEATURES)),
+        operation("OnesLike", "ones", tensor(ones, FEATURES if ones == "x" else [None, 5, 3])),
+        operation("Concatenate", "joined", [tensor(name, [None, 9, 3]) for name in order], axis=axis),
+        operation("Any", "any", tensor("joined", [None, 9, 3]), axis=-1, keepdims=False),
+    ]
+
+
+def wrong_shape(name, shape):
+    """Return the operations and the mask of `features_model`, with another shape of a tensor."""
+    written = {"x": FEATURES, "ne": FEATURES, "any": BITS, name: shape}
+    return [
+        operation("NotEqual", "ne", tensor("x", written["x"]), 2.0),
+        operation("Any", "any", tensor("ne", written["ne"]), axis=-1, keepdims=False),
+    ], tensor("any", written["any"])
+
+
 NOT_ZERO = operation("NotEqual", "ne", tensor("x", TOKENS), 0)
 DIFFERS = operation("NotEqual", "ne", tensor("x", FEATURES), 2.0)
 ANY = operation("Any", "any", tensor("ne", FEATURES), axis=-1, keepdims=False)
@@ -82,6 +111,8 @@ ACCEPTED = {
         tensor("c", BITS),
     ),
     "no mask": (features_model(), [], None),
+    "joined along the timesteps": (joined_model(), joined("masked", "ones"), tensor("any", [None, 9])),
+    "joined from the end of the axes": (joined_model(), joined("masked", "ones", axis=-2), tensor("any", [None, 9])),
     "of both inputs": (attention_model(True), [NOT_ZERO], [tensor("ne", BITS), tensor("ne", BITS)]),
     "of one input": (attention_model(False), [NOT_ZERO], [tensor("ne", BITS), None]),
     "or of 20": sum_of(20, 20),
@@ -101,6 +132,21 @@ def test_a_derived_mask_is_left_out(model, operations, mask):
 
 
 REFUSED = {
+    "joined in another order": (joined_model(), joined("ones", "masked"), tensor("any", [None, 9])),
+    "joined twice": (joined_model(), joined("masked", "ones", "ones"), tensor("any", [None, 9])),
+    "joined with other timesteps": (joined_model(), joined("masked", "ones", ones="x"), tensor("any", [None, 9])),
+    "joined features": (joined_model(4), joined("masked", "ones", ones="x", axis=-1), tensor("any", BITS)),
+    "a piece alone": (joined_model(), joined("masked"), tensor("any", BITS)),
+    "another rank": (features_model(), *wrong_shape("x", [None, 4])),
+    "another number of features": (features_model(), *wrong_shape("x", [None, 4, 2])),
+    "more timesteps": (features_model(), *wrong_shape("x", [None, 5, 3])),
+    "no shape": (features_model(), *wrong_shape("x", None)),
+    "a number as shape": (features_model(), *wrong_shape("x", 3)),
+    "tokens of three axes": (
+        tokens_model(),
+        [operation("NotEqual", "ne", tensor("x", FEATURES), 0), ANY],
+        tensor("any", BITS),
+    ),
     "other token": (tokens_model(), [operation("NotEqual", "ne", tensor("x", TOKENS), 1)], tensor("ne", BITS)),
     "other value": (
         features_model(), [operation("NotEqual", "ne", tensor("x", FEATURES), 0.0), ANY], tensor("any", BITS),
@@ -174,3 +220,12 @@ def test_an_operation_on_features_is_no_layer():
 def test_a_mask_that_doubles_with_every_operation_is_read_in_no_time():
     doubling = [operation("LogicalOr", f"or{n}", *[tensor(f"or{n - 1}" if n else "any", BITS)] * 2) for n in range(90)]
     assert from_json(with_mask(features_model(), [DIFFERS, ANY, *doubling], tensor("or89", BITS))) == features_model()
+
+
+def test_joins_of_joins_do_not_double_the_work():
+    x = Input((4, 3), name="x")
+    y = Masking(2.0, name="m")(x)
+    for _ in range(25):
+        y = Concatenate(1)([y, y])
+    with pytest.raises(SpecError, match="mask that its layers derive"):
+        from_json(with_mask(Model(x, LSTM(2, name="a")(y)), [DIFFERS, ANY], tensor("any", BITS)))

@@ -87,6 +87,15 @@ _ROWS = (
     ContestantRow(
         "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, stacks=True, modes=(FORWARD.name,)
     ),
+    ContestantRow(
+        "jax-scan-checkpoint",
+        f"{_HERE}.jax_stack:CheckpointContestant",
+        ("jax",),
+        _JAX,
+        named=True,
+        stacks=True,
+        modes=_COMPILED,
+    ),
     _keras("jax", "keras-jax-tuned", "tuned", named=True),
     _keras("torch", "keras-torch-compile", "compile", named=True),
     _keras("jax", "keras-jax-portable", layers="portable", named=True),
