@@ -68,6 +68,7 @@ def as_users_compile():
 # Tests that import no framework and start no process of one: folders and files under tests/.
 UNIT = (
     "bench/test_answer.py",
+    "bench/test_energy.py",
     "bench/test_page.py",
     "bench/test_results.py",
     "bench/test_rounds.py",

@@ -123,11 +123,12 @@ class Measurement:
     def _measure_product(self, workers: Mapping[str, Worker]) -> None:
         """Measure the peak: the fastest product of two matrices that any contestant computes."""
         self.follow("the peak: every contestant multiplies two matrices")
+        call = {"call": "product", "dtype": stored(self.result.dtype), "method": dataclasses.asdict(self.method)}
         for name, worker in workers.items():
             try:
                 if self.result.device == "gpu":
                     worker.call({"call": "use_gpu"}, self.timeout_s)
-                answer = worker.call({"call": "product", "dtype": stored(self.result.dtype)}, self.timeout_s)
+                answer = worker.call(call, self.timeout_s)
             except _LOST:
                 continue  # `_checked` meets the same failure, and records it
             best = answer["flops"] / min(answer["seconds"], default=float("inf"))

@@ -115,6 +115,7 @@ def test_a_grid_has_sources_and_published_times_of_its_modes(name):
     assert all(shape.source for shape in grid.shapes)
     assert {row.mode for rows in grid.published.values() for row in rows} <= ALIKE.keys()
     assert grid.shapes or grid.cases
+    assert set(grid.engines) <= CONTESTANTS.keys()
 
 
 @pytest.mark.parametrize("name", ["quick", "published"])

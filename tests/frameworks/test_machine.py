@@ -59,3 +59,15 @@ def test_the_memory_of_a_session_counts_its_children():
 def test_elsewhere_nothing_is_known(monkeypatch):
     monkeypatch.setattr(machine, "MEMORY_IS_WATCHED", False)
     assert (machine.free_memory(), machine.session_memory(os.getsid(0))) == (math.inf, 0)
+
+
+@pytest.mark.skipif(not machine.MEMORY_IS_WATCHED, reason="Linux alone has these files")
+def test_the_peak_of_memory_falls_to_the_present_size_when_it_is_forgotten():
+    if not machine.forget_peak_memory():
+        pytest.skip("the system forbids it")
+    before = machine.peak_memory()
+    block = bytearray(b"x") * 80_000_000
+    assert machine.peak_memory() > before + 60_000_000
+    del block
+    machine.forget_peak_memory()
+    assert machine.peak_memory() < before + 60_000_000

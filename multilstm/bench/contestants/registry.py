@@ -81,9 +81,7 @@ _ROWS = (
     _keras("tensorflow", "keras-tensorflow-xla", "xla"),
     _keras("torch", "keras-torch"),
     ContestantRow("torch-lstm", f"{_HERE}.torch_lstm:TorchLSTMContestant", ("torch",), {}),
-    ContestantRow(
-        "flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX, stacks=True, modes=(FORWARD.name, GRADIENT.name)
-    ),
+    ContestantRow("flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX, stacks=True, modes=_COMPILED),
     ContestantRow(
         "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, stacks=True, modes=(FORWARD.name,)
     ),

@@ -18,7 +18,6 @@ from multilstm.frameworks.targets import import_target
 from multilstm.jobs.wire import job_from_tree
 
 PRODUCT = 2048  # rows of the square matrices whose product is timed
-PRODUCT_METHOD = Method(rounds=1, warmup_s=0.3, measured_s=0.5)
 
 
 class _Service:
@@ -35,7 +34,7 @@ class _Service:
         if call == "prepare":
             return self._prepare(message)
         if call == "product":
-            return self._product(message["dtype"])
+            return self._product(message["dtype"], Method(**message["method"]))
         if call == "finish":
             self._run = None
             return {"peak_bytes": peak_memory() if self._peak_is_known else None}
@@ -72,11 +71,11 @@ class _Service:
             "switches": self._contestant.switches(),
         }
 
-    def _product(self, dtype: str) -> dict[str, Any]:
+    def _product(self, dtype: str, method: Method) -> dict[str, Any]:
         rng = np.random.default_rng(0)
         left, right = (rng.standard_normal((PRODUCT, PRODUCT)).astype(dtype) for _ in range(2))
         product = self._contestant.product(left, right)
-        return {"flops": 2 * PRODUCT**3, "seconds": [] if product is None else sample(product, PRODUCT_METHOD)}
+        return {"flops": 2 * PRODUCT**3, "seconds": [] if product is None else sample(product, method)}
 
 
 def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -87,7 +86,7 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
         {"call": "prepare", "mode", "job"}      answers, phases, implementation, program_bytes, versions, switches
         {"call": "time", "method"}              seconds of each measured call, and joules of all or None
         {"call": "finish"}                      peak_bytes since `prepare`, or None; the run is dropped
-        {"call": "product", "dtype"}            flops, and seconds of each measured product of two matrices
+        {"call": "product", "dtype", "method"}  flops, and seconds of each measured product of two matrices
         {"call": "use_gpu"}                     nothing; raises EngineUnavailableError without a GPU
     """
     return _Service(import_target(target)(*arguments))
