@@ -13,7 +13,8 @@ EXIT_CODES = {
     1: "An answer differs, or an engine failed. With `--strict` also: a difference is known, an engine was skipped, or "
     "a case was not executed.",
     2: "The command line is wrong, for example an unknown name.",
-    3: "Nothing was compared, or an engine that `--engine` names cannot run or executed nothing.",
+    3: "Nothing was compared, or an engine that `--engine` names cannot run or executed nothing. Also for an "
+    "interpreter of `--python`, or a scheduler of `--dask`, that cannot be used.",
     4: "An input or output is unusable: a model, an array, or a file.",
     INTERRUPTED: "The run was interrupted (Ctrl-C).",
     CLOSED_OUTPUT: "Standard output was closed before the end.",
