@@ -10,7 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "multilstm"
 # From the foundation to the roof: a room imports rooms of floors below its own, and no other.
 FLOORS = (
     ("deprecation", "errors", "version"),
-    ("json_data",),
+    ("json_data", "random"),
     ("frameworks", "spec"),
     ("conversion",),
     ("files",),

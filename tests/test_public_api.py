@@ -42,6 +42,10 @@ PUBLIC = {
         CosineDecay ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay Schedule
     """,
     "multilstm.testing": "assert_parity",
+    "multilstm.random": """
+        Draws LIMIT Words backward bits check_rate check_seed check_step derived_seed dropout_mask fold_in keeps key
+        mask_bits stream threefry uniform
+    """,
     "multilstm.scan": """
         ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
         init loss_value lstm merge model stack tune_cpu
@@ -49,9 +53,9 @@ PUBLIC = {
     "multilstm.conversion": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
     "multilstm.keras_layers": """
         Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
-        CategoricalCrossentropy Cropping1D Dense Dot GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM LayerNormalization
-        LeakyReLU OrthogonalRegularizer Permute RMSprop ReLU Reshape SGD SimpleRNN TimeDistributed activations
-        enable_float64
+        CategoricalCrossentropy Cropping1D Dense Dot Dropout GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM
+        LayerNormalization LeakyReLU OrthogonalRegularizer Permute RMSprop ReLU Reshape SGD SimpleRNN SpatialDropout1D
+        TimeDistributed activations enable_float64
     """,
 }
 

@@ -23,9 +23,12 @@ class AbstractProgram(abc.ABC):
 
     Attributes:
         places: the devices that held the outputs and gradients of the last step: `cpu`, `gpu`.
+        draws_dropout: whether the program draws the dropout masks itself, from the seeds of the layers and the number
+            of updates; else they are in the batch.
     """
 
     places: Set[str] = frozenset()
+    draws_dropout: bool = False
 
     @abc.abstractmethod
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.errors import InputError, WorkerError
 from multilstm.frameworks.kernels import with_algorithm
+from multilstm.jobs.dropout_masks import masks_to_draw, seeded_dropout
 from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.jobs.validation import check_dropout, check_shapes
@@ -38,6 +39,7 @@ def signature(job: Job) -> tuple[Any, ...]:
         job.optimizer,
         job.faults,
         with_states,
+        job.draws_dropout,
     )
 
 
@@ -101,12 +103,14 @@ class _Run:
         self._watched = job.device != "gpu"  # whether the kernels that are launched are known
         self.carried = dict(job.carried)
         self.launched: set[str] = set()
+        self._iteration = job.iteration
 
     def step(self, step: Step) -> Answer:
         """Compute one step, with the states that the step before left behind."""
         if step.reset:
             self.carried = {}
-        batch = _batch(self._job, step)
+        batch = _batch(self._job, step, self._iteration, self._program.draws_dropout)
+        self._iteration += step.kind == "update"
         compute = partial(self._program.step, step.kind, batch, self._states(batch))
         if self._watched:
             answer = compute()
@@ -160,8 +164,11 @@ def _slots(job: Job) -> dict[str, Array]:
     }
 
 
-def _batch(job: Job, step: Step) -> Batch:
-    """Return the step's batch in the job's dtype, with dropout masks in training only."""
+def _batch(job: Job, step: Step, iteration: int, program_draws: bool) -> Batch:
+    """Return the step's batch in the job's dtype, with dropout masks in training only.
+
+    Masks that are not given are drawn here, from the seeds of their layers, unless the program draws them.
+    """
     batch, dtype = check_shapes(job.spec, step.batch), stored(job.dtype)
     training = step.kind in ("gradient", "update")
     if step.kind != "forward" and job.loss is None:
@@ -170,7 +177,14 @@ def _batch(job: Job, step: Step) -> Batch:
         raise InputError(f"a {step.kind} step needs targets; given none, expected one for each output of the model")
     if step.kind == "update" and job.optimizer is None:
         raise InputError("an update step needs an optimizer; given None")
-    dropout = check_dropout(job.spec, batch.dropout, batch.size, step.kind) if training else {}
+    dropout: dict[str, Array] = {}
+    if training:
+        shapes = {name: array.shape for name, array in batch.inputs.items()}
+        if program_draws:
+            masks_to_draw(job.spec, shapes)  # raises for a seed that decides no mask
+        else:
+            drawn = seeded_dropout(job.spec, shapes, iteration, batch.dropout)
+            dropout = check_dropout(job.spec, {**batch.dropout, **drawn}, batch.size, step.kind)
     return Batch(
         inputs={
             name: batch.inputs[name].astype(layer.dtype if layer.dtype == "int32" else dtype)

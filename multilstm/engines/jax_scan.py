@@ -54,7 +54,7 @@ class JaxScanEngine(AbstractEngine):
 @final
 class _Program(AbstractProgram):
     def __init__(self, job: Job, device: Any) -> None:
-        self._job, self._device = job, device
+        self._job, self._device, self.draws_dropout = job, device, job.draws_dropout
         self._model = model(job.spec, dtype=MIXED.get(job.dtype), loss_scale=job.loss_scale)
         functions: Any = self._model  # the driver refuses steps that need a loss or an optimizer that is None
         self._forward = jax_platform.Watched(functions.apply_batch)
@@ -103,14 +103,15 @@ class _Program(AbstractProgram):
     def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
-        arrays = ScanBatch.of(inputs, batch.targets, masks, dict(states), dict(batch.dropout))
+        number = np.int32(self._iteration) if self.draws_dropout else None
+        arrays = ScanBatch.of(inputs, batch.targets, masks, dict(states), dict(batch.dropout), step=number)
         loss, gradients = None, Gradients({}, {}, {})
         jax_platform.set_tf32(self._job.dtype == "tf32")
         with jax.default_device(self._device):
             if kind == "forward":
-                evaluation = self._forward(self._weights, arrays._replace(targets=(), dropout={}))
+                evaluation = self._forward(self._weights, arrays._replace(targets=(), dropout={}, step=None))
             elif kind == "evaluate":
-                loss, evaluation = self._evaluate(self._weights, arrays)
+                loss, evaluation = self._evaluate(self._weights, arrays._replace(step=None))
             else:
                 loss, evaluation, gradients = self._gradients(self._weights, arrays)
             if kind == "update":

@@ -49,6 +49,12 @@ OVERRIDES = (
         "Keras creates state variables without distinct names, and PyTorch loses assignments to them under autocast.",
     ),
     Override(
+        "layers.RNN",
+        "_maybe_config_dropout_masks",
+        ("cell", "input_sequence", "input_state"),
+        "Keras draws masks in inference too, so that a call of predict changes the masks of the next training.",
+    ),
+    Override(
         "layers.Bidirectional",
         "_can_attempt_fused_lstm",
         ("mask", "initial_state"),
@@ -144,6 +150,22 @@ def store_dropout_mask(cell: Any, kind: str, mask: Any) -> None:
         mask: a tensor of the masked values' shape, or one for each gate, stacked.
     """
     setattr(cell, f"_{kind}_mask", mask)
+
+
+def has_dropout_mask(cell: Any, kind: str) -> bool:
+    """Return whether a dropout mask is stored in the cache of a Keras cell; see `store_dropout_mask`."""
+    return getattr(cell, f"_{kind}_mask", None) is not None
+
+
+def saveable() -> Any:
+    """Return the base of all objects that Keras's saving visits.
+
+    `keras.src.saving.keras_saveable.KerasSaveable` in Keras 3.15.1. `keras.random.SeedGenerator` does not derive from
+    it, so its state is not saved.
+    """
+    from keras.src.saving.keras_saveable import KerasSaveable
+
+    return KerasSaveable
 
 
 def optimizer_slots(optimizer: Any, slot: str) -> list[Any]:

@@ -1,20 +1,26 @@
 """Dropout masks: those that a training step of a model needs, their shapes, and random ones.
 
-Frameworks draw different random numbers, so a mask is an input of the step. It is 0 where a number is dropped and
-`1 / (1 - rate)` elsewhere. A mask of an LSTM serves all timesteps of a sequence (Gal and Ghahramani 2016,
+Frameworks draw different random numbers. So a mask is an input of the step, or is drawn by `multilstm.random` from the
+layer's seed and the number of updates before the step. It is 0 where a number is dropped and `1 / (1 - rate)`
+elsewhere. A mask of an LSTM serves all timesteps of a sequence (Gal and Ghahramani 2016,
 https://arxiv.org/abs/1512.05287).
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
+
 import numpy as np
 
+from multilstm.errors import InputError, shown
+from multilstm.random import check_seed, dropout_mask
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 from multilstm.spec.layer_base import DropoutMask
 from multilstm.spec.shapes import closed
 
-__all__ = ["DropoutMask", "draw_dropout", "dropout_masks"]
+__all__ = ["DropoutMask", "draw_dropout", "dropout_masks", "masks_to_draw", "seeded_dropout"]
 
 
 def dropout_masks(spec: Graph, batch: int | None = None) -> list[DropoutMask]:
@@ -33,8 +39,56 @@ def dropout_masks(spec: Graph, batch: int | None = None) -> list[DropoutMask]:
     return masks
 
 
+def masks_to_draw(spec: Graph, inputs: Mapping[str, tuple[int, ...]], given: Collection[str] = ()) -> list[DropoutMask]:
+    """Return the masks that are drawn in a training step: those of layers with a seed that are not given.
+
+    Args:
+        spec: the model.
+        inputs: the shape of every input by name, the batch included.
+        given: the names of the masks that the step gives.
+
+    Raises:
+        InputError: for a seed out of range. Also for a layer that is called twice in a step: Keras draws a mask for
+            each call, in an order that the model does not state.
+    """
+    masks = dropout_masks(spec, next(iter(inputs.values()))[0])
+    if any(None in mask.shape for mask in masks):
+        masks = dropout_masks(spec.with_sizes(inputs))
+    drawn = [mask for mask in masks if mask.seed is not None and mask.name not in given]
+    counts = Counter(mask.name for mask in drawn)
+    for mask in drawn:
+        layer = spec.layer(mask.name.split("/")[0]).label
+        check_seed(layer, mask.seed)
+        if counts[mask.name] > 1:
+            raise InputError(
+                f"{layer}: a training step calls it {counts[mask.name]} times, so that its seed decides no mask; "
+                f"give the dropout mask {shown(mask.name)}, or a layer for each call"
+            )
+    return drawn
+
+
+def seeded_dropout(
+    spec: Graph, inputs: Mapping[str, tuple[int, ...]], step: int, given: Collection[str] = ()
+) -> dict[str, Array]:
+    """Return the masks of `masks_to_draw` by name, in float64.
+
+    Args:
+        spec: see `masks_to_draw`.
+        inputs: see `masks_to_draw`.
+        step: the number of updates before this step.
+        given: see `masks_to_draw`.
+
+    Raises:
+        InputError: see `masks_to_draw`.
+    """
+    return {
+        mask.name: dropout_mask(mask.seed or 0, mask.stream, step, mask.rate, closed(mask.shape), mask.gates)
+        for mask in masks_to_draw(spec, inputs, given)
+    }
+
+
 def draw_dropout(rng: np.random.Generator, spec: Graph, batch: int, timesteps: int) -> dict[str, Array]:
-    """Return random masks by name, all that a training step of the model needs.
+    """Return random masks by name, those that a training step of the model needs from outside.
 
     Args:
         rng: the generator.
@@ -43,13 +97,13 @@ def draw_dropout(rng: np.random.Generator, spec: Graph, batch: int, timesteps: i
         timesteps: the number of timesteps, where the model leaves that open.
 
     Returns:
-        float32 arrays of 0 and `1 / (1 - rate)`, of the shapes of `dropout_masks`.
+        float32 arrays of 0 and `1 / (1 - rate)`, of the shapes of `dropout_masks`; none for a layer with a seed.
     """
     needed = dropout_masks(spec, batch)
     if any(None in mask.shape for mask in needed):
         needed = dropout_masks(spec.with_open_sizes(batch, timesteps), batch)
-    masks = {mask.name: mask for mask in needed}
+    masks = {mask.name: mask for mask in needed if mask.seed is None}
     return {
-        name: np.where(rng.random(closed(shape)) >= rate, 1 / (1 - rate), 0.0).astype(np.float32)
-        for name, rate, shape in masks.values()
+        name: np.where(rng.random(closed(mask.shape)) >= mask.rate, 1 / (1 - mask.rate), 0.0).astype(np.float32)
+        for name, mask in masks.items()
     }

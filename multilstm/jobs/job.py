@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from multilstm.errors import UsageError, choice
+from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.dtypes import DEVICES, DTYPES, check_dtype
 from multilstm.jobs.implementation import Implementation
 from multilstm.spec import Graph
@@ -34,7 +35,7 @@ class Batch:
         masks: for inputs by name, boolean `[batch, timesteps]`, True where a timestep counts; as `model(x, mask=...)`.
         states: initial states by recurrent layer (`Graph.recurrent`), each `[batch, units]`; they replace carried ones.
         dropout: masks in training steps, by the names and of the shapes of `dropout_masks`: 0 where a number is
-            dropped, else 1 / (1 - rate).
+            dropped, else 1 / (1 - rate). A mask that is missing is drawn from the seed of its layer.
     """
 
     inputs: Mapping[str, Array]
@@ -116,6 +117,12 @@ class Job:
             if not isinstance(name, str | None) or name not in known:
                 raise UsageError(choice(argument, name, known))
         check_dtype(self.dtype, self.device)
+
+    @property
+    def draws_dropout(self) -> bool:
+        """Whether a program may draw all dropout masks: no step gives one, and every layer that drops has a seed."""
+        given = any(step.batch.dropout for step in self.steps)
+        return not given and all(mask.seed is not None for mask in dropout_masks(self.spec))
 
 
 @dataclasses.dataclass(frozen=True)

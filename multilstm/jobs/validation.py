@@ -165,7 +165,7 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
     """
     needed = dropout_masks(spec, batch)
     masks = _named("dropout mask", given, list(dict.fromkeys(mask.name for mask in needed)), partial=True)
-    for name, _, shape in needed:
+    for name, _, shape, *_ in needed:
         if name in masks:
             array = masks[name]
             if not _fits(array, shape):
@@ -175,7 +175,7 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
         elif step is not None:
             raise InputError(
                 f"dropout mask {name!r} is missing in a {step} step; given {listed(map(repr, given)) or 'none'}; "
-                f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}"
+                f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}, or a seed to the layer"
             )
     return masks
 

@@ -2,7 +2,7 @@
 
 Tensors and weights enter and leave, as in Keras. Each class replaces the Keras class of the same name, with the same
 arguments and weights. A model saves it under its registered name, such as `multilstm>LSTM`. The room imports only
-`frameworks` and `errors`.
+`frameworks`, `errors` and `random`.
 
     from multilstm.keras_layers import LSTM, TimeDistributed, Adam
 
@@ -14,6 +14,7 @@ that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 
 from multilstm.keras_layers import activations
 from multilstm.keras_layers.attention import AdditiveAttention, Attention, Dot
+from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
 from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
@@ -36,6 +37,6 @@ from multilstm.keras_layers.stateless import (
 __all__ = [
     "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AdditiveAttention", "Attention", "AveragePooling1D",
     "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoricalCrossentropy", "Cropping1D", "Dense",
-    "Dot", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "Permute",
-    "RMSprop", "ReLU", "Reshape", "SimpleRNN", "TimeDistributed", "activations", "enable_float64",
+    "Dot", "Dropout", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "Permute",
+    "RMSprop", "ReLU", "Reshape", "SimpleRNN", "SpatialDropout1D", "TimeDistributed", "activations", "enable_float64",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from keras import ops
 
 from multilstm.frameworks import private_apis
 from multilstm.keras_layers import checks
+from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
 from multilstm.keras_layers.recurrent import MaskWithStates, loses_bias_gradient, without_cudnn
 
 
@@ -103,6 +104,8 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
             if inputs.shape[1] is None:
                 raise ValueError(f"{self.name}: a BatchNormalization inside needs an Input with its timesteps")
             return super().call(inputs, training=training, mask=mask)
+        if isinstance(self.layer, (Dropout, SpatialDropout1D)):  # a sequence is a row of the mask, not a timestep
+            return self.layer.call(inputs, training=bool(training))
         shape = ops.shape(inputs)
         arguments: dict[str, Any] = {}
         if mask is not None:

@@ -12,8 +12,10 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from multilstm import random
 from multilstm.frameworks import private_apis
 from multilstm.keras_layers import checks
+from multilstm.keras_layers.dropout import SeedGenerator, drawn_mask
 
 
 class MaskWithStates:
@@ -46,8 +48,13 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         named = inspect.signature(super().__init__).bind_partial(*arguments, **options).arguments
-        checks.check_recurrent_arguments(type(self).__name__, {**named, **named.get("kwargs", {})})
+        named |= named.get("kwargs", {})
+        checks.check_recurrent_arguments(type(self).__name__, named)
+        if named.get("seed") is not None:
+            random.check_seed(type(self).__name__, named["seed"])
         super().__init__(*arguments, **options)
+        if self.dropout or self.recurrent_dropout:
+            SeedGenerator.convert(self.cell.seed_generator)
 
     @property
     def variables(self) -> list[Any]:
@@ -86,7 +93,32 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
                 ops.broadcast_to(state, shape) if tuple(state.shape) in ((1, self.units), (self.units,)) else state
                 for state in initial_state
             ]
+        if training:
+            self._store_dropout_masks(sequences)
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    def _store_dropout_masks(self, sequences: Any) -> None:
+        """Draw the masks of one batch and store them where Keras's cell looks for them; given ones win.
+
+        Each mask is of another stream. So are those of a layer that reads backwards, because Bidirectional gives both
+        its layers one seed.
+        """
+        cell = self.cell
+        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        drawn = {kind: rate for kind, rate in rates.items() if rate}
+        if not drawn or any(private_apis.has_dropout_mask(cell, kind) for kind in drawn):
+            return
+        state = cell.seed_generator.next()
+        sizes = {"dropout": sequences.shape[-1], "recurrent_dropout": self.units}
+        for kind, rate in drawn.items():
+            stream = random.backward(kind) if self.go_backwards else kind
+            shape = ops.shape(sequences)[0], sizes[kind]
+            gates = getattr(cell, "dropout_mask_count", None) or 0
+            mask = drawn_mask(state, stream, rate, shape, cell.compute_dtype, gates)
+            private_apis.store_dropout_mask(cell, kind, mask)
+
+    def _maybe_config_dropout_masks(self, cell: Any, input_sequence: Any, input_state: Any) -> None:
+        """Do nothing: `call` has drawn the masks, in training alone."""
 
     def _with_batch_size(self, sequences: Any, batch_size: int) -> Any:
         """Return the sequences with a known batch size. TensorFlow checks an open one when it runs."""

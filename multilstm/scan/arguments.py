@@ -98,6 +98,19 @@ def as_count(label: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def as_whole_number(label: str, value: Any) -> Any:
+    """Return an integer from 0 to 2**31 - 1 as int32; a traced one unchanged, whose value is unknown.
+
+    Raises:
+        InputError: for another type, shape or number.
+    """
+    if not isinstance(value, (jax.Array, np.ndarray)):
+        return np.int32(as_count(label, value, 0))
+    if value.shape != () or not jnp.issubdtype(value.dtype, jnp.integer):
+        raise InputError(f"{label} must be one integer, given shape {value.shape} of dtype {value.dtype}")
+    return value if isinstance(value, jax.core.Tracer) else np.int32(as_count(label, int(value), 0))
+
+
 def as_positive(label: str, value: Any) -> float:
     """Return a positive finite number.
 

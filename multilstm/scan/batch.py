@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from multilstm.scan.arguments import as_whole_number
 from multilstm.spec.arrays import AnyState
 
 Arrays = Mapping[str, jax.Array]
@@ -27,6 +28,8 @@ class Batch(NamedTuple):
             nothing.
         timesteps: the number of real timesteps of all arrays, where the spec leaves that number open. The others are
             padding: they cost nothing in the loops over time, and their outputs mean nothing. None: all are real.
+        step: the number of updates before this one, an integer from 0 to 2**31 - 1. In training, every layer with a
+            seed and without a mask then draws its mask. None: no mask is drawn.
     """
 
     inputs: Arrays
@@ -35,6 +38,7 @@ class Batch(NamedTuple):
     states: Mapping[str, AnyState]
     dropout: Arrays
     timesteps: Any
+    step: Any = None
 
     @classmethod
     def of(
@@ -45,6 +49,7 @@ class Batch(NamedTuple):
         states: Mapping[str, AnyState] | None = None,
         dropout: Arrays | None = None,
         timesteps: Any = None,
+        step: Any = None,
     ) -> Batch:
         """Return the batch of these arrays; None means no masks, states or dropout masks."""
         return cls(
@@ -54,6 +59,7 @@ class Batch(NamedTuple):
             {} if states is None else states,
             {} if dropout is None else dropout,
             timesteps,
+            None if step is None else as_whole_number("step", step),
         )
 
 

@@ -46,7 +46,7 @@ class AbstractModel(abc.ABC):
         """
         return self.apply_batch(weights, Batch.of(inputs, (), masks, states, dropout, timesteps))
 
-    def gradient(
+    def gradient(  # noqa: PLR0913 - the public signature
         self,
         weights: Arrays,
         inputs: Arrays,
@@ -55,6 +55,7 @@ class AbstractModel(abc.ABC):
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
         timesteps: jax.Array | None = None,
+        step: int | jax.Array | None = None,
         *,
         loss: str,
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
@@ -64,19 +65,22 @@ class AbstractModel(abc.ABC):
 
         Args:
             weights: every weight by `layer/weight`.
-            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout` and `timesteps`.
+            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout`, `timesteps` and `step`.
             targets: see `Batch`.
             masks: see `Batch`.
             states: see `Batch`.
             dropout: see `Batch`.
             timesteps: see `Batch`; for a `ScanModel` alone.
+            step: see `Batch`.
             loss: one of `multilstm.spec.optimizers.LOSSES`.
 
         Raises:
             InputError: for arrays that do not fit the spec.
         """
         check_loss(loss)
-        return self.gradient_batch(weights, Batch.of(inputs, targets, masks, states, dropout, timesteps), loss=loss)
+        return self.gradient_batch(
+            weights, Batch.of(inputs, targets, masks, states, dropout, timesteps, step), loss=loss
+        )
 
     def train_step(  # noqa: PLR0913 - the public signature
         self,
@@ -89,6 +93,7 @@ class AbstractModel(abc.ABC):
         states: Mapping[str, State] | None = None,
         dropout: Arrays | None = None,
         timesteps: jax.Array | None = None,
+        step: int | jax.Array | None = None,
         *,
         optimizer: Optimizer,
         loss: str,
@@ -100,12 +105,13 @@ class AbstractModel(abc.ABC):
             slots: every optimizer slot of every trained weight, by `layer/weight/slot`; zeros at first.
             coefficients: `optimizer.coefficients(iteration)`. Under `jax.jit` they are arguments, so that a new
                 iteration compiles nothing. They are converted to each weight's dtype.
-            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout` and `timesteps`.
+            inputs: see `Batch`; so are `targets`, `masks`, `states`, `dropout`, `timesteps` and `step`.
             targets: see `Batch`.
             masks: see `Batch`.
             states: see `Batch`.
             dropout: see `Batch`.
             timesteps: see `Batch`; for a `ScanModel` alone.
+            step: see `Batch`.
             optimizer: the update rule.
             loss: one of `multilstm.spec.optimizers.LOSSES`.
 
@@ -116,7 +122,7 @@ class AbstractModel(abc.ABC):
             InputError: for arrays that do not fit the spec.
         """
         check_loss(loss)
-        batch = Batch.of(inputs, targets, masks, states, dropout, timesteps)
+        batch = Batch.of(inputs, targets, masks, states, dropout, timesteps, step)
         return self.train_step_batch(weights, slots, coefficients, batch, optimizer=optimizer, loss=loss)
 
     @abc.abstractmethod

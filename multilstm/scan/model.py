@@ -18,6 +18,7 @@ from jax.sharding import Mesh
 from multilstm.errors import InputError, shown
 from multilstm.scan.arguments import as_flag, as_mesh, as_positive
 from multilstm.scan.batch import Arrays, Batch, Evaluation, Gradients, Step
+from multilstm.scan.dropout import with_drawn_dropout
 from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open, real_timesteps
 from multilstm.scan.loops.checks import floating
 from multilstm.scan.loops.plan import Plan, Sizes, choose
@@ -62,8 +63,13 @@ class ScanModel(AbstractModel):
             floating("model", self.dtype)
 
     def apply_batch(self, weights: Arrays, batch: Batch, *, training: bool = False) -> Evaluation:
-        """Do as `apply`, on a batch; in training, BatchNormalization uses the statistics of the batch."""
+        """Do as `apply`, on a batch; in training, BatchNormalization uses the statistics of the batch.
+
+        Layers with a seed draw their dropout masks in training, if the batch has a step.
+        """
         weights, batch = check_batch(self.spec, weights, batch)
+        if training:
+            batch = with_drawn_dropout(self.spec, batch, jnp.result_type(*weights.values()))
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
         walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)

@@ -194,7 +194,7 @@ class ParallelModel(AbstractCompiledModel):
             raise InputError("ParallelModel: timesteps is given, expected None; it takes arrays without padding")
         masks = dict(batch.dropout)
         by_gate = {name: masks.pop(name) for name in list(masks) if "/" in name and np.ndim(masks[name]) == 3}
-        arrays = {**batch._asdict(), "dropout": masks}
+        arrays = {**batch._asdict(), "dropout": masks, "step": None}  # a step belongs to no row
         for function, sharding, tree in (
             ("replicate(mesh, ...)", _whole(self.mesh), {"weights": weights, "slots": slots}),
             ("shard_batch(mesh, ...)", _rows(self.mesh), arrays),

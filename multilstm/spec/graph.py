@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from multilstm.errors import SpecError, listed, shown
+from multilstm.random import check_seed, derived_seed
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import LSTM, InputLayer
@@ -298,6 +299,27 @@ class Graph:
             return change(dataclasses.replace(layer, **inner) if inner else layer)
 
         return dataclasses.replace(self, layers=tuple(map(changed, self.layers)))
+
+    def with_seeds(self, seed: int) -> Graph:
+        """Return the model with a seed for every layer that drops, derived from one seed and the layer's name.
+
+        Args:
+            seed: from 0 to 2**31 - 1.
+
+        Raises:
+            InputError: for another seed.
+        """
+        check_seed("with_seeds", seed)
+
+        def seeded(layer: Layer, name: str) -> Layer:
+            changed: dict[str, Any] = {}
+            if layer.wrapped is not None:
+                changed["layer"] = seeded(layer.wrapped, name)
+            elif any(True for _ in layer.dropout_masks(name, (None, None, 1))):
+                changed["seed"] = derived_seed(seed, name)
+            return dataclasses.replace(layer, **changed) if changed else layer
+
+        return dataclasses.replace(self, layers=tuple(seeded(layer, str(layer.name)) for layer in self.layers))
 
     def summary(self) -> str:
         """Return the model as text, at most 80 columns: shapes, parameters with their formula, states."""

@@ -54,11 +54,17 @@ class DropoutMask(NamedTuple):
         shape: the shape of the input of a Dropout layer. For an LSTM with `implementation=2`, `[batch, size]`, which
             all gates share. With `implementation=1` or a recurrent dropout, as in Keras, `[4, batch, size]`: one mask
             for each gate i, f, c, o. None is a size that may vary.
+        seed: the layer's seed, from which the mask is drawn where none is given; None: it must be given.
+        stream: the stream of `multilstm.random` to which the mask belongs.
+        gates: whether the first axis of the shape is that of gates.
     """
 
     name: str
     rate: float
     shape: Shape
+    seed: int | None = None
+    stream: str = "dropout"
+    gates: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

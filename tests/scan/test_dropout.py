@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from multilstm import LSTM, SGD, Bidirectional, Dense, Sequential, initial_weights
+from multilstm import Dropout as DropoutLayer
 from multilstm.errors import InputError
-from multilstm.scan import Dropout, LSTMParams, State, draw_dropout, init, lstm
+from multilstm.jobs.dropout_masks import seeded_dropout
+from multilstm.random import dropout_mask
+from multilstm.scan import BucketedModel, Dropout, LSTMParams, State, draw_dropout, init, lstm, model
 
 TOLERANCE = 1e-12
 BATCH, FEATURES, UNITS = 4, 3, 6
-KEY = jax.random.key(0)
 WEIGHTS = LSTMParams(np.ones((200, 400), "float32"), np.ones((100, 400), "float32"))
 
 
@@ -30,34 +33,91 @@ WEIGHTS = LSTMParams(np.ones((200, 400), "float32"), np.ones((100, 400), "float3
     ids=["nothing", "shared", "by_gate", "hidden_means_by_gate", "both_mean_by_gate", "both_by_gate"],
 )
 def test_shapes(rates, implementation, inputs, hidden):
-    found = draw_dropout(KEY, WEIGHTS, 50, *rates, implementation)
+    found = draw_dropout(0, 0, WEIGHTS, 50, *rates, implementation)
     assert [None if each is None else each.shape for each in found] == [inputs, hidden]
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_values_are_0_or_keep_the_mean(rate):
-    for mask in draw_dropout(KEY, WEIGHTS, 50, rate, rate):
+    for mask in draw_dropout(0, 0, WEIGHTS, 50, rate, rate):
         np.testing.assert_allclose(np.unique(mask), [0, 1 / (1 - rate)], rtol=1e-6)
         # 5 standard deviations of the mean of that many; each value's own is sqrt(rate / (1 - rate))
         assert abs(np.mean(mask, dtype=float) - 1) < 5 * (rate / (1 - rate) / mask.size) ** 0.5
 
 
 def test_each_row_gate_and_side_has_a_mask_of_its_own():
-    inputs, hidden = draw_dropout(KEY, WEIGHTS, 50, 0.5, 0.5)
+    inputs, hidden = draw_dropout(0, 0, WEIGHTS, 50, 0.5, 0.5)
     rows = [row.tobytes() for mask in (inputs[..., :100], hidden) for row in np.asarray(mask).reshape(-1, 100)]
     assert len(rows) == len(set(rows)) == 2 * 4 * 50
 
 
-def test_a_key_repeats_its_masks_and_another_does_not():
-    first, again, other = (draw_dropout(key, WEIGHTS, 50, 0.5).inputs for key in (KEY, KEY, jax.random.key(1)))
+def test_a_seed_and_step_repeat_their_masks_and_others_do_not():
+    first, again, *others = (
+        draw_dropout(*key, WEIGHTS, 50, 0.5).inputs for key in ((3, 1), (3, 1), (4, 1), (3, 2), (4, 0))
+    )
     np.testing.assert_array_equal(first, again)
-    assert (first != other).mean() > 0.4
+    assert all((first != other).mean() > 0.4 for other in others)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
 def test_masks_have_the_dtype_of_the_weights(dtype):
-    found = draw_dropout(KEY, init(3, 6, dtype=dtype), 4, 0.5, 0.5)
+    found = draw_dropout(0, 0, init(3, 6, dtype=dtype), 4, 0.5, 0.5)
     assert found.inputs.dtype == found.hidden.dtype == dtype
+
+
+@pytest.mark.parametrize("go_backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("implementation", [1, 2])
+def test_masks_are_those_of_numpy(implementation, go_backwards):
+    """Under `jax.jit`, with the step as an argument."""
+    draw = jax.jit(lambda step: draw_dropout(7, step, WEIGHTS, 5, 0.3, 0.0, implementation, go_backwards).inputs)
+    gates, name = implementation == 1, "backward/dropout" if go_backwards else "dropout"
+    shape = (4, 5, 200) if gates else (5, 200)
+    for step in (0, 2**31 - 1):
+        np.testing.assert_array_equal(
+            draw(step), dropout_mask(7, name, step, 0.3, shape, gates).astype("float32"), strict=True
+        )
+
+
+SEEDED = Sequential(
+    [DropoutLayer(0.3), Bidirectional(LSTM(3, recurrent_dropout=0.4)), Dense(2)], input_shape=(None, FEATURES)
+).with_seeds(5)
+SGD_RATE = SGD(0.1)
+
+
+def train(functions, spec, step=None, dropout=None, timesteps=6):
+    """Return the loss and the new weights of one step."""
+    rng = np.random.default_rng(0)
+    inputs = {"input_layer": jnp.asarray(rng.normal(size=(BATCH, timesteps, FEATURES)).astype("float32"))}
+    targets = [jnp.asarray(rng.normal(size=(BATCH, 2)).astype("float32"))]
+    weights = {name: jnp.asarray(array) for name, array in initial_weights(spec).items()}
+    coefficients = SGD_RATE.coefficients(0)
+    options = {"optimizer": SGD_RATE, "loss": "mean_squared_error", "step": step, "dropout": dropout}
+    new, _, loss, _ = functions.train_step(weights, {}, coefficients, inputs, targets, **options)
+    return loss, new
+
+
+@pytest.mark.parametrize("wrapper", [lambda model: model, BucketedModel], ids=["model", "bucketed"])
+def test_a_model_draws_the_masks_of_its_seeds(distance, wrapper):
+    functions = wrapper(model(SEEDED))
+    masks = seeded_dropout(SEEDED, {"input_layer": (BATCH, 6, FEATURES)}, 4)
+    given = {name: jnp.asarray(mask, "float32") for name, mask in masks.items()}
+    drawn, by_hand, other, nothing = (train(functions, SEEDED, *each) for each in ((4,), (None, given), (3,), ()))
+    assert distance(drawn, by_hand) < 1e-6
+    assert min(distance(drawn, other), distance(drawn, nothing)) > 1e-3
+
+
+def test_given_masks_win_over_the_seed(distance):
+    ones = {"dropout": jnp.ones((BATCH, 6, FEATURES), "float32")}
+    functions = model(SEEDED)
+    masks = seeded_dropout(SEEDED, {"input_layer": (BATCH, 6, FEATURES)}, 4)
+    all_given = {**{name: jnp.asarray(mask, "float32") for name, mask in masks.items()}, **ones}
+    assert distance(train(functions, SEEDED, 4, ones), train(functions, SEEDED, None, all_given)) < 1e-6
+
+
+@pytest.mark.parametrize("step", [-1, 2**31, 1.5, True, "1", np.ones(2, int)], ids=str)
+def test_a_model_refuses_a_step(step):
+    with pytest.raises(InputError, match="step must be"):
+        train(model(SEEDED), SEEDED, step)
 
 
 def loop(params, x, state, dropout, mask):
@@ -141,12 +201,15 @@ def test_masks_get_no_gradient(problem):
         ({"recurrent_dropout": 1.5}, r"recurrent_dropout must be in \[0, 1\), given 1.5"),
         ({"recurrent_dropout": float("nan")}, r"recurrent_dropout must be in \[0, 1\), given nan"),
         ({"dropout": 0.5, "implementation": 3}, "implementation must be 1 or 2, given 3"),
+        ({"seed": 2**31}, "seed must be an integer from 0 to"),
+        ({"seed": -1}, "seed must be an integer from 0 to"),
+        ({"step": -1}, "step must be an integer from 0 to"),
     ],
-    ids=["one", "negative", "recurrent_above_one", "nan", "implementation"],
+    ids=["one", "negative", "recurrent_above_one", "nan", "implementation", "seed", "negative_seed", "negative_step"],
 )
 def test_draw_dropout_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
-        draw_dropout(KEY, WEIGHTS, 50, **arguments)
+        draw_dropout(**{"seed": 0, "step": 0, "params": WEIGHTS, "batch": 50, **arguments})
 
 
 @pytest.mark.parametrize(

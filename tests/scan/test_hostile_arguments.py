@@ -107,8 +107,8 @@ def calls():
         (init, {"features": FEATURES, "units": UNITS}, "features units seed use_bias unit_forget_bias dtype"),
         (
             draw_dropout,
-            {"key": jax.random.key(0), "params": PARAMS, "batch": BATCH, "dropout": 0.5},
-            "key params batch dropout recurrent_dropout implementation",
+            {"seed": 0, "step": 0, "params": PARAMS, "batch": BATCH, "dropout": 0.5},
+            "seed step params batch dropout recurrent_dropout implementation go_backwards",
         ),
         (model, {"spec": SPEC}, "spec custom_gradient mesh dtype loss_scale"),
         (BucketedModel, {}, "model"),

@@ -24,7 +24,7 @@ MODES = {
 PARAMS, UPPER, X = init(3, 6), init(6, 6, seed=1), jnp.ones((4, 7, 3), "float32")
 MASK = jnp.asarray(np.arange(7) < np.array([[7], [4], [1], [6]]))
 LENGTHS = jnp.asarray([7, 4, 1, 6], "int32")
-KEY = jax.random.key(0)
+THIRD = jnp.asarray(3, "int32")
 MASKS = Dropout(jnp.ones((4, 3), "float32"), jnp.ones((4, 4, 6), "float32"))
 OPTIONS = {
     "mask": ({"mask": MASK}, {"go_backwards": True, "zero_output_for_mask": True}),
@@ -67,17 +67,18 @@ def train_step(functions):
     return functions.train_step(WEIGHTS, SLOTS, COEFFICIENTS, *BATCH, optimizer=ADAM, loss=LOSS)
 
 
-def train_step_of_jit():
-    step = jax.jit(model(SPEC).train_step, static_argnames=("optimizer", "loss"))
-    return step(WEIGHTS, SLOTS, COEFFICIENTS, *BATCH, optimizer=ADAM, loss=LOSS)
+def train_step_of_jit(spec=SPEC, batch=BATCH, **options):
+    step = jax.jit(model(spec).train_step, static_argnames=("optimizer", "loss"))
+    return step(WEIGHTS, SLOTS, COEFFICIENTS, *batch, optimizer=ADAM, loss=LOSS, **options)
 
 
 CALLS = {
     **{f"lstm-{name}": lambda name=name: gradient(name) for name in OPTIONS},
     "wavefront": lambda: stack([PARAMS, UPPER], X, mask=MASK, wavefront=True),
     "init": lambda: init(3, 6),
-    "draw_dropout": lambda: draw_dropout(KEY, PARAMS, 4, 0.2, 0.3),
+    "draw_dropout": lambda: draw_dropout(0, 0, PARAMS, 4, 0.2, 0.3),
     "model": train_step_of_jit,
+    "model_with_seeds": lambda: train_step_of_jit(SPEC.with_seeds(1), BATCH[:2], step=THIRD),
     "bucketed_model": lambda: train_step(BucketedModel(model(SPEC))),
 }
 

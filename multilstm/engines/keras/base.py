@@ -83,7 +83,9 @@ class AbstractKerasProgram(AbstractProgram):
 
     def __init__(self, job: Job) -> None:
         self.spec, self.portable, self._tf32 = job.spec, job.layers == "portable", job.dtype == "tf32"
-        self.toolkit = self.make_toolkit()
+        self.toolkit = self.make_toolkit(job)
+        self.draws_dropout = self.toolkit.draws_dropout
+        self._iteration = 0
         self.dtype = stored(job.dtype)
         self.policy = job.dtype if job.dtype in MIXED else self.dtype
         self._paths: set[str] = set()
@@ -101,6 +103,7 @@ class AbstractKerasProgram(AbstractProgram):
     # --- the contract
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        self._iteration = iteration
         with self._context():
             for name, variable in self.built.variables.items():
                 variable.assign(weights[name])
@@ -126,6 +129,8 @@ class AbstractKerasProgram(AbstractProgram):
             for name in stateful.keys() & states.keys():  # the graph passes the states of the others
                 for variable, value in zip(stateful[name].states, states[name], strict=True):
                     variable.assign(value)
+            for generator, seed in self.built.seed_generators:
+                generator.state.assign([seed, self._iteration])
             flat = self.run(kind, self.feed(batch, states))
             carried = {
                 name: self.spec.recurrent[name].state_type._make(map(_numpy, layer.states))
@@ -175,6 +180,7 @@ class AbstractKerasProgram(AbstractProgram):
         self._recorded.add(shapes)
         if kind == "update":
             self.apply(gradients[: len(self.layout.weights)])
+            self._iteration += 1
         return FlatAnswer(
             loss=None if loss is None else float(_numpy(loss)),
             outputs=[_numpy(output) for output in outputs],
@@ -195,9 +201,9 @@ class AbstractKerasProgram(AbstractProgram):
 
     # --- decisions of the backend
 
-    def make_toolkit(self) -> AbstractToolkit:
+    def make_toolkit(self, job: Job) -> AbstractToolkit:
         """Return the classes of Keras from which the model is built."""
-        return Keras3Toolkit(self.portable)
+        return Keras3Toolkit(self.portable, job.draws_dropout)
 
     def recording(self) -> contextlib.AbstractContextManager[set[str]]:
         """Record the recurrent paths of Keras that are entered inside the `with` block."""

@@ -75,7 +75,7 @@ class Keras2Program(AbstractTensorflowProgram):
     def __init__(self, job: Job) -> None:
         super().__init__(dataclasses.replace(job, optimizer=None))
 
-    def make_toolkit(self) -> Keras2Toolkit:
+    def make_toolkit(self, job: Job) -> Keras2Toolkit:
         """Return the classes of tf-keras."""
         return Keras2Toolkit()
 

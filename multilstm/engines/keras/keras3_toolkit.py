@@ -33,14 +33,15 @@ class Keras3Toolkit(AbstractToolkit):
 
     Args:
         portable: whether to use the class of multilstm.keras_layers, where that has one.
+        draws_dropout: whether portable layers draw their dropout masks.
     """
 
     keras = keras
     given_dropout = GivenDropout
     given_recurrent_dropout = GivenRecurrentDropout
 
-    def __init__(self, portable: bool) -> None:
-        self._portable = portable
+    def __init__(self, portable: bool, draws_dropout: bool = False) -> None:
+        self._portable, self.draws_dropout = portable, portable and draws_dropout
 
     def find(self, module: str, name: str) -> Any:
         """See `AbstractToolkit.find`; a portable class has the name of Keras's."""

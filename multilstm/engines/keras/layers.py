@@ -19,11 +19,13 @@ class AbstractToolkit(abc.ABC):
         keras: the package: `keras`, or `tf_keras`.
         given_dropout: the class of a dropout that takes its mask as an input.
         given_recurrent_dropout: the class of a layer that injects given masks into the recurrent layer that follows.
+        draws_dropout: whether the layers draw their masks from their seeds.
     """
 
     keras: Any
     given_dropout: Any
     given_recurrent_dropout: Any
+    draws_dropout: bool = False
 
     @abc.abstractmethod
     def find(self, module: str, name: str) -> Any:
@@ -45,7 +47,9 @@ class AbstractToolkit(abc.ABC):
     @make.register(Dropout)
     @make.register(SpatialDropout1D)
     def _(self, layer: Dropout | SpatialDropout1D) -> Any:
-        """Return a layer that takes its mask as an input, or Keras's own where nothing is dropped."""
+        """Return a layer that draws its mask or takes it as an input, or Keras's own where nothing is dropped."""
+        if layer.rate and self.draws_dropout:
+            return self.find("layers", type(layer).__name__)(layer.rate, seed=layer.seed, name=layer.name)
         if layer.rate:
             return self.given_dropout(name=layer.name)
         return self.keras.layers.Dropout(0.0, name=layer.name)

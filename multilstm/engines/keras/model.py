@@ -31,6 +31,7 @@ class KerasModel:
         layers: the Keras layers by name.
         stateful: the Keras layers that keep their states in variables, by name.
         variables: the weights by `layer/weight`.
+        seed_generators: those of the layers that draw dropout masks, with their seeds.
         layout: names of the outputs and gradients.
     """
 
@@ -51,6 +52,7 @@ class KerasModel:
         self.model = toolkit.keras.Model(list(self._inputs.values()), outputs)
         self.stateful = {name: self._part(name) for name, part in spec.recurrent.items() if part.stateful}
         self.variables = self._named_variables()
+        self.seed_generators = self._seed_generators() if toolkit.draws_dropout else []
         self.layout = self._layout()
 
     # --- the graph
@@ -99,8 +101,10 @@ class KerasModel:
 
     def _mask_inputs(self, layer: str) -> dict[str, Any]:
         """Return the inputs that hold the dropout masks of a layer, by the name of the mask."""
-        inputs = {}
-        for name, _, shape in dropout_masks(self.spec):
+        inputs: dict[str, Any] = {}
+        if self._toolkit.draws_dropout:
+            return inputs
+        for name, _, shape, *_ in dropout_masks(self.spec):
             if name.split("/")[0] == layer:
                 key = mask_input(name)
                 if key not in self._inputs:
@@ -150,6 +154,10 @@ class KerasModel:
                     raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
                 variables[key] = variable
         return {key: variables[key] for key in self.spec.weight_shapes}
+
+    def _seed_generators(self) -> list[tuple[Any, int]]:
+        layers = [layer for layer in private_apis.layers_inside(self.model) if hasattr(layer, "seed_generator")]
+        return [(layer.seed_generator, layer.seed) for layer in layers if layer.seed is not None]
 
     def _layout(self) -> OutputLayout:
         names = {id(variable): name for name, variable in self.variables.items()}

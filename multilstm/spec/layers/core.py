@@ -119,7 +119,7 @@ class Dense(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Dropout(Layer):
-    """In training, multiplies by a mask of 0 and 1 / (1 - rate), which is an input of the job; else the identity."""
+    """In training, multiplies by a mask of 0 and 1 / (1 - rate), given or drawn from the seed; else the identity."""
 
     refused: ClassVar = ("noise_shape",)
 
@@ -134,7 +134,7 @@ class Dropout(Layer):
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
         """Yield one mask of the shape of the input."""
         if self.rate:
-            yield DropoutMask(name, self.rate, inputs)
+            yield DropoutMask(name, self.rate, inputs, self.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ class SpatialDropout1D(Layer):
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
         """Yield one mask for all timesteps."""
         if self.rate:
-            yield DropoutMask(name, self.rate, (inputs[0], 1, inputs[2]))
+            yield DropoutMask(name, self.rate, (inputs[0], 1, inputs[2]), self.seed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from multilstm.errors import SpecError, shown
+from multilstm.random import backward
 from multilstm.spec.arguments import ActivationName, Argument, ArgumentError, Flag, Rate, Seed, Size, is_integer
 from multilstm.spec.arrays import AnyState, HiddenState, State
 from multilstm.spec.initializer_names import BiasInitializer, Initializer
@@ -53,6 +54,7 @@ class Recurrent(Layer):
     use_bias: bool
     dropout: float
     recurrent_dropout: float
+    seed: int | None
     return_sequences: bool
     return_state: bool
     go_backwards: bool
@@ -145,10 +147,13 @@ class Recurrent(Layer):
         """
         gates = (self.gate_count,) if self.drops_by_gate else ()
         batch, *_, width = inputs
-        if self.dropout:
-            yield DropoutMask(f"{name}/dropout", self.dropout, (*gates, batch, width))
-        if self.recurrent_dropout:
-            yield DropoutMask(f"{name}/recurrent_dropout", self.recurrent_dropout, (*gates, batch, self.units))
+        for kind, rate, size in (
+            ("dropout", self.dropout, width),
+            ("recurrent_dropout", self.recurrent_dropout, self.units),
+        ):
+            if rate:
+                stream = backward(kind) if self.go_backwards else kind
+                yield DropoutMask(f"{name}/{kind}", rate, (*gates, batch, size), self.seed, stream, bool(gates))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,141 @@
+"""Masks, seeds and normal numbers: their definition, their refusals, and their statistics over fixed seeds.
+
+A mean is compared with its expectation within five standard errors.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from multilstm import random
+from multilstm.errors import InputError
+
+pytestmark = pytest.mark.unit
+
+ERRORS = 5
+LARGEST = 2**31 - 1
+KINDS = ("dropout", "recurrent_dropout", "backward/dropout", "backward/recurrent_dropout")
+
+
+# Definitions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.0, 2**-31, 0.1, 0.5, 1 - 2**-31])
+def test_a_mask_compares_integers(rate):
+    bits = random.bits(3, "dropout", 4, (1000,)).view(np.uint32) >> 1
+    expected = np.where(bits < round((1 - rate) * 2**31), 1 / (1 - rate), 0.0)
+    np.testing.assert_array_equal(random.dropout_mask(3, "dropout", 4, rate, (1, 1000)), expected[None], strict=True)
+
+
+@pytest.mark.parametrize("gates", [False, True], ids=["shared", "by_gate"])
+def test_the_mask_of_a_row_does_not_depend_on_the_batch(gates):
+    large, small = (random.dropout_mask(1, "dropout", 2, 0.5, (3, batch, 7), gates) for batch in (8, 2))
+    if not gates:
+        large, small = (random.dropout_mask(1, "dropout", 2, 0.5, (batch, 3, 7)).swapaxes(0, 1) for batch in (8, 2))
+    np.testing.assert_array_equal(large[:, :2], small)
+
+
+def test_longer_sequences_begin_with_the_mask_of_shorter_ones():
+    long, short = (random.dropout_mask(1, "dropout", 2, 0.5, (3, timesteps, 7)) for timesteps in (9, 4))
+    np.testing.assert_array_equal(long[:, :4], short)
+
+
+def test_gates_are_positions_of_a_row():
+    mask = random.dropout_mask(1, "dropout", 2, 0.5, (4, 3, 7), gates=True)
+    flat = random.dropout_mask(1, "dropout", 2, 0.5, (3, 28))
+    np.testing.assert_array_equal(mask.swapaxes(0, 1).reshape(3, 28), flat)
+
+
+def test_streams_have_numbers_that_stay():
+    assert {kind: random.stream(kind) for kind in KINDS} == {
+        "dropout": 688540699, "recurrent_dropout": -892306565, "backward/dropout": 1110453919,
+        "backward/recurrent_dropout": -935599261,
+    }  # fmt: skip
+
+
+def test_derived_seeds_differ_by_name_and_seed():
+    seeds = [random.derived_seed(seed, name) for seed, name in itertools.product((0, 1), ("lstm", "lstm_1"))]
+    assert len(set(seeds)) == 4
+    assert all(0 <= seed <= LARGEST for seed in seeds)
+
+
+def test_draws_go_on_and_begin_again_with_the_seed():
+    first, second = (random.Draws(3, "kernel") for _ in range(2))
+    a, b = first.uniform(-1, 1, (4,)), first.uniform(-1, 1, (4,))
+    assert (a != b).all()
+    np.testing.assert_array_equal(second.uniform(-1, 1, (4,)), a)
+
+
+# Refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [-1, 2**31, 1.0, True, "1", None], ids=str)
+@pytest.mark.parametrize("name", ["seed", "step"])
+def test_a_seed_or_step_out_of_range_is_refused(name, value):
+    arguments = {"seed": 0, "stream": "dropout", "step": 0, "shape": (2,), name: value}
+    with pytest.raises(InputError, match=f"bits: {name} must be an integer from 0 to"):
+        random.bits(**arguments)
+
+
+@pytest.mark.parametrize("rate", [1, 1.0, -0.1, float("nan"), True, "0.5", None], ids=str)
+def test_a_rate_out_of_range_is_refused(rate):
+    with pytest.raises(InputError, match="rate must be a number with 0 <= rate < 1"):
+        random.dropout_mask(0, "dropout", 0, rate, (2, 2))
+
+
+# Statistics ------------------------------------------------------------------------------------------------------
+
+
+def test_bits_are_uniform():
+    """Chi-square of the four bytes of 2**20 words; 255 degrees of freedom, whose standard deviation is sqrt(510)."""
+    counts = np.bincount(random.bits(1, "dropout", 0, (2**20,)).view(np.uint8), minlength=256)
+    expected = counts.sum() / 256
+    assert abs(((counts - expected) ** 2 / expected).sum() - 255) < ERRORS * 510**0.5
+
+
+def test_every_bit_is_fair():
+    words = random.bits(2, "dropout", 0, (2**19,)).view(np.uint32)
+    ones = np.array([((words >> bit) & 1).sum(dtype=int) for bit in range(32)])
+    assert np.abs(ones - words.size / 2).max() < ERRORS * words.size**0.5 / 2
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_mean_and_variance_of_a_mask(rate):
+    mask = random.dropout_mask(0, "dropout", 0, rate, (1000, 1000))
+    variance = rate / (1 - rate)
+    kurtosis = 1 / (rate * (1 - rate)) - 3
+    assert abs(mask.mean() - 1) < ERRORS * (variance / mask.size) ** 0.5
+    assert abs(mask.var() / variance - 1) < ERRORS * ((kurtosis + 2) / mask.size) ** 0.5
+
+
+def neighbours():
+    """Masks that must be independent of the first: other streams, steps, seeds, rows, gates, and a shift by one."""
+    shape = (4, 50, 500)
+    first = random.dropout_mask(7, "dropout", 3, 0.5, shape, gates=True)
+    yield from ((kind, first, random.dropout_mask(7, kind, 3, 0.5, shape, gates=True)) for kind in KINDS[1:])
+    yield "step", first, random.dropout_mask(7, "dropout", 4, 0.5, shape, gates=True)
+    yield "seed", first, random.dropout_mask(8, "dropout", 3, 0.5, shape, gates=True)
+    yield "seed_and_step", first, random.dropout_mask(8, "dropout", 2, 0.5, shape, gates=True)
+    yield "gate", first[:2], first[2:]
+    yield "row", first[:, :-1], first[:, 1:]
+    yield "position", first[..., :-1], first[..., 1:]
+
+
+@pytest.mark.parametrize(("first", "second"), [pytest.param(*pair, id=name) for name, *pair in neighbours()])
+def test_masks_are_not_correlated(first, second):
+    assert abs(((first - 1) * (second - 1)).mean()) < ERRORS / first.size**0.5
+
+
+def test_normal_numbers():
+    normal = random.Draws(1, "kernel").standard_normal((1000, 500))
+    moments = [(normal**power).mean() for power in range(1, 5)]
+    errors = np.array([1, 2, 15, 96]) ** 0.5 / normal.size**0.5
+    assert (np.abs(np.array(moments) - [0, 1, 0, 3]) < ERRORS * errors).all()
+
+
+def test_uniform_numbers():
+    uniform = random.uniform(1, "kernel", 0, (1000, 500))
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
+    assert abs(uniform.mean() - 0.5) < ERRORS / (12 * uniform.size) ** 0.5
