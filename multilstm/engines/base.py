@@ -23,8 +23,8 @@ class AbstractProgram(abc.ABC):
 
     Attributes:
         places: the devices that held the outputs and gradients of the last step: `cpu`, `gpu`.
-        draws_dropout: whether the program draws the dropout masks itself, from the seeds of the layers and the number
-            of updates; else they are in the batch.
+        draws_dropout: whether the program draws the dropout masks itself, from seeds and the number of updates; else
+            they are in the batch.
     """
 
     places: Set[str] = frozenset()

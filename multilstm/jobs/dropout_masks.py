@@ -1,8 +1,8 @@
 """Dropout masks: those that a training step of a model needs, their shapes, and random ones.
 
-Frameworks draw different random numbers. So a mask is an input of the step, or is drawn by `multilstm.random` from the
-layer's seed and the number of updates before the step. It is 0 where a number is dropped and `1 / (1 - rate)`
-elsewhere. A mask of an LSTM serves all timesteps of a sequence (Gal and Ghahramani 2016,
+Frameworks draw different random numbers. So a mask is an input of the step, or `multilstm.random` draws it. It then
+follows from the layer's seed and the number of updates before the step. It is 0 where a number is dropped and `1 / (1 -
+rate)` elsewhere. A mask of an LSTM serves all timesteps of a sequence (Gal and Ghahramani 2016,
 https://arxiv.org/abs/1512.05287).
 """
 
@@ -48,7 +48,7 @@ def masks_to_draw(spec: Graph, inputs: Mapping[str, tuple[int, ...]], given: Col
         given: the names of the masks that the step gives.
 
     Raises:
-        InputError: for a seed out of range. Also for a layer that is called twice in a step: Keras draws a mask for
+        InputError: for a seed out of range. Also for a layer that is called twice in a step. Keras draws a mask for
             each call, in an order that the model does not state.
     """
     masks = dropout_masks(spec, next(iter(inputs.values()))[0])

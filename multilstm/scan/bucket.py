@@ -111,7 +111,7 @@ class BucketedModel(AbstractCompiledModel):
             padding[1] = (0, bucket(lengths[name]) - lengths[name])
             return np.pad(np.asarray(array), padding, constant_values=fill)
 
-        opens_of_dropout = {mask.name: is_open(mask.shape) for mask in dropout_masks(spec)}
+        opens_of_dropout = {mask.name: is_open(mask.shape) and not mask.gates for mask in dropout_masks(spec)}
         opens = {name: bool(layer.shape) and layer.shape[0] is None for name, layer in spec.inputs.items()}
         padded = batch._replace(
             inputs={name: pad(name, array, opens[name]) for name, array in batch.inputs.items()},

@@ -17,7 +17,7 @@ from multilstm import random
 from multilstm.errors import InputError, shown
 from multilstm.jobs.dropout_masks import masks_to_draw
 from multilstm.scan.arguments import as_count, as_flag, as_share, as_whole_number
-from multilstm.scan.batch import Batch
+from multilstm.scan.batch import Arrays, Batch
 from multilstm.scan.cell import LSTMParams
 from multilstm.spec import Graph
 from multilstm.spec.shapes import closed
@@ -88,22 +88,23 @@ def draw_dropout(
         return Dropout(draw("dropout", dropout, features), draw("recurrent_dropout", recurrent_dropout, units))
 
 
-def with_drawn_dropout(spec: Graph, batch: Batch, dtype: Any) -> Batch:
+def with_drawn_dropout(spec: Graph, weights: Arrays, batch: Batch) -> Batch:
     """Return the batch with the masks of all layers that have a seed and no mask; unchanged without a step.
 
     Args:
         spec: the model.
+        weights: every weight by `layer/weight`, in whose dtype the masks are.
         batch: the arrays of a training step.
-        dtype: the dtype of the weights.
 
     Raises:
         InputError: for a seed out of range, and for a layer that is called twice in a step.
     """
     if batch.step is None:
         return batch
+    dtype = str(jnp.result_type(*weights.values())) if weights else str(jnp.result_type(float))
     shapes = {name: tuple(jnp.shape(array)) for name, array in batch.inputs.items()}
     drawn = {
-        mask.name: _drawn(mask.seed, batch.step, mask.stream, mask.rate, closed(mask.shape), str(dtype), mask.gates)
+        mask.name: _drawn(mask.seed, batch.step, mask.stream, mask.rate, closed(mask.shape), dtype, mask.gates)
         for mask in masks_to_draw(spec, shapes, batch.dropout)
     }
     return batch._replace(dropout={**batch.dropout, **drawn})

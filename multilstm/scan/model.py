@@ -69,7 +69,7 @@ class ScanModel(AbstractModel):
         """
         weights, batch = check_batch(self.spec, weights, batch)
         if training:
-            batch = with_drawn_dropout(self.spec, batch, jnp.result_type(*weights.values()))
+            batch = with_drawn_dropout(self.spec, weights, batch)
         options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
         walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)

@@ -52,7 +52,7 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[
     states = {name: as_state(*(as_numbers(name, array) for array in state)) for name, state in batch.states.items()}
     targets = [as_numbers("target", target) for target in batch.targets]
     inputs, masks, dropout = map(as_arrays, (batch.inputs, batch.masks, batch.dropout))
-    return as_arrays(weights), Batch(inputs, targets, masks, states, dropout, batch.timesteps)
+    return as_arrays(weights), Batch(inputs, targets, masks, states, dropout, batch.timesteps, batch.step)
 
 
 def as_arrays(named: Mapping[str, Any]) -> dict[str, Any]:

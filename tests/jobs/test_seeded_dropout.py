@@ -105,7 +105,7 @@ def test_a_program_draws_where_nothing_is_given(steps, spec, draws):
 
 
 def test_no_seed_and_no_mask_is_refused():
-    with pytest.raises(InputError, match=r"mask 'dropout' is missing in a update step.* or a seed to the layer"):
+    with pytest.raises(InputError, match=r"mask 'dropout' is missing in an? update step.* or a seed to the layer"):
         trained(SPEC, [batch()])
 
 

@@ -87,9 +87,9 @@ SGD_RATE = SGD(0.1)
 def train(functions, spec, step=None, dropout=None, timesteps=6):
     """Return the loss and the new weights of one step."""
     rng = np.random.default_rng(0)
-    inputs = {"input_layer": jnp.asarray(rng.normal(size=(BATCH, timesteps, FEATURES)).astype("float32"))}
-    targets = [jnp.asarray(rng.normal(size=(BATCH, 2)).astype("float32"))]
-    weights = {name: jnp.asarray(array) for name, array in initial_weights(spec).items()}
+    inputs = {"input_layer": jnp.asarray(rng.normal(size=(BATCH, timesteps, FEATURES)))}
+    targets = [jnp.asarray(rng.normal(size=(BATCH, 2)))]
+    weights = {name: jnp.asarray(array, "float64") for name, array in initial_weights(spec).items()}
     coefficients = SGD_RATE.coefficients(0)
     options = {"optimizer": SGD_RATE, "loss": "mean_squared_error", "step": step, "dropout": dropout}
     new, _, loss, _ = functions.train_step(weights, {}, coefficients, inputs, targets, **options)
@@ -100,18 +100,18 @@ def train(functions, spec, step=None, dropout=None, timesteps=6):
 def test_a_model_draws_the_masks_of_its_seeds(distance, wrapper):
     functions = wrapper(model(SEEDED))
     masks = seeded_dropout(SEEDED, {"input_layer": (BATCH, 6, FEATURES)}, 4)
-    given = {name: jnp.asarray(mask, "float32") for name, mask in masks.items()}
+    given = {name: jnp.asarray(mask) for name, mask in masks.items()}
     drawn, by_hand, other, nothing = (train(functions, SEEDED, *each) for each in ((4,), (None, given), (3,), ()))
-    assert distance(drawn, by_hand) < 1e-6
+    assert distance(drawn, by_hand) < 1e-12
     assert min(distance(drawn, other), distance(drawn, nothing)) > 1e-3
 
 
 def test_given_masks_win_over_the_seed(distance):
-    ones = {"dropout": jnp.ones((BATCH, 6, FEATURES), "float32")}
+    ones = {"dropout": jnp.ones((BATCH, 6, FEATURES))}
     functions = model(SEEDED)
     masks = seeded_dropout(SEEDED, {"input_layer": (BATCH, 6, FEATURES)}, 4)
-    all_given = {**{name: jnp.asarray(mask, "float32") for name, mask in masks.items()}, **ones}
-    assert distance(train(functions, SEEDED, 4, ones), train(functions, SEEDED, None, all_given)) < 1e-6
+    all_given = {**{name: jnp.asarray(mask) for name, mask in masks.items()}, **ones}
+    assert distance(train(functions, SEEDED, 4, ones), train(functions, SEEDED, None, all_given)) < 1e-12
 
 
 @pytest.mark.parametrize("step", [-1, 2**31, 1.5, True, "1", np.ones(2, int)], ids=str)
