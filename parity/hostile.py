@@ -7,8 +7,9 @@ Mutant N of a format depends on the seed, the format and N alone. A process read
 `multilstm.load` runs, under the limits of `sandbox_child.py`. A crash or a hang ends that process, and the next one
 continues with the following mutant.
 
-Outcomes: `equal` and `different` models are valid. `refused`, `unforeseen` (an exception that the parser does not name)
-and `too_large` are errors of multilstm. `wrong` (a wrong acceptance, or another file opened), `crash` and `hang` are
+Outcomes: `equal` and `different` models are valid. `refused`, `unforeseen` (an exception that the parser does not name),
+`too_large` and `ended` (the process of the parser ended, by the limit of time or by a fault of libhdf5) are errors of
+multilstm. `wrong` (a wrong acceptance, or another file opened), `crash` and `hang` are
 faults. docs/how-to/my_model.md has the recorded run.
 """
 
@@ -36,7 +37,7 @@ from multilstm.files import contents
 from multilstm.report.files import write_text
 from multilstm.report.terminal import printable
 
-OUTCOMES = ("equal", "different", "refused", "unforeseen", "too_large", "wrong", "crash", "hang")
+OUTCOMES = ("equal", "different", "refused", "unforeseen", "too_large", "ended", "wrong", "crash", "hang")
 FAULTS = ("wrong", "crash", "hang")
 HEAD = ("format", "seed", "mutants", *OUTCOMES, "slowest, ms", "memory, MiB")
 
@@ -63,7 +64,7 @@ def hostile(
     seed
         Random seed.
     keep
-        Write the mutants with the outcomes wrong, crash and hang to this folder.
+        Write the mutants with the outcomes ended, wrong, crash and hang to this folder.
     table
         Write the counts to this CSV file, whose rows of other formats stay; `-` is standard output.
     """
@@ -91,7 +92,7 @@ def hostile(
 def _report(source: Format, results: Sequence[Mapping[str, Any]], keep: str | None) -> int:
     """Print the faults and the unforeseen refusals, keep the files of the faults, and return the number of faults."""
     faults = [result for result in results if result["outcome"] in FAULTS]
-    for result in faults:
+    for result in (result for result in results if result["outcome"] in ("ended", *FAULTS)):
         say(printable(f"{source.name} {result['number']}: {result['outcome']}: {result['message']}"))
         if keep is not None:
             _keep(pathlib.Path(keep), source, result)

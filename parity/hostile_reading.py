@@ -6,6 +6,7 @@ import functools
 import importlib
 import io
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -35,6 +36,7 @@ __all__ = ["Format", "parse_here", "read_all"]
 BATCH = 500  # mutants of one process
 ARRAYS = ("npy", "npz")  # read by `read_arrays`, the others by `load`
 ALLOWED = ("/proc/", "/sys/fs/cgroup/")  # files that hold the limits of the machine
+IN_PARSER = mmap.mmap(-1, 1)  # 1 inside a parser; both processes see it, even after one of them ended by a signal
 EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect", "pickle.find_class")
 
 
@@ -172,6 +174,7 @@ def _same_arrays(arrays: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
 
 def parse_here(parser: str, content: bytes) -> Parsed:
     """Parse as the process of the sandbox does: no file can be opened, and the answer crosses as bytes."""
+    IN_PARSER[0] = 1
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     stream = io.BytesIO()
     parse = importlib.import_module(PARSERS[parser]).parse
@@ -180,6 +183,7 @@ def parse_here(parser: str, content: bytes) -> Parsed:
         with warnings.catch_warnings(action="ignore"):  # the sandbox shows none
             respond(parse, content, stream)
     finally:
+        IN_PARSER[0] = 0
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return received(stream.getvalue())
 
@@ -203,10 +207,12 @@ def read_all(source: Format, count: int) -> Iterator[dict[str, Any]]:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status:
             hang = status in (-signal.SIGPROF, -signal.SIGALRM)
+            outcome = "ended" if status < 0 and IN_PARSER[0] else "hang" if hang else "crash"
+            IN_PARSER[0] = 0
             message = signal.Signals(-status).name if status < 0 else f"exit code {status}"
             yield {
                 "number": start,
-                "outcome": "hang" if hang else "crash",
+                "outcome": outcome,
                 "message": message,
                 "seconds": 0,
                 "memory": 0,
