@@ -7,10 +7,10 @@ Mutant N of a format depends on the seed, the format and N alone. A process read
 `multilstm.load` runs, under the limits of `sandbox_child.py`. A crash or a hang ends that process, and the next one
 continues with the following mutant.
 
-Outcomes: `equal` and `different` models are valid. `refused`, `unforeseen` (an exception that the parser does not name),
-`too_large` and `ended` (the process of the parser ended, by the limit of time or by a fault of libhdf5) are errors of
-multilstm. `wrong` (a wrong acceptance, or another file opened), `crash` and `hang` are
-faults. docs/how-to/my_model.md has the recorded run.
+Outcomes: `equal` and `different` models are valid. `refused`, `unforeseen` (an exception that the parser does not
+name), `too_large` and `ended` are errors of multilstm. `ended` is the process of the parser, by the limit of time or by
+a fault of libhdf5. `wrong` (a wrong acceptance, or another file opened), `crash` and `hang` are faults.
+docs/how-to/my_model.md has the recorded run.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
+from multilstm.spec.dialects import Part
 
 __all__ = ["LoadedModel", "Provenance"]
 
@@ -61,6 +62,7 @@ class LoadedModel:
         training: the optimizer and loss with which the model was compiled, as Keras wrote them; None if absent.
         optimizer_state: the optimizer's arrays by the names in the file; None if absent.
         provenance: the origin of the model.
+        parts: the layers and the models inside the model, in the order of the file; empty without a file.
     """
 
     spec: Graph
@@ -68,3 +70,4 @@ class LoadedModel:
     provenance: Provenance
     training: Mapping[str, Any] | None = None
     optimizer_state: Mapping[str, Array] | None = None
+    parts: tuple[Part, ...] = ()

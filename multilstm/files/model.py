@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -69,6 +70,7 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
         _provenance(design, holder, () if assigned is None else assigned.notes),
         main.training or holder.training,
         main.optimizer_state or holder.optimizer_state,
+        design.parts,
     )
 
 
@@ -129,7 +131,8 @@ def _design(main: Contents, holder: Contents, architecture: Architecture | None)
     if isinstance(architecture, Graph):
         return _Design(architecture, parts_of(architecture))
     if isinstance(architecture, LoadedModel):
-        return _Design(architecture.spec, parts_of(architecture.spec), architecture.provenance)
+        parts = architecture.parts or parts_of(architecture.spec)
+        return _Design(architecture.spec, parts, architecture.provenance)
     other = as_model(read_contents(architecture))
     if not other.has_model:
         raise UsageError(
@@ -159,7 +162,7 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     layers = {layer.name for layer in spec.layers if not isinstance(layer, InputLayer)}
     parts = next(parts for parts in choices if layers <= {leaf.name for leaf in leaves(parts)})
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
-    notes, generation = (*contents.notes, *translated.notes), int(translated.version.partition(".")[0])
+    notes, generation = (*contents.notes, *translated.notes), int(re.findall(r"\d+", translated.version)[0])
     origin = Provenance(contents.format, program, version, contents.backend, notes, generation)
     return _Design(spec, parts, origin)
 

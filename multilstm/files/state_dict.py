@@ -32,6 +32,7 @@ EPSILON = 1e-5
 LINEAR = {"weight", "bias"}
 # PyTorch's class of each recurrent layer, and the values of the arguments that each class has.
 CLASSES: Mapping[type, str] = {LSTM: "LSTM", GRU: "GRU", SimpleRNN: "RNN"}
+KERAS = {name: layer.__name__ for layer, name in CLASSES.items()}
 KNOWN: Mapping[str, Mapping[str, tuple[object, ...]]] = {
     "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)},
     "GRU": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "reset_after": (True,)},
@@ -198,8 +199,15 @@ class StateDict:
         """Return the modules in words, and the source of the plain stack that they may be."""
         modules = list(self._modules())
         text = listed(module.described() for module in modules) or "no tensors"
-        source = plain_stack([module for module in modules if not _of_a_loss(module)]) if self.ordered else ""
-        return f"{text}; as a plain stack, to be compared with your model: {source}" if source else text
+        stack = [module for module in modules if not _of_a_loss(module)] if self.ordered else []
+        sources = dict.fromkeys(source for each in (False, True) if (source := plain_stack(stack, each_timestep=each)))
+        if not sources:
+            return text
+        command = f'python -c "from multilstm import *; print({next(iter(sources))}.to_json())" > model.json'
+        return (
+            f"{text}; plain stacks that fit, to be compared with your model: {' or '.join(sources)}; for the first: "
+            f"{command}, then --architecture model.json"
+        )
 
     def _modules(self) -> Iterator[Module]:
         modules: dict[str, dict[str, Array]] = {}
@@ -274,10 +282,14 @@ def _epsilons(layers: Sequence[Layer]) -> list[str]:
     ]
 
 
-def plain_stack(modules: Sequence[Module]) -> str:
+def plain_stack(modules: Sequence[Module], *, each_timestep: bool) -> str:
     """Return the Python source of the stack that modules form by their sizes; empty where they form none.
 
     A state dict does not hold which timesteps a module takes, nor activations.
+
+    Args:
+        modules: the modules in the order of the model.
+        each_timestep: whether the last recurrent layer returns every timestep.
     """
     last = max((number for number, module in enumerate(modules) if module.is_recurrent), default=-1)
     lines: list[str] = []
@@ -291,7 +303,7 @@ def plain_stack(modules: Sequence[Module]) -> str:
             entries, size = weight.shape
             lines.append(f"Embedding({entries}, {size})")
             continue
-        if size not in (0, weight.shape[1]) or not (module.kind == "LSTM" if module.is_recurrent else names <= LINEAR):
+        if size not in (0, weight.shape[1]) or not (module.kind in KERAS if module.is_recurrent else names <= LINEAR):
             return ""
         features = features or weight.shape[1]
         no_bias = "" if names & {"bias", "bias_ih"} else ", use_bias=False"
@@ -300,8 +312,9 @@ def plain_stack(modules: Sequence[Module]) -> str:
             lines.append(f"Dense({size}{no_bias})")
             continue
         both = "weight_hh_reverse" in names
-        lstm = f"LSTM({module.units}{', return_sequences=True' if number < last else ''}{no_bias})"
-        lines.append(f"Bidirectional({lstm})" if both else lstm)
+        sequences = ", return_sequences=True" if number < last or each_timestep else ""
+        layer = f"{KERAS[module.kind]}({module.units}{sequences}{no_bias})"
+        lines.append(f"Bidirectional({layer})" if both else layer)
         size = module.units * (2 if both else 1)
     if last < 0:
         return ""

@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from multilstm import GRU, LSTM, Bidirectional, Dense, Embedding, LayerNormalization, Sequential, SimpleRNN
+import multilstm
+from multilstm import GRU, LSTM, Bidirectional, Dense, LayerNormalization, Sequential, SimpleRNN
 from multilstm.errors import InputError
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import parts_of
@@ -136,6 +137,8 @@ STACKS = {
         "Sequential([LSTM(4, return_sequences=True), LSTM(4), Dense(3)], input_shape=(None, 5))",
     ),
     "both": (lstm("", 5, 4, both=True), "Sequential([Bidirectional(LSTM(4))], input_shape=(None, 5))"),
+    "gru": (lstm("", 5, 4, gates=3), "Sequential([GRU(4)], input_shape=(None, 5))"),
+    "rnn": (lstm("", 5, 4, gates=1), "Sequential([SimpleRNN(4)], input_shape=(None, 5))"),
     "no_bias": (lstm("", 5, 4, bias=False), "Sequential([LSTM(4, use_bias=False)], input_shape=(None, 5))"),
     "embedding": (
         {"e.weight": np.ones((9, 5)), **lstm("rnn.", 5, 4), **linear("fc.", 4, 2)},
@@ -150,15 +153,24 @@ STACKS = {
 
 @pytest.mark.parametrize(("tensors", "source"), STACKS.values(), ids=STACKS)
 def test_suggests_the_source_of_a_plain_stack_that_takes_the_weights(tensors, source):
-    assert StateDict(tensors, ordered=True).described().endswith(f"to be compared with your model: {source}")
-    names = {"Sequential": Sequential, "LSTM": LSTM, "Dense": Dense, "Bidirectional": Bidirectional}
-    spec = eval(source, {**names, "Embedding": Embedding})
-    assert list(assigned(tensors, spec).weights) == list(spec.weight_shapes)
+    text = StateDict(tensors, ordered=True).described()
+    first, command = text.partition("to be compared with your model: ")[2].split("; for the first: ")
+    assert first.split(" or ")[0] == source
+    assert command == (
+        f'python -c "from multilstm import *; print({source}.to_json())" > model.json, then --architecture model.json'
+    )
+    for stack in first.split(" or "):
+        spec = eval(stack, vars(multilstm))
+        assert list(assigned(tensors, spec).weights) == list(spec.weight_shapes)
+
+
+def test_suggests_a_stack_that_returns_every_timestep():
+    text = StateDict({**lstm("rnn.", 5, 4), **linear("fc.", 4, 2)}, ordered=True).described()
+    assert " or Sequential([LSTM(4, return_sequences=True), Dense(2)], input_shape=(None, 5)); for" in text
 
 
 NO_STACKS = {
     "sizes": {**lstm("a.", 5, 4), **lstm("b.", 5, 3)},
-    "gru": lstm("", 5, 4, gates=3),
     "no_lstm": linear("a.", 5, 4),
     "convolution": {"c.weight": np.ones((5, 3, 2)), **lstm("rnn.", 5, 4)},
     "attention": {**lstm("rnn.", 5, 4), "a.in_proj_weight": np.ones((12, 4))},

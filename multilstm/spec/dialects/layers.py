@@ -31,7 +31,10 @@ class KeptLayers:
     def layer(self, entry: Any, where: str, depth: int = 0) -> dict[str, Any]:
         """Return the entry, which has a config."""
         entry = as_dict(entry, where)
-        return {**entry, "class_name": entry.get("class_name"), "config": as_dict(entry.get("config"), where)}
+        kind = entry.get("class_name")
+        if not isinstance(kind, str):
+            refuse(f"{where}: class_name", kind, "text")
+        return {**entry, "class_name": kind, "config": as_dict(entry.get("config"), where)}
 
 
 class LayerTranslator:

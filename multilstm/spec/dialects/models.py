@@ -114,7 +114,7 @@ class ModelTranslator:
             elif is_model(entry):
                 self._append_model(network, entry, place, depth)
             else:
-                self._append(network, self.layers.layer(entry, place, depth), place, entry["class_name"])
+                self._append(network, self.layers.layer(entry, place, depth), place, class_name(entry))
         return network
 
     def _append(self, network: Network, entry: dict[str, Any], place: str, written: Any) -> None:

@@ -214,6 +214,15 @@ def test_refuses_a_graph_of_several_ends_inside_time_distributed(inputs, outputs
         from_json(distributed(one, outputs=outputs, inputs=inputs))
 
 
+@pytest.mark.parametrize("kind", [None, {}, 3], ids=str)
+def test_refuses_a_class_that_is_no_text_beside_a_model_of_keras_3(kind):
+    inner = {"class_name": "Sequential", "config": {"name": "i", "layers": [dense("one")]}}
+    other = {"class_name": kind, "config": {"name": "o"}}
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [inner, other]}, "keras_version": "3.8.0"}
+    with pytest.raises(SpecError, match=r"layer 1: class_name: given .* expected text"):
+        from_json(model)
+
+
 def test_a_wrapper_that_is_not_trained_freezes_its_layer():
     inner = {"class_name": "LSTM", "config": {**lstm()["config"], "name": "i"}}
     wrapper = {"class_name": "Bidirectional", "config": {"name": "b", "trainable": False, "layer": inner}}
