@@ -78,6 +78,13 @@ def test_states_the_version_that_wrote_the_file(name):
     assert multilstm.load(MADE / f"{name}.keras").provenance.version == name.split("-")[1]
 
 
+def test_a_loaded_architecture_keeps_the_models_inside_it():
+    architecture = multilstm.load(MADE / "keras-3.15.1.nested.json")
+    path = MADE / "keras-3.15.1.nested.weights.h5"
+    weights = multilstm.load(path, architecture=architecture).weights
+    assert weights.keys() == architecture.spec.weight_shapes.keys()
+
+
 def test_says_that_weights_of_cudnn_were_converted():
     notes = multilstm.load(MADE / "tf_keras-2.21.0.cudnn.h5", architecture=CUDNN).provenance.notes
     assert notes[-1] == "layer 'lstm': the weights of a CuDNNLSTM (two biases, transposed gates) were converted"

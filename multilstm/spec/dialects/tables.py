@@ -138,6 +138,7 @@ ROWS: Mapping[str, Row] = {
     "AtrousConvolution1D": Row("Conv1D", _CONVOLUTION, dropped=_INPUTS),
     "Convolution2D": Row("Conv2D", _CONVOLUTION, joined={"kernel_size": ("nb_row", "nb_col")}),
     "Conv2D": Row("Conv2D", _CONVOLUTION, joined={"kernel_size": ("nb_row", "nb_col")}),
+    "DepthwiseConv2D": Row("DepthwiseConv2D", dropped={"groups": (1,)}),
     "MaxPooling1D": Row("MaxPooling1D", _POOLING, dropped=_INPUTS),
     "AveragePooling1D": Row("AveragePooling1D", _POOLING, dropped=_INPUTS),
     "MaxPooling2D": Row("MaxPooling2D", _POOLING),

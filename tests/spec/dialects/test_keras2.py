@@ -195,6 +195,14 @@ def test_the_axis_of_a_batch_normalization(axis, expected):
     assert entry["config"] == {"name": "b", "axis": expected, "center": True}
 
 
+def test_a_depthwise_convolution_of_tensorflow_has_one_group():
+    config = {"name": "d", "kernel_size": [3, 3], "groups": 1}
+    (entry,) = keras3_config(stack({"class_name": "DepthwiseConv2D", "config": config})).config["config"]["layers"]
+    assert entry["config"] == {"name": "d", "kernel_size": [3, 3]}
+    with pytest.raises(SpecError, match="groups is not executed by multilstm: given 2"):
+        keras3_config(stack({"class_name": "DepthwiseConv2D", "config": {**config, "groups": 2}}))
+
+
 @pytest.mark.parametrize("layer", ["Attention", "AdditiveAttention"])
 def test_an_attention_of_tensorflow_that_is_not_causal(layer):
     config = {"name": "a", "causal": False, "use_scale": True, "dropout": 0.0}
