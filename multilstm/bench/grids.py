@@ -75,12 +75,13 @@ class Grid:
     cases: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
 
-    def workloads(self) -> list[Workload]:
-        """Return the workloads, in order."""
+    def workloads(self, modes: Sequence[Mode]) -> list[Workload]:
+        """Return the workloads, in order, with as many batches as these modes need."""
+        batches = BATCHES if any(mode.whole for mode in modes) else 1
         cases = catalogue(full=True) if self.cases else {}
         return [
-            *(shape.workload(BATCHES) for shape in self.shapes),
-            *(case_workload(cases[name], BATCHES) for name in self.cases),
+            *(shape.workload(batches) for shape in self.shapes),
+            *(case_workload(cases[name], batches) for name in self.cases),
         ]
 
     @property

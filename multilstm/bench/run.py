@@ -139,7 +139,7 @@ def grid_plan(name: str, modes: Sequence[str]) -> Plan:
     """
     grid = grid_named(name)
     chosen = tuple(map(mode_named, modes)) or grid.modes
-    return Plan(grid.workloads(), chosen, grid.engines, {}, grid.method, grid=grid.name, published=grid.published)
+    return Plan(grid.workloads(chosen), chosen, grid.engines, {}, grid.method, grid=grid.name, published=grid.published)
 
 
 def model_plan(

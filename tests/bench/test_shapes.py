@@ -118,9 +118,7 @@ def test_a_grid_has_sources_and_published_times_of_its_modes(name):
     assert set(grid.engines) <= CONTESTANTS.keys()
 
 
-@pytest.mark.parametrize("name", ["quick", "published"])
-def test_the_estimate_of_a_grid_is_near_its_budget(name):
-    grid = GRIDS[name]
-    engines = grid.engines or [row.name for row in CONTESTANTS.values() if not row.named]
-    seconds = estimate_s(grid.workloads(), grid.modes, engines, grid.method)
+def test_the_estimate_of_the_quick_grid_is_near_its_budget():
+    grid = GRIDS["quick"]
+    seconds = estimate_s(grid.workloads(grid.modes), grid.modes, grid.engines, grid.method)
     assert 0.5 * grid.budget_s < seconds < 1.2 * grid.budget_s
