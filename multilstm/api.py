@@ -128,6 +128,7 @@ def parity(  # noqa: PLR0913 - the public signature
     states: Mapping[str, AnyState] | None = None,
     mask: Inputs | None = None,
     dropout: Mapping[str, Array] | None = None,
+    seed: int | None = None,
     engines: Sequence[str] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
     layers: str = "portable",
@@ -155,6 +156,8 @@ def parity(  # noqa: PLR0913 - the public signature
         states: see `run`.
         mask: see `run`.
         dropout: the masks of Dropout layers and LSTMs in training, as in `multilstm.jobs.job.Batch`.
+        seed: from 0 to 2**31 - 1; every engine then draws the dropout masks that `dropout` does not give. The seeds of
+            the layers are those of `spec.with_seeds(seed)`. None: the layers' own.
         engines: the names of the engines; None: all that are installed, `keras2` for a model of Keras 0.3 to 2 alone.
         dtypes: the dtypes of the computation.
         layers: `portable` or `plain`.
@@ -178,6 +181,7 @@ def parity(  # noqa: PLR0913 - the public signature
     """
     model = resolved(spec)
     graph, weights = _model(model, weights)
+    graph = graph if seed is None else graph.with_seeds(seed)
     if inputs is None:
         data = (targets, loss, optimizer, states, mask, dropout, against)
         _check_without_inputs(data)

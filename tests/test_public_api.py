@@ -55,7 +55,7 @@ PUBLIC = {
         Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
         CategoricalCrossentropy Cropping1D Dense Dot Dropout GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM
         LayerNormalization LeakyReLU OrthogonalRegularizer Permute RMSprop ReLU Reshape SGD SimpleRNN SpatialDropout1D
-        TimeDistributed activations enable_float64
+        TimeDistributed activations enable_float64 initializers
     """,
 }
 

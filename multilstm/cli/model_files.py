@@ -79,12 +79,12 @@ class ModelFiles:
                 raise UsageError(f"{_option(name)} {shown(path)} is {places[place]}; give another path")
             places[place] = f"the file of {_option(name)}"
 
-    def arguments(self, batch: int | None, timesteps: int | None, full: bool) -> Arguments:
+    def arguments(self, batch: int | None, timesteps: int | None, seed: int | None, full: bool) -> Arguments:
         """Return the choice of models for the report."""
         from multilstm.report.arguments import Arguments
 
         paths = {name: path for name, path in vars(self).items() if name not in _WRITTEN}
-        return Arguments(batch=batch, timesteps=timesteps, full=full, **paths)
+        return Arguments(batch=batch, timesteps=timesteps, seed=seed, full=full, **paths)
 
     def case(self, loaded: LoadedModel) -> Case:
         """Return the case of a model with the inputs of `--inputs`."""

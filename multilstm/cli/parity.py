@@ -48,6 +48,7 @@ def parity(  # noqa: PLR0913 - the public signature
     architecture: Path = None,
     batch: OptionalWholeNumber = None,
     timesteps: OptionalWholeNumber = None,
+    seed: OptionalWholeNumber = None,
     inputs: Path = None,
     against: Path = None,
     save_inputs: Path = None,
@@ -84,7 +85,8 @@ def parity(  # noqa: PLR0913 - the public signature
         resources: `dask worker ADDRESS --resources "keras-jax=1"`. Default engines: all that a worker offers.
     case
         Cases of the catalogue, by name or pattern: `seed1` to `seed5` with their variants (`'seed1*'`),
-        `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'issue-*'`, `'peer-*'`, `'gpu-*'`.
+        `'optimizer-*'`, `'option-*'`, `'size-*'`, `'sweep-*'`, `'model-*'`, `'dropout-*'`, `'issue-*'`, `'peer-*'`,
+        `'gpu-*'`.
     dtype
         Dtypes of the computation. Default: float32 and float64; with `--full`, all of the device. The mixed ones are
         Keras's policies: variables in float32, layers in half precision. tf32 is float32 with products in TF32; plain
@@ -116,6 +118,9 @@ def parity(  # noqa: PLR0913 - the public signature
         The number of random sequences for a model that leaves its batch size open. Default: 3.
     timesteps
         The length of the random sequences for a model that leaves it open. Default: 7.
+    seed
+        Draw the dropout masks of the model's layers from seeds, which follow from this one and the layers' names. Every
+        engine draws the same. Default: random masks, or the layers' own seeds.
     inputs
         A file of arrays (.npz, .npy or safetensors) with the inputs of the model by name, in place of random ones.
         `mask:INPUT` is a mask, `hidden:LAYER` and `cell:LAYER` are initial states; `@0`, `@1` number several batches.
@@ -155,7 +160,7 @@ def parity(  # noqa: PLR0913 - the public signature
     written = (save_inputs, save_outputs, json, html, junit, markdown, resume)
     files = ModelFiles(model, weights, architecture, inputs, against, *written)
     files.check(sized=batch is not None or timesteps is not None)
-    cases = _cases(names("--case", case), full, batch, timesteps, files)
+    cases = _cases(names("--case", case), full, batch, timesteps, seed, files)
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
     quantities, engines = names("--quantity", quantity), names("--engine", engine)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
@@ -165,7 +170,8 @@ def parity(  # noqa: PLR0913 - the public signature
     with machines.ready(limit_s, memory) as (pool, chosen):
         availability = available(chosen, device, cases[0].generation, pool)
         options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
-        report = _compare(cases, options, availability, files, results, files.arguments(batch, timesteps, full), pool)
+        arguments = files.arguments(batch, timesteps, seed, full)
+        report = _compare(cases, options, availability, files, results, arguments, pool)
         _shrink(cases, report, options, shrink, results.console())
     return report.exit_code(strict)
 
@@ -215,6 +221,7 @@ def _cases(
     full: bool,
     batch: int | None,
     timesteps: int | None,
+    seed: int | None,
     files: ModelFiles,
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
@@ -229,10 +236,14 @@ def _cases(
             raise UsageError(
                 "--batch and --timesteps are for a MODEL, but none is given; cases have sizes of their own"
             )
+        if seed is not None:
+            raise UsageError("--seed is for a MODEL, but none is given; cases have seeds of their own")
         return select(patterns, full)
     if patterns:
         raise UsageError(f"--case selects from the catalogue, but the model {model!r} is given; give one of the two")
     loaded = load_model(model, files.weights, files.architecture)
+    if seed is not None:
+        loaded = dataclasses.replace(loaded, spec=loaded.spec.with_seeds(seed))
     if files.inputs is not None:
         case = files.case(loaded)
     else:

@@ -2,7 +2,7 @@
 
 Tensors and weights enter and leave, as in Keras. Each class replaces the Keras class of the same name, with the same
 arguments and weights. A model saves it under its registered name, such as `multilstm>LSTM`. The room imports only
-`frameworks`, `errors` and `random`.
+`frameworks`, `errors`, `random` and `weights`.
 
     from multilstm.keras_layers import LSTM, TimeDistributed, Adam
 
@@ -12,7 +12,7 @@ The rows of multilstm/ledger/divergences.toml whose `fixed_by` names one of thes
 that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 """
 
-from multilstm.keras_layers import activations
+from multilstm.keras_layers import activations, initializers
 from multilstm.keras_layers.attention import AdditiveAttention, Attention, Dot
 from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
 from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
@@ -39,4 +39,5 @@ __all__ = [
     "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoricalCrossentropy", "Cropping1D", "Dense",
     "Dot", "Dropout", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "Permute",
     "RMSprop", "ReLU", "Reshape", "SimpleRNN", "SpatialDropout1D", "TimeDistributed", "activations", "enable_float64",
+    "initializers",
 ]  # fmt: skip

@@ -200,6 +200,7 @@ _ALL = (
         "dropout is above 0, and recurrent_dropout is 0",
         _fused(lambda layer: layer.dropout and not layer.recurrent_dropout),
     ),
+    Fact("drops", "the layer drops values in training", lambda place: any(place.inner.dropout_masks("", (1, 1, 1)))),
     Fact("implementation_1", "implementation=1", _fused(lambda layer: layer.implementation == 1)),
     Fact(
         "implementation_or_cudnn",

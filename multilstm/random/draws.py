@@ -109,7 +109,7 @@ class Draws:
 
         Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645.
         """
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        sizes = tuple(np.atleast_1d(shape))
         radius, angle = self.uniform(0.0, 1.0, (2, *sizes))
         normal: Array = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
         return normal

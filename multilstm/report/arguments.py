@@ -22,6 +22,7 @@ class Arguments:
     against: str | None = None
     batch: int | None = None
     timesteps: int | None = None
+    seed: int | None = None
     full: bool = False
 
     def words(self) -> list[str]:

@@ -74,6 +74,7 @@ USAGE = {
     "case_with_a_model": ["parity", "model.json", "--case", "seed1*"],
     "zero_batch": ["parity", "model.json", "--batch", "0"],
     "fractional_batch": ["parity", "model.json", "--batch", "1.5"],
+    "seed_without_model": ["parity", "--seed", "1"],
     "fractional_timesteps": ["parity", "model.json", "--timesteps", "1.5"],
     "fractional_seed": ["fuzz", "--seed", "1.5"],
     "engine_without_a_name": ["parity", "--engine"],

@@ -16,7 +16,7 @@ NAMES = [
     ("fuzz", "--engine"),
 ]
 NAMES += [("doctor", "--engine"), ("parity", "--layers"), ("parity", "--device")]
-WHOLE = [("parity", "--batch"), ("parity", "--timesteps"), ("fuzz", "--seed")]
+WHOLE = [("parity", "--batch"), ("parity", "--timesteps"), ("parity", "--seed"), ("fuzz", "--seed")]
 NUMBERS = [("parity", "--atol"), ("parity", "--rtol"), ("parity", "--timeout"), ("fuzz", "--seconds")]
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping
 
 from multilstm.cases.case import Case
+from multilstm.cases.catalogue.dropout import dropout
 from multilstm.cases.catalogue.gpu import gpu
 from multilstm.cases.catalogue.issues import issues
 from multilstm.cases.catalogue.layers import layers
@@ -36,7 +37,15 @@ def catalogue(full: bool = False) -> Mapping[str, Case]:
     """
     of_peers = (peer.case for peer in peers())
     cases: dict[str, Case] = {}
-    of_options = (*options(full), *sweep(full), *models(full), *layers(full), *recurrent(full), *issues(full))
+    of_options = (
+        *options(full),
+        *sweep(full),
+        *models(full),
+        *layers(full),
+        *recurrent(full),
+        *dropout(),
+        *issues(full),
+    )
     for case in (*seeds(full), *of_options, *gpu(full), *optimizers(full), *of_peers):
         if case.name in cases:
             raise AssertionError(f"two cases have the name {case.name!r}")

@@ -37,7 +37,6 @@ UNSET = {
     "kernel_initializer": "weights are data, from NumPy",
     "recurrent_initializer": "weights are data, from NumPy",
     "bias_initializer": "weights are data, from NumPy",
-    "seed": "dropout masks are data",
 }
 
 
