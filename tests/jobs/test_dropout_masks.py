@@ -169,6 +169,16 @@ def test_a_batch_that_the_model_fixes_at_one(engine):
     assert {"gradient"} <= {cell.kind for cell in report.cells}
 
 
+@pytest.mark.parametrize("engine", engine_params(lambda row: row.name == "keras-torch"))
+def test_parity_gives_seeds(engine):
+    spec = Sequential([Dropout(0.3), LSTM(UNITS, recurrent_dropout=0.3), Dense(1)], input_shape=(None, FEATURES))
+    inputs = np.random.default_rng(1).normal(size=(BATCH, TIMESTEPS, FEATURES))
+    given = {"targets": np.ones((BATCH, 1)), "loss": "mean_squared_error", "engines": [engine], "dtypes": ["float64"]}
+    parity(spec, inputs, seed=3, **given).check()
+    with pytest.raises(InputError, match="with_seeds: seed must be an integer from 0 to"):
+        parity(spec, inputs, seed=-1, **given)
+
+
 @pytest.mark.parametrize("engine", engine_params(lambda row: row.partial))
 def test_the_partial_engine_refuses(cells, engine):
     judged = cells(engine, CASES["unmasked"], kinds=())
