@@ -18,6 +18,7 @@ KERAS = ("tensorflow", "jax", "torch")
 OVERRIDDEN = {
     "_moments": "keras_layers.BatchNormalization fails with a mask and one feature on JAX and PyTorch",
     "_create_state_variables": "keras_layers.LSTM(stateful=True) no longer names its states, and PyTorch loses them",
+    "_maybe_config_dropout_masks": "inference of keras_layers.LSTM draws dropout masks, and changes those of training",
     "_can_attempt_fused_lstm": "keras_layers.Bidirectional gives wrong answers around a backward LSTM on a GPU",
     "_can_attempt_fused_gru": "keras_layers.Bidirectional gives wrong answers around a backward GRU on a GPU",
     "_filter_empty_gradients": "keras_layers' optimizers no longer decay weights that the loss does not reach",
@@ -106,6 +107,22 @@ def store_dropout_mask(apis):
         cell_states = [states[0] * 0, states[1]] if kind == "recurrent_dropout" else states
         expected = layer.cell(zeroed, cell_states, training=False)[0]
         np.testing.assert_allclose(*(ops.convert_to_numpy(value) for value in (dropped, expected)), rtol=1e-6)
+
+
+@check("keras_layers.LSTM draws dropout masks although masks are given")
+def has_dropout_mask(apis):
+    cell = lstm(dropout=0.5).cell
+    assert not apis.has_dropout_mask(cell, "dropout")
+    cell.get_dropout_mask(np.ones((2, 4), "float32"))
+    assert apis.has_dropout_mask(cell, "dropout")
+
+
+@check("seeds and steps of keras_layers' dropout are not saved")
+def saveable(apis):
+    import keras
+
+    assert issubclass(keras.layers.Layer, apis.saveable())
+    assert not issubclass(keras.random.SeedGenerator, apis.saveable())
 
 
 @check("optimizer states can be neither set nor compared, and keras_layers' optimizers cannot compute")
