@@ -33,11 +33,11 @@ def run(name: str, folder: pathlib.Path) -> str:
     Raises:
         RuntimeError: for an example that ends with another exit code than 0, with its standard error.
     """
-    program = str(EXAMPLES / f"{name}.py")
-    command = [sys.executable, program]
+    shutil.copy(EXAMPLES / f"{name}.py", folder)
+    command = [sys.executable, f"{name}.py"]
     if name.startswith("test_"):
-        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-header", program]
-        command += ["-c", os.devnull, "--rootdir", str(EXAMPLES)]
+        command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-header", f"{name}.py"]
+        command += ["-c", os.devnull, "--rootdir", "."]
     root = EXAMPLES.parents[1]
     path = os.pathsep.join([str(EXAMPLES), str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "jax", "COLUMNS": "80", "NO_COLOR": "1"}
