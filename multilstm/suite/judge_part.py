@@ -159,7 +159,9 @@ def _comparison_with(execution: Execution, part: Part, actual: Quantities) -> Pr
             return {}
 
     def predicted(cell: Cell, predictions: tuple[str, ...]) -> tuple[Comparison, float]:
-        quantity, desired = cell.quantity, answer(predictions).get(cell.quantity, [])
+        quantity, desired = cell.quantity, answer(predictions).get(cell.quantity)
+        if desired is None:
+            return cell.comparison, math.inf
         comparison = _compared(execution, quantity, actual.get(quantity, []), desired)
         largest = max((float(np.abs(array).max(initial=0.0)) for array in desired), default=0.0)
         if comparison.max_abs is None or not largest:

@@ -13,6 +13,7 @@ from multilstm.cases.catalogue import catalogue
 from multilstm.cases.model_case import model_case
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceProgram
+from multilstm.errors import WorkerError
 from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, combinations
@@ -20,6 +21,7 @@ from multilstm.ledger.rows import ledger
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential, TimeDistributed
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import AdamW
+from multilstm.suite import judge_part
 from multilstm.suite.compare_cases import compare_cases
 
 true_forward = reference_lstm.forward
@@ -210,6 +212,20 @@ def test_faults_that_act_together_are_known_together():
     assert not report.failures, str(report)
     known = {tuple(row.id for row in cell.comparison.known) for cell in report.cells if cell.verdict == "known"}
     assert ("stateful_state_is_lost", "unroll_ignores_zero_output_for_mask") in known
+
+
+def test_an_engine_without_outputs_diverges_where_nothing_is_predicted(monkeypatch):
+    def fails(*_):
+        raise WorkerError("the shapes of the fault do not fit", kind="exception")
+
+    def without_outputs(patch):
+        return lambda result: dataclasses.replace(
+            result, answers=tuple(dataclasses.replace(answer, outputs=()) for answer in result.answers)
+        )
+
+    monkeypatch.setattr(judge_part, "predict", fails)
+    report = compared("stateful_state_is_lost", other=without_outputs)
+    assert {cell.verdict for cell in report.cells if cell.kind == "output"} == {"diverges"}
 
 
 def test_predictions_are_tried_alone_first():
