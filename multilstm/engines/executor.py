@@ -142,8 +142,7 @@ def _check_device(device: str, program: AbstractProgram) -> None:
 
 
 def _cast(array: Array, dtype: str) -> Array:
-    array = np.asarray(array)
-    return array if array.dtype.kind in "iub" else array.astype(dtype, copy=False)
+    return np.asarray(array).astype(dtype, copy=False)
 
 
 def _zeros(spec: Graph, name: str, batch: int) -> AnyState:

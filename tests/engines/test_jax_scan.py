@@ -6,7 +6,7 @@ import pytest
 
 from multilstm.engines.executor import Executor
 from multilstm.engines.jax_scan import JaxScanEngine
-from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.engines.reference.engine import ReferenceEngine, ReferenceProgram
 from multilstm.errors import EngineUnavailableError
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.scan import model
@@ -252,3 +252,20 @@ def test_float64_without_x64_is_refused():
             JaxScanEngine().prepare(make_job(SPECS["stacked"], []))
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_states_and_targets_of_integers_become_floats_before_an_engine_sees_them(monkeypatch, dtype):
+    """JAX without x64 mode would wrap them, and PyTorch refuses them."""
+    spec, ones, seen, step = Sequential([LSTM(2)], (None, 2)), np.ones((1, 2), dtype), [], ReferenceProgram.step
+
+    def watched(program, kind, batch, states):
+        seen.extend(array.dtype for array in (*batch.targets, *states["lstm"]))
+        return step(program, kind, batch, states)
+
+    monkeypatch.setattr(ReferenceProgram, "step", watched)
+    batch = Batch({"input_layer": np.ones((1, 3, 2))}, (ones,), states={"lstm": State(ones, ones)})
+    weights = discriminating_weights(spec, 0)
+    job = Job(spec, weights, (Step("evaluate", batch),), "float32", loss="mean_squared_error")
+    Executor(ReferenceEngine()).execute(job)
+    assert seen == ["float32"] * 3
