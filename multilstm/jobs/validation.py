@@ -106,6 +106,7 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     Raises:
         InputError: for a missing or unknown name, or a wrong shape or dtype. Also for a fraction in place of an
             integer, an integer that int32 does not hold, or a token outside the vocabulary.
+        SpecError: for a size that the spec leaves open, and that a layer cannot take.
     """
     inputs = _named("input", batch.inputs, spec.inputs)
     for name, array in inputs.items():
@@ -113,6 +114,7 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     sizes = {name: len(array) for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
+    spec.shapes_for({name: array.shape for name, array in inputs.items()})
     for name, array in inputs.items():
         check_whole_numbers(spec, name, array)
     size = next(iter(sizes.values()))

@@ -27,7 +27,8 @@ class Batch(NamedTuple):
         dropout: masks of Dropout and recurrent layers, as in `multilstm.jobs.job.Batch`. A layer without a mask drops
             nothing.
         timesteps: the number of real timesteps of all arrays, where the spec leaves that number open. The others are
-            padding: they cost nothing in the loops over time, and their outputs mean nothing. None: all are real.
+            padding: they cost nothing in the loops over time, and their outputs mean nothing. None: all are real. A
+            layer that reads several timesteps, such as Conv1D, is refused, since padding would change its results.
         step: the number of updates before this one, an integer from 0 to 2**31 - 1. In training, every layer with a
             seed and without a mask then draws its mask. None: no mask is drawn.
     """

@@ -28,7 +28,6 @@ from multilstm.scan.loops.plan import platform
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import as_arrays, check_batch
-from multilstm.spec import Graph
 
 SMALLEST = 16
 
@@ -90,7 +89,6 @@ class BucketedModel(AbstractCompiledModel):
         """
         weights, batch = check_batch(self.model.spec, weights, batch)
         slots = as_arrays(slots)
-        _check_padding(self.model.spec)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
             mesh = self.model.mesh
             place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
@@ -148,14 +146,3 @@ class BucketedModel(AbstractCompiledModel):
                 for name, array in evaluation.sequences.items()
             },
         )
-
-
-def _check_padding(spec: Graph) -> None:
-    """Raise InputError for a layer through which padding would reach the timesteps that are real."""
-    for call in spec.calls:
-        layer = spec.layer(call.layer)
-        if layer.mixes_timesteps and any(is_open(spec.tensor_shapes[ref]) for ref in call.inputs):
-            raise InputError(
-                f"BucketedModel: {layer.label} reads several timesteps, so padding would change its results; "
-                f"call the functions of ScanModel, or fix the number of timesteps of the Input"
-            )

@@ -78,6 +78,14 @@ class Walker:
         array, dtype = jnp.asarray(array), self.options.dtype
         return array.astype(dtype) if dtype and jnp.issubdtype(array.dtype, jnp.floating) else array
 
+    def floats(self, array: jax.Array) -> jax.Array:
+        """Return an array in the dtype of computation; integers too, whose sums and products would wrap around."""
+        array = self.cast(array)
+        if jnp.issubdtype(array.dtype, jnp.floating):
+            return array
+        dtypes = {jnp.asarray(weight).dtype for weight in self.weights.values()} or {jnp.result_type(float)}
+        return array.astype(self.options.dtype or dtypes.pop())
+
     def _dropout_inside(self, name: str) -> RecurrentDropout:
         """Return the dropout masks of one recurrent layer, in the dtype of computation."""
         masks = (self.dropout.get(f"{name}/{kind}") for kind in ("dropout", "recurrent_dropout"))
@@ -171,9 +179,9 @@ def real_timesteps(batch: Batch) -> jax.Array | None:
 
 
 def counted(array: jax.Array, mask: jax.Array | None, timesteps: jax.Array | None) -> jax.Array | None:
-    """Return the mask of an array `[batch, timesteps, ...]`, False where a timestep is padding."""
+    """Return the mask of an array, `[batch, timesteps, ...]` without features, False where a timestep is padding."""
     if timesteps is None:
         return mask
-    steps = jnp.arange(array.shape[1])
-    real = jnp.broadcast_to(steps < timesteps.astype(steps.dtype), array.shape[:2])
+    steps = jnp.arange(array.shape[1]).reshape(-1, *[1] * (array.ndim - 3))
+    real = jnp.broadcast_to(steps < timesteps.astype(steps.dtype), array.shape[:-1])
     return real if mask is None else mask & real

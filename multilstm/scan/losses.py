@@ -50,7 +50,8 @@ def _mean(name: str, output: jax.Array, target: jax.Array, mask: jax.Array | Non
     if target.shape != output.shape:
         raise InputError(f"loss: a target has shape {target.shape}, expected the shape of its output, {output.shape}")
     if mask is None:
-        return _values(name, output, target).mean()
+        values = _values(name, output, target)
+        return values.mean() if values.size else values.sum()
     mask = jnp.asarray(mask)
     if mask.shape != output.shape[:-1] or mask.dtype != jnp.bool_:
         raise InputError(

@@ -74,7 +74,7 @@ class ScanModel(AbstractModel):
         walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)
         inputs = {
-            name: jnp.asarray(x) if name in tokens else walker.cast(x)  # in half precision, 257 would become 256
+            name: jnp.asarray(x) if name in tokens else walker.floats(x)  # in half precision, 257 would become 256
             for name, x in batch.inputs.items()
         }
         tensors, masks = walk(self.spec, inputs, batch.masks, walker)
@@ -121,8 +121,8 @@ class ScanModel(AbstractModel):
         for output, mask, shape in zip(
             evaluation.outputs, evaluation.output_masks, self.spec.output_shapes, strict=True
         ):
-            mask = counted(output, mask, real_timesteps(batch)) if is_open(shape) else mask
-            masks.append(mask if mask is None or mask.ndim == output.ndim - 1 else None)  # as in Keras
+            mask = mask if mask is None or mask.ndim == output.ndim - 1 else None  # as in Keras
+            masks.append(counted(output, mask, real_timesteps(batch)) if is_open(shape) else mask)
         outputs = [output.astype("float32") if self.dtype else output for output in evaluation.outputs]
         value = loss_value(loss, outputs, batch.targets, masks)
         return value + self.spec.penalty(weights), evaluation

@@ -18,6 +18,7 @@ from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.integers import check_whole_numbers
 from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Batch
+from multilstm.scan.forward import is_open
 from multilstm.scan.loops.checks import is_concrete
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import as_state
@@ -41,6 +42,7 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[
     Raises:
         InputError: for a missing or unknown name, a wrong shape or dtype, or another type than a dict. Also for a token
             outside of an Embedding's table, or a number of timesteps above that of the arrays.
+        SpecError: for a size that the spec leaves open, and that a layer cannot take.
     """
     _check_weights(spec, weights)
     size = _check_inputs(spec, batch.inputs)
@@ -120,6 +122,7 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
     sizes: dict[str, int] = {name: np.shape(array)[0] for name, array in inputs.items()}
     if len(set(sizes.values())) > 1:
         raise InputError(f"inputs have different numbers of sequences: {sizes}; expected one batch size")
+    spec.shapes_for({name: np.shape(array) for name, array in inputs.items()})
     tokens = spec.readers(Embedding)
     for name, array in inputs.items():
         if is_concrete(array) and (spec.inputs[name].dtype == "int32" or name in tokens):  # floats stay on their device
@@ -174,6 +177,7 @@ def _check_targets(spec: Graph, targets: Any, size: int) -> None:
 def _check_timesteps(spec: Graph, batch: Batch) -> None:
     if batch.timesteps is None:
         return
+    _check_padding(spec)
     _check_shape("timesteps", batch.timesteps, ())
     if not jnp.issubdtype(dtype := _dtype("timesteps", batch.timesteps), jnp.integer):
         raise InputError(f"timesteps: dtype is {dtype}, expected an integer")
@@ -183,6 +187,23 @@ def _check_timesteps(spec: Graph, batch: Batch) -> None:
         timesteps = int(batch.timesteps)
         if most is not None and not 0 <= timesteps <= most:
             raise InputError(f"timesteps: given {timesteps}, expected 0 to {most}, the timesteps of the arrays")
+
+
+def _check_padding(spec: Graph) -> None:
+    """Refuse a layer through which padding would reach timesteps that are real, statistics, or outputs.
+
+    A tensor `[batch, timesteps]` is for an Embedding alone: to any other layer, its timesteps are features.
+    """
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        shapes = [spec.tensor_shapes[ref] for ref in call.inputs]
+        features = [shape for shape in shapes if len(shape) == 2 and shape[1] is None]
+        mixes = layer.mixes_timesteps or bool(layer.statistics)
+        if (mixes and any(map(is_open, shapes))) or (features and not isinstance(layer, Embedding)):
+            raise InputError(
+                f"timesteps: {layer.label} reads several timesteps, so padding would change its results; leave out "
+                f"timesteps or BucketedModel, or fix the number of timesteps of the Input"
+            )
 
 
 def _check_names(kind: str, arrays: Any, known: Collection[str], complete: bool = True) -> None:

@@ -103,11 +103,23 @@ class Graph:
     @cached_property
     def tensor_shapes(self) -> dict[Ref, Shape]:
         """The shape of every tensor, the batch in front; None where it may vary."""
+        return self.shapes_for({})
+
+    def shapes_for(self, given: Mapping[str, Shape]) -> dict[Ref, Shape]:
+        """Return the shape of every tensor for arrays of some shapes.
+
+        Args:
+            given: the shapes of arrays by input, the batch in front; an input that is left out has its own shape.
+
+        Raises:
+            SpecError: for sizes that a layer cannot take, such as fewer timesteps than its window.
+        """
         shapes: dict[Ref, Shape] = {}
         for index, call in enumerate(self.calls):
             layer = self._by_name[call.layer]
             inputs = [shapes[ref] for ref in call.inputs]
-            for output, shape in enumerate(layer.output_shapes(*inputs)):
+            outputs = (given[call.layer],) if call.layer in given else layer.output_shapes(*inputs)
+            for output, shape in enumerate(outputs):
                 if any(size is not None and size >= SIZE_LIMIT for size in shape):
                     raise SpecError(f"{layer.label}: every size must be below 2**31, given an output {show(shape)}")
                 shapes[Ref(index, output)] = shape

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from multilstm import LSTM, Dense, Embedding, Input, Model, RepeatVector, Sequential, State
-from multilstm.errors import InputError
+from multilstm import LSTM, Conv1D, Cropping1D, Dense, Embedding, Input, Model, RepeatVector, Sequential, State
+from multilstm.errors import InputError, SpecError
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import bytes_needed, check_memory
 from multilstm.jobs.validation import check_batch, check_shapes
@@ -161,3 +161,16 @@ def test_the_batch_is_checked_before_it_is_computed(monkeypatch):
     monkeypatch.setattr("multilstm.jobs.memory.memory", lambda: 1000)
     with pytest.raises(InputError, match=r"a batch of 2 with 5 timesteps needs at least"):
         check_batch(SPEC, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [(Conv1D(2, 3), "is shorter than a window of 3"), (Cropping1D(1), "no timestep .* is left")],
+    ids=["Conv1D", "Cropping1D"],
+)
+def test_an_open_number_of_timesteps_that_a_layer_cannot_take_is_refused(layer, message):
+    """Without the check, the LSTM gets no timestep, and every answer is zero."""
+    spec = Sequential([layer, LSTM(2)], input_shape=(None, 4))
+    with pytest.raises(SpecError, match=message):
+        check_shapes(spec, Batch({"input_layer": np.ones((2, 2, 4))}))
+    check_shapes(spec, Batch({"input_layer": np.ones((2, 3, 4))}))

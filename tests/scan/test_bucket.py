@@ -10,7 +10,22 @@ import pytest
 from multilstm.errors import InputError
 from multilstm.scan import BucketedModel, ScanModel, model
 from multilstm.scan.bucket import bucket
-from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Masking, RepeatVector, Sequential, TimeDistributed
+from multilstm.spec import (
+    LSTM,
+    Activation,
+    BatchNormalization,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling1D,
+    Masking,
+    RepeatVector,
+    Reshape,
+    Sequential,
+    TimeDistributed,
+)
 from multilstm.spec.optimizers import Adam
 from multilstm.weights.initializers import discriminating_weights
 
@@ -34,6 +49,7 @@ SPECS = {
     ],
     "masked_last_output": [Masking(-1.0), LSTM(4, zero_output_for_mask=True), Dense(2)],
     "masked_last_output_backwards": [Masking(-1.0), LSTM(4, zero_output_for_mask=True, go_backwards=True), Dense(2)],
+    "four_axes": [LSTM(4, return_sequences=True), TimeDistributed(Reshape((2, 2)))],
     "decoder": [LSTM(8), RepeatVector(7), LSTM(3, return_sequences=True, go_backwards=True), Dense(2)],
 }
 
@@ -127,6 +143,31 @@ def test_different_numbers_of_timesteps_are_refused():
     spec, weights, inputs, targets, _ = make("seed5", 11)
     with pytest.raises(InputError, match=r"input_layer 11, target 0 10"):
         BucketedModel(model(spec)).gradient(weights, inputs, [targets[0][:, :10]], loss="mean_squared_error")
+
+
+@pytest.mark.parametrize(
+    ("below", "shape"),
+    [
+        ([Conv1D(2, 2)], (None, FEATURES)),
+        ([GlobalAveragePooling1D()], (None, FEATURES)),
+        ([BatchNormalization()], (None, FEATURES)),
+        ([TimeDistributed(BatchNormalization())], (None, FEATURES)),  # its statistics would count padding
+        ([Flatten()], (None,)),
+        ([Activation("softmax")], (None,)),
+        ([RepeatVector(2)], (None,)),
+        ([Reshape((-1, 2)), LSTM(2)], (None,)),
+    ],
+    ids=lambda value: (
+        "-".join(type(layer).__name__ for layer in value) if isinstance(value, list) else f"{len(value)}D"
+    ),
+)
+def test_padding_that_would_change_results_is_refused(below, shape):
+    spec = Sequential(below, input_shape=shape)
+    weights, inputs = discriminating_weights(spec, 0), {"input_layer": np.ones((2, 16, FEATURES)[: len(shape) + 1])}
+    with pytest.raises(InputError, match="reads several timesteps"):
+        BucketedModel(model(spec)).apply(weights, inputs)
+    with pytest.raises(InputError, match="reads several timesteps"):
+        model(spec).apply(weights, inputs, timesteps=10)
 
 
 def test_an_option_of_xla_is_given_on_a_cpu_alone_and_where_it_is_known(monkeypatch):

@@ -7,10 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, SpecError
 from multilstm.scan import BucketedModel, State, init, loss_value, lstm, model
 from multilstm.scan.parallel import ParallelModel, data_parallel_mesh, replicate, shard_batch
-from multilstm.spec import LSTM, Dense, Dropout, Embedding, Sequential
+from multilstm.spec import (
+    LSTM,
+    Add,
+    Average,
+    BatchNormalization,
+    Conv1D,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    MaxPooling1D,
+    Model,
+    Multiply,
+    Sequential,
+)
 from multilstm.spec.optimizers import SGD
 from multilstm.weights.initializers import initial_weights
 
@@ -308,3 +322,41 @@ def test_an_integer_input_that_int32_does_not_hold_is_refused(value):
         InputError, match=r"input 'input_layer': value .* does not fit into int32|value 1.5 .* is no integer"
     ):
         model(spec).apply({"dense/kernel": np.ones((3, 1), np.float32)}, inputs)
+
+
+@pytest.mark.parametrize(
+    ("layer", "desired"), [(Add(), 2.0**32 - 2), (Multiply(), (2.0**31 - 1) ** 2), (Average(), 2.0**31 - 1)], ids=str
+)
+def test_sums_and_products_of_integer_inputs_do_not_wrap(layer, desired):
+    inputs = [Input((1,), dtype="int32", name=name) for name in ("one", "other")]
+    arrays = {name: np.full((1, 1), 2**31 - 1) for name in ("one", "other")}
+    assert float(model(Model(inputs, layer(inputs))).apply({}, arrays).outputs[0][0, 0]) == desired
+
+
+def test_a_convolution_takes_integers():
+    spec = Sequential([Conv1D(1, 2, use_bias=False)], (3, 1), input_dtype="int32")
+    outputs = model(spec).apply({"conv1d/kernel": np.ones((2, 1, 1))}, {"input_layer": np.array([[[1], [-2], [3]]])})
+    np.testing.assert_array_equal(outputs.outputs[0][0, :, 0], [-1.0, 1.0])
+
+
+@pytest.mark.parametrize("layer", [Conv1D(2, 3), MaxPooling1D(3)], ids=["Conv1D", "MaxPooling1D"])
+def test_a_window_longer_than_the_timesteps_is_refused(layer):
+    spec = Sequential([layer], (None, 2))
+    weights = initial_weights(spec, seed=0)
+    with pytest.raises(SpecError, match="is shorter than a window of 3"):
+        jax.jit(model(spec).apply)(weights, {"input_layer": np.ones((1, 2, 2))})
+
+
+def test_an_empty_batch_changes_nothing_but_decays_statistics():
+    spec = Sequential([BatchNormalization(momentum=0.5)], (None, 2))
+    weights = {name: np.ones(shape) for name, shape in spec.weight_shapes.items()}
+    empty, sgd = np.ones((0, 3, 2)), SGD(0.1)
+    new, _, loss, _ = model(spec).train_step(
+        weights, {}, sgd.coefficients(0), {"input_layer": empty}, [empty], optimizer=sgd, loss=LOSS
+    )
+    assert loss == 0
+    assert {name: array.tolist() for name, array in new.items() if name.endswith(("mean", "variance"))} == {
+        "batch_normalization/moving_mean": [0.5, 0.5],
+        "batch_normalization/moving_variance": [0.5, 0.5],
+    }
+    assert all((np.asarray(new[f"batch_normalization/{name}"]) == 1).all() for name in ("gamma", "beta"))

@@ -40,6 +40,8 @@ def _at_least_float32(x: jax.Array) -> jax.Array:
 def _moments(x: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """Return mean and variance of each feature, over the timesteps that the mask keeps."""
     axes = tuple(range(x.ndim - 1))
+    if not x.size:  # an empty batch has moments of zero
+        return jnp.zeros(x.shape[-1:], x.dtype), jnp.zeros(x.shape[-1:], x.dtype)
     if mask is None:
         mean = x.mean(axes)
         return mean, ((x - mean) ** 2).mean(axes)
