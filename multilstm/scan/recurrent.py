@@ -154,6 +154,7 @@ def _scan(layer: Recurrent, given: Sequences, bias: jax.Array | int, step: Step)
         for product, part in zip(products, jnp.split(jnp.zeros_like(kernel[0]) + bias, layer.gate_count), strict=True)
     ]
     start = jnp.zeros((batch, layer.units), kernel.dtype) if given.state is None else given.cast(given.state.hidden)
+    start = start.astype(jnp.result_type(start, kernel, *z))  # the dtype of all later states
 
     def over_time(hidden: jax.Array, now: tuple[list[jax.Array], jax.Array | None]) -> tuple[jax.Array, jax.Array]:
         after = step(now[0], hidden)

@@ -11,6 +11,7 @@ from multilstm.errors import InputError, SpecError
 from multilstm.scan import BucketedModel, State, init, loss_value, lstm, model
 from multilstm.scan.parallel import ParallelModel, data_parallel_mesh, replicate, shard_batch
 from multilstm.spec import (
+    GRU,
     LSTM,
     Add,
     Average,
@@ -24,6 +25,7 @@ from multilstm.spec import (
     Model,
     Multiply,
     Sequential,
+    SimpleRNN,
 )
 from multilstm.spec.optimizers import SGD
 from multilstm.weights.initializers import initial_weights
@@ -360,3 +362,19 @@ def test_an_empty_batch_changes_nothing_but_decays_statistics():
         "batch_normalization/moving_variance": [0.5, 0.5],
     }
     assert all((np.asarray(new[f"batch_normalization/{name}"]) == 1).all() for name in ("gamma", "beta"))
+
+
+@pytest.mark.parametrize("layer", [LSTM(2), GRU(2), SimpleRNN(2)], ids=lambda layer: layer.class_name)
+def test_inputs_and_states_of_other_dtypes_than_the_weights_are_promoted(layer):
+    spec = Sequential([layer], (3, 2))
+    weights = {name: np.float32(array) for name, array in initial_weights(spec, seed=0).items()}
+    inputs, ones = {"input_layer": np.ones((1, 3, 2))}, np.ones((1, 2), "int32")
+    state = layer.state_type._make(ones for _ in layer.state_names)
+    outputs = model(spec).apply(weights, inputs, states={str(spec.layers[1].name): state}).outputs[0]
+    alike = model(spec).apply(
+        {name: np.float64(array) for name, array in weights.items()},
+        inputs,
+        states={str(spec.layers[1].name): layer.state_type._make(np.float64(part) for part in state)},
+    )
+    assert outputs.dtype == "float64"
+    np.testing.assert_allclose(outputs, alike.outputs[0], atol=1e-15)
