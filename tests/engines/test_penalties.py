@@ -161,7 +161,7 @@ def cells():
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("engine", engine_params())
+@pytest.mark.parametrize("engine", engine_params(lambda row: row.name != "torch-module"))  # has no penalties
 def test_agrees(cells, engine, name):
     judged = [cell for cell in cells(engine) if cell.case == name]
     assert failing(judged) == set()

@@ -59,7 +59,8 @@ def test_a_model_of_keras_is_compared_with_its_own_weights(ask_keras):
     assert answer["origin"][0].endswith(": a model in memory.")
 
 
-def test_a_model_of_keras_is_read_without_keras():
+def test_a_model_of_keras_is_read_without_keras(monkeypatch):
+    monkeypatch.delitem(sys.modules, "keras", raising=False)  # another test may have imported it
     loaded = resolved(keras_model(write(json.dumps(to_json(SPEC)))))
     assert isinstance(loaded, LoadedModel)
     assert loaded.spec.weight_shapes == SPEC.weight_shapes
