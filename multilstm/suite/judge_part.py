@@ -164,11 +164,24 @@ def _comparison_with(execution: Execution, part: Part, actual: Quantities) -> Pr
             return cell.comparison, math.inf
         comparison = _compared(execution, quantity, actual.get(quantity, []), desired)
         largest = max((float(np.abs(array).max(initial=0.0)) for array in desired), default=0.0)
-        if comparison.max_abs is None or not largest:
+        if comparison.max_abs is None or not largest or comparison.max_abs > _allowed_of_training(judge, cell, desired):
             return comparison, math.inf
         return comparison, comparison.max_abs / largest
 
     return predicted
+
+
+def _allowed_of_training(judge: Execution, cell: Cell, desired: Sequence[Array]) -> float:
+    """Return the largest difference of a trained weight that a bound explains; infinity for other quantities.
+
+    It is half of the way that the weight went. A bound is a share of the weight, and a training of a small rate may
+    stay inside it. Without this limit, an engine that does not train would be known.
+    """
+    name = cell.quantity.where.partition("/")[2]
+    if cell.kind != "weights" or name not in judge.case.initial_weights:
+        return math.inf
+    initial = rounded(judge.case.initial_weights[name], judge.dtype)
+    return 0.5 * max((float(np.abs(array - initial).max(initial=0.0)) for array in desired), default=0.0)
 
 
 def _failed(quantity: Quantity, error: MultilstmError) -> Comparison:

@@ -20,7 +20,8 @@ from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, comb
 from multilstm.ledger.rows import ledger
 from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential, TimeDistributed
 from multilstm.spec.arrays import State
-from multilstm.spec.optimizers import AdamW
+from multilstm.spec.optimizers import SGD, AdamW
+from multilstm.spec.schedules import ExponentialDecay
 from multilstm.suite import judge_part
 from multilstm.suite.compare_cases import compare_cases
 
@@ -226,6 +227,27 @@ def test_an_engine_without_outputs_diverges_where_nothing_is_predicted(monkeypat
     monkeypatch.setattr(judge_part, "predict", fails)
     report = compared("stateful_state_is_lost", other=without_outputs)
     assert {cell.verdict for cell in report.cells if cell.kind == "output"} == {"diverges"}
+
+
+def trained_nowhere(patch):
+    patch.setattr(ReferenceProgram, "_update", lambda self, gradients: None)
+
+
+def trained_backwards(patch):
+    def update(self, gradients):
+        true_update(self, {name: -np.asarray(array) for name, array in gradients.items()})
+
+    patch.setattr(ReferenceProgram, "_update", update)
+
+
+@pytest.mark.parametrize("fault", [trained_nowhere, trained_backwards], ids=["nowhere", "backwards"])
+def test_a_bound_does_not_explain_a_training_of_small_steps_that_went_elsewhere(fault):
+    """The steps are smaller than the bound of the row schedule_float64, a share of the weights."""
+    spec = Sequential([LSTM(3, use_bias=False), Dense(2, use_bias=False)], (4, 2))
+    rate = ExponentialDecay(1e-6, 10, 0.9)
+    case = dataclasses.replace(model_case(spec, 2, 4), optimizer=SGD(rate), loss="mean_squared_error", example=False)
+    report = compare_cases((case,), Options(("keras-tensorflow",), ("float64",), "plain"), pool=FaultyPool(fault))
+    assert {cell.verdict for cell in report.cells if cell.kind == "weights"} == {"diverges"}
 
 
 def test_predictions_are_tried_alone_first():
