@@ -15,7 +15,7 @@ import numpy as np
 
 from multilstm.cases.case import Case, Fit
 from multilstm.cases.recipes import GivenBatches
-from multilstm.errors import UsageError
+from multilstm.errors import SpecError, UsageError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
@@ -26,6 +26,7 @@ from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weights
 
 BATCH, TIMESTEPS = 3, 7  # of inputs, where a model leaves them open
+LONGEST = 4096  # timesteps that are tried for a model with wide windows
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
@@ -116,7 +117,7 @@ class ModelInputs:
 def model_case(
     spec: Graph,
     batch: int = BATCH,
-    timesteps: int = TIMESTEPS,
+    timesteps: int | None = None,
     weights: Mapping[str, Array] | None = None,
     masking: Mapping[str, Array] | None = None,
 ) -> Case:
@@ -125,7 +126,7 @@ def model_case(
     Args:
         spec: the model.
         batch: the number of sequences in a batch, where the model leaves it open.
-        timesteps: the length of the sequences, where the model leaves it open.
+        timesteps: the length of the sequences, where the model leaves it open; None: `enough_timesteps`.
         weights: every weight by `layer/weight`; None: random ones.
         masking: see `ModelInputs`.
 
@@ -136,12 +137,30 @@ def model_case(
         UsageError: for a size below 1.
         InputError: for a batch that the memory of this machine cannot hold, and weights that do not fit.
     """
+    timesteps = enough_timesteps(spec, batch) if timesteps is None else timesteps
     for name, size in (("batch", batch), ("timesteps", timesteps)):
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
     inputs = ModelInputs(spec, batch, timesteps, masking=masking or {})
     return example_case(spec, inputs.batches(), inputs.exercised(), weights)
+
+
+def enough_timesteps(spec: Graph, batch: int = BATCH) -> int:
+    """Return 7 timesteps, or the first doubling that the windows of a model's convolutions and pooling accept."""
+    timesteps = TIMESTEPS
+    while timesteps <= LONGEST:
+        given = {
+            name: (batch, *(timesteps if size is None else size for size in layer.shape))
+            for name, layer in spec.inputs.items()
+        }
+        try:
+            spec.shapes_for(given)
+        except SpecError:
+            timesteps *= 2
+        else:
+            return timesteps
+    return TIMESTEPS  # the error of the layer names the reason
 
 
 def example_case(

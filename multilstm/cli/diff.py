@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from multilstm.files import LoadedModel
     from multilstm.suite.difference import ModelDifference
 
-BATCH, TIMESTEPS = 3, 7
+BATCH = 3
 
 
 def diff(
@@ -40,7 +40,7 @@ def diff(
     batch
         The number of random sequences, where the first model leaves it open. Default: 3.
     timesteps
-        The length of the random sequences, where the first model leaves it open. Default: 7.
+        The length of the random sequences, where the first model leaves it open. Default: 7, or enough for its windows.
     """
     from multilstm.cli.model_files import ModelFiles
     from multilstm.files import load_model
@@ -51,7 +51,7 @@ def diff(
     files = ModelFiles(first, inputs=inputs)
     files.check(sized=batch is not None or timesteps is not None)
     one, two = load_model(first), load_model(second)
-    sizes = BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps
+    sizes = BATCH if batch is None else batch, timesteps
     if inputs is not None:
         case = files.case(one)
     else:

@@ -117,7 +117,7 @@ def parity(  # noqa: PLR0913 - the public signature
     batch
         The number of random sequences for a model that leaves its batch size open. Default: 3.
     timesteps
-        The length of the random sequences for a model that leaves it open. Default: 7.
+        The length of the random sequences for a model that leaves it open. Default: 7, or enough for its windows.
     seed
         Draw the dropout masks of the model's layers from seeds, which follow from this one and the layers' names. Every
         engine draws the same. Default: random masks, or the layers' own seeds.
@@ -226,7 +226,7 @@ def _cases(
 ) -> tuple[Case, ...]:
     """Return the cases of the catalogue, or the one case of a user's model."""
     from multilstm.cases.catalogue import select
-    from multilstm.cases.model_case import BATCH, TIMESTEPS
+    from multilstm.cases.model_case import BATCH
     from multilstm.files import load_model
     from multilstm.suite.hidden_masks import exercising_case
 
@@ -247,7 +247,6 @@ def _cases(
     if files.inputs is not None:
         case = files.case(loaded)
     else:
-        sizes = (BATCH if batch is None else batch, TIMESTEPS if timesteps is None else timesteps)
-        case = exercising_case(loaded.spec, *sizes, loaded.weights)
+        case = exercising_case(loaded.spec, BATCH if batch is None else batch, timesteps, loaded.weights)
     origin = loaded.provenance
     return (dataclasses.replace(case, origin=origin.sentence, generation=origin.generation),)

@@ -90,7 +90,7 @@ def convert_model(
         raise UsageError(choice("target", target, TARGETS))
     source = torch_source(spec)
     proven = spec.with_layers(_in_inference)
-    case = exercising_case(proven, 3, 7, weights)
+    case = exercising_case(proven, weights=weights)
     availability = available(("torch-module",), "cpu", None)
     options = Options(availability.engines, ("float32", "float64"), quantities=PARTS)
     report = compare_cases((case,), options, *([follow] if follow else []), availability=availability)

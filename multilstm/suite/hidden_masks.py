@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from multilstm.cases.case import Case
-from multilstm.cases.model_case import BATCH, LARGEST, TIMESTEPS, model_case, unreached_maskings
+from multilstm.cases.model_case import BATCH, LARGEST, model_case, unreached_maskings
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
@@ -24,14 +24,14 @@ NEAR = (0.98, 1.0, 1.02)  # factors of a vector that must all be masked: no engi
 
 
 def exercising_case(
-    spec: Graph, batch: int = BATCH, timesteps: int = TIMESTEPS, weights: Mapping[str, Array] | None = None
+    spec: Graph, batch: int = BATCH, timesteps: int | None = None, weights: Mapping[str, Array] | None = None
 ) -> Case:
     """Return the case of `model_case`, in which Masking layers behind other layers act where a search finds inputs.
 
     Args:
         spec: the model.
         batch: the number of sequences in a batch, where the model leaves it open.
-        timesteps: the length of the sequences, where the model leaves it open.
+        timesteps: the length of the sequences, where the model leaves it open; None: `enough_timesteps`.
         weights: every weight by `layer/weight`; None: random ones.
 
     Raises:
