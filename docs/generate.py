@@ -39,7 +39,7 @@ from multilstm.spec.dialects.tables import ROWS
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
-COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "fuzz")
+COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "identify", "fuzz")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

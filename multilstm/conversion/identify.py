@@ -1,0 +1,220 @@
+"""The convention of an unknown set of LSTM arrays, found by trying all of them against recorded outputs.
+
+A convention is an order of the gates, the axes of the kernels, the number of biases, and the function of the gates.
+Some frameworks also add a constant to the bias of gate f at run time. Each convention is executed on the recorded
+inputs. The first timestep rules out most of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from multilstm.conversion.dialects import DIALECTS, Dialect
+from multilstm.conversion.operations import GATES, AddForget, ByGate, CuDNN, Join, Reorder, Transpose
+from multilstm.conversion.stack import LSTMWeights, from_dialect
+from multilstm.errors import InputError, listed, shown
+from multilstm.spec.arrays import Array, as_array, by_name
+
+__all__ = ["Convention", "Fit", "identify"]
+
+SHARE = 1e-4  # of the largest recorded output: float32 rounding over many timesteps, and digits of a printed file
+LOOSE = 20.0  # times SHARE is allowed in the first timestep, so that it rules out nothing by rounding
+
+
+def _hard(slope: float) -> Callable[[Array], Array]:
+    return lambda z: np.clip(slope * z + 0.5, 0.0, 1.0)
+
+
+def _sigmoid(z: Array) -> Array:
+    return 0.5 + 0.5 * np.tanh(0.5 * z)  # does not overflow
+
+
+SIGMOIDS: Mapping[str, Callable[[Array], Array]] = {
+    "sigmoid": _sigmoid,
+    "hard_sigmoid": _hard(1 / 6),
+    "hard_sigmoid_keras2": _hard(0.2),
+}
+
+
+class Convention(NamedTuple):
+    """The meaning of the arrays of one LSTM.
+
+    Attributes:
+        order: the letters of the gates i, f, c, o as the arrays hold them.
+        transposed: whether the gates are along the first axis of the kernels.
+        joined: whether one kernel serves inputs and hidden state.
+        blocks: whether the block of each gate is transposed, as in Keras 2's CuDNNLSTM.
+        biases: the number of biases, which are added.
+        added: the constant that is added to the bias of gate f at run time.
+        recurrent_activation: the function of the gates i, f and o.
+    """
+
+    order: str
+    transposed: bool
+    joined: bool
+    blocks: bool
+    biases: int
+    added: float
+    recurrent_activation: str
+
+    @property
+    def words(self) -> str:
+        """The convention in words."""
+        axes = "gates along the first axis" if self.transposed else "gates along the last axis"
+        axes = "the block of each gate transposed" if self.blocks else axes
+        bias = {0: "no bias", 1: "one bias", 2: "two biases, added"}[self.biases]
+        parts = [f"gates {' '.join(self.order)}", axes, *(["one kernel"] if self.joined else []), bias]
+        parts += [f"{self.added:+g} on gate f at run time"] if self.added else []
+        return "; ".join([*parts, self.recurrent_activation])
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The rows of `DIALECTS` with this convention, apart from the names of the arrays."""
+        layout = (self.order, self.transposed, self.joined, self.blocks, self.added)
+        biases = max(self.biases, 1)
+        return tuple(n for n, row in DIALECTS.items() if _layout(row) == layout and row.bias_count == biases)
+
+
+class Fit(NamedTuple):
+    """A convention that gives the recorded outputs.
+
+    Attributes:
+        convention: the convention.
+        distance: the largest difference from the recorded outputs.
+        weights: the weights in Keras's layout, the constant of gate f included in the bias.
+    """
+
+    convention: Convention
+    distance: float
+    weights: LSTMWeights
+
+
+def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tuple[list[Fit], int]:
+    """Return the conventions by which the arrays of one LSTM give recorded outputs, the best first.
+
+    Args:
+        arrays: the arrays of one LSTM in one direction, by any names.
+        inputs: `[batch, timesteps, features]`; the initial states are zero.
+        outputs: `[batch, timesteps, units]`, or `[batch, units]` of the last timestep.
+
+    Returns:
+        The fits whose largest difference is below 1e-4 of the largest output, and the number of conventions that were
+        tried. Several fits mean that these inputs do not separate them.
+
+    Raises:
+        InputError: for arrays, inputs and outputs whose shapes do not belong together.
+    """
+    given = {name: as_array(f"array {name!r}", array) for name, array in by_name("arrays", arrays).items()}
+    x, desired = as_array("inputs", inputs).astype(float), as_array("outputs", outputs).astype(float)
+    if x.ndim != 3 or desired.ndim not in (2, 3) or desired.shape[:-1] != x.shape[: desired.ndim - 1]:
+        raise InputError(
+            f"inputs have the shape {x.shape}, outputs {desired.shape}; expected [batch, timesteps, features], and "
+            f"[batch, timesteps, units] or [batch, units]"
+        )
+    candidates = list(_candidates(given, x.shape[-1], desired.shape[-1]))
+    if not candidates:
+        shapes = listed(f"{shown(name)} {list(array.shape)}" for name, array in given.items())
+        raise InputError(
+            f"given {shapes or 'no arrays'}; no LSTM of {x.shape[-1]} features and {desired.shape[-1]} units has these "
+            f"arrays; give those of one layer in one direction, and its own inputs and outputs"
+        )
+    limit = SHARE * np.abs(desired).max(initial=0.0)
+    fits = []
+    for convention, weights in candidates:
+        if desired.ndim == 3 and _distance(convention, weights, x[:, :1], desired[:, :1]) > LOOSE * limit:
+            continue
+        distance = _distance(convention, weights, x, desired)
+        if distance <= limit:
+            fits.append(Fit(convention, distance, weights))
+    return sorted(fits, key=lambda fit: fit.distance), len(candidates)
+
+
+def _layout(row: Dialect) -> tuple[str, bool, bool, bool, float]:
+    kinds = {type(operation): operation for operation in row.operations}
+    order = kinds.get(Reorder, Reorder(GATES)).order  # type: ignore[attr-defined]
+    added = -kinds[AddForget].added if AddForget in kinds else 0.0  # type: ignore[attr-defined]
+    return order, Transpose in kinds, Join in kinds, CuDNN in kinds, added
+
+
+def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[tuple[Convention, LSTMWeights]]:
+    """Yield all conventions that the shapes allow, with the weights in Keras's layout."""
+    if len(arrays) > 4:  # an array for each gate, whose names are the only order
+        yield from _named(arrays)
+        return
+    flat = [array[0] if array.ndim > 1 and len(array) == 1 else array for array in arrays.values()]
+    matrices = [array.astype(float) for array in flat if array.ndim == 2 and array.shape != (2, 4 * units)]
+    vectors = [
+        row.astype(float)
+        for array in flat
+        if array.ndim == 1 or array.shape == (2, 4 * units)
+        for row in np.atleast_2d(array.reshape(2, -1) if array.shape == (8 * units,) else array)
+    ]
+    if len(vectors) > 2 or any(vector.shape != (4 * units,) for vector in vectors):
+        return
+    bias = sum(vectors) if vectors else np.zeros(4 * units)
+    for kernel, recurrent, transposed, joined in _kernels(matrices, features, units):
+        for blocks, order, added, name in itertools.product(
+            (False, True) if not transposed and not joined else (False,),
+            map("".join, itertools.permutations(GATES)),
+            (0.0, 1.0),
+            SIGMOIDS,
+        ):
+            if blocks and order != GATES:
+                continue
+            whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": np.asarray(bias)}
+            if blocks:
+                whole = {**CuDNN().undo({k: v for k, v in whole.items() if k != "bias"}), "bias": whole["bias"]}
+            whole = Reorder(order).undo(whole)
+            whole = AddForget(-added).undo(whole)
+            yield Convention(order, transposed, joined, blocks, len(vectors), added, name), LSTMWeights(**whole)
+
+
+def _named(arrays: Mapping[str, Array]) -> Iterator[tuple[Convention, LSTMWeights]]:
+    """Yield the conventions of the dialects with an array for each gate, if the arrays have their names."""
+    own = {name: array.astype(float) for name, array in arrays.items()}
+    for name, row in DIALECTS.items():
+        if not any(isinstance(operation, ByGate) for operation in row.operations):
+            continue
+        with contextlib.suppress(InputError):
+            ((weights,),) = from_dialect(own, name)
+            for added, sigmoid in itertools.product((0.0, 1.0), SIGMOIDS):
+                arrays = AddForget(-added).undo({k: v for k, v in weights._asdict().items() if v is not None})
+                convention = Convention(GATES, Transpose() in row.operations, False, False, 1, added, sigmoid)
+                yield convention, LSTMWeights(**arrays)
+
+
+def _kernels(matrices: list[Array], features: int, units: int) -> Iterator[tuple[Array, Array, bool, bool]]:
+    """Yield kernel, recurrent kernel, whether they were transposed, and whether they were one."""
+    for transposed in (False, True):
+        turned = [matrix.T if transposed else matrix for matrix in matrices]
+        if len(turned) == 1 and turned[0].shape == (features + units, 4 * units):
+            yield turned[0][:features], turned[0][features:], transposed, True
+            yield turned[0][units:], turned[0][:units], transposed, True
+        for kernel, recurrent in itertools.permutations(turned, 2):
+            if len(turned) == 2 and kernel.shape == (features, 4 * units) and recurrent.shape == (units, 4 * units):
+                yield kernel, recurrent, transposed, False
+
+
+def outputs_of(sigmoid: str, weights: LSTMWeights, x: Array) -> Array:
+    """Return the outputs `[batch, timesteps, units]` of an LSTM with one of `SIGMOIDS`, from zero states."""
+    function = SIGMOIDS[sigmoid]
+    hidden = cell = np.zeros((len(x), weights.units))
+    outputs = []
+    for timestep in range(x.shape[1]):
+        z = x[:, timestep] @ weights.kernel + hidden @ weights.recurrent_kernel + weights.bias
+        i, f, c, o = np.split(z, 4, axis=-1)
+        cell = function(f) * cell + function(i) * np.tanh(c)
+        hidden = function(o) * np.tanh(cell)
+        outputs.append(hidden)
+    return np.stack(outputs, axis=1)
+
+
+def _distance(convention: Convention, weights: LSTMWeights, x: Array, desired: Array) -> float:
+    """Return the largest difference of the outputs from the desired ones."""
+    outputs = outputs_of(convention.recurrent_activation, weights, x)
+    return float(np.abs((outputs if desired.ndim == 3 else outputs[:, -1]) - desired).max(initial=0.0))

@@ -1,0 +1,111 @@
+"""The convention of LSTM arrays, found from recorded outputs: of every dialect, and of other orders and functions."""
+
+import numpy as np
+import pytest
+
+from multilstm.conversion import DIALECTS, LSTMWeights, to_dialect
+from multilstm.conversion.identify import SIGMOIDS, identify, outputs_of
+from multilstm.conversion.operations import GATES
+from multilstm.errors import InputError
+
+pytestmark = pytest.mark.unit
+FEATURES, UNITS = 3, 4
+
+
+def problem(features=FEATURES, sigmoid="sigmoid", seed=0):
+    """Return random weights, inputs, and the outputs of these weights."""
+    rng = np.random.default_rng(seed)
+    shapes = ((features, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
+    weights = LSTMWeights(*(rng.normal(size=shape).astype("float32") for shape in shapes))
+    x = rng.normal(size=(2, 6, features))
+    return weights, x, outputs_of(sigmoid, weights, x)
+
+
+@pytest.mark.parametrize("features", [FEATURES, UNITS], ids=["other_sizes", "equal_sizes"])
+@pytest.mark.parametrize("dialect", [name for name, row in DIALECTS.items() if row.placement != "packed"])
+def test_the_arrays_of_a_dialect_are_identified(dialect, features):
+    weights, x, y = problem(features)
+    arrays = to_dialect([[weights]], dialect)
+    if len(arrays) <= 4:  # the names do not matter
+        arrays = dict(enumerate(arrays.values()))
+    fits, tried = identify({str(name): array for name, array in arrays.items()}, x, y)
+    assert tried >= 6
+    assert len(fits) == 1
+    assert dialect in fits[0].convention.dialects
+    np.testing.assert_allclose(fits[0].weights.kernel, weights.kernel, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(fits[0].weights.bias, weights.bias, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["ifco", "ifoc", "ocif", "fcoi"])
+@pytest.mark.parametrize("sigmoid", SIGMOIDS)
+def test_any_order_and_function_of_the_gates_is_identified(order, sigmoid):
+    weights, x, y = problem(sigmoid=sigmoid)
+    blocks = {gate: [np.split(array, 4, -1)[GATES.index(gate)] for array in weights] for gate in GATES}
+    k, r, b = (np.concatenate([blocks[gate][number] for gate in order], -1) for number in range(3))
+    fits, _ = identify({"a": b, "b": r.T, "c": k.T}, x, y)
+    assert [(fit.convention.order, fit.convention.transposed, fit.convention.recurrent_activation) for fit in fits] == [
+        (order, True, sigmoid)
+    ]
+
+
+def test_the_last_output_alone_identifies_too():
+    weights, x, y = problem()
+    fits, _ = identify(to_dialect(weights, "haiku"), x, y[:, -1])
+    assert [fit.convention.dialects for fit in fits] == [("haiku", "tf1")]
+
+
+def test_constant_arrays_fit_every_order():
+    weights = LSTMWeights(np.full((FEATURES, 16), 0.1), np.full((UNITS, 16), 0.1), np.zeros(16))
+    _, x, _ = problem()
+    fits, _ = identify(weights._asdict(), x, outputs_of("sigmoid", weights, x))
+    assert len({fit.convention.order for fit in fits}) == 24
+
+
+def test_other_outputs_fit_no_convention():
+    weights, x, y = problem()
+    fits, tried = identify(weights._asdict(), x, y + 0.01)
+    assert (fits, tried) == ([], 24 * 6 + 6)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "x", "y"),
+    [
+        ({}, (2, 5, 3), (2, 5, 4)),
+        ({"k": (3, 16)}, (2, 5, 3), (2, 5, 4)),
+        ({"k": (3, 16), "r": (4, 16), "b": (12,)}, (2, 5, 3), (2, 5, 4)),
+        ({"k": (3, 16), "r": (4, 16)}, (2, 5, 2), (2, 5, 4)),
+        ({"k": (3, 16), "r": (4, 16)}, (2, 5, 3), (2, 4, 4)),
+        ({"k": (3, 16), "r": (4, 16)}, (5, 3), (5, 4)),
+        ({f"x{n}": (3, 4) for n in range(12)}, (2, 5, 3), (2, 5, 4)),
+    ],
+    ids=[
+        "no_arrays",
+        "one_kernel",
+        "bias_of_three_gates",
+        "other_features",
+        "other_timesteps",
+        "no_batch",
+        "unnamed_gates",
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(arrays, x, y):
+    with pytest.raises(InputError, match=r"expected|give those of one layer"):
+        identify({name: np.ones(shape) for name, shape in arrays.items()}, np.ones(x), np.ones(y))
+
+
+def test_the_command_names_the_convention(tmp_path, capsys):
+    from multilstm.cli.app import app
+
+    weights, x, y = problem()
+    np.savez(tmp_path / "w.npz", **to_dialect(weights, "onnx"))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    files = [str(tmp_path / name) for name in ("w.npz", "x.npy", "y.npy")]
+    command = ["identify", files[0], "--inputs", files[1], "--outputs", files[2]]
+    assert app(command, result_action="return_value") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith("1 of ")
+    assert "gates i o f c; gates along the first axis; two biases, added; sigmoid (as in onnx)" in shown
+    np.save(tmp_path / "y.npy", y + 1)
+    assert app(command, result_action="return_value") == 1
+    assert capsys.readouterr().out.startswith("0 of ")
