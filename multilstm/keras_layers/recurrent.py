@@ -310,12 +310,16 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):  # type: ignore[misc]
     def step(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Compute one timestep; see `LSTM.step`."""
         cell = self.cell
-        if not cell.use_bias or not loses_bias_gradient(self):
+        # Keras's cell draws its masks in inference too, inside of the loop, where JAX forbids it.
+        draws = not training and (self.dropout or self.recurrent_dropout)
+        if not draws and (not cell.use_bias or not loses_bias_gradient(self)):
             return super().step(inputs, states, training)
         (hidden,) = states
         if training and self.recurrent_dropout:
             hidden = hidden * cell.get_recurrent_dropout_mask(hidden)
-        products = ops.matmul(self._dropped(inputs, training), cell.kernel) + ops.convert_to_tensor(cell.bias)
+        products = ops.matmul(self._dropped(inputs, training), cell.kernel)
+        if cell.use_bias:
+            products = products + ops.convert_to_tensor(cell.bias)
         hidden = cell.activation(products + ops.matmul(hidden, cell.recurrent_kernel))
         return hidden, [hidden]
 

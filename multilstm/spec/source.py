@@ -22,8 +22,8 @@ __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expressio
 WIDTH = 88
 PORTABLE = (  # the spec's layers that multilstm.keras_layers has
     "AdditiveAttention", "Attention", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional",
-    "Cropping1D", "Dense", "Dot", "GRU", "GlobalAveragePooling1D", "LSTM", "LayerNormalization", "LeakyReLU", "Permute",
-    "ReLU", "Reshape", "SimpleRNN", "TimeDistributed",
+    "Cropping1D", "Dense", "Dot", "Dropout", "GRU", "GlobalAveragePooling1D", "LSTM", "LayerNormalization", "LeakyReLU",
+    "Permute", "ReLU", "Reshape", "SimpleRNN", "SpatialDropout1D", "TimeDistributed",
 )  # fmt: skip
 REQUIRED = ("pool_size",)  # arguments that a spec has a default for, and some layers of Keras have none
 _MODULES = ("keras", "layers", "keras_layers")

@@ -14,7 +14,7 @@ def jax_bits(seed, stream, step, shape):
     words = np.array([seed, streams.stream(stream)], np.int64).astype(np.uint32)
     key = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), step)
     with jax.threefry_partitionable(True):
-        return np.asarray(jax.random.bits(key, shape)).view(np.int32)
+        return np.asarray(jax.random.bits(key, shape, "uint32")).view(np.int32)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 1000, 2**20])

@@ -1,6 +1,7 @@
 """Engines behind executors: threads, processes, and executors that fail."""
 
 import concurrent.futures
+import multiprocessing
 import os
 
 import numpy as np
@@ -89,7 +90,8 @@ def test_an_error_there_is_the_same_error_here(engine):
 
 
 def test_processes_that_ended_for_ever_are_refused():
-    with concurrent.futures.ProcessPoolExecutor(1) as processes:
+    # A forked process warns where another test has imported JAX.
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
         with pytest.raises(concurrent.futures.BrokenExecutor):
             processes.submit(os._exit, 3).result()
         with pytest.raises(EngineUnavailableError, match=r"its executor takes no jobs: BrokenProcessPool.*--resume"):
