@@ -115,6 +115,8 @@ def test_reproduces(cell, runs):
     assert found["status"] in (0, 1), f"the reproducer broke:\n{found['printed']}"
     assert found["printed"].strip(), "a reproducer prints its result"
     installed = importlib.metadata.version(row.package)
+    if engine in row.on_some_processors:
+        return  # both results are right: it ran, and printed its result
     if engine not in row.engines:
         assert found["status"] == 0, f"the row does not name {engine}, add it: {found['printed']}"
     elif release(row.first) <= release(installed) <= release(row.last):

@@ -55,6 +55,8 @@ class Divergence:
             CPUs and explains only differences on CPUs.
         processor: the processor on which the reproducer shows the fault, as in /proc/cpuinfo; empty: any. Matching
             ignores it.
+        on_some_processors: more engines, on which the reproducer shows the fault only on some processors. Their
+            products of matrices depend on the instructions of the processor.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Divergence:
     flags: tuple[str, ...] = ()
     device: str | None = None
     processor: str = ""
+    on_some_processors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for problem in (*self._unknown_names(), *self._wrong_texts(), *self._contradictions()):
@@ -85,6 +88,7 @@ class Divergence:
     def _unknown_names(self) -> Iterator[str]:
         choices: tuple[tuple[str, Iterable[str | None], Collection[str | None]], ...] = (
             ("engines", self.engines, ENGINES),
+            ("on_some_processors", self.on_some_processors, ENGINES),
             ("when", self.when, FACTS),
             ("severity", [self.severity], SEVERITIES),
             ("effect", [self.effect], EFFECTS),
