@@ -221,14 +221,16 @@ class CuDNN(Operation):
 
     Attributes:
         gradients: whether the arrays are gradients.
+        gates: the number of gates; a CuDNNGRU has 3 and keeps its two biases, so only its kernels are converted.
     """
 
     gradients: bool = False
+    gates: int = 4
 
     def apply(self, arrays: Arrays) -> dict[str, Array]:
         kernels = {
-            "kernel": _by_block(arrays["kernel"], lambda block: block.T.reshape(block.shape)),
-            "recurrent_kernel": _by_block(arrays["recurrent_kernel"], np.transpose),
+            "kernel": _by_block(arrays["kernel"], self.gates, lambda block: block.T.reshape(block.shape)),
+            "recurrent_kernel": _by_block(arrays["recurrent_kernel"], self.gates, np.transpose),
         }
         if "bias" not in arrays:
             return kernels
@@ -236,8 +238,8 @@ class CuDNN(Operation):
 
     def undo(self, arrays: Arrays) -> dict[str, Array]:
         kernels = {
-            "kernel": _by_block(arrays["kernel"], lambda block: block.T.reshape(block.shape, order="F")),
-            "recurrent_kernel": _by_block(arrays["recurrent_kernel"], np.transpose),
+            "kernel": _by_block(arrays["kernel"], self.gates, lambda block: block.T.reshape(block.shape, order="F")),
+            "recurrent_kernel": _by_block(arrays["recurrent_kernel"], self.gates, np.transpose),
         }
         if "bias" not in arrays:
             return kernels
@@ -245,7 +247,7 @@ class CuDNN(Operation):
         return {**kernels, "bias": first if self.gradients else first + second}
 
     def for_gradients(self) -> Operation:
-        return CuDNN(gradients=True)
+        return dataclasses.replace(self, gradients=True)
 
     @property
     def words(self) -> str:
@@ -280,8 +282,8 @@ def _blocks(array: Array, order: list[int]) -> Array:
     return np.concatenate([blocks[place] for place in order], axis=-1)
 
 
-def _by_block(array: Array, change: Callable[[Array], Array]) -> Array:
-    return np.concatenate([change(block) for block in np.split(array, 4, axis=-1)], axis=-1)
+def _by_block(array: Array, gates: int, change: Callable[[Array], Array]) -> Array:
+    return np.concatenate([change(block) for block in np.split(array, gates, axis=-1)], axis=-1)
 
 
 def _with_forget(arrays: Arrays, added: float) -> dict[str, Array]:

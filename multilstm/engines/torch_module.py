@@ -66,10 +66,12 @@ class TorchModuleProgram(AbstractProgram):
         self._spec, self._loss, self._tf32 = job.spec, job.loss, job.dtype == "tf32"
         self._dtype = getattr(torch, stored(job.dtype))
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
+        self._names = module_names(job.spec)
+        self._is_masked = any(masks_of(job.spec)[ref] is not None for ref in job.spec.outputs)
         self._module = build(torch_source(job.spec)).to(device=self._device, dtype=self._dtype)
         self._answers: dict[str, Any] = {}
         self._starts: dict[str, Any] = {}
-        for layer, attribute in module_names(job.spec).items():
+        for layer, attribute in self._names.items():
             if job.spec.layer(layer).state_names:
                 module = getattr(self._module, attribute)
                 module.register_forward_pre_hook(functools.partial(self._start, layer))
@@ -79,9 +81,7 @@ class TorchModuleProgram(AbstractProgram):
     def implementation(self) -> Implementation:
         """The classes of the recurrent modules."""
         layers = [
-            getattr(self._module, name)
-            for layer, name in module_names(self._spec).items()
-            if self._spec.layer(layer).state_names
+            getattr(self._module, name) for layer, name in self._names.items() if self._spec.layer(layer).state_names
         ]
         names = {f"torch.nn.{type(m).__name__}" if isinstance(m, torch.nn.RNNBase) else LOOP_NAME for m in layers}
         return Implementation(", ".join(sorted(names)) or "no recurrent layer ran")
@@ -102,9 +102,8 @@ class TorchModuleProgram(AbstractProgram):
     def parameter_counts(self) -> dict[str, int]:
         """Return PyTorch's counts by layer, statistics included, without a second bias that Keras lacks."""
         shapes = self._spec.weight_shapes
-        names = module_names(self._spec)
         counts = {}
-        for layer, attribute in names.items():
+        for layer, attribute in self._names.items():
             module = getattr(self._module, attribute, None)
             sizes = [tensor.numel() for tensor in module.state_dict().values() if tensor.ndim] if module else []
             second = [] if module is None else [n for n, _ in module.named_parameters() if n.startswith("bias_hh")]
@@ -161,7 +160,7 @@ class TorchModuleProgram(AbstractProgram):
 
     def _total_loss(self, outputs: tuple[Any, ...], batch: Batch) -> Any:
         """Return the sum of the losses of all outputs; penalties of weights are in no module."""
-        if any(masks_of(self._spec)[ref] is not None for ref in self._spec.outputs):
+        if self._is_masked:
             raise UnsupportedError("torch-module: a module returns no mask for its loss; leave the loss out")
         if self._spec.regularizers:
             raise UnsupportedError("torch-module: penalties of weights are in no module; leave the loss out")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from multilstm.conversion.operations import CuDNN
 from multilstm.spec import GRU, LSTM, Conv1D, Layer
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
@@ -90,8 +91,6 @@ def _from_cudnn(layer: Recurrent, arrays: Sequence[Array]) -> list[Array]:
     Keras's LSTM adds them. Its GRU with reset_after has both.
     """
     kernel, recurrent, bias = arrays
-    kernels = [gate.T.reshape(gate.shape, order="F") for gate in np.split(kernel, layer.gate_count, axis=1)]
-    recurrents = [gate.T for gate in np.split(recurrent, layer.gate_count, axis=1)]
+    kernels = CuDNN(gates=layer.gate_count).undo({"kernel": kernel, "recurrent_kernel": recurrent})
     biases = bias.reshape(2, -1)
-    both = len(layer.bias_shape) == 2
-    return [np.concatenate(kernels, axis=1), np.concatenate(recurrents, axis=1), biases if both else biases.sum(axis=0)]
+    return [*kernels.values(), biases if len(layer.bias_shape) == 2 else biases.sum(axis=0)]
