@@ -233,14 +233,14 @@ def _check_without_inputs(data: Sequence[object]) -> None:
         raise UsageError(f"{', '.join(given)}: given without inputs, to which they belong; give inputs too")
 
 
-def convert(model: Graph | LoadedModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None) -> Conversion:
+def convert(model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None) -> Conversion:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
     The converted module is executed in a process of its own. Its outputs, sequences, states and gradients are compared
     with the float64 reference, in float32 and float64.
 
     Args:
-        model: a spec, or the result of `load`.
+        model: as in `run`.
         to: `torch`: an `nn.Module` and its state dict.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
 
@@ -254,7 +254,7 @@ def convert(model: Graph | LoadedModel, to: str = "torch", *, weights: Mapping[s
         UsageError: for an unknown framework.
         EngineUnavailableError: if the framework is not installed.
     """
-    spec, weights = _model(model, weights)
+    spec, weights = _model(resolved(model), weights)
     if weights is not None:
         check_weights(spec, weights)
     return convert_model(spec, weights, to)

@@ -53,6 +53,9 @@ def reserved_attributes() -> set[str]:
         "ipu", "mtia",
         "get_parameter", "get_buffer", "get_submodule", "set_submodule", "dump_patches", "call_super_init",
         "T_destination", "get_extra_state", "set_extra_state", "to_empty",
+        "register_backward_hook", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook",
+        "register_full_backward_pre_hook", "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook",
+        "register_state_dict_post_hook", "register_state_dict_pre_hook",
     }  # fmt: skip
 
 

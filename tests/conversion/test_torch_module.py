@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.conversion.torch_source import torch_source
+from multilstm.conversion.torch_source import reserved_attributes, torch_source
 from multilstm.conversion.torch_state import keras_weights, torch_state
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
@@ -180,6 +180,12 @@ def test_a_name_enters_the_source_as_a_new_identifier(name):
     compile(source, "port.py", "exec")
     assert "os" not in source.split()
     assert "exec(" not in source
+
+
+def test_the_attributes_of_a_module_are_no_names_of_layers():
+    torch = pytest.importorskip("torch")
+    own = {name for name in dir(torch.nn.Module()) if not name.startswith("_")}
+    assert own <= reserved_attributes()
 
 
 REFUSED = {
