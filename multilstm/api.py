@@ -28,6 +28,7 @@ from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.conversion import Conversion, convert_model
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
+from multilstm.suite.targets import target_named
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
 from multilstm.workers import Pool, WorkerPool
@@ -236,28 +237,29 @@ def _check_without_inputs(data: Sequence[object]) -> None:
 def convert(model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None) -> Conversion:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
-    The converted module is executed in a process of its own. Its outputs, sequences, states and gradients are compared
+    The converted files are executed in a process of their own. Outputs, sequences, states and gradients are compared
     with the float64 reference, in float32 and float64.
 
     Args:
         model: as in `run`.
-        to: `torch`: an `nn.Module` and its state dict.
+        to: the framework or format. `torch`: an `nn.Module` and its state dict.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
 
     Returns:
-        Source, arrays, comparison and notes; `save(path)` writes them.
+        Files, comparison and notes; `save(path)` writes them.
 
     Raises:
         UnsupportedError: for a layer or an option that the framework lacks.
-        ParityError: if the module gives other answers.
+        ParityError: if the files give other answers.
         InputError: if the weights do not fit the spec.
         UsageError: for an unknown framework.
         EngineUnavailableError: if the framework is not installed.
     """
+    target = target_named(to)
     spec, weights = _model(resolved(model), weights)
     if weights is not None:
         check_weights(spec, weights)
-    return convert_model(spec, weights, to)
+    return convert_model(spec, weights, target)
 
 
 def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:

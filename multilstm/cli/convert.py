@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pathlib
-
 from multilstm.cli.console import result_console
 from multilstm.cli.types import Path
-from multilstm.errors import UsageError, choice
 
 
 def convert(
@@ -20,18 +17,18 @@ def convert(
 ) -> int:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
-    For PyTorch, three files are written: OUT.py with an `nn.Module`, OUT.safetensors with its state dict, and
-    OUT.proof.json with the comparison. The module is executed first, and compared with the reference. If it does not
-    agree, nothing is written.
+    The result is executed first, and compared with the reference. If it does not agree, nothing is written. Next to
+    OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
+    state dict.
 
     Parameters
     ----------
     model
         A model file, or `module:function`. Without weights, it gets random ones.
     out
-        The file of the source, such as `port.py`.
+        The main file of the result, such as `port.py`.
     to
-        The framework: `torch`. Default: by the suffix of OUT.
+        The framework or format: `torch`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture
@@ -41,14 +38,10 @@ def convert(
     from multilstm.files import load_model
     from multilstm.files.atomic import check_replaceable
     from multilstm.report.words import printable
-    from multilstm.suite.conversion import SUFFIXES, TARGETS, convert_model
+    from multilstm.suite.conversion import convert_model
+    from multilstm.suite.targets import target_for
 
-    suffix = pathlib.Path(out).suffix
-    if suffix not in SUFFIXES:
-        raise UsageError(f"OUT {out!r} has the suffix {suffix!r}; expected .py, for --to {' or '.join(TARGETS)}")
-    target = SUFFIXES[suffix] if to is None else to
-    if target not in TARGETS:
-        raise UsageError(choice("target", target, TARGETS))
+    target = target_for(out, to)
     check_replaceable(out)
     loaded = load_model(model, weights, architecture)
     console = result_console(None)

@@ -31,6 +31,7 @@ class EngineRow:
         settings: environment variables that its process needs before it starts.
         flags: flags of XLA that its process needs, where the installed jaxlib accepts them.
         partial: True for an engine that some models cannot run on; it computes no updates of an optimizer.
+        gradients: False for an engine that computes inference alone.
         generations: the generations of Keras whose models it executes without being named; None: all models.
         beside_cpu: the package that pip installs without its dependencies where tensorflow-cpu is installed, because it
             depends on the package tensorflow, which has the same files.
@@ -46,6 +47,7 @@ class EngineRow:
     settings: Mapping[str, str]
     flags: tuple[XlaFlag, ...] = ()
     partial: bool = False
+    gradients: bool = True
     generations: tuple[int, ...] | None = None
     beside_cpu: str | None = None
     python: str | None = None

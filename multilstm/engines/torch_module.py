@@ -14,9 +14,9 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from multilstm.conversion.torch_masks import masks_of
-from multilstm.conversion.torch_source import CLASS_NAME, module_names, torch_source
-from multilstm.conversion.torch_state import keras_weights, torch_state
+from multilstm.conversion.torch.masks import masks_of
+from multilstm.conversion.torch.source import CLASS_NAME, module_names, torch_source
+from multilstm.conversion.torch.state import keras_weights, torch_state
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.torch_lstm_forward import loss_value
 from multilstm.errors import UnsupportedError

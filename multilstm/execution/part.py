@@ -51,7 +51,7 @@ class Part(enum.Enum):
             return case.gradient_steps()
         return case.training_steps() if self is Part.PROGRAM else case.update_steps()
 
-    def is_due(self, case: Case, dtype: str, partial: bool) -> bool:
+    def is_due(self, case: Case, dtype: str, partial: bool, gradients: bool = True) -> bool:
         """Whether the part exists for a case in a dtype.
 
         Args:
@@ -59,6 +59,7 @@ class Part(enum.Enum):
             dtype: the dtype of the computation.
             partial: whether the engine is a partial one. Partial engines skip training: they would only run this
                 package's own update rule again.
+            gradients: whether the engine computes gradients.
 
         The 100 updates are made in float64 alone, where they show that the optimizer's rule is the same. In float32
         they would show how training amplifies rounding, as the losses of the program do. Under mixed precision and in
@@ -69,7 +70,7 @@ class Part(enum.Enum):
         if dtype not in case.trained_in:
             return False
         if self is Part.GRADIENT:
-            return case.loss is not None and bool(case.spec.trainable_weights)
+            return gradients and case.loss is not None and bool(case.spec.trainable_weights)
         if partial:
             return False
         if self is Part.PROGRAM:
@@ -87,7 +88,7 @@ _KINDS = {
 
 def due_parts(case: Case, dtype: str, options: Options, engine: str) -> Iterator[Part]:
     """Yield the parts of a case that an engine executes and that give a wanted kind of quantity."""
-    partial = engine_row(engine).partial
+    row = engine_row(engine)
     for part in Part:
-        if part.is_due(case, dtype, partial) and any(options.wants(kind) for kind in part.kinds):
+        if part.is_due(case, dtype, row.partial, row.gradients) and any(options.wants(kind) for kind in part.kinds):
             yield part

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.conversion.torch_source import reserved_attributes, torch_source
-from multilstm.conversion.torch_state import keras_weights, torch_state
+from multilstm.conversion.torch.source import reserved_attributes, torch_source
+from multilstm.conversion.torch.state import keras_weights, torch_state
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import InputError, UnsupportedError
@@ -268,7 +268,7 @@ def test_convert_writes_a_module_that_runs_alone(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x:y", "port.onnx"), "suffix '.onnx'; expected .py"),
+        (("x:y", "port.caffe"), "suffix '.caffe'; expected .py"),
         (("x:y", "nowhere/port.py"), "nowhere"),
         (("x:y", "port.py", "--to", "caffe"), "unknown target 'caffe'"),
     ],

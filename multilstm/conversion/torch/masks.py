@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multilstm.conversion.torch_layers import refused
+from multilstm.conversion.torch.layers import refused
 from multilstm.spec import BatchNormalization, Embedding, GlobalAveragePooling1D, Graph, Masking, Softmax
 from multilstm.spec.graph import Ref
 from multilstm.spec.layers import InputLayer

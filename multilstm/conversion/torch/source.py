@@ -10,9 +10,9 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from multilstm.conversion.torch_layers import part, recurrent_part, refused
-from multilstm.conversion.torch_loop import LOOP
-from multilstm.conversion.torch_masks import Mask, masks_of
+from multilstm.conversion.torch.layers import part, recurrent_part, refused
+from multilstm.conversion.torch.loop import LOOP
+from multilstm.conversion.torch.masks import Mask, masks_of
 from multilstm.spec import Bidirectional, Graph, Masking
 from multilstm.spec.graph import Call, Ref
 from multilstm.spec.layer_base import Layer

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from multilstm.errors import UnsupportedError
+from multilstm.conversion.target import refusal
 from multilstm.spec import (
     ELU,
     GRU,
@@ -55,6 +55,8 @@ from multilstm.spec.shapes import Shape
 
 __all__ = ["Part", "part", "recurrent_part", "refused"]
 
+refused = functools.partial(refusal, "torch")
+
 FUNCTIONS = {  # of a tensor in braces
     "linear": "{}",
     "tanh": "torch.tanh({})",
@@ -88,7 +90,7 @@ class Part(NamedTuple):
 
 
 def recurrent_part(layer: Recurrent, features: int, bidirectional: bool, masked: bool) -> str:
-    """Return the constructor of a recurrent layer's module: of PyTorch, or the class `LSTM` of `torch_loop`.
+    """Return the constructor of a recurrent layer's module: of PyTorch, or the class `LSTM` of `loop.py`.
 
     Args:
         layer: the layer, one direction of it.
@@ -144,14 +146,6 @@ def part(layer: Layer, shapes: Sequence[Shape]) -> Part:
         UnsupportedError: for a layer, or an option, that has no counterpart in PyTorch.
     """
     raise refused(layer, "its class", "no module of PyTorch is its counterpart")
-
-
-def refused(layer: Layer, given: str, reason: str) -> UnsupportedError:
-    """Return the error for a layer that cannot be converted, with the option and the reason."""
-    return UnsupportedError(
-        f"torch: {layer.label} cannot be converted because of {given}: {reason}; change the layer, or write its part "
-        f"by hand"
-    )
 
 
 def _activated(activation: Any, expression: str) -> str:

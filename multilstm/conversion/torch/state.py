@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from multilstm.conversion.stack import LSTMWeights, from_dialect, to_dialect
-from multilstm.conversion.torch_source import module_names
+from multilstm.conversion.torch.source import module_names
 from multilstm.errors import InputError, listed, shown
 from multilstm.spec import GRU, LSTM, Bidirectional, Conv1D, Dense, Embedding, Graph, TimeDistributed
 from multilstm.spec.arrays import Array, as_array, by_name

@@ -1,0 +1,1 @@
+"""Models as PyTorch modules: readable source and a state dict."""

@@ -1,0 +1,45 @@
+"""The target `torch`: a module of plain source and its state dict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from safetensors import numpy as safetensors
+
+from multilstm.conversion.target import Target
+from multilstm.conversion.torch.source import torch_source
+from multilstm.conversion.torch.state import torch_state
+from multilstm.spec import BatchNormalization, Dropout, Graph, SpatialDropout1D
+from multilstm.spec.arrays import Array
+
+__all__ = ["TORCH"]
+
+
+def _files(spec: Graph, weights: Mapping[str, Array]) -> dict[str, bytes]:
+    """Return the source, and the state dict in the dtype of the weights."""
+    return {".py": torch_source(spec).encode(), ".safetensors": safetensors.save(torch_state(spec, weights))}
+
+
+def _notes(spec: Graph) -> Iterator[str]:
+    """Yield the differences between the model's training and the module's."""
+    layers = [inner for layer in spec.layers for inner in (layer, layer.wrapped) if inner is not None]
+    two = [place for place, layer in spec.lstms.items() if layer.use_bias]
+    if two:
+        count = sum(4 * spec.lstms[place].units for place in two)
+        yield (
+            f"PyTorch's LSTMs have two biases, {count:,} parameters more than Keras's; both are trained, so their sum "
+            f"moves twice as fast"
+        )
+    if any(isinstance(layer, Dropout | SpatialDropout1D) for layer in layers):
+        yield "Dropout layers draw other masks than Keras's"
+    if any(getattr(layer, "dropout", 0.0) or getattr(layer, "recurrent_dropout", 0.0) for layer in layers):
+        yield "dropout inside of recurrent layers is left out; torch.nn.LSTM has none"
+    if spec.regularizers:
+        yield "regularizers are left out: add them to the loss"
+    if any(isinstance(layer, BatchNormalization) for layer in layers):
+        yield "in training, PyTorch's BatchNorm divides its running variance by n - 1, Keras's by n"
+    if any(layer.stateful for layer in spec.recurrent.values()):
+        yield "stateful layers begin every call at zero: pass the states of the call before"
+
+
+TORCH = Target("torch", "PyTorch", (".py",), "torch-module", _files, _notes)

@@ -1,0 +1,45 @@
+"""Table of conversion targets, and the choice of one by its name or by the suffix of a file."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from multilstm.conversion.target import Target
+from multilstm.conversion.torch.target import TORCH
+from multilstm.errors import UsageError, choice, listed
+
+__all__ = ["TARGETS", "target_for", "target_named"]
+
+TARGETS: dict[str, Target] = {target.name: target for target in (TORCH,)}
+"""All targets by name. A suffix of several targets means the first of them."""
+
+
+def target_named(name: str) -> Target:
+    """Return a target.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if not isinstance(name, str) or name not in TARGETS:
+        raise UsageError(choice("target", name, TARGETS))
+    return TARGETS[name]
+
+
+def target_for(path: str | os.PathLike[str], name: str | None = None) -> Target:
+    """Return the target of a file.
+
+    Args:
+        path: the main file.
+        name: of the target; None: the first target with the suffix of `path`.
+
+    Raises:
+        UsageError: for an unknown name, and for a suffix that the target lacks.
+    """
+    targets = list(TARGETS.values()) if name is None else [target_named(name)]
+    suffix = pathlib.Path(path).suffix
+    for target in targets:
+        if suffix in target.suffixes:
+            return target
+    expected = [f"{' or '.join(target.suffixes)} ({target.name})" for target in targets]
+    raise UsageError(f"the file {str(path)!r} has the suffix {suffix!r}; expected {listed(expected)}")

@@ -1,0 +1,47 @@
+"""The table of conversion targets: its rows, and the choice by name or suffix."""
+
+import pytest
+
+from multilstm.engines.registry import ENGINES
+from multilstm.errors import UsageError
+from multilstm.suite.targets import TARGETS, target_for, target_named
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_row_names_an_engine_and_its_suffixes(name):
+    target = TARGETS[name]
+    assert target.name == name
+    assert target.engine in ENGINES
+    assert target.suffixes
+    assert all(suffix.startswith(".") for suffix in target.suffixes)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "expected"),
+    [("port.py", None, "torch"), ("a.b/port.py", "torch", "torch")],
+    ids=["suffix", "name"],
+)
+def test_a_file_has_a_target(path, name, expected):
+    assert target_for(path, name).name == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "message"),
+    [
+        ("port.caffe", None, r"'port.caffe' has the suffix '.caffe'; expected .py \(torch\)"),
+        ("port", None, "the suffix ''; expected"),
+        ("port.npz", "torch", r"the suffix '.npz'; expected .py \(torch\)$"),
+        ("port.py", "caffe", "unknown target 'caffe': expected one of torch"),
+    ],
+    ids=["suffix", "none", "other", "name"],
+)
+def test_a_file_without_a_target_is_refused(path, name, message):
+    with pytest.raises(UsageError, match=message):
+        target_for(path, name)
+
+
+def test_a_name_is_text():
+    with pytest.raises(UsageError, match="unknown target 7"):
+        target_named(7)
