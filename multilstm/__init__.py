@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Dropout,
         Embedding,
         Flatten,
+        GetItem,
         GlobalAveragePooling1D,
         GlobalAveragePooling2D,
         GlobalMaxPooling1D,
@@ -116,6 +117,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",
@@ -176,8 +178,8 @@ _MODULES = {
     "spec": """
         Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
         Bidirectional Concatenate Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU Embedding Flatten GRU
-        GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2 L2 LSTM
-        LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model
+        GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input L1 L1L2
+        L2 LSTM LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model
         Multiply NonNeg OrthogonalRegularizer Permute ReLU RepeatVector Reshape Sequential SimpleRNN Softmax
         SpatialDropout1D Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D schedules
     """,

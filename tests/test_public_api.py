@@ -21,21 +21,22 @@ PUBLIC = {
     "multilstm": """
         Activation Adam AdamW Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D
         BatchNormalization Bidirectional Concatenate Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
-        Embedding Flatten GRU GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph
-        HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking MaxNorm MaxPooling1D
-        MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg OrthogonalRegularizer Permute
-        Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN Softmax SpatialDropout1D State
-        Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D __version__ convert
-        discriminating_weights gates initial_weights load load_weights parity run save_weights schedules
+        Embedding Flatten GRU GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
+        GlobalMaxPooling2D Graph HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking
+        MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg
+        OrthogonalRegularizer Permute Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN
+        Softmax SpatialDropout1D State Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D
+        __version__ convert discriminating_weights gates initial_weights load load_weights parity run save_weights
+        schedules
     """,
     "multilstm.spec": """
         Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
         Bidirectional Call Concatenate Constraint Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
-        Embedding Flatten GRU GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph
-        Input InputLayer L1 L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D
-        Maximum MinMaxNorm Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU Ref Regularizer
-        RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract Tensor TimeDistributed UnitNorm
-        UpSampling1D ZeroPadding1D ZeroPadding2D from_json to_json
+        Embedding Flatten GRU GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
+        GlobalMaxPooling2D Graph Input InputLayer L1 L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm
+        MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU
+        Ref Regularizer RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract Tensor
+        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D from_json to_json
     """,
     "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop SGD",
     "multilstm.spec.schedules": """

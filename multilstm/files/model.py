@@ -18,9 +18,9 @@ from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx.contents import as_model, as_weights
-from multilstm.files.stores import Assigned, leaves, parts_of
+from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
 from multilstm.frameworks.targets import import_target, is_target
-from multilstm.spec import Graph, InputLayer
+from multilstm.spec import Graph
 from multilstm.spec.dialects import Part
 from multilstm.spec.keras_json import read_json
 
@@ -159,7 +159,7 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
     choices = (translated.parts or _parts(config), _parts(translated.config), parts_of(spec))  # the last has all names
-    layers = {layer.name for layer in spec.layers if not isinstance(layer, InputLayer)}
+    layers = set(weights_by_layer(spec))  # an operation may have become several layers, without weights
     parts = next(parts for parts in choices if layers <= {leaf.name for leaf in leaves(parts)})
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
     notes, generation = (*contents.notes, *translated.notes), int(re.findall(r"\d+", translated.version)[0])

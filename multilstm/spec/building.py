@@ -11,7 +11,7 @@ from typing import Any
 from multilstm.errors import SpecError, shown
 from multilstm.spec.graph import Call, Graph, Ref
 from multilstm.spec.layer_base import Layer, Tensor
-from multilstm.spec.layers import Input, InputLayer
+from multilstm.spec.layers import GetItem, Input, InputLayer
 
 __all__ = ["Model", "Sequential", "snake_case"]
 
@@ -50,7 +50,7 @@ def Sequential(  # noqa: N802 - Keras's name
         name: the model's name.
 
     Raises:
-        SpecError: for shapes that do not fit, or a missing input shape.
+        SpecError: for shapes that do not fit, a missing input shape, or a GetItem.
     """
     stack: list[Any] = list(layers)
     if stack and isinstance(stack[0], (Tensor, InputLayer)):
@@ -69,6 +69,10 @@ def Sequential(  # noqa: N802 - Keras's name
     for layer in stack:
         if not isinstance(layer, Layer) or isinstance(layer, InputLayer):
             raise SpecError(f"Sequential: expected layers of multilstm, given {shown(layer)}")
+        if isinstance(layer, GetItem):
+            raise SpecError(
+                f"Sequential: {layer.label} is an operation of Keras, not a layer; use Model for such a graph"
+            )
         if not isinstance(tensor, Tensor):
             raise SpecError("Sequential: a layer below the last returns several tensors; use Model for such a graph")
         if id(layer) in used:

@@ -15,6 +15,7 @@ __all__ = [
     "check_registered",
     "class_of",
     "is_known_module",
+    "is_operation",
     "refuse",
 ]
 
@@ -63,6 +64,12 @@ def is_known_module(module: Any) -> bool:
     return parts[0] in ("keras", "tf_keras") or parts[:2] == ["multilstm", "keras_layers"]
 
 
+def is_operation(entry: Any) -> bool:
+    """Whether an entry of Keras 3's JSON is an operation of `keras.ops`, not a layer."""
+    module = entry.get("module") if isinstance(entry, Mapping) else None
+    return isinstance(module, str) and module.startswith(("keras.ops.", "keras.src.ops."))
+
+
 _CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
 _OTHER_FILES = ("FlaxLayer", "JaxLayer", "StringLookup", "TFSMLayer", "TorchModuleWrapper")
 
@@ -81,6 +88,10 @@ def _reason(name: Any, module: Any) -> str:
 def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
     """Return the class name of `entry`, which must be one of the names of Keras's classes in `known`."""
     name, module = entry.get("class_name"), entry.get("module")
+    if is_operation(entry):
+        refuse(
+            f"{where}: class of the module {module}", name, "a layer; an operation stands in a functional model alone"
+        )
     if not isinstance(name, str) or name not in known:
         raise SpecError(f"{where}: {choice('class', name, known)}{_reason(name, module)}")
     if module is not None and not is_known_module(module):

@@ -20,10 +20,20 @@ from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.json_data import parse_json
 from multilstm.spec.building import Model, Sequential
 from multilstm.spec.dialects import Translated, keras3_config
+from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
-from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
+from multilstm.spec.json_values import as_dict, as_shape, class_of, is_operation, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
+from multilstm.spec.keras_json_operations import (
+    History,
+    Node,
+    Operation,
+    as_history,
+    history_of,
+    read_operation,
+    written_operands,
+)
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import InputLayer
 
@@ -138,7 +148,8 @@ def _functional(graph: Graph) -> dict[str, Any]:
         if call.inputs:
             given = [tensor(ref) for ref in call.inputs]
             states = {"initial_state": [tensor(ref) for ref in call.initial_state]} if call.initial_state else {}
-            nodes[call.layer].append({"args": [given] if len(given) > 1 else given, "kwargs": states})
+            args = [given] if len(given) > 1 else [*given, *written_operands(graph.layer(call.layer))]
+            nodes[call.layer].append({"args": args, "kwargs": states})
     inputs = [[name, 0, 0] for name in graph.input_order]
     outputs = [history(ref) for ref in graph.outputs]
     return {
@@ -179,16 +190,13 @@ def _read_sequential(title: str, config: Mapping[str, Any], places: Mapping[str,
     return Sequential(layers, input_shape=shape[1:], batch_size=shape[0], input_dtype=dtype, name=title)
 
 
-Node = tuple[str, int]  # call number n of the layer of that name
-History = tuple[Node, int]  # and output number k of it
-
-
 def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
     config, masks = without_masks(config)
-    layers: dict[str, Layer] = {}
+    layers: dict[str, Layer | Operation] = {}
     nodes: dict[Node, tuple[list[History], list[History]]] = {}
     for number, entry in enumerate(config["layers"]):
-        layer = read_layer(entry, _place(entry, number, places))
+        place = _place(entry, number, places)
+        layer = read_operation(entry, place) if is_operation(entry) else read_layer(entry, place)
         name = str(layer.name)
         if layer.name is None or name in layers:
             refuse(f"name of layer {number}", layer.name, "a name of its own")
@@ -207,7 +215,9 @@ def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str,
     return Model(inputs, outputs, title)
 
 
-def _called(layers: Mapping[str, Layer], nodes: Mapping[Node, tuple[list[History], list[History]]]) -> dict[Node, Any]:
+def _called(
+    layers: Mapping[str, Layer | Operation], nodes: Mapping[Node, tuple[list[History], list[History]]]
+) -> dict[Node, Any]:
     """Return the tensors of every call; the file may hold the calls in any order."""
     needs = {key: [history[0] for history in (*inputs, *states)] for key, (inputs, states) in nodes.items()}
     try:
@@ -218,12 +228,20 @@ def _called(layers: Mapping[str, Layer], nodes: Mapping[Node, tuple[list[History
             f"the layers {shown(names)} feed each other in a circle; expected a graph without one"
         ) from None
     tensors: dict[Node, Any] = {}
+    flow = Flow() if any(isinstance(layer, Operation) for layer in layers.values()) else None
     for key in order:
         if key not in nodes:
             refuse("the graph uses call", key, "a layer of the file, and a call that it has")
         inputs, states = ([_tensor(tensors, history) for history in histories] for histories in nodes[key])
-        returned = layers[key[0]](inputs, states or None)
+        layer = layers[key[0]]
+        if isinstance(layer, Operation):
+            assert flow is not None
+            returned: Any = layer.call(key[1], inputs, flow)
+        else:
+            returned = layer(inputs, states or None)
         tensors[key] = [returned] if isinstance(returned, Tensor) else returned
+        if flow is not None:
+            flow.add(tensors[key])
     return tensors
 
 
@@ -235,11 +253,13 @@ def _tensor(tensors: Mapping[Node, Any], history: History) -> Tensor:
     return tensor
 
 
-def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[History]]:
+def _node(node: Any, layer: Layer | Operation, where: str) -> tuple[list[History], list[History]]:
     """Return the inputs and the initial states of one call."""
     if isinstance(node, (list, tuple)):
         refuse(where, node, "a dict with args and kwargs, as Keras 3 writes it (a list is Keras 2's)")
     node = as_dict(node, where)
+    if isinstance(layer, Operation):
+        return layer.add_call(node), []
     args, kwargs = node.get("args"), as_dict(node.get("kwargs", {}), f"{where}: kwargs")
     for key, value in kwargs.items():
         if key == "initial_state" or value is None or (value is False and key in FLAGS):
@@ -255,23 +275,11 @@ def _node(node: Any, layer: Layer, where: str) -> tuple[list[History], list[Hist
 
 
 def _histories(value: Any, where: str) -> list[History]:
-    histories = []
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if not isinstance(item, Mapping) or item.get("class_name") != "__keras_tensor__":
-            refuse(where, item, "a __keras_tensor__")
-        histories.append(_history(as_dict(item.get("config"), where).get("keras_history"), where))
-    return histories
+    return [history_of(item, where) for item in (value if isinstance(value, (list, tuple)) else [value])]
 
 
 def _ends(value: Any, where: str) -> list[History]:
     """Return the tensors of `input_layers` or `output_layers`: one `["name", 0, 0]`, or a list of them."""
     if not isinstance(value, (list, tuple)) or not value:
         refuse(where, value, 'a list such as [["input_layer", 0, 0]]')
-    return [_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]
-
-
-def _history(value: Any, where: str) -> History:
-    kinds = [type(item) for item in value] if isinstance(value, (list, tuple)) else []
-    if kinds != [str, int, int]:
-        refuse(where, value, 'a layer, a call and an output such as ["lstm", 0, 0]')
-    return (value[0], value[1]), value[2]
+    return [as_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]

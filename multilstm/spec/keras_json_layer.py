@@ -15,7 +15,7 @@ from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import arguments_of
 from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
 from multilstm.spec.layer_base import InnerLayer, Layer
-from multilstm.spec.layers import LAYERS, Bidirectional, InputLayer
+from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InputLayer
 
 __all__ = ["SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
 
@@ -23,6 +23,8 @@ POLICIES = ("float32", "float64")
 POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # of Keras 3, 3.0, and tf.keras
 INPUT_DTYPES = {"float32": "float32", "float64": "float32", "int32": "int32", "int64": "int32"}
 SHAPES = ("batch_shape", "batch_input_shape")
+OPERATIONS = "keras.src.ops.numpy"  # Keras's module of GetItem
+WRITTEN = tuple(layer for layer in LAYERS if layer is not GetItem)  # the classes that Keras writes as layers
 
 
 class Reader:
@@ -151,19 +153,22 @@ class _BidirectionalReader(Reader):
 
 
 READERS: Mapping[type[Layer], Reader] = {
-    **{layer: Reader(layer) for layer in LAYERS},
+    **{layer: Reader(layer) for layer in WRITTEN},
     InputLayer: _InputReader(InputLayer),
     Bidirectional: _BidirectionalReader(Bidirectional),
 }
 
 
 def write_layer(layer: Layer) -> dict[str, Any]:
-    """Return the layer as Keras writes it: module, class and arguments."""
+    """Return the layer as Keras writes it: module, class and arguments. The key of a GetItem is in its calls."""
+    if isinstance(layer, GetItem):
+        config = {"name": layer.name}
+        return {"module": OPERATIONS, "class_name": "GetItem", "config": config, "registered_name": "GetItem"}
     config = READERS[type(layer)].write(layer)
     return {"module": "keras.layers", "class_name": type(layer).__name__, "config": config, "registered_name": None}
 
 
-def read_layer(entry: Any, where: str, known: Iterable[type[Layer]] = LAYERS) -> Layer:
+def read_layer(entry: Any, where: str, known: Iterable[type[Layer]] = WRITTEN) -> Layer:
     """Return the layer that an entry of Keras's JSON describes.
 
     Args:

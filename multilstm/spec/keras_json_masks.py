@@ -14,12 +14,13 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from multilstm.errors import shown
-from multilstm.spec.json_values import as_dict, refuse
+from multilstm.spec.json_values import as_dict, is_operation, refuse
+from multilstm.spec.keras_json_operations import names_in
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import Concatenate
 from multilstm.spec.shapes import Shape, show
@@ -32,7 +33,6 @@ _SAMPLES = 16_384  # random values of an atom
 _SHARES = np.random.default_rng(0).random(_SAMPLES)
 _PIECES = 64  # of a mask
 _DEPTH = 100  # of operations on operations
-_MODULE = "keras.src.ops."
 _OPERATIONS = (
     "NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate",
     "ConvertToTensor",
@@ -115,7 +115,7 @@ class MaskClaims:
         if not tensor.inputs or tensor.index >= tensor.layer.masked_outputs:
             return None
         keys = [self._key(source) for source in tensor.inputs]
-        probes = [_Probe(self, self._places[key], len(self._shapes[key])) for key in keys]
+        probes = [_Probe(self, self._places.get(key, ("", *key)), len(self._shapes[key])) for key in keys]
         masks = [self._known[key] for key in keys]
         try:
             pieces = [mask.pieces if mask else (self._shapes[key][1],) for key, mask in zip(keys, masks, strict=True)]
@@ -282,10 +282,14 @@ def without_masks(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], MaskCla
     """
     claims = MaskClaims()
     layers = []
+    values = _value_names(config)
     for entry in config.get("layers", ()):
         if not isinstance(entry, Mapping):
             layers.append(entry)
-        elif _is_operation(entry):
+            continue
+        if is_operation(entry) and entry.get("name") in values:
+            layers.append(entry)  # an operation on values; a mask may be computed of its result too
+        if is_operation(entry) and entry.get("class_name") in _OPERATIONS:
             where = f"operation {shown(entry.get('name'))}"
             calls = [as_dict(node, where) for node in _nodes(entry)]
             if str(entry.get("name")) in claims.operations:
@@ -295,14 +299,36 @@ def without_masks(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], MaskCla
                 as_dict(entry.get("config"), where),
                 calls,
             )
-        else:
+        elif not is_operation(entry):
             layers.append({**entry, "inbound_nodes": list(_unmasked(entry, claims))} if _nodes(entry) else entry)
     return {**config, "layers": layers}, claims
 
 
-def _is_operation(entry: Mapping[str, Any]) -> bool:
-    module = entry.get("module")
-    return isinstance(module, str) and module.startswith(_MODULE) and entry.get("class_name") in _OPERATIONS
+def _value_names(config: Mapping[str, Any]) -> set[str]:
+    """Return the layers and operations of whose results the outputs of the model are made, masks aside."""
+    entries = {str(entry.get("name")): entry for entry in config.get("layers", ()) if isinstance(entry, Mapping)}
+    ends = config.get("output_layers")
+    pending = [item for end in ends if isinstance(end, (list, tuple)) for item in end[:1]] if _is_list(ends) else []
+    pending += ends[:1] if _is_list(ends) else []
+    pending += [name for name, entry in entries.items() if not is_operation(entry)]
+    values: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if not isinstance(name, str) or name in values:
+            continue
+        values.add(name)
+        for node in _nodes(entries.get(name, {})):
+            parts = node if isinstance(node, Mapping) else {}
+            kwargs = parts.get("kwargs")
+            others = (
+                {key: value for key, value in kwargs.items() if key != "mask"} if isinstance(kwargs, Mapping) else {}
+            )
+            pending += names_in([parts.get("args"), others])
+    return values
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, (list, tuple))
 
 
 def _nodes(entry: Mapping[str, Any]) -> Sequence[Any]:

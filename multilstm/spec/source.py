@@ -13,8 +13,9 @@ from typing import Any
 
 from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.graph import Call, Graph, Ref
+from multilstm.spec.keys import key_text
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers import InputLayer
+from multilstm.spec.layers import GetItem, InputLayer
 from multilstm.spec.penalties import WeightFunction
 
 __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
@@ -167,7 +168,9 @@ class _Functional:
         self._graph = graph
         self._taken = {*_MODULES, "model"}
         names = [call.layer for call in graph.calls]
-        self._shared = {name: self._variable(f"{name}_layer") for name in dict.fromkeys(names) if names.count(name) > 1}
+        shared = (name for name in dict.fromkeys(names) if names.count(name) > 1)
+        layers = [name for name in shared if not isinstance(graph.layer(name), GetItem)]
+        self._shared = {name: self._variable(f"{name}_layer") for name in layers}
         self._tensors: dict[Ref, str] = {}
 
     def lines(self) -> Iterator[str]:
@@ -201,6 +204,9 @@ class _Functional:
             start = ") = "
         if isinstance(layer, InputLayer):
             yield from layer_expression(layer).lines(start)
+            return
+        if isinstance(layer, GetItem):
+            yield f"{start}{inputs[0]}{key_text(layer.key)}"
             return
         arguments: list[tuple[str, Expression | str]] = [("", self._one_or_list(inputs))]
         if states:

@@ -14,6 +14,7 @@ LACKING: dict[str, set[str]] = {
     "keras": set(),
     "keras2": set(),
 }
+OPERATIONS = {"GetItem"}  # of Keras; `AbstractToolkit` calls them
 RECURRENT = {"LSTM", "GRU", "SimpleRNN", "Bidirectional"}  # the walk of jax-scan and torch-lstm computes these itself
 MODULES = {
     "reference": ("multilstm.engines.reference.layers", set()),
@@ -27,7 +28,7 @@ def computed(engine):
     names = {layer.__name__ for layer in LAYERS if layer is not InputLayer}
     if engine in ("keras", "keras2"):
         layers = keras.layers if engine == "keras" else pytest.importorskip("tf_keras").layers
-        return {name for name in names if hasattr(layers, name)}
+        return {name for name in names if hasattr(layers, name) or name in OPERATIONS}
     module, walked = MODULES[engine]
     return {layer.__name__ for layer in importlib.import_module(module).apply.registry} & names | walked
 

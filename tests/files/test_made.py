@@ -41,6 +41,7 @@ FILES = {
     "keras-3.15.1.nested.keras": None,
     "keras-3.15.1.nested.h5": None,
     "keras-3.15.1.nested.weights.h5": MADE / "keras-3.15.1.nested.json",
+    "keras-3.15.1.operations.keras": None,
     "tf_keras-2.21.0.nested.keras": None,
     "tf_keras-2.21.0.nested.h5": None,
     "tf_keras-2.21.0.nested.weights.h5": MADE / "tf_keras-2.21.0.nested.json",

@@ -21,6 +21,7 @@ from multilstm.spec import (
     Dot,
     Dropout,
     Flatten,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
@@ -49,6 +50,7 @@ from multilstm.spec import (
 from multilstm.spec.layers import DISTRIBUTED
 
 SHAPE, OPEN, IMAGE = (2, 6, 4), (None, None, 4), (2, 6, 5, 4)
+ALL = slice(None)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,14 @@ SHAPE, OPEN, IMAGE = (2, 6, 4), (None, None, 4), (2, 6, 5, 4)
         (ZeroPadding1D(), OPEN, OPEN),
         (Cropping1D((1, 2)), SHAPE, (2, 3, 4)),
         (UpSampling1D(3), SHAPE, (2, 18, 4)),
+        (GetItem((ALL, -1)), SHAPE, (2, 4)),
+        (GetItem((ALL, -1)), OPEN, (None, 4)),
+        (GetItem((ALL, slice(1, None, 2))), SHAPE, (2, 3, 4)),
+        (GetItem((ALL, slice(-9, 2), slice(3, 9))), SHAPE, (2, 2, 1)),
+        (GetItem((ALL, slice(2))), OPEN, OPEN),
+        (GetItem((ALL, None, ..., 0)), SHAPE, (2, 1, 6)),
+        (GetItem((..., None)), OPEN, (None, None, 4, 1)),
+        (GetItem((...,)), SHAPE, SHAPE),
         (MaxPooling1D(), (2, 7, 4), (2, 3, 4)),
         (MaxPooling1D(3, 2, "same"), (2, 7, 4), (2, 4, 4)),
         (AveragePooling1D(3, 1), SHAPE, (2, 4, 4)),
@@ -129,6 +139,14 @@ def test_output_shape_of_several_inputs(layer, inputs, output):
         (Reshape((5, 5)), [SHAPE], r"Reshape: target_shape \(5, 5\) does not hold the 24 numbers of each sequence"),
         (Reshape((-1, 5)), [SHAPE], r"Reshape: target_shape \(-1, 5\) does not hold the 24 numbers"),
         (Permute((2, 1)), [(2, 6)], "Permute: expected an input of 3 axes, one more than dims, given shape"),
+        (GetItem((ALL, 6)), [SHAPE], r"GetItem: \[:, 6\] takes index 6 of an axis of 6 in \(2, 6, 4\)"),
+        (GetItem((ALL, 0, -5)), [SHAPE], r"GetItem: \[:, 0, -5\] takes index -5 of an axis of 4"),
+        (GetItem((ALL, 0, 0, 0)), [SHAPE], r"GetItem: \[:, 0, 0, 0\] has 4 items for the 3 axes of \(2, 6, 4\)"),
+        (GetItem(0), [SHAPE], r"GetItem: \[0,\] takes a part of the batch; expected ':' for the first axis"),
+        (GetItem((None, ALL)), [SHAPE], "takes a part of the batch"),
+        (GetItem((slice(0, 2), 1)), [SHAPE], r"\[0:2, 1\] takes a part of the batch"),
+        (GetItem((..., 0, 0, 0)), [SHAPE], "takes a part of the batch"),
+        (GetItem((ALL, slice(4, 2))), [SHAPE], r"GetItem: \[:, 4:2\] of an input \(2, 6, 4\) is empty"),
         (Cropping1D((3, 3)), [SHAPE], r"Cropping1D: no timestep of an input \(2, 6, 4\) is left; cut fewer"),
         (MaxPooling1D(7), [SHAPE], r"MaxPooling1D: axis 1 of the input \(2, 6, 4\) is shorter than a window of 7"),
         (MaxPooling1D(2), [(2, 6)], r"MaxPooling1D: expected an input \[batch, timesteps, features\], given shape"),
@@ -171,6 +189,16 @@ def test_refuses_inputs(layer, inputs, message):
         (lambda: Reshape(3), "Reshape: target_shape must be a tuple"),
         (lambda: Permute((1, 3)), r"Permute: dims must be a permutation of 1, 2, ... such as \(2, 1\), got \(1, 3\)"),
         (lambda: ZeroPadding1D((1, -1)), "ZeroPadding1D: padding must be an integer from 0 to below 2.*31, or 2 of"),
+        (lambda: GetItem(()), "GetItem: key must have 1 to 32 items, got 0"),
+        (lambda: GetItem((ALL,) * 33), "GetItem: key must have 1 to 32 items, got 33"),
+        (lambda: GetItem((..., ...)), "GetItem: key must have one '...' at most"),
+        (lambda: GetItem((ALL, 1.5)), "key must be made of integers, slices of integers, None and '...', got 1.5"),
+        (lambda: GetItem((ALL, True)), "GetItem: key must be made of integers"),
+        (lambda: GetItem((ALL, 2**31)), "GetItem: key must be made of integers"),
+        (lambda: GetItem((ALL, slice("a"))), "GetItem: key must be made of integers"),
+        (lambda: GetItem((ALL, slice(None, None, -1))), "GetItem: key must have steps of at least 1"),
+        (lambda: GetItem((ALL, slice(None, None, 0))), "GetItem: key must have steps of at least 1"),
+        (lambda: Sequential([GetItem((ALL, -1))], (4, 3)), "Sequential: GetItem is an operation of Keras, not a layer"),
         (lambda: Cropping1D((1, 2, 3)), "Cropping1D: cropping must be an integer from 0 to below"),
         (lambda: UpSampling1D(0), "UpSampling1D: size must be a positive integer, got 0"),
         (lambda: MaxPooling1D(2, 0), "MaxPooling1D: strides must be an integer from 1 to below"),
@@ -285,7 +313,7 @@ def test_masks_are_joined_along_the_timesteps(axis):
 
 
 DROP = [Flatten(), Reshape((4, 3)), Permute((2, 1)), ZeroPadding1D(), Cropping1D(), UpSampling1D(), Conv1D(2, 2)]
-DROP += [MaxPooling1D(), AveragePooling1D(), GlobalMaxPooling1D(), GlobalAveragePooling1D()]
+DROP += [MaxPooling1D(), AveragePooling1D(), GlobalMaxPooling1D(), GlobalAveragePooling1D(), GetItem((...,))]
 
 
 @pytest.mark.parametrize("layer", DROP, ids=repr)

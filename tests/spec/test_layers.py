@@ -18,6 +18,7 @@ from multilstm.spec import (
     Dot,
     Dropout,
     Embedding,
+    GetItem,
     Input,
     InputLayer,
     Masking,
@@ -40,7 +41,7 @@ WITHOUT_ARGUMENTS = """
     BatchNormalization Attention AdditiveAttention
 """
 WITH_ARGUMENTS = (
-    *(Reshape((2, -1)), Permute((2, 1)), SpatialDropout1D(0.5)),
+    *(Reshape((2, -1)), Permute((2, 1)), GetItem((slice(None), -1)), SpatialDropout1D(0.5)),
     *(Conv1D(2, 3), Conv2D(2, 3), DepthwiseConv2D(2), Dot(1)),
 )
 # One of every class, with all that it needs.
@@ -148,7 +149,7 @@ BOOLEANS = [
                "zero_output_for_mask")),
     (Dense(1), ("use_bias",)),
     (Embedding(1, 1), ("mask_zero",)),
-    *((layer, ("trainable",)) for layer in EXAMPLES.values() if not isinstance(layer, InputLayer)),
+    *((layer, ("trainable",)) for layer in EXAMPLES.values() if "trainable" not in layer.refused),
 ]  # fmt: skip
 
 

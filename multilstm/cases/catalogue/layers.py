@@ -33,6 +33,7 @@ from multilstm.spec import (
     Dot,
     Dropout,
     Flatten,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
@@ -65,6 +66,7 @@ from multilstm.spec import (
 from multilstm.spec.optimizers import Adam
 
 BATCH, TIMESTEPS, FEATURES = 3, 6, 4
+ALL = slice(None)
 UNMASKED = 99.0  # a mask_value that no input has
 
 
@@ -84,6 +86,7 @@ def _structure() -> Graph:
     x = Input((TIMESTEPS, FEATURES))
     y = LSTM(4, return_sequences=True)(x)
     single = [Flatten(), Reshape((-1, 3)), Permute((2, 1)), ZeroPadding1D((1, 2)), Cropping1D((2, 1)), UpSampling1D(3)]
+    single += [GetItem((ALL, -1)), GetItem((ALL, slice(1, None, 2), None, slice(-3, 3))), GetItem((..., 0))]
     last = Reshape((2, 2))(LSTM(4)(x))
     return Model(x, [*(layer(y) for layer in single), last])
 
@@ -115,8 +118,8 @@ def _merging() -> Graph:
     more += [merge()([early, free, late]) for merge in (Add, Multiply, Average, Maximum)]
     more += [Minimum()([free, early, late]), Maximum()([early, late, all_kept]), Maximum()([late, all_kept])]
     more += [Add()([one, late]), Multiply()([late, one]), Concatenate(1)([early, late]), Concatenate(-2)([late, free])]
-    state = LSTM(2)(ZeroPadding1D(0)(two[0]))  # the padding drops the mask
-    return Model(x, [*two, *more, state])
+    without_mask = [ZeroPadding1D(0), GetItem((...,))]
+    return Model(x, [*two, *more, *(LSTM(2)(layer(two[0])) for layer in without_mask)])
 
 
 def _attention() -> Graph:

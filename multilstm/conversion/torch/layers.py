@@ -28,6 +28,7 @@ from multilstm.spec import (
     Dropout,
     Embedding,
     Flatten,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
@@ -50,6 +51,7 @@ from multilstm.spec import (
     UpSampling1D,
     ZeroPadding1D,
 )
+from multilstm.spec.keys import key_text
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.shapes import Shape
 
@@ -324,6 +326,11 @@ def _(layer: ZeroPadding1D, shapes: Sequence[Shape]) -> Part:
 def _(layer: Cropping1D, shapes: Sequence[Shape]) -> Part:
     before, after = layer.cropping
     return Part("", f"{{0}}[:, {before}:{-after if after else ''}]")
+
+
+@part.register
+def _(layer: GetItem, shapes: Sequence[Shape]) -> Part:
+    return Part("", f"{{0}}{key_text(layer.key)}")
 
 
 @part.register

@@ -52,6 +52,12 @@ class Keras3Toolkit(AbstractToolkit):
         """See `AbstractToolkit.arguments`."""
         return {name: self._argument(name, value) for name, value in arguments_of(layer).items()}
 
+    def part(self, tensor: Any, key: tuple[Any, ...]) -> Any:
+        """See `AbstractToolkit.part`; on JAX, a key that changes nothing returns the tensor itself, with its mask."""
+        part = tensor[key]
+        is_same = self._portable and tuple(part.shape) == tuple(tensor.shape)
+        return keras.ops.copy(part) if is_same or key == (Ellipsis,) else part
+
     @contextlib.contextmanager
     def defaults(self, floatx: str, policy: str) -> Iterator[None]:
         """See `AbstractToolkit.defaults`."""

@@ -6,9 +6,10 @@ import abc
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
-from multilstm.spec import Bidirectional, Dropout, Layer, SpatialDropout1D, TimeDistributed
+from multilstm.spec import Bidirectional, Dropout, GetItem, Layer, SpatialDropout1D, TimeDistributed
 from multilstm.spec.layers import Recurrent
 
 
@@ -38,6 +39,10 @@ class AbstractToolkit(abc.ABC):
     @abc.abstractmethod
     def defaults(self, floatx: str, policy: str) -> contextlib.AbstractContextManager[None]:
         """Set the package's default dtypes inside the `with` block."""
+
+    def part(self, tensor: Any, key: tuple[Any, ...]) -> Any:
+        """Return `tensor[key]`, without a mask."""
+        return tensor[key]
 
     @functools.singledispatchmethod
     def make(self, layer: Layer) -> Any:
@@ -72,12 +77,37 @@ class AbstractToolkit(abc.ABC):
             return self.given_dropout(name=layer.name)
         return self._make(layer, layer=inner)
 
+    @make.register
+    def _(self, layer: GetItem) -> Any:
+        """Return the operation, which has no class among Keras's layers."""
+        return OperationCall(lambda tensor: self.part(tensor, layer.index))
+
     def _make(self, layer: Layer, /, **replaced: Any) -> Any:
         """Return the Keras layer of the same class and arguments, except for the replaced arguments."""
         arguments = self.arguments(layer)
         if layer.name:
             arguments["name"] = layer.name
         return self.find("layers", type(layer).__name__)(**{**arguments, **replaced})
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationCall:
+    """An operation of Keras in the place of a layer: it has no weights.
+
+    Attributes:
+        function: computes the result of one tensor.
+    """
+
+    function: Callable[[Any], Any]
+    weights: tuple[Any, ...] = ()
+
+    def __call__(self, tensor: Any) -> Any:
+        """Return the result of a tensor."""
+        return self.function(tensor)
+
+    def count_params(self) -> int:
+        """Return the number of parameters, 0."""
+        return 0
 
 
 def arguments_of(layer: Layer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from multilstm.engines.torch_lstm_layers.base import Given, apply
 from multilstm.spec import (
     Cropping1D,
     Flatten,
+    GetItem,
     Permute,
     RepeatVector,
     Reshape,
@@ -60,3 +61,8 @@ def _(layer: UpSampling1D, given: Given) -> Any:
 def _(layer: ZeroPadding2D, given: Given) -> Any:
     rows, columns = layer.padding
     return F.pad(given.input, (0, 0, *columns, *rows))  # PyTorch takes the last axis first
+
+
+@apply.register
+def _(layer: GetItem, given: Given) -> Any:
+    return given.input[layer.index]

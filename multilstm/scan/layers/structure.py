@@ -11,6 +11,7 @@ from multilstm.scan.layers.base import Given, apply
 from multilstm.spec import (
     Cropping1D,
     Flatten,
+    GetItem,
     Permute,
     RepeatVector,
     Reshape,
@@ -60,3 +61,8 @@ def _(layer: UpSampling1D, given: Given) -> jax.Array:
 @apply.register
 def _(layer: ZeroPadding2D, given: Given) -> jax.Array:
     return jnp.pad(given.input, ((0, 0), *layer.padding, (0, 0)))
+
+
+@apply.register
+def _(layer: GetItem, given: Given) -> jax.Array:
+    return given.input[layer.index]

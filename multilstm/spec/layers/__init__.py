@@ -32,6 +32,7 @@ from multilstm.spec.layers.recurrent import GRU, LSTM, RECURRENT, Recurrent, Sim
 from multilstm.spec.layers.structure import (
     Cropping1D,
     Flatten,
+    GetItem,
     Permute,
     RepeatVector,
     Reshape,
@@ -44,7 +45,7 @@ from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, Bidirection
 LAYERS: tuple[type[Layer], ...] = (
     *(InputLayer, Embedding, Masking, *RECURRENT, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
     *(Activation, ReLU, LeakyReLU, ELU, Softmax),
-    *(RepeatVector, Flatten, Reshape, Permute, ZeroPadding1D, Cropping1D, UpSampling1D),
+    *(RepeatVector, Flatten, Reshape, Permute, GetItem, ZeroPadding1D, Cropping1D, UpSampling1D),
     *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum, Dot),
     *(Attention, AdditiveAttention),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
@@ -83,6 +84,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",

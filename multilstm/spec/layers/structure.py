@@ -1,4 +1,4 @@
-"""Layers that only move numbers: Flatten, Reshape, Permute, RepeatVector, UpSampling1D, paddings and croppings.
+"""Layers that only move numbers: Flatten, Reshape, Permute, GetItem, RepeatVector, UpSampling1D, paddings, croppings.
 
 As in Keras, each of them drops the mask of its input.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from multilstm.errors import SpecError, shown
 from multilstm.spec.arguments import ArgumentError, Size, is_integer
+from multilstm.spec.keys import Key, index_of, key_text, part_shape
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.shapes import Shape, check_rank, show
 from multilstm.spec.sizes import DataFormat, Tuple, pair, target_shape
@@ -19,6 +20,7 @@ from multilstm.spec.sizes import DataFormat, Tuple, pair, target_shape
 __all__ = [
     "Cropping1D",
     "Flatten",
+    "GetItem",
     "Permute",
     "RepeatVector",
     "Reshape",
@@ -170,3 +172,28 @@ class ZeroPadding2D(_Structure):
             None if size is None else size + sum(both) for size, both in zip(inputs[1:3], self.padding, strict=True)
         ]
         return ((inputs[0], *sizes, inputs[3]),)
+
+
+@dataclasses.dataclass(frozen=True)
+class GetItem(_Structure):
+    """A part of its input: `GetItem((slice(None), -1))(h)` is the operation `h[:, -1]` of Keras.
+
+    Items are integers, slices with steps of at least 1, None for a new axis of size 1, and `...`. The batch is taken
+    whole. Keras holds it in functional models alone, as an operation and not as a layer.
+    """
+
+    refused: ClassVar = ("trainable",)
+
+    key: Key
+
+    @property
+    def index(self) -> tuple[Any, ...]:
+        """The key as arrays take it."""
+        return index_of(self.key)
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        return (f"the part {key_text(self.key)} of its input",)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        return (part_shape(self.label, self.key, inputs),)

@@ -60,6 +60,24 @@ def write_nested(keras, name):
     model.save_weights(FOLDER / f"{name}.nested.weights.h5")
 
 
+def write_operations(keras, name):
+    """Write operators on tensors and functions of `keras.ops` between layers; the first ones act behind a mask."""
+    layers, ops = keras.layers, keras.ops
+    inputs = keras.Input((4, 3))
+    first = layers.LSTM(2, return_sequences=True, name="zz")(layers.Masking(name="masking")(inputs))
+    second = layers.LSTM(2, return_sequences=True, name="aa")(first + first * ops.sigmoid(first))
+    last = second[:, -1]
+    means = [ops.mean(second, axis=1), ops.max(first - second, axis=1), ops.squeeze(ops.expand_dims(last, 1), axis=1)]
+    products = ops.reshape(ops.matmul(first, ops.transpose(second, (0, 2, 1))), (-1, 16))
+    parts = [last, *means, ops.tanh(products), first[:, 1:, 0], second[..., None, :1][:, 0, 0]]
+    model = keras.Model(inputs, layers.Dense(2, name="head")(ops.concatenate(parts, axis=-1)))
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    x = np.where(np.arange(4)[None, :, None] < np.array([2, 4])[:, None, None], X, 0.0).astype(np.float32)
+    np.savez(FOLDER / f"{name}.operations.npz", x=x, y=model.predict(x, verbose=0))
+    model.save(FOLDER / f"{name}.operations.keras")
+
+
 def write_cudnn(keras, tensorflow, name):
     """Write a CuDNNLSTM, which runs on no CPU; a plain LSTM that loads the file gives the answer."""
     model = keras.Sequential([keras.Input((None, 3)), tensorflow.compat.v1.keras.layers.CuDNNLSTM(2, name="cudnn")])
@@ -156,6 +174,7 @@ def main(library):
         legacy = () if keras.__version__.startswith("3.0.") else (".h5",)  # which fails to write this model
         write_keras(keras, f"keras-{keras.__version__}", (".keras", *legacy, ".weights.h5"))
         write_nested(keras, f"keras-{keras.__version__}")
+        write_operations(keras, f"keras-{keras.__version__}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from multilstm.engines.reference.layers.base import Applied, Given, apply, mappe
 from multilstm.spec import (
     Cropping1D,
     Flatten,
+    GetItem,
     Permute,
     RepeatVector,
     Reshape,
@@ -15,6 +16,7 @@ from multilstm.spec import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
+from multilstm.spec.arrays import Array
 
 
 @apply.register
@@ -71,3 +73,16 @@ def _(layer: ZeroPadding2D, given: Given) -> Applied:
     rows, columns = x.shape[1:3]
     padded = np.pad(x, ((0, 0), *layer.padding, (0, 0)))
     return mapped(padded, lambda d: d[:, above : above + rows, left : left + columns])
+
+
+@apply.register
+def _(layer: GetItem, given: Given) -> Applied:
+    """Take a part; the gradient of all other numbers is zero."""
+    x = given.inputs[0]
+
+    def back(d: Array) -> Array:
+        gradient = np.zeros(x.shape, d.dtype)
+        gradient[layer.index] = d
+        return gradient
+
+    return mapped(x[layer.index], back)

@@ -1,0 +1,303 @@
+"""Operations in Keras 3's JSON of a functional model, such as `h[:, -1]` and `a + b`, as layers of a spec.
+
+Keras writes an operator on symbolic tensors, or a function of `keras.ops`, as an entry beside the layers. Each one is
+read as the layer that computes the same numbers. An operation ignores the masks of its inputs and returns none. Where
+the layer would use a mask or pass it on, its input is `x[...,]`, which has no mask.
+
+The sources are keras/src/ops/numpy.py and keras/src/ops/nn.py of Keras 3.0 to 3.15. `GetItem` is written again as the
+operation; the other layers are written as layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from multilstm.errors import SpecError, listed, shown
+from multilstm.spec.arguments import is_integer
+from multilstm.spec.flow import Flow
+from multilstm.spec.json_values import as_dict, check_registered, refuse
+from multilstm.spec.keys import KEY, Slice
+from multilstm.spec.layer_base import Layer, Tensor
+from multilstm.spec.layers import (
+    Activation,
+    Add,
+    Concatenate,
+    Dot,
+    GetItem,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    Maximum,
+    Minimum,
+    Multiply,
+    Permute,
+    Reshape,
+    Subtract,
+)
+from multilstm.spec.shapes import Shape, show
+
+__all__ = ["History", "Node", "Operation", "as_history", "history_of", "names_in", "read_operation", "written_operands"]
+
+Node = tuple[str, int]  # call number n of the layer of that name
+History = tuple[Node, int]  # and output number k of it
+_ALL = Slice()
+_WITHOUT_MASK = (GetItem, Reshape, Permute, Dot, GlobalMaxPooling1D)  # layers that neither use a mask nor pass it on
+
+
+class Operation:
+    """An operation of a file, with its calls.
+
+    Args:
+        name: its name, that of a layer.
+        kind: its class in Keras, such as `GetItem`.
+        config: its arguments.
+        where: its place in the file, the beginning of every error.
+    """
+
+    def __init__(self, name: str, kind: str, config: Mapping[str, Any], where: str) -> None:
+        self.name, self.kind, self.config, self.where = name, kind, config, where
+        self._operands: list[Sequence[Any]] = []
+        self._layer: Layer | None = None
+
+    def add_call(self, node: Mapping[str, Any]) -> list[History]:
+        """Take the next call, and return the tensors that it takes."""
+        args, kwargs = node.get("args"), node.get("kwargs")
+        if not isinstance(args, (list, tuple)):
+            refuse(f"{self.where}: args", args, "a list")
+        if kwargs:
+            refuse(f"{self.where}: kwargs", kwargs, "none, as Keras writes it")
+        self._operands.append(args)
+        return [history_of(item, self.where) for item in _tensors_of(args)]
+
+    def call(self, number: int, tensors: Sequence[Tensor], flow: Flow) -> Tensor:
+        """Return the result of a call.
+
+        Raises:
+            SpecError: for operands that multilstm does not execute.
+        """
+        shapes = [flow.shape(tensor) for tensor in tensors]
+        layer = dataclasses.replace(_LAYERS[self.kind](self, self._operands[number], shapes), name=self.name)
+        if self._layer is not None and self._layer != layer:
+            refuse(f"{self.where}: call {number}", layer, f"the operands of its first call, {self._layer}")
+        self._layer = self._layer or layer  # one layer, called several times
+        inputs = tensors if isinstance(layer, _WITHOUT_MASK) else [flow.unmasked(tensor) for tensor in tensors]
+        result: Tensor = self._layer(inputs)
+        return result
+
+    def arguments(self, *known: str) -> list[Any]:
+        """Return the values of the arguments `known`, None for those that the file lacks; no other may be there."""
+        unknown = [key for key in self.config if key not in ("name", *known)]
+        if unknown:
+            refuse(self.where, unknown[0], f"only the arguments {listed(('name', *known))}")
+        return [self.config.get(key) for key in known]
+
+
+def read_operation(entry: Mapping[str, Any], where: str) -> Operation:
+    """Return the operation of an entry of a functional model.
+
+    Raises:
+        SpecError: for an operation that multilstm does not execute.
+    """
+    config = as_dict(entry.get("config"), f"{where}: config")
+    name, kind = config.get("name", entry.get("name")), entry.get("class_name")
+    if not isinstance(name, str) or entry.get("name", name) != name:
+        refuse(f"name of {where}", entry.get("name"), f"the name {shown(name)} of its config")
+    where = f"operation {shown(name)}"
+    if not isinstance(kind, str) or kind not in _LAYERS:
+        raise SpecError(
+            f"{where}: given {shown(kind)}, an operation of keras.ops that multilstm does not execute; expected one of "
+            f"{listed(_LAYERS)}; write it with layers of Keras"
+        )
+    where = f"{where} ({kind})"
+    check_registered(entry, (kind,), f"{where}: registered_name")
+    return Operation(name, kind, config, where)
+
+
+def written_operands(layer: Layer) -> list[Any]:
+    """Return the operands behind the inputs of a call as Keras writes them; empty for all layers but a GetItem."""
+    return [KEY.write(layer.key)] if isinstance(layer, GetItem) else []
+
+
+def history_of(item: Any, where: str) -> History:
+    """Return the place of a tensor in Keras 3's JSON."""
+    if not _is_tensor(item):
+        refuse(where, item, "a __keras_tensor__")
+    return as_history(as_dict(item.get("config"), where).get("keras_history"), where)
+
+
+def as_history(value: Any, where: str) -> History:
+    """Return the place of a tensor: a list of a layer, the number of its call, and that of the output."""
+    kinds = [type(item) for item in value] if isinstance(value, (list, tuple)) else []
+    if kinds != [str, int, int]:
+        refuse(where, value, 'a layer, a call and an output such as ["lstm", 0, 0]')
+    return (value[0], value[1]), value[2]
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Yield the names of the layers and operations whose results are in the arguments of a call."""
+    for tensor in _tensors_of(value):
+        config = tensor.get("config")
+        history = config.get("keras_history") if isinstance(config, Mapping) else None
+        if isinstance(history, (list, tuple)) and history and isinstance(history[0], str):
+            yield history[0]
+
+
+def _tensors_of(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        if _is_tensor(value):
+            yield value
+            return
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors_of(item)
+
+
+# --- the layers -----------------------------------------------------------------------------------------------------
+
+_Maker = Callable[[Operation, Sequence[Any], Sequence[Shape]], Layer]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
+
+
+def _check_operands(operation: Operation, operands: Sequence[Any], count: int) -> None:
+    """Refuse any operands but a number of tensors."""
+    if len(operands) != count or not all(map(_is_tensor, operands)):
+        others = [operand for operand in operands if not _is_tensor(operand)]
+        expected = f"{count} tensors (write a constant with a layer of Keras)" if count > 1 else "one tensor"
+        refuse(f"{operation.where}: operands", others[0] if others else len(operands), expected)
+
+
+def _pair(layer: Layer) -> _Maker:
+    """Return the maker of a layer of two tensors."""
+
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+        _check_operands(operation, operands, 2)
+        operation.arguments()
+        return layer
+
+    return make
+
+
+def _activation(name: str) -> _Maker:
+    """Return the maker of an activation without arguments."""
+
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+        _check_operands(operation, operands, 1)
+        operation.arguments()
+        return Activation(name)
+
+    return make
+
+
+def _softmax(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 1)
+    (axis,) = operation.arguments("axis")
+    if axis not in (-1, len(shapes[0]) - 1):
+        refuse(f"{operation.where}: axis", axis, "-1, the last axis")
+    return Activation("softmax")
+
+
+def _matmul(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 2)
+    operation.arguments()
+    for shape in shapes:
+        if len(shape) != 3:
+            refuse(f"{operation.where}: shape of an operand", show(shape), "three axes")
+    return Dot((2, 1))
+
+
+def _concatenate(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    _check_operands(operation, tensors, max(2, len(tensors)))
+    (axis,) = operation.arguments("axis")
+    return Concatenate(axis)
+
+
+def _get_item(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    if len(operands) != 2 or not _is_tensor(operands[0]):
+        refuse(f"{operation.where}: operands", list(operands), "a tensor and a key")
+    operation.arguments()
+    return GetItem(KEY.read(operands[1], f"{operation.where}: key"))
+
+
+def _reshape(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 1)
+    (sizes,) = operation.arguments("newshape")
+    if not isinstance(sizes, (list, tuple)) or len(sizes) < 2 or sizes[0] not in (-1, None):
+        refuse(f"{operation.where}: newshape", sizes, "a list that begins with -1, the batch, such as [-1, 4, 5]")
+    return Reshape(tuple(sizes[1:]))
+
+
+def _transpose(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 1)
+    (axes,) = operation.arguments("axes")
+    if not isinstance(axes, (list, tuple)) or not axes or axes[0] != 0:
+        refuse(f"{operation.where}: axes", axes, "a list that begins with 0, the batch, such as [0, 2, 1]")
+    return Permute(tuple(axes[1:]))
+
+
+def _axis(operation: Operation, axis: Any, rank: int) -> int:
+    """Return the only axis of an operation, counted from the front; the batch is refused."""
+    axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
+    if not is_integer(axis) or not -rank <= axis < rank or axis % rank == 0:
+        refuse(f"{operation.where}: axis", axis, f"one axis, from 1 to {rank - 1}")
+    return int(axis) % rank
+
+
+def _expand_dims(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 1)
+    (axis,) = operation.arguments("axis")
+    return GetItem((*[_ALL] * _axis(operation, axis, len(shapes[0]) + 1), None))
+
+
+def _squeeze(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    _check_operands(operation, operands, 1)
+    (axis,) = operation.arguments("axis")
+    place = _axis(operation, axis, len(shapes[0]))
+    if shapes[0][place] != 1:
+        refuse(f"{operation.where}: axis {place} of an input {show(shapes[0])}", shapes[0][place], "an axis of size 1")
+    return GetItem((*[_ALL] * place, 0))
+
+
+def _over_timesteps(pooling: type[GlobalAveragePooling1D | GlobalMaxPooling1D]) -> _Maker:
+    """Return the maker of a layer that reduces the timesteps of `[batch, timesteps, features]`."""
+
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+        _check_operands(operation, operands, 1)
+        axis, keepdims, initial = operation.arguments("axis", "keepdims", "initial")
+        if len(shapes[0]) != 3 or _axis(operation, axis, 3) != 1 or initial is not None:
+            refuse(
+                f"{operation.where}: axis {shown(axis)} of an input {show(shapes[0])}", initial or axis,
+                "the timesteps, axis 1 of [batch, timesteps, features], without an initial value",
+            )  # fmt: skip
+        return pooling(keepdims=False if keepdims is None else keepdims)
+
+    return make
+
+
+_LAYERS: Mapping[str, _Maker] = {
+    "GetItem": _get_item,
+    **{cls.__name__: _pair(cls()) for cls in (Add, Subtract, Multiply, Maximum, Minimum)},
+    "Matmul": _matmul,
+    "Concatenate": _concatenate,
+    "Reshape": _reshape,
+    "Transpose": _transpose,
+    "ExpandDims": _expand_dims,
+    "Squeeze": _squeeze,
+    "Mean": _over_timesteps(GlobalAveragePooling1D),
+    "Max": _over_timesteps(GlobalMaxPooling1D),
+    "Softmax": _softmax,
+    "Relu": _activation("relu"),
+    "Relu6": _activation("relu6"),
+    "Sigmoid": _activation("sigmoid"),
+    "Tanh": _activation("tanh"),
+    "Silu": _activation("silu"),
+    "Selu": _activation("selu"),
+    "Softplus": _activation("softplus"),
+    "Softsign": _activation("softsign"),
+    "Exp": _activation("exponential"),
+}
