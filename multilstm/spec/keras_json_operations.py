@@ -1,6 +1,6 @@
 """Operations in Keras 3's JSON of a functional model, such as `h[:, -1]` and `a + b`, as layers of a spec.
 
-Keras writes an operator on symbolic tensors, or a function of `keras.ops`, as an entry beside the layers. Each one is
+Keras writes an operator on symbolic tensors, or a function of `keras.ops`, as an entry among the layers. Each one is
 read as the layer that computes the same numbers. An operation ignores the masks of its inputs and returns none. Where
 the layer would use a mask or pass it on, its input is `x[...,]`, which has no mask.
 

@@ -1,7 +1,7 @@
 """Keys that take a part of an array, such as `x[:, -1]`: checked, in Keras's JSON, as text, and the shape of the part.
 
 A key holds one item for each axis, from the first on: an integer, which takes the axis away, or a slice. None adds an
-axis of size 1, and `...` stands for all axes that the other items leave. The batch is taken whole.
+axis of size 1, and `...` takes all axes that the other items leave. The batch is taken whole.
 """
 
 from __future__ import annotations
