@@ -28,7 +28,7 @@ from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.conversion import Conversion, convert_model
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
-from multilstm.suite.targets import target_named
+from multilstm.suite.targets import target_named, with_opset
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.weights.layout import check_weights
 from multilstm.workers import Pool, WorkerPool
@@ -234,16 +234,19 @@ def _check_without_inputs(data: Sequence[object]) -> None:
         raise UsageError(f"{', '.join(given)}: given without inputs, to which they belong; give inputs too")
 
 
-def convert(model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None) -> Conversion:
+def convert(
+    model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None, opset: int | None = None
+) -> Conversion:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
-    The converted files are executed in a process of their own. Outputs, sequences, states and gradients are compared
-    with the float64 reference, in float32 and float64.
+    The converted files are executed in a process of their own. Outputs, sequences and states, and gradients where the
+    files have them, are compared with the float64 reference, in float32 and float64.
 
     Args:
         model: as in `run`.
-        to: the framework or format. `torch`: an `nn.Module` and its state dict.
+        to: the framework or format. `torch`: an `nn.Module` and its state dict. `onnx`: a file for inference.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
+        opset: for ONNX, the version of its operators, 14 to 22; None: 17.
 
     Returns:
         Files, comparison and notes; `save(path)` writes them.
@@ -252,10 +255,10 @@ def convert(model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] 
         UnsupportedError: for a layer or an option that the framework lacks.
         ParityError: if the files give other answers.
         InputError: if the weights do not fit the spec.
-        UsageError: for an unknown framework.
+        UsageError: for an unknown framework, and for an opset that does not fit.
         EngineUnavailableError: if the framework is not installed.
     """
-    target = target_named(to)
+    target = with_opset(target_named(to), opset)
     spec, weights = _model(resolved(model), weights)
     if weights is not None:
         check_weights(spec, weights)

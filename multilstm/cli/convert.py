@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multilstm.cli.console import result_console
-from multilstm.cli.types import Path
+from multilstm.cli.types import OptionalWholeNumber, Path
 
 
 def convert(
@@ -14,34 +14,37 @@ def convert(
     to: str | None = None,
     weights: Path = None,
     architecture: Path = None,
+    opset: OptionalWholeNumber = None,
 ) -> int:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
     The result is executed first, and compared with the reference. If it does not agree, nothing is written. Next to
     OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
-    state dict.
+    state dict. For ONNX, OUT.onnx serves inference.
 
     Parameters
     ----------
     model
         A model file, or `module:function`. Without weights, it gets random ones.
     out
-        The main file of the result, such as `port.py`.
+        The main file of the result, such as `port.py` or `port.onnx`.
     to
-        The framework or format: `torch`. Default: by the suffix of OUT.
+        The framework or format: `torch` or `onnx`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture
         The file of the architecture, where the model's file holds weights alone.
+    opset
+        For ONNX: the version of its operators, 14 to 22. Default: 17.
     """
     from multilstm.cli.progress import ProgressLines
     from multilstm.files import load_model
     from multilstm.files.atomic import check_replaceable
     from multilstm.report.words import printable
     from multilstm.suite.conversion import convert_model
-    from multilstm.suite.targets import target_for
+    from multilstm.suite.targets import target_for, with_opset
 
-    target = target_for(out, to)
+    target = with_opset(target_for(out, to), opset)
     check_replaceable(out)
     loaded = load_model(model, weights, architecture)
     console = result_console(None)

@@ -158,6 +158,16 @@ ENGINES: dict[str, EngineRow] = {
             generations=(),
         ),
         EngineRow(
+            "onnx-file",
+            "multilstm.engines.onnx_file:OnnxFileEngine",
+            ("onnx", "onnxruntime"),
+            "onnx",
+            {},
+            partial=True,
+            gradients=False,
+            generations=(),
+        ),
+        EngineRow(
             "keras2",
             "multilstm.engines.keras.keras2:Keras2Engine",
             ("keras", "tensorflow", "tf_keras"),

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 __all__ = ["PACKAGES", "versions", "versions_for"]
 
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf-keras", "jax", "jaxlib", "torch", "numpy", "safetensors")
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "tf-keras", "jax", "jaxlib", "torch", "onnx", "onnxruntime"),
+    *("numpy", "safetensors"),
+)
 _OF_MODULES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "tf_keras": ("tf-keras",), "jax": ("jax", "jaxlib")}
 
 

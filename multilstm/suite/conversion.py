@@ -13,6 +13,9 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from multilstm.cases.case import Case
+from multilstm.cases.model_case import BATCH, enough_timesteps
+from multilstm.cases.recipes import GivenBatches
 from multilstm.conversion.target import Target
 from multilstm.engines.registry import engine_row, registered
 from multilstm.execution.availability import available
@@ -80,7 +83,7 @@ def convert_model(
         EngineUnavailableError: where the target's framework is not installed.
     """
     availability = available((target.engine,), "cpu", None)
-    case = exercising_case(spec.with_layers(_in_inference), weights=weights)
+    case = _case(spec.with_layers(_in_inference), weights)
     files = target.files(spec, case.initial_weights)
     row = engine_row(target.engine)
     quantities = (*FORWARD, *(GRADIENTS if row.gradients else ()))
@@ -89,6 +92,22 @@ def convert_model(
         report = compare_cases((case,), options, *([follow] if follow else []), availability=availability)
     report.check()
     return Conversion(files, report, tuple(target.notes(spec)))
+
+
+def _case(spec: Graph, weights: Mapping[str, Array] | None) -> Case:
+    """Return a case whose batches have three lengths and two sizes, where the model leaves them open."""
+    case = exercising_case(spec, weights=weights)
+    sizes = [size for layer in spec.inputs.values() for size in (layer.batch_size, *layer.shape)]
+    if None not in sizes:
+        return case
+    timesteps = enough_timesteps(spec)
+    others = [
+        exercising_case(spec, batch, length, case.initial_weights)
+        for batch, length in ((1, 2 * timesteps), (BATCH, 3 * timesteps))
+    ]
+    batches = tuple(batch for each in (case, *others) for batch in each.forward.batches())
+    description = f"{case.description}; further batches of other lengths and sizes"
+    return dataclasses.replace(case, forward=GivenBatches(batches), description=description)
 
 
 def _in_inference(layer: Layer) -> Layer:

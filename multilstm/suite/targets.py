@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pathlib
 
+from multilstm.conversion.onnx.target import ONNX, onnx_target
 from multilstm.conversion.target import Target
 from multilstm.conversion.torch.target import TORCH
 from multilstm.errors import UsageError, choice, listed
 
-__all__ = ["TARGETS", "target_for", "target_named"]
+__all__ = ["TARGETS", "target_for", "target_named", "with_opset"]
 
-TARGETS: dict[str, Target] = {target.name: target for target in (TORCH,)}
+TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, ONNX)}
 """All targets by name. A suffix of several targets means the first of them."""
 
 
@@ -43,3 +44,18 @@ def target_for(path: str | os.PathLike[str], name: str | None = None) -> Target:
             return target
     expected = [f"{' or '.join(target.suffixes)} ({target.name})" for target in targets]
     raise UsageError(f"the file {str(path)!r} has the suffix {suffix!r}; expected {listed(expected)}")
+
+
+def with_opset(target: Target, opset: int | None) -> Target:
+    """Return a target that writes another version of ONNX's operators; None: the same target.
+
+    Raises:
+        UsageError: for another target than ONNX, and for another version than 14 to 22.
+    """
+    if opset is None:
+        return target
+    if target is not ONNX:
+        raise UsageError(
+            f"opset is {opset!r}, and the target {target.name}; expected the target {ONNX.name}; leave it out"
+        )
+    return onnx_target(opset)

@@ -7,6 +7,7 @@ import numpy as np
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.repeatability import trial
+from multilstm.errors import UnsupportedError
 
 
 def test_the_same_bits():
@@ -40,3 +41,21 @@ def test_a_failure_is_a_finding():
     assert not test.ok
     assert "EngineUnavailableError" in test.detail
     assert str(implementation) == ""
+
+
+def test_an_engine_without_gradients_computes_outputs_twice():
+    class Inference(ReferenceEngine):
+        def prepare(self, job):
+            program = super().prepare(job)
+            step = program.step
+
+            def inference(kind, *arguments):
+                if kind != "forward":
+                    raise UnsupportedError("inference alone")
+                return step(kind, *arguments)
+
+            program.step = inference
+            return program
+
+    test, _ = trial(Executor(Inference()), "cpu")
+    assert (test.ok, test.name, test.detail) == (True, "forward twice, float32", "1 outputs, the same bits")

@@ -4,7 +4,7 @@ import pytest
 
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import UsageError
-from multilstm.suite.targets import TARGETS, target_for, target_named
+from multilstm.suite.targets import TARGETS, target_for, target_named, with_opset
 
 pytestmark = pytest.mark.unit
 
@@ -20,8 +20,8 @@ def test_a_row_names_an_engine_and_its_suffixes(name):
 
 @pytest.mark.parametrize(
     ("path", "name", "expected"),
-    [("port.py", None, "torch"), ("a.b/port.py", "torch", "torch")],
-    ids=["suffix", "name"],
+    [("port.py", None, "torch"), ("a.b/port.py", "torch", "torch"), ("port.onnx", None, "onnx")],
+    ids=["py", "name", "onnx"],
 )
 def test_a_file_has_a_target(path, name, expected):
     assert target_for(path, name).name == expected
@@ -45,3 +45,19 @@ def test_a_file_without_a_target_is_refused(path, name, message):
 def test_a_name_is_text():
     with pytest.raises(UsageError, match="unknown target 7"):
         target_named(7)
+
+
+def test_the_operators_of_onnx_are_chosen():
+    target = with_opset(target_named("onnx"), 18)
+    assert target.settings == {"MULTILSTM_ONNX_OPSET": "18"}
+    assert with_opset(target_named("torch"), None) is TARGETS["torch"]
+
+
+@pytest.mark.parametrize(
+    ("name", "opset", "message"),
+    [("torch", 17, "opset is 17, and the target torch; expected the target onnx"), ("onnx", 13, "expected 14 to 22")],
+    ids=["target", "version"],
+)
+def test_an_opset_that_does_not_fit_is_refused(name, opset, message):
+    with pytest.raises(UsageError, match=message):
+        with_opset(target_named(name), opset)

@@ -1,0 +1,1 @@
+"""Models as ONNX files, with real nodes LSTM, GRU and RNN."""
