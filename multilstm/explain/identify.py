@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,28 +17,23 @@ import numpy as np
 from multilstm.conversion.dialects import DIALECTS, Dialect
 from multilstm.conversion.operations import GATES, AddForget, ByGate, CuDNN, Join, Reorder, Transpose
 from multilstm.conversion.stack import LSTMWeights, from_dialect
+from multilstm.engines.reference import lstm
 from multilstm.errors import InputError, listed, shown
+from multilstm.explain.recorded import SIGMOIDS
+from multilstm.spec import LSTM
 from multilstm.spec.arrays import Array, as_array, by_name
 
-__all__ = ["Convention", "Fit", "identify"]
+__all__ = ["Convention", "Fit", "Reading", "identify", "readings"]
 
 SHARE = 1e-4  # of the largest recorded output: float32 rounding over many timesteps, and digits of a printed file
 LOOSE = 20.0  # times SHARE is allowed in the first timestep, so that it rules out nothing by rounding
 
 
-def _hard(slope: float) -> Callable[[Array], Array]:
-    return lambda z: np.clip(slope * z + 0.5, 0.0, 1.0)
+_BIASES = {0: "no bias", 1: "one bias", 2: "two biases, added"}
 
 
-def _sigmoid(z: Array) -> Array:
-    return 0.5 + 0.5 * np.tanh(0.5 * z)  # does not overflow
-
-
-SIGMOIDS: Mapping[str, Callable[[Array], Array]] = {
-    "sigmoid": _sigmoid,
-    "hard_sigmoid": _hard(1 / 6),
-    "hard_sigmoid_keras2": _hard(0.2),
-}
+def _axes_words(transposed: bool) -> str:
+    return f"gates along the {'first' if transposed else 'last'} axis"
 
 
 class Convention(NamedTuple):
@@ -65,10 +60,8 @@ class Convention(NamedTuple):
     @property
     def words(self) -> str:
         """The convention in words."""
-        axes = "gates along the first axis" if self.transposed else "gates along the last axis"
-        axes = "the block of each gate transposed" if self.blocks else axes
-        bias = {0: "no bias", 1: "one bias", 2: "two biases, added"}[self.biases]
-        parts = [f"gates {' '.join(self.order)}", axes, *(["one kernel"] if self.joined else []), bias]
+        axes = "the block of each gate transposed" if self.blocks else _axes_words(self.transposed)
+        parts = [f"gates {' '.join(self.order)}", axes, *(["one kernel"] if self.joined else []), _BIASES[self.biases]]
         parts += [f"{self.added:+g} on gate f at run time"] if self.added else []
         return "; ".join([*parts, self.recurrent_activation])
 
@@ -92,6 +85,40 @@ class Fit(NamedTuple):
     convention: Convention
     distance: float
     weights: LSTMWeights
+
+
+class Reading(NamedTuple):
+    """A meaning that the shapes of the arrays of one LSTM allow.
+
+    Attributes:
+        features: the size of the input.
+        units: the size of the hidden state.
+        transposed: see `Convention`.
+        joined: see `Convention`.
+        biases: see `Convention`.
+    """
+
+    features: int
+    units: int
+    transposed: bool
+    joined: bool
+    biases: int
+
+    @property
+    def words(self) -> str:
+        """The meaning in words."""
+        parts = [_axes_words(self.transposed), *(["one kernel"] if self.joined else []), _BIASES[self.biases]]
+        return "; ".join([f"{self.features} features, {self.units} units", *parts])
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """The rows of `DIALECTS` that have these axes, kernels and biases, apart from the names of the arrays."""
+        layout = (self.transposed, self.joined, max(self.biases, 1))
+        return tuple(
+            name
+            for name, row in DIALECTS.items()
+            if (_layout(row)[1], _layout(row)[2], row.bias_count) == layout and not _is_by_gate(row)
+        )
 
 
 def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tuple[list[Fit], int]:
@@ -118,9 +145,8 @@ def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tupl
         )
     candidates = list(_candidates(given, x.shape[-1], desired.shape[-1]))
     if not candidates:
-        shapes = listed(f"{shown(name)} {list(array.shape)}" for name, array in given.items())
         raise InputError(
-            f"given {shapes or 'no arrays'}; no LSTM of {x.shape[-1]} features and {desired.shape[-1]} units has these "
+            f"given {_shapes(given)}; no LSTM of {x.shape[-1]} features and {desired.shape[-1]} units has these "
             f"arrays; give those of one layer in one direction, and its own inputs and outputs"
         )
     limit = SHARE * np.abs(desired).max(initial=0.0)
@@ -134,6 +160,11 @@ def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tupl
     return sorted(fits, key=lambda fit: fit.distance), len(candidates)
 
 
+def _is_by_gate(row: Dialect) -> bool:
+    """Whether a dialect has an array for each gate."""
+    return any(isinstance(operation, ByGate) for operation in row.operations)
+
+
 def _layout(row: Dialect) -> tuple[str, bool, bool, bool, float]:
     kinds = {type(operation): operation for operation in row.operations}
     order = kinds.get(Reorder, Reorder(GATES)).order  # type: ignore[attr-defined]
@@ -141,11 +172,55 @@ def _layout(row: Dialect) -> tuple[str, bool, bool, bool, float]:
     return order, Transpose in kinds, Join in kinds, CuDNN in kinds, added
 
 
-def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[tuple[Convention, LSTMWeights]]:
-    """Yield all conventions that the shapes allow, with the weights in Keras's layout."""
-    if len(arrays) > 4:  # an array for each gate, whose names are the only order
-        yield from _named(arrays)
-        return
+def readings(arrays: Mapping[str, Array]) -> tuple[list[Reading], list[str]]:
+    """Return all that shapes and names of the arrays of one LSTM allow, without recorded outputs.
+
+    Args:
+        arrays: the arrays of one LSTM in one direction, by any names.
+
+    Returns:
+        The meanings that the shapes allow, and the names of the dialects whose names of arrays these are.
+
+    Raises:
+        InputError: for arrays that no LSTM has.
+    """
+    given = {name: as_array(f"array {name!r}", array) for name, array in by_name("arrays", arrays).items()}
+    named = [name for name in DIALECTS if _is_named(given, name)]
+    sizes = {size for array in given.values() for size in array.shape}
+    shaped = sorted(
+        {
+            Reading(features, units, layout.transposed, layout.joined, layout.biases)
+            for units in {size // 4 for size in sizes if size % 4 == 0}
+            for features in sizes | {size - units for size in sizes if size > units}
+            for layout in _layouts(given, features, units)
+        }
+    )
+    if not shaped and not named:
+        raise InputError(f"given {_shapes(given)}; no LSTM in one direction has these arrays; give those of one layer")
+    return shaped, named
+
+
+def _shapes(arrays: Mapping[str, Array]) -> str:
+    return listed(f"{shown(name)} {list(array.shape)}" for name, array in arrays.items()) or "no arrays"
+
+
+def _is_named(arrays: Mapping[str, Array], dialect: str) -> bool:
+    with contextlib.suppress(InputError):
+        return DIALECTS[dialect].placement != "packed" and bool(from_dialect(arrays, dialect))
+    return False
+
+
+class _Layout(NamedTuple):
+    """A meaning of unnamed arrays, and the arrays under Keras's names, with gates in the order of the file."""
+
+    transposed: bool
+    joined: bool
+    biases: int
+    arrays: Mapping[str, Array]
+
+
+def _layouts(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[_Layout]:
+    """Yield the meanings that the shapes allow for an LSTM of these sizes."""
     flat = [array[0] if array.ndim > 1 and len(array) == 1 else array for array in arrays.values()]
     matrices = [array.astype(float) for array in flat if array.ndim == 2 and array.shape != (2, 4 * units)]
     vectors = [
@@ -156,8 +231,18 @@ def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Itera
     ]
     if len(vectors) > 2 or any(vector.shape != (4 * units,) for vector in vectors):
         return
-    bias = sum(vectors) if vectors else np.zeros(4 * units)
+    bias = np.asarray(sum(vectors) if vectors else np.zeros(4 * units))
     for kernel, recurrent, transposed, joined in _kernels(matrices, features, units):
+        whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
+        yield _Layout(transposed, joined, len(vectors), whole)
+
+
+def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[tuple[Convention, LSTMWeights]]:
+    """Yield all conventions that the shapes allow, with the weights in Keras's layout."""
+    if len(arrays) > 4:  # an array for each gate, whose names are the only order
+        yield from _named(arrays)
+        return
+    for transposed, joined, biases, given in _layouts(arrays, features, units):
         for blocks, order, added, name in itertools.product(
             (False, True) if not transposed and not joined else (False,),
             map("".join, itertools.permutations(GATES)),
@@ -166,19 +251,19 @@ def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Itera
         ):
             if blocks and order != GATES:
                 continue
-            whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": np.asarray(bias)}
+            whole = dict(given)
             if blocks:
                 whole = {**CuDNN().undo({k: v for k, v in whole.items() if k != "bias"}), "bias": whole["bias"]}
             whole = Reorder(order).undo(whole)
             whole = AddForget(-added).undo(whole)
-            yield Convention(order, transposed, joined, blocks, len(vectors), added, name), LSTMWeights(**whole)
+            yield Convention(order, transposed, joined, blocks, biases, added, name), LSTMWeights(**whole)
 
 
 def _named(arrays: Mapping[str, Array]) -> Iterator[tuple[Convention, LSTMWeights]]:
     """Yield the conventions of the dialects with an array for each gate, if the arrays have their names."""
     own = {name: array.astype(float) for name, array in arrays.items()}
     for name, row in DIALECTS.items():
-        if not any(isinstance(operation, ByGate) for operation in row.operations):
+        if not _is_by_gate(row):
             continue
         with contextlib.suppress(InputError):
             ((weights,),) = from_dialect(own, name)
@@ -202,16 +287,9 @@ def _kernels(matrices: list[Array], features: int, units: int) -> Iterator[tuple
 
 def outputs_of(sigmoid: str, weights: LSTMWeights, x: Array) -> Array:
     """Return the outputs `[batch, timesteps, units]` of an LSTM with one of `SIGMOIDS`, from zero states."""
-    function = SIGMOIDS[sigmoid]
-    hidden = cell = np.zeros((len(x), weights.units))
-    outputs = []
-    for timestep in range(x.shape[1]):
-        z = x[:, timestep] @ weights.kernel + hidden @ weights.recurrent_kernel + weights.bias
-        i, f, c, o = np.split(z, 4, axis=-1)
-        cell = function(f) * cell + function(i) * np.tanh(c)
-        hidden = function(o) * np.tanh(cell)
-        outputs.append(hidden)
-    return np.stack(outputs, axis=1)
+    layer = LSTM(weights.units, recurrent_activation=sigmoid, use_bias=weights.bias is not None)
+    arrays = {name: array for name, array in weights._asdict().items() if array is not None}
+    return lstm.forward(layer, x, None, arrays, None, {}).sequence
 
 
 def _distance(convention: Convention, weights: LSTMWeights, x: Array, desired: Array) -> float:

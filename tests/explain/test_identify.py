@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from multilstm.conversion import DIALECTS, LSTMWeights, to_dialect
-from multilstm.conversion.identify import SIGMOIDS, identify, outputs_of
 from multilstm.conversion.operations import GATES
 from multilstm.errors import InputError
+from multilstm.explain.identify import SIGMOIDS, identify, outputs_of, readings
 
 pytestmark = pytest.mark.unit
 FEATURES, UNITS = 3, 4
@@ -93,6 +93,38 @@ def test_arrays_that_do_not_belong_together_are_refused(arrays, x, y):
         identify({name: np.ones(shape) for name, shape in arrays.items()}, np.ones(x), np.ones(y))
 
 
+# Without outputs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", [name for name, row in DIALECTS.items() if row.placement != "packed"])
+def test_shapes_and_names_of_a_dialect_are_recognised(dialect):
+    weights, _, _ = problem()
+    arrays = to_dialect([[weights]], dialect)
+    shaped, named = readings(arrays)
+    assert dialect in named
+    if len(arrays) <= 4:
+        assert all(reading[:2] == (FEATURES, UNITS) for reading in shaped)
+        assert [reading for reading in shaped if dialect in reading.dialects]
+    else:
+        assert shaped == []  # an array for each gate: the names alone
+
+
+def test_equal_sizes_allow_both_axes():
+    weights, _, _ = problem(features=4 * UNITS)
+    square = {"a": weights.kernel, "b": weights.recurrent_kernel.T, "c": weights.bias}
+    shaped, named = readings(square)
+    assert named == []
+    assert [(reading.features, reading.units, reading.transposed) for reading in shaped] == [(16, 4, True)]
+    shaped, _ = readings({"a": weights.kernel, "b": weights.recurrent_kernel})
+    assert [(reading.features, reading.units, reading.transposed) for reading in shaped] == [(16, 4, False)]
+
+
+@pytest.mark.parametrize("arrays", [{}, {"k": (3, 16)}, {"k": (5, 12), "r": (4, 12)}], ids=["none", "one", "gru"])
+def test_shapes_that_no_lstm_has_are_refused(arrays):
+    with pytest.raises(InputError, match="no LSTM in one direction has these arrays; give those of one layer"):
+        readings({name: np.ones(shape) for name, shape in arrays.items()})
+
+
 def test_the_command_names_the_convention(tmp_path, capsys):
     from multilstm.cli.app import app
 
@@ -109,3 +141,22 @@ def test_the_command_names_the_convention(tmp_path, capsys):
     np.save(tmp_path / "y.npy", y + 1)
     assert app(command, result_action="return_value") == 1
     assert capsys.readouterr().out.startswith("0 of ")
+
+
+def test_the_command_reads_shapes_and_names(tmp_path, capsys):
+    from multilstm.cli.app import app
+
+    np.savez(tmp_path / "w.npz", **to_dialect(problem()[0], "torch-cell"))
+    assert app(["identify", str(tmp_path / "w.npz")], result_action="return_value") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "The shapes allow 1 reading."
+    assert "3 features, 4 units; gates along the first axis; two biases, added (as in" in " ".join(lines)
+    assert "The names are those of: torch-cell." in lines
+
+
+def test_the_command_wants_inputs_and_outputs_together(tmp_path):
+    from multilstm.cli.app import app
+    from multilstm.errors import UsageError
+
+    with pytest.raises(UsageError, match="--inputs is given without --outputs; give both, or neither"):
+        app(["identify", "w.npz", "--inputs", "x.npy"], result_action="return_value")
