@@ -215,6 +215,11 @@ class Report:
         return tuple(engine for engine in self.engines if engine not in busy)
 
     @functools.cached_property
+    def idle_named(self) -> tuple[str, ...]:
+        """The engines that the user named, and that executed no case."""
+        return tuple(engine for engine in self.idle if engine in self.named)
+
+    @functools.cached_property
     def unrecorded(self) -> tuple[str, ...]:
         """The quantities of the forward pass that recorded answers lack."""
         recorded = {cell.quantity for cell in self.cells if cell.engine == RECORDED}
@@ -250,7 +255,7 @@ class Report:
         """
         if self.failures:
             return ParityError.exit_code
-        if not any(cell.verdict != "unsupported" for cell in self.cells) or set(self.idle) & set(self.named):
+        if not any(cell.verdict != "unsupported" for cell in self.cells) or self.idle_named:
             return EngineUnavailableError.exit_code
         weak = self.counts["known"] + self.counts["unsupported"] + len(self.skipped)
         return ParityError.exit_code if strict and weak else 0
@@ -259,10 +264,11 @@ class Report:
         """Return if everything that was compared agrees, or if the ledger explains every difference.
 
         Raises:
-            ParityError: if a quantity does not agree, or nothing was compared. The message lists engine, case, dtype
-                and quantity of each failure, with the worst place and both values.
+            ParityError: if a quantity does not agree, nothing was compared, or an engine that the user named executed
+                nothing. The message lists engine, case, dtype and quantity of each failure, with the worst place and
+                both values.
         """
-        if self.agrees:
+        if self.agrees and not self.idle_named:
             return
         if not self.failures:
             raise ParityError(self.sentence)

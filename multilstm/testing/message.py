@@ -25,11 +25,10 @@ def failure_message(report: Report) -> str:
 
     An engine that was named and executed nothing is no success.
     """
-    idle = [engine for engine in report.idle if engine in report.named]
     if report.failures:
         lines = _differences(report)
-    elif idle or not report.agrees:
-        lines = _nothing_compared(report, idle)
+    elif report.idle_named or not report.agrees:
+        lines = _nothing_compared(report, report.idle_named)
     else:
         return ""
     return printable("\n".join(lines))

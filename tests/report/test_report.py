@@ -56,6 +56,15 @@ def test_a_report_without_comparisons_names_the_skipped_engines():
         Report((), {}, {"keras-jax": "jax is not installed"}).check()
 
 
+@pytest.mark.parametrize("named", [("torch-lstm",), ("jax-scan", "torch-lstm")], ids="+".join)
+def test_the_check_fails_if_a_named_engine_executed_nothing(named):
+    report = Report((cell(), cell("unsupported", engine="torch-lstm")), {}, named=named)
+    assert report.agrees
+    with pytest.raises(ParityError, match="torch-lstm executed nothing"):
+        report.check()
+    dataclasses.replace(report, named=("jax-scan",)).check()
+
+
 def test_weakest_is_by_verdict_and_then_by_distance():
     cells = [cell("within"), cell("diverges"), cell("rounded")]
     assert weakest(cells) is cells[1]
