@@ -272,8 +272,8 @@ def recurrent_loop(layer: Any, step: Callable[..., Any], sequences: Any, initial
 
 
 @contextlib.contextmanager
-def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) -> Iterator[set[str]]:
-    """Record which of Keras's recurrent paths are entered inside the `with` block.
+def record_keras_paths(fused: Callable[[Callable[[], Any], str], tuple[Any, str]]) -> Iterator[set[str]]:
+    """Record which recurrent paths of Keras, or of `torch_recurrent`, are entered inside the `with` block.
 
     `keras.src.backend.lstm`, `.bidirectional_lstm`, `.gru`, `.bidirectional_gru` and `.rnn` in Keras
     3.15.1. Keras chooses among them silently, and
@@ -281,7 +281,8 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
     without a message means that cuDNN is absent; one with a message is a failure and is recorded.
 
     Args:
-        fused: calls the fused path, and returns its result and the name of its kernel.
+        fused: calls the fused path, and returns its result and the name of its kernel. Its second argument is the
+            operator of `torch_recurrent`, and empty for a path of Keras.
 
     Yields:
         The set of entered paths, filled during the block: kernels of the fused path, `kernels.LOOP`,
@@ -290,13 +291,19 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
     from keras.src import backend
 
     entered: set[str] = set()
-    paths = [name for name in FUSED if hasattr(backend, name)]  # before Keras 3.15 no Bidirectional is fused
-    originals = {name: getattr(backend, name) for name in (*paths, "rnn")}
+    # Before Keras 3.15 no Bidirectional is fused.
+    paths = [(backend, name, "") for name in FUSED if hasattr(backend, name)]
+    if backend.backend() == "torch":
+        from multilstm.frameworks import torch_recurrent
 
-    def recording_fused(path: Callable[..., Any]) -> Callable[..., Any]:
+        paths += [(torch_recurrent, name, f"torch.{name}") for name in ("lstm", "gru")]
+    originals = [(module, name, getattr(module, name)) for module, name, _ in [*paths, (backend, "rnn", "")]]
+    loop = backend.rnn
+
+    def recording_fused(path: Callable[..., Any], operator: str) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             try:
-                result, kernel = fused(lambda: path(*arguments, **options))
+                result, kernel = fused(lambda: path(*arguments, **options), operator)
             except NotImplementedError as error:
                 if str(error):
                     entered.add(f"not cuDNN ({str(error).splitlines()[0]})")
@@ -308,16 +315,16 @@ def record_keras_paths(fused: Callable[[Callable[[], Any]], tuple[Any, str]]) ->
 
     def recording_loop(*arguments: Any, **options: Any) -> Any:
         entered.add(kernels.UNROLLED if options.get("unroll") else kernels.LOOP)
-        return originals["rnn"](*arguments, **options)
+        return loop(*arguments, **options)
 
     try:
-        for name in paths:
-            setattr(backend, name, recording_fused(originals[name]))
+        for module, name, operator in paths:
+            setattr(module, name, recording_fused(getattr(module, name), operator))
         backend.rnn = recording_loop
         yield entered
     finally:
-        for name, original in originals.items():
-            setattr(backend, name, original)
+        for module, name, original in originals:
+            setattr(module, name, original)
 
 
 # --- TensorFlow

@@ -81,6 +81,20 @@ def implementation(function: Callable[[], Any]) -> str:
     return kernels.of_aten(watch(function)[1])
 
 
+def recurrent_kernel(path: Callable[[], Any], operator: str) -> tuple[Any, str]:
+    """Call a recurrent path of Keras; return its result and its kernel. Keras gives no sign where cuDNN fails.
+
+    Args:
+        path: calls it.
+        operator: the operator of `torch_recurrent`; empty for a path of Keras.
+    """
+    result, operators = watch(path)
+    kernel = kernels.of_aten(operators)
+    if kernel == kernels.CUDNN:
+        return result, kernel
+    return result, f"{operator} ({kernel})" if operator else "python loop (Keras, fused cell)"
+
+
 def launched(function: Callable[[], Any], device: DeviceType = DeviceType.CUDA) -> tuple[Any, set[str]]:
     """Call the function; return its value, and the names of the kernels that PyTorch's profiler saw on the device."""
     profiler = profile(activities=[getattr(ProfilerActivity, device.name)])

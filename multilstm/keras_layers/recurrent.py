@@ -203,6 +203,8 @@ class _Fused(_Recurrent):
             dropped = sequences
             if training and self.dropout:
                 dropped = sequences * ops.expand_dims(self.cell.get_dropout_mask(sequences[:, 0, :]), axis=1)
+            if self._is_for_torch(dropped, keep):
+                return self._loop_of_torch(dropped, initial_state)
             try:
                 return private_apis.fused_loop(self, dropped, initial_state, keep)
             except NotImplementedError:
@@ -213,6 +215,30 @@ class _Fused(_Recurrent):
                 f"options or a device without it. Give use_cudnn='auto' to compute without cuDNN where it is missing"
             )
         return super()._loop_forwards(sequences, initial_state, keep, training)
+
+    def _is_for_torch(self, sequences: Any, keep: Any) -> bool:
+        """Return whether `torch_recurrent` computes these sequences."""
+        if keras.backend.backend() != "torch" or keep is not None or not getattr(self.cell, "reset_after", True):
+            return False
+        from multilstm.frameworks import torch_recurrent
+
+        return torch_recurrent.is_possible(sequences)
+
+    def _loop_of_torch(self, sequences: Any, initial_state: Any) -> Any:
+        """Compute the sequences in their order on a CPU with PyTorch, in time proportional to the timesteps."""
+        from multilstm.frameworks import torch_recurrent
+
+        cell = self.cell
+        is_usual = cell.activation is keras.activations.tanh and cell.recurrent_activation is keras.activations.sigmoid
+        loop = torch_recurrent.lstm if isinstance(self, keras.layers.LSTM) else torch_recurrent.gru
+        weights = (cell.kernel, cell.recurrent_kernel, cell.bias if cell.use_bias else None)
+        outputs, states = loop(
+            sequences,
+            *(ops.cast(state, sequences.dtype) for state in initial_state),
+            *(None if weight is None else ops.convert_to_tensor(weight) for weight in weights),
+            None if is_usual else (cell.activation, cell.recurrent_activation),
+        )
+        return states[0], outputs if self.return_sequences else states[0][:, None], states
 
 
 @final

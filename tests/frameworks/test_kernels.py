@@ -18,7 +18,7 @@ from multilstm import parity
 from multilstm.engines.registry import ENGINES
 from multilstm.frameworks import kernels, process_environment
 from multilstm.jobs.job import Batch, Job, Step
-from multilstm.spec import LSTM, Bidirectional, Dense, Sequential
+from multilstm.spec import GRU, LSTM, Bidirectional, Dense, Sequential
 from multilstm.weights.initializers import discriminating_weights
 from multilstm.workers import WorkerPool
 
@@ -247,7 +247,9 @@ def job(layer, dtype="float32", layers="portable"):
         ("keras-jax", LSTM(4), "float32", "lax.scan (Keras)"),
         ("keras-jax", Bidirectional(LSTM(4)), "float32", "lax.scan (Keras)"),
         ("keras-jax", LSTM(4, unroll=True), "float32", "unrolled"),
-        ("keras-torch", LSTM(4), "float32", "python loop (Keras, fused cell)"),
+        ("keras-torch", LSTM(4), "float32", "torch.lstm (mkldnn)"),
+        ("keras-torch", LSTM(4), "float64", "torch.lstm (ATen)"),
+        ("keras-torch", GRU(4), "float32", "torch.gru (ATen)"),
         ("keras-torch", LSTM(4, use_cudnn=False), "float32", "python loop (Keras)"),
         ("jax-scan", LSTM(4), "float32", "lax.scan, custom gradient"),
         ("jax-scan", LSTM(4, unroll=True), "float32", "steps written out, custom gradient"),

@@ -109,7 +109,7 @@ class AbstractKerasProgram(abc.ABC):
             found: the kernels in the compiled program; None: it was compiled inside of Keras.
         """
 
-    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+    def fused(self, path: Callable[[], Any], operator: str) -> tuple[Any, str]:
         """Call Keras's fused path; return its result and the name of its kernel."""
         from multilstm.frameworks.kernels import FUSED
 

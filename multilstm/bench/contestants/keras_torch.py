@@ -61,12 +61,10 @@ class _Program(AbstractKerasProgram):
         names = {"python loop (Keras)" if path == kernels.LOOP else path for path in self.entered}
         return ", ".join(sorted(names)) + (", through torch.compile" if self.model.jit_compile else "")
 
-    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+    def fused(self, path: Callable[[], Any], operator: str) -> tuple[Any, str]:
         if self.model.jit_compile:
             return path(), "Keras's fused path"
-        result, operators = torch_platform.watch(path)
-        kernel = kernels.of_aten(operators)
-        return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
+        return torch_platform.recurrent_kernel(path, operator)
 
     def _model(self) -> Any:
         return torch.compile(self.model) if self.model.jit_compile else self.model

@@ -235,7 +235,7 @@ class AbstractKerasProgram(AbstractProgram):
     def kernels(self, entered: Set[str]) -> set[str]:
         """Return the kernels behind the paths that this step entered, in the words of `frameworks.kernels`."""
 
-    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
+    def fused(self, path: Callable[[], Any], operator: str) -> tuple[Any, str]:
         """Call Keras's fused path, and return its result and the name of its kernel.
 
         The name is `kernels.FUSED` where only the compiled program shows the kernel.

@@ -60,11 +60,9 @@ class KerasTorchProgram(AbstractKerasProgram):
         weights = [variable.value for variable in self.model.trainable_variables]
         return loss, outputs, [tensor.grad for tensor in weights + sources]
 
-    def fused(self, path: Callable[[], Any]) -> tuple[Any, str]:
-        """Read the kernel from the dispatched operators; Keras gives no sign where cuDNN fails."""
-        result, operators = torch_platform.watch(path)
-        kernel = kernels.of_aten(operators)
-        return result, kernel if kernel == kernels.CUDNN else "python loop (Keras, fused cell)"
+    def fused(self, path: Callable[[], Any], operator: str) -> tuple[Any, str]:
+        """Read the kernel from the dispatched operators."""
+        return torch_platform.recurrent_kernel(path, operator)
 
     def kernels(self, entered: Set[str]) -> set[str]:
         """Return the paths, which `fused` has already resolved to kernels."""
