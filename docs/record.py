@@ -17,8 +17,7 @@ import tempfile
 
 EXAMPLES = pathlib.Path(__file__).parent / "examples"
 OUTPUT = EXAMPLES / "output"
-# Slow programs: tests/scan/test_parallel.py runs the first, tests/keras_layers/test_dropout.py trains as the second.
-ELSEWHERE = {"data_parallel", "same_dropout"}
+ELSEWHERE = {"data_parallel"}  # a slow program, which tests/scan/test_parallel.py runs
 NAMES = sorted({path.stem for path in EXAMPLES.glob("*.py")} - ELSEWHERE)
 NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 

@@ -11,6 +11,7 @@ NEEDS = {
     "own_model": ("jax", "keras", "torch"),
     "portable_layers": ("jax", "keras"),
     "report": ("jax", "keras", "torch"),
+    "same_dropout": ("jax", "keras", "tensorflow", "torch"),
     "scan_training": ("jax",),
     "two_devices": ("jax",),
     "test_my_model": ("jax",),
@@ -52,6 +53,12 @@ def test_an_example_is_short_and_shown(name):
 
 def test_every_recorded_output_has_its_example():
     assert sorted(path.stem for path in record.OUTPUT.glob("*.txt")) == record.NAMES
+
+
+def test_the_recorded_losses_are_the_same_on_three_backends():
+    lines = (record.OUTPUT / "same_dropout.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in lines] == ["tensorflow", "jax", "torch"]
+    assert len({tuple(line.split()[1:]) for line in lines}) == 1
 
 
 def test_another_word_in_an_output_is_seen_and_another_digit_is_not():
