@@ -85,6 +85,11 @@ def _of_row(result: Benchmark, row: Row) -> Iterator[str]:
     kernel = row.implementation or ""
     if "python loop" in kernel:
         yield "a Python loop over the timesteps; each timestep dispatches its operators one by one"
+    if "fused cell" in kernel and MODES[row.mode].trains:
+        yield (
+            "the gradient of each timestep fills a tensor of the whole sequence, so the time grows with the square of "
+            "the timesteps; take the LSTM of multilstm.keras_layers"
+        )
     if "not cuDNN (" in kernel:
         yield kernel[kernel.index("not cuDNN (") :].split("), ")[0].rstrip(")") + ")"
     elif result.device == "gpu" and "cuDNN" not in kernel and result.workloads[row.workload].masked:

@@ -75,7 +75,12 @@ class Measurement:
         self.follow(f"{workload.name} {mode.name}: {name} prepares")
         result, row = self.result, Row(workload.name, name, mode.name)
         job = workload.job(mode, result.dtype, result.device, CONTESTANTS[name].layers)
-        message = {"call": "prepare", "mode": mode.name, "job": job_to_tree(job)}
+        message = {
+            "call": "prepare",
+            "mode": mode.name,
+            "job": job_to_tree(job),
+            "method": dataclasses.asdict(self.method),
+        }
         try:
             prepared = worker.call(message, self.timeout_s)
         except _LOST as error:

@@ -9,6 +9,8 @@ slow down the next contestant. A fixed order of contestants gave ratios that wer
 4. The spread is the interquartile range divided by the median. A contestant whose spread exceeds 10 % is measured
    again once, in a second pass together with the base of the ratios. If the base itself exceeds 10 %, the second
    pass has all contestants. The results say which contestants were measured again.
+5. A contestant whose calls take more than five seconds has no unmeasured calls, and is not measured again. Its caches
+   do not matter, and it would otherwise take most of a run.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Method:
         calls: largest number of measured calls of a contestant in a round.
         seed: seed of the random orders.
         largest_spread: spread above which a contestant is measured again.
+        slow_s: seconds of a call above which a contestant is slow: it is neither warmed up again nor measured again.
     """
 
     rounds: int = 5
@@ -45,6 +48,7 @@ class Method:
     calls: int = 50
     seed: int = 0
     largest_spread: float = 0.1
+    slow_s: float = 5.0
 
     def order(self) -> random.Random:
         """Return the source of the random orders of one run."""
@@ -94,10 +98,11 @@ def interleave(
         The samples of each contestant, without those that failed.
     """
     first = _one_pass(timers, method, order, "round", follow, sleep)
-    noisy = {name for name, samples in first.items() if spread(samples) > method.largest_spread}
+    brief = {name for name, samples in first.items() if median(samples) <= method.slow_s}
+    noisy = {name for name in brief if spread(first[name]) > method.largest_spread}
     if base in noisy:
-        noisy = set(first)
-    elif noisy and base in first:
+        noisy = brief
+    elif noisy and base in brief:
         noisy.add(base)
     again = {name: timer for name, timer in timers.items() if name in noisy}
     second = _one_pass(again, method, order, "again, round", follow, sleep)

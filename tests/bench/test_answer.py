@@ -50,6 +50,16 @@ def test_a_mask_without_cudnn_is_a_reason_on_a_gpu():
     assert "keras-jax: no cuDNN, because a mask reaches its recurrent layers" in reasons(run)
 
 
+@pytest.mark.parametrize(("mode", "count"), [("forward", 0), ("gradient", 1), ("train", 1)])
+def test_the_square_of_the_timesteps_is_a_reason_in_training(mode, count):
+    loop = "python loop (Keras, fused cell)"
+    rows = [made.row("small 4x10", mode, engine, s, implementation=loop) for engine, s in (("a", 0.1), ("b", 1.0))]
+    lines = reasons(made.result(rows))
+    assert (
+        sum("b: the gradient of each timestep fills a tensor of the whole sequence" in line for line in lines) == count
+    )
+
+
 def test_the_share_outside_of_the_compiled_call_is_a_reason():
     rows = [
         made.row("small 4x10", mode, engine, seconds)

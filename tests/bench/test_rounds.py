@@ -105,6 +105,13 @@ def test_a_noisy_base_is_measured_again_with_all():
     assert spread(timings["base"].last) > 0.1  # once more only
 
 
+@pytest.mark.parametrize("base", [STEADY, NOISY], ids=["steady_base", "noisy_base"])
+def test_a_slow_contestant_is_not_measured_again(base):
+    slow = [10 * seconds for seconds in NOISY]
+    timings = Machine(base=[base], slow=[slow], loud=[NOISY]).measure(Method(rounds=2, slow_s=9.0), "base")
+    assert {name for name, timing in timings.items() if timing.repeated} == {"base", "loud"}
+
+
 def test_without_a_base_only_the_noisy_are_measured_again():
     timings = Machine(quiet=[STEADY], loud=[NOISY]).measure(Method(rounds=2))
     assert {name for name, timing in timings.items() if timing.repeated} == {"loud"}

@@ -24,6 +24,7 @@ class _Service:
     def __init__(self, contestant: AbstractContestant) -> None:
         self._contestant = contestant
         self._run: Run | None = None
+        self._is_slow = False
         self._peak_is_known = False
 
     def __call__(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -40,15 +41,17 @@ class _Service:
             return {"peak_bytes": peak_memory() if self._peak_is_known else None}
         assert self._run is not None
         method, joules = Method(**message["method"]), joules_counter(self._contestant.device)
-        warm_up(self._run.call, method)
+        if not self._is_slow:
+            warm_up(self._run.call, method)
         before = None if joules is None else joules()
         seconds = measured(self._run.call, method)
         used = None if joules is None or before is None else joules() - before
+        self._is_slow = min(seconds) > method.slow_s
         return {"seconds": seconds, "joules": used}
 
     def _prepare(self, message: dict[str, Any]) -> dict[str, Any]:
         job, mode = job_from_tree(message["job"]), mode_named(message["mode"])
-        self._run = None
+        self._run, self._is_slow = None, False
         self._peak_is_known = forget_peak_memory()
         if job.device == "gpu":
             self._contestant.use_gpu()
@@ -61,7 +64,7 @@ class _Service:
         phases["first_s"] = time.perf_counter() - begin
         answers = run.answers(value)
         implementation = with_algorithm(run.implementation(), self._contestant.launched(run.call))
-        self._run = run
+        self._run, self._is_slow = run, phases["first_s"] > Method(**message["method"]).slow_s
         return {
             "answers": answers,
             "phases": phases,
@@ -83,7 +86,8 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
 
     Messages and their answers:
 
-        {"call": "prepare", "mode", "job"}      answers, phases, implementation, program_bytes, versions, switches
+        {"call": "prepare", "mode", "job",
+         "method"}                          answers, phases, implementation, program_bytes, versions, switches
         {"call": "time", "method"}              seconds of each measured call, and joules of all or None
         {"call": "finish"}                      peak_bytes since `prepare`, or None; the run is dropped
         {"call": "product", "dtype", "method"}  flops, and seconds of each measured product of two matrices
