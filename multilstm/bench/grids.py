@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.modes import FORWARD, GRADIENT, TRAIN, Mode
 from multilstm.bench.rounds import Method
-from multilstm.bench.shapes import Published, Shape
+from multilstm.bench.shapes import Published, Shape, drawn_shapes
 from multilstm.bench.workload import BATCHES, Workload, case_workload
 from multilstm.cases.catalogue import catalogue
 from multilstm.errors import UsageError, choice
@@ -123,6 +123,7 @@ _PUBLISHED = (
     *_SEED_SHAPES,
     *_LATENCY[:2],
 )  # fmt: skip
+DRAWN = 40  # shapes of the grid `drawn`
 _KERAS = ("keras-jax", "keras-tensorflow", "keras-torch")
 GRIDS: dict[str, Grid] = {
     grid.name: grid
@@ -169,19 +170,33 @@ GRIDS: dict[str, Grid] = {
             shapes=tuple(Shape(8, steps, 32, 64, source="long sequences") for steps in (1_000, 3_000, 10_000, 30_000)),
             engines=("jax-scan", "jax-scan-checkpoint", "keras-jax", "torch-lstm"),
         ),
+        Grid(
+            "drawn",
+            "shapes at random, for which nobody tuned; another seed gives other ones",
+            1800.0,
+            (FORWARD, GRADIENT),
+            Method(rounds=3, measured_s=0.2),
+            shapes=drawn_shapes(0, DRAWN),
+            engines=("jax-scan", "jax-scan-tuned", "jax-plain", *_KERAS, "torch-lstm"),
+        ),
     )
 }
 
 
-def grid_named(name: str) -> Grid:
+def grid_named(name: str, seed: int = 0) -> Grid:
     """Return the grid of a name.
+
+    Args:
+        name: the name.
+        seed: the random seed of the grid `drawn`; other grids have the same shapes always.
 
     Raises:
         UsageError: for an unknown name.
     """
     if name not in GRIDS:
         raise UsageError(choice("grid", name, GRIDS))
-    return GRIDS[name]
+    grid = GRIDS[name]
+    return dataclasses.replace(grid, shapes=drawn_shapes(seed, DRAWN)) if name == "drawn" else grid
 
 
 # Of two quiet cores with AVX-512; they only have to tell minutes from hours.

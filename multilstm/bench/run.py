@@ -130,14 +130,15 @@ class Plan:
         )
 
 
-def grid_plan(name: str, modes: Sequence[str]) -> Plan:
+def grid_plan(name: str, modes: Sequence[str], seed: int = 0) -> Plan:
     """Return the plan of a grid, still without contestants.
 
     Args:
         name: name of the grid.
         modes: names of the modes; empty: those of the grid.
+        seed: the random seed of drawn shapes.
     """
-    grid = grid_named(name)
+    grid = grid_named(name, seed)
     chosen = tuple(map(mode_named, modes)) or grid.modes
     return Plan(grid.workloads(chosen), chosen, grid.engines, {}, grid.method, grid=grid.name, published=grid.published)
 

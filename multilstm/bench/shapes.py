@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
+import numpy as np
+
+from multilstm.bench.flops import forward_flops
 from multilstm.bench.workload import Workload, model_workload
 from multilstm.spec import LSTM, Bidirectional, Graph, Layer, Masking, Sequential
 
-__all__ = ["Published", "Shape"]
+__all__ = ["Published", "Shape", "drawn_shapes"]
+
+# The ranges of drawn shapes, and their largest numbers of operations in a forward pass and of inputs and gates.
+RANGES = {"batch": (1, 700), "timesteps": (6, 500), "features": (1, 500), "units": (8, 600)}
+LARGEST_FLOPS, LARGEST_SIZE = 3e10, 3e7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +87,23 @@ class Shape:
         """
         made = model_workload(self.name, self.spec, None, self.batch, self.timesteps, batches)
         return dataclasses.replace(made, source=self.source)
+
+
+def drawn_shapes(seed: int, count: int) -> tuple[Shape, ...]:
+    """Return shapes that nobody tuned for: each size is log-uniform in its range.
+
+    A shape beyond `LARGEST_FLOPS` or `LARGEST_SIZE` is drawn again.
+
+    Args:
+        seed: the random seed; each seed gives other shapes.
+        count: the number of shapes.
+    """
+    rng = np.random.default_rng(seed)
+    shapes: dict[str, Shape] = {}
+    while len(shapes) < count:
+        sizes = {name: round(math.exp(rng.uniform(*map(math.log, limits)))) for name, limits in RANGES.items()}
+        shape = Shape(**sizes, source=f"drawn, seed {seed}")
+        size = shape.batch * shape.timesteps * (shape.features + 4 * shape.units)
+        if size <= LARGEST_SIZE and forward_flops(shape.spec, shape.batch, shape.timesteps) <= LARGEST_FLOPS:
+            shapes[shape.name] = shape
+    return tuple(shapes.values())

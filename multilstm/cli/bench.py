@@ -53,11 +53,12 @@ def bench(  # noqa: PLR0913 - the public signature
         A file or `module:function`, as for `multilstm parity`. Weights are those of the file, or random. Inputs are
         random; a model with masks gets complete rows and rows that are padded on the right.
     grid
-        `quick` (two minutes), `published` (half an hour), `latency`, `seeds`, `long`. Default without a model: quick.
+        `quick` (two minutes), `published` (half an hour), `latency`, `seeds`, `long`, or `drawn`: 40 random shapes,
+        which follow from `--seed`. Default without a model: quick.
     engine
         Engines to time. Default: all that are installed. On request only: keras-jax-tuned, keras-torch-compile,
-        jax-scan-checkpoint, and keras-jax-portable, keras-tensorflow-portable and keras-torch-portable, which take
-        their layers from `multilstm.keras_layers`.
+        jax-scan-checkpoint, jax-plain (ten lines of `lax.scan`), and keras-jax-portable, keras-tensorflow-portable
+        and keras-torch-portable, which take their layers from `multilstm.keras_layers`.
     mode
         `forward` (the compiled call), `gradient`, `train` (`train_on_batch`), `predict` and `fit` (of four batches).
         Default: predict and fit for a model, those of the grid otherwise.
@@ -81,7 +82,7 @@ def bench(  # noqa: PLR0913 - the public signature
         Seconds without computation before each engine, so that idle threads of the others sleep. Default: 0.25, or
         that of the grid.
     seed
-        Random seed of the order.
+        Random seed of the order, and of the shapes of the grid `drawn`.
     timeout
         Seconds after which one answer of an engine is given up.
     compare
@@ -106,7 +107,7 @@ def bench(  # noqa: PLR0913 - the public signature
         raise UsageError("--fail-above is for --compare, which is not given")
     old = None if compare is None else Benchmark.read(compare)
     sizes = names("--batch", batch), names("--timesteps", timesteps)
-    plan = _plan(model, grid, names("--mode", mode), sizes, weights, architecture)
+    plan = _plan(model, grid, names("--mode", mode), sizes, weights, architecture, seed)
     method = _changed(plan.method, rounds, pause, seed)
     plan = plan.on(names("--engine", engine), dtype, device, method, _checked_timeout(timeout))
     result, console = plan.empty_result(), result_console(json, html)
@@ -134,6 +135,7 @@ def _plan(
     sizes: tuple[tuple[int, ...], tuple[int, ...]],
     weights: str | None,
     architecture: str | None,
+    seed: int,
 ) -> Plan:
     """Return the plan of a model or of a grid, still without contestants."""
     from multilstm.bench.run import grid_plan, model_plan
@@ -145,7 +147,7 @@ def _plan(
             raise UsageError(
                 f"{', '.join(named)}: for a MODEL, but none is given; a grid has sizes and data of its own"
             )
-        return grid_plan("quick" if grid is None else grid, modes)
+        return grid_plan("quick" if grid is None else grid, modes, seed)
     if grid is not None:
         raise UsageError(f"--grid {grid!r} is given, and the model {model!r}; give one of the two")
     return model_plan(model, load_model(model, weights, architecture), modes, *sizes)

@@ -1,5 +1,7 @@
 """Workloads of shapes, models and cases: names, operations, batches and jobs."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,9 @@ from multilstm import GRU, LSTM, Dense, Dropout, Embedding, Sequential, TimeDist
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.stack import is_stack
 from multilstm.bench.flops import forward_flops
-from multilstm.bench.grids import GRIDS, estimate_s
+from multilstm.bench.grids import GRIDS, estimate_s, grid_named
 from multilstm.bench.modes import FIT, FORWARD, GRADIENT, PREDICT, TRAIN
-from multilstm.bench.shapes import Shape
+from multilstm.bench.shapes import LARGEST_FLOPS, RANGES, Shape, drawn_shapes
 from multilstm.bench.standing import ALIKE
 from multilstm.bench.workload import model_workload, sized_name
 from multilstm.errors import InputError, UsageError
@@ -116,6 +118,22 @@ def test_a_grid_has_sources_and_published_times_of_its_modes(name):
     assert {row.mode for rows in grid.published.values() for row in rows} <= ALIKE.keys()
     assert grid.shapes or grid.cases
     assert set(grid.engines) <= CONTESTANTS.keys()
+
+
+def test_drawn_shapes_follow_from_the_seed_and_lie_in_their_ranges():
+    shapes = drawn_shapes(1, 40)
+    assert shapes == drawn_shapes(1, 40)
+    assert shapes == grid_named("drawn", 1).shapes
+    assert not {shape.name for shape in shapes} & {shape.name for shape in drawn_shapes(2, 40)}
+    for name, (low, high) in RANGES.items():
+        sizes = [getattr(shape, name) for shape in shapes]
+        assert low <= min(sizes) < math.sqrt(low * high) < max(sizes) <= high
+    flops = [forward_flops(shape.spec, shape.batch, shape.timesteps) for shape in shapes]
+    assert LARGEST_FLOPS / 10 < max(flops) <= LARGEST_FLOPS
+
+
+def test_the_seed_changes_no_other_grid():
+    assert grid_named("quick", 1) == grid_named("quick")
 
 
 def test_the_estimate_of_the_quick_grid_is_near_its_budget():

@@ -54,7 +54,7 @@ def model(tmp_path):
 REFUSED = {
     "engine": (("--engine", "keras"), 2, "unknown engine 'keras': expected one of jax-scan, "),
     "mode": (("--mode", "fly"), 2, "unknown mode 'fly': expected one of forward, gradient, train, predict, fit"),
-    "grid": (("--grid", "all"), 2, "unknown grid 'all': expected one of quick, published, latency, seeds, long"),
+    "grid": (("--grid", "all"), 2, "unknown grid 'all': expected one of quick, published, latency, seeds, long, drawn"),
     "dtype": (("--dtype", "int8"), 2, "int8"),
     "tf32_on_a_cpu": (("--dtype", "tf32"), 4, "tf32 is how GPUs round"),
     "device": (("--device", "tpu"), 2, "tpu"),

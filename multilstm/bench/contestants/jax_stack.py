@@ -1,4 +1,4 @@
-"""`multilstm.scan.stack` with checkpoints, which a model of `multilstm.scan.model` lacks: less memory, more time."""
+"""Stacks of LSTMs in JAX without `multilstm.scan.model`: with checkpoints, and as ten plain lines of `lax.scan`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs, prefixed
@@ -20,23 +21,26 @@ from multilstm.spec.arrays import Array
 
 
 @final
-class CheckpointContestant(AbstractContestant):
-    """Rows of LSTMs that keep few states, and compute the others again for the gradient."""
+class StackContestant(AbstractContestant):
+    """Rows of LSTMs.
+
+    Args:
+        kind: `checkpoint`: `multilstm.scan.stack` that keeps few states, and computes the others again for the
+            gradient. `plain`: the LSTM that most JAX users write, differentiated by JAX.
+    """
 
     platform = jax_platform
 
+    def __init__(self, kind: str) -> None:
+        self._layers = {"checkpoint": _with_checkpoints, "plain": _plain}[kind]
+
     def prepare(self, job: Job, mode: Mode) -> Run:
         given = stack_of(job)
-        params: Any = [
-            tuple(LSTMParams(*weights) for weights in layer.directions)
-            if len(layer.directions) == 2
-            else LSTMParams(*layer.directions[0])
-            for layer in given.layers
-        ]
+        params: Any = [tuple(LSTMParams(*weights) for weights in layer.directions) for layer in given.layers]
         params, x = jax.device_put((params, given.x))
 
         def forward(params: Any, x: Any) -> Any:
-            outputs = stack(params, x, checkpoint=True)[0]
+            outputs = self._layers(params, x)
             return outputs if given.layers[-1].return_sequences else outputs[:, -1]
 
         def loss(params: Any, x: Any, target: Any) -> Any:
@@ -56,11 +60,38 @@ class CheckpointContestant(AbstractContestant):
         return jax_platform.versions()
 
 
+def _with_checkpoints(layers: Any, x: Any) -> Any:
+    """Return the outputs `[batch, timesteps, units]` of `multilstm.scan.stack`."""
+    return stack([layer if len(layer) == 2 else layer[0] for layer in layers], x, checkpoint=True)[0]
+
+
+def _plain(layers: Any, x: Any) -> Any:
+    """Return the outputs `[batch, timesteps, units]` of plain loops."""
+    for forwards, *backwards in layers:
+        outputs = [_scan(forwards, x), *(_scan(params, x[:, ::-1])[:, ::-1] for params in backwards)]
+        x = jnp.concatenate(outputs, axis=-1)
+    return x
+
+
+def _scan(params: LSTMParams, x: Any) -> Any:
+    """Return the outputs `[batch, timesteps, units]` of one LSTM, as its equations are usually written."""
+
+    def step(states: Any, inputs: Any) -> Any:
+        hidden, cell = states
+        z = inputs @ params.kernel + hidden @ params.recurrent_kernel + params.bias
+        i, f, c, o = jnp.split(z, 4, axis=-1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(c)
+        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return (hidden, cell), hidden
+
+    zeros = jnp.zeros((x.shape[0], params.recurrent_kernel.shape[0]), x.dtype)
+    return jax.lax.scan(step, (zeros, zeros), x.swapaxes(0, 1))[1].swapaxes(0, 1)
+
+
 def _named(given: Stack, gradients: Any) -> dict[str, Array]:
     """Return gradients by `gradient:layer/weight`."""
     named = {}
     for layer, of_layer in zip(given.layers, gradients, strict=True):
-        of_directions = of_layer if len(layer.directions) == 2 else (of_layer,)
-        for prefix, weights in zip(layer.prefixes, of_directions, strict=True):
+        for prefix, weights in zip(layer.prefixes, of_layer, strict=True):
             named.update({prefix + key: np.asarray(array) for key, array in weights._asdict().items()})
     return prefixed("gradient", named)

@@ -69,6 +69,12 @@ def _keras(backend: str, name: str, *arguments: str, layers: str = "plain", name
     return ContestantRow(name, target, engine.needs, engine.environment, arguments, layers, named)
 
 
+def _jax_stack(name: str, kind: str) -> ContestantRow:
+    """Return the row of a contestant that computes rows of LSTMs in JAX, on request."""
+    target = f"{_HERE}.jax_stack:StackContestant"
+    return ContestantRow(name, target, ("jax",), _JAX, (kind,), named=True, stacks=True, modes=_COMPILED)
+
+
 _HERE = "multilstm.bench.contestants"
 _SCAN = f"{_HERE}.jax_scan:ScanContestant"
 _JAX = ENGINES["jax-scan"].environment
@@ -85,15 +91,8 @@ _ROWS = (
     ContestantRow(
         "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, stacks=True, modes=(FORWARD.name,)
     ),
-    ContestantRow(
-        "jax-scan-checkpoint",
-        f"{_HERE}.jax_stack:CheckpointContestant",
-        ("jax",),
-        _JAX,
-        named=True,
-        stacks=True,
-        modes=_COMPILED,
-    ),
+    _jax_stack("jax-scan-checkpoint", "checkpoint"),
+    _jax_stack("jax-plain", "plain"),
     _keras("jax", "keras-jax-tuned", "tuned", named=True),
     _keras("torch", "keras-torch-compile", "compile", named=True),
     _keras("jax", "keras-jax-portable", layers="portable", named=True),
