@@ -102,7 +102,8 @@ def drawn_shapes(seed: int, count: int) -> tuple[Shape, ...]:
     shapes: dict[str, Shape] = {}
     while len(shapes) < count:
         sizes = {name: round(math.exp(rng.uniform(*map(math.log, limits)))) for name, limits in RANGES.items()}
-        shape = Shape(**sizes, source=f"drawn, seed {seed}")
+        batch, timesteps, features, units = (sizes[name] for name in RANGES)
+        shape = Shape(batch, timesteps, features, units, source=f"drawn, seed {seed}")
         size = shape.batch * shape.timesteps * (shape.features + 4 * shape.units)
         if size <= LARGEST_SIZE and forward_flops(shape.spec, shape.batch, shape.timesteps) <= LARGEST_FLOPS:
             shapes[shape.name] = shape

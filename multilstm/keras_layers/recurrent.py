@@ -230,7 +230,7 @@ class _Fused(_Recurrent):
 
         cell = self.cell
         is_usual = cell.activation is keras.activations.tanh and cell.recurrent_activation is keras.activations.sigmoid
-        loop = torch_recurrent.lstm if isinstance(self, keras.layers.LSTM) else torch_recurrent.gru
+        loop: Any = torch_recurrent.lstm if isinstance(self, keras.layers.LSTM) else torch_recurrent.gru
         weights = (cell.kernel, cell.recurrent_kernel, cell.bias if cell.use_bias else None)
         outputs, states = loop(
             sequences,
