@@ -101,7 +101,7 @@ def drawn_shapes(seed: int, count: int) -> tuple[Shape, ...]:
     rng = np.random.default_rng(seed)
     shapes: dict[str, Shape] = {}
     while len(shapes) < count:
-        sizes = {name: round(math.exp(rng.uniform(*map(math.log, limits)))) for name, limits in RANGES.items()}
+        sizes = {name: round(math.exp(rng.uniform(math.log(a), math.log(b)))) for name, (a, b) in RANGES.items()}
         batch, timesteps, features, units = (sizes[name] for name in RANGES)
         shape = Shape(batch, timesteps, features, units, source=f"drawn, seed {seed}")
         size = shape.batch * shape.timesteps * (shape.features + 4 * shape.units)
