@@ -172,7 +172,7 @@ GRIDS: dict[str, Grid] = {
         ),
         Grid(
             "drawn",
-            "shapes at random, for which nobody tuned; another seed gives other ones",
+            "random shapes, for which no plan was tuned; another seed gives other ones",
             1800.0,
             (FORWARD, GRADIENT),
             Method(rounds=3, measured_s=0.2),

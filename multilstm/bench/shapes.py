@@ -90,7 +90,7 @@ class Shape:
 
 
 def drawn_shapes(seed: int, count: int) -> tuple[Shape, ...]:
-    """Return shapes that nobody tuned for: each size is log-uniform in its range.
+    """Return random shapes: each size is log-uniform in its range.
 
     A shape beyond `LARGEST_FLOPS` or `LARGEST_SIZE` is drawn again.
 
