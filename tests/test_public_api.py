@@ -26,8 +26,8 @@ PUBLIC = {
         MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg
         OrthogonalRegularizer Permute Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN
         Softmax SpatialDropout1D State Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D
-        __version__ convert discriminating_weights gates initial_weights load load_weights parity run save_weights
-        schedules
+        __version__ convert discriminating_weights gates initial_weights load load_weights migrate parity run
+        save_weights schedules
     """,
     "multilstm.spec": """
         Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
@@ -38,7 +38,7 @@ PUBLIC = {
         Ref Regularizer RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract Tensor
         TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D from_json to_json
     """,
-    "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop SGD",
+    "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop RMSpropKeras2 SGD",
     "multilstm.spec.schedules": """
         CosineDecay ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay Schedule
     """,
@@ -55,8 +55,8 @@ PUBLIC = {
     "multilstm.keras_layers": """
         Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
         CategoricalCrossentropy Cropping1D Dense Dot Dropout GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM
-        LayerNormalization LeakyReLU OrthogonalRegularizer Permute RMSprop ReLU Reshape SGD SimpleRNN SpatialDropout1D
-        TimeDistributed activations enable_float64 initializers
+        LayerNormalization LeakyReLU MeanOverAllTimesteps OrthogonalRegularizer Permute RMSprop RMSpropKeras2 ReLU
+        Reshape SGD SimpleRNN SpatialDropout1D TimeDistributed activations enable_float64 initializers
     """,
 }
 

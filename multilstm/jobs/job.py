@@ -89,8 +89,8 @@ class Job:
         slots: the optimizer's arrays as `layer/weight/slot`; None: zeros.
         iteration: the number of updates made before.
         carried: the states that stateful layers begin with; missing ones are zero.
-        faults: for the reference alone, the faults of plain Keras that it computes, by their names in
-            `multilstm.engines.reference.faults`.
+        faults: for the reference alone, the faults of plain Keras and the semantics of older versions that it computes,
+            by their names in `multilstm.engines.reference.faults`.
     """
 
     spec: Graph

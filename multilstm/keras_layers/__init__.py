@@ -16,8 +16,8 @@ from multilstm.keras_layers import activations, initializers
 from multilstm.keras_layers.attention import AdditiveAttention, Attention, Dot
 from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
 from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
-from multilstm.keras_layers.losses import CategoricalCrossentropy
-from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop
+from multilstm.keras_layers.losses import CategoricalCrossentropy, MeanOverAllTimesteps
+from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop, RMSpropKeras2
 from multilstm.keras_layers.precision import enable_float64
 from multilstm.keras_layers.recurrent import GRU, LSTM, SimpleRNN
 from multilstm.keras_layers.regularizers import L1, L1L2, L2, OrthogonalRegularizer
@@ -37,7 +37,7 @@ from multilstm.keras_layers.stateless import (
 __all__ = [
     "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AdditiveAttention", "Attention", "AveragePooling1D",
     "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoricalCrossentropy", "Cropping1D", "Dense",
-    "Dot", "Dropout", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "OrthogonalRegularizer", "Permute",
-    "RMSprop", "ReLU", "Reshape", "SimpleRNN", "SpatialDropout1D", "TimeDistributed", "activations", "enable_float64",
-    "initializers",
+    "Dot", "Dropout", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "MeanOverAllTimesteps",
+    "OrthogonalRegularizer", "Permute", "RMSprop", "RMSpropKeras2", "ReLU", "Reshape", "SimpleRNN",
+    "SpatialDropout1D", "TimeDistributed", "activations", "enable_float64", "initializers",
 ]  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any, final
 import keras
 from keras import ops
 
+from multilstm.frameworks import private_apis
+
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
@@ -68,3 +70,58 @@ class CategoricalCrossentropy(keras.losses.Loss):  # type: ignore[misc]
             "label_smoothing": self.label_smoothing,
             "axis": self.axis,
         }
+
+
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class MeanOverAllTimesteps(keras.losses.Loss):  # type: ignore[misc]
+    """A loss whose mean counts masked timesteps too, each as zero, as in Keras 2.3 and in TensorFlow 2.0 to 2.9.
+
+    Keras 3, and Keras 1 to 2.2, divide the sum by the number of unmasked timesteps. Without a mask, both are equal.
+
+    Args:
+        loss: a loss of Keras with the reduction `"sum_over_batch_size"`.
+        name: the name of this loss; None: that of `loss`.
+        reduction: `"sum_over_batch_size"`, the only one.
+        dtype: the loss's dtype; that of `loss` where None.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        name: str | None = None,
+        reduction: str = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        if not isinstance(loss, keras.losses.Loss) or {reduction, loss.reduction} != {"sum_over_batch_size"}:
+            raise ValueError(
+                f"MeanOverAllTimesteps: expected a keras.losses.Loss with the reduction 'sum_over_batch_size', given "
+                f"{loss!r} and the reduction {reduction!r}"
+            )
+        super().__init__(name=name or loss.name, reduction=reduction, dtype=dtype or loss.dtype)
+        self.loss = loss
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss as a number.
+
+        Args:
+            y_true: labels.
+            y_pred: predictions, with the mask that a layer attached to them.
+            sample_weight: a weight for each sample or timestep, or None.
+        """
+        mask = private_apis.keras_mask(y_pred)
+        value = self.loss(y_true, y_pred, sample_weight=sample_weight)
+        return value if mask is None else value * ops.mean(ops.cast(mask, value.dtype))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the values of the inner loss, one for each timestep."""
+        return self.loss.call(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal loss."""
+        return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MeanOverAllTimesteps:
+        """Return the loss of `get_config`."""
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})

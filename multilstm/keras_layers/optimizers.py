@@ -110,3 +110,33 @@ class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
 @keras.saving.register_keras_serializable(package="multilstm")
 class AdamW(Adam, keras.optimizers.AdamW):  # type: ignore[misc]
     """Keras's AdamW, right for repeated tokens of an Embedding, and in float64, on TensorFlow too."""
+
+
+@final
+@keras.saving.register_keras_serializable(package="multilstm")
+class RMSpropKeras2(_Portable, keras.optimizers.RMSprop):  # type: ignore[misc]
+    """The RMSprop of Keras 1, and of Keras 2 before 2.11, with epsilon outside of the root.
+
+    Keras 3 divides by `sqrt(velocity + epsilon)`. With the usual epsilon of 1e-7, weights of small gradients then move
+    up to 3000 times less. With a momentum, Keras 2 had epsilon inside of the root too; then use `RMSprop`.
+
+    Args: those of `keras.optimizers.RMSprop`; `momentum` must be 0.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.momentum:
+            raise ValueError(f"RMSpropKeras2: momentum must be 0, given {self.momentum}; with a momentum, use RMSprop")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable by `rate * gradient / (sqrt(velocity) + epsilon)`."""
+        dtype, index = variable.dtype, private_apis.variable_index(self, variable)
+        gradient, rho = ops.cast(gradient, dtype), ops.convert_to_tensor(self.rho, dtype=dtype)
+        velocity = private_apis.optimizer_slots(self, "velocity")[index]
+        self.assign(velocity, rho * velocity + (1 - rho) * ops.square(gradient))
+        variance = ops.convert_to_tensor(velocity)
+        if self.centered:
+            mean = private_apis.optimizer_slots(self, "average_gradient")[index]
+            self.assign(mean, rho * mean + (1 - rho) * gradient)
+            variance = variance - ops.square(mean)
+        self.assign_sub(variable, ops.cast(learning_rate, dtype) * gradient / (ops.sqrt(variance) + self.epsilon))

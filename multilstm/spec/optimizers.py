@@ -27,7 +27,7 @@ from multilstm.spec.schedules import (
     schedule_to_dict,
 )
 
-__all__ = ["LOSSES", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["LOSSES", "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "RMSpropKeras2"]
 
 LOSSES = ("categorical_crossentropy", "mean_squared_error")
 _CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -202,6 +202,32 @@ class RMSprop(Optimizer):
 
 
 @dataclasses.dataclass(frozen=True)
+class RMSpropKeras2(RMSprop):
+    """The RMSprop of Keras 1, and of Keras 2 before 2.11, with epsilon outside of the root; Keras 3 has it inside.
+
+    The sources are keras/optimizers.py of Keras 2.2.4 and keras/optimizers/optimizer_v2/rmsprop.py of Keras 2.10. With
+    a momentum, that rule has epsilon inside of the root, and is `RMSprop`.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.momentum:
+            raise UsageError(
+                f"RMSpropKeras2: momentum must be 0, got {self.momentum}; with a momentum, Keras 2 has RMSprop"
+            )
+
+    def _rule(
+        self, weight: Any, gradient: Any, slots: dict[str, Any], coefficients: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        after = {"velocity": self.rho * slots["velocity"] + (1 - self.rho) * gradient * gradient}
+        variance = after["velocity"]
+        if self.centered:
+            after["average_gradient"] = self.rho * slots["average_gradient"] + (1 - self.rho) * gradient
+            variance = variance - after["average_gradient"] * after["average_gradient"]
+        return weight - coefficients["rate"] * gradient / (variance**0.5 + self.epsilon), after
+
+
+@dataclasses.dataclass(frozen=True)
 class Adam(Optimizer):
     """Kingma and Ba 2014 (https://arxiv.org/abs/1412.6980), with the 'epsilon hat' of its section 2, as Keras."""
 
@@ -239,6 +265,7 @@ class AdamW(Adam):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+_OLD: dict[str, type[Optimizer]] = {"rmspropkeras2": RMSpropKeras2}  # rules that Keras 3 lacks
 
 
 def optimizer_to_dict(optimizer: Optimizer) -> dict[str, Any]:
@@ -256,11 +283,12 @@ def optimizer_from_dict(data: dict[str, Any]) -> Optimizer:
     """
     arguments = dict(data)
     name = arguments.pop("name", None)
-    if name not in OPTIMIZERS:
+    known = {**OPTIMIZERS, **_OLD}
+    if name not in known:
         raise UsageError(choice("optimizer", name, OPTIMIZERS))
     if isinstance(arguments.get("learning_rate"), Mapping):
         arguments["learning_rate"] = schedule_from_dict(arguments["learning_rate"])
     try:
-        return OPTIMIZERS[name](**arguments)
+        return known[name](**arguments)
     except TypeError as error:
         raise UsageError(f"optimizer {name!r}: {error}") from None

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from harness import compiled, error, fill, normal, numpy, scenario, uniform, weights
 
-from multilstm.keras_layers import CategoricalCrossentropy
+from multilstm.keras_layers import CategoricalCrossentropy, MeanOverAllTimesteps
 
 FEATURES, CLASSES = 3, 4
 
@@ -54,6 +54,16 @@ def loss_weighted():
 def loss_masked():
     mask = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1]], bool)
     return {"mask": mask, **one_step("softmax", CategoricalCrossentropy(), (5,), mask)}
+
+
+@scenario("float64")
+def loss_over_all_timesteps():
+    """Masked timesteps count as zeros; the loss is that of a saved and loaded configuration."""
+    mask = np.array([[1, 1, 0, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1]], bool)
+    saved = keras.saving.serialize_keras_object(MeanOverAllTimesteps(CategoricalCrossentropy()))
+    loss = keras.saving.deserialize_keras_object(saved)
+    refused = error(MeanOverAllTimesteps, keras.losses.MeanSquaredError(reduction="sum"))
+    return {"mask": mask, "refused": refused, **one_step("softmax", loss, (5,), mask)}
 
 
 @scenario()

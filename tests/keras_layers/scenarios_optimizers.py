@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from harness import BACKEND, compiled, fill, normal, numpy, scenario, uniform, weights
 
-from multilstm.keras_layers import SGD, Adam, AdamW, RMSprop
+from multilstm.keras_layers import SGD, Adam, AdamW, RMSprop, RMSpropKeras2
 
 STEPS = 20
 # Optimizers whose update rule the tests contain: class and arguments by name.
@@ -19,6 +19,8 @@ CASES = {
     "sgd_decay": (SGD, {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.04}),
     "rmsprop": (RMSprop, {"learning_rate": 0.01}),
     "rmsprop_centered": (RMSprop, {"learning_rate": 0.01, "rho": 0.7, "momentum": 0.3, "centered": True}),
+    "rmsprop_keras2": (RMSpropKeras2, {"learning_rate": 0.01}),
+    "rmsprop_keras2_centered": (RMSpropKeras2, {"learning_rate": 0.01, "rho": 0.7, "centered": True}),
     "adam": (Adam, {"learning_rate": 0.01}),
     "adam_betas": (Adam, {"learning_rate": 0.01, "beta_1": 0.7, "beta_2": 0.97, "epsilon": 1e-5}),
     "adam_amsgrad": (Adam, {"learning_rate": 0.01, "amsgrad": True}),
@@ -86,7 +88,7 @@ def optimizer_schedule():
         make.InverseTimeDecay(0.1, decay_steps=3, decay_rate=0.7),
         make.PolynomialDecay(0.1, decay_steps=3, end_learning_rate=0.03, power=1.7),
     ):
-        for optimizer in (SGD, RMSprop, Adam, AdamW) if schedule is cosine else (SGD,):
+        for optimizer in (SGD, RMSprop, RMSpropKeras2, Adam, AdamW) if schedule is cosine else (SGD,):
             rule = optimizer(schedule, weight_decay=0.3)
             model = compiled(fill(keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])), rule)
             found |= weights(model)

@@ -68,6 +68,15 @@ def test_evaluate_gives_the_loss_that_fit_starts_from(ran, name):
     np.testing.assert_allclose(found["evaluate"], found["fit"][0], rtol=0, atol=1e-14)
 
 
+def test_padding_counts_as_zero_where_the_mean_is_over_all_timesteps(ran, arrays):
+    found = ran("loss_over_all_timesteps")
+    loss, *after = closed_form(found, arrays, "softmax")
+    share = found["mask"].mean()
+    moved = (start + share * (end - start) for start, end in zip(arrays(found), after, strict=True))
+    assert agrees(found, (share * loss, *moved), arrays) == [True, True, True]
+    assert str(found["refused"]).startswith("ValueError: MeanOverAllTimesteps: expected a keras.losses.Loss with the")
+
+
 def test_values_by_hand(ran):
     found = ran("loss_values")
     y_true, y_pred = found["y_true"], found["y_pred"]

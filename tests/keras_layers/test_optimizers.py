@@ -17,6 +17,8 @@ CASES = {
     "sgd_decay": ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.04}),
     "rmsprop": ("RMSprop", {"learning_rate": 0.01}),
     "rmsprop_centered": ("RMSprop", {"learning_rate": 0.01, "rho": 0.7, "momentum": 0.3, "centered": True}),
+    "rmsprop_keras2": ("RMSpropKeras2", {"learning_rate": 0.01}),
+    "rmsprop_keras2_centered": ("RMSpropKeras2", {"learning_rate": 0.01, "rho": 0.7, "centered": True}),
     "adam": ("Adam", {"learning_rate": 0.01}),
     "adam_betas": ("Adam", {"learning_rate": 0.01, "beta_1": 0.7, "beta_2": 0.97, "epsilon": 1e-5}),
     "adam_amsgrad": ("Adam", {"learning_rate": 0.01, "amsgrad": True}),
@@ -25,7 +27,7 @@ CASES = {
     "adamw": ("AdamW", {"learning_rate": 0.01}),
     "adamw_decay": ("AdamW", {"learning_rate": 0.01, "beta_1": 0.7, "weight_decay": 0.04}),
 }
-RULES = {"SGD": training.SGD, "RMSprop": training.RMSprop, "Adam": training.Adam, "AdamW": training.AdamW}
+RULES = {name: getattr(training, name) for name in ("SGD", "RMSprop", "RMSpropKeras2", "Adam", "AdamW")}
 EXPONENTIAL = schedules.ExponentialDecay(0.1, 2, 0.6)
 COSINE = schedules.CosineDecay(0.01, 4, 0.3, 0.1, 2)
 SCHEDULED = (

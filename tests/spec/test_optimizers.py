@@ -15,6 +15,7 @@ from multilstm.spec.optimizers import (
     Adam,
     Optimizer,
     RMSprop,
+    RMSpropKeras2,
     optimizer_from_dict,
     optimizer_to_dict,
 )
@@ -109,3 +110,25 @@ def test_refuses_a_share_above_one(make, argument, value):
 def test_the_base_has_no_rule():
     with pytest.raises(NotImplementedError):
         Optimizer().step(0.0, 0.0, {}, {})
+
+
+@pytest.mark.parametrize("arguments", [{}, {"learning_rate": 0.3, "epsilon": 0.01, "clipvalue": 0.5}], ids=str)
+def test_the_rule_of_keras_2_travels_as_json(arguments):
+    optimizer = RMSpropKeras2(**arguments)
+    assert optimizer_from_dict(json.loads(json.dumps(optimizer_to_dict(optimizer)))) == optimizer
+
+
+@pytest.mark.parametrize("centered", [False, True], ids=["plain", "centered"])
+def test_the_rule_of_keras_2_by_hand(centered):
+    """Two updates of one weight; small gradients, so that the place of epsilon decides the step."""
+    rule, weight, gradients = RMSpropKeras2(0.1, rho=0.75, epsilon=1e-4, centered=centered), 1.0, (1e-5, -3e-5)
+    slots, desired, velocity, mean = dict.fromkeys(rule.slots, 0.0), 1.0, 0.0, 0.0
+    for iteration, gradient in enumerate(gradients):
+        weight, slots = rule.step(weight, gradient, slots, rule.coefficients(iteration))
+        velocity, mean = 0.75 * velocity + 0.25 * gradient**2, 0.75 * mean + 0.25 * gradient
+        desired -= 0.1 * gradient / (math.sqrt(velocity - (mean**2 if centered else 0.0)) + 1e-4)
+    assert weight == pytest.approx(desired, rel=1e-14)
+    inside, _ = RMSprop(0.1, rho=0.75, epsilon=1e-4, centered=centered).step(
+        1.0, gradients[0], dict.fromkeys(rule.slots, 0.0), rule.coefficients(0)
+    )
+    assert abs(inside - 1.0) < 0.1 * abs(desired - 1.0)

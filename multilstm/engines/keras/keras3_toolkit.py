@@ -45,8 +45,9 @@ class Keras3Toolkit(AbstractToolkit):
 
     def find(self, module: str, name: str) -> Any:
         """See `AbstractToolkit.find`; a portable class has the name of Keras's."""
-        portable = self._portable and hasattr(keras_layers, name)
-        return getattr(keras_layers if portable else getattr(keras, module), name)
+        plain = getattr(keras, module)
+        portable = hasattr(keras_layers, name) and (self._portable or not hasattr(plain, name))
+        return getattr(keras_layers if portable else plain, name)
 
     def arguments(self, layer: Layer) -> dict[str, Any]:
         """See `AbstractToolkit.arguments`."""

@@ -19,8 +19,10 @@ from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
 from multilstm.engines.reference.faults import (
     FAULTS,
     MASK_IS_DROPPED,
+    SEMANTICS,
     faults_of_call,
     logits_of,
+    share_of_loss,
     with_logits,
     with_masks_kept,
 )
@@ -53,7 +55,7 @@ class ReferenceEngine(AbstractEngine):
             else layer
             for layer in job.spec.layers
         )
-        unknown = [name for name in job.faults if name not in FAULTS]
+        unknown = [name for name in job.faults if name not in (*FAULTS, *SEMANTICS)]
         if unknown:
             raise UsageError(choice("fault", unknown[0], FAULTS))
         spec = dataclasses.replace(job.spec, layers=layers)
@@ -280,8 +282,9 @@ class ReferenceProgram(AbstractProgram):
         for ref, target in zip(self._spec.outputs, targets, strict=True):
             arrays = run.tensors[ref], _float64(target), run.masks[ref]
             value, gradient = loss_and_gradient(str(self._loss), *arrays, of_logits=ref in self._logits)
-            total += value
-            gradients.append((ref, gradient))
+            share = share_of_loss(arrays[0], arrays[2], self._faults)
+            total += share * value
+            gradients.append((ref, share * gradient))
         return total, gradients
 
     def _backward(

@@ -30,6 +30,7 @@ LOSS_OF_LOGITS = "loss_of_logits"
 ENDS_ARE_REPEATED = "ends_are_repeated"
 MASK_IS_KEPT = "mask_is_kept"
 TIMESTEPS_ARE_CUT = "timesteps_are_cut"
+PADDING_IS_COUNTED = "padding_is_counted"
 
 FAULTS = {
     MASK_IS_DROPPED: "a recurrent layer to which an initial state is given ignores its mask",
@@ -43,6 +44,8 @@ FAULTS = {
     MASK_IS_KEPT: "a Reshape, Permute or Cropping1D that changes nothing passes its mask on",
     TIMESTEPS_ARE_CUT: "a TimeDistributed of any batch size and timesteps returns as many timesteps as sequences",
 }
+# The semantics of older versions of Keras, which no row of the ledger predicts.
+SEMANTICS = {PADDING_IS_COUNTED: "the mean of a masked loss counts masked timesteps, each as zero, as in Keras 2.3"}
 Maybe = Array | None
 R = TypeVar("R", LSTMRecord, HiddenRecord)
 
@@ -108,6 +111,12 @@ def recurrent_fault(layer: Recurrent, mask: Maybe, faults: Set[str]) -> Recurren
         processed = mask[:, ::-1] if layer.go_backwards else mask
         return RecurrentFault(layer, started=(np.cumsum(processed, axis=1) == 0)[..., None])
     return RecurrentFault(layer)
+
+
+def share_of_loss(output: Array, mask: Maybe, faults: Set[str]) -> float:
+    """Return the factor of the loss of an output: the share of its unmasked timesteps, where padding is counted."""
+    is_masked = mask is not None and mask.ndim == output.ndim - 1
+    return float(mask.mean()) if mask is not None and is_masked and PADDING_IS_COUNTED in faults else 1.0
 
 
 def bias_sum(faults: Set[str]) -> BiasSum:
