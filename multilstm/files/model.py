@@ -31,7 +31,12 @@ Architecture = Path | Graph | LoadedModel
 
 
 @np.errstate(all="ignore")  # conversions keep numbers that are not finite; check_weights names them
-def load(path: Path, weights: Path | None = None, architecture: Architecture | None = None) -> LoadedModel:
+def load(
+    path: Path,
+    weights: Path | None = None,
+    architecture: Architecture | None = None,
+    keras_version: str | None = None,
+) -> LoadedModel:
     """Read a model from a file, as data: nothing of the file is executed, and no framework is imported.
 
     The content decides on the format, not the name. Of Keras, `.keras`, HDF5 with or without a configuration,
@@ -44,6 +49,7 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
         weights: the file of the weights, where `path` holds none.
         architecture: the model that the weights belong to, where `path` holds weights alone: another file, a spec, or
             a loaded model.
+        keras_version: the version of Keras that wrote the model, such as `2.2.4`, where the file does not state it.
 
     Returns:
         The spec, the weights, the training configuration, and the origin of the file.
@@ -51,9 +57,10 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
     Raises:
         InputError: for a file that cannot be read, and for weights that do not fit the model.
         SpecError: for a model with a layer or an option that multilstm does not execute.
-        UsageError: for files that give two models or two sets of weights, or no model.
+        UsageError: for files that give two models or two sets of weights, or no model; for another version than that
+            of the file.
     """
-    main = read_contents(path)
+    main = _with_version(read_contents(path), keras_version)
     main = as_model(main) if architecture is None else as_weights(main)
     holder = main
     if weights is not None:
@@ -74,7 +81,9 @@ def load(path: Path, weights: Path | None = None, architecture: Architecture | N
     )
 
 
-def load_model(source: str, weights: str | None = None, architecture: str | None = None) -> LoadedModel:
+def load_model(
+    source: str, weights: str | None = None, architecture: str | None = None, keras_version: str | None = None
+) -> LoadedModel:
     """Return the model behind a name of the command line.
 
     Args:
@@ -83,6 +92,7 @@ def load_model(source: str, weights: str | None = None, architecture: str | None
             path is a file, whatever its name.
         weights: see `load`.
         architecture: see `load`.
+        keras_version: see `load`.
 
     Raises:
         InputError: as `load`, or for a function that fails, exits or returns no model.
@@ -90,7 +100,7 @@ def load_model(source: str, weights: str | None = None, architecture: str | None
         UsageError: for a name that is neither.
     """
     if source.endswith(".json") or _exists(source):
-        return load(source, weights, architecture)
+        return load(source, weights, architecture, keras_version)
     if not is_target(source):
         raise UsageError(f"model {source!r}: expected a model file (.keras, .h5, .json, ...), or module:function")
     if architecture is not None:
@@ -106,6 +116,17 @@ def _exists(source: str) -> bool:
         return source != "" and pathlib.Path(source).exists()
     except (OSError, ValueError):  # such as a name that is too long
         return False
+
+
+def _with_version(contents: Contents, version: str | None) -> Contents:
+    """Return the content of a file, with the version of Keras that the caller gives."""
+    if version is None or contents.version == version:
+        return contents
+    if contents.version is not None:
+        raise UsageError(
+            f"{contents.path!r} states the version {contents.version!r}, and {version!r} is given; leave the latter out"
+        )
+    return dataclasses.replace(contents, version=version)
 
 
 class _Design(NamedTuple):

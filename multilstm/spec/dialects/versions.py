@@ -56,6 +56,31 @@ class Version:
         """The default of LSTM and GRU: 1 draws a dropout mask for each gate, 2 one for all."""
         return 1 if not self.tensorflow and self.number < (2, 3) else 2
 
+    @property
+    def epsilon_is_outside(self) -> bool:
+        """Whether RMSprop without a momentum adds epsilon outside of the root."""
+        return self.number < (2, 11)
+
+    @property
+    def clips_all_weights_together(self) -> bool:
+        """Whether `clipnorm` limits the norm of all gradients together."""
+        return not self.tensorflow and self.number < (2, 4)
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether the learning rate decays by the optimizer's argument `decay`."""
+        return self.number < (2, 11)
+
+    @property
+    def loss_counts_padding(self) -> bool:
+        """Whether the mean of a masked loss counts masked timesteps: Keras 2.3, TensorFlow 2.0 to 2.9."""
+        return self.number < (2, 10) if self.tensorflow else (2, 3) <= self.number < (2, 4)
+
+    @property
+    def pads_bidirectional_with_zeros(self) -> bool:
+        """Whether a Bidirectional returns zeros at masked timesteps; before, it repeats the output before."""
+        return self.tensorflow or self.number >= (2, 4)
+
 
 def version_of(model: Mapping[str, Any], given: str | None) -> tuple[Version, str | None]:
     """Return the version of a file, and a note if it was inferred from the form, or None.

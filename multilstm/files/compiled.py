@@ -1,0 +1,145 @@
+"""The training of a compiled model in a file of Keras: optimizer, losses, and the arrays of the optimizer.
+
+A file has the arrays in the order of the trained weights. Either the arrays of one slot follow those of another, or the
+arrays of one weight follow those of another. Single numbers before them are the count of updates and the learning rate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from multilstm.errors import InputError, SpecError, listed, shown
+from multilstm.files.loaded import LoadedModel
+from multilstm.files.old_weights import as_keras_3, keras_1_count
+from multilstm.files.stores import leaves, weights_by_layer
+from multilstm.spec.arrays import Array
+from multilstm.spec.dialects.training import read_training
+from multilstm.spec.dialects.versions import Version, version_of
+from multilstm.spec.optimizers import SGD, Adam, Optimizer
+from multilstm.spec.training import Training
+
+__all__ = ["Compiled", "OptimizerState", "compiled", "optimizer_state", "version_in"]
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerState:
+    """The arrays of an optimizer.
+
+    Attributes:
+        slots: by `layer/weight/slot`; empty: zeros.
+        iteration: the number of updates made before.
+    """
+
+    slots: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    iteration: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """The training of a loaded model.
+
+    Attributes:
+        training: optimizer and losses, in the meaning of the version that wrote the file; None without them.
+        state: the arrays of the optimizer.
+        notes: sentences, without a full stop, on what is not taken over.
+    """
+
+    training: Training | None = None
+    state: OptimizerState = dataclasses.field(default_factory=OptimizerState)
+    notes: tuple[str, ...] = ()
+
+
+def version_in(loaded: LoadedModel) -> Version | None:
+    """Return the version of Keras that wrote a model; None for another program."""
+    origin = loaded.provenance
+    if origin.generation is None:
+        return None
+    return version_of({"keras_version": origin.version or str(origin.generation)}, None)[0]
+
+
+def compiled(loaded: LoadedModel) -> Compiled:
+    """Return the training of a loaded model; parts that multilstm does not execute are left out, with a note."""
+    version = version_in(loaded)
+    if loaded.training is None or version is None:
+        return Compiled()
+    outputs = tuple(loaded.spec.calls[ref.call].layer for ref in loaded.spec.outputs)
+    try:
+        training = read_training(loaded.training, version, outputs)
+    except SpecError as error:
+        return Compiled(notes=(f"the file has no optimizer and no loss: {error}",))
+    if not loaded.optimizer_state:
+        return Compiled(training)
+    try:
+        state = optimizer_state(loaded, training.optimizer, by_weight=version.number >= (2, 11))
+    except InputError as error:
+        return Compiled(training, notes=(f"the arrays of the optimizer are zeros in the file: {error}",))
+    return Compiled(training, state)
+
+
+def optimizer_state(loaded: LoadedModel, optimizer: Optimizer, by_weight: bool) -> OptimizerState:
+    """Return the state of the optimizer of a loaded model.
+
+    Args:
+        loaded: the model.
+        optimizer: its optimizer.
+        by_weight: whether the file has the slots of an Adam weight by weight, as since Keras 2.11.
+
+    Raises:
+        InputError: for arrays that do not fit the optimizer and the trained weights of the model.
+    """
+    arrays = list((loaded.optimizer_state or {}).values())
+    numbers = [array for array in arrays if not array.ndim]
+    arrays = [array for array in arrays if array.ndim]
+    iteration = int(numbers[0]) if numbers else 0
+    if isinstance(optimizer, SGD) and not optimizer.slots:  # Keras 2 keeps a momentum of zeros
+        return OptimizerState({}, iteration)
+    groups = _groups(loaded)
+    for counts in ({name: len(names) for name, names in groups.items()}, _keras_1(loaded, groups)):
+        size = sum(counts.values())
+        if isinstance(optimizer, Adam) and len(arrays) == 3 * size and {a.shape for a in arrays[2 * size :]} == {(1,)}:
+            arrays = arrays[: 2 * size]  # the place of amsgrad
+        if size and len(arrays) == size * len(optimizer.slots):
+            return OptimizerState(_slots(loaded, optimizer, arrays, counts, by_weight), iteration)
+    raise InputError(
+        f"the file has {len(arrays)} arrays of the optimizer; expected {len(optimizer.slots)} for each of the trained "
+        f"weights of {listed(groups) or 'no layer'}"
+    )
+
+
+def _groups(loaded: LoadedModel) -> dict[str, list[str]]:
+    """Return the trained weights of each layer, in the order of the layers of the file."""
+    trained, wanted = set(loaded.spec.trainable_weights), weights_by_layer(loaded.spec)
+    named = {
+        part.name: [name for name in wanted.get(part.name, ()) if f"{part.name}/{name}" in trained]
+        for part in leaves(loaded.parts)
+    }
+    return {layer: names for layer, names in named.items() if names}
+
+
+def _keras_1(loaded: LoadedModel, groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return the number of trained arrays of each layer in Keras 1."""
+    return {name: keras_1_count(loaded.spec.layer(name), len(names)) for name, names in groups.items()}
+
+
+def _slots(
+    loaded: LoadedModel, optimizer: Optimizer, arrays: Sequence[Array], counts: Mapping[str, int], by_weight: bool
+) -> dict[str, Array]:
+    size, groups = sum(counts.values()), _groups(loaded)
+    slots: dict[str, Array] = {}
+    for number, slot in enumerate(optimizer.slots):
+        interleaved = by_weight and isinstance(optimizer, Adam)
+        own = arrays[number :: len(optimizer.slots)] if interleaved else arrays[number * size : (number + 1) * size]
+        start = 0
+        for layer, names in groups.items():
+            given = own[start : start + counts[layer]]
+            start += counts[layer]
+            converted = given if counts[layer] == len(names) else as_keras_3(loaded.spec.layer(layer), given)[0]
+            expected = [loaded.spec.weight_shapes[f"{layer}/{name}"] for name in names]
+            if [array.shape for array in converted] != expected:
+                raise InputError(
+                    f"the optimizer's arrays of layer {shown(layer)} have the shapes "
+                    f"{listed(array.shape for array in converted)}; expected {listed(expected)}"
+                )
+            slots |= {f"{layer}/{name}/{slot}": array for name, array in zip(names, converted, strict=True)}
+    return slots

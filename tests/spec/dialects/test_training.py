@@ -1,0 +1,109 @@
+"""The training configuration of a file, in the meaning of the version that wrote it."""
+
+import pytest
+from old_models import CLIPPED, RMSPROP, training
+
+from multilstm.errors import SpecError, UsageError
+from multilstm.spec import optimizers, schedules
+from multilstm.spec.dialects.training import read_training
+from multilstm.spec.dialects.versions import version_of
+from multilstm.spec.training import LOSS_CLASSES, compile_config
+
+DECAYING = schedules.InverseTimeDecay(0.01, 1, 0.05)
+
+
+def read(config, version="2.2.4", outputs=("head",)):
+    return read_training(config, version_of({"keras_version": version}, None)[0], outputs)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("1.2.2", optimizers.RMSpropKeras2(DECAYING, global_clipnorm=0.05)),
+        ("2.2.4", optimizers.RMSpropKeras2(DECAYING, global_clipnorm=0.05)),
+        ("2.3.1", optimizers.RMSpropKeras2(DECAYING, global_clipnorm=0.05)),
+        ("2.2.4-tf", optimizers.RMSpropKeras2(DECAYING, clipnorm=0.05)),
+        ("2.10.0", optimizers.RMSpropKeras2(DECAYING, clipnorm=0.05)),
+        ("2.11.0", optimizers.RMSprop(0.01, clipnorm=0.05)),
+        ("3.8.0", optimizers.RMSprop(0.01, clipnorm=0.05)),
+    ],
+)
+def test_an_optimizer_means_what_its_version_meant(version, expected):
+    assert read(training(CLIPPED), version).optimizer == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "counts"),
+    [("2.2.5", False), ("2.3.1", True), ("2.2.4-tf", True), ("2.9.0", True), ("2.10.0", False), ("3.0.0", False)],
+)
+def test_the_versions_whose_losses_count_padding(version, counts):
+    assert read(training(RMSPROP), version).counts_padding is counts
+
+
+def test_with_a_momentum_epsilon_is_inside_of_the_root():
+    config = {"class_name": "RMSprop", "config": {"learning_rate": 0.1, "momentum": 0.5, "rho": 0.9, "centered": False}}
+    assert read(training(config), "2.6.0").optimizer == optimizers.RMSprop(0.1, momentum=0.5)
+    with pytest.raises(UsageError, match=r"momentum must be 0, got 0\.5"):
+        optimizers.RMSpropKeras2(momentum=0.5)
+
+
+def test_a_schedule_of_tensorflow():
+    rate = {
+        "class_name": "ExponentialDecay",
+        "config": {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5},
+    }
+    config = {"class_name": "Adam", "config": {"learning_rate": rate, "decay": 0.0, "amsgrad": False, "epsilon": None}}
+    assert read(training(config), "2.6.0").optimizer == optimizers.Adam(schedules.ExponentialDecay(0.1, 3, 0.5))
+
+
+def test_the_configuration_of_keras_3():
+    config = {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.1, "use_ema": False}}, "loss": "mse"}
+    found = read(config, "3.8.0")
+    assert (found.optimizer, found.losses, found.own_classes) == (optimizers.SGD(0.1), ("MeanSquaredError",), ())
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "expected"),
+    [
+        ("mse", ("a", "b"), ("MeanSquaredError", "MeanSquaredError")),
+        (["mae", "poisson"], ("a", "b"), ("MeanAbsoluteError", "Poisson")),
+        ({"b": "hinge", "a": "mse"}, ("a", "b"), ("MeanSquaredError", "Hinge")),
+        ({"class_name": "Huber", "config": {"name": "huber", "reduction": "auto", "delta": 1.0}}, ("a",), ("Huber",)),
+    ],
+    ids=["one", "list", "dict", "object"],
+)
+def test_the_losses_of_all_outputs(loss, outputs, expected):
+    assert read(training(RMSPROP, loss), outputs=outputs).losses == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (training({"class_name": "Nadam", "config": {}}), "optimizer 'Nadam' is not executed by multilstm"),
+        (training({"class_name": "Adam", "config": {"amsgrad": True}}), "Adam: amsgrad is True; expected False"),
+        (training({"class_name": "Adam", "config": {"beta": 1}}), "Adam: 'beta' is not read"),
+        (training(RMSPROP, "cosine_proximity"), "unknown loss 'cosine_proximity'"),
+        (training(RMSPROP, ["mse", "mse"]), "2 losses are given; expected one for each of head"),
+        (training(RMSPROP, {"tail": "mse"}), "the losses are of tail"),
+        (
+            training(RMSPROP, {"class_name": "Huber", "config": {"delta": 2.0}}),
+            "loss Huber: delta is 2.0; expected 1.0",
+        ),
+        (training({"class_name": "SGD", "config": {"lr": -1}}), "optimizer SGD: .*learning_rate must be"),
+        ({"loss": "mse"}, "its optimizer"),
+    ],
+    ids=["class", "value", "argument", "loss", "many", "name", "delta", "rate", "none"],
+)
+def test_refuses_what_is_not_executed(config, message):
+    with pytest.raises(SpecError, match=message):
+        read(config)
+
+
+def test_classes_of_keras_3_that_mean_the_same():
+    found = read(training(RMSPROP), "2.3.1")
+    assert found.own_classes == ("RMSpropKeras2", "MeanOverAllTimesteps")
+    config = compile_config(found)
+    assert config["optimizer"]["registered_name"] == "multilstm>RMSpropKeras2"
+    assert config["optimizer"]["config"]["learning_rate"]["class_name"] == "InverseTimeDecay"
+    assert config["loss"]["config"]["loss"]["class_name"] == "CategoricalCrossentropy"
+    assert set(LOSS_CLASSES.values()) > {"MeanSquaredError", "CategoricalCrossentropy"}
