@@ -20,7 +20,8 @@ def convert(
 
     The result is executed first, and compared with the reference. If it does not agree, nothing is written. Next to
     OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
-    state dict. For ONNX, OUT.onnx serves inference.
+    state dict. For ONNX, OUT.onnx serves inference. For Keras, OUT.keras is what Keras itself saves, with optimizer and
+    loss if the model has them.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def convert(
     out
         The main file of the result, such as `port.py` or `port.onnx`.
     to
-        The framework or format: `torch` or `onnx`. Default: by the suffix of OUT.
+        The framework or format: `torch`, `onnx` or `keras`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture
@@ -40,6 +41,7 @@ def convert(
     from multilstm.cli.progress import ProgressLines
     from multilstm.files import load_model
     from multilstm.files.atomic import check_replaceable
+    from multilstm.files.compiled import compiled
     from multilstm.report.words import printable
     from multilstm.suite.conversion import convert_model
     from multilstm.suite.targets import target_for, with_opset
@@ -49,7 +51,7 @@ def convert(
     loaded = load_model(model, weights, architecture)
     console = result_console(None)
     with ProgressLines(console) as progress:
-        conversion = convert_model(loaded.spec, loaded.weights, target, progress)
+        conversion = convert_model(loaded.spec, loaded.weights, target, progress, compiled(loaded))
     lines = [conversion.report.sentence]
     lines += [] if loaded.weights is not None else ["The model has no weights: those of the file are random."]
     lines += [f"Note: {note}." for note in conversion.notes]

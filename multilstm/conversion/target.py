@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from multilstm.errors import UnsupportedError
 from multilstm.spec import Graph
@@ -27,18 +28,22 @@ class Target:
         suffixes: those of the main file.
         engine: the name of the engine that executes the files.
         files: makes the files from a spec and its weights by `layer/weight`, in Keras's layout: the contents by suffix,
-            the main file first. UnsupportedError names a layer or an option that the format lacks.
+            the main file first. UnsupportedError names a layer or an option that the format lacks. None: `prove` makes
+            them.
         notes: sentences, without a full stop, on the differences between the model and the files.
         settings: environment variables that the engine's process needs before it starts.
+        prove: makes and compares the files, for a format that its own framework writes. It takes a spec, weights, the
+            training (`multilstm.files.compiled.Compiled`) and a follower. It returns files, report and notes.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     engine: str
-    files: Callable[[Graph, Mapping[str, Array]], Mapping[str, bytes]]
+    files: Callable[[Graph, Mapping[str, Array]], Mapping[str, bytes]] | None
     notes: Callable[[Graph], Iterable[str]] = _no_notes
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    prove: Callable[..., tuple[Mapping[str, bytes], Any, Iterable[str]]] | None = None
 
 
 def refusal(target: str, layer: Layer, given: str, reason: str) -> UnsupportedError:

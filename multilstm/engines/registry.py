@@ -117,6 +117,7 @@ def load(target: str) -> AbstractEngine:
 
 _LABELLED = re.compile(r"[^@]+@[\w.+-]+")
 JUDGE = "reference"  # the engine against which all others are judged
+KERAS_FILE = "MULTILSTM_KERAS_FILE"  # the variable with the path of the file that `engines.keras.saved` executes
 
 _JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
 

@@ -21,6 +21,7 @@ from multilstm.engines.registry import engine_row, registered
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files.atomic import check_replaceable, write_bytes
+from multilstm.files.compiled import Compiled
 from multilstm.report.data import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
@@ -67,7 +68,11 @@ class Conversion:
 
 
 def convert_model(
-    spec: Graph, weights: Mapping[str, Array] | None, target: Target, follow: Callable[..., Any] | None = None
+    spec: Graph,
+    weights: Mapping[str, Array] | None,
+    target: Target,
+    follow: Callable[..., Any] | None = None,
+    compiled: Compiled | None = None,
 ) -> Conversion:
     """Convert a model, and compare the result with the reference.
 
@@ -76,12 +81,17 @@ def convert_model(
         weights: every weight by `layer/weight`; None: random ones, which only prove the structure.
         target: the framework or format.
         follow: receives the progress of the comparison.
+        compiled: optimizer, losses and arrays of the optimizer, for a target that keeps them; None: none.
 
     Raises:
         UnsupportedError: for a layer or an option that the target lacks.
         ParityError: where the converted files give other answers.
         EngineUnavailableError: where the target's framework is not installed.
     """
+    if target.prove is not None:
+        made, report, notes = target.prove(spec, weights, compiled or Compiled(), follow)
+        return Conversion(made, report, tuple(notes))
+    assert target.files is not None
     availability = available((target.engine,), "cpu", None)
     case = _case(spec.with_layers(_in_inference), weights)
     files = target.files(spec, case.initial_weights)

@@ -9,10 +9,11 @@ from multilstm.conversion.onnx.target import ONNX, onnx_target
 from multilstm.conversion.target import Target
 from multilstm.conversion.torch.target import TORCH
 from multilstm.errors import UsageError, choice, listed
+from multilstm.suite.keras_file import KERAS
 
 __all__ = ["TARGETS", "target_for", "target_named", "with_opset"]
 
-TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, ONNX)}
+TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, ONNX, KERAS)}
 """All targets by name. A suffix of several targets means the first of them."""
 
 

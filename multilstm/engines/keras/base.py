@@ -93,10 +93,10 @@ class AbstractKerasProgram(AbstractProgram):
         given = {name for step in job.steps for name in step.batch.states}
         given_states = tuple(name for name, layer in job.spec.recurrent.items() if name in given and not layer.stateful)
         with self._context():
-            self.built = KerasModel(job.spec, self.dtype, self.toolkit, given_states)
+            self.built = self.make_model(job, given_states)
             self.model, self.layout = self.built.model, self.built.layout
-            self.loss, self._loss_scale = make_loss(job.loss, self.toolkit), job.loss_scale
-            self.optimizer = make_optimizer(job.optimizer, self.model.trainable_variables, self.toolkit)
+            self.loss, self._loss_scale = self.make_loss(job), job.loss_scale
+            self.optimizer = self.make_optimizer(job)
         self.sources = [self.built.inputs.index(name) for name in self.layout.sources]
         self._slots = self._slot_variables(job.optimizer.slots) if job.optimizer is not None else {}
 
@@ -136,7 +136,8 @@ class AbstractKerasProgram(AbstractProgram):
                 name: self.spec.recurrent[name].state_type._make(map(_numpy, layer.states))
                 for name, layer in stateful.items()
             }
-        return self.layout.read(flat, carried)
+        answer: Answer = self.layout.read(flat, carried)
+        return answer
 
     @property
     def implementation(self) -> Implementation:
@@ -204,6 +205,18 @@ class AbstractKerasProgram(AbstractProgram):
     def make_toolkit(self, job: Job) -> AbstractToolkit:
         """Return the classes of Keras from which the model is built."""
         return Keras3Toolkit(self.portable, job.draws_dropout)
+
+    def make_model(self, job: Job, given_states: tuple[str, ...]) -> Any:
+        """Return the model, with the attributes of `KerasModel`."""
+        return KerasModel(job.spec, self.dtype, self.toolkit, given_states)
+
+    def make_loss(self, job: Job) -> Any:
+        """Return the loss of each output, or None."""
+        return make_loss(job.loss, self.toolkit)
+
+    def make_optimizer(self, job: Job) -> Any:
+        """Return the optimizer with slots for the trained weights of `model`, or None."""
+        return make_optimizer(job.optimizer, self.model.trainable_variables, self.toolkit)
 
     def recording(self) -> contextlib.AbstractContextManager[set[str]]:
         """Record the recurrent paths of Keras that are entered inside the `with` block."""

@@ -35,8 +35,7 @@ class KerasTorchEngine(AbstractKerasEngine):
         return function
 
 
-@final
-class KerasTorchProgram(AbstractKerasProgram):
+class AbstractTorchProgram(AbstractKerasProgram):
     """An eager program. Keras's fused path is cuDNN on a GPU, and a loop on a CPU or where cuDNN fails."""
 
     platform = torch_platform
@@ -76,3 +75,8 @@ class KerasTorchProgram(AbstractKerasProgram):
         """See `AbstractKerasProgram.apply`."""
         with torch.no_grad():
             self.optimizer.apply(gradients, self.model.trainable_variables)
+
+
+@final
+class KerasTorchProgram(AbstractTorchProgram):
+    """A model that is built from its spec."""
