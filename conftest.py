@@ -84,6 +84,7 @@ UNIT = (
     "jobs/test_validation.py",
     "json_data",
     "ledger",
+    "migration/test_drift.py",
     "report",
     "spec",
     "test_api_hostile.py",

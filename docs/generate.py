@@ -33,13 +33,14 @@ from multilstm.engines.registry import ENGINES
 from multilstm.ledger.facts import FACTS
 from multilstm.ledger.predictions import PREDICTIONS
 from multilstm.ledger.rows import Divergence, ledger
+from multilstm.migration import DRIFTS
 from multilstm.report.words import MEANING
 from multilstm.spec.dialects.tables import ROWS
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 RECORDED = DOCS / "recorded"
-COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "identify", "fuzz")
+COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "migrate", "identify", "fuzz")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -280,6 +281,22 @@ def old_keras() -> Iterator[str]:
     yield table(("argument that is left out", "accepted values", "classes"), lines)
 
 
+def drift() -> Iterator[str]:
+    """Yield the changes of meaning from Keras 1 and 2 to Keras 3."""
+    rows = (
+        (
+            f"`{row.name}`",
+            row.before,
+            row.since,
+            row.now,
+            row.seen,
+            row.writes if row.repaired else f"(not repaired) {row.writes}",
+        )
+        for row in DRIFTS
+    )
+    yield table(("row", "old meaning", "changed in", "Keras 3", "seen in", "`migrate` writes"), rows)
+
+
 def layouts() -> Iterator[str]:
     """Yield the layouts of an LSTM's weights in other frameworks."""
     rows = []
@@ -308,7 +325,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
-    trainings, hostile, floors, old_keras, layouts, recorded_runs,
+    trainings, hostile, floors, old_keras, drift, layouts, recorded_runs,
 )  # fmt: skip
 
 

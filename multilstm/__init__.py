@@ -17,7 +17,7 @@ from multilstm.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, whose import takes time
 if TYPE_CHECKING:
-    from multilstm.api import RunResult, convert, parity, run
+    from multilstm.api import RunResult, convert, migrate, parity, run
     from multilstm.errors import MultilstmError
     from multilstm.files import LoadedModel, Provenance, load
     from multilstm.spec import (
@@ -165,6 +165,7 @@ __all__ = [
     "initial_weights",
     "load",
     "load_weights",
+    "migrate",
     "parity",
     "run",
     "save_weights",
@@ -172,7 +173,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "api": "RunResult convert parity run",
+    "api": "RunResult convert migrate parity run",
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """

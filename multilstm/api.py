@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -16,10 +17,12 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import InputError, UsageError, choice, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options, as_names
-from multilstm.files import AnyModel, LoadedModel, resolved
+from multilstm.files import AnyModel, LoadedModel, load, resolved
+from multilstm.files.compiled import Compiled, OptimizerState, compiled
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
+from multilstm.migration import Migration, migrate_model
 from multilstm.report.data import Report
 from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array, as_array, by_name
@@ -244,7 +247,8 @@ def convert(
 
     Args:
         model: as in `run`.
-        to: the framework or format. `torch`: an `nn.Module` and its state dict. `onnx`: a file for inference.
+        to: the framework or format. `torch`: an `nn.Module` and its state dict. `onnx`: a file for inference. `keras`:
+            a `.keras` file with its training.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
         opset: for ONNX, the version of its operators, 14 to 22; None: 17.
 
@@ -258,11 +262,44 @@ def convert(
         UsageError: for an unknown framework, and for an opset that does not fit.
         EngineUnavailableError: if the framework is not installed.
     """
-    target = with_opset(target_named(to), opset)
-    spec, weights = _model(resolved(model), weights)
+    target, source = with_opset(target_named(to), opset), resolved(model)
+    given = compiled(source) if isinstance(source, LoadedModel) else Compiled()
+    if weights is not None:  # the arrays of the optimizer belong to the weights of the file
+        given = dataclasses.replace(given, state=OptimizerState())
+    spec, weights = _model(source, weights)
     if weights is not None:
         check_weights(spec, weights)
-    return convert_model(spec, weights, target)
+    return convert_model(spec, weights, target, compiled=given)
+
+
+def migrate(
+    path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    keras_version: str | None = None,
+    updates: int = 100,
+) -> Migration:
+    """Translate a model file of Keras 1 or 2 into a `.keras` file of Keras 3 that means the same, and prove it.
+
+    Args:
+        path: the model: HDF5, or the JSON of `model.to_json()`.
+        weights: the file of the weights, where `path` holds none.
+        keras_version: the version of Keras that wrote the model, such as `2.2.4`, where the file does not state it.
+        updates: the number of updates with the optimizer of the file that are compared, if it has one.
+
+    Returns:
+        The file, the changes of meaning that touch the model, and the comparisons; `save(path)` writes the file.
+
+    Raises:
+        UsageError: for a model of Keras 3 or of another program, or of an unknown version.
+        InputError: for a file that cannot be read.
+        SpecError: for a layer or an option that multilstm does not execute.
+        ParityError: if the new file gives other answers.
+        EngineUnavailableError: if Keras or PyTorch is not installed.
+    """
+    if updates < 1:
+        raise UsageError(f"updates must be at least 1, given {updates}")
+    return migrate_model(load(path, weights, keras_version=keras_version), updates)
 
 
 def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:

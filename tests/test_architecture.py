@@ -22,6 +22,7 @@ FLOORS = (
     ("execution",),
     ("explain", "ledger"),
     ("doctor", "suite"),
+    ("migration",),
     ("api", "bench", "fuzz"),
     ("__init__", "cli", "testing"),
     ("__main__",),

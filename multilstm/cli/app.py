@@ -16,6 +16,7 @@ from multilstm.cli.doctor import doctor
 from multilstm.cli.exit_codes import CLOSED_OUTPUT, INTERRUPTED, exit_codes_help
 from multilstm.cli.fuzz import fuzz
 from multilstm.cli.identify import identify
+from multilstm.cli.migrate import migrate
 from multilstm.cli.parity import parity
 from multilstm.cli.report import report
 from multilstm.cli.streams import discard_output, prepare_streams
@@ -32,7 +33,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-for command in (doctor, summary, diff, convert, identify, parity, bench, report, fuzz):
+for command in (doctor, summary, diff, convert, migrate, identify, parity, bench, report, fuzz):
     app.command(command)
 
 

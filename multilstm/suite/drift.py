@@ -18,18 +18,25 @@ from multilstm.jobs.job import Job
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
 
-__all__ = ["drift", "replaced_activation"]
+__all__ = ["NEW", "OLD", "drift", "outputs_moved", "replaced_activation"]
 
 OLD, NEW = "hard_sigmoid_keras2", "hard_sigmoid"
 
 
 def drift(case: Case) -> Iterator[str]:
     """Yield a sentence for each change of meaning that concerns the model of a case."""
-    changed = replaced_activation(case.spec, OLD, NEW)
-    if changed != case.spec:
-        pairs = zip(_outputs(case, case.spec), _outputs(case, changed), strict=True)
-        largest = max(float(np.abs(old - new).max(initial=0.0)) for old, new in pairs)
+    largest = outputs_moved(case)
+    if largest is not None:
         yield f"Keras 3 would silently replace its hard_sigmoid: outputs would differ by {largest:.2g}."
+
+
+def outputs_moved(case: Case) -> float | None:
+    """Return the largest change of an output by the hard_sigmoid of Keras 3; None without that of Keras 2."""
+    changed = replaced_activation(case.spec, OLD, NEW)
+    if changed == case.spec:
+        return None
+    pairs = zip(_outputs(case, case.spec), _outputs(case, changed), strict=True)
+    return max(float(np.abs(old - new).max(initial=0.0)) for old, new in pairs)
 
 
 def replaced_activation(spec: Graph, old: str, new: str) -> Graph:

@@ -1,0 +1,172 @@
+"""A model of Keras 1 or 2 as a `.keras` file of Keras 3 that means the same, with the changes that it avoids."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from multilstm.cases.case import Case
+from multilstm.engines.registry import engine_row
+from multilstm.errors import UsageError, shown
+from multilstm.execution.availability import available
+from multilstm.execution.options import Options
+from multilstm.files import LoadedModel, check_replaceable, write_bytes
+from multilstm.files.compiled import Compiled, compiled, version_in
+from multilstm.migration.drift import DRIFTS, Drift
+from multilstm.migration.measured import measured
+from multilstm.migration.seen import OldModel
+from multilstm.report.data import Report
+from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.hidden_masks import exercising_case
+from multilstm.suite.keras_file import PARTS, KerasFile, keras_file, without_dropout
+
+__all__ = ["Change", "Migration", "migrate_model", "old_model"]
+
+ORACLE = "keras2"
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A row of the table of drift that touches a model.
+
+    Attributes:
+        row: the row.
+        places: the layers, outputs or the optimizer that it touches.
+        measured: its size on this model, in words; empty where it was not measured.
+    """
+
+    row: Drift
+    places: tuple[str, ...]
+    measured: str
+
+    def __str__(self) -> str:
+        row = self.row
+        size = f" Measured: {self.measured}." if self.measured else ""
+        verb = "Written" if row.repaired else "Not repaired; written"
+        places = ", ".join(map(shown, self.places))
+        return f"{row.name} ({places}): {row.before}; in Keras 3, {row.now}.{size} {verb}: {row.writes}."
+
+
+@dataclasses.dataclass(frozen=True)
+class Migration:
+    """A migrated model.
+
+    Attributes:
+        file: the `.keras` file with its proof.
+        origin: the origin of the old model, in a sentence.
+        changes: the rows of the table that touch the model.
+        oracle: the comparison with tf-keras; None where it is not installed, or does not execute the model.
+        notes: sentences on what the file lacks.
+    """
+
+    file: KerasFile
+    origin: str
+    changes: tuple[Change, ...]
+    oracle: Report | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The report of the migration, a line for each change and each proof."""
+        return (self.origin, *map(str, self.changes), *self._proofs(), *(f"Note: {note}." for note in self.notes))
+
+    def _proofs(self) -> Iterator[str]:
+        yield f"Keras {self.file.version} loads the file: {self.file.report.sentence}"
+        if self.oracle is not None:
+            yield f"Compared with tf-keras: {self.oracle.sentence}"
+        if self.file.updates:
+            count = len(self.file.updates)
+            yield f"Trained by the optimizer of the file, {count} arrays agree with the old rule."
+        if self.file.needed:
+            names = ", ".join(self.file.needed)
+            yield f"A program that loads the file needs `import multilstm.keras_layers`, for {names}."
+        else:
+            yield "Plain Keras 3 loads the file."
+
+    def save(self, path: str | os.PathLike[str]) -> tuple[pathlib.Path, ...]:
+        """Write the file to `path`, and the comparison to `.proof.json` there.
+
+        Raises:
+            InputError: where a file cannot be written; no file is then replaced.
+        """
+        target = pathlib.Path(path)
+        contents = {target: self.file.content, target.with_suffix(".proof.json"): self.file.report.to_json().encode()}
+        for file in contents:
+            check_replaceable(file)
+        for file, content in contents.items():
+            write_bytes(file, content)
+        return tuple(contents)
+
+
+def migrate_model(loaded: LoadedModel, updates: int, follow: Callable[..., Any] | None = None) -> Migration:
+    """Migrate a loaded model of Keras 1 or 2.
+
+    Args:
+        loaded: the result of `load`.
+        updates: the number of updates that are compared, where the file has an optimizer.
+        follow: receives the progress of the comparison.
+
+    Raises:
+        UsageError: for a model of Keras 3 or of another program, and for a file that does not state its version.
+        ParityError: where the new file gives other answers.
+        UnsupportedError: for a model that Keras 3 does not build.
+    """
+    old, given = old_model(loaded)
+    notes = list(given.notes)
+    case = exercising_case(old.spec.with_layers(without_dropout), weights=loaded.weights)
+    changes = tuple(_changes(old, case))
+    if loaded.weights is None:
+        notes.append("the old model has no weights: those of the new file are random")
+    oracle = _compared_with_keras_2(case, loaded.provenance.generation, notes)
+    file = keras_file(old.spec, loaded.weights, given.training, given.state, updates=updates, follow=follow)
+    return Migration(file, loaded.provenance.sentence, changes, oracle, (*notes, *file.notes))
+
+
+def old_model(loaded: LoadedModel) -> tuple[OldModel, Compiled]:
+    """Return a loaded model with its training in the meaning of its version.
+
+    Raises:
+        UsageError: see `migrate_model`.
+    """
+    origin, version = loaded.provenance, version_in(loaded)
+    if version is None or not version.is_old:
+        raise UsageError(f"{origin.sentence} Only models of Keras 1 and 2 are migrated; for others, see convert")
+    if origin.version is None and origin.generation == 2:
+        raise UsageError(
+            f"{origin.sentence} The file does not state the version of Keras 2, on which its meaning depends; give the "
+            f"version that wrote it, such as --keras-version 2.2.4 (keras_version='2.2.4')"
+        )
+    given = compiled(loaded)
+    return OldModel(loaded.spec, version, loaded.training, given.training), given
+
+
+def _changes(old: OldModel, case: Case) -> Iterator[Change]:
+    for row in DRIFTS:
+        places = tuple(row.places(old))
+        if places:
+            yield Change(row, places, measured(row, case, old.training))
+
+
+def _compared_with_keras_2(case: Case, generation: int | None, notes: list[str]) -> Report | None:
+    """Return the comparison of the spec with tf-keras; None, with a note, where it cannot compare.
+
+    Raises:
+        ParityError: where tf-keras gives other answers.
+    """
+    if engine_row(ORACLE).missing:
+        notes.append(
+            f"not compared with Keras 2: install {engine_row(ORACLE).installation.removeprefix('pip install ')}"
+        )
+        return None
+    availability = available((ORACLE,), "cpu", generation)
+    options = Options(availability.engines, ("float64",), "plain", quantities=PARTS)
+    report = compare_cases((case,), options, availability=availability)
+    unsupported = next((cell for cell in report.cells if cell.verdict == "unsupported"), None)
+    if unsupported is not None:
+        notes.append(f"not compared with Keras 2: {unsupported.comparison.message}")
+        return None
+    report.check()
+    return report

@@ -1,0 +1,150 @@
+"""Conditions of the table of drift: the places of an old model that a change of meaning touches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multilstm.cases.model_case import enough_timesteps
+from multilstm.conversion.keras_file import draws_mask_per_gate
+from multilstm.spec import Bidirectional, Call, Graph, Layer, Ref
+from multilstm.spec.arguments import KERAS3_LACKS
+from multilstm.spec.dialects.training import optimizer_config
+from multilstm.spec.dialects.versions import Version
+from multilstm.spec.optimizers import RMSpropKeras2
+from multilstm.spec.propagation import walk
+from multilstm.spec.training import Training
+
+__all__ = [
+    "OldModel",
+    "clips_together",
+    "decays",
+    "draws_mask_per_gate_somewhere",
+    "has_hard_sigmoid",
+    "has_masked_loss",
+    "has_rmsprop",
+    "is_stateful",
+    "masked_tensors",
+    "pads_bidirectional",
+    "uses_unread_optimizer",
+]
+
+_LAYERS = "layer "
+
+
+@dataclasses.dataclass(frozen=True)
+class OldModel:
+    """A model of Keras 1 or 2.
+
+    Attributes:
+        spec: the model, in terms of Keras 3.
+        version: the version of Keras that wrote it.
+        config: its training configuration as the file has it; None without one.
+        training: its training in the meaning of the version; None without one, or for one that is not executed.
+    """
+
+    spec: Graph
+    version: Version
+    config: Mapping[str, Any] | None = None
+    training: Training | None = None
+
+    @property
+    def parts(self) -> Iterator[tuple[str, Layer]]:
+        """Every layer and every layer inside a wrapper, with the name of the outer one."""
+        for layer in self.spec.layers:
+            for part in (layer, layer.wrapped):
+                if part is not None:
+                    yield str(layer.name), part
+
+
+def masked_tensors(spec: Graph) -> set[Ref]:
+    """Return the tensors that carry a mask, whatever the numbers are."""
+    timesteps = enough_timesteps(spec)
+    inputs = {
+        name: np.zeros((layer.batch_size or 1, *(size or timesteps for size in layer.shape)), layer.dtype)
+        for name, layer in spec.inputs.items()
+    }
+
+    def apply(call: Call, layer: Layer, arrays: list[Any], masks: list[Any], states: list[Any]) -> Sequence[Any]:
+        shapes = layer.output_shapes(*(array.shape for array in arrays))
+        return [np.zeros([size or 1 for size in shape], np.float32) for shape in shapes]
+
+    _, masks = walk(spec, inputs, {}, apply)
+    return {ref for ref, mask in masks.items() if mask is not None}
+
+
+def has_hard_sigmoid(old: OldModel) -> Sequence[str]:
+    """Return the layers with the hard_sigmoid of Keras 1 and 2."""
+    return _named(name for name, part in old.parts if any(_lacking(value) for value in vars(part).values()))
+
+
+def draws_mask_per_gate_somewhere(old: OldModel) -> Sequence[str]:
+    """Return the layers that draw a dropout mask for each gate."""
+    return _named(name for name, part in old.parts if draws_mask_per_gate(part))
+
+
+def has_masked_loss(old: OldModel) -> Sequence[str]:
+    """Return the outputs with a mask, in a version whose losses count padding."""
+    if old.training is None or not old.training.counts_padding:
+        return ()
+    masked = masked_tensors(old.spec)
+    return tuple(f"output {old.spec.calls[ref.call].layer}" for ref in old.spec.outputs if ref in masked)
+
+
+def has_rmsprop(old: OldModel) -> Sequence[str]:
+    """Return the optimizer, if it is the RMSprop with epsilon outside of the root."""
+    return _optimizer(old, old.training is not None and isinstance(old.training.optimizer, RMSpropKeras2))
+
+
+def clips_together(old: OldModel) -> Sequence[str]:
+    """Return the optimizer, if its `clipnorm` limits the norm of all gradients together."""
+    given = _arguments(old).get("clipnorm")
+    return _optimizer(old, bool(given) and old.version.clips_all_weights_together)
+
+
+def decays(old: OldModel) -> Sequence[str]:
+    """Return the optimizer, if its rate decays by the argument `decay`."""
+    return _optimizer(old, bool(_arguments(old).get("decay")) and old.version.has_decay)
+
+
+def uses_unread_optimizer(old: OldModel) -> Sequence[str]:
+    """Return the optimizer, if it is one whose defaults or formula changed, and that multilstm does not execute."""
+    if old.config is None:
+        return ()
+    name, _ = optimizer_config(old.config)
+    return (f"optimizer {name}",) if name in ("Adagrad", "Adadelta", "Adamax", "Nadam") else ()
+
+
+def pads_bidirectional(old: OldModel) -> Sequence[str]:
+    """Return the Bidirectional layers whose padding repeats the output before, in versions without zeros there."""
+    if old.version.pads_bidirectional_with_zeros:
+        return ()
+    masked = masked_tensors(old.spec)
+    calls = (call for number, call in enumerate(old.spec.calls) if Ref(number) in masked)
+    return _named(call.layer for call in calls if isinstance(old.spec.layer(call.layer), Bidirectional))
+
+
+def is_stateful(old: OldModel) -> Sequence[str]:
+    """Return the stateful layers."""
+    return _named(name.split("/")[0] for name, layer in old.spec.recurrent.items() if layer.stateful)
+
+
+def _lacking(value: Any) -> bool:
+    return isinstance(value, str) and value in KERAS3_LACKS
+
+
+def _named(names: Iterator[str]) -> tuple[str, ...]:
+    return tuple(f"{_LAYERS}{name}" for name in dict.fromkeys(names))
+
+
+def _arguments(old: OldModel) -> Mapping[str, Any]:
+    return {} if old.config is None else optimizer_config(old.config)[1]
+
+
+def _optimizer(old: OldModel, is_touched: bool) -> Sequence[str]:
+    if not is_touched or old.config is None:
+        return ()
+    return (f"optimizer {optimizer_config(old.config)[0]}",)

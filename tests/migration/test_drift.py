@@ -1,0 +1,143 @@
+"""The table of drift: the places where a model is touched, and the page that shows the table."""
+
+import json
+import pathlib
+
+import keras2_entries
+import pytest
+from old_models import CLIPPED, DENSE, RMSPROP, masking, old_file
+
+import multilstm
+from multilstm.cases.model_case import model_case
+from multilstm.errors import UsageError
+from multilstm.migration import DRIFTS, migrated_source
+from multilstm.migration.measured import measured
+from multilstm.migration.migrate import old_model
+from multilstm.migration.seen import masked_tensors
+from multilstm.spec import LSTM, Dense, Embedding, Sequential
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROWS = {row.name: row for row in DRIFTS}
+LSTM2 = keras2_entries.lstm
+BOTH = {
+    "class_name": "Bidirectional",
+    "config": {"name": "both", "merge_mode": "concat", "trainable": True, "layer": LSTM2(return_sequences=True)},
+}
+PLAIN = {"recurrent_activation": "sigmoid", "implementation": 2}
+SEQUENCE = {**PLAIN, "return_sequences": True}
+
+
+def loaded(tmp_path, *layers, **options):
+    path = tmp_path / "old.h5"
+    path.write_bytes(old_file(*layers, **options))
+    return multilstm.load(path)
+
+
+def touched(tmp_path, *layers, **options):
+    old, _ = old_model(loaded(tmp_path, *layers, **options))
+    return {row.name: tuple(row.places(old)) for row in DRIFTS if row.places(old)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "expected"),
+    [
+        ((LSTM2(),), {}, {"hard_sigmoid": ("layer a",)}),
+        ((LSTM2(**PLAIN),), {}, {}),
+        ((LSTM2(**{**PLAIN, "dropout": 0.2, "implementation": 1}),), {}, {"mask_per_gate": ("layer a",)}),
+        ((LSTM2(**PLAIN, dropout=0.2),), {}, {}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": RMSPROP}, {"rmsprop_epsilon": 1, "decay": 1}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED}, {"rmsprop_epsilon": 1, "decay": 1, "clipnorm": 1}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED, "version": "2.6.0"}, {"rmsprop_epsilon": 1, "decay": 1}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED, "version": "2.12.0"}, {}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": {"class_name": "Nadam", "config": {}}}, {"other_optimizers": 1}),
+        ((masking(), BOTH), {}, {"hard_sigmoid": ("layer both",), "bidirectional_padding": ("layer both",)}),
+        ((masking(), BOTH), {"version": "2.6.0"}, {"hard_sigmoid": ("layer both",)}),
+        ((LSTM2(**PLAIN, stateful=True, batch_input_shape=[2, 3, 3]),), {}, {"reset_states": ("layer a",)}),
+        (
+            (masking(), LSTM2(**SEQUENCE), DENSE),
+            {"optimizer": {"class_name": "Adam", "config": {}}, "version": "2.3.1"},
+            {"masked_loss": ("output head",)},
+        ),
+        (
+            (masking(), LSTM2(**PLAIN), DENSE),
+            {"optimizer": {"class_name": "Adam", "config": {}}, "version": "2.3.1"},
+            {},
+        ),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_a_row_is_seen_where_it_touches(tmp_path, layers, options, expected):
+    found = touched(tmp_path, *layers, **options)
+    assert found.keys() == expected.keys()
+    assert all(found[name] == places for name, places in expected.items() if places != 1)
+
+
+def test_masks_are_found_whatever_the_numbers_are():
+    spec = Sequential([Embedding(9, 3, mask_zero=True), LSTM(2, return_sequences=True), LSTM(2), Dense(1)], (None,))
+    masked = {spec.calls[ref.call].layer for ref in masked_tensors(spec)}
+    assert masked == {"embedding", "lstm"}
+
+
+@pytest.mark.parametrize("name", [row.name for row in DRIFTS if row.undone is not None])
+def test_the_size_of_a_change_of_training_is_measured(tmp_path, name):
+    layers = (masking(), LSTM2(**SEQUENCE), DENSE)
+    old, _ = old_model(loaded(tmp_path, *layers, optimizer=CLIPPED, version="2.3.1"))
+    case = model_case(old.spec)
+    sentence = measured(ROWS[name], case, old.training)
+    assert float(sentence.partition("up to ")[2].split(",")[0]) > 1e-5
+    assert measured(ROWS["reset_states"], case, old.training) == ""
+    assert measured(ROWS[name], case, None) == ""
+
+
+def test_the_page_shows_every_row_of_the_table():
+    page = (ROOT / "docs" / "reference" / "old_keras.md").read_text(encoding="utf-8")
+    assert "_generated/drift.md" in page
+    assert len(ROWS) == len(DRIFTS)
+    assert all(row.before and row.since and row.now and row.seen and row.writes for row in DRIFTS)
+
+
+def test_the_source_has_model_and_training(tmp_path):
+    source = migrated_source(loaded(tmp_path, LSTM2(), DENSE, optimizer=CLIPPED, version="2.3.1"))
+    compile(source, "model.py", "exec")
+    assert "from multilstm import keras_layers\n" in source
+    assert source.count("import keras_layers") == 1
+    assert "keras_layers.RMSpropKeras2(" in source
+    assert "keras.optimizers.schedules.InverseTimeDecay(" in source
+    assert "global_clipnorm=0.05" in source
+    assert "loss=keras_layers.MeanOverAllTimesteps(keras.losses.CategoricalCrossentropy())" in source
+
+
+def test_the_source_names_what_it_lacks(tmp_path):
+    optimizer = {"class_name": "Nadam\n", "config": {}}
+    source = migrated_source(loaded(tmp_path, LSTM2(**PLAIN), DENSE, optimizer=optimizer))
+    assert source.splitlines()[-1].startswith("# the file has no optimizer and no loss: optimizer 'Nadam")
+    assert "keras_layers" not in source
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"class_name": "Sequential", "config": [LSTM2()]}, "does not state the version of Keras 2"),
+        (multilstm.Sequential([LSTM(2)], (None, 3)).to_json(), "Only models of Keras 1 and 2 are migrated"),
+    ],
+    ids=["unknown", "keras_3"],
+)
+def test_refuses_a_model_of_another_or_of_no_version(tmp_path, config, message):
+    path = tmp_path / "model.json"
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    with pytest.raises(UsageError, match=message):
+        multilstm.migrate(path)
+
+
+def test_the_version_is_given_where_the_file_states_none(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({"class_name": "Sequential", "config": [LSTM2()]}))
+    assert multilstm.load(path, keras_version="2.2.2").provenance.version == "2.2.2"
+    path.write_text(json.dumps(keras2_entries.stack(LSTM2())))
+    with pytest.raises(UsageError, match=r"states the version '2.2.4', and '2.3.1' is given"):
+        multilstm.load(path, keras_version="2.3.1")
+
+
+def test_only_positive_counts_of_updates_are_taken(tmp_path):
+    with pytest.raises(UsageError, match="updates must be at least 1, given 0"):
+        multilstm.migrate(tmp_path / "absent.h5", updates=0)
