@@ -14,9 +14,12 @@ from multilstm.spec import (
     LSTM,
     BatchNormalization,
     Bidirectional,
+    Concatenate,
     Conv1D,
     Dense,
     Embedding,
+    Input,
+    Model,
     Sequential,
     SimpleRNN,
 )
@@ -25,7 +28,17 @@ from multilstm.weights import discriminating_weights
 pytest.importorskip("onnx", reason="install multilstm[onnx]")
 pytestmark = pytest.mark.usefixtures("parse_here")
 
+
+def passed_states():
+    """Return a model whose LSTM begins with the joined states of two directions."""
+    x = Input((None, 3), name="x")
+    _, *states = Bidirectional(LSTM(2, return_state=True))(x)
+    joined = [Concatenate()(pair) for pair in (states[::2], states[1::2])]
+    return Model(x, LSTM(4)(x, initial_state=joined))
+
+
 SPECS = {
+    "passed_states": passed_states(),
     "lstm": Sequential([LSTM(4), Dense(2, activation="softmax")], (None, 3)),
     "two_directions": Sequential([Bidirectional(LSTM(3, return_sequences=True)), GRU(2), Dense(2)], (None, 3)),
     "tokens": Sequential([Embedding(9, 3), SimpleRNN(4, activation="relu")], (None,), input_dtype="int32"),

@@ -335,6 +335,9 @@ class _Translator:
             origin = self.flow.origin(value)
             if not origin:
                 view = self.view(value, node.label)
+                if directions == 1 and view.axes == ("1", "b", "f"):  # one tensor, which may be joined from several
+                    states[kind] = [self.tensor(view)]
+                    continue
                 if not view.is_stack or len(view.parts) != directions or view.axes[-2:] != ("b", "f"):
                     raise InputError(f"{node.label}: initial_h and initial_c have other axes than its states")
                 states[kind] = [self._part(part) for part in view.parts]
