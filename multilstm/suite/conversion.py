@@ -13,11 +13,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from multilstm.cases.case import Case
 from multilstm.cases.model_case import BATCH, enough_timesteps
 from multilstm.cases.recipes import GivenBatches
 from multilstm.conversion.target import Target
 from multilstm.engines.registry import engine_row, registered
+from multilstm.errors import UnsupportedError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files.atomic import check_replaceable, write_bytes
@@ -97,11 +100,24 @@ def convert_model(
     files = target.files(spec, case.initial_weights)
     row = engine_row(target.engine)
     quantities = (*FORWARD, *(GRADIENTS if row.gradients else ()))
-    options = Options(availability.engines, ("float32", "float64"), quantities=quantities)
+    dtypes, reasons = _dtypes(case, target.files)
+    options = Options(availability.engines, dtypes, quantities=quantities)
     with registered([dataclasses.replace(row, settings={**row.settings, **target.settings})]):
         report = compare_cases((case,), options, *([follow] if follow else []), availability=availability)
     report.check()
-    return Conversion(files, report, tuple(target.notes(spec)))
+    return Conversion(files, report, (*reasons, *target.notes(spec)))
+
+
+def _dtypes(
+    case: Case, files: Callable[[Graph, Mapping[str, Array]], Mapping[str, bytes]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the dtypes in which a target makes files of the model, and a note on a dtype that is left out."""
+    weights = {name: np.asarray(array, np.float64) for name, array in case.initial_weights.items()}
+    try:
+        files(case.spec, weights)
+    except UnsupportedError as error:
+        return ("float32",), (f"compared in float32 alone, since float64 is refused ({error})",)
+    return ("float32", "float64"), ()
 
 
 def _case(spec: Graph, weights: Mapping[str, Array] | None) -> Case:

@@ -295,3 +295,13 @@ def test_convert_writes_a_proven_file_of_the_chosen_operators(tmp_path, monkeypa
     model = onnx.load(tmp_path / "port.onnx")
     assert [entry.version for entry in model.opset_import] == [19]
     assert [tensor.name for tensor in model.graph.output] == ["dense"]
+
+
+def test_a_dtype_that_is_refused_is_not_compared_and_noted(kept_workers):
+    import multilstm
+
+    spec = Sequential([GRU(2, recurrent_activation="hard_sigmoid")], (None, 3))
+    conversion = multilstm.convert(spec, to="onnx")
+    assert {cell.dtype for cell in conversion.report.cells} == {"float32"}
+    assert conversion.notes[0].startswith("compared in float32 alone, since float64 is refused (onnx: GRU 'gru'")
+    assert list(conversion.files) == [".onnx"]
