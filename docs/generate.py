@@ -36,6 +36,7 @@ from multilstm.ledger.rows import Divergence, ledger
 from multilstm.migration import DRIFTS
 from multilstm.report.words import MEANING
 from multilstm.spec.dialects.tables import ROWS
+from multilstm.spec.layers.opaque import OPAQUE_CLASSES
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
@@ -67,6 +68,11 @@ def verdicts() -> Iterator[str]:
         ("verdict", "meaning", "the run"),
         ((f"`{verdict}`", MEANING[verdict], effects.get(verdict, "counts it apart")) for verdict in VERDICTS),
     )
+
+
+def opaque() -> Iterator[str]:
+    """Yield the classes of Keras that a spec has as opaque layers."""
+    yield ", ".join(f"`{name}`" for name in sorted(OPAQUE_CLASSES)) + "."
 
 
 def exit_codes() -> Iterator[str]:
@@ -324,8 +330,8 @@ def recorded_runs() -> Iterator[str]:
 
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
-    cli, verdicts, exit_codes, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks, lengths,
-    trainings, hostile, floors, old_keras, drift, layouts, recorded_runs,
+    cli, verdicts, exit_codes, opaque, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks,
+    lengths, trainings, hostile, floors, old_keras, drift, layouts, recorded_runs,
 )  # fmt: skip
 
 

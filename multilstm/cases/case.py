@@ -96,6 +96,11 @@ class Case:
         return self.weights if self.weights is not None else discriminating_weights(self.spec, self.seed)
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the reference computes the model; else engines are compared with each other."""
+        return not self.spec.opaque
+
+    @property
     def family(self) -> str:
         """The family in the catalogue, one of `FAMILIES`; empty for a case of a user's model."""
         return family_of(self.name)

@@ -78,8 +78,10 @@ class ModelInputs:
                 kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
                 array[~kept] = masking[name]
             inputs[name] = array
-        shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
-        targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
+        targets: tuple[Array, ...] = ()
+        if not self.spec.opaque:  # else there is no loss, and a size of an output may be unknown
+            shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
+            targets = tuple(rng.random(shape, dtype=np.float32) for shape in shapes)
         return Batch(inputs, targets, dropout=draw_dropout(rng, self.spec, self.size, self.timesteps))
 
     def exercised(self) -> str:
@@ -180,13 +182,13 @@ def example_case(
     if weights is not None:
         check_weights(spec, weights)
     data = GivenBatches(tuple(batches))
-    trains = bool(spec.trainable_weights)
+    trains = bool(spec.trainable_weights) and not spec.opaque
     return Case(
         spec.name,
         description,
         spec,
         data,
-        loss="mean_squared_error",
+        loss=None if spec.opaque else "mean_squared_error",
         optimizer=SGD(LEARNING_RATE) if trains else None,
         training=(Fit(data),) if trains else (),
         weights=weights,

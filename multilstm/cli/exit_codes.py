@@ -9,9 +9,10 @@ TERMINATED = 128 + signal.SIGTERM
 CLOSED_OUTPUT = 128 + 13  # SIGPIPE, which Windows lacks
 
 EXIT_CODES = {
-    0: "All answers that were compared agree, or the ledger of divergences explains their differences.",
-    1: "An answer differs, or an engine failed. With `--strict` also: a difference is known, an engine was skipped, or "
-    "a case was not executed.",
+    0: "All answers that were compared agree, also without a judge, or the ledger of divergences explains their "
+    "differences.",
+    1: "An answer differs, or an engine failed. With `--strict` also: a difference is known, answers agree without a "
+    "judge, an engine was skipped, or a case was not executed.",
     2: "The command line is wrong, for example an unknown name.",
     3: "Nothing was compared, or an engine that `--engine` names cannot run or executed nothing. Also for an "
     "interpreter of `--python`, or a scheduler of `--dask`, that cannot be used.",

@@ -109,7 +109,8 @@ def parity(  # noqa: PLR0913 - the public signature
         Run long programs whole, and every small case with gradients and training. Without `--case`: all cases. Without
         `--dtype`: all dtypes.
     strict
-        Exit with 1 for known differences, cases that an engine does not execute, and skipped engines too.
+        Exit with 1 for known differences, agreement without a judge, cases that an engine does not execute, and
+        skipped engines too.
     weights
         The file of the weights, where the model's file holds none.
     architecture
@@ -167,6 +168,8 @@ def parity(  # noqa: PLR0913 - the public signature
     tolerances = (atol, rtol, any_tolerance)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
     machines = Machines(engines, names("--python", python), dask, shrink)
+    if shrink is not None and not all(case.is_judged for case in cases):
+        raise UsageError("--shrink needs the reference, which does not compute this model; leave --shrink out")
     with machines.ready(limit_s, memory) as (pool, chosen):
         availability = available(chosen, device, cases[0].generation, pool)
         options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)

@@ -6,6 +6,7 @@ Verdicts, from strongest to weakest:
     bitwise      the same bits as the reference, rounded to the dtype
     rounded      float64, forward: inside the tolerance, and the same float32 bits after rounding
     within       inside the tolerance row
+    unjudged     inside the tolerance row of every other engine; the model has no reference
     known        outside, and a row of the ledger of known divergences explains it
     unsupported  the engine does not execute this case
     diverges     outside, for no known reason
@@ -28,7 +29,7 @@ from multilstm.compare.tolerances import Tolerance
 from multilstm.jobs.dtypes import stored
 from multilstm.spec.arrays import Array
 
-VERDICTS = ("equal", "bitwise", "rounded", "within", "known", "unsupported", "diverges", "error")
+VERDICTS = ("equal", "bitwise", "rounded", "within", "unjudged", "known", "unsupported", "diverges", "error")
 AGREES = ("equal", "bitwise", "rounded", "within")
 FAILS = ("diverges", "error")
 NOTHING = Rounding()

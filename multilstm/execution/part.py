@@ -64,10 +64,13 @@ class Part(enum.Enum):
         The 100 updates are made in float64 alone, where they show that the optimizer's rule is the same. In float32
         they would show how training amplifies rounding, as the losses of the program do. Under mixed precision and in
         tf32 there is no training to compare: weights and updates are in float32, and the gradient shows the difference.
+
+        A model without a reference has a forward pass alone. A gradient of it that is zero but for rounding
+        could not be distinguished from a wrong one.
         """
         if self is Part.FORWARD:
             return True
-        if dtype not in case.trained_in:
+        if not case.is_judged or dtype not in case.trained_in:
             return False
         if self is Part.GRADIENT:
             return gradients and case.loss is not None and bool(case.spec.trainable_weights)

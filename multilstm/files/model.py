@@ -16,6 +16,7 @@ import numpy as np
 from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, shown
 from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
+from multilstm.files.keras_facts import KerasFacts
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx.contents import as_model, as_weights
 from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
@@ -173,10 +174,11 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
         origin = Provenance(contents.format, contents.program, version, notes=contents.notes)
         return _Design(contents.spec, parts_of(contents.spec), origin)
     try:
-        spec, translated = read_json(config, version)
-        if version is None and weights_version is not None and not translated.version.startswith("3"):
-            version = weights_version
-            spec, translated = read_json(config, version)
+        with KerasFacts() as keras:
+            spec, translated = read_json(config, version, keras.ask)
+            if version is None and weights_version is not None and not translated.version.startswith("3"):
+                version = weights_version
+                spec, translated = read_json(config, version, keras.ask)
     except SpecError as error:
         raise SpecError(f"{contents.path}: {error}") from None
     choices = (translated.parts or _parts(config), _parts(translated.config), parts_of(spec))  # the last has all names

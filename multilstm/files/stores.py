@@ -31,7 +31,10 @@ __all__ = [
 ]
 
 ROOTS = ("layers", "_layer_checkpoint_dependencies")
-CHILDREN = ("cell", "layer", "forward_layer", "backward_layer")  # in the order of a layer's weights
+CHILDREN = (  # in the order of a layer's weights
+    *("cell", "layer", "forward_layer", "backward_layer"),
+    *("query_dense", "key_dense", "value_dense", "output_dense"),  # attention of several heads
+)
 RANDOM_STATE = "seed_generator"
 
 
@@ -124,11 +127,12 @@ class Tree:
             raise InputError(f"{group}/vars: expected numbers, given {listed(map(shown, own))}")
         for number in sorted(own, key=int):
             yield self.arrays[f"{group}/vars/{number}"]
-        children = dict.fromkeys(parts[0] for parts in inside if parts[0] != "vars")
-        for child in sorted(children, key=lambda name: CHILDREN.index(name) if name in CHILDREN else -1):
-            if child == RANDOM_STATE:
-                continue
-            if child not in CHILDREN:
+        children = dict.fromkeys(parts[0] for parts in inside if parts[0] != "vars" and RANDOM_STATE not in parts)
+        names = {child.lstrip("_"): child for child in children}
+        for name, child in sorted(
+            names.items(), key=lambda pair: CHILDREN.index(pair[0]) if pair[0] in CHILDREN else -1
+        ):
+            if name not in CHILDREN:
                 raise InputError(f"{group}: it has the part {shown(child)}; expected one of {listed(CHILDREN)}")
             yield from self._below(f"{group}/{child}")
 

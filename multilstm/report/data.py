@@ -119,6 +119,7 @@ class Report:
         touches: the rows of the ledger that a user's model meets in plain Keras, as JSON data.
         named: the engines that the user named.
         without_recurrent: the cases whose model contains no recurrent layer.
+        without_judge: the layers that no reference computes, whose models' engines are compared with each other.
         idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
@@ -138,6 +139,7 @@ class Report:
     touches: tuple[Mapping[str, Any], ...] = ()
     named: tuple[str, ...] = ()
     without_recurrent: tuple[str, ...] = ()
+    without_judge: tuple[str, ...] = ()
     idle_masks: tuple[str, ...] = ()
     judge: str = "the float64 reference"
     inputs: str = ""
@@ -190,8 +192,8 @@ class Report:
 
     @functools.cached_property
     def agrees(self) -> bool:
-        """Whether something was compared, and every difference is known."""
-        return any(cell.verdict in (*AGREES, "known") for cell in self.cells) and not self.failures
+        """Whether something was compared, also without a judge, and every difference is known."""
+        return any(cell.verdict in (*AGREES, "unjudged", "known") for cell in self.cells) and not self.failures
 
     @functools.cached_property
     def versions(self) -> dict[str, Mapping[str, Any]]:
@@ -247,7 +249,7 @@ class Report:
         """Return the exit code of a command that ends with this report.
 
         Args:
-            strict: whether known and unsupported cells and skipped engines count as failures.
+            strict: whether known, unjudged and unsupported cells and skipped engines count as failures.
 
         Returns:
             0 if everything that was compared agrees or is known, 1 if something does not. 3 if nothing was compared, or
@@ -257,7 +259,7 @@ class Report:
             return ParityError.exit_code
         if not any(cell.verdict != "unsupported" for cell in self.cells) or self.idle_named:
             return EngineUnavailableError.exit_code
-        weak = self.counts["known"] + self.counts["unsupported"] + len(self.skipped)
+        weak = sum(self.counts[verdict] for verdict in ("known", "unjudged", "unsupported")) + len(self.skipped)
         return ParityError.exit_code if strict and weak else 0
 
     def check(self) -> None:

@@ -120,6 +120,7 @@ class _Run:
     touches: list[_Touch]
     named: list[str]
     without_recurrent: list[str]
+    without_judge: list[str]
     idle_masks: list[str]
     judge: str
     inputs: str
@@ -261,6 +262,7 @@ class _Reader:
             touches=tuple(dataclasses.asdict(touch) for touch in run.touches),
             named=tuple(run.named),
             without_recurrent=tuple(run.without_recurrent),
+            without_judge=tuple(run.without_judge),
             idle_masks=tuple(run.idle_masks),
             judge=run.judge,
             inputs=run.inputs,

@@ -20,7 +20,9 @@ def sentences_of(report: Report) -> Iterator[str]:
         yield f"Nothing was compared ({'; '.join([*reasons, *unsupported]) or 'no engine ran'})."
         return
     yield from _disagreements(report)
-    yield _agreement(report)
+    yield from _without_judge(report)
+    if not report.counts["unjudged"] or any(report.counts[verdict] for verdict in AGREES):
+        yield _agreement(report)
     idle = report.idle
     if idle:
         yield f"{', '.join(idle)} executed nothing."
@@ -49,6 +51,17 @@ def _disagreements(report: Report) -> Iterator[str]:
                 by_engine.setdefault(cell.engine, []).append(cell)
         if by_engine:
             yield f"{title}: {', '.join(_of_engine(engine, cells) for engine, cells in by_engine.items())}."
+
+
+def _without_judge(report: Report) -> Iterator[str]:
+    """Yield the sentence on the quantities that engines agree on, and no reference computes."""
+    engines = list(dict.fromkeys(cell.engine for cell in report.cells if cell.verdict == "unjudged"))
+    if engines:
+        quantities = counted(report.counts["unjudged"], "quantity", "quantities")
+        yield f"Without a judge, {', '.join(engines)} agree with each other: {quantities}."
+    if report.without_judge:
+        layers = ", ".join(report.without_judge)
+        yield f"The reference does not compute {layers}, so all engines may be wrong in the same way."
 
 
 def _of_engine(engine: str, cells: list[Cell]) -> str:

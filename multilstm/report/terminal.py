@@ -24,6 +24,7 @@ STYLES = {
     "bitwise": "green",
     "rounded": "green",
     "within": "green",
+    "unjudged": "yellow",
     "known": "yellow",
     "unsupported": "dim",
     "diverges": "bold red",
@@ -67,7 +68,9 @@ def _verdict_sentence(report: Report, console: Console) -> None:
     if report.failures:
         style = "bold red"
     else:
-        style = "bold green" if report.agrees and not report.counts["known"] else "bold yellow"
+        style = (
+            "bold green" if report.agrees and not report.counts["known"] + report.counts["unjudged"] else "bold yellow"
+        )
     console.print(f"[{style}]{shown(report.sentence)}[/]")
 
 

@@ -18,6 +18,7 @@ from multilstm.random import check_seed, derived_seed
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import LSTM, InputLayer
+from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.layers.recurrent import Recurrent
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
 from multilstm.spec.shapes import Shape, show
@@ -125,6 +126,11 @@ class Graph:
                 shapes[Ref(index, output)] = shape
             _check_states(layer, [shapes[ref] for ref in call.initial_state], inputs)
         return shapes
+
+    @cached_property
+    def opaque(self) -> tuple[OpaqueLayer, ...]:
+        """The layers that the spec does not describe, and Keras alone computes."""
+        return tuple(layer for layer in self.layers if isinstance(layer, OpaqueLayer))
 
     @cached_property
     def output_shapes(self) -> tuple[Shape, ...]:

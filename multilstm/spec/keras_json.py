@@ -13,7 +13,7 @@ import dataclasses
 import graphlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilstm.errors import InputError, SpecError, listed, shown
@@ -25,6 +25,7 @@ from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, is_operation, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
+from multilstm.spec.keras_json_opaque import Ask, PendingLayer, is_opaque, read_opaque, write_opaque
 from multilstm.spec.keras_json_operations import (
     History,
     Node,
@@ -36,6 +37,7 @@ from multilstm.spec.keras_json_operations import (
 )
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import InputLayer
+from multilstm.spec.layers.opaque import OpaqueLayer
 
 __all__ = ["SIZE_LIMIT", "from_json", "read_json", "to_json"]
 
@@ -55,7 +57,7 @@ def to_json(graph: Graph) -> str:
         One line. Layer names, arguments and wiring are kept; dtypes are left to Keras's defaults.
     """
     if graph.sequential:
-        layers = [write_layer(layer) for layer in graph.layers]
+        layers = [_written(layer) for layer in graph.layers]
         config = {"name": graph.name, "layers": layers}
         model = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
     else:
@@ -85,12 +87,20 @@ def from_json(source: str | Mapping[str, Any], version: str | None = None) -> Gr
     return read_json(source, version)[0]
 
 
-def read_json(source: str | Mapping[str, Any], version: str | None = None) -> tuple[Graph, Translated]:
-    """Return the model of `from_json`, and the translation of its file, whose notes say what an old file means."""
+def read_json(
+    source: str | Mapping[str, Any], version: str | None = None, ask: Ask | None = None
+) -> tuple[Graph, Translated]:
+    """Return the model of `from_json`, and the translation of its file, whose notes say what an old file means.
+
+    Args:
+        source: see `from_json`.
+        version: see `from_json`.
+        ask: returns Keras's answers about built-in layers that the spec does not describe; None: the JSON holds them.
+    """
     model = as_dict(_parsed(source) if isinstance(source, str) else source, "the file")
     translated = keras3_config(model, version)
     try:
-        return _read(translated.config, translated.places), translated
+        return _read(translated.config, translated.places, ask), translated
     except SpecError as error:
         words = set(re.findall(r"\w+", str(error)))
         renamed = [f"{old} for {new}" for new, old in translated.renamed.items() if new in words]
@@ -100,7 +110,7 @@ def read_json(source: str | Mapping[str, Any], version: str | None = None) -> tu
         raise SpecError(text) from None
 
 
-def _read(model: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
+def _read(model: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) -> Graph:
     name = class_of(model, MODELS, "the model")
     config = as_dict(model.get("config"), f"config of {name}")
     if not isinstance(config.get("trainable", True), bool):
@@ -113,7 +123,7 @@ def _read(model: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
     if not isinstance(title, str):
         refuse(f"name of {name}", title, "text")
     read = _read_sequential if name == "Sequential" else _read_functional
-    graph = read(title, config, places)
+    graph = read(title, config, places, ask)
     if config.get("trainable", True):
         return graph
     return dataclasses.replace(graph, layers=tuple(_frozen(layer) for layer in graph.layers))
@@ -148,19 +158,26 @@ def _functional(graph: Graph) -> dict[str, Any]:
         if call.inputs:
             given = [tensor(ref) for ref in call.inputs]
             states = {"initial_state": [tensor(ref) for ref in call.initial_state]} if call.initial_state else {}
-            args = [given] if len(given) > 1 else [*given, *written_operands(graph.layer(call.layer))]
-            nodes[call.layer].append({"args": args, "kwargs": states})
+            layer = graph.layer(call.layer)
+            args: list[Any] = [given] if len(given) > 1 else [*given, *written_operands(layer)]
+            kwargs: dict[str, Any] = states
+            if isinstance(layer, OpaqueLayer):
+                args, kwargs = given if layer.is_positional else args, layer.call_arguments
+            nodes[call.layer].append({"args": args, "kwargs": kwargs})
     inputs = [[name, 0, 0] for name in graph.input_order]
     outputs = [history(ref) for ref in graph.outputs]
     return {
         "name": graph.name,
         "layers": [
-            {**write_layer(layer), "name": layer.name, "inbound_nodes": nodes[str(layer.name)]}
-            for layer in graph.layers
+            {**_written(layer), "name": layer.name, "inbound_nodes": nodes[str(layer.name)]} for layer in graph.layers
         ],
         "input_layers": inputs if len(inputs) > 1 else inputs[0],
         "output_layers": outputs if len(outputs) > 1 else outputs[0],
     }
+
+
+def _written(layer: Layer) -> dict[str, Any]:
+    return write_opaque(layer) if isinstance(layer, OpaqueLayer) else write_layer(layer)
 
 
 def _parsed(text: str) -> Any:
@@ -177,26 +194,51 @@ def _place(entry: Any, number: int, places: Mapping[str, str]) -> str:
     return places.get(name, f"layer {number}") if isinstance(name, str) else f"layer {number}"
 
 
-def _read_sequential(title: str, config: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
-    layers = [read_layer(entry, _place(entry, number, places)) for number, entry in enumerate(config["layers"])]
-    if isinstance(layers[0], InputLayer):
-        return Sequential(layers, name=title)
+def _read_entry(entry: Any, place: str, ask: Ask | None) -> Layer | Operation | PendingLayer:
+    return read_opaque(entry, place, ask) if is_opaque(entry) else read_layer(entry, place)
+
+
+def _read_sequential(title: str, config: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) -> Graph:
+    entries = enumerate(config["layers"])
+    read = [_read_entry(entry, _place(entry, number, places), ask) for number, entry in entries]
+    if isinstance(read[0], InputLayer):
+        return Sequential(_resolved(read[0], read), name=title)
     first = config["layers"][0]["config"]
     shapes = [config.get("build_input_shape"), *(first.get(key) for key in SHAPES)]
     shape = next((as_shape(value, "build_input_shape") for value in shapes if value is not None), None)
     if shape is None:
         raise SpecError("Sequential: its input shape is missing; build the model before to_json(), or give it an Input")
-    dtype = layers[0].input_dtype
+    dtype = read[0].input_dtype if isinstance(read[0], Layer) else "float32"
+    layers = _resolved(InputLayer(tuple(shape[1:]), shape[0], dtype), read)
     return Sequential(layers, input_shape=shape[1:], batch_size=shape[0], input_dtype=dtype, name=title)
 
 
-def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str, str]) -> Graph:
+def _resolved(source: InputLayer, read: Sequence[Layer | Operation | PendingLayer]) -> list[Layer]:
+    """Return the layers of a stack; the shapes of opaque layers follow from the layers before them."""
+    if not any(isinstance(layer, PendingLayer) for layer in read):
+        return list(read)  # type: ignore[arg-type]
+    flow, tensor = Flow(), source(())
+    flow.add([tensor])
+    layers: list[Layer] = []
+    for layer in read:
+        if isinstance(layer, InputLayer):
+            layers.append(layer)
+            continue
+        result = layer(tensor) if isinstance(layer, Layer) else layer.call(0, [tensor], flow)
+        outputs = [result] if isinstance(result, Tensor) else result
+        layers.append(outputs[0].layer)
+        flow.add(outputs)
+        tensor = outputs[0]
+    return layers
+
+
+def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) -> Graph:
     config, masks = without_masks(config)
-    layers: dict[str, Layer | Operation] = {}
+    layers: dict[str, Layer | Operation | PendingLayer] = {}
     nodes: dict[Node, tuple[list[History], list[History]]] = {}
     for number, entry in enumerate(config["layers"]):
         place = _place(entry, number, places)
-        layer = read_operation(entry, place) if is_operation(entry) else read_layer(entry, place)
+        layer = read_operation(entry, place) if is_operation(entry) else _read_entry(entry, place, ask)
         name = str(layer.name)
         if layer.name is None or name in layers:
             refuse(f"name of layer {number}", layer.name, "a name of its own")
@@ -216,7 +258,7 @@ def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str,
 
 
 def _called(
-    layers: Mapping[str, Layer | Operation], nodes: Mapping[Node, tuple[list[History], list[History]]]
+    layers: Mapping[str, Layer | Operation | PendingLayer], nodes: Mapping[Node, tuple[list[History], list[History]]]
 ) -> dict[Node, Any]:
     """Return the tensors of every call; the file may hold the calls in any order."""
     needs = {key: [history[0] for history in (*inputs, *states)] for key, (inputs, states) in nodes.items()}
@@ -228,17 +270,17 @@ def _called(
             f"the layers {shown(names)} feed each other in a circle; expected a graph without one"
         ) from None
     tensors: dict[Node, Any] = {}
-    flow = Flow() if any(isinstance(layer, Operation) for layer in layers.values()) else None
+    flow = None if all(isinstance(layer, Layer) for layer in layers.values()) else Flow()
     for key in order:
         if key not in nodes:
             refuse("the graph uses call", key, "a layer of the file, and a call that it has")
         inputs, states = ([_tensor(tensors, history) for history in histories] for histories in nodes[key])
         layer = layers[key[0]]
-        if isinstance(layer, Operation):
-            assert flow is not None
-            returned: Any = layer.call(key[1], inputs, flow)
-        else:
+        if isinstance(layer, Layer):
             returned = layer(inputs, states or None)
+        else:
+            assert flow is not None
+            returned = layer.call(key[1], inputs, flow)
         tensors[key] = [returned] if isinstance(returned, Tensor) else returned
         if flow is not None:
             flow.add(tensors[key])
@@ -253,12 +295,12 @@ def _tensor(tensors: Mapping[Node, Any], history: History) -> Tensor:
     return tensor
 
 
-def _node(node: Any, layer: Layer | Operation, where: str) -> tuple[list[History], list[History]]:
+def _node(node: Any, layer: Layer | Operation | PendingLayer, where: str) -> tuple[list[History], list[History]]:
     """Return the inputs and the initial states of one call."""
     if isinstance(node, (list, tuple)):
         refuse(where, node, "a dict with args and kwargs, as Keras 3 writes it (a list is Keras 2's)")
     node = as_dict(node, where)
-    if isinstance(layer, Operation):
+    if not isinstance(layer, Layer):
         return layer.add_call(node), []
     args, kwargs = node.get("args"), as_dict(node.get("kwargs", {}), f"{where}: kwargs")
     for key, value in kwargs.items():

@@ -16,6 +16,7 @@ from multilstm.spec.graph import Call, Graph, Ref
 from multilstm.spec.keys import key_text
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import GetItem, InputLayer
+from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.penalties import WeightFunction
 
 __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
@@ -92,6 +93,11 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
     """
     if isinstance(layer, InputLayer):
         return _input(layer)
+    if isinstance(layer, OpaqueLayer):
+        arguments = {**layer.arguments, "name": layer.name}
+        return Expression(
+            f"{module}.{layer.keras_class}", tuple((key, _value(value)) for key, value in arguments.items())
+        )
     positional: list[tuple[str, Expression | str]] = []
     named: list[tuple[str, Expression | str]] = []
     for field in dataclasses.fields(layer):
@@ -209,6 +215,9 @@ class _Functional:
             yield f"{start}{inputs[0]}{key_text(layer.key)}"
             return
         arguments: list[tuple[str, Expression | str]] = [("", self._one_or_list(inputs))]
+        if isinstance(layer, OpaqueLayer):
+            arguments = [("", name) for name in inputs] if layer.is_positional else arguments
+            arguments += [(key, repr(value)) for key, value in layer.call_arguments.items()]
         if states:
             arguments.append(("initial_state", listed_source(states)))
         if call.layer in self._shared:

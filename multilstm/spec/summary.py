@@ -50,7 +50,7 @@ def summary(graph: Graph) -> str:
 
 
 def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:
-    name, kind = str(layer.name), "Input" if isinstance(layer, InputLayer) else type(layer).__name__
+    name, kind = str(layer.name), layer.class_name
     first = calls[name][0]
     outputs = [graph.tensor_shapes[Ref(first, output)] for output in range(layer.output_count)]
     count = graph.parameter_counts.get(name)

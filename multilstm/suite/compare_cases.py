@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
+from multilstm.errors import UsageError
 from multilstm.execution.availability import Availability
 from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
@@ -29,6 +30,7 @@ from multilstm.suite.hidden_masks import idle_masks
 from multilstm.suite.judge import Judge
 from multilstm.suite.recorded import RECORDED, judge_recorded, judged_in
 from multilstm.suite.schedule import judge_work
+from multilstm.suite.unjudged import compare_all_pairs
 from multilstm.weights.time_limit import time_limit
 from multilstm.workers import Pool, WorkerPool
 
@@ -74,6 +76,7 @@ def compare_cases(
     """
     due = {job.key(engine, options): job for engine in options.engines for job in _due(cases, options, engine)}
     if recorded:
+        _check_judged(cases[0])
         answers = Due(cases[0], judged_in(recorded, options), Part.FORWARD)
         due[answers.key(RECORDED, options)] = answers
     _draw_weights(cases, options.timeout_s)
@@ -91,6 +94,15 @@ def compare_cases(
             _judge(missing, options, workers, collected, recorded)
     cells = tuple(in_order(collected.cells, header.cases, (*options.engines, RECORDED), options.dtypes))
     return dataclasses.replace(header, cells=cells, ledger=explaining_rows(cells), seconds=collected.seconds)
+
+
+def _check_judged(case: Case) -> None:
+    """Refuse answers of another program to a model that no reference computes."""
+    for layer in case.spec.opaque:
+        raise UsageError(
+            f"the answers of another program need a judge, but the reference does not compute {layer.label}; leave "
+            f"--against out"
+        )
 
 
 def _due(cases: Sequence[Case], options: Options, engine: str) -> list[Due]:
@@ -116,13 +128,15 @@ def _header(cases: Sequence[Case], options: Options, availability: Availability 
         origin=(cases[0].origin, *drift(cases[0])) if len(cases) == 1 and cases[0].origin else (),
         inputs=cases[0].description if len(cases) == 1 and not cases[0].family else "",
         without_recurrent=tuple(case.name for case in cases if not case.spec.recurrent),
+        judge="the float64 reference" if any(case.is_judged for case in cases) else "each other, without a judge",
+        without_judge=tuple(dict.fromkeys(layer.label for case in cases for layer in case.spec.opaque)),
         idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
         cases=tuple(case.name for case in cases),
     )
 
 
 def _touches(cases: Sequence[Case], options: Options) -> tuple[dict[str, Any], ...]:
-    if len(cases) != 1 or options.layers != "plain":
+    if len(cases) != 1 or options.layers != "plain" or not cases[0].is_judged:
         return ()
     return tuple(touch.to_dict() for touch in touches(cases[0], options))
 
@@ -138,15 +152,30 @@ def _judge(
     due: dict[JobKey, Due], options: Options, workers: Pool, collected: Collected, recorded: Quantities | None
 ) -> None:
     """Judge jobs on their engines, then the recorded answers."""
+    _compare_unjudged(due, options, workers, collected)
     by_engine = []
     for engine in options.engines:
-        jobs = [job for key, job in due.items() if key.engine == engine]
+        jobs = [job for key, job in due.items() if key.engine == engine and job.case.is_judged]
         executions = [(Execution(workers, engine, job.case, job.dtype, options), job.part) for job in jobs]
         by_engine.append((workers.lanes(engine), executions))
     judge = Judge(workers, options)
-    judge_work(by_engine, list({job.case.name: job.case for job in due.values()}.values()), judge, collected.add)
+    cases = {job.case.name: job.case for job in due.values() if job.case.is_judged}
+    judge_work(by_engine, list(cases.values()), judge, collected.add)
     for key, job in due.items():
         if recorded and key.engine == RECORDED:
             desired = judge.desired(job.case, job.dtype, job.part)
             execution = Execution(workers, RECORDED, job.case, job.dtype, options)
             collected.add(execution, job.part, judge_recorded(execution, recorded, desired))
+
+
+def _compare_unjudged(due: dict[JobKey, Due], options: Options, workers: Pool, collected: Collected) -> None:
+    """Compare the engines with each other on the models that no reference computes.
+
+    Every engine is executed, also one whose jobs an earlier run has judged: the others are compared with it.
+    """
+    jobs = {(job.case.name, job.dtype, job.part): job for job in due.values() if not job.case.is_judged}
+    for case, dtype, part in jobs.values():
+        engines = [engine for engine in options.engines if part in due_parts(case, dtype, options, engine)]
+        for execution, cells in compare_all_pairs([Execution(workers, e, case, dtype, options) for e in engines], part):
+            if Due(case, dtype, part).key(execution.engine, options) in due:
+                collected.add(execution, part, cells)

@@ -92,7 +92,7 @@ def test_says_that_weights_of_cudnn_were_converted():
 
 
 def test_every_file_is_read_by_a_test():
-    read = {*FILES, "make.py"}
+    read = {*FILES, "make.py", "keras-3.15.1.opaque.keras", "keras-3.15.1.opaque.h5"}  # tests/suite reads the last two
     assert {path.name for path in MADE.iterdir() if path.suffix not in (".npz", ".json", "")} == read
 
 

@@ -9,8 +9,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from multilstm.errors import UnsupportedError
 from multilstm.spec import Bidirectional, Dropout, GetItem, Layer, SpatialDropout1D, TimeDistributed
 from multilstm.spec.layers import Recurrent
+from multilstm.spec.layers.opaque import OpaqueLayer
 
 
 class AbstractToolkit(abc.ABC):
@@ -76,6 +78,14 @@ class AbstractToolkit(abc.ABC):
         if isinstance(inner, self.given_dropout):
             return self.given_dropout(name=layer.name)
         return self._make(layer, layer=inner)
+
+    @make.register
+    def _(self, layer: OpaqueLayer) -> Any:
+        """Return Keras's layer of the class and the arguments of the file, which the spec has checked."""
+        kind = getattr(self.keras.layers, layer.keras_class, None)
+        if kind is None:
+            raise UnsupportedError(f"this Keras has no layer {layer.label}; leave the engine out")
+        return kind.from_config({**layer.arguments, "name": layer.name, "trainable": layer.trainable})
 
     @make.register
     def _(self, layer: GetItem) -> Any:

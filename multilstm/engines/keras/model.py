@@ -12,6 +12,7 @@ from multilstm.frameworks import private_apis
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.spec import Bidirectional, Graph, InputLayer, Layer, Ref
 from multilstm.spec.graph import Call
+from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.shapes import Shape
 
 
@@ -70,8 +71,11 @@ class KerasModel:
             inject = self._toolkit.given_recurrent_dropout(self._store_masks(tuple(masks)))
             inputs = [inject([*inputs, *masks.values()])]
         initial = self._initial_state(call, tensors)
-        arguments = {"initial_state": initial} if initial else {}
-        outputs = self.layers[call.layer](inputs if len(inputs) > 1 else inputs[0], **arguments)
+        arguments: dict[str, Any] = {"initial_state": initial} if initial else {}
+        if isinstance(layer, OpaqueLayer):
+            arguments = layer.call_arguments
+        args = inputs if len(inputs) == 1 or (isinstance(layer, OpaqueLayer) and layer.is_positional) else [inputs]
+        outputs = self.layers[call.layer](*args, **arguments)
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
         if layer.recurrent:
             self._note_returned(layer, outputs)

@@ -29,7 +29,7 @@ from multilstm.engines.reference.faults import (
 from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
-from multilstm.errors import UsageError, choice
+from multilstm.errors import UnsupportedError, UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import stored
@@ -55,6 +55,8 @@ class ReferenceEngine(AbstractEngine):
             else layer
             for layer in job.spec.layers
         )
+        for layer in job.spec.opaque:
+            raise UnsupportedError(f"layer {layer.label}: the reference does not compute it; Keras's engines do")
         unknown = [name for name in job.faults if name not in (*FAULTS, *SEMANTICS)]
         if unknown:
             raise UsageError(choice("fault", unknown[0], FAULTS))

@@ -78,6 +78,22 @@ def write_operations(keras, name):
     model.save(FOLDER / f"{name}.operations.keras")
 
 
+def write_opaque(keras, name):
+    """Write layers that the spec does not describe around an LSTM."""
+    layers = keras.layers
+    inputs = keras.Input((None, 3))
+    x = layers.SeparableConv1D(4, 2, activation="tanh", name="conv")(inputs)
+    x = layers.LSTM(4, return_sequences=True, name="lstm")(layers.UnitNormalization(name="unit")(x))
+    x = layers.Add(name="sum")([x, layers.MultiHeadAttention(2, 3, name="attention")(x, x)])
+    x = layers.GlobalAveragePooling1D(name="mean")(layers.PReLU(shared_axes=[1], name="prelu")(x))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(x))
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    np.savez(FOLDER / f"{name}.opaque.npz", x=X, y=model.predict(X, verbose=0))
+    model.save(FOLDER / f"{name}.opaque.keras")
+    model.save(FOLDER / f"{name}.opaque.h5")
+
+
 def write_cudnn(keras, tensorflow, name):
     """Write a CuDNNLSTM, which runs on no CPU; a plain LSTM that loads the file gives the answer."""
     model = keras.Sequential([keras.Input((None, 3)), tensorflow.compat.v1.keras.layers.CuDNNLSTM(2, name="cudnn")])
@@ -175,6 +191,7 @@ def main(library):
         write_keras(keras, f"keras-{keras.__version__}", (".keras", *legacy, ".weights.h5"))
         write_nested(keras, f"keras-{keras.__version__}")
         write_operations(keras, f"keras-{keras.__version__}")
+        write_opaque(keras, f"keras-{keras.__version__}")
 
 
 if __name__ == "__main__":
