@@ -87,6 +87,7 @@ UNIT = (
     "migration/test_drift.py",
     "report",
     "spec",
+    "suite/test_keras_file.py",
     "test_api_hostile.py",
     "test_architecture.py",
     "test_shape.py",

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.loaded import LoadedModel
-from multilstm.files.old_weights import as_keras_3, keras_1_count
 from multilstm.files.stores import leaves, weights_by_layer
 from multilstm.spec.arrays import Array
 from multilstm.spec.dialects.training import read_training
@@ -70,6 +69,9 @@ def compiled(loaded: LoadedModel) -> Compiled:
         return Compiled(notes=(f"the file has no optimizer and no loss: {error}",))
     if not loaded.optimizer_state:
         return Compiled(training)
+    if version.number < (2, 1):
+        note = f"the arrays of the optimizer are zeros in the file: the order of Keras {version.text} is not read"
+        return Compiled(training, notes=(note,))
     try:
         state = optimizer_state(loaded, training.optimizer, by_weight=version.number >= (2, 11))
     except InputError as error:
@@ -88,23 +90,30 @@ def optimizer_state(loaded: LoadedModel, optimizer: Optimizer, by_weight: bool) 
     Raises:
         InputError: for arrays that do not fit the optimizer and the trained weights of the model.
     """
-    arrays = list((loaded.optimizer_state or {}).values())
+    arrays = _in_order(loaded.optimizer_state or {})
     numbers = [array for array in arrays if not array.ndim]
     arrays = [array for array in arrays if array.ndim]
     iteration = int(numbers[0]) if numbers else 0
     if isinstance(optimizer, SGD) and not optimizer.slots:  # Keras 2 keeps a momentum of zeros
         return OptimizerState({}, iteration)
     groups = _groups(loaded)
-    for counts in ({name: len(names) for name, names in groups.items()}, _keras_1(loaded, groups)):
-        size = sum(counts.values())
-        if isinstance(optimizer, Adam) and len(arrays) == 3 * size and {a.shape for a in arrays[2 * size :]} == {(1,)}:
-            arrays = arrays[: 2 * size]  # the place of amsgrad
-        if size and len(arrays) == size * len(optimizer.slots):
-            return OptimizerState(_slots(loaded, optimizer, arrays, counts, by_weight), iteration)
+    size = sum(map(len, groups.values()))
+    if isinstance(optimizer, Adam) and len(arrays) == 3 * size and {a.shape for a in arrays[2 * size :]} == {(1,)}:
+        arrays = arrays[: 2 * size]  # the place of amsgrad
+    if size and len(arrays) == size * len(optimizer.slots):
+        return OptimizerState(_slots(loaded, optimizer, arrays, by_weight), iteration)
     raise InputError(
         f"the file has {len(arrays)} arrays of the optimizer; expected {len(optimizer.slots)} for each of the trained "
         f"weights of {listed(groups) or 'no layer'}"
     )
+
+
+def _in_order(state: Mapping[str, Array]) -> list[Array]:
+    """Return the arrays in the order of the optimizer; Keras 3 numbers them, and HDF5 sorts the numbers as text."""
+    numbers = {name: name.rpartition("/")[2] for name in state}
+    if all(name.startswith("optimizer/vars/") and number.isdecimal() for name, number in numbers.items()):
+        return [state[name] for name in sorted(state, key=lambda name: int(numbers[name]))]
+    return list(state.values())
 
 
 def _groups(loaded: LoadedModel) -> dict[str, list[str]]:
@@ -117,29 +126,22 @@ def _groups(loaded: LoadedModel) -> dict[str, list[str]]:
     return {layer: names for layer, names in named.items() if names}
 
 
-def _keras_1(loaded: LoadedModel, groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Return the number of trained arrays of each layer in Keras 1."""
-    return {name: keras_1_count(loaded.spec.layer(name), len(names)) for name, names in groups.items()}
-
-
-def _slots(
-    loaded: LoadedModel, optimizer: Optimizer, arrays: Sequence[Array], counts: Mapping[str, int], by_weight: bool
-) -> dict[str, Array]:
-    size, groups = sum(counts.values()), _groups(loaded)
+def _slots(loaded: LoadedModel, optimizer: Optimizer, arrays: Sequence[Array], by_weight: bool) -> dict[str, Array]:
+    groups = _groups(loaded)
+    size = sum(map(len, groups.values()))
     slots: dict[str, Array] = {}
     for number, slot in enumerate(optimizer.slots):
         interleaved = by_weight and isinstance(optimizer, Adam)
         own = arrays[number :: len(optimizer.slots)] if interleaved else arrays[number * size : (number + 1) * size]
         start = 0
         for layer, names in groups.items():
-            given = own[start : start + counts[layer]]
-            start += counts[layer]
-            converted = given if counts[layer] == len(names) else as_keras_3(loaded.spec.layer(layer), given)[0]
+            given = own[start : start + len(names)]
+            start += len(names)
             expected = [loaded.spec.weight_shapes[f"{layer}/{name}"] for name in names]
-            if [array.shape for array in converted] != expected:
+            if [array.shape for array in given] != expected:
                 raise InputError(
                     f"the optimizer's arrays of layer {shown(layer)} have the shapes "
-                    f"{listed(array.shape for array in converted)}; expected {listed(expected)}"
+                    f"{listed(array.shape for array in given)}; expected {listed(expected)}"
                 )
-            slots |= {f"{layer}/{name}/{slot}": array for name, array in zip(names, converted, strict=True)}
+            slots |= {f"{layer}/{name}/{slot}": array for name, array in zip(names, given, strict=True)}
     return slots

@@ -12,7 +12,7 @@ from multilstm.migration.drift import Drift
 from multilstm.spec.arrays import Array
 from multilstm.spec.training import Training
 from multilstm.suite.drift import outputs_moved
-from multilstm.suite.keras_file import update_job
+from multilstm.suite.updates import update_job
 
 __all__ = ["measured"]
 

@@ -78,8 +78,7 @@ class Migration:
         if self.oracle is not None:
             yield f"Compared with tf-keras: {self.oracle.sentence}"
         if self.file.updates:
-            count = len(self.file.updates)
-            yield f"Trained by the optimizer of the file, {count} arrays agree with the old rule."
+            yield f"Trained by the optimizer of the file, all arrays agree with the old rule {self.file.trained}."
         if self.file.needed:
             names = ", ".join(self.file.needed)
             yield f"A program that loads the file needs `import multilstm.keras_layers`, for {names}."

@@ -16,30 +16,28 @@ from typing import Any
 import numpy as np
 
 from multilstm.cases.case import Case
-from multilstm.compare import AGREES, Comparison, Quantity, compare_batches, tolerance
+from multilstm.compare import AGREES, Comparison
 from multilstm.conversion.keras_file import classes_needed, draws_mask_per_gate, keras_config
 from multilstm.conversion.target import Target
-from multilstm.engines.reference.faults import PADDING_IS_COUNTED
-from multilstm.engines.registry import JUDGE, KERAS_FILE, EngineRow, engine_row, registered
+from multilstm.engines.registry import KERAS_FILE, EngineRow, engine_row, registered
 from multilstm.errors import ParityError, listed, shown
 from multilstm.execution.availability import Availability
 from multilstm.execution.options import Options
 from multilstm.files import load
 from multilstm.files.compiled import Compiled, OptimizerState
-from multilstm.jobs.job import Job, Step
 from multilstm.report.data import Report
 from multilstm.spec import GRU, LSTM, Bidirectional, Graph, InputLayer, Layer, to_json
 from multilstm.spec.arrays import Array
-from multilstm.spec.optimizers import LOSSES
-from multilstm.spec.schedules import Schedule
-from multilstm.spec.training import Training, compile_config, loss_class
+from multilstm.spec.training import Training, compile_config
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.hidden_masks import exercising_case
+from multilstm.suite.updates import compared_updates
+from multilstm.workers import Pool
 from multilstm.workers.pool import TIMEOUT_S
 from multilstm.workers.run_folder import RunFolder
 from multilstm.workers.worker import Worker
 
-__all__ = ["KERAS", "KerasFile", "keras_file", "update_job", "without_dropout"]
+__all__ = ["KERAS", "KerasFile", "keras_file", "without_dropout"]
 
 # Keras on PyTorch writes optimizers under names that its other backends do not load, so it writes last.
 WRITERS = ("keras-jax", "keras-tensorflow", "keras-torch")
@@ -68,6 +66,12 @@ class KerasFile:
     needed: tuple[str, ...]
     updates: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> str:
+        """The numbers of updates after which arrays were compared: `after 1, 10 and 100 updates`."""
+        numbers = [comparison.quantity.where.split("/")[0].removeprefix("updates_") for comparison in self.updates]
+        return f"after {listed(dict.fromkeys(numbers))} updates"
 
 
 def keras_file(
@@ -123,8 +127,8 @@ def keras_file(
             with worker_pool(options) as pool:
                 report = compare_cases((case,), options, *following, availability=availability, pool=pool)
                 report.check()
-                compared = tuple(_updated(pool, case, training, state, updates)) if trains else ()
-    _check_updates(compared, updates)
+                compared = _compared(pool, case, training, state, updates) if trains else ()
+    _check_updates(compared)
     notes = [] if rounded is None else list(_notes(weights or {}, rounded))
     if training is not None and not trains:
         notes.append("updates were not compared: Keras on PyTorch trains no stateful layer")
@@ -226,42 +230,15 @@ def _as_saved(layer: Layer) -> Layer:
 # --- training
 
 
-def _updated(
-    pool: Any, case: Case, training: Training | None, state: OptimizerState, count: int
-) -> Iterator[Comparison]:
-    """Yield the comparison of each weight, and of each array of the optimizer, after updates in float64."""
+def _compared(
+    pool: Pool, case: Case, training: Training | None, state: OptimizerState, count: int
+) -> tuple[Comparison, ...]:
     assert training is not None
-    rate = training.optimizer.learning_rate
-    if not isinstance(rate, Schedule):  # a file holds it in float32
-        optimizer = dataclasses.replace(training.optimizer, learning_rate=float(np.float32(rate)))
-        training = dataclasses.replace(training, optimizer=optimizer)
-    job = update_job(case, training, state, count)
-    in_file = dataclasses.replace(job, layers="plain", faults=())
-    result = {engine: pool.execute(engine, one) for engine, one in ((JUDGE, job), (LABEL, in_file))}
-    for kind in ("weights", "slots"):
-        row = tolerance("float64", "cpu", kind)
-        for name, desired in getattr(result[JUDGE], kind).items():
-            actual = getattr(result[LABEL], kind)[name]
-            yield compare_batches(Quantity(kind, f"updates_{count}/{name}"), [actual], [desired], row)
+    return tuple(compared_updates(pool, LABEL, case, training, state, count))
 
 
-def update_job(case: Case, training: Training, state: OptimizerState, count: int) -> Job:
-    """Return updates in float64 as a job of the reference, with the semantics of the training.
-
-    The loss is that of the training, or the mean squared error where multilstm does not execute that.
-    """
-    losses = {name for name in LOSSES if {loss_class(name)} == set(training.losses)}
-    batches = list(case.forward.batches())
-    steps = [Step("update", batches[number % len(batches)], reset=True) for number in range(count)]
-    return Job(
-        case.spec, case.initial_weights, tuple(steps), "float64", optimizer=training.optimizer,
-        loss=losses.pop() if losses else "mean_squared_error", slots=dict(state.slots) or None,
-        iteration=state.iteration, faults=(PADDING_IS_COUNTED,) if training.counts_padding else (),
-    )  # fmt: skip
-
-
-def _check_updates(compared: tuple[Comparison, ...], count: int) -> None:
+def _check_updates(compared: tuple[Comparison, ...]) -> None:
     failed = [comparison for comparison in compared if comparison.verdict not in AGREES]
     if failed:
         lines = [comparison.message or str(comparison.quantity) for comparison in failed]
-        raise ParityError(f"after {count} updates with the optimizer of the .keras file: {'; '.join(lines[:5])}")
+        raise ParityError(f"after updates with the optimizer of the .keras file: {'; '.join(lines[:5])}")

@@ -41,7 +41,8 @@ from multilstm.spec import (
 )
 from multilstm.spec.optimizers import Adam, RMSpropKeras2
 from multilstm.spec.training import Training, compile_config
-from multilstm.suite.keras_file import check_read_back, update_job, without_dropout
+from multilstm.suite.keras_file import check_read_back, without_dropout
+from multilstm.suite.updates import update_job
 
 KEEP = ("outputs", "sequences", "states", "gradients")
 OLD = "hard_sigmoid_keras2"

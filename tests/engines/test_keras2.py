@@ -3,6 +3,11 @@
 tf-keras depends on the package tensorflow. Where tensorflow-cpu is, install it with `--no-deps`.
 """
 
+import json
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from marks import needs
@@ -16,6 +21,8 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Input, LeakyReLU, Model
+from multilstm.spec.dialects.training import read_training
+from multilstm.spec.dialects.versions import version_of
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.weights.initializers import discriminating_weights
 
@@ -147,3 +154,42 @@ def test_the_message_has_the_command_that_keeps_tensorflow(monkeypatch, tensorfl
     monkeypatch.setattr("multilstm.engines.registry.not_installed", lambda modules: ("tf_keras",))
     with pytest.raises(Exception, match=f"engine 'keras2' needs tf_keras, not installed here; .*: {command}"):
         ENGINES[ENGINE].require()
+
+
+# Arguments that float32 represents exactly: tf-keras keeps them in it.
+LEGACY = {
+    "rmsprop": ("RMSprop", {"learning_rate": 2**-7, "rho": 0.875, "epsilon": 2**-23}),
+    "rmsprop_decay": ("RMSprop", {"learning_rate": 2**-7, "rho": 0.875, "epsilon": 2**-23, "decay": 2**-5}),
+    "rmsprop_centered": ("RMSprop", {"learning_rate": 2**-7, "rho": 0.875, "epsilon": 2**-13, "centered": True}),
+    "rmsprop_momentum": ("RMSprop", {"learning_rate": 2**-7, "rho": 0.875, "epsilon": 2**-23, "momentum": 0.5}),
+    "adam_decay": (
+        "Adam", {"learning_rate": 2**-7, "beta_1": 0.875, "beta_2": 0.96875, "epsilon": 2**-23, "decay": 2**-5},
+    ),
+    "sgd_clipnorm": ("SGD", {"learning_rate": 2**-3, "momentum": 0.875, "nesterov": True, "clipnorm": 0.5}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def legacy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("legacy")
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(100, 2, 3)) * np.logspace(-7, 0, 100)[:, None, None]  # small ones, too
+    question = {"optimizers": LEGACY, "weight": np.ones((2, 3)).tolist(), "gradients": gradients.tolist()}
+    (folder / "ask.json").write_text(json.dumps(question))
+    program = pathlib.Path(__file__).with_name("legacy_optimizers.py")
+    command = [sys.executable, str(program), str(folder / "ask.json"), str(folder / "answer.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return gradients, json.loads((folder / "answer.json").read_text())
+
+
+@needs(ENGINE)
+@pytest.mark.parametrize("name", LEGACY)
+def test_the_old_rules_are_those_of_legacy_optimizers(legacy, name):
+    gradients, answers = legacy
+    config = {"optimizer_config": {"class_name": LEGACY[name][0], "config": answers[name]["config"]}, "loss": "mse"}
+    rule = read_training(config, version_of({"keras_version": "2.9.0"}, None)[0], ("head",)).optimizer
+    weight, slots = np.ones((2, 3)), {slot: np.zeros((2, 3)) for slot in rule.slots}
+    for iteration, gradient in enumerate(gradients):
+        weight, slots = rule.step(weight, rule.clip({0: gradient})[0], slots, rule.coefficients(iteration))
+    np.testing.assert_allclose(weight, answers[name]["weight"], rtol=0, atol=1e-12)

@@ -7,7 +7,7 @@ import pytest
 from written_files import SPEC, weights_of
 
 from multilstm.errors import InputError
-from multilstm.files.compiled import optimizer_state
+from multilstm.files.compiled import compiled, optimizer_state
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.stores import parts_of
 from multilstm.spec import LSTM, Sequential
@@ -50,17 +50,28 @@ def test_adam(arrays, by_weight):
     same(state.slots, ADAM)
 
 
-def test_rmsprop_of_keras_1_without_a_count():
+@pytest.mark.parametrize(
+    ("version", "note"),
+    [("2.0.9", "the order of Keras 2.0.9 is not read"), ("2.2.4", ""), ("2.2.4-tf", "")],
+)
+def test_the_order_of_the_oldest_versions_is_not_read(version, note):
+    """Keras 1 and 2.0 sorted the weights by their names."""
     spec = Sequential([LSTM(2, name="a")], (None, 3))
-    rng = np.random.default_rng(0)
-    shapes = [(3, 2), (2, 2), (2,)] * 4  # of the gates i, c, f, o
-    arrays = [rng.normal(size=shape) for shape in shapes]
-    state = optimizer_state(loaded(arrays, spec), RMSprop(), False)
-    assert state.iteration == 0
-    order = (0, 2, 1, 3)
-    kernel = np.concatenate([arrays[3 * gate] for gate in order], axis=-1)
-    np.testing.assert_array_equal(state.slots["a/kernel/velocity"], kernel)
-    assert set(state.slots) == {f"a/{name}/velocity" for name in ("kernel", "recurrent_kernel", "bias")}
+    arrays = [np.int64(3), *weights_of(spec).values()]
+    origin = Provenance("", "Keras", version, generation=2)
+    config = {"optimizer_config": {"class_name": "RMSprop", "config": {"lr": 0.1}}, "loss": "mse"}
+    given = compiled(dataclasses.replace(loaded(arrays, spec), provenance=origin, training=config))
+    assert given.state.iteration == (0 if note else 3)
+    assert bool(given.notes) is bool(note)
+    assert note in " ".join(given.notes)
+
+
+def test_the_numbers_of_keras_3_are_no_text():
+    arrays = {
+        f"optimizer/vars/{number}": array for number, array in enumerate([np.int64(7), np.float32(0.1), *INTERLEAVED])
+    }
+    model = dataclasses.replace(loaded([]), optimizer_state={name: np.asarray(arrays[name]) for name in sorted(arrays)})
+    same(optimizer_state(model, Adam(), True).slots, ADAM)
 
 
 def test_sgd_without_a_momentum_keeps_the_count_alone():
