@@ -14,7 +14,7 @@ from multilstm.compare import Quantity
 from multilstm.compare.quantity import FORWARD
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.errors import MultilstmError
+from multilstm.errors import MultilstmError, UnsupportedError
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
 from multilstm.jobs.job import Job, Step
@@ -118,7 +118,14 @@ def compare_models(case: Case, other: Graph, weights: Weights) -> ModelDifferenc
         case: the first model, with its weights and the inputs for both.
         other: the second model.
         weights: the weights of the second model.
+
+    Raises:
+        UnsupportedError: for a model with a layer that the reference does not compute.
     """
+    for layer in (*case.spec.opaque, *other.opaque):
+        raise UnsupportedError(
+            f"layer {layer.label}: the reference, which answers for both models, does not compute it"
+        )
     pairs, only_first, only_second = _paired(case.spec, other)
     base = _answers(case, case.spec, case.initial_weights, {})
     answers = {} if base is None else _answer_changes(case, base, other, weights, pairs)

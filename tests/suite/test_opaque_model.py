@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import multilstm
+from multilstm.cases.model_case import model_case
 from multilstm.errors import InputError, SpecError, UnsupportedError, UsageError
+from multilstm.suite.difference import compare_models
 
 MADE = pathlib.Path(__file__).parents[1] / "files" / "made"
 pytest.importorskip("keras")
@@ -77,6 +79,8 @@ def test_the_reference_refuses_it_and_nothing_else_judges_it(loaded, recorded):
         multilstm.parity(loaded, x, against=y, engines=["reference"])
     with pytest.raises(UnsupportedError, match="SeparableConv1D"):
         multilstm.convert(loaded)
+    with pytest.raises(UnsupportedError, match="SeparableConv1D"):
+        compare_models(model_case(loaded.spec, weights=loaded.weights), loaded.spec, loaded.weights)
 
 
 @pytest.mark.parametrize("fault", ["missing", "another shape"])
