@@ -10,7 +10,7 @@ from typing import Any
 
 from multilstm.cases.case import Case
 from multilstm.engines.registry import engine_row
-from multilstm.errors import UsageError, shown
+from multilstm.errors import SpecError, UsageError, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files import LoadedModel, check_replaceable, write_bytes
@@ -19,6 +19,7 @@ from multilstm.migration.drift import DRIFTS, Drift
 from multilstm.migration.measured import measured
 from multilstm.migration.seen import OldModel
 from multilstm.report.data import Report
+from multilstm.spec.dialects.training import optimizer_config
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.keras_file import PARTS, KerasFile, keras_file, without_dropout
@@ -138,8 +139,12 @@ def old_model(loaded: LoadedModel) -> tuple[OldModel, Compiled]:
             f"{origin.sentence} The file does not state the version of Keras 2, on which its meaning depends; give the "
             f"version that wrote it, such as --keras-version 2.2.4 (keras_version='2.2.4')"
         )
-    given = compiled(loaded)
-    return OldModel(loaded.spec, version, loaded.training, given.training), given
+    given, config = compiled(loaded), loaded.training
+    try:
+        _ = config is not None and optimizer_config(config)
+    except SpecError:  # a note of `compiled` states the reason
+        config = None
+    return OldModel(loaded.spec, version, config, given.training), given
 
 
 def _changes(old: OldModel, case: Case) -> Iterator[Change]:

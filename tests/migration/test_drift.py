@@ -141,3 +141,10 @@ def test_the_version_is_given_where_the_file_states_none(tmp_path):
 def test_only_positive_counts_of_updates_are_taken(tmp_path):
     with pytest.raises(UsageError, match="updates must be at least 1, given 0"):
         multilstm.migrate(tmp_path / "absent.h5", updates=0)
+
+
+def test_an_optimizer_without_a_class_is_left_out(tmp_path):
+    old, given = old_model(loaded(tmp_path, LSTM2(), DENSE, optimizer={"name": "rmsprop"}))
+    assert [row.name for row in DRIFTS if row.places(old)] == ["hard_sigmoid"]
+    assert given.training is None
+    assert "the class of its optimizer is None" in given.notes[0]

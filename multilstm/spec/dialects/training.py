@@ -65,7 +65,11 @@ def read_training(config: Mapping[str, Any], version: Version, outputs: tuple[st
         known = listed(row.__name__ for row in OPTIMIZERS.values())
         raise SpecError(f"optimizer {shown(name)} is not executed by multilstm; expected one of {known}")
     losses = losses_of(config.get("loss"), outputs)
-    return Training(_optimizer(kind, arguments, version), losses, version.loss_counts_padding)
+    try:
+        optimizer = _optimizer(kind, arguments, version)
+    except (MultilstmError, TypeError, AttributeError) as error:  # of values of another type than Keras writes
+        raise SpecError(f"optimizer {kind.__name__}: {error}") from None
+    return Training(optimizer, losses, version.loss_counts_padding)
 
 
 def _optimizer(kind: type[Optimizer], config: Mapping[str, Any], version: Version) -> Optimizer:
@@ -75,9 +79,9 @@ def _optimizer(kind: type[Optimizer], config: Mapping[str, Any], version: Versio
         key = _RENAMED.get(key, key)
         if key in _DROPPED and key not in fields:
             if _DROPPED[key] and value not in _DROPPED[key]:
-                raise SpecError(f"optimizer {kind.__name__}: {key} is {shown(value)}; expected {_DROPPED[key][0]!r}")
+                raise SpecError(f"{key} is {shown(value)}; expected {_DROPPED[key][0]!r}")
         elif key not in fields:
-            raise SpecError(f"optimizer {kind.__name__}: {shown(key)} is not read; expected only {listed(fields)}")
+            raise SpecError(f"{shown(key)} is not read; expected only {listed(fields)}")
         elif key == "learning_rate" and isinstance(value, Mapping):
             arguments[key] = schedule_from_dict(value)
         else:
@@ -89,17 +93,12 @@ def _optimizer(kind: type[Optimizer], config: Mapping[str, Any], version: Versio
         arguments["global_clipnorm"] = arguments.pop("clipnorm")
     if kind is RMSprop and version.epsilon_is_outside and not arguments.get("momentum"):
         kind = RMSpropKeras2
-    try:
-        return kind(**arguments)
-    except (MultilstmError, TypeError) as error:
-        raise SpecError(f"optimizer {kind.__name__}: {error}") from None
+    return kind(**arguments)
 
 
 def _decaying(kind: type[Optimizer], arguments: Mapping[str, Any], decay: Any) -> InverseTimeDecay:
     """Return the schedule of `decay`: the rate of update n is `rate / (1 + decay * n)`."""
     rate = arguments.get("learning_rate", kind().learning_rate)
     if not isinstance(rate, (int, float)) or not isinstance(decay, (int, float)):
-        raise SpecError(
-            f"optimizer {kind.__name__}: decay={shown(decay)} and the rate {shown(rate)}; expected two numbers"
-        )
+        raise SpecError(f"decay={shown(decay)} and the rate {shown(rate)}; expected two numbers")
     return InverseTimeDecay(float(rate), 1, float(decay))

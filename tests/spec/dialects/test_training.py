@@ -91,8 +91,26 @@ def test_the_losses_of_all_outputs(loss, outputs, expected):
         ),
         (training({"class_name": "SGD", "config": {"lr": -1}}), "optimizer SGD: .*learning_rate must be"),
         ({"loss": "mse"}, "its optimizer"),
+        (training({"class_name": "SGD", "config": {"lr": {"class_name": [], "config": None}}}), "optimizer SGD: "),
+        (training({"class_name": "SGD", "config": {"lr": {"class_name": "CosineDecay", "config": None}}}), "SGD: "),
+        (training({"class_name": "SGD", "config": {"lr": 0.1, "decay": -1.0}}), "optimizer SGD: "),
+        (training({"class_name": "SGD", "config": {"lr": 0.1, "decay": "1"}}), "optimizer SGD: decay='1'"),
     ],
-    ids=["class", "value", "argument", "loss", "many", "name", "delta", "rate", "none"],
+    ids=[
+        "class",
+        "value",
+        "argument",
+        "loss",
+        "many",
+        "name",
+        "delta",
+        "rate",
+        "none",
+        "schedule",
+        "of_schedule",
+        "decay",
+        "text",
+    ],
 )
 def test_refuses_what_is_not_executed(config, message):
     with pytest.raises(SpecError, match=message):
