@@ -23,8 +23,11 @@ from multilstm.spec import (
     Embedding,
     Input,
     Masking,
+    Maximum,
     MaxPooling1D,
+    Minimum,
     Model,
+    Multiply,
     Sequential,
     SimpleRNN,
     TimeDistributed,
@@ -214,6 +217,17 @@ def test_a_masked_gru_is_refused():
     spec = Sequential([Embedding(9, 3, mask_zero=True), GRU(2)], (None,), input_dtype="int32")
     with pytest.raises(UnsupportedError, match=r"because of the mask of its input: torch\.nn\.GRU has none"):
         torch_source(spec)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("first", [True, False], ids=["masked_first", "masked_second"])
+@pytest.mark.parametrize("merge", [Maximum(), Minimum(), Multiply()], ids=lambda layer: layer.class_name)
+def test_a_merge_whose_answer_a_mask_changes_is_refused(merge, first):
+    """The mask of one input is lost behind the merge, but decides which number it takes."""
+    x = Input((None, 3))
+    tensors = [Masking()(x), Dense(3)(x)]
+    with pytest.raises(UnsupportedError, match=f"{merge.class_name} .* because of the mask of its input"):
+        torch_source(Model(x, merge(tensors if first else tensors[::-1])))
 
 
 STATE = torch_state(OWN["plain"], discriminating_weights(OWN["plain"]))

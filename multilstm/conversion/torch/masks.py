@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from multilstm.conversion.torch.layers import refused
-from multilstm.spec import BatchNormalization, Embedding, GlobalAveragePooling1D, Graph, Masking, Softmax
+from multilstm.spec import (
+    AdditiveAttention,
+    Attention,
+    BatchNormalization,
+    Embedding,
+    GlobalAveragePooling1D,
+    Graph,
+    Masking,
+    Maximum,
+    Minimum,
+    Multiply,
+    Softmax,
+)
 from multilstm.spec.graph import Ref
 from multilstm.spec.layers import InputLayer
 
 __all__ = ["Mask", "masks_of"]
 
-ACTING = (BatchNormalization, GlobalAveragePooling1D, Softmax)  # layers whose answers a mask changes
+ACTING = (  # layers without a state whose answers a mask of any input changes
+    *(AdditiveAttention, Attention, BatchNormalization, GlobalAveragePooling1D),
+    *(Maximum, Minimum, Multiply, Softmax),
+)
 
 
 class Mask:
