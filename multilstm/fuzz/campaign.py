@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from multilstm.cases.case import Case
-from multilstm.compare import AGREES, FAILS, Comparison, compare, tolerance
+from multilstm.compare import FAILS
 from multilstm.compare.quantity import GRADIENTS
 from multilstm.engines.registry import JUDGE
 from multilstm.errors import InputError, UnsupportedError, WorkerError, shown
@@ -32,9 +32,13 @@ from multilstm.report.data import Cell, json_text
 from multilstm.report.files import write_text
 from multilstm.spec import Layer
 from multilstm.suite.compare_cases import compare_cases, worker_pool
+from multilstm.suite.judge_part import judge_part
 from multilstm.workers import WorkerPool
 
-SIZES = ("name", "units", "n", "input_dim", "output_dim", "shape", "batch_size", "dtype", "mask_value", "rate", "seed")
+SIZES = (
+    *("name", "units", "filters", "n", "size", "input_dim", "output_dim", "depth_multiplier", "target_shape"),
+    *("shape", "batch_size", "dtype", "mask_value", "rate", "seed", "kernel_size", "pool_size", "cropping"),
+)
 SIZE_LIMIT = 16 * 2**20  # bytes of campaign.json
 ROUND = 20  # samples
 FLOAT32_EVERY = 4  # rounds; float64 shows more differences, since rounding hides none, but float32 is used more
@@ -273,25 +277,27 @@ def symptom_of(execution: Execution, sample: Sample, part: Part) -> str:
         if part is Part.FORWARD:
             return cause(execution)
         wrong = _wrong_gradients(execution, sample)
-        return wrong[0].quantity.kind if wrong else ""
+        return wrong[0].kind if wrong else ""
     except UnsupportedError:
         return ""
     except WorkerError as error:
         return error.exception if error.kind == "exception" else error.kind
 
 
-def _wrong_gradients(execution: Execution, sample: Sample) -> list[Comparison]:
-    """Return the gradients that diverge: of weights, inputs and given states."""
+def _wrong_gradients(execution: Execution, sample: Sample) -> list[Cell]:
+    """Return the gradients that fail: of weights, inputs and given states.
+
+    Raises:
+        WorkerError: if the engine raised an error that no row of the ledger explains.
+    """
     if sample.loss is None:
         return []
-    actual = execution.quantities(Part.GRADIENT)
-    desired = dataclasses.replace(execution, engine=JUDGE).quantities(Part.GRADIENT)
-    dtype, device = execution.dtype, execution.options.device
-    comparisons = (
-        compare(quantity, actual[quantity][0], arrays[0], tolerance(dtype, device, quantity.kind))
-        for quantity, arrays in desired.items()
-    )
-    return [comparison for comparison in comparisons if comparison.verdict not in AGREES]
+    judge = dataclasses.replace(execution, engine=JUDGE)
+    cells = judge_part(execution, Part.GRADIENT, lambda: judge.quantities(Part.GRADIENT))
+    wrong = [cell for cell in cells if cell.verdict in FAILS]
+    if any(cell.verdict == "error" for cell in wrong):
+        execution.result(Part.GRADIENT)  # raises the error again
+    return wrong
 
 
 def traits(sample: Sample) -> set[str]:
@@ -362,5 +368,5 @@ def _title(failing: Failing, sample: Sample) -> str:
     if failing.part is Part.FORWARD and failing.symptom in CAUSES:
         return str(explain(execution))
     if failing.symptom in GRADIENTS:
-        return _wrong_gradients(execution, sample)[0].message
+        return _wrong_gradients(execution, sample)[0].comparison.message
     return failing.message if failing.symptom else "a new execution of the sample agrees"

@@ -1,7 +1,8 @@
 """Samples: small cases that a spec and a few integers determine. They can be drawn, shrunk, and written as text.
 
 Every number is `rng.uniform(-1, 1, shape).round(2)`, as float32, from one generator: first the weights in the order
-of the spec, then the arrays of each batch. A script of a few lines makes the same numbers.
+of the spec, then the arrays of each batch. Statistics, such as a moving variance, are absolute values. A script of a
+few lines makes the same numbers.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Sample:
         return self._weights(np.random.default_rng(self.seed))
 
     def _weights(self, rng: np.random.Generator) -> dict[str, Array]:
-        return {name: numbers(rng, shape) for name, shape in self.spec.weight_shapes.items()}
+        weights = {name: numbers(rng, shape) for name, shape in self.spec.weight_shapes.items()}
+        return {name: np.abs(array) if name in self.spec.statistics else array for name, array in weights.items()}
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """Yield all batches, the same ones in every epoch."""

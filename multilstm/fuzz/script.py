@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES, is_built_in
 from multilstm.execution.rounding import rounded, rounded_step
 from multilstm.fuzz.sample import Sample
+from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Graph, InputLayer, Layer, Ref
@@ -82,7 +84,7 @@ def _fits_keras(reproducer: Reproducer) -> bool:
     built_in = row is None or is_built_in(row)
     keras = built_in and reproducer.engine.startswith("keras-") and reproducer.dtype not in MIXED
     visible = reproducer.symptom not in ("input_gradient", "state_gradient")
-    return keras and simple and visible and not reproducer.batch.dropout
+    return keras and simple and visible and not dropout_masks(sample.spec, sample.batch)
 
 
 def _keras(reproducer: Reproducer) -> Iterator[str]:
@@ -127,6 +129,11 @@ def _model(reproducer: Reproducer) -> Iterator[str]:
     if _weights(spec):
         yield f"for name, shapes in {_weights(spec)}.items():"
         yield "    model.get_layer(name).set_weights([draw(*shape) for shape in shapes])"
+    counts = Counter(name.split("/")[0] for name in spec.statistics)
+    if counts:  # the last weights of their layers
+        yield f"for name, count in {dict(counts)}.items():"
+        yield "    weights = model.get_layer(name).get_weights()"
+        yield "    model.get_layer(name).set_weights([*weights[:-count], *map(abs, weights[-count:])])"
 
 
 def _inputs(reproducer: Reproducer) -> Iterator[str]:

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from multilstm.errors import MultilstmError
+from multilstm.errors import MultilstmError, SpecError
 from multilstm.fuzz.sample import Sample
 from multilstm.spec import Bidirectional, Call, Graph, InputLayer, Layer, Ref, TimeDistributed
 from multilstm.spec.subgraph import changed, pruned
+
+UNITS = ("units", "filters")
+SHRUNK = (*UNITS, "n", "input_dim", "output_dim", "depth_multiplier", "groups")  # arguments that are sizes
 
 
 def shrink(sample: Sample, diverges: Callable[[Sample], bool], seconds: float) -> Sample:
@@ -75,8 +78,13 @@ def _with(sample: Sample, **changes: Any) -> Iterator[Sample]:
     changes.setdefault("states", tuple(name for name in sample.states if name in spec.recurrent))
     changed_sample = dataclasses.replace(sample, **changes)
     trainable = changed_sample.loss is None or spec.trainable_weights
-    if changed_sample != sample and trainable:
-        yield changed_sample
+    if changed_sample == sample or not trainable:
+        return
+    try:
+        spec.with_open_sizes(changed_sample.batch, changed_sample.timesteps)
+    except SpecError:  # too few timesteps for the window of a layer
+        return
+    yield changed_sample
 
 
 def _rows(sample: Sample, batch: int) -> Iterator[Sample]:
@@ -167,8 +175,9 @@ def _sizes(spec: Graph, size: int) -> Iterator[Graph]:
         inner: Any = getattr(layer, "layer", layer)
         if isinstance(inner, InputLayer) and inner.shape and inner.shape[-1] == size and inner.dtype == "float32":
             inner = dataclasses.replace(inner, shape=(*inner.shape[:-1], 1))
-        elif getattr(inner, "units", None) == size:
-            inner = dataclasses.replace(inner, units=1)
+        for name in UNITS:
+            if getattr(inner, name, None) == size:
+                inner = next(_valid(inner, **{name: 1}), inner)
         layers.append(dataclasses.replace(layer, layer=inner) if wrapped else inner)  # type: ignore[call-arg]
     graph = changed(spec, layers=tuple(layers))
     if graph is not None and graph != spec:
@@ -184,20 +193,29 @@ def _simpler(layer: Any) -> Iterator[Layer]:
         if isinstance(layer, Bidirectional):
             yield dataclasses.replace(layer.directions["backward"], name=layer.name)
         for inner in _simpler(layer.layer):
-            try:
-                yield dataclasses.replace(layer, layer=inner)  # type: ignore[arg-type]
-            except MultilstmError:
-                continue
+            yield from _valid(layer, layer=inner)
     for field in dataclasses.fields(layer):
         value = getattr(layer, field.name)
-        if field.name in ("units", "n", "input_dim", "output_dim"):
+        if field.name in SHRUNK:
+            least = 2 if field.name == "input_dim" else 1  # a token that counts, and one that may not
             for size in dict.fromkeys((1, 2, value - 1)):
-                if (1 if field.name != "input_dim" else 2) <= size < value:  # a token that counts, and one that may not
-                    yield dataclasses.replace(layer, **{field.name: size})
+                if least <= size < value:
+                    yield from _valid(layer, **{field.name: size})
+        elif field.name == "kernel_size" and set(value) != {1}:
+            yield from _valid(layer, kernel_size=1)
         elif field.name not in ("name", "layer") and field.default is not dataclasses.MISSING:
             default = "linear" if field.default is None and field.name == "activation" else field.default
             if value != default:
-                yield dataclasses.replace(layer, **{field.name: field.default})
+                yield from _valid(layer, **{field.name: field.default})
+
+
+def _valid(layer: Any, /, **changes: Any) -> Iterator[Layer]:
+    """Yield the layer with changes, if its arguments fit together."""
+    try:
+        changed_layer = dataclasses.replace(layer, **changes)
+    except MultilstmError:
+        return
+    yield changed_layer
 
 
 def _inputs(layer: InputLayer) -> Iterator[Layer]:
