@@ -113,7 +113,7 @@ def _reshape(draw: Draw, place: Place, setting: Setting) -> Layer:
     """Split the last axis, and join all others or none."""
     features = place.sizes[-1]
     part = draw(st.sampled_from([size for size in range(1, features + 1) if features % size == 0]))
-    targets = [(-1, part)]
+    targets: list[tuple[int, ...]] = [(-1, part)]
     if place.is_fixed:
         targets += [(*place.sizes[1:-1], features // part, part)] if place.rank < 5 else []
         targets += [(math.prod(place.sizes[1:]),), (features, -1)]

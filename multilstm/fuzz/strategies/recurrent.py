@@ -56,12 +56,13 @@ def recurrent(
     short = place.shape[1] is not None and place.sizes[1] <= LONGEST_UNROLLED
     arguments: Any = {
         **chosen,
+        "units": units or draw(st.integers(1, 4)),
         "return_sequences": sequences,
         "return_state": states,
         "stateful": setting.stateful and draw(FLAG),
         "unroll": short and draw(FLAG),
     }
-    return kind(units or draw(st.integers(1, 4)), **arguments)
+    return kind(**arguments)
 
 
 @st.composite
