@@ -24,6 +24,7 @@ from multilstm.scan.loops.checks import floating
 from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
+from multilstm.scan.modes import usual_promotion
 from multilstm.scan.validation import as_arrays, check_batch, check_slots
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import AnyState
@@ -62,6 +63,7 @@ class ScanModel(AbstractModel):
         if self.dtype is not None:
             floating("model", self.dtype)
 
+    @usual_promotion()
     def apply_batch(self, weights: Arrays, batch: Batch, *, training: bool = False) -> Evaluation:
         """Do as `apply`, on a batch; in training, BatchNormalization uses the statistics of the batch.
 
@@ -104,6 +106,7 @@ class ScanModel(AbstractModel):
             plans[name] = choose(sizes, layer.unroll, checkpoint=False, ragged=False)
         return plans
 
+    @usual_promotion()
     def loss(self, weights: Arrays, batch: Batch, *, loss: str, training: bool = False) -> tuple[jax.Array, Evaluation]:
         """Return the loss and the model's outputs.
 
@@ -127,6 +130,7 @@ class ScanModel(AbstractModel):
         value = loss_value(loss, outputs, batch.targets, masks)
         return value + self.spec.penalty(weights), evaluation
 
+    @usual_promotion()
     def gradient_batch(
         self, weights: Arrays, batch: Batch, *, loss: str
     ) -> tuple[jax.Array, Evaluation, dict[str, jax.Array]]:
@@ -139,6 +143,7 @@ class ScanModel(AbstractModel):
         value, evaluation, (gradients,) = self._differentiated(evaluated, self._trained(weights))
         return value, evaluation, gradients
 
+    @usual_promotion()
     def gradients(self, weights: Arrays, batch: Batch, *, loss: str) -> tuple[jax.Array, Evaluation, Gradients]:
         """Return the results of `gradient`, and the gradients of inputs and initial states too.
 
@@ -178,6 +183,7 @@ class ScanModel(AbstractModel):
             gradients = jax.tree.map(lambda gradient: gradient / self.loss_scale, gradients)
         return value, evaluation, gradients
 
+    @usual_promotion()
     def train_step_batch(
         self,
         weights: Arrays,
@@ -193,6 +199,7 @@ class ScanModel(AbstractModel):
         new_weights, new_slots = self.update(weights, slots, coefficients, gradients, optimizer=optimizer)
         return {**new_weights, **evaluation.statistics}, new_slots, value, evaluation
 
+    @usual_promotion()
     def update(
         self,
         weights: Arrays,

@@ -8,7 +8,23 @@ import numpy as np
 import pytest
 
 from multilstm.scan import BucketedModel, Dropout, draw_dropout, init, lstm, model, stack
-from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Sequential
+from multilstm.spec import (
+    GRU,
+    LSTM,
+    AdditiveAttention,
+    BatchNormalization,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Dot,
+    Embedding,
+    Input,
+    LayerNormalization,
+    Model,
+    Multiply,
+    Sequential,
+    SimpleRNN,
+)
 from multilstm.spec import Dropout as DropoutLayer
 from multilstm.spec.optimizers import Adam
 from multilstm.weights.initializers import initial_weights
@@ -63,6 +79,31 @@ def gradient(name):
     return jax.jit(jax.grad(value))(PARAMS, X, arrays)
 
 
+def other_layers():
+    """Return a model of layers that broadcast weights or statistics, behind every other recurrent layer."""
+    x = Input((4, 3))
+    gru = LayerNormalization()(GRU(3, return_sequences=True)(x))
+    rnn = BatchNormalization()(SimpleRNN(3, return_sequences=True)(x))
+    mixed = AdditiveAttention()([gru, Multiply()([rnn, Dense(1)(gru)])])
+    return Model(x, [Conv1D(2, 2, activation="tanh")(mixed), Dot(2, normalize=True)([gru, rnn])])
+
+
+OTHERS = other_layers()
+OTHER_WEIGHTS = {name: jnp.asarray(array, "float32") for name, array in initial_weights(OTHERS, seed=0).items()}
+OTHER_SLOTS = {
+    f"{name}/{slot}": jnp.zeros_like(OTHER_WEIGHTS[name]) for name in OTHERS.trainable_weights for slot in ADAM.slots
+}
+OTHER_BATCH = (
+    {"input_layer": jnp.ones((2, 4, 3), "float32")},
+    [jnp.ones((2, 3, 2), "float32"), jnp.ones((2, 4, 4), "float32")],
+)
+
+
+def train_step_of_other_layers():
+    step = jax.jit(model(OTHERS).train_step, static_argnames=("optimizer", "loss"))
+    return step(OTHER_WEIGHTS, OTHER_SLOTS, COEFFICIENTS, *OTHER_BATCH, optimizer=ADAM, loss="mean_squared_error")
+
+
 def train_step(functions):
     return functions.train_step(WEIGHTS, SLOTS, COEFFICIENTS, *BATCH, optimizer=ADAM, loss=LOSS)
 
@@ -79,6 +120,7 @@ CALLS = {
     "draw_dropout": lambda: draw_dropout(0, 0, PARAMS, 4, 0.2, 0.3),
     "model": train_step_of_jit,
     "model_with_seeds": lambda: train_step_of_jit(SPEC.with_seeds(1), BATCH[:2], step=THIRD),
+    "model_of_other_layers": train_step_of_other_layers,
     "bucketed_model": lambda: train_step(BucketedModel(model(SPEC))),
 }
 
