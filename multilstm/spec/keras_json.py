@@ -33,6 +33,7 @@ from multilstm.spec.keras_json_operations import (
     as_history,
     history_of,
     read_operation,
+    with_modules,
     written_operands,
 )
 from multilstm.spec.layer_base import Layer, Tensor
@@ -233,7 +234,7 @@ def _resolved(source: InputLayer, read: Sequence[Layer | Operation | PendingLaye
 
 
 def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) -> Graph:
-    config, masks = without_masks(config)
+    config, masks = without_masks(with_modules(config))
     layers: dict[str, Layer | Operation | PendingLayer] = {}
     nodes: dict[Node, tuple[list[History], list[History]]] = {}
     for number, entry in enumerate(config["layers"]):

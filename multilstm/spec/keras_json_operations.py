@@ -37,10 +37,21 @@ from multilstm.spec.layers import (
 )
 from multilstm.spec.shapes import Shape, show
 
-__all__ = ["History", "Node", "Operation", "as_history", "history_of", "names_in", "read_operation", "written_operands"]
+__all__ = [
+    "History",
+    "Node",
+    "Operation",
+    "as_history",
+    "history_of",
+    "names_in",
+    "read_operation",
+    "with_modules",
+    "written_operands",
+]
 
 Node = tuple[str, int]  # call number n of the layer of that name
 History = tuple[Node, int]  # and output number k of it
+MODULE = "keras.src.ops.numpy"
 _ALL = Slice()
 _WITHOUT_MASK = (GetItem, Reshape, Permute, Dot, GlobalMaxPooling1D)  # layers that neither use a mask nor pass it on
 
@@ -91,6 +102,28 @@ class Operation:
         if unknown:
             refuse(self.where, unknown[0], f"only the arguments {listed(('name', *known))}")
         return [self.config.get(key) for key in known]
+
+
+def with_modules(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the config of a functional model with the modules of operations, which Keras leaves out in HDF5.
+
+    A class that operations and layers share is an operation where it is called on two arguments.
+    """
+    layers = config.get("layers")
+    if not isinstance(layers, (list, tuple)):
+        return config
+    return {**config, "layers": [{**entry, "module": MODULE} if _lacks_module(entry) else entry for entry in layers]}
+
+
+def _lacks_module(entry: Any) -> bool:
+    kind = entry.get("class_name") if isinstance(entry, Mapping) and entry.get("module") is None else None
+    if not isinstance(kind, str) or kind not in _LAYERS:
+        return False
+    nodes = entry.get("inbound_nodes")
+    first = nodes[0] if isinstance(nodes, (list, tuple)) and nodes else None
+    args = first.get("args") if isinstance(first, Mapping) else None
+    pair = isinstance(args, (list, tuple)) and len(args) == 2 and all(map(_is_tensor, args))
+    return kind not in _SHARED or (kind in _PAIRS and pair)
 
 
 def read_operation(entry: Mapping[str, Any], where: str) -> Operation:
@@ -279,9 +312,11 @@ def _over_timesteps(pooling: type[GlobalAveragePooling1D | GlobalMaxPooling1D]) 
     return make
 
 
+_PAIRS = {cls.__name__: _pair(cls()) for cls in (Add, Subtract, Multiply, Maximum, Minimum)}
+_SHARED = (*_PAIRS, "Concatenate", "Reshape", "Softmax")  # the names of layers too
 _LAYERS: Mapping[str, _Maker] = {
     "GetItem": _get_item,
-    **{cls.__name__: _pair(cls()) for cls in (Add, Subtract, Multiply, Maximum, Minimum)},
+    **_PAIRS,
     "Matmul": _matmul,
     "Concatenate": _concatenate,
     "Reshape": _reshape,

@@ -113,6 +113,26 @@ def test_a_layer_that_uses_masks_gets_none(entry, layer):
     assert all(parts)
 
 
+HDF5 = [key for key in SEEING if not key.startswith(("concatenate", "softmax"))]
+HDF5 += [key for key in BLIND if not key.startswith("reshape")]
+
+
+@pytest.mark.parametrize("key", HDF5)
+def test_an_operation_without_its_module_is_read_as_hdf5_holds_it(key):
+    entry, layer = {**BLIND, **SEEING}[key]
+    found, _ = read({name: value for name, value in entry.items() if name not in ("module", "registered_name")})
+    assert found == type(layer)(**{**vars(layer), "name": "op"})
+
+
+def test_a_layer_without_its_module_stays_a_layer():
+    x = Input((4, 3), name="x")
+    graph = Model(x, Add(name="add")([Masking(name="m")(x), x]))
+    data = json.loads(graph.to_json())
+    for entry in data["config"]["layers"]:
+        del entry["module"]
+    assert from_json(data) == graph
+
+
 def test_a_product_of_matrices_is_a_dot():
     turned = operation("Transpose", Y, axes=[0, 2, 1], name="turned")
     found, _ = read(turned, operation("Matmul", X, tensor("turned", (None, 3, 4))))
