@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
-from multilstm.bench.standing import Place, standing
+from multilstm.bench.standing import Place, incomplete, standing
 
 __all__ = ["digits", "reasons", "remarks", "sentence"]
 
@@ -49,7 +49,14 @@ def _part(places: list[Place], words: str) -> str:
 
 
 def remarks(result: Benchmark) -> Iterator[str]:
-    """Yield how well trained weights agree, and how many rows are noisy, where there are any."""
+    """Yield faster contestants that lack a workload, how well trained weights agree, and how many rows are noisy."""
+    for mode in result.modes:
+        for place, count in incomplete(result, mode):
+            if place.ratio < 1:
+                yield (
+                    f"{place.engine} takes {place.ratio:.2f} of the time of {standing(result, mode)[0].engine} in "
+                    f"{MODES[mode].words} on {count} of {len(result.workloads)} workloads; on the others it has no time"
+                )
     error = _largest_error(result, ("weights",))
     if error is not None:
         yield (

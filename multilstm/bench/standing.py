@@ -20,6 +20,7 @@ __all__ = [
     "compared",
     "exponents",
     "geometric_mean",
+    "incomplete",
     "ratio",
     "relative_times",
     "standing",
@@ -67,6 +68,27 @@ def standing(result: Benchmark, mode: str) -> list[Place]:
     means = {engine: geometric_mean(values) for engine, values in times.items() if len(values) == len(workloads)}
     best = min(means.values(), default=1.0)
     return [Place(engine, mean / best) for engine, mean in sorted(means.items(), key=lambda item: item[1])]
+
+
+def incomplete(result: Benchmark, mode: str) -> list[tuple[Place, int]]:
+    """Return the contestants that were timed on some workloads of a mode alone, with the number of these workloads.
+
+    Their ratio is to the time of the first of `standing` on the same workloads.
+    """
+    first = next(iter(standing(result, mode)), None)
+    if first is None:
+        return []
+    ratios: dict[str, list[float]] = {}
+    workloads = [name for name in result.workloads if result.group(name, mode)]
+    for workload in workloads:
+        times = relative_times(result, workload, mode)
+        for engine, time in times.items():
+            ratios.setdefault(engine, []).append(time / times[first.engine])
+    return [
+        (Place(engine, geometric_mean(values)), len(values))
+        for engine, values in ratios.items()
+        if len(values) < len(workloads)
+    ]
 
 
 def compared(result: Benchmark) -> list[tuple[str, PublishedRow, Row]]:

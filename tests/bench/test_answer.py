@@ -28,6 +28,15 @@ def test_the_answer_is_one_sentence():
     assert [line.split(";")[0] for line in remarks(made.usual())] == ["trained weights agree to 1e-7"]
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(0.0005, 1), (0.002, 0)], ids=["faster", "slower"])
+def test_a_faster_engine_that_lacks_a_workload_is_a_remark(seconds, count):
+    rows = [made.row(name, "forward", "jax-scan", 0.001) for name in ("a", "b")]
+    run = made.result([*rows, made.row("a", "forward", "torch-lstm", seconds)], ("a", "b"))
+    assert sentence(run).startswith("For this model on this machine: jax-scan in the forward pass; answers agree")
+    expected = "torch-lstm takes 0.50 of the time of jax-scan in the forward pass on 1 of 2 workloads"
+    assert [line.split(";")[0] for line in remarks(run)] == [expected] * count
+
+
 def test_a_busy_machine_is_a_remark():
     run = made.result([made.row("small 4x10", "forward", "jax-scan", 0.001)], method={"largest_spread": 0.001})
     assert list(remarks(run)) == ["1 of 1 rows spread by more than 0 %: the machine was busy"]
