@@ -7,6 +7,7 @@ from portable_lstm import BATCH, CLASSES, FEATURES, TIMESTEPS, UNITS
 
 from multilstm import keras_layers
 from multilstm.keras_layers import GRU, LSTM, Dropout, SimpleRNN, SpatialDropout1D, TimeDistributed
+from multilstm.keras_layers.dropout import drawn_mask
 
 ONES = np.ones((BATCH, TIMESTEPS, FEATURES), "float32")
 LARGEST = 2**31 - 1
@@ -73,6 +74,33 @@ def masks():
         "inference": numpy(dropout(ONES)),
         "state": numpy(dropout.seed_generator.state),
     }
+
+
+def compiled(function):
+    """Return the function compiled by each compiler of the backend, by the compiler's name."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        return {"graph": tf.function(function), "xla": tf.function(function, jit_compile=True)}
+    if BACKEND == "jax":
+        import jax
+
+        return {"jit": jax.jit(function)}
+    return {}
+
+
+@scenario()
+def bits():
+    """The kept values of masks of many sizes, eager and compiled, packed to bits."""
+    found, state = {}, keras.ops.convert_to_tensor(np.array([LARGEST, LARGEST], "int64"))
+    for size in (0, 1, 3, 1000, 2**20):
+
+        def mask(state, size=size):
+            return drawn_mask(state, "dropout", 0.5, (1, size), "float32")
+
+        for name, function in {"eager": mask, **compiled(mask)}.items():
+            found[f"{name} {size}"] = np.packbits(numpy(function(state)) > 0)
+    return found
 
 
 @scenario("float64")

@@ -43,6 +43,15 @@ def test_masks_are_those_of_numpy(ran, name):
     np.testing.assert_array_equal(ran("masks")[name], expected, strict=True)
 
 
+@pytest.mark.parametrize("size", [0, 1, 3, 1000, 2**20])
+def test_bits_are_those_of_numpy_eager_and_compiled(ran, backend, size):
+    found = {name.split()[0]: array for name, array in ran("bits").items() if name.endswith(f" {size}")}
+    assert list(found) == ["eager", *{"tensorflow": ["graph", "xla"], "jax": ["jit"], "torch": []}[backend]]
+    expected = np.packbits(dropout_mask(LARGEST, "dropout", LARGEST, 0.5, (1, size)) > 0)
+    for array in found.values():
+        np.testing.assert_array_equal(array, expected, strict=True)
+
+
 def test_seed_and_step_are_the_state(ran):
     assert ran("masks")["state"].tolist() == [LARGEST, 2]
     np.testing.assert_array_equal(ran("masks")["inference"], np.ones(SHAPE, "float32"))
