@@ -7,9 +7,12 @@ in one variable, which is part of `variables`, not of `weights`, and which is sa
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
+import sys
 import types
+from collections.abc import Callable
 from typing import Any, final
 
 import keras
@@ -60,16 +63,40 @@ def drawn_mask(state: Any, kind: str, rate: float, shape: Any, dtype: str, gates
     Returns:
         `shape`, or `[gates, batch, ...]`.
     """
-    shifts, words = _shifts(), ops.cast(state, "int32")
     rows, *sizes = shape
     positions = math.prod(sizes) * max(gates, 1)
-    key = random.key(words[:1], kind, words[1:], shifts)
-    counters = ops.arange(rows, dtype="int32")[:, None], ops.arange(positions, dtype="int32")[None]
-    kept = random.keeps(random.mask_bits(key, *counters, shifts), rate, shifts)
+    kept = _drawing(kind, rate, positions)(ops.cast(state, "int32"), rows)
     mask = ops.cast(kept, dtype) * ops.convert_to_tensor(1 / (1 - rate), dtype=dtype)
     if gates:
         return ops.swapaxes(ops.reshape(mask, (rows, gates, *sizes)), 0, 1)
     return ops.reshape(mask, shape)
+
+
+def _drawing(kind: str, rate: float, positions: Any) -> Callable[[Any, Any], Any]:
+    """Return a function that maps seed and step, and the number of rows, to the kept values `[rows, positions]`.
+
+    TensorFlow runs the hundred operations of the cipher one by one, and XLA fuses them. XLA compiles every shape anew,
+    so a number of positions that only a batch shows is left to TensorFlow. So is macOS, where Keras avoids XLA too.
+    """
+    if keras.backend.backend() == "tensorflow" and isinstance(positions, int) and sys.platform != "darwin":
+        return _fused_drawing(kind, rate, positions)
+    return functools.partial(_kept, kind, rate, positions)
+
+
+@functools.cache
+def _fused_drawing(kind: str, rate: float, positions: int) -> Callable[[Any, Any], Any]:
+    import tensorflow as tf
+
+    fused = tf.function(functools.partial(_kept, kind, rate, positions), jit_compile=True)
+    return lambda words, rows: fused(words, ops.convert_to_tensor(rows, "int32"))  # an integer would be traced anew
+
+
+def _kept(kind: str, rate: float, positions: Any, words: Any, rows: Any) -> Any:
+    """Return which values are kept, as booleans `[rows, positions]`, from int32 seed and step."""
+    shifts = _shifts()
+    key = random.key(words[:1], kind, words[1:], shifts)
+    counters = ops.arange(rows, dtype="int32")[:, None], ops.arange(positions, dtype="int32")[None]
+    return random.keeps(random.mask_bits(key, *counters, shifts), rate, shifts)
 
 
 def _shifts() -> Any:

@@ -29,12 +29,16 @@ def threefry(key: Words, counter: Words, shifts: Any = operator) -> Words:
     """
     keys = (*key, key[0] ^ key[1] ^ _PARITY)
     first, second = counter[0] + keys[0], counter[1] + keys[1]
+    first, second = first + 0 * second, second + 0 * first  # of the shape to which both broadcast
+    # NumPy and PyTorch change these new arrays in place: new memory costs them more than the arithmetic.
     for group in range(_ROUNDS_OF_FOUR):
         for bits in _ROTATIONS[group % 2]:
-            first = first + second
-            # An int32 is shifted with its sign, so the bits that come in from the left are masked out.
-            low = shifts.rshift(second, 32 - bits) & ((1 << bits) - 1)
-            second = (shifts.lshift(second, bits) | low) ^ first
-        first = first + keys[(group + 1) % 3]
-        second = second + keys[(group + 2) % 3] + (group + 1)
+            first += second
+            low = shifts.rshift(second, 32 - bits)
+            low &= (1 << bits) - 1  # an int32 is shifted with its sign, so the bits from the left are masked out
+            second = shifts.lshift(second, bits)
+            second |= low
+            second ^= first
+        first += keys[(group + 1) % 3]
+        second += keys[(group + 2) % 3] + (group + 1)
     return first, second
