@@ -52,7 +52,7 @@ def originals() -> dict[str, list[Original]]:
     files: dict[str, list[Original]] = {"tensorflow_js": [_tensorflow_js()], "keras_metadata": [_keras_metadata()]}
     for path in sorted(MADE.iterdir()):
         kind = next((name for name, ending in ENDINGS.items() if path.name.endswith(ending)), None)
-        if kind is not None:
+        if kind is not None and ".opaque." not in path.name:  # reading these starts a process of Keras
             files.setdefault(kind, []).append(Original(path.name, path.read_bytes(), _architecture(path)))
     files["json"] += [Original("keras-0.json", _keras_0()), Original("keras-1.json", _keras_1())]
     files["hdf5"].append(Original("keras-1.h5", _keras_1_hdf5()))
