@@ -247,8 +247,8 @@ def convert(
 
     Args:
         model: as in `run`.
-        to: the framework or format. `torch`: an `nn.Module` and its state dict. `onnx`: a file for inference. `keras`:
-            a `.keras` file with its training.
+        to: the framework or format. `torch`: an `nn.Module` and its state dict. `flax-nnx` and `flax-linen`: a module
+            and its parameters. `onnx`: a file for inference. `keras`: a `.keras` file with its training.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
         opset: for ONNX, the version of its operators, 14 to 22; None: 17.
 

@@ -20,8 +20,8 @@ def convert(
 
     The result is executed first, and compared with the reference. If it does not agree, nothing is written. Next to
     OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
-    state dict. For ONNX, OUT.onnx serves inference. For Keras, OUT.keras is what Keras itself saves, with optimizer and
-    loss if the model has them.
+    state dict. For Flax, they are a module of nnx or linen and its parameters. For ONNX, OUT.onnx serves inference. For
+    Keras, OUT.keras is what Keras itself saves, with optimizer and loss if the model has them.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def convert(
     out
         The main file of the result, such as `port.py` or `port.onnx`.
     to
-        The framework or format: `torch`, `onnx` or `keras`. Default: by the suffix of OUT.
+        The framework or format: `torch`, `flax-nnx`, `flax-linen`, `onnx` or `keras`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture

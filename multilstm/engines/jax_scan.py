@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.errors import EngineUnavailableError
 from multilstm.frameworks import jax as jax_platform
 from multilstm.frameworks.kernels import LOOP
 from multilstm.frameworks.self_test import Operations
@@ -39,11 +38,8 @@ class JaxScanEngine(AbstractEngine):
         Raises:
             EngineUnavailableError: for float64 where JAX's x64 mode is off.
         """
-        if job.dtype == "float64" and not jax.config.jax_enable_x64:
-            raise EngineUnavailableError(
-                "jax-scan: float64 needs JAX's x64 mode, which is off in this process; "
-                "set JAX_ENABLE_X64=1 before it starts"
-            )
+        if job.dtype == "float64":
+            jax_platform.require_x64("jax-scan")
         return _Program(job, jax.devices(job.device)[0])
 
     def operations(self) -> Operations:

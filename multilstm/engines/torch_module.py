@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 
-from multilstm.conversion.torch.masks import masks_of
-from multilstm.conversion.torch.source import CLASS_NAME, module_names, torch_source
-from multilstm.conversion.torch.state import keras_weights, torch_state
-from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.conversion.torch.source import module_names, torch_source
+from multilstm.conversion.torch.state import TorchState
+from multilstm.engines.base import AbstractEngine
+from multilstm.engines.converted import AbstractConvertedProgram, class_of
 from multilstm.engines.torch_lstm_forward import loss_value
-from multilstm.errors import UnsupportedError
 from multilstm.frameworks import torch as torch_platform
 from multilstm.frameworks.self_test import Operations
-from multilstm.jobs.dtypes import MIXED, stored
+from multilstm.jobs.dtypes import stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec import Bidirectional
@@ -49,26 +48,20 @@ class TorchModuleEngine(AbstractEngine):
         return torch_platform.operations()
 
 
-def build(source: str) -> Any:
-    """Return a new module of the class that converted source defines."""
-    names: dict[str, Any] = {"__name__": "converted"}
-    exec(compile(source, "converted.py", "exec"), names)
-    return names[CLASS_NAME]()
-
-
 @final
-class TorchModuleProgram(AbstractProgram):
+class TorchModuleProgram(AbstractConvertedProgram):
     """One converted model. Hooks of its recurrent modules record sequences and states."""
 
+    engine: ClassVar = "torch-module"
+    no_update: ClassVar = "a module of PyTorch trains two biases where Keras has one"
+
     def __init__(self, job: Job) -> None:
-        if job.dtype in MIXED:
-            raise UnsupportedError(f"torch-module: {job.dtype} is Keras's policy; compute in float32 or float64")
-        self._spec, self._loss, self._tf32 = job.spec, job.loss, job.dtype == "tf32"
+        super().__init__(job)
         self._dtype = getattr(torch, stored(job.dtype))
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
         self._names = module_names(job.spec)
-        self._is_masked = any(masks_of(job.spec)[ref] is not None for ref in job.spec.outputs)
-        self._module = build(torch_source(job.spec)).to(device=self._device, dtype=self._dtype)
+        self._state = TorchState(job.spec)
+        self._module = class_of(torch_source(job.spec))().to(device=self._device, dtype=self._dtype)
         self._answers: dict[str, Any] = {}
         self._starts: dict[str, Any] = {}
         for layer, attribute in self._names.items():
@@ -88,16 +81,12 @@ class TorchModuleProgram(AbstractProgram):
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Load the state dict of the weights."""
-        state = torch_state(self._spec, weights)
+        state = self._state.to_target(weights)
         self._module.load_state_dict({name: torch.tensor(np.array(array)) for name, array in state.items()})
 
     def weights(self) -> dict[str, Array]:
         """Return all weights, in Keras's layout."""
-        return keras_weights(self._spec, {name: _numpy(array) for name, array in self._module.state_dict().items()})
-
-    def slots(self) -> dict[str, Array]:
-        """Return no slots: there is no optimizer."""
-        return {}
+        return self._state.to_keras({name: _numpy(array) for name, array in self._module.state_dict().items()})
 
     def parameter_counts(self) -> dict[str, int]:
         """Return PyTorch's counts by layer, statistics included, without a second bias that Keras lacks."""
@@ -114,12 +103,7 @@ class TorchModuleProgram(AbstractProgram):
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         """Compute one step; see `AbstractProgram.step`."""
-        if kind == "update":
-            raise UnsupportedError(
-                "torch-module: a module of PyTorch trains two biases where Keras has one; compare gradients"
-            )
-        if batch.masks or (batch.dropout and kind == "gradient"):
-            raise UnsupportedError("torch-module: a converted module takes no masks and draws dropout by itself")
+        self.check_step(kind, batch)
         torch_platform.set_tf32(self._tf32)
         self._answers.clear()
         inputs = {name: self._tensor(batch.inputs[name]) for name in self._spec.inputs}
@@ -160,10 +144,6 @@ class TorchModuleProgram(AbstractProgram):
 
     def _total_loss(self, outputs: tuple[Any, ...], batch: Batch) -> Any:
         """Return the sum of the losses of all outputs; penalties of weights are in no module."""
-        if self._is_masked:
-            raise UnsupportedError("torch-module: a module returns no mask for its loss; leave the loss out")
-        if self._spec.regularizers:
-            raise UnsupportedError("torch-module: penalties of weights are in no module; leave the loss out")
         pairs = zip(outputs, batch.targets, strict=True)
         return sum(loss_value(str(self._loss), output, self._tensor(target), None) for output, target in pairs)
 
@@ -175,7 +155,7 @@ class TorchModuleProgram(AbstractProgram):
         self.places |= {torch_platform.place(gradient) for gradient in gradients}
         arrays = list(map(_numpy, gradients))
         state = dict(zip(parameters, arrays[: len(parameters)], strict=True))
-        return keras_weights(self._spec, state, gradients=True), arrays[len(parameters) :]
+        return self._state.to_keras(state, gradients=True), arrays[len(parameters) :]
 
     def _start(self, layer: str, module: Any, arguments: Any) -> Any:
         """Let a recurrent module start at the given states of its layer; None leaves its arguments alone."""

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from multilstm.errors import EngineUnavailableError
 from multilstm.frameworks import kernels
 from multilstm.frameworks.self_test import Operations
 
@@ -51,6 +52,19 @@ def no_gpu() -> str:
     if not plugins:
         return f"JAX {jax.__version__} is installed without CUDA; install it with: pip install 'jax[cuda13]'"
     return f"JAX with {plugins[0]} finds none ({reason}); see whether nvidia-smi and CUDA_VISIBLE_DEVICES name one"
+
+
+def require_x64(engine: str) -> None:
+    """Return if this process computes in float64.
+
+    Raises:
+        EngineUnavailableError: where JAX's x64 mode is off.
+    """
+    if not jax.config.jax_enable_x64:
+        raise EngineUnavailableError(
+            f"{engine}: float64 needs JAX's x64 mode, which is off in this process; "
+            "set JAX_ENABLE_X64=1 before it starts"
+        )
 
 
 def set_tf32(allowed: bool) -> None:

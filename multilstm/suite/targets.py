@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 
+from multilstm.conversion.flax.target import FLAX_LINEN, FLAX_NNX
 from multilstm.conversion.onnx.target import ONNX, onnx_target
 from multilstm.conversion.target import Target
 from multilstm.conversion.torch.target import TORCH
@@ -13,7 +14,7 @@ from multilstm.suite.keras_file import KERAS
 
 __all__ = ["TARGETS", "target_for", "target_named", "with_opset"]
 
-TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, ONNX, KERAS)}
+TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, FLAX_NNX, FLAX_LINEN, ONNX, KERAS)}
 """All targets by name. A suffix of several targets means the first of them."""
 
 

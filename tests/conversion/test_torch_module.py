@@ -6,14 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from module_answers import assert_answers_of_the_reference
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.conversion.torch.source import reserved_attributes, torch_source
-from multilstm.conversion.torch.state import keras_weights, torch_state
-from multilstm.engines.executor import Executor
-from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.conversion.torch.state import TorchState
 from multilstm.errors import InputError, UnsupportedError
-from multilstm.jobs.job import Job, Step
 from multilstm.spec import (
     GRU,
     LSTM,
@@ -34,9 +32,6 @@ from multilstm.spec import (
 )
 from multilstm.weights import discriminating_weights
 
-KEEP = ("outputs", "sequences", "states", "gradients")
-PARTS = ("sequences", "last_outputs", "states", "gradients", "input_gradients", "state_gradients")
-TOLERANCE = 1e-11  # of float64 answers, of gradients too
 CASES = {name: case for name, case in catalogue().items() if not name.startswith("seed")}
 
 
@@ -85,26 +80,10 @@ def test_a_converted_case_gives_the_answers_of_the_reference(name):
     pytest.importorskip("torch")
     from multilstm.engines.torch_module import TorchModuleEngine
 
-    case = CASES[name]
-    batch = next(iter(case.forward.batches()))
-    steps = [Step("forward", batch, keep=KEEP)]
-    if case.loss and batch.targets:
-        steps.append(Step("gradient", batch, keep=KEEP))
-    job = Job(case.spec, case.initial_weights, tuple(steps), "float64", loss=case.loss)
     try:
-        actual = Executor(TorchModuleEngine()).execute(job)
+        assert_answers_of_the_reference(TorchModuleEngine(), CASES[name])
     except UnsupportedError as error:
         pytest.skip(str(error))
-    desired = Executor(ReferenceEngine()).execute(job)
-    assert actual.parameter_counts == desired.parameter_counts
-    for answer, answer_desired in zip(actual.answers, desired.answers, strict=True):
-        for output, output_desired in zip(answer.outputs, answer_desired.outputs, strict=True):
-            np.testing.assert_allclose(output, output_desired, rtol=0, atol=TOLERANCE)
-        for part in PARTS:
-            arrays, arrays_desired = getattr(answer, part), getattr(answer_desired, part)
-            assert set(arrays) == set(arrays_desired)
-            for key, array in arrays.items():
-                np.testing.assert_allclose(array, arrays_desired[key], rtol=0, atol=TOLERANCE, err_msg=f"{part} {key}")
 
 
 def test_most_cases_are_converted():
@@ -128,7 +107,8 @@ def test_the_source_is_formatted_and_has_no_unused_name(name):
 def test_weights_return_bitwise(name):
     spec = OWN[name]
     weights = discriminating_weights(spec)
-    returned = keras_weights(spec, torch_state(spec, weights))
+    state = TorchState(spec)
+    returned = state.to_keras(state.to_target(weights))
     assert list(returned) == list(spec.weight_shapes)
     for key, array in weights.items():
         np.testing.assert_array_equal(returned[key], array)
@@ -230,7 +210,7 @@ def test_a_merge_whose_answer_a_mask_changes_is_refused(merge, first):
         torch_source(Model(x, merge(tensors if first else tensors[::-1])))
 
 
-STATE = torch_state(OWN["plain"], discriminating_weights(OWN["plain"]))
+STATE = TorchState(OWN["plain"]).to_target(discriminating_weights(OWN["plain"]))
 WRONG = {
     "missing": ({k: v for k, v in STATE.items() if k != "dense.bias"}, "missing: 'dense.bias'"),
     "unknown": ({**STATE, "lstm.weight_hr_l0": np.ones(3)}, "unknown: 'lstm.weight_hr_l0'"),
@@ -243,7 +223,7 @@ WRONG = {
 def test_a_state_dict_of_another_module_is_refused(label):
     state, message = WRONG[label]
     with pytest.raises(InputError, match=message):
-        keras_weights(OWN["plain"], state)
+        TorchState(OWN["plain"]).to_keras(state)
 
 
 def test_convert_writes_a_module_that_runs_alone(tmp_path, monkeypatch, capsys):
@@ -270,7 +250,7 @@ def test_convert_writes_a_module_that_runs_alone(tmp_path, monkeypatch, capsys):
     module = port.Model()
     module.load_state_dict(load_file("port.safetensors"))
     x = np.random.default_rng(0).normal(size=(2, 5, 3))
-    weights = keras_weights(OWN["plain"], {name: array.numpy() for name, array in module.state_dict().items()})
+    weights = TorchState(OWN["plain"]).to_keras({name: array.numpy() for name, array in module.state_dict().items()})
     from multilstm import run
 
     desired = run(OWN["plain"], "reference", x.astype("float32"), weights=weights).output

@@ -9,36 +9,31 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from multilstm.conversion.modules.parts import Part, arithmetic
 from multilstm.conversion.target import refusal
 from multilstm.spec import (
     ELU,
     GRU,
     LSTM,
     Activation,
-    Add,
-    Average,
     AveragePooling1D,
     BatchNormalization,
     Concatenate,
     Conv1D,
-    Cropping1D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
-    GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
     LayerNormalization,
     LeakyReLU,
-    Masking,
     Maximum,
     MaxPooling1D,
     Minimum,
-    Multiply,
     Permute,
     ReLU,
     RepeatVector,
@@ -46,18 +41,17 @@ from multilstm.spec import (
     SimpleRNN,
     Softmax,
     SpatialDropout1D,
-    Subtract,
     TimeDistributed,
     UpSampling1D,
     ZeroPadding1D,
 )
-from multilstm.spec.keys import key_text
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.shapes import Shape
 
-__all__ = ["Part", "part", "recurrent_part", "refused"]
+__all__ = ["part", "recurrent_part", "refused"]
 
 refused = functools.partial(refusal, "torch")
+
 
 FUNCTIONS = {  # of a tensor in braces
     "linear": "{}",
@@ -77,18 +71,6 @@ FUNCTIONS = {  # of a tensor in braces
     "leaky_relu": "F.leaky_relu({}, 0.2)",
     "relu6": "F.relu6({})",
 }
-
-
-class Part(NamedTuple):
-    """A layer without a state.
-
-    Attributes:
-        module: the constructor of its module; empty for a layer without one.
-        call: the expression of its output, where `{m}` is the module and `{0}`, `{1}` are the inputs.
-    """
-
-    module: str
-    call: str
 
 
 def recurrent_part(layer: Recurrent, features: int, bidirectional: bool, masked: bool) -> str:
@@ -136,7 +118,6 @@ def _function(activation: str) -> str:
     return f"lambda z: {call.format('z')}" if name == call else name
 
 
-@functools.singledispatch
 def part(layer: Layer, shapes: Sequence[Shape]) -> Part:
     """Return a layer without a state as source.
 
@@ -147,6 +128,11 @@ def part(layer: Layer, shapes: Sequence[Shape]) -> Part:
     Raises:
         UnsupportedError: for a layer, or an option, that has no counterpart in PyTorch.
     """
+    return arithmetic(layer, len(shapes)) or _part(layer, shapes)
+
+
+@functools.singledispatch
+def _part(layer: Layer, shapes: Sequence[Shape]) -> Part:
     raise refused(layer, "its class", "no module of PyTorch is its counterpart")
 
 
@@ -162,45 +148,40 @@ def _sizes(layer: Layer, shape: Shape) -> list[int]:
     return sizes
 
 
-@part.register
+@_part.register
 def _(layer: Dense, shapes: Sequence[Shape]) -> Part:
     bias = "" if layer.use_bias else ", bias=False"
     return Part(f"nn.Linear({shapes[0][-1]}, {layer.units}{bias})", _activated(layer.activation, "{m}({0})"))
 
 
-@part.register
+@_part.register
 def _(layer: TimeDistributed, shapes: Sequence[Shape]) -> Part:
     if not isinstance(layer.layer, Dense | Activation | Dropout):
         raise refused(layer, f"the layer {layer.layer.class_name} in it", "Dense, Activation and Dropout are converted")
     return part(layer.layer, shapes)
 
 
-@part.register
+@_part.register
 def _(layer: Embedding, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.Embedding({layer.input_dim}, {layer.output_dim})", "{m}({0})")
 
 
-@part.register
-def _(layer: Masking, shapes: Sequence[Shape]) -> Part:
-    return Part("", f"torch.where(({{0}} != {layer.mask_value}).any(-1, keepdim=True), {{0}}, 0.0)")
-
-
-@part.register
+@_part.register
 def _(layer: Activation, shapes: Sequence[Shape]) -> Part:
     return Part("", _activated(layer.activation, "{0}"))
 
 
-@part.register
+@_part.register
 def _(layer: Dropout, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.Dropout({layer.rate})", "{m}({0})")
 
 
-@part.register
+@_part.register
 def _(layer: SpatialDropout1D, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.Dropout1d({layer.rate})", "{m}({0}.mT).mT")
 
 
-@part.register
+@_part.register
 def _(layer: ReLU, shapes: Sequence[Shape]) -> Part:
     if layer.threshold or (layer.max_value is not None and layer.negative_slope):
         raise refused(layer, "its threshold or its maximum", "torch.nn.ReLU and LeakyReLU have neither")
@@ -209,22 +190,22 @@ def _(layer: ReLU, shapes: Sequence[Shape]) -> Part:
     return Part("", f"F.leaky_relu({{0}}, {layer.negative_slope})" if layer.negative_slope else "torch.relu({0})")
 
 
-@part.register
+@_part.register
 def _(layer: LeakyReLU, shapes: Sequence[Shape]) -> Part:
     return Part("", f"F.leaky_relu({{0}}, {layer.negative_slope})")
 
 
-@part.register
+@_part.register
 def _(layer: ELU, shapes: Sequence[Shape]) -> Part:
     return Part("", f"F.elu({{0}}, {layer.alpha})")
 
 
-@part.register
+@_part.register
 def _(layer: Softmax, shapes: Sequence[Shape]) -> Part:
     return Part("", f"torch.softmax({{0}}, dim={layer.axis})")
 
 
-@part.register
+@_part.register
 def _(layer: LayerNormalization, shapes: Sequence[Shape]) -> Part:
     axes = layer.axis if isinstance(layer.axis, tuple) else (layer.axis,)
     if [axis % len(shapes[0]) for axis in axes] != [len(shapes[0]) - 1] or layer.center != layer.scale:
@@ -233,7 +214,7 @@ def _(layer: LayerNormalization, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.LayerNorm({shapes[0][-1]}{options})", "{m}({0})")
 
 
-@part.register
+@_part.register
 def _(layer: BatchNormalization, shapes: Sequence[Shape]) -> Part:
     rank = len(shapes[0])
     if layer.axis % rank != rank - 1 or layer.center != layer.scale or rank > 3:
@@ -244,10 +225,9 @@ def _(layer: BatchNormalization, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.BatchNorm1d({shapes[0][-1]}, {options})", "{m}({0}.mT).mT" if rank == 3 else "{m}({0})")
 
 
-@part.register
+@_part.register
 def _(layer: Conv1D, shapes: Sequence[Shape]) -> Part:
     (width,), (stride,), (dilation,) = layer.kernel_size, layer.strides, layer.dilation_rate
-    _channels_last(layer)
     options = [] if stride == 1 else [f"stride={stride}"]
     options += [] if dilation == 1 else [f"dilation={dilation}"]
     options += [] if layer.groups == 1 else [f"groups={layer.groups}"]
@@ -266,10 +246,9 @@ def _(layer: Conv1D, shapes: Sequence[Shape]) -> Part:
     return Part(f"nn.Conv1d({arguments})", _activated(layer.activation, f"{{m}}({source}).mT"))
 
 
-@part.register(MaxPooling1D)
-@part.register(AveragePooling1D)
+@_part.register(MaxPooling1D)
+@_part.register(AveragePooling1D)
 def _(layer: MaxPooling1D | AveragePooling1D, shapes: Sequence[Shape]) -> Part:
-    _channels_last(layer)
     if layer.padding != "valid":
         raise refused(layer, f"padding={layer.padding!r}", "PyTorch pads both ends alike")
     (size,) = layer.pool_size
@@ -278,26 +257,19 @@ def _(layer: MaxPooling1D | AveragePooling1D, shapes: Sequence[Shape]) -> Part:
     return Part("", f"F.{name}({{0}}.mT, {size}, {stride}).mT")
 
 
-@part.register(GlobalMaxPooling1D)
-@part.register(GlobalAveragePooling1D)
+@_part.register(GlobalMaxPooling1D)
+@_part.register(GlobalAveragePooling1D)
 def _(layer: GlobalMaxPooling1D | GlobalAveragePooling1D, shapes: Sequence[Shape]) -> Part:
-    _channels_last(layer)
     name = "amax" if isinstance(layer, GlobalMaxPooling1D) else "mean"
     return Part("", f"{{0}}.{name}(dim=1{', keepdim=True' if layer.keepdims else ''})")
 
 
-def _channels_last(layer: Any) -> None:
-    if layer.data_format not in (None, "channels_last"):
-        raise refused(layer, f"data_format={layer.data_format!r}", "the source has the features last")
-
-
-@part.register
+@_part.register
 def _(layer: Flatten, shapes: Sequence[Shape]) -> Part:
-    _channels_last(layer)
     return Part("", "{0}.flatten(1)")
 
 
-@part.register
+@_part.register
 def _(layer: Reshape, shapes: Sequence[Shape]) -> Part:
     sizes = ", ".join(str(-1 if size is None else size) for size in layer.target_shape)
     return Part(
@@ -305,74 +277,40 @@ def _(layer: Reshape, shapes: Sequence[Shape]) -> Part:
     )
 
 
-@part.register
+@_part.register
 def _(layer: Permute, shapes: Sequence[Shape]) -> Part:
     return Part("", f"{{0}}.permute(0, {', '.join(map(str, layer.dims))})")
 
 
-@part.register
+@_part.register
 def _(layer: RepeatVector, shapes: Sequence[Shape]) -> Part:
     return Part("", f"{{0}}[:, None].expand(-1, {layer.n}, -1)")
 
 
-@part.register
+@_part.register
 def _(layer: ZeroPadding1D, shapes: Sequence[Shape]) -> Part:
-    _channels_last(layer)
     before, after = layer.padding
     return Part("", f"F.pad({{0}}, (0, 0, {before}, {after}))")
 
 
-@part.register
-def _(layer: Cropping1D, shapes: Sequence[Shape]) -> Part:
-    before, after = layer.cropping
-    return Part("", f"{{0}}[:, {before}:{-after if after else ''}]")
-
-
-@part.register
-def _(layer: GetItem, shapes: Sequence[Shape]) -> Part:
-    return Part("", f"{{0}}{key_text(layer.key)}")
-
-
-@part.register
+@_part.register
 def _(layer: UpSampling1D, shapes: Sequence[Shape]) -> Part:
     return Part("", f"{{0}}.repeat_interleave({layer.size}, dim=1)")
 
 
-@part.register
+@_part.register
 def _(layer: Concatenate, shapes: Sequence[Shape]) -> Part:
     return Part("", f"torch.cat([{_inputs(shapes)}], dim={layer.axis})")
 
 
-@part.register(Add)
-@part.register(Subtract)
-@part.register(Multiply)
-def _(layer: Add | Subtract | Multiply, shapes: Sequence[Shape]) -> Part:
-    _same_rank(layer, shapes)
-    sign = {Add: " + ", Subtract: " - ", Multiply: " * "}[type(layer)]
-    return Part("", sign.join(f"{{{number}}}" for number in range(len(shapes))))
-
-
-@part.register
-def _(layer: Average, shapes: Sequence[Shape]) -> Part:
-    _same_rank(layer, shapes)
-    terms = " + ".join(f"{{{number}}}" for number in range(len(shapes)))
-    return Part("", f"({terms}) / {len(shapes)}")
-
-
-@part.register(Maximum)
-@part.register(Minimum)
+@_part.register(Maximum)
+@_part.register(Minimum)
 def _(layer: Maximum | Minimum, shapes: Sequence[Shape]) -> Part:
-    _same_rank(layer, shapes)
     name = "maximum" if isinstance(layer, Maximum) else "minimum"
     call = "{0}"
     for number in range(1, len(shapes)):
         call = f"torch.{name}({call}, {{{number}}})"
     return Part("", call)
-
-
-def _same_rank(layer: Layer, shapes: Sequence[Shape]) -> None:
-    if len({len(shape) for shape in shapes}) > 1:
-        raise refused(layer, "inputs of different ranks", "Keras aligns their first axes, PyTorch their last")
 
 
 def _inputs(shapes: Sequence[Shape]) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from safetensors import numpy as safetensors
 
+from multilstm.conversion.modules.notes import notes_of_modules
 from multilstm.conversion.target import Target
 from multilstm.conversion.torch.source import torch_source
-from multilstm.conversion.torch.state import torch_state
-from multilstm.spec import BatchNormalization, Dropout, Graph, SpatialDropout1D
+from multilstm.conversion.torch.state import TorchState
+from multilstm.spec import BatchNormalization, Graph
 from multilstm.spec.arrays import Array
 
 __all__ = ["TORCH"]
@@ -17,7 +18,7 @@ __all__ = ["TORCH"]
 
 def _files(spec: Graph, weights: Mapping[str, Array]) -> dict[str, bytes]:
     """Return the source, and the state dict in the dtype of the weights."""
-    return {".py": torch_source(spec).encode(), ".safetensors": safetensors.save(torch_state(spec, weights))}
+    return {".py": torch_source(spec).encode(), ".safetensors": safetensors.save(TorchState(spec).to_target(weights))}
 
 
 def _notes(spec: Graph) -> Iterator[str]:
@@ -30,16 +31,9 @@ def _notes(spec: Graph) -> Iterator[str]:
             f"PyTorch's LSTMs have two biases, {count:,} parameters more than Keras's; both are trained, so their sum "
             f"moves twice as fast"
         )
-    if any(isinstance(layer, Dropout | SpatialDropout1D) for layer in layers):
-        yield "Dropout layers draw other masks than Keras's"
-    if any(getattr(layer, "dropout", 0.0) or getattr(layer, "recurrent_dropout", 0.0) for layer in layers):
-        yield "dropout inside of recurrent layers is left out; torch.nn.LSTM has none"
-    if spec.regularizers:
-        yield "regularizers are left out: add them to the loss"
     if any(isinstance(layer, BatchNormalization) for layer in layers):
         yield "in training, PyTorch's BatchNorm divides its running variance by n - 1, Keras's by n"
-    if any(layer.stateful for layer in spec.recurrent.values()):
-        yield "stateful layers begin every call at zero: pass the states of the call before"
+    yield from notes_of_modules(spec)
 
 
 TORCH = Target("torch", "PyTorch", (".py",), "torch-module", _files, _notes)

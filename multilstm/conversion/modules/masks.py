@@ -1,8 +1,8 @@
-"""The masks of a model as variables of its PyTorch source: which variable holds the mask of each tensor."""
+"""The masks of a model as variables of its source: which variable holds the mask of each tensor."""
 
 from __future__ import annotations
 
-from multilstm.conversion.torch.layers import refused
+from multilstm.conversion.target import refusal
 from multilstm.spec import (
     AdditiveAttention,
     Attention,
@@ -19,7 +19,7 @@ from multilstm.spec import (
 from multilstm.spec.graph import Ref
 from multilstm.spec.layers import InputLayer
 
-__all__ = ["Mask", "masks_of"]
+__all__ = ["Mask", "masked_layers", "masks_of"]
 
 ACTING = (  # layers without a state whose answers a mask of any input changes
     *(AdditiveAttention, Attention, BatchNormalization, GlobalAveragePooling1D),
@@ -57,12 +57,22 @@ def masks_of(spec: Graph) -> dict[Ref, Mask | None]:
         elif all(given is None for given in inputs):
             mask = None
         elif isinstance(layer, ACTING):
-            raise refused(layer, "the mask of its input", "its module in PyTorch takes no mask")
+            raise refusal("module", layer, "the mask of its input", "its module takes no mask")
         else:
             try:
                 mask = layer.output_mask([None] * len(inputs), inputs)
             except (AttributeError, TypeError):  # it computes with the mask
-                raise refused(layer, "the masks of its inputs", "it computes a new mask from them") from None
+                raise refusal("module", layer, "the masks of its inputs", "it computes a new mask from them") from None
         for output in range(layer.output_count):
             masks[Ref(number, output)] = mask if output < layer.masked_outputs else None
     return masks
+
+
+def masked_layers(spec: Graph) -> set[str]:
+    """Return the names of the recurrent layers that a mask reaches."""
+    masks = masks_of(spec)
+    return {
+        call.layer
+        for call in spec.calls
+        if spec.layer(call.layer).state_names and any(masks[ref] is not None for ref in call.inputs)
+    }

@@ -1,0 +1,46 @@
+"""The targets `flax-nnx` and `flax-linen`: a module of plain source and its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from safetensors import numpy as safetensors
+
+from multilstm.conversion.flax.api import LINEN, NNX, Api
+from multilstm.conversion.flax.source import flax_source
+from multilstm.conversion.flax.state import FlaxState, further_parameters
+from multilstm.conversion.modules.notes import notes_of_modules
+from multilstm.conversion.target import Target
+from multilstm.spec import Graph
+from multilstm.spec.arrays import Array
+
+__all__ = ["FLAX_LINEN", "FLAX_NNX"]
+
+
+def _files(api: Api, spec: Graph, weights: Mapping[str, Array]) -> dict[str, bytes]:
+    """Return the source, and the parameters in the dtype of the weights."""
+    arrays = FlaxState(spec, api).to_target(weights)
+    return {".py": flax_source(spec, api).encode(), ".safetensors": safetensors.save(arrays)}
+
+
+def _notes(api: Api, spec: Graph) -> Iterator[str]:
+    """Yield the differences between the model's training and the module's."""
+    for name, count in further_parameters(spec, api).items():
+        layer = spec.layer(name)
+        if count > 0:
+            yield f"{layer.label} gets biases that Keras lacks, {count:,} parameters more; they are zero, and trained"
+        elif count < 0:
+            yield (
+                f"{layer.label} has one bias for each of the gates r and z, the sum of Keras's two, "
+                f"{-count:,} parameters fewer; Keras trains both, so their sum moves twice as fast there"
+            )
+    yield from notes_of_modules(spec)
+
+
+def _target(name: str, engine: str, api: Api) -> Target:
+    return Target(name, f"Flax {api.name}", (".py",), engine, partial(_files, api), partial(_notes, api))
+
+
+FLAX_NNX = _target("flax-nnx", "flax-module", NNX)
+FLAX_LINEN = _target("flax-linen", "linen-module", LINEN)
