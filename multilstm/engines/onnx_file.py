@@ -1,8 +1,9 @@
 """Engine `onnx-file`: the ONNX file into which `multilstm.conversion` translates a spec, executed.
 
-The engine proves the conversion. The nodes are those of the file that `multilstm convert` writes; sequences and states
-of recurrent layers are further outputs. ONNX Runtime computes in float32, the evaluator of the package `onnx` in
-float64. The file serves inference, so the engine computes no gradients and no losses.
+The engine proves the conversion. The nodes are those of the file that `multilstm convert` writes. Sequences and states
+of recurrent layers are further outputs. Masks that a batch gives are further inputs. ONNX Runtime computes in float32,
+the evaluator of the package `onnx` in float64. The file serves inference, so the engine computes no gradients and no
+losses.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class OnnxFileProgram(AbstractProgram):
             raise UnsupportedError(f"onnx-file: given {job.dtype}; files are executed in float32 and float64")
         self._spec, self._opset = job.spec, int(os.environ.get(OPSET_VARIABLE, OPSET))
         self._started = sorted({name for step in job.steps for name in step.batch.states})
+        self._first = tuple(sorted(job.steps[0].batch.masks)) if job.steps else ()  # the inputs that have a mask first
         self._weights: dict[str, Array] = {}
         self._dtype = job.dtype
 
@@ -65,10 +67,24 @@ class OnnxFileProgram(AbstractProgram):
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Make the file of the weights."""
         self._weights = {name: np.asarray(weights[name], self._dtype) for name in self._spec.weight_shapes}
+        self._masked: tuple[str, ...] | None = None
+        self._make(self._first)
+
+    def _make(self, masked: tuple[str, ...]) -> None:
+        """Make the file in which some inputs have a mask, as another input, unless it is already made."""
+        if masked == self._masked:
+            return
         self._file: Written = onnx_model(
-            self._spec, self._weights, self._opset, started=self._started, inspected=True, dtype=self._dtype
+            self._spec,
+            self._weights,
+            self._opset,
+            started=self._started,
+            masked=masked,
+            inspected=True,
+            dtype=self._dtype,
         )
         self._run = onnx_platform.runner(self._file.model)
+        self._masked = masked
 
     def weights(self) -> dict[str, Array]:
         """Return all weights: inference leaves them as they are."""
@@ -91,10 +107,10 @@ class OnnxFileProgram(AbstractProgram):
         """Compute one step; see `AbstractProgram.step`."""
         if kind != "forward":
             raise UnsupportedError("onnx-file: a file of ONNX serves inference; compare forward passes")
-        if batch.masks:
-            raise UnsupportedError("onnx-file: a file takes no masks; use Masking, or an Embedding with mask_zero")
+        self._make(tuple(sorted(batch.masks)))
         file = self._file
         feed = {file.inputs[name]: array for name, array in batch.inputs.items()}
+        feed |= {file.masks[name]: mask for name, mask in batch.masks.items()}
         for place, names in file.starts.items():
             feed |= dict(zip(names, states[place], strict=True))
         ends = [name for state in file.ends.values() for name in state]

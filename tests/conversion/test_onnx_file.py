@@ -55,12 +55,7 @@ CASES = catalogue()
 ENGINE, REFERENCE = OnnxFileEngine(), ReferenceEngine()
 
 
-def is_runnable(case):
-    """Whether no batch of a case has masks, which a file takes none."""
-    return not any(batch.masks for batch in case.forward.batches())
-
-
-NAMES = [name for name, case in CASES.items() if is_runnable(case)]
+NAMES = [name for name in CASES if not name.startswith("seed")]
 
 
 def answers(engine, spec, weights, batches, dtype):
@@ -92,7 +87,7 @@ def assert_same(spec, weights, batches, dtype):
         assert comparison.verdict != "diverges", comparison.message
 
 
-@pytest.mark.parametrize("name", NAMES[::3])
+@pytest.mark.parametrize("name", NAMES[::4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_converted_case_gives_the_answers_of_the_reference(name, dtype):
     case = CASES[name]

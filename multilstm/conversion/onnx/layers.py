@@ -25,6 +25,7 @@ from multilstm.spec import (
     Dropout,
     Embedding,
     Flatten,
+    GetItem,
     Layer,
     LeakyReLU,
     Masking,
@@ -44,6 +45,7 @@ from multilstm.spec import (
     ZeroPadding2D,
 )
 from multilstm.spec.arrays import Array
+from multilstm.spec.keys import Slice
 from multilstm.spec.optimizers import EPSILON
 from multilstm.spec.shapes import show
 
@@ -199,6 +201,34 @@ def _(layer: ZeroPadding2D, given: Given) -> str:
 def _(layer: Cropping1D, given: Given) -> str:
     before, after = layer.cropping
     return given.scope.sliced(given.x, 1, before, -after if after else LAST)
+
+
+@write.register
+def _(layer: GetItem, given: Given) -> str:
+    """Slice each axis, then remove those of an integer, then add those of None."""
+    scope, part = given.scope, str(given.x)
+    rest = given.x.ndim - sum(item is not None and item is not Ellipsis for item in layer.key)
+    removed: list[int] = []
+    added: list[int] = []
+    axis = place = 0  # of the input, and of the output
+    for item in layer.key:
+        if item is None:
+            added.append(place)
+            place += 1
+        elif isinstance(item, int):
+            part = scope.sliced(part, axis, item, LAST if item == -1 else item + 1)
+            removed.append(axis)
+            axis += 1
+        elif isinstance(item, Slice):
+            if item != Slice():
+                part = scope.sliced(
+                    part, axis, item.start or 0, LAST if item.stop is None else item.stop, item.step or 1
+                )
+            axis, place = axis + 1, place + 1
+        else:
+            axis, place = axis + rest, place + rest
+    part = scope.squeezed(part, *removed) if removed else part
+    return scope.expanded(part, *added) if added else part
 
 
 @write.register

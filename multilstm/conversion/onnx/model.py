@@ -39,6 +39,7 @@ class Written(NamedTuple):
         starts: the names of the inputs for initial states, by recurrent layer (`Graph.recurrent`).
         ends: the names of the outputs for the states after the last timestep, by recurrent layer.
         returned: the names of the outputs with the sequence or the last output of recurrent layers of one direction.
+        masks: the names of the inputs for masks, by input layer of the spec.
         weights: the names of the constants that hold weights, by layer of the spec.
     """
 
@@ -48,6 +49,7 @@ class Written(NamedTuple):
     starts: dict[str, tuple[str, ...]]
     ends: dict[str, tuple[str, ...]]
     returned: dict[str, str]
+    masks: dict[str, str]
     weights: dict[str, list[str]]
 
 
@@ -57,6 +59,7 @@ def onnx_model(
     opset: int = OPSET,
     *,
     started: Sequence[str] = (),
+    masked: Sequence[str] = (),
     inspected: bool = False,
     dtype: str | None = None,
 ) -> Written:
@@ -69,6 +72,7 @@ def onnx_model(
         weights: every weight by `layer/weight`, in Keras's layout.
         opset: the version of the operators.
         started: further recurrent layers that get inputs for their initial states.
+        masked: input layers that get a further input for their mask, `[batch, timesteps]`.
         inspected: whether sequences and states of all recurrent layers are outputs, too.
         dtype: `float32` or `float64`; None: float64 if a weight is float64, else float32.
 
@@ -85,13 +89,20 @@ def onnx_model(
             f"onnx: the weights have {total:,} bytes, and a file of ONNX holds at most 2 GB; give weights of half the "
             f"size, or convert parts of the model"
         )
-    return _Writer(spec, weights, Nodes(dtype, opset), started).written(inspected)
+    return _Writer(spec, weights, Nodes(dtype, opset), started, masked).written(inspected)
 
 
 class _Writer:
     """One model that is written."""
 
-    def __init__(self, spec: Graph, weights: Mapping[str, Array], nodes: Nodes, started: Sequence[str]) -> None:
+    def __init__(
+        self,
+        spec: Graph,
+        weights: Mapping[str, Array],
+        nodes: Nodes,
+        started: Sequence[str],
+        masked: Sequence[str],
+    ) -> None:
         self._spec, self._weights, self._nodes = spec, weights, nodes
         taken: set[str] = set()
         self._scopes = {str(layer.name): Scope(nodes, safe_name(str(layer.name), taken)) for layer in spec.layers}
@@ -104,6 +115,7 @@ class _Writer:
         for name in dict.fromkeys((*stateful, *started)):
             fields = spec.recurrent[name].state_names
             self._starts[name] = tuple(nodes.tensor(f"{self._place(name)}/initial_{field}") for field in fields)
+        self._masks = {name: nodes.tensor(f"{self._scopes[name].layer}/mask") for name in masked}
         self._current: dict[str, tuple[str, ...]] = dict(self._starts)
         self._ends: dict[str, tuple[str, ...]] = {}
         self._returned: dict[str, str] = {}
@@ -125,7 +137,11 @@ class _Writer:
             )
             for name, layer in spec.inputs.items()
         }
-        tensors, _ = walk(spec, inputs, {}, self._apply)
+        masks = {
+            name: Value(self._scopes[name], tensor, inputs[name].shape[:2], "mask")
+            for name, tensor in self._masks.items()
+        }
+        tensors, _ = walk(spec, inputs, masks, self._apply)
         outputs: list[tuple[str, Shape]] = []
         for ref in spec.outputs:
             value, known = tensors[ref], {str(v) for v in inputs.values()} | {name for name, _ in outputs}
@@ -221,6 +237,10 @@ class _Writer:
                     for place, state in self._starts.items()
                     for name in state
                 ),
+                *(
+                    _info(mask, TensorProto.BOOL, list(self._sizes(inputs[name], inputs))[:2])
+                    for name, mask in self._masks.items()
+                ),
             ],
             [_info(nodes.final(name), kind, _batch(shape)) for name, shape in {**dict(outputs), **declared}.items()],
             constants,
@@ -242,6 +262,7 @@ class _Writer:
             dict(self._starts),
             {place: tuple(map(nodes.final, state)) for place, state in ends.items()},
             {place: nodes.final(name) for place, name in returned.items()},
+            dict(self._masks),
             {name: nodes.weights.get(scope.layer, []) for name, scope in self._scopes.items()},
         )
 
