@@ -19,24 +19,27 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 PUBLIC = {
     "multilstm": """
-        Activation Adam AdamW Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D
-        BatchNormalization Bidirectional Concatenate Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
-        Embedding Flatten GRU GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
-        GlobalMaxPooling2D Graph HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking
-        MaxNorm MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg
-        OrthogonalRegularizer Permute Provenance RMSprop ReLU RepeatVector Reshape RunResult SGD Sequential SimpleRNN
-        Softmax SpatialDropout1D State Subtract TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D
-        __version__ convert discriminating_weights gates initial_weights load load_weights migrate parity run
-        save_weights schedules
+        Activation ActivityRegularization Adam AdamW Add AdditiveAttention AlphaDropout Attention Average
+        AveragePooling1D AveragePooling2D BatchNormalization Bidirectional Concatenate Conv1D Conv2D ConvLSTM2D
+        Cropping1D Dense DepthwiseConv2D Dot Dropout ELU Embedding Flatten GRU GaussianDropout GaussianNoise
+        GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph
+        HiddenState Input L1 L1L2 L2 LSTM LayerNormalization LeakyReLU LoadedModel Masking MaxNorm MaxPooling1D
+        MaxPooling2D Maximum MinMaxNorm Minimum Model MultilstmError Multiply NonNeg Normalization
+        OrthogonalRegularizer PReLU Permute Provenance RMSprop ReLU RepeatVector Rescaling Reshape RunResult SGD
+        Sequential SimpleRNN Softmax SpatialDropout1D SpatialDropout2D State Subtract TimeDistributed UnitNorm
+        UnitNormalization UpSampling1D ZeroPadding1D ZeroPadding2D __version__ convert discriminating_weights
+        gates initial_weights load load_weights migrate parity run save_weights schedules
     """,
     "multilstm.spec": """
-        Activation Add AdditiveAttention Attention Average AveragePooling1D AveragePooling2D BatchNormalization
-        Bidirectional Call Concatenate Constraint Conv1D Conv2D Cropping1D Dense DepthwiseConv2D Dot Dropout ELU
-        Embedding Flatten GRU GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
-        GlobalMaxPooling2D Graph Input InputLayer L1 L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm
-        MaxPooling1D MaxPooling2D Maximum MinMaxNorm Minimum Model Multiply NonNeg OrthogonalRegularizer Permute ReLU
-        Ref Regularizer RepeatVector Reshape Sequential SimpleRNN Softmax SpatialDropout1D Subtract Tensor
-        TimeDistributed UnitNorm UpSampling1D ZeroPadding1D ZeroPadding2D from_json to_json
+        Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
+        AveragePooling2D BatchNormalization Bidirectional Call Concatenate Constraint Conv1D Conv2D ConvLSTM2D
+        Cropping1D Dense DepthwiseConv2D Dot Dropout ELU Embedding Flatten GRU GaussianDropout GaussianNoise
+        GetItem GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Graph Input
+        InputLayer L1 L1L2 L2 LSTM Layer LayerNormalization LeakyReLU Masking MaxNorm MaxPooling1D MaxPooling2D
+        Maximum MinMaxNorm Minimum Model Multiply NonNeg Normalization OrthogonalRegularizer PReLU Permute ReLU
+        Ref Regularizer RepeatVector Rescaling Reshape Sequential SimpleRNN Softmax SpatialDropout1D
+        SpatialDropout2D Subtract Tensor TimeDistributed UnitNorm UnitNormalization UpSampling1D ZeroPadding1D
+        ZeroPadding2D from_json to_json
     """,
     "multilstm.spec.optimizers": "Adam AdamW LOSSES OPTIMIZERS Optimizer RMSprop RMSpropKeras2 SGD",
     "multilstm.spec.schedules": """
@@ -53,10 +56,11 @@ PUBLIC = {
     """,
     "multilstm.conversion": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
     "multilstm.keras_layers": """
-        Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization Bidirectional
-        CategoricalCrossentropy Cropping1D Dense Dot Dropout GRU GlobalAveragePooling1D L1 L1L2 L2 LSTM
-        LayerNormalization LeakyReLU MeanOverAllTimesteps OrthogonalRegularizer Permute RMSprop RMSpropKeras2 ReLU
-        Reshape SGD SimpleRNN SpatialDropout1D TimeDistributed activations enable_float64 initializers
+        Adam AdamW AdditiveAttention Attention AveragePooling1D AveragePooling2D BatchNormalization
+        Bidirectional CategoricalCrossentropy ConvLSTM2D Cropping1D Dense Dot Dropout GRU GlobalAveragePooling1D
+        L1 L1L2 L2 LSTM LayerNormalization LeakyReLU MeanOverAllTimesteps Normalization OrthogonalRegularizer
+        Permute RMSprop RMSpropKeras2 ReLU Rescaling Reshape SGD SimpleRNN SpatialDropout1D SpatialDropout2D
+        TimeDistributed activations enable_float64 initializers
     """,
 }
 

@@ -95,7 +95,10 @@ def _growth(spec: Graph) -> float:
     sqrt(n), and every layer adds its own error. Source: Higham, Accuracy and Stability of Numerical Algorithms,
     section 3.1.
     """
-    kernels = [spec.weight_shapes[f"{name}/kernel"][0] + layer.units for name, layer in spec.recurrent.items()]
+    kernels = [
+        sum(math.prod(spec.weight_shapes[f"{name}/{kernel}"][:-1]) for kernel in ("kernel", "recurrent_kernel"))
+        for name in spec.recurrent
+    ]
     layers = len({name.split("/")[0] for name in spec.recurrent})
     return max(1.0, math.sqrt(max(kernels, default=1) / 200)) * max(1, layers)
 

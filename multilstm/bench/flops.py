@@ -31,7 +31,10 @@ def forward_flops(spec: Graph, batch: int, timesteps: int) -> int:
             continue
         products = sum(size for name, size in matrices.items() if name.split("/")[0] == call.layer)
         output = next(shape for ref, shape in sized.tensor_shapes.items() if ref.call == index)
-        positions = closed(sized.tensor_shapes[call.inputs[0]] if layer.recurrent else output)[:-1]
+        if layer.recurrent:
+            inputs = sized.tensor_shapes[call.inputs[0]]
+            output = (*inputs[:2], *layer.state_shapes(inputs)[0][1:])
+        positions = closed(output)[:-1]
         biases = sum(
             math.prod(shape)
             for name, shape in spec.weight_shapes.items()

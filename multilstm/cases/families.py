@@ -15,7 +15,7 @@ FAMILIES = {
     "sweep": "options that interact",
     "model": "models around an LSTM: encoder and decoder, Masking, Embedding, shared layers, stacks",
     "layer": "each layer around an LSTM, with all its arguments",
-    "recurrent": "GRU and SimpleRNN: options, masks, states, dropout",
+    "recurrent": "GRU, SimpleRNN and ConvLSTM2D: options, masks, states, dropout",
     "dropout": "training with masks that every engine draws from one seed",
     "issue": "problems reported upstream, with their links",
     "peer": "numbers that tests of other projects expect",

@@ -12,7 +12,6 @@ from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array
-from multilstm.spec.layers import Recurrent
 from multilstm.spec.optimizers import SGD, Optimizer
 from multilstm.spec.shapes import closed
 
@@ -97,7 +96,7 @@ class RandomBatches:
         sized = self.spec.with_open_sizes(self.size, self.timesteps)
         inputs = {name: self._input(rng, name, keep) for name in self.spec.inputs}
         targets = tuple(rng.random(closed(shape)).astype(np.float32) for shape in sized.output_shapes)
-        states = {name: self._state(rng, self.spec.recurrent[name]) for name in self.states}
+        states = {name: self._state(rng, name) for name in self.states}
         dropout = draw_dropout(rng, self.spec, self.size, self.timesteps)
         masks = dict.fromkeys(inputs, keep) if self.mask != "none" and not self.by_value else {}
         return Batch(inputs, targets, masks, states, dropout)
@@ -115,8 +114,8 @@ class RandomBatches:
         values = (self.scale * rng.standard_normal(shape)).astype(np.float32)
         return np.where(keep[:, :, None], values, np.float32(PADDING)) if self.by_value else values
 
-    def _state(self, rng: np.random.Generator, layer: Recurrent) -> AnyState:
-        shape = (self.size, layer.units)
+    def _state(self, rng: np.random.Generator, name: str) -> AnyState:
+        layer, shape = self.spec.recurrent[name], closed(self.spec.state_shape(name, self.size))
         return layer.state_type._make(rng.uniform(-1, 1, shape).astype(np.float32) for _ in layer.state_names)
 
 

@@ -23,6 +23,7 @@ from multilstm.jobs.job import Answer, Batch, Job, Result, Step
 from multilstm.jobs.validation import check_dropout, check_shapes
 from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array, as_state
+from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weight_shapes
 
 
@@ -146,8 +147,7 @@ def _cast(array: Array, dtype: str) -> Array:
 
 
 def _zeros(spec: Graph, name: str, batch: int) -> AnyState:
-    layer = spec.recurrent[name]
-    return layer.state_type._make(np.zeros((batch, layer.units)) for _ in layer.state_names)
+    return spec.recurrent[name].zero_state(np.zeros(closed(spec.state_shape(name, batch))))
 
 
 def _slots(job: Job) -> dict[str, Array]:

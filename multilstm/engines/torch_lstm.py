@@ -105,7 +105,7 @@ class TorchLSTMProgram(AbstractProgram):
         run = ForwardPass(self._spec, self._weights, self._modules, starts, self._factors(batch), training)
         with torch.set_grad_enabled(training):
             outputs, masks = run.run(inputs, {name: self._tensor(mask) for name, mask in batch.masks.items()})
-            loss = None if kind == "forward" else self._total_loss(outputs, masks, batch)
+            loss = None if kind == "forward" else self._total_loss(outputs, masks, batch) + run.activity
         self.places = {torch_platform.place(output) for output in outputs}
         gradients: dict[str, Array] = {}
         of_inputs: list[Array] = []

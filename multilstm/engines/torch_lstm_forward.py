@@ -51,6 +51,7 @@ class ForwardPass:
         sequences: for every recurrent layer with return_sequences, its output.
         last_outputs: for every other recurrent layer, its output.
         states: for every recurrent layer, its state after the last timestep.
+        activity: the penalties of activities, which the loss contains.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class ForwardPass:
         self.sequences: dict[str, Any] = {}
         self.last_outputs: dict[str, Any] = {}
         self.states: dict[str, AnyState] = {}
+        self.activity: Any = 0.0
 
     def run(self, inputs: Mapping[str, Any], masks: Mapping[str, Any]) -> tuple[Tensors, Tensors]:
         """Return the model's outputs, and their masks (None where there is none)."""
@@ -81,7 +83,10 @@ class ForwardPass:
         if not layer.state_names:
             weights = {**self._weights, **self.statistics}
             given = Given(call.layer, tensors, masks, weights, self._dropout, self._training, self.statistics)
-            return [apply(layer, given)]
+            output = apply(layer, given)
+            if layer.activity is not None:
+                self.activity = self.activity + layer.activity(output) / len(output)
+            return [output]
         if masks[0] is not None:
             name = module_name(next(iter(layer.recurrent.values())))
             raise UnsupportedError(

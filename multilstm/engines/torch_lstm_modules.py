@@ -30,8 +30,12 @@ KNOWN: Mapping[type[Recurrent], Mapping[str, tuple[object, ...]]] = {
 
 
 def check_known(spec: Graph) -> None:
-    """Raise UnsupportedError for a recurrent layer with an argument that PyTorch's class does not know."""
+    """Raise UnsupportedError for a recurrent layer without a class of PyTorch, or with an argument that it lacks."""
     for name, layer in spec.recurrent.items():
+        if type(layer) not in CLASSES:
+            raise UnsupportedError(
+                f"torch-lstm: it does not compute {layer.class_name} {name!r}; leave the engine torch-lstm out"
+            )
         for argument, values in KNOWN[type(layer)].items():
             if (value := getattr(layer, argument)) not in values:
                 raise UnsupportedError(

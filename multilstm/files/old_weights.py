@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from multilstm.conversion.operations import CuDNN
-from multilstm.spec import GRU, LSTM, Conv1D, Layer
+from multilstm.spec import GRU, LSTM, Conv1D, ConvLSTM2D, Layer, Normalization
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 
 __all__ = ["as_keras_3", "keras_1_count"]
 
 # The order in which Keras 1 stores the gates: LSTM i, c, f, o, which Keras 2 and 3 hold as i, f, c, o; GRU z, r, h.
-KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), GRU: (0, 1, 2)}
+KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), ConvLSTM2D: (0, 2, 1, 3), GRU: (0, 1, 2)}
 
 
 def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None) -> tuple[Sequence[Array], str]:
@@ -27,11 +27,13 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
     """
     if isinstance(layer, Conv1D) and arrays:
         return _convolution(layer, arrays, backend)
+    if isinstance(layer, Normalization):
+        return [array for array in arrays if array.dtype.kind == "f"], ""  # without the counter of `adapt`
     layers = tuple(layer.recurrent.values())
     if not layers or len(arrays) % len(layers):
         return arrays, ""
     size = len(arrays) // len(layers)
-    parts = [_converted(part, arrays[k * size : (k + 1) * size]) for k, part in enumerate(layers)]
+    parts = [_converted(part, arrays[k * size : (k + 1) * size], backend) for k, part in enumerate(layers)]
     return [array for part, _ in parts for array in part], parts[0][1]
 
 
@@ -41,20 +43,35 @@ def keras_1_count(layer: Layer, count: int) -> int:
     return 3 * sum(gates) or count
 
 
-def _converted(layer: Recurrent, arrays: Sequence[Array]) -> tuple[Sequence[Array], str]:
-    order = next((order for kind, order in KERAS_1_ORDER.items() if isinstance(layer, kind)), ())
+def _converted(layer: Recurrent, arrays: Sequence[Array], backend: str | None) -> tuple[Sequence[Array], str]:
+    order = KERAS_1_ORDER.get(type(layer), ())
     shapes, units = [array.shape for array in arrays], layer.units
-    features = shapes[0][:1] if shapes else ()
-    if order and shapes == [(*features, units), (units, units), (units,)] * len(order):
+    window = layer.kernel_size if isinstance(layer, ConvLSTM2D) else ()
+    features = shapes[0][: len(window) + 1] if shapes else ()
+    remarks = []
+    if order and shapes == [(*features, units), (*window, units, units), (units,)] * len(order):
         held = "i, c, f, o" if len(order) == 4 else "z, r, h"
         count = "twelve" if len(order) == 4 else "nine"
-        return _from_keras_1(arrays, order), f"the {count} arrays of Keras 1 (gates {held}) were joined"
+        arrays = _from_keras_1(arrays, order)
+        remarks.append(f"the {count} arrays of Keras 1 (gates {held}) were joined")
+    if window:
+        return _images(arrays, backend, remarks)
+    if remarks:
+        return arrays, remarks[0]
     columns = layer.gate_count * units
     computed = not isinstance(layer, GRU) or layer.reset_after  # by cuDNN
     if order and computed and shapes == [(*features, columns), (units, columns), (2 * columns,)] and layer.use_bias:
         kind = f"a CuDNN{layer.class_name} (two biases, transposed gates)"
         return _from_cudnn(layer, arrays), f"the weights of {kind} were converted"
     return arrays, ""
+
+
+def _images(arrays: Sequence[Array], backend: str | None, remarks: list[str]) -> tuple[Sequence[Array], str]:
+    """Convert the kernels of a ConvLSTM2D, which Theano reverses in the computation; see `_convolution`."""
+    if backend == "theano" and len(arrays) > 1 and all(array.ndim == 4 for array in arrays[:2]):
+        arrays = [*(kernel[::-1, ::-1] for kernel in arrays[:2]), *arrays[2:]]
+        remarks.append("the kernels were reversed in rows and columns, since Theano reverses them in the computation")
+    return arrays, "; ".join(remarks)
 
 
 def _convolution(layer: Conv1D, arrays: Sequence[Array], backend: str | None) -> tuple[Sequence[Array], str]:

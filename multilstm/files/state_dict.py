@@ -81,7 +81,7 @@ class Module:
             layer: the layer that takes the weights.
             standard: whether a recurrent module has PyTorch's activations.
         """
-        kinds = {CLASSES[type(part)] for part in layer.recurrent.values()}
+        kinds = {CLASSES.get(type(part), part.class_name) for part in layer.recurrent.values()}
         if self.is_recurrent and self.kind not in kinds:
             raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of its own class")
         if not self.is_recurrent and kinds:

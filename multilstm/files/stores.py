@@ -172,7 +172,8 @@ def _groups(parts: Sequence[Part], folder: str, root: str) -> Iterator[tuple[str
             (model,) = part.parts
             yield from _groups(model.parts, f"{group}/layer/{root}", root)
         elif part.parts:
-            yield from _groups(part.parts, f"{group}/{root}", root)
+            inside = "cell/cells" if part.class_name == "RNN" else root
+            yield from _groups(part.parts, f"{group}/{inside}", root)
         else:
             yield part.name, group
 

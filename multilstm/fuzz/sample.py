@@ -98,7 +98,9 @@ class Sample:
                     masks[name] = keep
             inputs[name] = values
         states = {
-            name: layer.state_type._make(numbers(rng, (self.batch, layer.units)) for _ in layer.state_names)
+            name: layer.state_type._make(
+                numbers(rng, closed(self.spec.state_shape(name, self.batch))) for _ in layer.state_names
+            )
             for name, layer in self.spec.recurrent.items()
             if name in self.states
         }

@@ -97,13 +97,18 @@ def draw_dropout(rng: np.random.Generator, spec: Graph, batch: int, timesteps: i
         timesteps: the number of timesteps, where the model leaves that open.
 
     Returns:
-        float32 arrays of 0 and `1 / (1 - rate)`, of the shapes of `dropout_masks`; none for a layer with a seed.
+        float32 arrays of 0 and `1 / (1 - rate)`, or of normal numbers, of the shapes of `dropout_masks`; none for a
+        layer whose seed draws its mask.
     """
     needed = dropout_masks(spec, batch)
     if any(None in mask.shape for mask in needed):
         needed = dropout_masks(spec.with_open_sizes(batch, timesteps), batch)
     masks = {mask.name: mask for mask in needed if mask.seed is None}
-    return {
-        name: np.where(rng.random(closed(mask.shape)) >= mask.rate, 1 / (1 - mask.rate), 0.0).astype(np.float32)
-        for name, mask in masks.items()
-    }
+    return {name: _values(rng, mask).astype(np.float32) for name, mask in masks.items()}
+
+
+def _values(rng: np.random.Generator, mask: DropoutMask) -> Array:
+    shape = closed(mask.shape)
+    if mask.normal is not None:
+        return rng.normal(*mask.normal, shape)
+    return np.where(rng.random(shape) >= mask.rate, 1 / (1 - mask.rate), 0.0)

@@ -24,9 +24,9 @@ from multilstm.spec.shapes import Shape, show
 
 __all__ = ["check_batch", "check_dropout", "check_range", "check_shapes"]
 
-_MASK_OF_LSTM = {  # by the rank of the mask
-    2: "[batch, size]; all gates share it with implementation=2",
-    3: "[gates, batch, size]; each gate has its own with implementation=1 or a recurrent_dropout",
+_MASK_INSIDE = {  # by whether each gate has its own
+    False: "[batch, size]; all gates share it with implementation=2",
+    True: "[gates, batch, size]; each gate has its own with implementation=1, a recurrent_dropout or convolutions",
 }
 
 
@@ -131,7 +131,7 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
 
 
 def _state(spec: Graph, name: str, state: AnyState, batch: int) -> AnyState:
-    """Return the initial state of one recurrent layer as arrays `[batch, units]`."""
+    """Return the initial state of one recurrent layer as arrays, such as `[batch, units]`."""
     if name not in spec.recurrent:
         known = listed(spec.recurrent) or "none: the model has no such layer"
         raise InputError(
@@ -143,10 +143,12 @@ def _state(spec: Graph, name: str, state: AnyState, batch: int) -> AnyState:
         raise InputError(f"{label}: its state is {layer.state_in_words}; given {type(state).__name__}")
     fields = zip(layer.state_names, state, strict=True)
     arrays = layer.state_type._make(as_array(f"{label}: its {field} state", values) for field, values in fields)
-    expected = (batch, layer.units)
+    expected = spec.state_shape(name, batch)
     for field, array in arrays._asdict().items():
         if array.shape != expected:
-            raise InputError(f"{label}: its {field} state has shape {array.shape}, expected {expected}: [batch, units]")
+            raise InputError(
+                f"{label}: its {field} state has shape {array.shape}, expected {expected}: {layer.state_axes}"
+            )
     return arrays
 
 
@@ -167,17 +169,19 @@ def check_dropout(spec: Graph, given: Mapping[str, Any], batch: int, step: str |
     """
     needed = dropout_masks(spec, batch)
     masks = _named("dropout mask", given, list(dict.fromkeys(mask.name for mask in needed)), partial=True)
-    for name, _, shape, *_ in needed:
+    for mask in needed:
+        name, shape = mask.name, mask.shape
         if name in masks:
             array = masks[name]
             if not _fits(array, shape):
-                meaning = _MASK_OF_LSTM[len(shape)] if "/" in name else f"the mask of {spec.layer(name).label}"
+                meaning = _MASK_INSIDE[mask.gates] if "/" in name else f"the mask of {spec.layer(name).label}"
                 raise InputError(f"dropout mask {name!r}: shape is {array.shape}, expected {show(shape)}: {meaning}")
             _finite(f"dropout mask {name!r}", array)
         elif step is not None:
+            seeded = ", or a seed to the layer" if mask.seeded else ""
             raise InputError(
                 f"dropout mask {name!r} is missing in a {step} step; given {listed(map(repr, given)) or 'none'}; "
-                f"add an array of 0 and 1 / (1 - rate), of shape {show(shape)}, or a seed to the layer"
+                f"add an array of {mask.values_in_words}, of shape {show(shape)}{seeded}"
             )
     return masks
 

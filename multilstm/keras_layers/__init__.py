@@ -14,7 +14,8 @@ that it avoids. `multilstm parity MODEL --layers plain` lists those of a model.
 
 from multilstm.keras_layers import activations, initializers
 from multilstm.keras_layers.attention import AdditiveAttention, Attention, Dot
-from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
+from multilstm.keras_layers.conv_lstm import ConvLSTM2D
+from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D
 from multilstm.keras_layers.layers import Bidirectional, Dense, TimeDistributed
 from multilstm.keras_layers.losses import CategoricalCrossentropy, MeanOverAllTimesteps
 from multilstm.keras_layers.optimizers import SGD, Adam, AdamW, RMSprop, RMSpropKeras2
@@ -29,15 +30,51 @@ from multilstm.keras_layers.stateless import (
     GlobalAveragePooling1D,
     LayerNormalization,
     LeakyReLU,
+    Normalization,
     Permute,
     ReLU,
+    Rescaling,
     Reshape,
 )
 
 __all__ = [
-    "GRU", "L1", "L1L2", "L2", "LSTM", "SGD", "Adam", "AdamW", "AdditiveAttention", "Attention", "AveragePooling1D",
-    "AveragePooling2D", "BatchNormalization", "Bidirectional", "CategoricalCrossentropy", "Cropping1D", "Dense",
-    "Dot", "Dropout", "GlobalAveragePooling1D", "LayerNormalization", "LeakyReLU", "MeanOverAllTimesteps",
-    "OrthogonalRegularizer", "Permute", "RMSprop", "RMSpropKeras2", "ReLU", "Reshape", "SimpleRNN",
-    "SpatialDropout1D", "TimeDistributed", "activations", "enable_float64", "initializers",
+    "GRU",
+    "L1",
+    "L1L2",
+    "L2",
+    "LSTM",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "AdditiveAttention",
+    "Attention",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Bidirectional",
+    "CategoricalCrossentropy",
+    "ConvLSTM2D",
+    "Cropping1D",
+    "Dense",
+    "Dot",
+    "Dropout",
+    "GlobalAveragePooling1D",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MeanOverAllTimesteps",
+    "Normalization",
+    "OrthogonalRegularizer",
+    "Permute",
+    "RMSprop",
+    "RMSpropKeras2",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "SimpleRNN",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "TimeDistributed",
+    "activations",
+    "enable_float64",
+    "initializers",
 ]  # fmt: skip

@@ -55,3 +55,15 @@ def softplus(x: Any) -> Any:
     zeros = ops.zeros_like(x)
     above, below = ops.where(x > 0, x, zeros), ops.where(x > 0, zeros, x)  # TensorFlow's logaddexp has a kink at 0
     return ops.where(x > 0, above + ops.log1p(ops.exp(-above)), ops.log1p(ops.exp(below)))
+
+
+@_registered  # type: ignore[untyped-decorator]
+def mish(x: Any) -> Any:
+    """Return `x * tanh(softplus(x))`."""
+    return x * ops.tanh(softplus(x))
+
+
+@_registered  # type: ignore[untyped-decorator]
+def hard_silu(x: Any) -> Any:
+    """Return `x * relu6(x + 3) / 6`."""
+    return x * ops.relu6(x + 3.0) / 6.0

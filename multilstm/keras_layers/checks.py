@@ -85,33 +85,35 @@ def check_mask(layer: Any, sequences: Any, mask: Any) -> None:
         )
 
 
-def check_states(layer: Any, sequences: Any, states: Any, units: Sequence[int]) -> None:
+def check_states(layer: Any, sequences: Any, states: Any, sizes: Sequence[tuple[int, ...]]) -> None:
     """Refuse initial states of another number or shape.
 
     Args:
         layer: the layer that is called.
         sequences: its input.
         states: the initial states.
-        units: units of each expected state, two for each LSTM, one for each GRU and SimpleRNN.
+        sizes: the shape of each expected state without the batch; two for each LSTM, one for each GRU.
     """
     part = getattr(layer, "forward_layer", layer)
-    names = "the hidden state" if len(part.state_size) == 1 else "the hidden and the cell state"
-    names += " of each direction" if part is not layer else ""
-    remedy = f"Give a list of {len(units)} array{'s' if len(units) > 1 else ''} [batch, units]: {names}"
+    both = part is not layer
+    names = "the hidden state" if len(sizes) == (2 if both else 1) else "the hidden and the cell state"
+    names += " of each direction" if both else ""
+    axes = "[batch, units]" if len(sizes[0]) == 1 else "[batch, rows, columns, filters]"
+    remedy = f"Give a list of {len(sizes)} array{'s' if len(sizes) > 1 else ''} {axes}: {names}"
     if not isinstance(states, (list, tuple)):
         raise ValueError(
             f"{title(layer)}: initial_state must be a list; given one array of the shape "
             f"{show(_shape(states))}. {remedy}"
         )
-    if len(states) != len(units):
-        raise ValueError(f"{title(layer)}: initial_state has {len(states)} arrays, expected {len(units)}. {remedy}")
+    if len(states) != len(sizes):
+        raise ValueError(f"{title(layer)}: initial_state has {len(states)} arrays, expected {len(sizes)}. {remedy}")
     batch = _batch_size(sequences)
-    for index, (state, size) in enumerate(zip(states, units, strict=True)):
+    for index, (state, expected) in enumerate(zip(states, sizes, strict=True)):
         shape = _shape(state)
-        if shape != (size,) and not any(_fits(shape, expected) for expected in ((batch, size), (1, size))):
+        if shape != expected and not any(_fits(shape, (rows, *expected)) for rows in (batch, 1)):
             raise ValueError(
                 f"{title(layer)}: array {index} of initial_state has the shape {show(shape)}, expected "
-                f"{show((batch, size))}, [batch, units]. Give one row for each sequence, or one row for all of them"
+                f"{show((batch, *expected))}, {axes}. Give one row for each sequence, or one row for all of them"
             )
 
 

@@ -109,7 +109,7 @@ def _shifts() -> Any:
 
 
 class _Dropout:
-    """The common part of Dropout and SpatialDropout1D."""
+    """The common part of Dropout, SpatialDropout1D and SpatialDropout2D."""
 
     def __init__(self, rate: float, *arguments: Any, seed: int | None = None, **options: Any) -> None:
         name = type(self).__name__
@@ -168,3 +168,20 @@ class SpatialDropout1D(_Dropout, keras.layers.SpatialDropout1D):  # type: ignore
     def _mask_shape(self, inputs: Any) -> tuple[Any, ...]:
         *outer, _, features = ops.shape(inputs)
         return (*outer, 1, features)
+
+
+@final
+@_registered
+class SpatialDropout2D(_Dropout, keras.layers.SpatialDropout2D):  # type: ignore[misc]
+    """Keras's SpatialDropout2D with the same masks on every backend, as in `Dropout`.
+
+    Args, call arguments: those of `keras.layers.SpatialDropout2D`; a rate of 1 is refused.
+    """
+
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **options: Any) -> None:
+        super().__init__(rate, data_format=data_format, seed=seed, **options)
+
+    def _mask_shape(self, inputs: Any) -> tuple[Any, ...]:
+        shape = tuple(ops.shape(inputs))  # inside a TimeDistributed with one axis more
+        sizes = (shape[-3], 1, 1) if self.data_format == "channels_first" else (1, 1, shape[-1])
+        return (*shape[:-3], *sizes)

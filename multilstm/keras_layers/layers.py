@@ -13,8 +13,10 @@ from keras import ops
 
 from multilstm.frameworks import private_apis
 from multilstm.keras_layers import checks
-from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D
-from multilstm.keras_layers.recurrent import MaskWithStates, loses_bias_gradient, without_cudnn
+from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D
+from multilstm.keras_layers.recurrent import MaskWithStates, loses_bias_gradient, state_shapes, without_cudnn
+
+_RECURRENT = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN, keras.layers.ConvLSTM2D)
 
 
 class _FreezesInside:
@@ -37,13 +39,11 @@ class Bidirectional(_FreezesInside, MaskWithStates, keras.layers.Bidirectional):
     Args, call arguments, weights: those of `keras.layers.Bidirectional`.
     """
 
-    def _state_units(self) -> Sequence[int]:
+    def _state_shapes(self, sequences: Any) -> Sequence[tuple[int, ...]]:
         layers = self.forward_layer, self.backward_layer
-        if not all(
-            isinstance(layer, (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)) for layer in layers
-        ):
+        if not all(isinstance(layer, _RECURRENT) for layer in layers):
             return ()
-        return tuple(size for layer in layers for size in layer.state_size)
+        return tuple(shape for layer in layers for shape in state_shapes(layer, sequences))
 
     def _can_attempt_fused_lstm(self, mask: Any, initial_state: Any = None) -> bool:
         """Return whether Keras's fused path is right; it ignores `go_backwards=True` of the forward layer."""
@@ -60,7 +60,8 @@ class Bidirectional(_FreezesInside, MaskWithStates, keras.layers.Bidirectional):
         first = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
         masks = [first if self.return_sequences else None] * (2 if self.merge_mode is None else 1)
         if self.return_state:
-            return [*masks, *[None] * (len(self.forward_layer.state_size) + len(self.backward_layer.state_size))]
+            states = [layer.compute_mask(None, None)[1:] for layer in (self.forward_layer, self.backward_layer)]
+            return [*masks, *states[0], *states[1]]
         return masks if len(masks) > 1 else masks[0]
 
 
@@ -104,7 +105,9 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
             if inputs.shape[1] is None:
                 raise ValueError(f"{self.name}: a BatchNormalization inside needs an Input with its timesteps")
             return super().call(inputs, training=training, mask=mask)
-        if isinstance(self.layer, (Dropout, SpatialDropout1D)):  # a sequence is a row of the mask, not a timestep
+        if isinstance(
+            self.layer, (Dropout, SpatialDropout1D, SpatialDropout2D)
+        ):  # a sequence is a row of the mask, not a timestep
             return self.layer.call(inputs, training=bool(training))
         shape = ops.shape(inputs)
         arguments: dict[str, Any] = {}

@@ -31,20 +31,20 @@ class MaskWithStates:
             mask = private_apis.keras_mask(sequences)
         checks.check_sequences(self, sequences)
         checks.check_mask(self, sequences, mask)
-        units = self._state_units()
-        if len(units) == 1 and initial_state is not None and not isinstance(initial_state, (list, tuple)):
+        shapes = self._state_shapes(sequences)
+        if len(shapes) == 1 and initial_state is not None and not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
-        if initial_state is not None and units:
-            checks.check_states(self, sequences, initial_state, units)
+        if initial_state is not None and shapes:
+            checks.check_states(self, sequences, initial_state, shapes)
         return super().__call__(sequences, initial_state=initial_state, mask=mask, **arguments)  # type: ignore[misc]
 
-    def _state_units(self) -> Sequence[int]:
-        """Return the units of each expected initial state; empty if they are not known."""
+    def _state_shapes(self, sequences: Any) -> Sequence[tuple[int, ...]]:
+        """Return the shape of each expected initial state without the batch; empty if they are not known."""
         raise NotImplementedError
 
 
-class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
-    """The common part of LSTM, GRU and SimpleRNN: states that are carried, masks, and one direction for every loop."""
+class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
+    """The common part of all recurrent layers: states that are carried, masks, and one direction for every loop."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         named = inspect.signature(super().__init__).bind_partial(*arguments, **options).arguments
@@ -69,17 +69,18 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         # Keras's own method leaves the states untracked; only the variables in its list are replaced here.
         super()._create_state_variables(batch_size)
         with keras.name_scope(self.name, caller=self):
-            for index, name in enumerate(("hidden_state", "cell_state")[: len(self.state_size)]):
+            shapes = [state.shape for state in self.states]
+            for index, (name, shape) in enumerate(zip(("hidden_state", "cell_state"), shapes, strict=False)):
                 self.states[index] = keras.Variable(
-                    ops.zeros((batch_size, self.units), dtype=self.variable_dtype),
+                    ops.zeros(shape, dtype=self.variable_dtype),
                     trainable=False,
                     autocast=False,
                     dtype=self.variable_dtype,
                     name=name,
                 )
 
-    def _state_units(self) -> Sequence[int]:
-        return tuple(self.state_size)
+    def _state_shapes(self, sequences: Any) -> Sequence[tuple[int, ...]]:
+        return state_shapes(self, sequences)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Map `[batch, timesteps, features]` to `[batch, (timesteps,) units]`, as Keras's own layer does."""
@@ -88,9 +89,10 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
             if initial_state is None:
                 initial_state = [ops.stop_gradient(ops.copy(state)) for state in self.states]
         if initial_state is not None:
-            shape = ops.shape(sequences)[0], self.units
+            sizes = state_shapes(self, sequences)[0]
+            shape = ops.shape(sequences)[0], *sizes
             initial_state = [
-                ops.broadcast_to(state, shape) if tuple(state.shape) in ((1, self.units), (self.units,)) else state
+                ops.broadcast_to(state, shape) if tuple(state.shape) in ((1, *sizes), sizes) else state
                 for state in initial_state
             ]
         if training:
@@ -109,10 +111,10 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         if not drawn or any(private_apis.has_dropout_mask(cell, kind) for kind in drawn):
             return
         state = cell.seed_generator.next()
-        sizes = {"dropout": sequences.shape[-1], "recurrent_dropout": self.units}
+        sizes = {"dropout": sequences.shape[2:], "recurrent_dropout": state_shapes(self, sequences)[0]}
         for kind, rate in drawn.items():
             stream = random.backward(kind) if self.go_backwards else kind
-            shape = ops.shape(sequences)[0], sizes[kind]
+            shape = ops.shape(sequences)[0], *sizes[kind]
             gates = getattr(cell, "dropout_mask_count", None) or 0
             mask = drawn_mask(state, stream, rate, shape, cell.compute_dtype, gates)
             private_apis.store_dropout_mask(cell, kind, mask)
@@ -145,7 +147,7 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         keep = None
         if mask is not None:
             keep = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2])  # from [batch, timesteps, 1] too
-            sequences = ops.where(keep[..., None], sequences, ops.zeros_like(sequences))
+            sequences = ops.where(_with_axes(keep, sequences), sequences, ops.zeros_like(sequences))
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
             keep = None if keep is None else ops.flip(keep, axis=1)
@@ -153,9 +155,9 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         if keep is None:
             return last, outputs, states
         shown = keep if self.zero_output_for_mask else ops.cumsum(ops.cast(keep, "int32"), axis=1) > 0
-        last = ops.where(shown[:, -1:], last, ops.zeros_like(last))
+        last = ops.where(_with_axes(shown[:, -1], last), last, ops.zeros_like(last))
         if self.return_sequences:
-            outputs = ops.where(shown[..., None], outputs, ops.zeros_like(outputs))
+            outputs = ops.where(_with_axes(shown, outputs), outputs, ops.zeros_like(outputs))
         return last, outputs, states
 
     def _loop_forwards(self, sequences: Any, initial_state: Any, keep: Any, training: bool) -> Any:
@@ -164,6 +166,8 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         def step(inputs: Any, states: Any) -> Any:
             return self.step(inputs, states, training)
 
+        images = len(sequences.shape) > 3  # whose mask Keras does not broadcast on JAX
+        keep = keep if keep is None or not images else _with_axes(keep, sequences)
         return private_apis.recurrent_loop(self, step, sequences, initial_state, keep)
 
     def step(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
@@ -184,7 +188,7 @@ class _Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         return inputs * self.cell.get_dropout_mask(inputs) if training and self.dropout else inputs
 
 
-class _Fused(_Recurrent):
+class _Fused(Recurrent):
     """The common part of LSTM and GRU: Keras's fused path, and two options that Keras's configuration lacks."""
 
     def get_config(self) -> dict[str, Any]:
@@ -321,7 +325,7 @@ class GRU(_Fused, keras.layers.GRU):  # type: ignore[misc]
 
 @final
 @keras.saving.register_keras_serializable(package="multilstm")
-class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):  # type: ignore[misc]
+class SimpleRNN(Recurrent, keras.layers.SimpleRNN):  # type: ignore[misc]
     """Keras's SimpleRNN with carried states and masks that mean the same on every backend, as in `LSTM`.
 
     The initial state is one tensor, or a list of one.
@@ -348,6 +352,19 @@ class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):  # type: ignore[misc]
             products = products + ops.convert_to_tensor(cell.bias)
         hidden = cell.activation(products + ops.matmul(hidden, cell.recurrent_kernel))
         return hidden, [hidden]
+
+
+def state_shapes(layer: Any, sequences: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the shape of each state of a recurrent layer of Keras, without the batch."""
+    if isinstance(layer, keras.layers.ConvLSTM2D):
+        image = layer.cell.compute_output_shape((None, *sequences.shape[2:]))[0]
+        return (tuple(image[1:]),) * 2
+    return tuple((size,) for size in layer.state_size)
+
+
+def _with_axes(flags: Any, array: Any) -> Any:
+    """Return flags `[batch, ...]` with axes of size 1 up to the rank of an array."""
+    return flags[(..., *[None] * (len(array.shape) - len(flags.shape)))]
 
 
 def without_cudnn(layer: Any, mask: Any = None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 import keras
+import numpy as np
 from keras import ops
 
 _registered = keras.saving.register_keras_serializable(package="multilstm")
@@ -183,3 +184,41 @@ class LayerNormalization(keras.layers.LayerNormalization):  # type: ignore[misc]
         if self.beta is not None:
             normalized = normalized + ops.reshape(self.beta, sizes)
         return ops.cast(normalized, self.compute_dtype)
+
+
+@final
+@_registered
+class Rescaling(keras.layers.Rescaling):  # type: ignore[misc]
+    """Keras's Rescaling with numbers in the dtype of computation; on TensorFlow, Keras rounds lists to float32.
+
+    Args, call arguments: those of `keras.layers.Rescaling`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return `inputs * scale + offset`."""
+        if keras.config.image_data_format() == "channels_first":
+            return super().call(inputs)
+        scale, offset = (
+            ops.convert_to_tensor(np.asarray(value), dtype=self.compute_dtype) for value in (self.scale, self.offset)
+        )
+        return ops.cast(inputs, self.compute_dtype) * scale + offset
+
+
+@final
+@_registered
+class Normalization(keras.layers.Normalization):  # type: ignore[misc]
+    """Keras's Normalization with given moments in the dtype of computation; on TensorFlow, they are float32.
+
+    Args, call arguments, weights: those of `keras.layers.Normalization`.
+    """
+
+    input_mean: Any
+    input_variance: Any
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights, or take the given moments as float64, which `build` of Keras casts."""
+        given = self.input_mean, self.input_variance
+        if given[0] is not None:
+            self.input_mean, self.input_variance = (np.asarray(value, "float64") for value in given)
+        super().build(input_shape)
+        self.input_mean, self.input_variance = given

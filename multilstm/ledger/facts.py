@@ -22,13 +22,16 @@ from multilstm.spec import (
     AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
+    ConvLSTM2D,
     Dot,
     Embedding,
     GlobalAveragePooling1D,
     LayerNormalization,
     LeakyReLU,
     Masking,
+    Normalization,
     ReLU,
+    Rescaling,
     TimeDistributed,
 )
 from multilstm.spec.layers import Recurrent
@@ -113,10 +116,6 @@ def _masked(place: Place) -> bool:
     return place.recurrent is not None and bool(place.masks)
 
 
-def _maybe_masked(place: Place) -> bool:
-    return bool(place.masks)
-
-
 def _fully_masked(place: Place) -> bool:
     return any(not mask.any(axis=1).all() for mask in place.masks)
 
@@ -124,6 +123,12 @@ def _fully_masked(place: Place) -> bool:
 def _has_relu_constants(place: Place) -> bool:
     layer = place.inner
     return isinstance(layer, LeakyReLU) or (isinstance(layer, ReLU) and layer != ReLU(name=layer.name))
+
+
+def _has_rounded_numbers(place: Place) -> bool:
+    layer = place.inner
+    lists = isinstance(layer, Rescaling) and tuple in (type(layer.scale), type(layer.offset))
+    return lists or (isinstance(layer, Normalization) and layer.mean is not None)
 
 
 def _pools_ends(place: Place) -> bool:
@@ -179,7 +184,8 @@ def _clips(optimizer: Optimizer) -> bool:
 
 
 _ALL = (
-    Fact("recurrent", "the layer is an LSTM, a GRU or a SimpleRNN, alone or in a Bidirectional", _is(Recurrent)),
+    Fact("recurrent", "the layer has a state, alone or in a Bidirectional", _is(Recurrent)),
+    Fact("conv_lstm", "the layer is a ConvLSTM2D", _is(ConvLSTM2D)),
     Fact("stateful", "stateful=True", _recurrent(lambda layer: layer.stateful)),
     Fact("unroll", "unroll=True", _recurrent(lambda layer: layer.unroll)),
     Fact(
@@ -247,6 +253,11 @@ _ALL = (
         _activation("hard_sigmoid", "softplus"),
     ),
     Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
+    Fact(
+        "rounded_numbers",
+        "the layer is a Rescaling by lists, or a Normalization by given moments",
+        _has_rounded_numbers,
+    ),
     Fact("average_pooling_same", "the layer is an AveragePooling1D or 2D with padding 'same'", _pools_ends),
     Fact("global_average", "the layer is a GlobalAveragePooling1D", _is(GlobalAveragePooling1D)),
     Fact("changes_nothing", "a Reshape, Permute or Cropping1D under a mask changes nothing", _changes_nothing),
@@ -257,7 +268,12 @@ _ALL = (
     ),
     Fact("attention", "the layer is an Attention or an AdditiveAttention", _is(Attention, AdditiveAttention)),
     Fact("normalizing_dot", "the layer is a Dot with normalize=True", _normalizes),
-    Fact("fully_masked", "all timesteps of a sequence are masked", _fully_masked, possible=_maybe_masked),
+    Fact(
+        "fully_masked",
+        "all timesteps of a sequence are masked",
+        _fully_masked,
+        possible=lambda place: bool(place.masks),
+    ),
     Fact("normalizes_another_axis", "the layer is a LayerNormalization without the last axis", _misses_last_axis),
     Fact("regularizer", "the layer has a regularizer L1, L2 or L1L2", _regularizer("L1", "L2", "L1L2")),
     Fact(
@@ -361,28 +377,12 @@ FACTS: Mapping[str, Fact] = {fact.name: fact for fact in _ALL}
 
 
 def certain_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
-    """Return the names of the facts that hold in a case, by layer.
-
-    Args:
-        case: the case.
-        dtype: the dtype of the computation.
-
-    Returns:
-        The names by `Place.name`.
-    """
+    """Return the names of the facts that hold in a case that is computed in a dtype, by `Place.name`."""
     return {place.name: frozenset(fact.name for fact in _ALL if fact.certain(place)) for place in places(case, dtype)}
 
 
 def possible_facts(case: Case, dtype: str) -> dict[str, frozenset[str]]:
-    """Return the names of the facts that hold in a case, or that a user of its model may fulfil, by layer.
-
-    Args:
-        case: the case.
-        dtype: the dtype of the computation.
-
-    Returns:
-        The names by `Place.name`.
-    """
+    """Return the facts that hold in a case, or that a user of its model may fulfil; else as `certain_facts`."""
     return {
         place.name: frozenset(fact.name for fact in _ALL if fact.certain(place) or fact.possible(place))
         for place in places(case, dtype)

@@ -45,6 +45,9 @@ ACTIVATIONS: dict[str, Function] = {
     "leaky_relu": functools.partial(jax.nn.leaky_relu, negative_slope=0.2),
     "relu6": jax.nn.relu6,
     "hard_sigmoid_keras2": _hard_sigmoid_keras2,
+    "mish": jax.nn.mish,
+    "hard_silu": jax.nn.hard_silu,
+    "log_softmax": jax.nn.log_softmax,
 }
 
 # The slope as a function of the activation's own output: the gradient needs only the output.

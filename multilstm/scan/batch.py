@@ -75,6 +75,7 @@ class Evaluation(NamedTuple):
         last_outputs: the output of every other recurrent layer, `[batch, units]`.
         states: the state of every recurrent layer after the last processed timestep, each `[batch, units]`.
         statistics: in training, the weights that an update sets to statistics of the batch, by `layer/weight`.
+        activity: the penalties of activities, which the loss contains.
     """
 
     outputs: tuple[jax.Array, ...]
@@ -83,6 +84,7 @@ class Evaluation(NamedTuple):
     last_outputs: dict[str, jax.Array]
     states: dict[str, AnyState]
     statistics: dict[str, jax.Array] = {}  # noqa: RUF012 - never changed
+    activity: jax.Array | float = 0.0
 
 
 class Gradients(NamedTuple):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from multilstm.errors import UnsupportedError
 from multilstm.scan.batch import Arrays, Batch
 from multilstm.scan.dropout import Dropout as RecurrentDropout
 from multilstm.scan.layer import last_output
@@ -51,6 +52,7 @@ class Walker:
         self.sequences: dict[str, jax.Array] = {}
         self.last_outputs: dict[str, jax.Array] = {}
         self.last_states: dict[str, AnyState] = {}
+        self.activity: jax.Array | float = 0.0
 
     def __call__(
         self,
@@ -71,7 +73,15 @@ class Walker:
             *(name, inputs, masks, {**self.weights, **self.statistics}, self.dropout, self.cast),
             *(self.options.custom_gradient, self.training, self.statistics),
         )
-        return [apply(layer, given)]
+        output = apply(layer, given)
+        if layer.activity is not None:
+            if self.timesteps is not None:
+                raise UnsupportedError(
+                    f"multilstm.scan: {layer.label} has an activity_regularizer, which would count the padding of a "
+                    f"bucket; give batches of one length"
+                )
+            self.activity = self.activity + layer.activity(output) / len(output)
+        return [output]
 
     def cast(self, array: jax.Array) -> jax.Array:
         """Return an array of floats in the dtype of computation, and an array of integers unchanged."""

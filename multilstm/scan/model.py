@@ -25,6 +25,7 @@ from multilstm.scan.loops.plan import Plan, Sizes, choose
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
 from multilstm.scan.modes import usual_promotion
+from multilstm.scan.recurrent import check_computed
 from multilstm.scan.validation import as_arrays, check_batch, check_slots
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import AnyState
@@ -57,6 +58,7 @@ class ScanModel(AbstractModel):
     def __post_init__(self) -> None:
         if not isinstance(self.spec, Graph):
             raise InputError(f"model: spec is {shown(self.spec)}, expected a multilstm.Model or multilstm.Sequential")
+        check_computed(self.spec.recurrent.values())
         object.__setattr__(self, "custom_gradient", as_flag("model: custom_gradient", self.custom_gradient))
         object.__setattr__(self, "loss_scale", as_positive("model: loss_scale", self.loss_scale))
         as_mesh("model: mesh", self.mesh)
@@ -88,6 +90,7 @@ class ScanModel(AbstractModel):
             walker.last_outputs,
             walker.last_states,
             walker.statistics,
+            walker.activity,
         )
 
     def plans(self, batch: int, timesteps: int, itemsize: int = 4) -> dict[str, Plan]:
@@ -128,7 +131,7 @@ class ScanModel(AbstractModel):
             masks.append(counted(output, mask, real_timesteps(batch)) if is_open(shape) else mask)
         outputs = [output.astype("float32") if self.dtype else output for output in evaluation.outputs]
         value = loss_value(loss, outputs, batch.targets, masks)
-        return value + self.spec.penalty(weights), evaluation
+        return value + self.spec.penalty(weights) + evaluation.activity, evaluation
 
     @usual_promotion()
     def gradient_batch(

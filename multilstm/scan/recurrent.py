@@ -5,7 +5,7 @@ The LSTM is `multilstm.scan.lstm`. GRU and SimpleRNN are plain `lax.scan`, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import singledispatch
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
+from multilstm.errors import UnsupportedError
 from multilstm.scan.activations import ACTIVATIONS
 from multilstm.scan.batch import Arrays
 from multilstm.scan.cell import LSTMParams
@@ -63,6 +64,13 @@ Step = Callable[[list[jax.Array], jax.Array], jax.Array]
 def run(layer: Recurrent, given: Sequences) -> tuple[jax.Array, AnyState]:
     """Return the outputs `[batch, timesteps, units]` in the order of processing, and the last state."""
     raise NotImplementedError(type(layer))
+
+
+def check_computed(layers: Iterable[Recurrent]) -> None:
+    """Raise UnsupportedError for a recurrent layer that `multilstm.scan` does not compute."""
+    for layer in layers:
+        if type(layer) not in run.registry:
+            raise UnsupportedError(f"multilstm.scan: it does not compute {layer.label}; leave the engine jax-scan out")
 
 
 @run.register

@@ -23,7 +23,7 @@ from multilstm.scan.loops.checks import is_concrete
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import as_state
 from multilstm.spec.optimizers import Optimizer
-from multilstm.spec.shapes import Shape, show
+from multilstm.spec.shapes import Shape, closed, show
 
 _DROPOUT = {  # meaning of a mask of a recurrent layer, by its rank
     2: "[batch, size]: all gates share it (implementation=2)",
@@ -149,7 +149,7 @@ def _check_states(spec: Graph, states: Any, size: int) -> None:
             raise InputError(f"state of {label}: expected {layer.state_in_words}, given {type(state).__name__}")
         for field, array in state._asdict().items():
             what = f"{field} state of {label}"
-            _check_shape(what, array, (size, layer.units), ": [batch, units]")
+            _check_shape(what, array, closed(spec.state_shape(name, size)), f": {layer.state_axes}")
             _check_narrow(what, array)
 
 

@@ -19,6 +19,7 @@ from multilstm.spec.json_values import as_scalar, check_registered, is_known_mod
 __all__ = [
     "ACTIVATIONS",
     "KERAS3_LACKS",
+    "NOT_EXECUTED",
     "SIZE_LIMIT",
     "ActivationName",
     "Argument",
@@ -40,7 +41,11 @@ __all__ = [
 
 ACTIVATIONS = (
     "linear", "tanh", "sigmoid", "relu", "softmax", "hard_sigmoid", "elu", "selu", "softplus", "softsign",
-    "exponential", "silu", "gelu", "leaky_relu", "relu6", "hard_sigmoid_keras2",
+    "exponential", "silu", "gelu", "leaky_relu", "relu6", "hard_sigmoid_keras2", "mish", "hard_silu", "log_softmax",
+)  # fmt: skip
+NOT_EXECUTED = (  # the other activations of Keras 3.15, by name
+    "celu", "glu", "hard_shrink", "hard_tanh", "log_sigmoid", "soft_shrink", "sparse_plus", "sparse_sigmoid",
+    "sparsemax", "squareplus", "tanh_shrink", "threshold",
 )  # fmt: skip
 KERAS3_LACKS = ("hard_sigmoid_keras2",)  # the activations that Keras 3 has under no name
 _PORTABLE = "multilstm>"  # before the names of the registered functions of multilstm.keras_layers.activations
@@ -176,6 +181,11 @@ def _check_seed(name: str, value: Any) -> int | None:
 
 
 def _check_activation(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value in NOT_EXECUTED:
+        expected = ", ".join(ACTIVATIONS)
+        raise ArgumentError(
+            f"{name} is {value!r} of Keras, which multilstm does not execute yet; give one of {expected}"
+        )
     return "linear" if value is None else one_of(*ACTIVATIONS).check(name, value)
 
 

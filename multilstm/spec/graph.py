@@ -261,14 +261,14 @@ class Graph:
         return {name: layer for name, layer in self.recurrent.items() if isinstance(layer, LSTM)}
 
     def state_shape(self, name: str, batch: int | None = None) -> Shape:
-        """Return the shape `[batch, units]` of each state of a recurrent layer.
+        """Return the shape of each state of a recurrent layer, such as `[batch, units]`.
 
         Args:
             name: a name of `recurrent`.
             batch: the number of sequences; None: the number that the spec fixes, or None.
         """
-        fixed = self.layer_inputs[name.split("/")[0]][0]
-        return (fixed if batch is None else batch, self.recurrent[name].units)
+        fixed, *others = self.layer_inputs[name.split("/")[0]]
+        return self.recurrent[name].state_shapes((fixed if batch is None else batch, *others))[0]
 
     def with_sizes(self, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
         """Return the model with the sizes of given inputs in place of those that may vary.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from multilstm.errors import SpecError, choice, listed, shown
 
 __all__ = [
+    "MIXED_POLICIES",
     "TEXT_LIMIT",
     "as_dict",
     "as_scalar",
@@ -16,10 +17,12 @@ __all__ = [
     "class_of",
     "is_known_module",
     "is_operation",
+    "objects",
     "refuse",
 ]
 
 TEXT_LIMIT = 1000  # characters of one name
+MIXED_POLICIES = ("mixed_float16", "mixed_bfloat16")  # dtype policies of Keras, and dtypes of a run
 RANK_LIMIT = 32
 
 
@@ -37,6 +40,19 @@ def refuse(where: str, given: Any, expected: str) -> NoReturn:
 def as_dict(value: Any, where: str) -> Mapping[str, Any]:
     """Return `value`, which must be a JSON object."""
     return value if isinstance(value, Mapping) else refuse(where, value, "an object")
+
+
+def objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every object of JSON data once, also of data that contains itself."""
+    seen: set[int] = set()
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, (Mapping, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            if isinstance(item, Mapping):
+                yield item
+            left += item.values() if isinstance(item, Mapping) else item
 
 
 def as_scalar(value: Any, where: str) -> Any:

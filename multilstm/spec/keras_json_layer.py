@@ -13,13 +13,13 @@ from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import arguments_of
-from multilstm.spec.json_values import as_dict, as_shape, class_of, refuse
+from multilstm.spec.json_values import MIXED_POLICIES, as_dict, as_shape, class_of, refuse
 from multilstm.spec.layer_base import InnerLayer, Layer
 from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InputLayer
 
 __all__ = ["SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
 
-POLICIES = ("float32", "float64")
+POLICIES = ("float32", "float64", *MIXED_POLICIES)
 POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # of Keras 3, 3.0, and tf.keras
 INPUT_DTYPES = {"float32": "float32", "float64": "float32", "int32": "int32", "int64": "int32"}
 SHAPES = ("batch_shape", "batch_input_shape")

@@ -18,6 +18,7 @@ from multilstm.spec.shapes import Shape
 
 if TYPE_CHECKING:
     from multilstm.spec.layers.recurrent import Recurrent
+    from multilstm.spec.penalties import Regularizer
 
 __all__ = ["DropoutMask", "InnerLayer", "Layer", "Tensor", "inner_layer"]
 
@@ -50,13 +51,16 @@ class DropoutMask(NamedTuple):
     Attributes:
         name: the name of a Dropout layer; for an LSTM `lstm/dropout` (on its inputs) or `lstm/recurrent_dropout` (on
             its hidden states).
-        rate: the share that is dropped; above 0.
+        rate: the share that is dropped; 0 of a noise that is added.
         shape: the shape of the input of a Dropout layer. For an LSTM with `implementation=2`, `[batch, size]`, which
             all gates share. With `implementation=1` or a recurrent dropout, as in Keras, `[4, batch, size]`: one mask
             for each gate i, f, c, o. None is a size that may vary.
         seed: the layer's seed, from which the mask is drawn where none is given; None: it must be given.
         stream: the stream of `multilstm.random` to which the mask belongs.
         gates: whether the first axis of the shape is that of gates.
+        normal: the mean and the standard deviation of the values, which are normal numbers; None: they are 0 and
+            `1 / (1 - rate)`.
+        seeded: whether a seed of the layer draws the mask.
     """
 
     name: str
@@ -65,6 +69,15 @@ class DropoutMask(NamedTuple):
     seed: int | None = None
     stream: str = "dropout"
     gates: bool = False
+    normal: tuple[float, float] | None = None
+    seeded: bool = True
+
+    @property
+    def values_in_words(self) -> str:
+        """The values that a given mask may have."""
+        if self.normal is None:
+            return "0 and 1 / (1 - rate)"
+        return f"normal numbers of mean {self.normal[0]:.4g} and standard deviation {self.normal[1]:.4g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,8 +202,13 @@ class Layer:
         return ()
 
     @property
+    def activity(self) -> Regularizer | None:
+        """The regularizer of the output, whose penalty for a batch, divided by its size, is added to the loss."""
+        return None
+
+    @property
     def recurrent(self) -> Mapping[str, Recurrent]:
-        """The recurrent layers of this layer by direction; an LSTM, a GRU or a SimpleRNN itself has the empty name."""
+        """The recurrent layers of this layer by direction; a recurrent layer itself has the empty name."""
         return {}
 
     @property

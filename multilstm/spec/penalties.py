@@ -26,6 +26,8 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "AnyConstraint",
+    "AnyRegularizer",
     "Constraint",
     "MatrixConstraint",
     "MatrixRegularizer",
@@ -292,8 +294,8 @@ class _WeightFunctionArgument(Argument):
         return {"module": module, "class_name": type(value).__name__, "config": config, "registered_name": None}
 
 
-def of_weight(kind: str, rank: int) -> Argument:
-    """Return the argument for a regularizer or a constraint of a weight of `rank` axes."""
+def of_weight(kind: str, rank: int | None) -> Argument:
+    """Return the argument for a regularizer or a constraint of a weight of `rank` axes, or of any number for None."""
 
     def check(name: str, value: Any) -> WeightFunction | None:
         if value is None:
@@ -304,7 +306,8 @@ def of_weight(kind: str, rank: int) -> Argument:
         if type(value) not in KINDS[kind]:
             raise ArgumentError(choice(name, value, [function.__name__ for function in KINDS[kind]]))
         function: WeightFunction = value
-        function.check_rank(name, rank)
+        if rank is not None:
+            function.check_rank(name, rank)
         return function
 
     return _WeightFunctionArgument(check, kind)
@@ -317,4 +320,6 @@ Tensor3Regularizer = Annotated[Regularizer | str | None, of_weight("regularizer"
 Tensor3Constraint = Annotated[Constraint | str | None, of_weight("constraint", 3)]
 Tensor4Regularizer = Annotated[Regularizer | str | None, of_weight("regularizer", 4)]
 Tensor4Constraint = Annotated[Constraint | str | None, of_weight("constraint", 4)]
+AnyRegularizer = Annotated[Regularizer | str | None, of_weight("regularizer", None)]
+AnyConstraint = Annotated[Constraint | str | None, of_weight("constraint", None)]
 VectorConstraint = Annotated[Constraint | str | None, of_weight("constraint", 1)]

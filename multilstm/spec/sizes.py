@@ -17,6 +17,7 @@ from multilstm.spec.json_values import as_scalar, refuse
 from multilstm.spec.shapes import Shape, show
 
 __all__ = [
+    "RANK_LIMIT",
     "Axis",
     "DataFormat",
     "NonNegative",
@@ -34,14 +35,20 @@ RANK_LIMIT = 32  # axes of an array
 
 @dataclasses.dataclass(frozen=True)
 class Tuple(Argument):
-    """An argument that may hold several values, which Keras's JSON holds as a list."""
+    """An argument that may hold several values, which Keras's JSON holds as a list.
+
+    Attributes:
+        limit: the largest number of values in a list that is read; None: any.
+    """
+
+    limit: int | None = RANK_LIMIT
 
     def read(self, value: Any, where: str) -> Any:
         """Return lists as tuples, at any depth."""
         if not isinstance(value, (list, tuple)):
             return as_scalar(value, where)
-        if len(value) > RANK_LIMIT:
-            refuse(where, f"{len(value)} values", f"at most {RANK_LIMIT}")
+        if self.limit is not None and len(value) > self.limit:
+            refuse(where, f"{len(value)} values", f"at most {self.limit}")
         return tuple(self.read(item, where) for item in value)
 
     def write(self, value: Any) -> Any:

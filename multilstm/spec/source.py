@@ -24,8 +24,9 @@ __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expressio
 WIDTH = 88
 PORTABLE = (  # the spec's layers that multilstm.keras_layers has
     "AdditiveAttention", "Attention", "AveragePooling1D", "AveragePooling2D", "BatchNormalization", "Bidirectional",
-    "Cropping1D", "Dense", "Dot", "Dropout", "GRU", "GlobalAveragePooling1D", "LSTM", "LayerNormalization", "LeakyReLU",
-    "Permute", "ReLU", "Reshape", "SimpleRNN", "SpatialDropout1D", "TimeDistributed",
+    "ConvLSTM2D", "Cropping1D", "Dense", "Dot", "Dropout", "GRU", "GlobalAveragePooling1D", "LSTM",
+    "LayerNormalization", "LeakyReLU", "Normalization", "Permute", "ReLU", "Rescaling", "Reshape", "SimpleRNN",
+    "SpatialDropout1D", "SpatialDropout2D", "TimeDistributed",
 )  # fmt: skip
 REQUIRED = ("pool_size",)  # arguments that a spec has a default for, and some layers of Keras have none
 _MODULES = ("keras", "layers", "keras_layers")

@@ -15,7 +15,7 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 from multilstm.frameworks.machine import memory
-from multilstm.spec import LSTM, Graph
+from multilstm.spec import LSTM, ConvLSTM2D, Graph
 from multilstm.spec.arrays import Array
 from multilstm.weights.time_limit import check_time
 
@@ -209,7 +209,7 @@ def _initial(graph: Graph, seed: int) -> dict[str, Array]:
         check_time()
         layer, weight = graph.owner(name)
         initialise, rng = INITIALISERS[getattr(layer, f"{weight}_initializer")], _generator(seed, name)
-        if weight == "bias" and isinstance(layer, LSTM) and layer.unit_forget_bias:
+        if weight == "bias" and isinstance(layer, (LSTM, ConvLSTM2D)) and layer.unit_forget_bias:
             # As Keras: i; f, all ones; c and o in one draw. A fan of this bias is therefore not 4 * units.
             units = layer.units
             parts = (initialise(rng, (units,)), np.ones(units), initialise(rng, (2 * units,)))

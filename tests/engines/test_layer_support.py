@@ -5,12 +5,15 @@ import importlib
 import keras
 import pytest
 
+from multilstm.errors import SpecError
+from multilstm.spec import Dense
+from multilstm.spec.arguments import ACTIVATIONS, KERAS3_LACKS, NOT_EXECUTED
 from multilstm.spec.layers import LAYERS, InputLayer
 
 LACKING: dict[str, set[str]] = {
     "reference": set(),
-    "jax-scan": set(),
-    "torch-lstm": set(),
+    "jax-scan": {"ConvLSTM2D"},
+    "torch-lstm": {"ConvLSTM2D"},
     "keras": set(),
     "keras2": set(),
 }
@@ -45,3 +48,12 @@ def test_a_family_of_layers_has_the_same_name_everywhere():
         for engine, (module, _) in MODULES.items()
     }
     assert families["jax-scan"] == families["torch-lstm"] == families["reference"] - {"recurrent"}
+
+
+def test_every_activation_of_keras_is_executed_or_refused_by_name():
+    names = {function.__name__ for function in keras.src.activations.ALL_OBJECTS}
+    assert set(NOT_EXECUTED) | set(ACTIVATIONS) - set(KERAS3_LACKS) == names
+    with pytest.raises(
+        SpecError, match="activation is 'celu' of Keras, which multilstm does not execute yet; give one"
+    ):
+        Dense(2, "celu")

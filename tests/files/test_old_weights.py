@@ -5,7 +5,7 @@ import pytest
 
 from multilstm import GRU, LSTM, Bidirectional, SimpleRNN
 from multilstm.files.old_weights import as_keras_3
-from multilstm.spec import Conv1D
+from multilstm.spec import Conv1D, ConvLSTM2D
 
 KERAS_1 = [(3, 2), (2, 2), (2,)]
 CUDNN = [(3, 8), (2, 8), (16,)]
@@ -83,3 +83,19 @@ def test_a_gru(way, both):
 def test_weights_of_a_layer_that_cudnn_does_not_compute_stay(layer):
     arrays = [*weights_of(layer)[:2], np.zeros(2 * 4 * layer.gate_count)]
     assert as_keras_3(layer, arrays) == (arrays, "")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "theano"])
+def test_weights_of_a_conv_lstm_of_keras_1(backend):
+    """Twelve arrays in the order i, c, f, o; Theano reverses rows and columns of the kernels."""
+    layer = ConvLSTM2D(2, (3, 2))
+    kernel, recurrent, bias = desired = [np.random.default_rng(2).normal(size=shape) for shape in
+                                         layer.weight_shapes((None, None, 6, 5, 4)).values()]  # fmt: skip
+    given = [kernel, recurrent, bias]
+    if backend == "theano":
+        given = [kernel[::-1, ::-1], recurrent[::-1, ::-1], bias]
+    old = [array[..., 2 * gate : 2 * gate + 2] for gate in (0, 2, 1, 3) for array in given]
+    arrays, remark = as_keras_3(layer, old, backend)
+    assert all((actual == expected).all() for actual, expected in zip(arrays, desired, strict=True))
+    assert remark.startswith("the twelve arrays of Keras 1 (gates i, c, f, o) were joined")
+    assert ("reversed in rows and columns" in remark) is (backend == "theano")

@@ -22,6 +22,7 @@ from multilstm.spec import (
     AdditiveAttention,
     Attention,
     Bidirectional,
+    ConvLSTM2D,
     Embedding,
     InputLayer,
     Masking,
@@ -29,12 +30,22 @@ from multilstm.spec import (
 )
 from multilstm.spec.layers import ACTIVATIONS, DISTRIBUTED, LAYERS, RECURRENT, TimeDistributed
 
+DRAWN = tuple(kind for kind in LAYERS if kind is not ConvLSTM2D)  # random models have no films
 OTHERS = (InputLayer, Embedding, Bidirectional, *RECURRENT)  # of fronts.py and recurrent.py
 SETTINGS = st.builds(
     Setting, st.integers(1, 3), st.integers(1, 6), st.booleans(), st.booleans(), st.booleans(), st.booleans()
 )
 # Arguments that decide no answer of the forward pass or the gradient, or only a start of the weights.
-UNDRAWN = ("name", "seed", "data_format", "unit_forget_bias", "weights", "backward_layer", "mask_value")
+UNDRAWN = (
+    "activity_regularizer",
+    "name",
+    "seed",
+    "data_format",
+    "unit_forget_bias",
+    "weights",
+    "backward_layer",
+    "mask_value",
+)
 REFUSED = [(kind, "dropout") for kind in (Attention, AdditiveAttention)]  # by a check of its own
 UNDRAWN_ENDS = ("_initializer", "_constraint")
 
@@ -55,7 +66,7 @@ def collected(strategy, count):
 @pytest.fixture(scope="module")
 def classes():
     """Return the classes of the layers of many drawn models, and those inside of wrappers."""
-    models = collected(SETTINGS.flatmap(lambda setting: st.one_of(chains(setting), graphs(setting))), 1500)
+    models = collected(SETTINGS.flatmap(lambda setting: st.one_of(chains(setting), graphs(setting))), 2000)
     layers = [layer for model in models for layer in model.layers]
     return {type(layer) for layer in layers}, {type(layer.wrapped) for layer in layers if layer.wrapped}
 
@@ -67,8 +78,8 @@ def test_every_class_of_the_spec_has_a_rule():
 
 
 def test_every_class_is_in_some_drawn_model(classes):
-    assert classes[0] == set(LAYERS)
-    assert set(RECURRENT) < classes[1]
+    assert classes[0] == {*DRAWN}
+    assert {*RECURRENT} - {ConvLSTM2D} < classes[1]
 
 
 @st.composite
@@ -92,7 +103,7 @@ def layers_of(draw, kind):
     return draw(recurrent(setting, place, draw(st.booleans()), draw(st.booleans()), kind))
 
 
-@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", DRAWN, ids=lambda kind: kind.__name__)
 def test_every_argument_of_every_class_is_drawn(kind):
     layers = collected(layers_of(kind), 150)
     fields = [field.name for field in dataclasses.fields(kind)]
@@ -105,12 +116,12 @@ def test_every_argument_of_every_class_is_drawn(kind):
 
 
 def test_every_class_without_a_state_is_drawn_inside_of_a_time_distributed():
-    assert {type(layer.wrapped) for layer in collected(layers_of(TimeDistributed), 1500)} == set(DISTRIBUTED)
+    assert {type(layer.wrapped) for layer in collected(layers_of(TimeDistributed), 3000)} == set(DISTRIBUTED)
 
 
 @pytest.mark.parametrize("role", ["activation", "recurrent_activation"])
 def test_every_activation_of_a_recurrent_layer_is_drawn(role):
-    layers = [layer for kind in (LSTM, GRU) for layer in collected(layers_of(kind), 200)]
+    layers = [layer for kind in (LSTM, GRU) for layer in collected(layers_of(kind), 600)]
     assert {getattr(layer, role) for layer in layers} == set(ACTIVATIONS)
 
 

@@ -83,7 +83,9 @@ NEEDED = {
     **{name: {"units": 3} for name in ("GRU", "LSTM", "SimpleRNN", "Dense")},
     "Bidirectional": {"layer": lambda: keras.layers.LSTM(2, name="inner")},
     "TimeDistributed": {"layer": lambda: keras.layers.Dense(2, name="inner")},
+    "ConvLSTM2D": {"filters": 3, "kernel_size": 2},
     "Dot": {"axes": -1},
+    "Rescaling": {"scale": 0.5},
     "Reshape": {"target_shape": (2, 2)},
     "Permute": {"dims": (2, 1)},
 }

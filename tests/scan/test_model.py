@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from multilstm.errors import InputError
+from multilstm.errors import InputError, UnsupportedError
 from multilstm.scan import State, loss_value, model
 from multilstm.scan.batch import Batch
 from multilstm.spec import (
@@ -15,6 +15,7 @@ from multilstm.spec import (
     L2,
     LSTM,
     Bidirectional,
+    ConvLSTM2D,
     Dense,
     Dropout,
     Input,
@@ -279,3 +280,11 @@ def test_a_constraint_acts_after_the_step_and_frozen_weights_stay():
     assert np.linalg.norm(stepped, axis=0).max() > 0.5
     np.testing.assert_allclose(after["lstm/recurrent_kernel"], MaxNorm(0.5)(stepped), rtol=1e-14)
     assert np.linalg.norm(after["lstm/recurrent_kernel"], axis=0).max() < 0.5
+
+
+def test_refuses_a_recurrent_layer_that_it_does_not_compute():
+    spec = Sequential([ConvLSTM2D(2, 2, name="images")], input_shape=(None, 4, 4, 1))
+    with pytest.raises(
+        UnsupportedError, match="it does not compute ConvLSTM2D 'images'; leave the engine jax-scan out"
+    ):
+        model(spec)

@@ -15,12 +15,14 @@ from multilstm.spec import (
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvLSTM2D,
     Cropping1D,
     Dense,
     DepthwiseConv2D,
     Dot,
     Dropout,
     Flatten,
+    GaussianNoise,
     GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -30,18 +32,24 @@ from multilstm.spec import (
     LayerNormalization,
     LeakyReLU,
     Maximum,
+    MaxNorm,
     MaxPooling1D,
     MaxPooling2D,
     Model,
     Multiply,
+    Normalization,
     Permute,
+    PReLU,
     ReLU,
+    Rescaling,
     Reshape,
     Sequential,
     Softmax,
     SpatialDropout1D,
+    SpatialDropout2D,
     Subtract,
     TimeDistributed,
+    UnitNormalization,
     UpSampling1D,
     ZeroPadding1D,
     ZeroPadding2D,
@@ -49,7 +57,7 @@ from multilstm.spec import (
 )
 from multilstm.spec.layers import DISTRIBUTED
 
-SHAPE, OPEN, IMAGE = (2, 6, 4), (None, None, 4), (2, 6, 5, 4)
+SHAPE, OPEN, IMAGE, FILM = (2, 6, 4), (None, None, 4), (2, 6, 5, 4), (None, None, 6, 5, 4)
 ALL = slice(None)
 
 
@@ -100,6 +108,12 @@ ALL = slice(None)
         (GlobalMaxPooling2D(keepdims=True), IMAGE, (2, 1, 1, 4)),
         (LayerNormalization((1, 2)), SHAPE, SHAPE),
         (BatchNormalization(), OPEN, OPEN),
+        (ConvLSTM2D(3, 2), FILM, (None, 5, 4, 3)),
+        (ConvLSTM2D(3, (2, 3), (2, 1), "same", return_sequences=True), FILM, (None, None, 3, 5, 3)),
+        (ConvLSTM2D(3, 3, dilation_rate=2), FILM, (None, 2, 1, 3)),
+        (UnitNormalization((1, 2)), OPEN, OPEN),
+        (PReLU(shared_axes=(1,)), OPEN, OPEN),
+        (Normalization(), OPEN, OPEN),
         (TimeDistributed(Flatten()), (2, 6, 3, 4), (2, 6, 12)),
         (TimeDistributed(Conv1D(5, 3)), (None, None, 7, 4), (None, None, 5, 5)),
         (TimeDistributed(GlobalMaxPooling1D()), (2, 6, 3, 4), (2, 6, 4)),
@@ -172,6 +186,22 @@ def test_output_shape_of_several_inputs(layer, inputs, output):
         (BatchNormalization(1), [SHAPE], "BatchNormalization: axis is 1; multilstm executes the last axis alone"),
         (Conv2D(2, 2), [SHAPE], r"Conv2D: expected an input \[batch, rows, columns, channels\], given shape"),
         (MaxPooling2D((2, 6)), [IMAGE], "MaxPooling2D: axis 2 of the input .* is shorter than a window of 6"),
+        (ConvLSTM2D(2, 2), [IMAGE], r"ConvLSTM2D: expected an input \[batch, timesteps, rows, columns, channels\]"),
+        (ConvLSTM2D(2, 2), [(2, 3, None, 5, 4)], "ConvLSTM2D: rows and columns decide the shape of its states and may"),
+        (ConvLSTM2D(2, 7), [FILM], "ConvLSTM2D: axis 1 of the input .* is shorter than a window of 7"),
+        (ConvLSTM2D(2, 2, stateful=True), [FILM], "ConvLSTM2D: stateful=True carries one state for each sequence"),
+        (PReLU(), [OPEN], "PReLU: an axis with a slope for each of its elements may not vary; given shape"),
+        (PReLU(shared_axes=3), [SHAPE], "PReLU: axis is 3; expected 1 to 2"),
+        (PReLU(alpha_constraint=MaxNorm(1.0, 2)), [SHAPE], "PReLU: alpha_constraint: MaxNorm has axis=2, expected an"),
+        (Normalization(1), [OPEN], "Normalization: the axes of mean may not vary; given shape"),
+        (
+            Normalization(-1, (1.0, 2.0), (1.0, 2.0)),
+            [SHAPE],
+            r"Normalization: mean has the shape \(2,\), expected that",
+        ),
+        (UnitNormalization(0), [SHAPE], "UnitNormalization: axis is 0; expected 1 to 2"),
+        (Rescaling((1.0, 2.0)), [SHAPE], r"Rescaling: scale has 2 numbers, the input \(2, 6, 4\)"),
+        (SpatialDropout2D(0.5), [SHAPE], r"SpatialDropout2D: expected an input \[batch, rows, columns, channels\]"),
         (TimeDistributed(Dense(2)), [(2, 6)], r"TimeDistributed: expected an input \[batch, timesteps, ...\], given"),
     ],
     ids=repr,
@@ -221,6 +251,13 @@ def test_refuses_inputs(layer, inputs, message):
         (lambda: Attention(dropout=0.1), "dropout of attention scores is not executed by multilstm yet; given 0.1"),
         (lambda: Attention(score_mode="general"), "Attention: unknown score_mode 'general'"),
         (lambda: Dot((1, 2, 3)), "Dot: axes must be the number of an axis, or one for each of two inputs"),
+        (lambda: ConvLSTM2D(2, 2, 2, dilation_rate=2), "ConvLSTM2D: strides=.* Keras computes strides above 1 without"),
+        (lambda: ConvLSTM2D(2, 2, data_format="channels_first"), "multilstm executes 'channels_last' alone; move"),
+        (lambda: GaussianNoise(1.5), "GaussianNoise: stddev must be a number from 0 to 1, got 1.5"),
+        (lambda: PReLU(shared_axes=(0,)), r"PReLU: shared_axes must be numbers of axes, from 1, or None, got \(0,\)"),
+        (lambda: Normalization(mean=1.0), "Normalization: mean is 1.0 and variance is None; give both"),
+        (lambda: Normalization(mean=[[1], [2, 3]]), "Normalization: mean must be finite numbers, in lists"),
+        (lambda: Rescaling("2"), "Rescaling: scale must be a finite number, or one for each feature, got '2'"),
         (lambda: Dropout(0.5, (None, 1, 2)), "Dropout: noise_shape is not executed by multilstm yet"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -321,7 +358,9 @@ def test_drops_the_mask(layer):
     assert layer.output_mask([X], [EARLY]) is None
 
 
-@pytest.mark.parametrize("layer", [ReLU(), LeakyReLU(), ELU(), SpatialDropout1D(0.5)], ids=repr)
+@pytest.mark.parametrize(
+    "layer", [ReLU(), LeakyReLU(), ELU(), SpatialDropout1D(0.5), GaussianNoise(0.5), PReLU()], ids=repr
+)
 def test_passes_the_mask_on(layer):
     assert layer.output_mask([X], [EARLY]) is EARLY
 

@@ -9,25 +9,31 @@ from multilstm.spec import (
     GRU,
     LSTM,
     Activation,
+    AlphaDropout,
     Bidirectional,
     Concatenate,
     Conv1D,
     Conv2D,
+    ConvLSTM2D,
     Dense,
     DepthwiseConv2D,
     Dot,
     Dropout,
     Embedding,
+    GaussianDropout,
+    GaussianNoise,
     GetItem,
     Input,
     InputLayer,
     Masking,
     Permute,
     RepeatVector,
+    Rescaling,
     Reshape,
     SimpleRNN,
     Softmax,
     SpatialDropout1D,
+    SpatialDropout2D,
     TimeDistributed,
 )
 from multilstm.spec import layers as spec_layers
@@ -38,31 +44,20 @@ WITHOUT_ARGUMENTS = """
     ZeroPadding2D MaxPooling2D AveragePooling2D GlobalMaxPooling2D GlobalAveragePooling2D
     Flatten ZeroPadding1D Cropping1D UpSampling1D ReLU LeakyReLU ELU Softmax Add Subtract Multiply Average Maximum
     Minimum MaxPooling1D AveragePooling1D GlobalMaxPooling1D GlobalAveragePooling1D LayerNormalization
-    BatchNormalization Attention AdditiveAttention
+    BatchNormalization Attention AdditiveAttention ActivityRegularization PReLU UnitNormalization Normalization
+    Masking Concatenate
 """
 WITH_ARGUMENTS = (
+    *(InputLayer((None, 3)), Embedding(5, 2), LSTM(2), GRU(2), SimpleRNN(2), Bidirectional(LSTM(2)), Dense(2)),
+    *(TimeDistributed(Dense(2)), Dropout(0.5), Activation("tanh"), RepeatVector(2)),
     *(Reshape((2, -1)), Permute((2, 1)), GetItem((slice(None), -1)), SpatialDropout1D(0.5)),
-    *(Conv1D(2, 3), Conv2D(2, 3), DepthwiseConv2D(2), Dot(1)),
+    *(Conv1D(2, 3), Conv2D(2, 3), DepthwiseConv2D(2), Dot(1), ConvLSTM2D(2, 3), SpatialDropout2D(0.5)),
+    *(GaussianNoise(0.5), GaussianDropout(0.5), AlphaDropout(0.5), Rescaling(0.5)),
 )
 # One of every class, with all that it needs.
 EXAMPLES = {
-    InputLayer: InputLayer((None, 3)),
-    Embedding: Embedding(5, 2),
-    Masking: Masking(),
-    LSTM: LSTM(2),
-    GRU: GRU(2),
-    SimpleRNN: SimpleRNN(2),
-    Bidirectional: Bidirectional(LSTM(2)),
-    Dense: Dense(2),
-    TimeDistributed: TimeDistributed(Dense(2)),
-    Dropout: Dropout(0.5),
-    Activation: Activation("tanh"),
-    RepeatVector: RepeatVector(2),
-    Concatenate: Concatenate(),
-    **{
-        type(layer): layer
-        for layer in (*(getattr(spec_layers, name)() for name in WITHOUT_ARGUMENTS.split()), *WITH_ARGUMENTS)
-    },
+    type(layer): layer
+    for layer in (*(getattr(spec_layers, name)() for name in WITHOUT_ARGUMENTS.split()), *WITH_ARGUMENTS)
 }
 X = Input((None, 3), name="x")
 
@@ -161,7 +156,7 @@ def test_refuses_values_that_are_not_booleans(layer, argument, value):
         dataclasses.replace(layer, **{argument: value})
 
 
-@pytest.mark.parametrize("value", ["mish", "", 3, True, ["tanh"], np.zeros(3)], ids=repr)
+@pytest.mark.parametrize("value", ["swoosh", "", 3, True, ["tanh"], np.zeros(3)], ids=repr)
 @pytest.mark.parametrize(
     ("layer", "argument"),
     [(LSTM(1), "activation"), (LSTM(1), "recurrent_activation"), (Dense(1), "activation"),
@@ -250,7 +245,7 @@ def test_refuses_a_merge_mode(mode):
 
 @pytest.mark.parametrize("layer", [Dense(1), 3, None, LSTM, Bidirectional(LSTM(1))], ids=repr)
 def test_bidirectional_refuses_layers_that_are_not_recurrent(layer):
-    with pytest.raises(SpecError, match="Bidirectional: layer must be of class LSTM, GRU, SimpleRNN, got "):
+    with pytest.raises(SpecError, match="Bidirectional: layer must be of class LSTM, GRU, SimpleRNN, ConvLSTM2D, got "):
         Bidirectional(layer)
 
 

@@ -139,7 +139,7 @@ def test_arguments_are_data_alone(config, place):
         read_json(entry("GroupNormalization", config), ask=never)
 
 
-NEVER = ["Lambda", "TFSMLayer", "TorchModuleWrapper", "StringLookup", "TextVectorization", "RandomFlip", "RNN", "Layer"]
+NEVER = ["Lambda", "TFSMLayer", "TorchModuleWrapper", "StringLookup", "TextVectorization", "RandomFlip", "Layer"]
 
 
 @pytest.mark.parametrize("kind", [*NEVER, "__class__", "os.system"])

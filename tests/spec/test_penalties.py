@@ -179,7 +179,7 @@ ARGUMENTS = [
     (layer, field.name)
     for layer in (LSTM(2), Dense(2), Embedding(5, 2))
     for field in dataclasses.fields(layer)
-    if field.name.endswith(tuple(KINDS)) and field.name not in layer.refused
+    if field.name.endswith(tuple(KINDS)) and field.name not in (*layer.refused, "activity_regularizer")
 ]
 
 

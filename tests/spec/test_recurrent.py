@@ -1,4 +1,4 @@
-"""GRU and SimpleRNN as data: weights, parameters, states, dropout masks, summary, source."""
+"""GRU, SimpleRNN and ConvLSTM2D as data: weights, parameters, states, dropout masks, summary, source."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from multilstm.errors import InputError, SpecError
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.job import Batch
 from multilstm.jobs.validation import check_batch
-from multilstm.spec import GRU, LSTM, Bidirectional, Input, Model, Sequential, SimpleRNN
+from multilstm.spec import GRU, LSTM, Bidirectional, ConvLSTM2D, Input, Model, Sequential, SimpleRNN, from_json
 from multilstm.spec.arrays import HiddenState, State, as_state
 from multilstm.spec.source import keras_source
 
@@ -101,3 +101,28 @@ def test_source_names_the_states_of_both_directions():
     source = keras_source(Model(x, Bidirectional(GRU(4, return_state=True, reset_after=False))(x)))
     assert "layers.GRU(4, return_state=True, reset_after=False)" in source
     assert "    bidirectional_forward_hidden,\n    bidirectional_backward_hidden,\n" in source
+
+
+def test_a_conv_lstm_as_data():
+    layer = ConvLSTM2D(3, (3, 2), padding="same", dropout=0.5, recurrent_dropout=0.25, return_state=True, name="images")
+    x = Input((None, 6, 5, 4))
+    spec = Model(x, layer(x))
+    assert spec.output_shapes == ((None, 6, 5, 3),) * 3
+    assert spec.state_shape("images", 2) == (2, 6, 5, 3)
+    assert spec.weight_shapes == {
+        "images/kernel": (3, 2, 4, 12),
+        "images/recurrent_kernel": (3, 2, 3, 12),
+        "images/bias": (12,),
+    }
+    assert spec.parameter_count == 4 * (3 * 2 * (4 + 3) * 3 + 3)
+    assert layer.parameter_formula((None, None, 6, 5, 4)).endswith(" = 4*(3*2*(4 + 3)*3 + 3)")
+    masks = {mask.name: mask.shape for mask in dropout_masks(spec, 2)}
+    assert masks == {"images/dropout": (4, 2, 6, 5, 4), "images/recurrent_dropout": (4, 2, 6, 5, 3)}
+    assert "windows of 3x2, padding same" in spec.summary()
+    assert from_json(spec.to_json()) == spec
+    assert "layers.ConvLSTM2D(" in keras_source(spec)
+    state = State(*[[[[[0.0] * 3] * 4] * 6] * 2] * 2)  # four columns
+    with pytest.raises(
+        InputError, match=r"shape \(2, 6, 4, 3\), expected \(2, 6, 5, 3\): \[batch, rows, columns, filters\]"
+    ):
+        check_batch(spec, Batch({"input_layer": [[[[[1.0] * 4] * 5] * 6]] * 2}, states={"images": state}))

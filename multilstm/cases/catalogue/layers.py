@@ -14,11 +14,14 @@ from multilstm.cases.case import Case
 from multilstm.cases.random_batches import PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import (
     ELU,
+    L1,
     L2,
     LSTM,
     Activation,
+    ActivityRegularization,
     Add,
     AdditiveAttention,
+    AlphaDropout,
     Attention,
     Average,
     AveragePooling1D,
@@ -33,6 +36,8 @@ from multilstm.spec import (
     Dot,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -50,15 +55,20 @@ from multilstm.spec import (
     Model,
     Multiply,
     NonNeg,
+    Normalization,
     Permute,
+    PReLU,
     ReLU,
     RepeatVector,
+    Rescaling,
     Reshape,
     Sequential,
     Softmax,
     SpatialDropout1D,
+    SpatialDropout2D,
     Subtract,
     TimeDistributed,
+    UnitNormalization,
     UpSampling1D,
     ZeroPadding1D,
     ZeroPadding2D,
@@ -222,6 +232,22 @@ def _time_distributed() -> Graph:
                      *(TimeDistributed(layer)(images) for layer in kinds)])  # fmt: skip
 
 
+def _noise() -> Graph:
+    """Return layers that are given noise in training, and layers with a number or a slope for each feature."""
+    x = Input((TIMESTEPS, FEATURES))
+    y = Dense(4)(LSTM(3, return_sequences=True)(x))
+    noises = [GaussianNoise(0.2), GaussianDropout(0.3), AlphaDropout(0.3), ActivityRegularization(0.01, 0.02)]
+    noises += [Dense(2, activity_regularizer=L2(0.1)), Conv1D(2, 2, activity_regularizer=L1(0.1))]
+    slopes = [PReLU(), PReLU(shared_axes=(1,), alpha_regularizer=L2(0.1)), Rescaling(0.5, -1.0)]
+    others = [Rescaling((1.0, 2.0, 3.0, 4.0), (0.1, 0.2, 0.3, 0.4)), UnitNormalization(), UnitNormalization((1, 2))]
+    others += [Normalization(), Normalization((1, 2), invert=True), Normalization(None, 0.5, 4.0)]
+    others += [Normalization(-1, (0.1, 0.2, 0.3, 0.4), (1.0, 2.0, 3.0, 4.0), invert=True)]
+    inside = [TimeDistributed(layer) for layer in (GaussianNoise(0.3), AlphaDropout(0.2), PReLU())]
+    image = Reshape((TIMESTEPS, 2, 2))(y)
+    images = [SpatialDropout2D(0.4)(image), SpatialDropout2D(0.4, seed=3)(image)]
+    return Model(x, [*(layer(y) for layer in (*noises, *slopes, *others, *inside)), *images])
+
+
 def _text_model() -> Graph:
     """Return a common stack over sequences of any length, whose padding is found and then dropped."""
     stack = [Masking(PADDING), SpatialDropout1D(0.3), Conv1D(5, 3, padding="same", activation="relu"), MaxPooling1D(2)]
@@ -251,4 +277,5 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "time_distributed": (_time_distributed, ("none",)),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),
+    "noise": (_noise, ("none",)),
 }

@@ -1,4 +1,4 @@
-"""GRU and SimpleRNN: options with every kind of mask, states, dropout, penalties, and states that layers pass.
+"""GRU, SimpleRNN and ConvLSTM2D: options, kinds of mask, states, dropout, penalties, and states that layers pass.
 
 Each model returns many layers that read one input, so that one compiled program tests them all. A comparison names the
 layer that differs.
@@ -17,7 +17,9 @@ from multilstm.spec import (
     L2,
     LSTM,
     Bidirectional,
+    ConvLSTM2D,
     Dense,
+    Flatten,
     Graph,
     Input,
     Layer,
@@ -25,16 +27,18 @@ from multilstm.spec import (
     Model,
     NonNeg,
     SimpleRNN,
+    TimeDistributed,
     UnitNorm,
 )
 from multilstm.spec.optimizers import Adam
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 3, 4
+IMAGE = (4, 3, 2)  # rows, columns, channels
 MASKED = ("none", "left", "full_row")
 
 
 def recurrent(full: bool = False) -> Iterator[Case]:
-    """Yield the cases of GRU and SimpleRNN."""
+    """Yield the cases of all models."""
     for number, (name, (make, kinds)) in enumerate(MODELS.items()):
         spec = make()
         stateful = any(layer.stateful for layer in spec.recurrent.values())
@@ -162,6 +166,45 @@ def _encoder_decoder() -> Graph:
     return Model(x, [Dense(2)(decoded), plain, crossed, both])
 
 
+def _images(layers: list[Layer], batch: int | None = None) -> Graph:
+    """Return a model in which all layers read images; a loss with a mask of timesteps needs flat ones."""
+    x = Input((TIMESTEPS, *IMAGE), batch)
+    outputs: list[Any] = []
+    for layer in layers:
+        made = layer(x)
+        first, *states = made if isinstance(made, list) else [made]
+        flat = (
+            TimeDistributed(Flatten()) if any(part.return_sequences for part in layer.recurrent.values()) else Flatten()
+        )
+        outputs += [flat(first), *states]
+    return Model(x, outputs)
+
+
+def _conv_lstm() -> Graph:
+    options: dict[str, Any] = {"kernel_regularizer": L2(0.01), "recurrent_constraint": MaxNorm(0.6)}
+    layers: list[Layer] = [
+        ConvLSTM2D(2, 3, return_sequences=True, return_state=True, **options),
+        ConvLSTM2D(2, (2, 3), (2, 1), "same", activation="relu", go_backwards=True, return_sequences=True),
+        ConvLSTM2D(3, 2, dilation_rate=2, recurrent_activation="hard_sigmoid_keras2", use_bias=False),
+        ConvLSTM2D(2, 2, unroll=True, zero_output_for_mask=True),
+        Bidirectional(ConvLSTM2D(2, 2, return_sequences=True), "sum"),
+    ]
+    return _images(layers)
+
+
+def _conv_lstm_states() -> Graph:
+    return _images([ConvLSTM2D(2, 2, return_sequences=True), Bidirectional(ConvLSTM2D(2, 2))])
+
+
+def _conv_lstm_carried() -> Graph:
+    """Return a layer that carries its states, one with dropout, and one that starts from the states of another."""
+    x = Input((TIMESTEPS, *IMAGE), BATCH)
+    sequence, *states = ConvLSTM2D(2, 2, padding="same", return_sequences=True, return_state=True)(x)
+    decoded = ConvLSTM2D(2, 3, padding="same")(sequence, initial_state=states)
+    others = [ConvLSTM2D(2, 2, stateful=True), ConvLSTM2D(2, 2, dropout=0.3, recurrent_dropout=0.4)]
+    return Model(x, [Flatten()(output) for output in (decoded, *(layer(x) for layer in others))])
+
+
 # By name: the model, and its kinds of mask, which the inputs bring with them; the last kind is trained.
 MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "gru": (_gru, MASKED),
@@ -173,4 +216,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "dropout": (_dropout, ("none",)),
     "penalties": (_penalties, ("none",)),
     "encoder_decoder": (_encoder_decoder, ("holes",)),
+    "conv_lstm": (_conv_lstm, ("full_row",)),
+    "conv_lstm-states": (_conv_lstm_states, ("holes",)),
+    "conv_lstm-carried": (_conv_lstm_carried, ("none",)),
 }

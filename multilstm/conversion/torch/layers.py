@@ -70,6 +70,9 @@ FUNCTIONS = {  # of a tensor in braces
     "gelu": "F.gelu({})",
     "leaky_relu": "F.leaky_relu({}, 0.2)",
     "relu6": "F.relu6({})",
+    "mish": "F.mish({})",
+    "hard_silu": "{0} * F.relu6({0} + 3) / 6",
+    "log_softmax": "torch.log_softmax({}, dim=-1)",
 }
 
 
@@ -91,6 +94,8 @@ def recurrent_part(layer: Recurrent, features: int, bidirectional: bool, masked:
         GRU: ("GRU", {**gated, "reset_after": True}),
         SimpleRNN: ("RNN", {}),
     }
+    if type(layer) not in kinds:
+        raise refused(layer, "recurrent convolutions", "PyTorch has no module for them")
     name, wanted = kinds[type(layer)]
     others = {
         argument: getattr(layer, argument) for argument, value in wanted.items() if getattr(layer, argument) != value

@@ -22,7 +22,7 @@ from multilstm.engines.keras.dropout import mask_input, refuse_in_plain_keras
 from multilstm.engines.keras.keras3_toolkit import Keras3Toolkit
 from multilstm.engines.keras.layers import AbstractToolkit
 from multilstm.engines.keras.layout import FlatAnswer, Inputs, state_input
-from multilstm.engines.keras.model import KerasModel
+from multilstm.engines.keras.model import KerasModel, floats_of
 from multilstm.engines.keras.training import make_loss, make_optimizer
 from multilstm.errors import EngineUnavailableError
 from multilstm.frameworks import kernels, private_apis
@@ -32,6 +32,7 @@ from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec.arrays import AnyState, Array
+from multilstm.spec.shapes import closed
 
 
 class AbstractKerasEngine(AbstractEngine):
@@ -107,6 +108,9 @@ class AbstractKerasProgram(AbstractProgram):
         with self._context():
             for name, variable in self.built.variables.items():
                 variable.assign(weights[name])
+            for layer in self.built.layers.values():
+                if hasattr(layer, "finalize_state"):  # a Normalization computes with copies of its weights
+                    layer.finalize_state()
             for name, variable in self._slots.items():
                 variable.assign(slots[name])
             if self.optimizer is not None:
@@ -119,7 +123,8 @@ class AbstractKerasProgram(AbstractProgram):
         return {name: _numpy(variable) for name, variable in self._slots.items()}
 
     def parameter_counts(self) -> dict[str, int]:
-        return {name: int(layer.count_params()) for name, layer in self.built.layers.items()}
+        counters = {name: len(layer.weights) - len(floats_of(layer)) for name, layer in self.built.layers.items()}
+        return {name: int(layer.count_params()) - counters[name] for name, layer in self.built.layers.items()}
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         if batch.dropout and not self.portable:
@@ -152,8 +157,9 @@ class AbstractKerasProgram(AbstractProgram):
         """
         values = {**batch.inputs, **{mask_input(name): mask for name, mask in batch.dropout.items()}}
         for name in self.built.given_states:
-            layer = self.spec.recurrent[name]
-            zeros = layer.zero_state(np.zeros((batch.size, layer.units), self.dtype))
+            zeros = self.spec.recurrent[name].zero_state(
+                np.zeros(closed(self.spec.state_shape(name, batch.size)), self.dtype)
+            )
             for field, value in states.get(name, zeros)._asdict().items():
                 values[state_input(name, field)] = value
         for name, tensor in zip(self.built.inputs, self.model.inputs, strict=True):

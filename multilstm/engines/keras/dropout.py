@@ -5,6 +5,7 @@ The classes are mixins without a base class of Keras, because Keras 2 and Keras 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -34,12 +35,20 @@ class _WithMasks:
 
 
 class GivenDropoutMixin(_WithMasks):
-    """Dropout with its mask as an input: multiplies by the mask in training, and passes values on otherwise."""
+    """Dropout with its mask as an input: combines values and mask in training, and passes values on otherwise.
+
+    Args:
+        combine: returns the values in training, of values and mask.
+    """
+
+    def __init__(self, combine: Callable[[Any, Any], Any] = operator.mul, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._combine = combine
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Map `[values, mask]` to the shape of the values; the mask has that shape, or 1 timestep."""
         values, mask = inputs
-        return values * mask if training else values
+        return self._combine(values, mask) if training else values
 
 
 class GivenRecurrentDropoutMixin(_WithMasks):

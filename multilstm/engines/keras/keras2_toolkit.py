@@ -24,6 +24,8 @@ from multilstm.spec.penalties import Regularizer, WeightFunction
 _LACKS: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("LSTM", "use_cudnn"): ("auto", False),
     ("GRU", "use_cudnn"): ("auto", False),
+    ("ConvLSTM2D", "unroll"): (False,),
+    ("ConvLSTM2D", "zero_output_for_mask"): (False,),
     ("ZeroPadding1D", "data_format"): (None, "channels_last"),
 }
 _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
@@ -35,6 +37,9 @@ _ACTIVATIONS: Mapping[str, str | Callable[[Any], Any]] = {
     "gelu": lambda x: 0.5 * x * (1.0 + tf.math.erf(x / math.sqrt(2.0))),
     "hard_sigmoid": lambda x: tf.nn.relu6(x + 3.0) / 6.0,
     "hard_sigmoid_keras2": "hard_sigmoid",
+    "hard_silu": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
+    "log_softmax": tf.nn.log_softmax,
+    "mish": lambda x: x * tf.tanh(tf.math.softplus(x)),
     "leaky_relu": lambda x: tf.where(x > 0, x, 0.2 * x),
 }
 
@@ -56,6 +61,7 @@ class Keras2Toolkit(AbstractToolkit):
     keras = tf_keras
     given_dropout = GivenDropout
     given_recurrent_dropout = GivenRecurrentDropout
+    minimum = staticmethod(tf.minimum)
 
     def find(self, module: str, name: str) -> Any:
         """See `AbstractToolkit.find`.

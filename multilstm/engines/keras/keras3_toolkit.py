@@ -39,6 +39,7 @@ class Keras3Toolkit(AbstractToolkit):
     keras = keras
     given_dropout = GivenDropout
     given_recurrent_dropout = GivenRecurrentDropout
+    minimum = staticmethod(keras.ops.minimum)
 
     def __init__(self, portable: bool, draws_dropout: bool = False) -> None:
         self._portable, self.draws_dropout = portable, portable and draws_dropout

@@ -10,7 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from multilstm.errors import UnsupportedError
-from multilstm.spec import Bidirectional, Dropout, GetItem, Layer, SpatialDropout1D, TimeDistributed
+from multilstm.spec import (
+    ActivityRegularization,
+    AlphaDropout,
+    Bidirectional,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    GetItem,
+    Layer,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    TimeDistributed,
+)
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.layers.opaque import OpaqueLayer
 
@@ -22,12 +34,14 @@ class AbstractToolkit(abc.ABC):
         keras: the package: `keras`, or `tf_keras`.
         given_dropout: the class of a dropout that takes its mask as an input.
         given_recurrent_dropout: the class of a layer that injects given masks into the recurrent layer that follows.
+        minimum: the elementwise minimum of a tensor and a number.
         draws_dropout: whether the layers draw their masks from their seeds.
     """
 
     keras: Any
     given_dropout: Any
     given_recurrent_dropout: Any
+    minimum: Callable[[Any, float], Any]
     draws_dropout: bool = False
 
     @abc.abstractmethod
@@ -53,13 +67,38 @@ class AbstractToolkit(abc.ABC):
 
     @make.register(Dropout)
     @make.register(SpatialDropout1D)
-    def _(self, layer: Dropout | SpatialDropout1D) -> Any:
+    @make.register(SpatialDropout2D)
+    def _(self, layer: Dropout | SpatialDropout1D | SpatialDropout2D) -> Any:
         """Return a layer that draws its mask or takes it as an input, or Keras's own where nothing is dropped."""
         if layer.rate and self.draws_dropout:
             return self.find("layers", type(layer).__name__)(layer.rate, seed=layer.seed, name=layer.name)
         if layer.rate:
             return self.given_dropout(name=layer.name)
         return self.keras.layers.Dropout(0.0, name=layer.name)
+
+    @make.register(GaussianNoise)
+    @make.register(GaussianDropout)
+    @make.register(AlphaDropout)
+    def _(self, layer: GaussianNoise | GaussianDropout | AlphaDropout) -> Any:
+        """Return a layer that takes its noise as an input, or the identity where there is none."""
+        if not any(layer.dropout_masks("", ())):
+            return self.keras.layers.Dropout(0.0, name=layer.name)
+        return self.given_dropout(name=layer.name, combine=functools.partial(self._with_noise, layer))
+
+    def _with_noise(self, layer: Layer, values: Any, noise: Any) -> Any:
+        """Return the values of a layer in training."""
+        if isinstance(layer, GaussianNoise):
+            return values + noise
+        if isinstance(layer, AlphaDropout):
+            kept = self.minimum(noise, 1.0)  # 0 or 1
+            return layer.scale * (values * kept + layer.SATURATED * (1.0 - kept)) + layer.shift
+        return values * noise
+
+    @make.register
+    def _(self, layer: ActivityRegularization) -> Any:
+        """Return the identity with a regularizer; Keras's class of that name takes plain regularizers alone."""
+        penalty = self.find("regularizers", "L1L2")(layer.l1, layer.l2)
+        return self.keras.layers.Activation("linear", activity_regularizer=penalty, name=layer.name)
 
     @make.register
     def _(self, layer: Recurrent) -> Any:
@@ -76,7 +115,7 @@ class AbstractToolkit(abc.ABC):
         """Return a wrapper around the Keras layer of its inner layer. A dropout needs none: its mask has timesteps."""
         inner = self.make(layer.layer)
         if isinstance(inner, self.given_dropout):
-            return self.given_dropout(name=layer.name)
+            return self.make(dataclasses.replace(layer.layer, name=layer.name))
         return self._make(layer, layer=inner)
 
     @make.register

@@ -153,7 +153,7 @@ class KerasModel:
         variables = {}
         for layer in self.layers:
             shapes = {key: shape for key, shape in self.spec.weight_shapes.items() if key.split("/")[0] == layer}
-            for (key, shape), variable in zip(shapes.items(), self.layers[layer].weights, strict=True):
+            for (key, shape), variable in zip(shapes.items(), floats_of(self.layers[layer]), strict=True):
                 if tuple(variable.shape) != shape:
                     raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
                 variables[key] = variable
@@ -174,3 +174,8 @@ class KerasModel:
             sources=tuple(key for key in self.inputs if key in inputs or key in self._state_names()),
             given_states=self.given_states,
         )
+
+
+def floats_of(layer: Any) -> list[Any]:
+    """Return the weights of a Keras layer without its counters, which are integers."""
+    return [weight for weight in layer.weights if "int" not in str(weight.dtype)]

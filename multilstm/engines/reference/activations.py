@@ -82,6 +82,24 @@ def _softmax_pullback(z: Array, a: Array, da: Array) -> Array:
     return result
 
 
+def _softplus(z: Array) -> Array:
+    result: Array = np.logaddexp(0.0, z)
+    return result
+
+
+def _mish_slope(z: Array, a: Array) -> Array:
+    """Return the derivative of `z * tanh(softplus(z))`; that of tanh is `4 * sigmoid_slope(2 * softplus(z))`."""
+    inner = _softplus(z)
+    result: Array = np.tanh(inner) + z * 4.0 * _sigmoid_slope(2.0 * inner) * sigmoid(z)
+    return result
+
+
+def _log_softmax(z: Array) -> Array:
+    shifted = z - z.max(axis=-1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return result
+
+
 def _elementwise(forward: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> Function:
     """Return a function of each element alone; `slope(z, a)` is its derivative."""
     return Function(forward, lambda z, a, da: da * slope(z, a))
@@ -99,7 +117,7 @@ FUNCTIONS: dict[str, Function] = {
         lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * _elu(z)),
         lambda z, a: SELU_SCALE * np.where(z > 0, 1.0, SELU_ALPHA * _elu_slope(z)),
     ),
-    "softplus": _elementwise(lambda z: np.logaddexp(0.0, z), lambda z, a: sigmoid(z)),
+    "softplus": _elementwise(_softplus, lambda z, a: sigmoid(z)),
     "softsign": _elementwise(lambda z: z / (1.0 + np.abs(z)), lambda z, a: 1.0 / (1.0 + np.abs(z)) ** 2),
     "exponential": _elementwise(np.exp, lambda z, a: a),
     "silu": _elementwise(lambda z: z * sigmoid(z), lambda z, a: sigmoid(z) + z * _sigmoid_slope(z)),
@@ -113,4 +131,10 @@ FUNCTIONS: dict[str, Function] = {
         lambda z: np.clip(0.2 * z + 0.5, 0.0, 1.0), lambda z, a: 0.2 * _between(z, -2.5, 2.5)
     ),
     "relu6": _elementwise(lambda z: np.clip(z, 0.0, 6.0), lambda z, a: _between(z, 0.0, 6.0)),
+    "mish": _elementwise(lambda z: z * np.tanh(_softplus(z)), _mish_slope),
+    "hard_silu": _elementwise(
+        lambda z: z * np.clip(z + 3.0, 0.0, 6.0) / 6.0,
+        lambda z, a: (np.clip(z + 3.0, 0.0, 6.0) + z * _between(z, -3.0, 3.0)) / 6.0,
+    ),
+    "log_softmax": Function(_log_softmax, lambda z, a, da: da - _softmax(z) * da.sum(axis=-1, keepdims=True)),
 }

@@ -279,7 +279,7 @@ class ReferenceProgram(AbstractProgram):
         return _Pass(tensors, masks, tape, statistics)
 
     def _losses(self, run: _Pass, targets: Sequence[Array]) -> tuple[float, list[tuple[Ref, Array]]]:
-        """Return the sum of the losses of all outputs, and the gradient of each output."""
+        """Return the sum of the losses of all outputs and of the penalties of activities, with the gradients."""
         total, gradients = 0.0, []
         for ref, target in zip(self._spec.outputs, targets, strict=True):
             arrays = run.tensors[ref], _float64(target), run.masks[ref]
@@ -287,6 +287,11 @@ class ReferenceProgram(AbstractProgram):
             share = share_of_loss(arrays[0], arrays[2], self._faults)
             total += share * value
             gradients.append((ref, share * gradient))
+        for position, call, applied, _ in run.tape:
+            regularizer, output = self._spec.layer(call.layer).activity, applied.outputs[0]
+            if regularizer is not None:
+                total += float(regularizer(output)) / len(output)
+                gradients.append((Ref(position, 0), penalty_gradient(regularizer, output) / len(output)))
         return total, gradients
 
     def _backward(

@@ -15,7 +15,7 @@ import numpy as np
 from multilstm.engines.reference.gates import BiasSum, exact_bias_sum
 from multilstm.engines.reference.hidden_state import HiddenRecord
 from multilstm.engines.reference.lstm import LSTMRecord
-from multilstm.spec import Activation, Cropping1D, Dense, Graph, Layer, Permute, Ref, Reshape
+from multilstm.spec import Activation, ConvLSTM2D, Cropping1D, Dense, Graph, Layer, Permute, Ref, Reshape
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.shapes import Shape
@@ -56,8 +56,8 @@ class RecurrentFault:
 
     Attributes:
         layer: the layer that the reference computes instead.
-        started: boolean `[batch, timesteps, 1]` in the order of processing, True where the output is the initial hidden
-            state; None: nowhere.
+        started: boolean `[batch, timesteps, 1, ...]` in the order of processing, True where the output is the initial
+            hidden state; None: nowhere.
         zeroed: likewise where the output is zero.
     """
 
@@ -81,10 +81,10 @@ class RecurrentFault:
         return np.where(self.zeroed, 0.0, d_outputs)
 
     def of_start(self, d_outputs: Maybe) -> Array | float:
-        """Return the gradient of the initial hidden state through the changed outputs, `[batch, units]`."""
+        """Return the gradient of the initial hidden state through the changed outputs, of its shape."""
         if d_outputs is None or self.started is None:
             return 0.0
-        if d_outputs.ndim == 2:
+        if not self.layer.return_sequences:
             return np.where(self.started[:, -1], d_outputs, 0.0)
         through: Array = np.where(self.started, d_outputs, 0.0).sum(axis=1)
         return through
@@ -106,11 +106,16 @@ def recurrent_fault(layer: Recurrent, mask: Maybe, faults: Set[str]) -> Recurren
     if unrolled and ZERO_OUTPUT_IS_IGNORED in faults:
         return RecurrentFault(repeating)
     if unrolled and layer.go_backwards and layer.return_sequences and ZEROED_IN_WRONG_ORDER in faults:
-        return RecurrentFault(repeating, zeroed=~mask[..., None])
+        return RecurrentFault(repeating, zeroed=_of_states(layer, ~mask))
     if not layer.unroll and not layer.zero_output_for_mask and START_IS_RETURNED in faults:
         processed = mask[:, ::-1] if layer.go_backwards else mask
-        return RecurrentFault(layer, started=(np.cumsum(processed, axis=1) == 0)[..., None])
+        return RecurrentFault(layer, started=_of_states(layer, np.cumsum(processed, axis=1) == 0))
     return RecurrentFault(layer)
+
+
+def _of_states(layer: Recurrent, flags: Array) -> Array:
+    """Return flags `[batch, timesteps]` with axes for those of a state after the batch."""
+    return flags.reshape(*flags.shape, *[1] * (3 if isinstance(layer, ConvLSTM2D) else 1))
 
 
 def share_of_loss(output: Array, mask: Maybe, faults: Set[str]) -> float:

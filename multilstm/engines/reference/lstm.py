@@ -1,8 +1,10 @@
-"""LSTM of the reference: one pass forward in time and one pass back; the record holds every gate of every timestep.
+"""LSTM and ConvLSTM2D of the reference: one pass forward in time and one pass back.
 
+The record holds every gate of every timestep.
 Time is the first axis in this file: `[timesteps, batch, ...]`, in the order of processing (reversed by go_backwards).
-The equations are those of `multilstm.spec.LSTM`. The pass back is their derivative, backpropagation through time
-(Werbos 1990, https://doi.org/10.1109/5.58337).
+The equations are those of `multilstm.spec.LSTM` and `multilstm.spec.ConvLSTM2D`. The pass back is their derivative,
+backpropagation through time (Werbos 1990, https://doi.org/10.1109/5.58337). For a ConvLSTM2D,
+the axes `rows, columns, filters` of its state replace `units` in all shapes.
 """
 
 from __future__ import annotations
@@ -17,14 +19,12 @@ from multilstm.engines.reference.gates import (
     BiasSum,
     Factors,
     at_each_timestep,
-    d_kernel,
     exact_bias_sum,
-    from_gates,
     in_order,
     kept_inputs,
-    to_gates,
+    products_of,
 )
-from multilstm.spec import LSTM
+from multilstm.spec import LSTM, ConvLSTM2D
 from multilstm.spec.arrays import Array, State
 
 GATES = ("i", "f", "c", "o")  # their order on the third axis of `LSTMRecord.gates`
@@ -32,7 +32,7 @@ GATES = ("i", "f", "c", "o")  # their order on the third axis of `LSTMRecord.gat
 
 @dataclasses.dataclass(frozen=True)
 class LSTMRecord:
-    """Values of one LSTM at every timestep, float64, in the order of processing.
+    """Values of one layer at every timestep, float64, in the order of processing.
 
     Attributes:
         inputs: `[timesteps, batch, features]`, masked timesteps set to zero.
@@ -83,7 +83,7 @@ class LSTMGradients:
 
 
 def forward(
-    layer: LSTM,
+    layer: LSTM | ConvLSTM2D,
     inputs: Array,
     mask: Array | None,
     weights: Mapping[str, Array],
@@ -93,7 +93,7 @@ def forward(
     """Run `layer` over a batch of sequences.
 
     Args:
-        layer: the LSTM.
+        layer: the layer.
         inputs: `[batch, timesteps, features]`.
         mask: boolean `[batch, timesteps]`, True where a timestep counts; or None.
         weights: its weights by name.
@@ -102,21 +102,22 @@ def forward(
             for all gates, or `[4, batch, size]`; without one nothing is dropped.
     """
     activation, recurrent = FUNCTIONS[layer.activation].forward, FUNCTIONS[layer.recurrent_activation].forward
-    batch, timesteps, _ = inputs.shape
-    drop = Factors.of(layer, dropout)
+    timesteps = inputs.shape[1]
+    drop = Factors.of(layer, dropout, inputs.ndim - 1)
+    of_inputs, of_hidden = products_of(layer, inputs.shape)
     x, keep = kept_inputs(layer, inputs, mask)
 
-    z = to_gates(x, weights["kernel"], 4, drop.inputs)
+    z = of_inputs.to_gates(x, weights["kernel"], 4, drop.inputs)
     if layer.use_bias:
-        z += weights["bias"].reshape(4, layer.units)
+        z += weights["bias"].reshape(4, *[1] * (z.ndim - 4), layer.units)
     gates = np.empty_like(z)
-    hidden = np.zeros((timesteps + 1, batch, layer.units))
+    hidden = np.zeros((timesteps + 1, z.shape[1], *z.shape[3:]))
     cell, outputs, squashed = np.zeros_like(hidden), np.zeros_like(hidden), np.empty_like(hidden[1:])
     if start is not None:
         hidden[0], cell[0] = start
 
     for t in range(timesteps):
-        z[t] += to_gates(hidden[t], weights["recurrent_kernel"], 4, drop.hidden)
+        z[t] += of_hidden.to_gates(hidden[t], weights["recurrent_kernel"], 4, drop.hidden)
         gates[t, :, :2] = recurrent(z[t, :, :2])
         gates[t, :, 2] = activation(z[t, :, 2])
         gates[t, :, 3] = recurrent(z[t, :, 3])
@@ -134,7 +135,7 @@ def forward(
 
 
 def backward(
-    layer: LSTM,
+    layer: LSTM | ConvLSTM2D,
     record: LSTMRecord,
     weights: Mapping[str, Array],
     d_outputs: Array | None,
@@ -155,7 +156,7 @@ def backward(
     passes `d_hidden` and `d_cell` on unchanged. Its output repeats the output before, which gets its gradient.
 
     Args:
-        layer: the LSTM.
+        layer: the layer.
         record: the result of `forward`.
         weights: the weights that `forward` took.
         d_outputs: `[batch, timesteps, units]` in the order of processing, or `[batch, units]` of the last output
@@ -164,14 +165,14 @@ def backward(
         bias_sum: adds the gradients `[timesteps, batch, 4 * units]` of the bias.
     """
     activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
-    timesteps, batch, _, units = record.gates.shape
-    d_each = at_each_timestep(layer, d_outputs, (timesteps, batch, units))
-    zeros = np.zeros((batch, units))
+    of_inputs, of_hidden = products_of(layer, record.inputs.swapaxes(0, 1).shape)
+    d_each = at_each_timestep(layer, d_outputs, record.hidden[1:].shape)
+    zeros = np.zeros(record.hidden.shape[1:])
     d_hidden, d_cell = (zeros if gradient is None else gradient for gradient in d_state)
     d_repeated = zeros  # of the output at t, from masked timesteps after t that repeat it
     d_z = np.empty_like(record.gates)
 
-    for t in reversed(range(timesteps)):
+    for t in reversed(range(len(record.gates))):
         z, a = record.preactivations[t], record.gates[t]
         i, f, g, o = a.swapaxes(0, 1)
         d_output = d_each[t] + d_repeated
@@ -183,27 +184,29 @@ def backward(
         d_z[t, :, 3] = recurrent(z[:, 3], o, d_h * record.squashed[t])
         if record.keep is not None:
             keep = record.keep[t]
-            d_z[t] = np.where(keep[:, :, None], d_z[t], 0.0)
+            d_z[t] = np.where(keep[:, None], d_z[t], 0.0)
             d_repeated = np.where(keep, 0.0, 0.0 if layer.zero_output_for_mask else d_output)
-        d_hidden_before = from_gates(d_z[t], weights["recurrent_kernel"], record.drop.hidden)
+        d_hidden_before = of_hidden.from_gates(d_z[t], weights["recurrent_kernel"], record.drop.hidden)
         d_cell_before = d_c * f
         if record.keep is not None:
             d_hidden_before = np.where(keep, d_hidden_before, d_hidden)
             d_cell_before = np.where(keep, d_cell_before, d_cell)
         d_hidden, d_cell = d_hidden_before, d_cell_before
 
-    d_x = from_gates(d_z, weights["kernel"], record.drop.inputs)
+    d_x = of_inputs.from_gates(d_z, weights["kernel"], record.drop.inputs)
     return LSTMGradients(
         d_x[in_order(layer)].swapaxes(0, 1), _d_weights(layer, record, d_z, bias_sum), State(d_hidden, d_cell)
     )
 
 
-def _d_weights(layer: LSTM, record: LSTMRecord, d_z: Array, bias_sum: BiasSum) -> dict[str, Array]:
+def _d_weights(layer: LSTM | ConvLSTM2D, record: LSTMRecord, d_z: Array, bias_sum: BiasSum) -> dict[str, Array]:
     """Return the gradients of the weights by name; `d_z [timesteps, batch, 4, units]` is that of the preactivations."""
+    of_inputs, of_hidden = products_of(layer, record.inputs.swapaxes(0, 1).shape)
     d_weights = {
-        "kernel": d_kernel(record.inputs, d_z, record.drop.inputs),
-        "recurrent_kernel": d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
+        "kernel": of_inputs.d_kernel(record.inputs, d_z, record.drop.inputs),
+        "recurrent_kernel": of_hidden.d_kernel(record.hidden[:-1], d_z, record.drop.hidden),
     }
     if layer.use_bias:
-        d_weights["bias"] = bias_sum(d_z.reshape(*d_z.shape[:2], 4 * layer.units))
+        of_rows = d_z.sum(axis=tuple(range(3, d_z.ndim - 1)))  # over rows and columns
+        d_weights["bias"] = bias_sum(of_rows.reshape(*of_rows.shape[:2], 4 * layer.units))
     return d_weights

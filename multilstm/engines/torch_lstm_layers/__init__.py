@@ -6,6 +6,7 @@ from multilstm.engines.torch_lstm_layers import (
     convolution,
     core,
     merging,
+    noise,
     normalization,
     pooling,
     structure,
@@ -13,6 +14,6 @@ from multilstm.engines.torch_lstm_layers import (
 )
 from multilstm.engines.torch_lstm_layers.base import Given, apply
 
-FAMILIES = (activation, attention, convolution, core, merging, normalization, pooling, structure, wrappers)
+FAMILIES = (activation, attention, convolution, core, merging, noise, normalization, pooling, structure, wrappers)
 
 __all__ = ["FAMILIES", "Given", "apply"]

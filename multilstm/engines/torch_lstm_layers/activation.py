@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's custom
 
 from multilstm.engines.torch_lstm_layers.base import Given, apply
-from multilstm.spec import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec import ELU, LeakyReLU, PReLU, ReLU, Softmax
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda z: z,
@@ -28,6 +28,9 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "leaky_relu": lambda z: F.leaky_relu(z, 0.2),
     "relu6": F.relu6,
     "hard_sigmoid_keras2": lambda z: F.hardtanh(0.2 * z + 0.5, 0.0, 1.0),  # torch.clamp has a gradient at both ends
+    "mish": F.mish,
+    "hard_silu": lambda z: z * F.relu6(z + 3) / 6,  # F.hardswish takes 1 / 6 from float32
+    "log_softmax": lambda z: torch.log_softmax(z, dim=-1),
 }
 
 
@@ -51,3 +54,8 @@ def _(layer: ELU, given: Given) -> Any:
 @apply.register
 def _(layer: Softmax, given: Given) -> Any:
     return torch.softmax(given.input, layer.axis)
+
+
+@apply.register
+def _(layer: PReLU, given: Given) -> Any:
+    return torch.relu(given.input) - given.weight("alpha") * torch.relu(-given.input)

@@ -8,7 +8,17 @@ import torch
 
 from multilstm.engines.torch_lstm_layers.activation import ACTIVATIONS
 from multilstm.engines.torch_lstm_layers.base import Given, apply
-from multilstm.spec import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
+from multilstm.spec import (
+    Activation,
+    ActivityRegularization,
+    Dense,
+    Dropout,
+    Embedding,
+    Masking,
+    Rescaling,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 
 
 @apply.register
@@ -32,10 +42,21 @@ def _(layer: Masking, given: Given) -> Any:
 
 @apply.register(Dropout)
 @apply.register(SpatialDropout1D)
-def _(layer: Dropout | SpatialDropout1D, given: Given) -> Any:
+@apply.register(SpatialDropout2D)
+def _(layer: Dropout | SpatialDropout1D | SpatialDropout2D, given: Given) -> Any:
     return given.input * given.dropout[given.name] if given.name in given.dropout else given.input
 
 
 @apply.register
 def _(layer: Activation, given: Given) -> Any:
     return ACTIVATIONS[layer.activation](given.input)
+
+
+@apply.register
+def _(layer: Rescaling, given: Given) -> Any:
+    return given.input * given.input.new_tensor(layer.scale) + given.input.new_tensor(layer.offset)
+
+
+@apply.register
+def _(layer: ActivityRegularization, given: Given) -> Any:
+    return given.input

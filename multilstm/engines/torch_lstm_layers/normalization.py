@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from multilstm.engines.torch_lstm_layers.base import Given, apply
-from multilstm.spec import BatchNormalization, LayerNormalization
+from multilstm.spec import BatchNormalization, LayerNormalization, Normalization, UnitNormalization
 from multilstm.spec.optimizers import EPSILON
 
 
@@ -53,3 +53,18 @@ def _scaled(layer: LayerNormalization | BatchNormalization, given: Given, x: Any
     if layer.center:
         x = x + given.weight("beta").reshape(sizes)
     return x
+
+
+@apply.register
+def _(layer: UnitNormalization, given: Given) -> Any:
+    x = given.input
+    squares = (x * x).sum(layer.axes(tuple(x.shape)), keepdim=True)
+    return x * torch.rsqrt(squares.clamp(min=1e-24))
+
+
+@apply.register
+def _(layer: Normalization, given: Given) -> Any:
+    x = given.input
+    mean, variance = (torch.as_tensor(array).to(x) for array in layer.moments(tuple(x.shape), given.weight))
+    deviation = torch.sqrt(variance).clamp(min=EPSILON)
+    return x * deviation + mean if layer.invert else (x - mean) / deviation

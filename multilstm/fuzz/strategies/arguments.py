@@ -37,7 +37,7 @@ def training_arguments(draw: Draw, kind: type[Layer]) -> dict[str, Any]:
     """
     chosen: dict[str, Any] = {"trainable": draw(mostly(True, (False,)))}
     for field in dataclasses.fields(kind):
-        if field.name in kind.refused:
+        if field.name in kind.refused or field.name == "activity_regularizer":  # refused inside a TimeDistributed
             continue
         if field.name.endswith("_regularizer"):
             columns = (_COLUMNS,) if kind.gate_count > 1 and field.name != "bias_regularizer" else ()

@@ -16,6 +16,8 @@ from multilstm.fuzz.strategies.places import Place, Setting, inside
 from multilstm.spec import (
     ELU,
     Activation,
+    ActivityRegularization,
+    AlphaDropout,
     AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
@@ -26,6 +28,8 @@ from multilstm.spec import (
     DepthwiseConv2D,
     Dropout,
     Flatten,
+    GaussianDropout,
+    GaussianNoise,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
@@ -36,13 +40,18 @@ from multilstm.spec import (
     Masking,
     MaxPooling1D,
     MaxPooling2D,
+    Normalization,
     Permute,
+    PReLU,
     ReLU,
     RepeatVector,
+    Rescaling,
     Reshape,
     Softmax,
     SpatialDropout1D,
+    SpatialDropout2D,
     TimeDistributed,
+    UnitNormalization,
     UpSampling1D,
     ZeroPadding1D,
     ZeroPadding2D,
@@ -102,6 +111,14 @@ def _trained(draw: Draw, kind: type[Layer], setting: Setting) -> dict[str, Any]:
 def _dense(draw: Draw, place: Place, setting: Setting) -> Layer:
     activation = draw(mostly("softmax", ACTIVATIONS))
     return Dense(draw(st.integers(1, 3)), activation, draw(st.booleans()), **_trained(draw, Dense, setting))
+
+
+def _rated(kind: Any) -> Make:
+    def make(draw: Draw, place: Place, setting: Setting) -> Layer:
+        layer: Layer = kind(draw(st.sampled_from((0.5, 0.25))))
+        return layer
+
+    return make
 
 
 def _relu(draw: Draw, place: Place, setting: Setting) -> Layer:
@@ -220,7 +237,33 @@ def _time_distributed(draw: Draw, place: Place, setting: Setting) -> Layer:
     return TimeDistributed(layer)
 
 
+def _known_axes(place: Place) -> list[int]:
+    return [axis for axis in range(1, place.rank) if place.shape[axis] is not None]
+
+
+def _prelu(draw: Draw, place: Place, setting: Setting) -> Layer:
+    """Share the slopes of the axes that may vary, and of others or none."""
+    known = _known_axes(place)
+    shared = {*range(1, place.rank)} - {*known} | draw(st.sets(st.sampled_from(known)))
+    return PReLU(shared_axes=tuple(sorted(shared)) or None, **_trained(draw, PReLU, setting))
+
+
+def _normalization(draw: Draw, place: Place, setting: Setting) -> Layer:
+    axis, invert = draw(st.sampled_from((-1, *_known_axes(place)))), draw(FLAG)
+    mean, variance = draw(st.sampled_from(((None, None), (0.5, 2.0), (-1.0, 0.25))))
+    return Normalization(axis, mean, variance, invert, **_trained(draw, Normalization, setting))
+
+
 ROWS: dict[type[Layer], Row] = {
+    **{kind: Row(ANY, _rated(kind)) for kind in (GaussianNoise, GaussianDropout, AlphaDropout)},
+    SpatialDropout2D: Row(IMAGE, _rated(SpatialDropout2D)),
+    Rescaling: Row(ANY, lambda d, *_: Rescaling(d(st.sampled_from((0.5, -2.0))), d(mostly(0.0, (1.0, -0.5))))),
+    ActivityRegularization: Row(
+        ANY, lambda d, *_: ActivityRegularization(d(mostly(0.0, (0.1,))), d(mostly(0.0, (0.2,))))
+    ),
+    PReLU: Row(ANY, _prelu),
+    Normalization: Row(ANY, _normalization),
+    UnitNormalization: Row(ANY, lambda d, p, _: UnitNormalization(d(mostly(-1, _known_axes(p))))),
     Masking: Row(SEQUENCE, lambda draw, place, setting: Masking(draw(st.sampled_from((0.0, -1.0, 0.5))))),
     Dense: Row(ANY, _dense),
     Activation: Row(ANY, lambda draw, place, setting: Activation(draw(st.sampled_from(ACTIVATIONS)))),

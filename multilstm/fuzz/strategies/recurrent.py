@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from multilstm.fuzz.strategies.arguments import FLAG, Draw, mostly, training_arguments
 from multilstm.fuzz.strategies.places import Place, Setting
-from multilstm.spec import Bidirectional
-from multilstm.spec.layers import ACTIVATIONS, MERGE_MODES, RECURRENT, Recurrent
+from multilstm.spec import GRU, LSTM, Bidirectional, SimpleRNN
+from multilstm.spec.layers import ACTIVATIONS, MERGE_MODES, Recurrent
 
 __all__ = ["bidirectional", "recurrent", "recurrent_place"]
 
@@ -48,7 +48,7 @@ def recurrent(
         kind: its class; None: any.
         units: its size; None: any.
     """
-    kind = kind or draw(st.sampled_from(RECURRENT))
+    kind = kind or draw(st.sampled_from((LSTM, GRU, SimpleRNN)))
     names = [field.name for field in dataclasses.fields(kind)]
     chosen = {name: draw(strategy) for name, strategy in OPTIONS.items() if name in names}
     if setting.trained and draw(FLAG):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.layers.base import Given, apply
-from multilstm.spec import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec import ELU, LeakyReLU, PReLU, ReLU, Softmax
 
 
 @apply.register
@@ -30,3 +30,8 @@ def _(layer: ELU, given: Given) -> jax.Array:
 @apply.register
 def _(layer: Softmax, given: Given) -> jax.Array:
     return jax.nn.softmax(given.input, layer.axis)
+
+
+@apply.register
+def _(layer: PReLU, given: Given) -> jax.Array:
+    return jax.nn.relu(given.input) - given.weight("alpha") * jax.nn.relu(-given.input)

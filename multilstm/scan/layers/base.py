@@ -50,13 +50,18 @@ class Given(NamedTuple):
 
     def dropped(self, shape: tuple[int, ...]) -> jax.Array:
         """Return the input times the layer's dropout mask of that shape; the input without a mask."""
+        mask = self.mask(shape)
+        return self.input if mask is None else self.input * mask
+
+    def mask(self, shape: tuple[int, ...]) -> jax.Array | None:
+        """Return the dropout mask or the noise of the layer, of that shape, in the dtype of computation; or None."""
         if self.name not in self.dropout:
-            return self.input
+            return None
         mask = self.dropout[self.name]
         if jnp.shape(mask) != shape:
-            meaning = "the shape of its input" if shape == self.input.shape else "one timestep for all"
+            meaning = "the shape of its input" if shape == self.input.shape else "one for all of them"
             raise InputError(f"dropout mask {self.name!r}: shape is {jnp.shape(mask)}, expected {shape}: {meaning}")
-        return self.input * self.cast(mask)
+        return self.cast(mask)
 
 
 @singledispatch

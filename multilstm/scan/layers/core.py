@@ -8,7 +8,17 @@ import jax.numpy as jnp
 from multilstm.scan.layers.base import Given, apply
 from multilstm.scan.loops.checks import to_int32
 from multilstm.scan.loops.dense import dense
-from multilstm.spec import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
+from multilstm.spec import (
+    Activation,
+    ActivityRegularization,
+    Dense,
+    Dropout,
+    Embedding,
+    Masking,
+    Rescaling,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 
 
 @apply.register
@@ -43,3 +53,20 @@ def _(layer: Dropout, given: Given) -> jax.Array:
 def _(layer: SpatialDropout1D, given: Given) -> jax.Array:
     batch, _, features = given.input.shape
     return given.dropped((batch, 1, features))
+
+
+@apply.register
+def _(layer: SpatialDropout2D, given: Given) -> jax.Array:
+    batch, *_, channels = given.input.shape
+    return given.dropped((batch, 1, 1, channels))
+
+
+@apply.register
+def _(layer: Rescaling, given: Given) -> jax.Array:
+    x = given.input
+    return x * jnp.asarray(layer.scale, x.dtype) + jnp.asarray(layer.offset, x.dtype)
+
+
+@apply.register
+def _(layer: ActivityRegularization, given: Given) -> jax.Array:
+    return given.input

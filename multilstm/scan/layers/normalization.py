@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from multilstm.scan.layers.base import Given, apply
-from multilstm.spec import BatchNormalization, LayerNormalization
+from multilstm.spec import BatchNormalization, LayerNormalization, Normalization, UnitNormalization
 from multilstm.spec.optimizers import EPSILON
 
 
@@ -61,3 +61,18 @@ def _scaled(
     if layer.center:
         x = x + given.weights[f"{given.name}/beta"].reshape(sizes)
     return given.cast(x)
+
+
+@apply.register
+def _(layer: UnitNormalization, given: Given) -> jax.Array:
+    x = given.input
+    squares = (x * x).sum(layer.axes(x.shape), keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(squares, 1e-24))
+
+
+@apply.register
+def _(layer: Normalization, given: Given) -> jax.Array:
+    x = given.input
+    mean, variance = (jnp.asarray(array, x.dtype) for array in layer.moments(x.shape, given.weight))
+    deviation = jnp.maximum(jnp.sqrt(variance), EPSILON)
+    return x * deviation + mean if layer.invert else (x - mean) / deviation

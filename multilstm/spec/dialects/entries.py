@@ -17,6 +17,7 @@ __all__ = [
     "layer_list",
     "merge_layer",
     "model_of",
+    "written_class",
 ]
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -25,6 +26,11 @@ MODELS = ("Sequential", "Functional", "Model")
 def class_name(entry: Any) -> Any:
     """Return the class of an entry, or None."""
     return entry.get("class_name") if isinstance(entry, Mapping) else None
+
+
+def written_class(entry: Any) -> Any:
+    """Return the class that the file has for an entry: RNN where `without_cells` made another layer of it."""
+    return entry.get("written", class_name(entry))
 
 
 def model_of(entry: Any) -> Any:

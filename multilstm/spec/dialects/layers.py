@@ -122,6 +122,8 @@ class LayerTranslator:
 
     def _add_defaults(self, row: Row, arguments: dict[str, Any], where: str) -> None:
         """Add the defaults of the version where they differ from Keras 3's."""
+        if row.into == "ConvLSTM2D":  # of every version before Keras 3
+            arguments.setdefault("recurrent_activation", "hard_sigmoid")
         if row.into not in ("LSTM", "GRU") or "recurrent_activation" in row.added:
             return
         if "recurrent_activation" not in arguments:

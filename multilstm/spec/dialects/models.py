@@ -14,6 +14,7 @@ from multilstm.spec.dialects.entries import (
     layer_list,
     merge_layer,
     model_of,
+    written_class,
 )
 from multilstm.spec.dialects.functional import FileGraph
 from multilstm.spec.dialects.layers import DEPTH_LIMIT
@@ -58,6 +59,8 @@ class ModelTranslator:
         if is_sequential and not any(is_model(layer) or class_name(layer) == "Merge" for layer in entries):
             layers = [self.layers.layer(layer, f"layer {number}") for number, layer in enumerate(entries)]
             second = {layer["class_name"] for layer in layers[1:2]}
+            if any("written" in layer for layer in layers):
+                self.parts = tuple(Part(str(layer["config"].get("name")), written_class(layer)) for layer in layers)
             _set_token_dtypes(layers[:1], {layers[0]["config"].get("name"): second})
             return {"class_name": "Sequential", "config": {**kept, "name": title, "layers": layers}}
         network = self._network(entry, "", 0)
@@ -102,7 +105,8 @@ class ModelTranslator:
         entries = layer_list(config.get("layers"), f"{where}layers of Sequential")
         network = Network(reserved=_names(entries))
         first, built = entries[0], config.get("build_input_shape")
-        if built is not None and not is_model(first) and class_name(first) not in ("InputLayer", "Merge"):
+        brings_inputs = is_model(first) and written_class(first) != "RNN"
+        if built is not None and not brings_inputs and class_name(first) not in ("InputLayer", "Merge"):
             inside = config_of_entry(as_dict(first, f"{where}layer 0"), f"{where}layer 0")
             if not any(inside.get(key) is not None for key in _SHAPES):
                 source = {"class_name": "InputLayer", "config": {"batch_shape": built}}
@@ -114,7 +118,7 @@ class ModelTranslator:
             elif is_model(entry):
                 self._append_model(network, entry, place, depth)
             else:
-                self._append(network, self.layers.layer(entry, place, depth), place, class_name(entry))
+                self._append(network, self.layers.layer(entry, place, depth), place, written_class(entry))
         return network
 
     def _append(self, network: Network, entry: dict[str, Any], place: str, written: Any) -> None:
@@ -144,7 +148,7 @@ class ModelTranslator:
         else:
             names = self._names(network, child, title)
             (network.outputs,) = network.inline(child, names, [Node.of(network.outputs)])
-        network.parts.append(Part(title, entry["class_name"], tuple(child.parts)).renamed(names))
+        network.parts.append(Part(title, written_class(entry), tuple(child.parts)).renamed(names))
         if len(network.outputs) != 1:
             refuse(f"{place}: outputs of the model inside", len(network.outputs), "1 in a Sequential")
 
@@ -194,12 +198,12 @@ class ModelTranslator:
             if name in graph.children:
                 child, names = graph.children[name]
                 network.inline(child, names, calls)
-                network.parts.append(Part(name, entry["class_name"], tuple(child.parts)).renamed(names))
+                network.parts.append(Part(name, written_class(entry), tuple(child.parts)).renamed(names))
             else:
                 is_merge = class_name(entry) == "Merge"
                 translated = merge_layer(entry, place) if is_merge else self.layers.layer(entry, place, depth)
                 translated["config"] = {**translated["config"], "name": name}
-                network.add(translated, place, calls, class_name(entry))
+                network.add(translated, place, calls, written_class(entry))
         network.inputs, network.outputs = ([graph.find(end) for end in ends] for ends in graph.ends)
         return network
 

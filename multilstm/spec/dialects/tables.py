@@ -138,6 +138,12 @@ ROWS: Mapping[str, Row] = {
     "AtrousConvolution1D": Row("Conv1D", _CONVOLUTION, dropped=_INPUTS),
     "Convolution2D": Row("Conv2D", _CONVOLUTION, joined={"kernel_size": ("nb_row", "nb_col")}),
     "Conv2D": Row("Conv2D", _CONVOLUTION, joined={"kernel_size": ("nb_row", "nb_col")}),
+    "ConvLSTM2D": Row(
+        "ConvLSTM2D",
+        {key: value for key, value in {**_RECURRENT, **_CONVOLUTION}.items() if value.name != "implementation"},
+        joined={"kernel_size": ("nb_row", "nb_col")},
+        dropped={**_RECURRENT_DROPPED, "consume_less": ANY, "implementation": ANY},
+    ),
     "DepthwiseConv2D": Row("DepthwiseConv2D", dropped={"groups": (1,)}),
     "MaxPooling1D": Row("MaxPooling1D", _POOLING, dropped=_INPUTS),
     "AveragePooling1D": Row("AveragePooling1D", _POOLING, dropped=_INPUTS),
@@ -154,6 +160,7 @@ ROWS: Mapping[str, Row] = {
     "Attention": Row("Attention", dropped={"causal": (False,)}),
     "AdditiveAttention": Row("AdditiveAttention", dropped={"causal": (False,)}),
     "LeakyReLU": Row("LeakyReLU", _renamed(alpha="negative_slope")),
+    "PReLU": Row("PReLU", _renamed(init="alpha_initializer")),
     "BatchNormalization": Row(
         "BatchNormalization",
         _renamed(beta_init="beta_initializer", gamma_init="gamma_initializer"),

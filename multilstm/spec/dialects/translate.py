@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from multilstm.spec.dialects.cells import without_cells
 from multilstm.spec.dialects.entries import MODELS, is_model
 from multilstm.spec.dialects.keras0 import keras1_form
 from multilstm.spec.dialects.layers import KeptLayers, LayerTranslator
 from multilstm.spec.dialects.models import ModelTranslator
 from multilstm.spec.dialects.networks import Part
 from multilstm.spec.dialects.versions import version_of
-from multilstm.spec.json_values import as_dict, class_of
+from multilstm.spec.json_values import MIXED_POLICIES, as_dict, class_of, objects
 
 __all__ = ["Translated", "keras3_config"]
 
@@ -50,17 +51,31 @@ def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Trans
         SpecError: for an old layer or argument that Keras 3 does not have, or a version that decides an answer and is
             unknown. The message names the place in the file.
     """
-    model = _unpacked(model)
+    unpacked = _unpacked(model)
+    model = without_cells(unpacked)
     written_by, note = version_of(model, version)
-    if not written_by.is_old and not _has_models(model):
-        return Translated(model, written_by.text)
+    if not written_by.is_old and model is unpacked and not _has_models(model):
+        return Translated(model, written_by.text, tuple(_policy_notes(model)))
     model = as_dict(keras1_form(model), "the model") if written_by.is_old else model
     class_of(model, MODELS, "the model")
     layers = LayerTranslator(written_by) if written_by.is_old else KeptLayers()
     models = ModelTranslator(layers)
     config = models.model(model)
-    notes = (*([note] if note else ()), *layers.notes)
+    notes = (*([note] if note else ()), *layers.notes, *_policy_notes(model))
     return Translated(config, written_by.text, notes, layers.renamed, models.places, models.parts)
+
+
+def _policy_notes(model: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a note for each policy of mixed precision, which a spec leaves to the dtype of a run."""
+    found: set[str] = set()
+    for entry in objects(model):
+        dtype = entry.get("dtype")
+        policy = dtype.get("config") if isinstance(dtype, Mapping) else {"name": dtype}
+        name = policy.get("name") if isinstance(policy, Mapping) else None
+        if isinstance(name, str) and name in MIXED_POLICIES:
+            found.add(name)
+    for name in sorted(found):
+        yield f"layers of the file compute in {name}; here the dtype of a run decides: compare with --dtype {name}"
 
 
 def _has_models(model: Mapping[str, Any]) -> bool:

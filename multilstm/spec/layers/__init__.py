@@ -11,13 +11,25 @@ accepted at their default and refused by name at any other value.
 from multilstm.spec.arguments import ACTIVATIONS
 from multilstm.spec.initializer_names import BIAS_INITIALIZERS, INITIALIZERS
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from multilstm.spec.layers.attention import AdditiveAttention, Attention
+from multilstm.spec.layers.conv_lstm import ConvLSTM2D
 from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
-from multilstm.spec.layers.core import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
+from multilstm.spec.layers.core import (
+    Activation,
+    ActivityRegularization,
+    Dense,
+    Dropout,
+    Embedding,
+    Masking,
+    Rescaling,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from multilstm.spec.layers.input import Input, InputLayer
 from multilstm.spec.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
+from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
+from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization, Normalization, UnitNormalization
 from multilstm.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -28,7 +40,7 @@ from multilstm.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from multilstm.spec.layers.recurrent import GRU, LSTM, RECURRENT, Recurrent, SimpleRNN
+from multilstm.spec.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from multilstm.spec.layers.structure import (
     Cropping1D,
     Flatten,
@@ -40,16 +52,17 @@ from multilstm.spec.layers.structure import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, Bidirectional, TimeDistributed
+from multilstm.spec.layers.wrappers import DISTRIBUTED, MERGE_MODES, RECURRENT, Bidirectional, TimeDistributed
 
 LAYERS: tuple[type[Layer], ...] = (
     *(InputLayer, Embedding, Masking, *RECURRENT, Bidirectional, Dense, TimeDistributed, Dropout, SpatialDropout1D),
-    *(Activation, ReLU, LeakyReLU, ELU, Softmax),
+    *(SpatialDropout2D, GaussianNoise, GaussianDropout, AlphaDropout, Rescaling, ActivityRegularization),
+    *(Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax),
     *(RepeatVector, Flatten, Reshape, Permute, GetItem, ZeroPadding1D, Cropping1D, UpSampling1D),
     *(Concatenate, Add, Subtract, Multiply, Average, Maximum, Minimum, Dot),
     *(Attention, AdditiveAttention),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D, Conv1D),
-    *(LayerNormalization, BatchNormalization),
+    *(LayerNormalization, BatchNormalization, UnitNormalization, Normalization),
     *(Conv2D, DepthwiseConv2D, ZeroPadding2D),
     *(MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
 )
@@ -66,8 +79,10 @@ __all__ = [
     "MERGE_MODES",
     "RECURRENT",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AdditiveAttention",
+    "AlphaDropout",
     "Attention",
     "Average",
     "AveragePooling1D",
@@ -77,6 +92,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvLSTM2D",
     "Cropping1D",
     "Dense",
     "DepthwiseConv2D",
@@ -84,6 +100,8 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GetItem",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
@@ -99,16 +117,21 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
+    "PReLU",
     "Permute",
     "ReLU",
     "Recurrent",
     "RepeatVector",
+    "Rescaling",
     "Reshape",
     "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
+    "SpatialDropout2D",
     "Subtract",
     "TimeDistributed",
+    "UnitNormalization",
     "UpSampling1D",
     "ZeroPadding1D",
     "ZeroPadding2D",

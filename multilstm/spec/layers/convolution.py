@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from multilstm.errors import SpecError
 from multilstm.spec.arguments import Flag, OptionalActivation, Size, one_of
@@ -13,6 +13,7 @@ from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers.core import activation_phrase
 from multilstm.spec.layers.pooling import AXES
 from multilstm.spec.penalties import (
+    Regularizer,
     Tensor3Constraint,
     Tensor3Regularizer,
     Tensor4Constraint,
@@ -23,7 +24,7 @@ from multilstm.spec.penalties import (
 from multilstm.spec.shapes import Shape, check_rank, features
 from multilstm.spec.sizes import DataFormat, sizes, window_count
 
-__all__ = ["Conv1D", "Conv2D", "DepthwiseConv2D"]
+__all__ = ["Conv1D", "Conv2D", "DepthwiseConv2D", "Window2D", "check_strides", "window_phrase"]
 
 Window1D = Annotated[Any, sizes(1)]  # one integer, or a tuple of it; kept as a tuple
 Window2D = Annotated[Any, sizes(2)]
@@ -33,7 +34,11 @@ Window2D = Annotated[Any, sizes(2)]
 class _Convolution(Layer):
     """The fields and answers that all convolutions share."""
 
-    refused: ClassVar = ("activity_regularizer",)
+    @property
+    def activity(self) -> Regularizer | None:
+        this: Any = self
+        regularizer: Regularizer | None = this.activity_regularizer
+        return regularizer
 
     @property
     def mixes_timesteps(self) -> bool:
@@ -41,20 +46,12 @@ class _Convolution(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        this: Any = self
-        if max(this.strides) > 1 and max(this.dilation_rate) > 1:
-            raise SpecError(
-                f"{self.class_name}: strides={this.strides} and dilation_rate={this.dilation_rate}; Keras computes "
-                f"strides above 1 without dilation alone; give one of them"
-            )
+        check_strides(self)
 
     @property
     def behaviour(self) -> tuple[str, ...]:
         this: Any = self
-        words = [f"windows of {'x'.join(map(str, this.kernel_size))}, padding {this.padding}"]
-        words += [f"strides {'x'.join(map(str, this.strides))}"] if max(this.strides) > 1 else []
-        words += [f"dilation {'x'.join(map(str, this.dilation_rate))}"] if max(this.dilation_rate) > 1 else []
-        return (", ".join(words), *activation_phrase(this.activation))
+        return (window_phrase(self), *activation_phrase(this.activation))
 
     def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
         """Return None: Keras drops the mask."""
@@ -119,7 +116,7 @@ class Conv1D(_Grouped):
     bias_initializer: BiasInitializer = "zeros"
     kernel_regularizer: Tensor3Regularizer = None
     bias_regularizer: VectorRegularizer = None
-    activity_regularizer: Any = None
+    activity_regularizer: VectorRegularizer = None
     kernel_constraint: Tensor3Constraint = None
     bias_constraint: VectorConstraint = None
 
@@ -144,7 +141,7 @@ class Conv2D(_Grouped):
     bias_initializer: BiasInitializer = "zeros"
     kernel_regularizer: Tensor4Regularizer = None
     bias_regularizer: VectorRegularizer = None
-    activity_regularizer: Any = None
+    activity_regularizer: VectorRegularizer = None
     kernel_constraint: Tensor4Constraint = None
     bias_constraint: VectorConstraint = None
 
@@ -169,7 +166,7 @@ class DepthwiseConv2D(_Convolution):
     bias_initializer: BiasInitializer = "zeros"
     depthwise_regularizer: Tensor4Regularizer = None
     bias_regularizer: VectorRegularizer = None
-    activity_regularizer: Any = None
+    activity_regularizer: VectorRegularizer = None
     depthwise_constraint: Tensor4Constraint = None
     bias_constraint: VectorConstraint = None
 
@@ -191,6 +188,23 @@ class DepthwiseConv2D(_Convolution):
 
     def owner(self, weight: str) -> tuple[Layer, str]:
         return self, {"kernel": "depthwise"}.get(weight, weight)
+
+
+def check_strides(layer: Any) -> None:
+    """Raise SpecError for a layer with strides and dilation, which Keras does not compute together."""
+    if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
+        raise SpecError(
+            f"{layer.class_name}: strides={layer.strides} and dilation_rate={layer.dilation_rate}; Keras computes "
+            f"strides above 1 without dilation alone; give one of them"
+        )
+
+
+def window_phrase(layer: Any) -> str:
+    """Return the phrase of the summary for the windows of a convolution."""
+    words = [f"windows of {'x'.join(map(str, layer.kernel_size))}, padding {layer.padding}"]
+    words += [f"strides {'x'.join(map(str, layer.strides))}"] if max(layer.strides) > 1 else []
+    words += [f"dilation {'x'.join(map(str, layer.dilation_rate))}"] if max(layer.dilation_rate) > 1 else []
+    return ", ".join(words)
 
 
 def check_groups(label: str, name: str, size: int, groups: int) -> None:

@@ -1,4 +1,4 @@
-"""Layers that act on every position by itself: Embedding, Masking, Dense, Activation, dropout."""
+"""Layers that act on every position by itself: Embedding, Masking, Dense, Activation, Rescaling, dropout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
-from multilstm.errors import shown
+from multilstm.errors import SpecError, shown
 from multilstm.spec.arguments import (
     ActivationName,
     Argument,
@@ -20,10 +20,29 @@ from multilstm.spec.arguments import (
 )
 from multilstm.spec.initializer_names import BiasInitializer, EmbeddingsInitializer, Initializer
 from multilstm.spec.layer_base import DropoutMask, Layer
-from multilstm.spec.penalties import MatrixConstraint, MatrixRegularizer, VectorConstraint, VectorRegularizer
-from multilstm.spec.shapes import Shape, check_rank, features
+from multilstm.spec.penalties import (
+    L1L2,
+    MatrixConstraint,
+    MatrixRegularizer,
+    Regularizer,
+    VectorConstraint,
+    VectorRegularizer,
+)
+from multilstm.spec.shapes import Shape, check_rank, features, show
+from multilstm.spec.sizes import DataFormat, NonNegative, Tuple
 
-__all__ = ["Activation", "Dense", "Dropout", "Embedding", "Masking", "SpatialDropout1D", "activation_phrase"]
+__all__ = [
+    "Activation",
+    "ActivityRegularization",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Masking",
+    "Rescaling",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "activation_phrase",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +101,7 @@ class Masking(Layer):
 class Dense(Layer):
     """`activation(x @ kernel + bias)` over the last axis; `kernel [features, units]`, `bias [units]`."""
 
-    refused: ClassVar = ("activity_regularizer", "lora_rank", "lora_alpha", "quantization_config")
+    refused: ClassVar = ("lora_rank", "lora_alpha", "quantization_config")
 
     units: Size
     activation: OptionalActivation = None
@@ -91,12 +110,16 @@ class Dense(Layer):
     bias_initializer: BiasInitializer = "zeros"
     kernel_regularizer: MatrixRegularizer = None
     bias_regularizer: VectorRegularizer = None
-    activity_regularizer: Any = None
+    activity_regularizer: VectorRegularizer = None
     kernel_constraint: MatrixConstraint = None
     bias_constraint: VectorConstraint = None
     lora_rank: Any = None
     lora_alpha: Any = None
     quantization_config: Any = None
+
+    @property
+    def activity(self) -> Regularizer | None:
+        return self.activity_regularizer  # type: ignore[return-value]  # a name has become a Regularizer
 
     @property
     def behaviour(self) -> tuple[str, ...]:
@@ -159,6 +182,28 @@ class SpatialDropout1D(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
+class SpatialDropout2D(Layer):
+    """Dropout that drops a channel at all rows and columns of an image; its mask is `[batch, 1, 1, channels]`."""
+
+    rate: Rate
+    data_format: DataFormat = None
+    seed: Seed = None
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        return (f"in training, drops {self.rate:.4g} of its channels, each at all rows and columns",)
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        check_rank(self.label, inputs, 4, "[batch, rows, columns, channels]")
+        return (inputs,)
+
+    def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
+        """Yield one mask for all rows and columns."""
+        if self.rate:
+            yield DropoutMask(name, self.rate, (inputs[0], 1, 1, inputs[-1]), self.seed)
+
+
+@dataclasses.dataclass(frozen=True)
 class Activation(Layer):
     """Applies an activation by name."""
 
@@ -172,3 +217,40 @@ class Activation(Layer):
 def activation_phrase(activation: str | None) -> tuple[str, ...]:
     """Return the phrase of the summary for the activation of a layer; empty for `linear`."""
     return () if activation in (None, "linear") else (f"activation {activation}",)
+
+
+def _check_numbers(name: str, value: Any) -> Any:
+    numbers = value if isinstance(value, (list, tuple)) else (value,)
+    if not numbers or not all(map(is_real, numbers)):
+        raise ArgumentError(f"{name} must be a finite number, or one for each feature, got {shown(value)}")
+    return tuple(map(float, numbers)) if isinstance(value, (list, tuple)) else float(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rescaling(Layer):
+    """`x * scale + offset`; each of them is a number, or one for each feature."""
+
+    scale: Annotated[Any, Tuple(_check_numbers, limit=None)]
+    offset: Annotated[Any, Tuple(_check_numbers, limit=None)] = 0.0
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        for name, value in (("scale", self.scale), ("offset", self.offset)):
+            if isinstance(value, tuple) and len(value) not in (1, inputs[-1]):
+                raise SpecError(f"{self.label}: {name} has {len(value)} numbers, the input {show(inputs)}; give one")
+        return (inputs,)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActivityRegularization(Layer):
+    """The identity, with a penalty of its input in the loss: `(l1 * sum(|x|) + l2 * sum(x**2)) / batch size`."""
+
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+
+    @property
+    def activity(self) -> L1L2:
+        return L1L2(self.l1, self.l2)
+
+    @property
+    def behaviour(self) -> tuple[str, ...]:
+        return (f"adds a penalty of its input to the loss, l1 {self.l1:.4g}, l2 {self.l2:.4g}",)

@@ -1,9 +1,11 @@
-"""Normalizations: LayerNormalization and BatchNormalization."""
+"""Normalizations, of a timestep, of a batch, of length 1, and with given moments."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Annotated, Any, ClassVar
+
+import numpy as np
 
 from multilstm.errors import SpecError, shown
 from multilstm.spec.arguments import Argument, ArgumentError, Flag, is_integer, is_real
@@ -13,7 +15,7 @@ from multilstm.spec.penalties import VectorConstraint, VectorRegularizer
 from multilstm.spec.shapes import Shape, features, show
 from multilstm.spec.sizes import Axis, Tuple, axis_of
 
-__all__ = ["BatchNormalization", "LayerNormalization"]
+__all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "UnitNormalization"]
 
 
 def _check_positive(name: str, value: Any) -> float:
@@ -146,3 +148,120 @@ class BatchNormalization(Layer):
 
     def parameter_formula(self, inputs: Shape) -> str:
         return f"{len(self.weight_shapes(inputs))}*features = {len(self.weight_shapes(inputs))}*{inputs[-1]}"
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitNormalization(Layer):
+    """`x / max(sqrt(sum(x**2)), 1e-12)`, with the sum over `axis` of each timestep by itself."""
+
+    axis: Annotated[Any, Tuple(_check_axes)] = -1
+
+    @property
+    def mixes_timesteps(self) -> bool:
+        return bool(self.axis != -1)
+
+    def axes(self, shape: Shape) -> tuple[int, ...]:
+        """Return the axes of the sum, counted from the front, in order."""
+        given = (self.axis,) if isinstance(self.axis, int) else self.axis
+        return tuple(sorted(axis_of(self.label, axis, shape) for axis in given))
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        self.axes(inputs)
+        return (inputs,)
+
+
+def _check_kept(name: str, value: Any) -> int | tuple[int, ...]:
+    return () if value in (None, (), []) else _check_axes(name, value)
+
+
+def _check_moments(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        array = np.asarray(np.nan)
+    if not array.size or not np.isfinite(array).all():
+        raise ArgumentError(f"{name} must be finite numbers, in lists of one length, or None, got {shown(value)}")
+    return _as_tuples(array.tolist())
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization(Layer):
+    """`(x - mean) / max(sqrt(variance), 1e-7)` for each element of `axis`; its inverse with `invert`.
+
+    Mean and variance are arguments. Without them they are weights, which Keras's `adapt` computes and no training
+    changes. Keras's third weight, a counter of `adapt`, is left out.
+    """
+
+    mean_initializer: ClassVar[str] = "zeros"
+    variance_initializer: ClassVar[str] = "ones"
+
+    axis: Annotated[Any, Tuple(_check_kept)] = -1
+    mean: Annotated[Any, Tuple(_check_moments, limit=None)] = None
+    variance: Annotated[Any, Tuple(_check_moments, limit=None)] = None
+    invert: Flag = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if np.shape(self.mean) != np.shape(self.variance) or (self.mean is None) != (self.variance is None):
+            raise SpecError(
+                f"Normalization: mean is {shown(self.mean)} and variance is {shown(self.variance)}; give both, of one "
+                f"shape, or none"
+            )
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        return ("mean", "variance") if self.mean is None else ()
+
+    @property
+    def mixes_timesteps(self) -> bool:
+        """Whether timesteps have moments of their own."""
+        return bool(self.axis not in (-1, ()))
+
+    def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
+        sizes = self._sizes(inputs)
+        try:
+            np.broadcast_to(np.empty(np.shape(self.mean) if self.mean is not None else ()), sizes)
+        except ValueError:
+            raise SpecError(
+                f"{self.label}: mean has the shape {show(np.shape(self.mean))}, expected that of axis, {show(sizes)}"
+            ) from None
+        return (inputs,)
+
+    def _kept(self, inputs: Shape) -> tuple[int, ...]:
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        return tuple(sorted(axis_of(self.label, axis, inputs) for axis in axes))
+
+    def _sizes(self, inputs: Shape) -> tuple[int, ...]:
+        sizes = [inputs[axis] for axis in self._kept(inputs)]
+        if None in sizes:
+            raise SpecError(f"{self.label}: the axes of mean may not vary; given shape {show(inputs)}; fix them")
+        return tuple(size for size in sizes if size is not None)
+
+    def moments_shape(self, inputs: Shape) -> tuple[int, ...]:
+        """Return the shape of mean and variance with sizes of 1 along the other axes of the input."""
+        kept = self._kept(inputs)
+        return tuple(int(size or 1) if axis in kept else 1 for axis, size in enumerate(inputs))
+
+    def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(self.statistics, self._sizes(inputs))
+
+    def parameter_formula(self, inputs: Shape) -> str:
+        return f"2*sizes of axis = 2*{'*'.join(map(str, self._sizes(inputs))) or 1}" if self.statistics else ""
+
+    def moments(self, inputs: Shape, weights: Any) -> list[Any]:
+        """Return mean and variance, arrays that broadcast to the input.
+
+        Args:
+            inputs: the shape of the input.
+            weights: returns a weight by its name.
+        """
+        if self.mean is None:
+            return [weights(name).reshape(self.moments_shape(inputs)) for name in self.statistics]
+        sizes, shape = self._sizes(inputs), self.moments_shape(inputs)
+        return [np.broadcast_to(np.asarray(value), sizes).reshape(shape) for value in (self.mean, self.variance)]

@@ -23,12 +23,10 @@ from multilstm.spec.shapes import Shape, show
 __all__ = ["OPAQUE_CLASSES", "Facts", "OpaqueLayer", "OpaqueWeight", "checked_config"]
 
 OPAQUE_CLASSES = (
-    *("AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D", "SpatialDropout3D"),
-    *("ActivityRegularization", "EinsumDense", "Identity", "PReLU", "Rescaling"),
-    *("GroupNormalization", "RMSNormalization", "UnitNormalization"),
+    *("SpatialDropout3D", "EinsumDense", "Identity", "GroupNormalization", "RMSNormalization"),
     *("GroupQueryAttention", "MultiHeadAttention"),
     *("Conv1DTranspose", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"),
-    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "DepthwiseConv1D", "SeparableConv1D", "SeparableConv2D"),
+    *("ConvLSTM1D", "ConvLSTM3D", "DepthwiseConv1D", "SeparableConv1D", "SeparableConv2D"),
     *("AveragePooling3D", "GlobalAveragePooling3D", "GlobalMaxPooling3D", "MaxPooling3D"),
     *("Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D", "ZeroPadding3D"),
 )

@@ -15,7 +15,7 @@ from multilstm.spec.layer_base import DropoutMask, Layer
 from multilstm.spec.penalties import MatrixConstraint, MatrixRegularizer, VectorConstraint, VectorRegularizer
 from multilstm.spec.shapes import Shape, check_rank, features, show
 
-__all__ = ["GRU", "LSTM", "RECURRENT", "Recurrent", "SimpleRNN"]
+__all__ = ["GRU", "LSTM", "Recurrent", "SimpleRNN"]
 
 
 def _check_use_cudnn(name: str, value: Any) -> Any:
@@ -35,18 +35,20 @@ UseCudnn = Annotated[bool | Literal["auto"], Argument(_check_use_cudnn)]
 
 
 class Recurrent(Layer):
-    """The properties that LSTM, GRU and SimpleRNN share.
+    """The properties that the recurrent layers share.
 
     Each of them is a dataclass with all its arguments, because their order in Keras differs.
 
     Class variables:
         state_type: the state; its fields name the tensors that `initial_state` takes and `return_state` returns.
+        state_axes: the axes of each tensor of the state.
         gates_in_words: the gates, in the order of their columns in each weight; empty without gates.
     """
 
     refused: ClassVar = ("activity_regularizer",)
     fixed: ClassVar = {**Layer.fixed, "time_major": False}
     state_type: ClassVar[type[AnyState]] = HiddenState
+    state_axes: ClassVar[str] = "[batch, units]"
     gates_in_words: ClassVar[str] = ""
 
     units: int
@@ -100,10 +102,8 @@ class Recurrent(Layer):
         return self.state_type._make([zeros] * self.state_count)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
-        meaning = "[batch, timesteps, features] (a layer below it needs return_sequences=True)"
-        check_rank(self.label, inputs, 3, meaning)
-        features(self.label, inputs)
-        batch, timesteps, _ = inputs
+        self._check_input(inputs)
+        batch, timesteps, *_ = inputs
         if self.stateful and batch is None:
             raise SpecError(
                 f"{self.label}: stateful=True carries one state for each sequence of the batch, so that the batch "
@@ -112,8 +112,14 @@ class Recurrent(Layer):
         if self.unroll and timesteps is None:
             raise SpecError(f"{self.label}: unroll=True needs a fixed number of timesteps; given {show(inputs)}")
         states = self.state_shapes(inputs)
-        output = (batch, timesteps, self.units) if self.return_sequences else (batch, self.units)
+        output = (batch, timesteps, *states[0][1:]) if self.return_sequences else states[0]
         return (output, *states) if self.return_state else (output,)
+
+    def _check_input(self, inputs: Shape) -> None:
+        """Raise SpecError for a shape of inputs that the layer cannot take."""
+        meaning = "[batch, timesteps, features] (a layer below it needs return_sequences=True)"
+        check_rank(self.label, inputs, 3, meaning)
+        features(self.label, inputs)
 
     def state_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         return ((inputs[0], self.units),) * self.state_count
@@ -146,14 +152,14 @@ class Recurrent(Layer):
         A mask serves all timesteps of a sequence (Gal and Ghahramani 2016, https://arxiv.org/abs/1512.05287).
         """
         gates = (self.gate_count,) if self.drops_by_gate else ()
-        batch, *_, width = inputs
-        for kind, rate, size in (
-            ("dropout", self.dropout, width),
-            ("recurrent_dropout", self.recurrent_dropout, self.units),
+        timestep = (inputs[0], *inputs[2:])
+        for kind, rate, shape in (
+            ("dropout", self.dropout, timestep),
+            ("recurrent_dropout", self.recurrent_dropout, self.state_shapes(inputs)[0]),
         ):
             if rate:
                 stream = backward(kind) if self.go_backwards else kind
-                yield DropoutMask(f"{name}/{kind}", rate, (*gates, batch, size), self.seed, stream, bool(gates))
+                yield DropoutMask(f"{name}/{kind}", rate, (*gates, *shape), self.seed, stream, bool(gates))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,7 +304,3 @@ class SimpleRNN(Recurrent):
     unroll: Flag = False
     seed: Seed = None
     zero_output_for_mask: Flag = dataclasses.field(default=False, kw_only=True)
-
-
-RECURRENT: tuple[type[Recurrent], ...] = (LSTM, GRU, SimpleRNN)
-"""The recurrent layers, which a Bidirectional takes."""

@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar
 from multilstm.errors import SpecError
 from multilstm.spec.arguments import one_of
 from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
-from multilstm.spec.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.spec.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from multilstm.spec.layers.conv_lstm import ConvLSTM2D
 from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
-from multilstm.spec.layers.core import Activation, Dense, Dropout, SpatialDropout1D
-from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization
+from multilstm.spec.layers.core import Activation, Dense, Dropout, Rescaling, SpatialDropout1D, SpatialDropout2D
+from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
+from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from multilstm.spec.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -23,7 +25,7 @@ from multilstm.spec.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from multilstm.spec.layers.recurrent import RECURRENT, Recurrent
+from multilstm.spec.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from multilstm.spec.layers.structure import (
     Cropping1D,
     Flatten,
@@ -36,7 +38,10 @@ from multilstm.spec.layers.structure import (
 )
 from multilstm.spec.shapes import Shape, show
 
-__all__ = ["DISTRIBUTED", "MERGE_MODES", "Bidirectional", "TimeDistributed"]
+__all__ = ["DISTRIBUTED", "MERGE_MODES", "RECURRENT", "Bidirectional", "TimeDistributed"]
+
+RECURRENT: tuple[type[Recurrent], ...] = (LSTM, GRU, SimpleRNN, ConvLSTM2D)
+"""The recurrent layers, which a Bidirectional takes."""
 
 DISTRIBUTED: tuple[type[Layer], ...] = (
     *(
@@ -54,6 +59,7 @@ DISTRIBUTED: tuple[type[Layer], ...] = (
     *(Flatten, Reshape, Permute, RepeatVector, ZeroPadding1D, Cropping1D, UpSampling1D, Conv1D),
     *(MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D),
     *(Conv2D, DepthwiseConv2D, ZeroPadding2D),
+    *(SpatialDropout2D, GaussianNoise, GaussianDropout, AlphaDropout, Rescaling, PReLU, UnitNormalization),
     *(MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
 )
 """The layers without a state, which a TimeDistributed takes."""
@@ -175,6 +181,11 @@ class TimeDistributed(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_trainable(self, self.layer)
+        if self.layer.activity is not None:
+            raise SpecError(
+                f"TimeDistributed: given a {self.layer.class_name} with an activity_regularizer, which multilstm does "
+                f"not execute inside; leave it out"
+            )
 
     @property
     def wrapped(self) -> Layer:

@@ -28,8 +28,10 @@ from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import (
+    L1L2,
     LSTM,
     Activation,
+    ActivityRegularization,
     Bidirectional,
     Concatenate,
     Dense,
@@ -300,3 +302,20 @@ def test_gradient_of_lstm_with_dropout(rates, form, mask_kind):
     spec = stack(Bidirectional(lstm) if form == "bidirectional" else lstm)
     dropout = draw_dropout(np.random.default_rng(9), spec, BATCH, TIMESTEPS)
     assert_gradients(spec, batch_of(spec, mask_kind=mask_kind, dropout=dropout))
+
+
+def test_gradient_of_the_penalties_of_activities():
+    penalised = [Dense(3, activity_regularizer=L1L2(0.1, 0.2)), ActivityRegularization(0.05, 0.3), Dense(CLASSES)]
+    spec = stack(LSTM(UNITS, return_sequences=True), *penalised)
+    batch = batch_of(spec)
+    assert_gradients(spec, batch)
+    plain = stack(LSTM(UNITS, return_sequences=True), Dense(3, name="inner"))
+    weights = weights_of(spec)
+    inner = answer(
+        plain, "forward", batch_of(plain), weights=dict(zip(plain.weight_shapes, weights.values(), strict=False))
+    )
+    (x,) = inner.outputs
+    penalty = (0.15 * np.abs(x).sum() + 0.5 * (x**2).sum()) / len(x)
+    output = answer(spec, "evaluate", batch, weights=weights)
+    mean_squared = np.mean((output.outputs[0] - batch.targets[0]) ** 2)
+    assert output.loss == pytest.approx(mean_squared + penalty, 1e-13)

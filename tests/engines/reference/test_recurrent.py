@@ -1,17 +1,17 @@
-"""GRU and SimpleRNN of the reference: values by hand, and gradients against finite differences."""
+"""GRU, SimpleRNN and ConvLSTM2D of the reference: values by hand, and gradients against finite differences."""
 
 import numpy as np
 import pytest
 
 from multilstm.cases.catalogue.recurrent import MODELS
 from multilstm.engines.reference.layers import Given, apply
-from multilstm.spec import GRU, SimpleRNN
-from multilstm.spec.arrays import HiddenState, as_state
+from multilstm.spec import GRU, LSTM, Conv2D, ConvLSTM2D, SimpleRNN
+from multilstm.spec.arrays import HiddenState, State, as_state
 
 pytestmark = pytest.mark.unit
 
 LAYERS = {
-    f"{name}-{call.layer}": layer
+    f"{name}-{call.layer}": (layer, spec.layer_inputs[call.layer][2:])
     for name, (make, _) in MODELS.items()
     for spec in [make()]
     for call in spec.calls
@@ -23,8 +23,8 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def weights_of(layer, features):
-    return {key: 0.7 * numbers(*shape) for key, shape in layer.weight_shapes((None, None, features)).items()}
+def weights_of(layer, *sizes):
+    return {key: 0.7 * numbers(*shape) for key, shape in layer.weight_shapes((None, None, *sizes)).items()}
 
 
 def sigmoid(x):
@@ -56,6 +56,36 @@ def test_two_timesteps_of_a_simple_rnn():
     np.testing.assert_allclose(actual, np.stack([first, second], 1), rtol=1e-14)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"padding": "same", "strides": (2, 1)}, {"dilation_rate": (1, 2), "padding": "same"}],
+    ids=["plain", "strides", "dilation"],
+)
+def test_one_timestep_of_a_conv_lstm_is_that_of_two_convolutions(options):
+    layer, sizes = ConvLSTM2D(2, (3, 2), **options), (4, 5, 3)
+    weights, x = weights_of(layer, *sizes), numbers(1, 1, *sizes)
+    state_shape = layer.state_shapes(x.shape)[0]
+    hidden, cell = numbers(*state_shape, seed=1), numbers(*state_shape, seed=2)
+    of_inputs = Given([x[:, 0]], [None], {key: weights[key] for key in ("kernel", "bias")})
+    of_hidden = Given([hidden], [None], {"kernel": weights["recurrent_kernel"]})
+    z = apply(Conv2D(8, (3, 2), **options), of_inputs).outputs[0]
+    z = z + apply(Conv2D(8, (3, 2), padding="same", use_bias=False), of_hidden).outputs[0]
+    i, f, g, o = np.split(z, 4, axis=-1)
+    desired = sigmoid(o) * np.tanh(sigmoid(f) * cell + sigmoid(i) * np.tanh(g))
+    actual = apply(layer, Given([x], [None], weights, (State(hidden, cell),))).outputs[0]
+    np.testing.assert_allclose(actual, desired, rtol=1e-13)
+
+
+def test_a_conv_lstm_of_one_pixel_is_an_lstm():
+    layer, lstm = ConvLSTM2D(3, 1, return_sequences=True), LSTM(3, return_sequences=True)
+    weights, x = weights_of(layer, 1, 1, 2), numbers(2, 4, 1, 1, 2)
+    flat = {key: array.reshape(array.shape[-2:] if array.ndim > 1 else -1) for key, array in weights.items()}
+    mask = np.array([[False, True, False, True], [True] * 4])
+    actual = apply(layer, Given([x], [mask], weights, (None,))).outputs[0]
+    desired = apply(lstm, Given([x[:, :, 0, 0]], [mask], flat, (None,))).outputs[0]
+    np.testing.assert_allclose(actual[:, :, 0, 0], desired, rtol=1e-14)
+
+
 @pytest.mark.parametrize("zero_output", [True, False], ids=["zero", "repeat"])
 @pytest.mark.parametrize("kind", [GRU, SimpleRNN], ids=lambda kind: kind.__name__)
 def test_a_masked_timestep_keeps_the_state_and_no_value_of_it_is_read(kind, zero_output):
@@ -75,14 +105,14 @@ def test_a_masked_timestep_keeps_the_state_and_no_value_of_it_is_read(kind, zero
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradient(name, masked, started):
     """Inputs, weights and initial states move along a random direction; all outputs have random gradients."""
-    layer = LAYERS[name]
+    layer, sizes = LAYERS[name]
     rng = np.random.default_rng(3)
-    x, weights = numbers(2, 5, 3, seed=4), weights_of(layer, 3)
+    x, weights = numbers(2, 5, *sizes, seed=4), weights_of(layer, *sizes)
     mask = rng.random((2, 5)) < 0.6 if masked else None
     drops = {mask.name.partition("/")[2]: mask for mask in layer.dropout_masks("layer", x.shape)}
     dropout = {key: rng.choice([0.0, 2.0], drop.shape) for key, drop in drops.items()}
     parts = layer.recurrent.values()
-    starts = [numbers(2, part.units, seed=5 + k) for k, part in enumerate(parts) for _ in part.state_names]
+    starts = [numbers(*shape, seed=5 + k) for k, part in enumerate(parts) for shape in part.state_shapes(x.shape)]
 
     def applied(arrays):
         count = len(starts) // len(parts)

@@ -217,3 +217,18 @@ def test_tokens_are_integers_where_an_embedding_alone_reads_them():
     config = {"name": "e", "input_dim": 9, "output_dim": 3, "input_length": 6, "dtype": "int32", "mask_zero": False}
     spec = from_json(stack(source, {"class_name": "Embedding", "config": config}))
     assert spec == Sequential([Input((6,), dtype="int32", name="x"), Embedding(9, 3, name="e")], name="s")
+
+
+@pytest.mark.parametrize("version", ["2.12.0", "3.4.1"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_policy_of_mixed_precision_is_noted(version, policy):
+    """A policy decides the dtype of a computation, no formula; the spec is that of float32."""
+    dtype = {"class_name": "DTypePolicy", "config": {"name": policy}}
+    changes = {"recurrent_activation": "sigmoid", "kernel_initializer": "zeros", "batch_input_shape": "LEFT OUT"}
+    models = [stack(lstm(**changes, dtype=given, implementation=2), version=version) for given in (dtype, "float32")]
+    for model in models:
+        model["config"]["build_input_shape"] = [None, None, 3]
+    (spec, translated), (plain, _) = map(read_json, models)
+    assert spec == plain
+    note = f"layers of the file compute in {policy}; here the dtype of a run decides: compare with --dtype {policy}"
+    assert note in translated.notes

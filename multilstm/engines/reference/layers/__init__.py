@@ -6,6 +6,7 @@ from multilstm.engines.reference.layers import (
     convolution,
     core,
     merging,
+    noise,
     normalization,
     pooling,
     recurrent,
@@ -14,6 +15,18 @@ from multilstm.engines.reference.layers import (
 )
 from multilstm.engines.reference.layers.base import AnyRecord, Applied, Given, Maybe, apply, within
 
-FAMILIES = (activation, attention, convolution, core, merging, normalization, pooling, recurrent, structure, wrappers)
+FAMILIES = (
+    activation,
+    attention,
+    convolution,
+    core,
+    merging,
+    noise,
+    normalization,
+    pooling,
+    recurrent,
+    structure,
+    wrappers,
+)
 
 __all__ = ["FAMILIES", "AnyRecord", "Applied", "Given", "Maybe", "apply", "within"]

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.engines.reference.layers.base import Applied, Given, apply, mapped, reached_rows
-from multilstm.spec import ELU, LeakyReLU, ReLU, Softmax
+from multilstm.engines.reference.layers.base import (
+    Applied,
+    Given,
+    Gradients,
+    Maybe,
+    apply,
+    mapped,
+    present,
+    reached_rows,
+)
+from multilstm.spec import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from multilstm.spec.arrays import Array
 
 
@@ -43,3 +52,20 @@ def _(layer: Softmax, given: Given) -> Applied:
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     output = e / e.sum(axis=axis, keepdims=True)
     return mapped(output, lambda d: output * (d - (d * output).sum(axis=axis, keepdims=True)))
+
+
+@apply.register
+def _(layer: PReLU, given: Given) -> Applied:
+    """Return `max(x, 0) + alpha * min(x, 0)`, whose derivative at 0 is 0."""
+    x, alpha = given.inputs[0], given.weights["alpha"]
+    below = np.minimum(x, 0.0)
+    shared = (0, *(axis + 1 for axis, size in enumerate(alpha.shape) if size == 1))
+
+    def backward(gradients: list[Maybe]) -> Gradients:
+        d = present(gradients[0])
+        reached = reached_rows(d)
+        d_x = np.where(reached, d * np.where(x > 0, 1.0, np.where(x < 0, alpha, 0.0)), 0.0)
+        d_alpha = np.where(reached, d * below, 0.0).sum(axis=shared)
+        return Gradients([d_x], {"alpha": d_alpha.reshape(alpha.shape)})
+
+    return Applied([np.maximum(x, 0.0) + alpha * below], backward)

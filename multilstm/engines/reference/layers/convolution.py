@@ -7,7 +7,7 @@ import numpy as np
 from multilstm.engines.reference.activations import FUNCTIONS
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present
 from multilstm.engines.reference.layers.core import pull
-from multilstm.engines.reference.layers.windows import Windows
+from multilstm.engines.reference.windows import Windows
 from multilstm.spec import Conv1D, Conv2D, DepthwiseConv2D
 
 

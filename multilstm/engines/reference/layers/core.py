@@ -18,7 +18,17 @@ from multilstm.engines.reference.layers.base import (
 )
 from multilstm.engines.reference.row_gradient import RowGradient
 from multilstm.errors import InputError
-from multilstm.spec import Activation, Dense, Dropout, Embedding, Masking, SpatialDropout1D
+from multilstm.spec import (
+    Activation,
+    ActivityRegularization,
+    Dense,
+    Dropout,
+    Embedding,
+    Masking,
+    Rescaling,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from multilstm.spec.arrays import Array
 
 
@@ -84,8 +94,20 @@ def _(layer: Activation, given: Given) -> Applied:
 
 @apply.register(Dropout)
 @apply.register(SpatialDropout1D)
-def _(layer: Dropout | SpatialDropout1D, given: Given) -> Applied:
+@apply.register(SpatialDropout2D)
+def _(layer: Dropout | SpatialDropout1D | SpatialDropout2D, given: Given) -> Applied:
     factor = given.dropout.get(str(layer.name))
     if factor is None:
         return mapped(given.inputs[0], lambda d: d)
     return mapped(given.inputs[0] * factor, lambda d: d * factor)
+
+
+@apply.register
+def _(layer: Rescaling, given: Given) -> Applied:
+    scale = np.asarray(layer.scale)
+    return mapped(given.inputs[0] * scale + np.asarray(layer.offset), lambda d: d * scale)
+
+
+@apply.register
+def _(layer: ActivityRegularization, given: Given) -> Applied:
+    return mapped(given.inputs[0], lambda d: d)

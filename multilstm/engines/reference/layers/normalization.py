@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present, reached_rows
-from multilstm.spec import BatchNormalization, LayerNormalization
+from multilstm.engines.reference.layers.base import (
+    Applied,
+    Given,
+    Gradients,
+    Maybe,
+    apply,
+    mapped,
+    present,
+    reached_rows,
+)
+from multilstm.spec import BatchNormalization, LayerNormalization, Normalization, UnitNormalization
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import EPSILON
+
+LEAST = 1e-12  # the least length by which UnitNormalization divides
 
 
 @apply.register
@@ -93,3 +104,27 @@ def _normalized(
         return Gradients([d_x], d_weights)
 
     return Applied([gamma * scaled + beta], backward)
+
+
+@apply.register
+def _(layer: UnitNormalization, given: Given) -> Applied:
+    x, axes = given.inputs[0], layer.axes(given.inputs[0].shape)
+    length = np.sqrt((x**2).sum(axis=axes, keepdims=True))
+    unit = x / np.maximum(length, LEAST)
+
+    def back(d: Array) -> Array:
+        along = np.where(length > LEAST, unit * (d * unit).sum(axis=axes, keepdims=True), 0.0)
+        d_x: Array = np.where(reached_rows(d), (d - along) / np.maximum(length, LEAST), 0.0)
+        return d_x
+
+    return mapped(unit, back)
+
+
+@apply.register
+def _(layer: Normalization, given: Given) -> Applied:
+    x = given.inputs[0]
+    mean, variance = layer.moments(x.shape, lambda name: given.weights[name])
+    deviation = np.maximum(np.sqrt(variance), EPSILON)
+    if layer.invert:
+        return mapped(x * deviation + mean, lambda d: d * deviation)
+    return mapped((x - mean) / deviation, lambda d: d / deviation)

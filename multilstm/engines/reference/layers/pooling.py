@@ -8,7 +8,7 @@ import numpy as np
 
 from multilstm.engines.reference.faults import ENDS_ARE_REPEATED
 from multilstm.engines.reference.layers.base import Applied, Given, apply, mapped
-from multilstm.engines.reference.layers.windows import Windows
+from multilstm.engines.reference.windows import Windows
 from multilstm.spec import (
     AveragePooling1D,
     AveragePooling2D,

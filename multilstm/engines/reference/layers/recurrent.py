@@ -1,4 +1,4 @@
-"""Recurrent layers of the reference: LSTM, GRU, SimpleRNN and Bidirectional."""
+"""Recurrent layers of the reference: LSTM, ConvLSTM2D, GRU, SimpleRNN and Bidirectional."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from multilstm.engines.reference import hidden_state
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.faults import RecurrentFault, bias_sum, recurrent_fault
 from multilstm.engines.reference.layers.base import AnyRecord, Applied, Given, Gradients, Maybe, apply, present, within
-from multilstm.spec import GRU, LSTM, Bidirectional, SimpleRNN
+from multilstm.spec import GRU, LSTM, Bidirectional, ConvLSTM2D, SimpleRNN
 from multilstm.spec.arrays import AnyState, Array, HiddenState, State
 from multilstm.spec.layers import Recurrent
 
 
-@apply.register
-def _(layer: LSTM, given: Given) -> Applied:
+@apply.register(LSTM)
+@apply.register(ConvLSTM2D)
+def _(layer: LSTM | ConvLSTM2D, given: Given) -> Applied:
     fault = recurrent_fault(layer, given.mask, given.faults)
-    changed = cast(LSTM, fault.layer)
+    changed = cast("LSTM | ConvLSTM2D", fault.layer)
     start = cast("State | None", given.starts[0])
     record = fault.changed(
         reference_lstm.forward(changed, given.inputs[0], given.mask, given.weights, start, given.dropout)
