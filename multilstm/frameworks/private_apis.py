@@ -149,12 +149,17 @@ def store_dropout_mask(cell: Any, kind: str, mask: Any) -> None:
         kind: `dropout` or `recurrent_dropout`.
         mask: a tensor of the masked values' shape, or one for each gate, stacked.
     """
-    setattr(cell, f"_{kind}_mask", mask)
+    setattr(cell, mask_attribute(kind), mask)
+
+
+def mask_attribute(kind: str) -> str:
+    """Return the name of the cache of a dropout mask in a Keras cell; see `store_dropout_mask`."""
+    return f"_{kind}_mask"
 
 
 def has_dropout_mask(cell: Any, kind: str) -> bool:
     """Return whether a dropout mask is stored in the cache of a Keras cell; see `store_dropout_mask`."""
-    return getattr(cell, f"_{kind}_mask", None) is not None
+    return getattr(cell, mask_attribute(kind), None) is not None
 
 
 def saveable() -> Any:

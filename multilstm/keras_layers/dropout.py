@@ -11,6 +11,7 @@ import functools
 import math
 import operator
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any, final
@@ -21,6 +22,7 @@ from keras import ops
 from multilstm import random
 from multilstm.frameworks import private_apis
 
+_COUNTING = threading.Lock()
 _registered = keras.saving.register_keras_serializable(package="multilstm")
 
 
@@ -35,6 +37,11 @@ class SeedGenerator(private_apis.saveable(), keras.random.SeedGenerator):  # typ
     def convert(cls, generator: Any) -> None:
         """Make a seed generator of Keras, which its layer has created and tracks, one of this class."""
         generator.__class__ = cls
+
+    def next(self, ordered: bool = True) -> Any:
+        """Return seed and step, and count the step; of several threads, each gets a step of its own."""
+        with _COUNTING:
+            return super().next(ordered)
 
     def _obj_type(self) -> str:
         return "Layer"  # one of Keras's types; it selects the attributes that are not searched

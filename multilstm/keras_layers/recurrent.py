@@ -1,6 +1,6 @@
 """Recurrent layers for Keras users that behave the same on TensorFlow, JAX and PyTorch: LSTM, GRU and SimpleRNN.
 
-No layer changes an attribute while it computes, so threads can share one.
+No layer changes an attribute while it computes, so threads can share one. Dropout masks belong to the thread of a call.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from multilstm import random
 from multilstm.frameworks import private_apis
 from multilstm.keras_layers import checks
 from multilstm.keras_layers.dropout import SeedGenerator, drawn_mask
+from multilstm.keras_layers.threads import with_masks_of_threads
 
 
 class MaskWithStates:
@@ -55,6 +56,7 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         if self.dropout or self.recurrent_dropout:
             SeedGenerator.convert(self.cell.seed_generator)
+            with_masks_of_threads(self.cell)
 
     @property
     def variables(self) -> list[Any]:
@@ -97,7 +99,10 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
             ]
         if training:
             self._store_dropout_masks(sequences)
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        try:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        finally:  # a call that failed would leave its masks to the next one
+            self._maybe_reset_dropout_masks(self.cell)
 
     def _store_dropout_masks(self, sequences: Any) -> None:
         """Draw the masks of one batch and store them where Keras's cell looks for them; given ones win.
