@@ -38,7 +38,8 @@ def with_masks_of_threads(cell: Any) -> None:
 
     Keras keeps the masks of a call in the cell, where another thread would take or remove them.
     """
-    cell.__class__ = _with_masks_of_threads(type(cell))
+    kind: Any = type(cell)
+    cell.__class__ = _with_masks_of_threads(kind)
 
 
 @functools.cache
