@@ -29,7 +29,7 @@ def recorded():
 
 def test_keras_answers_for_shapes_and_weights(loaded):
     shapes = {layer.name: layer.facts.outputs for layer in loaded.spec.opaque}
-    assert shapes["unit"] == shapes["prelu"] == (((0, 0), (0, 1), 4),)
+    assert set(shapes) == {"conv", "attention"}
     assert shapes["conv"] == (((0, 0), None, 4),)  # its timesteps depend on those of the input
     assert loaded.weights["attention/query.kernel"].shape == (4, 2, 3)
 
