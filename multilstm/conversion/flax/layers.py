@@ -67,6 +67,9 @@ FUNCTIONS = {  # of a tensor in braces; `nn` is the API
     "gelu": "nn.gelu({}, approximate=False)",
     "leaky_relu": "nn.leaky_relu({}, 0.2)",
     "relu6": "nn.relu6({})",
+    "mish": "jax.nn.mish({})",
+    "hard_silu": "nn.hard_silu({})",
+    "log_softmax": "nn.log_softmax({})",
 }
 DISTRIBUTED = (  # whose source serves any number of axes before those that the layer reads
     *(Dense, Activation, Dropout, ReLU, LeakyReLU, ELU, LayerNormalization, Conv1D, Conv2D, Flatten),

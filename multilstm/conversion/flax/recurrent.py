@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from multilstm.conversion.flax.api import NNX, Api
-from multilstm.conversion.flax.layers import activation_function
-from multilstm.spec import GRU, LSTM, Bidirectional
+from multilstm.conversion.flax.layers import activation_function, refused
+from multilstm.spec import GRU, LSTM, Bidirectional, SimpleRNN
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import Recurrent
 
@@ -36,6 +36,8 @@ def constructor(layer: Layer, features: int, masked: bool, api: Api) -> str:
 
 
 def _cell(layer: Recurrent, features: int, api: Api) -> str:
+    if not isinstance(layer, LSTM | GRU | SimpleRNN):
+        raise refused(layer, "its class", "no cell of Flax is its counterpart")
     arguments = [str(layer.units)]
     if isinstance(layer, LSTM | GRU) and layer.recurrent_activation != "sigmoid":
         arguments.append(f"gate_fn={activation_function(layer.recurrent_activation, api)}")
