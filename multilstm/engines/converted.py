@@ -52,5 +52,6 @@ class AbstractConvertedProgram(AbstractProgram):
             raise UnsupportedError(f"{self.engine}: a converted module takes no masks and draws dropout by itself")
         if kind != "forward" and self._is_masked:
             raise UnsupportedError(f"{self.engine}: a module returns no mask for its loss; leave the loss out")
-        if kind != "forward" and self._spec.regularizers:
-            raise UnsupportedError(f"{self.engine}: penalties of weights are in no module; leave the loss out")
+        activities = any(layer.activity is not None for layer in self._spec.layers)
+        if kind != "forward" and (self._spec.regularizers or activities):
+            raise UnsupportedError(f"{self.engine}: penalties are in no module; leave the loss out")
