@@ -172,7 +172,7 @@ class AbstractCompiledModel(AbstractModel):
         Args:
             function: the method.
             static: its static arguments, by name.
-            outputs: for each output, `whole` (such as weights and losses) or `rows` (an evaluation).
+            outputs: for each output, `whole` (such as weights and losses) or `evaluation`.
         """
 
     def apply_batch(self, weights: Arrays, batch: Batch) -> Evaluation:
@@ -206,13 +206,13 @@ class AbstractCompiledModel(AbstractModel):
 
     @functools.cached_property
     def _apply(self) -> Any:
-        return self.compile(self.inner.apply_batch, (), ("rows",))
+        return self.compile(self.inner.apply_batch, (), ("evaluation",))
 
     @functools.cached_property
     def _gradient(self) -> Any:
-        return self.compile(self.inner.gradient_batch, ("loss",), ("whole", "rows", "whole"))
+        return self.compile(self.inner.gradient_batch, ("loss",), ("whole", "evaluation", "whole"))
 
     @functools.cached_property
     def _train_step(self) -> Any:
-        static, outputs = ("optimizer", "loss"), ("whole", "whole", "whole", "rows")
+        static, outputs = ("optimizer", "loss"), ("whole", "whole", "whole", "evaluation")
         return self.compile(self.inner.train_step_batch, static, outputs)

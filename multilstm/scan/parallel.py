@@ -160,8 +160,8 @@ class ParallelModel(AbstractCompiledModel):
 
     Arguments and results are those of `ScanModel`. Weights and slots must come from `replicate`, all other arrays from
     `shard_batch`: dropout masks for each gate, `[4, rows, size]`, along axis 1. An optimizer's coefficients are plain
-    numbers. Weights, slots, losses and gradients are returned whole on each device. Outputs, sequences and states are
-    returned split, ready for the next step.
+    numbers. Weights, slots, losses, gradients, statistics and penalties are returned whole on each device. Outputs,
+    sequences and states are returned split, ready for the next step.
 
     Attributes:
         model: as `multilstm.scan.model` returned it.
@@ -178,7 +178,9 @@ class ParallelModel(AbstractCompiledModel):
 
     def compile(self, function: Callable[..., Any], static: Sequence[str], outputs: Sequence[str]) -> Any:
         """Return `jax.jit` of a method of `inner`, with the sharding of each output."""
-        shardings = {"whole": _whole(self.mesh), "rows": _rows(self.mesh)}
+        whole, rows = _whole(self.mesh), _rows(self.mesh)
+        evaluation = Evaluation(*[rows] * len(Evaluation._fields))._replace(statistics=whole, activity=whole)
+        shardings = {"whole": whole, "evaluation": evaluation}
         out = tuple(shardings[output] for output in outputs)
         return jax.jit(function, static_argnames=tuple(static), out_shardings=out if len(out) > 1 else out[0])
 

@@ -30,6 +30,7 @@ from multilstm.scan.parallel import (
     shard_batch,
 )
 from multilstm.spec import (
+    L1L2,
     LSTM,
     Bidirectional,
     Dense,
@@ -125,7 +126,14 @@ PROBLEMS = {
         carries_states=True,
     ),
     "embedding_adam": Problem(
-        Sequential([Embedding(8, 3, mask_zero=True), LSTM(4, return_sequences=True), Dense(2)], input_shape=(None,)),
+        Sequential(
+            [
+                Embedding(8, 3, mask_zero=True),
+                LSTM(4, return_sequences=True),
+                Dense(2, activity_regularizer=L1L2(0.1, 0.2)),
+            ],
+            input_shape=(None,),
+        ),
         Adam(0.01),
         "mean_squared_error",
     ),
@@ -151,7 +159,7 @@ def run(problem, gradient, train_step, place_weights, place_batch):
             weights, slots, problem.optimizer.coefficients(step), *given, masks, states, dropout,
             optimizer=problem.optimizer, loss=problem.loss,
         )  # fmt: skip
-        keep("whole", f"loss{step}", [value, loss])
+        keep("whole", f"loss{step}", [value, loss, before.activity, after.activity])
         for name, of in (("evaluation", before), ("trained", after)):
             keep("rows", f"{name}{step}:output", of.outputs)
             keep("rows", f"{name}{step}:sequence", of.sequences)
