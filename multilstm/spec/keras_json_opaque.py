@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from multilstm.errors import SpecError, shown
+from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.flow import Flow
 from multilstm.spec.json_values import as_dict, check_registered, is_known_module, refuse
 from multilstm.spec.keras_json_layer import check_dtype
@@ -61,11 +61,15 @@ class PendingLayer:
         self._config = checked_config(entry["config"], where)
         self._trainable = entry["config"].get("trainable", True)
         self._facts = None if ask is not None else Facts.read(entry.get("facts"), f"{where}: facts")
-        self._call: tuple[bool, Mapping[str, Any]] = (False, {})
+        self._call: tuple[bool, Mapping[str, Any]] | None = None
         self._layer: OpaqueLayer | None = None
 
     def add_call(self, node: Mapping[str, Any]) -> list[History]:
-        """Take the next call, and return the tensors that it takes."""
+        """Take the next call, and return the tensors that it takes.
+
+        Raises:
+            SpecError: for arguments that are no plain data, or that differ from those of the first call.
+        """
         args, kwargs = node.get("args"), as_dict(node.get("kwargs", {}), f"{self._where}: kwargs")
         if not isinstance(args, (list, tuple)) or not args:
             refuse(f"{self._where}: args", args, "a list of tensors")
@@ -76,14 +80,19 @@ class PendingLayer:
         for key, value in arguments.items():
             if key in _NO_EFFECT or not isinstance(value, bool):
                 refuse(f"{self._where}: {key}", value, "true, false or null; give tensors by position")
-        if self._layer is None:
-            self._call = positional, arguments
+        self._call = self._call or (positional, arguments)
+        if self._call != (positional, arguments):
+            first, later = (_call_words(*call) for call in (self._call, (positional, arguments)))
+            raise SpecError(
+                f"{self._where}: its calls differ: the first has {first}, a later one {later}; expected the same for "
+                f"all calls of a shared layer"
+            )
         return histories
 
     def call(self, number: int, tensors: Sequence[Tensor], flow: Flow) -> Any:
         """Return the result of a call."""
         if self._layer is None:
-            positional, arguments = self._call
+            positional, arguments = self._call or (False, {})  # a stack has no entry of its calls
             facts = self._facts
             if facts is None:
                 assert self._ask is not None
@@ -98,6 +107,12 @@ class PendingLayer:
                 self._keras_class, json.dumps(self._config), call, facts, name=self.name, trainable=self._trainable
             )
         return self._layer(tensors)
+
+
+def _call_words(positional: bool, arguments: Mapping[str, Any]) -> str:
+    """Return the arguments of a call in words."""
+    inputs = "several inputs by position" if positional else "one input or list"
+    return f"{inputs} and {listed(f'{key}={value}' for key, value in arguments.items()) or 'no further argument'}"
 
 
 def is_opaque(entry: Any) -> bool:

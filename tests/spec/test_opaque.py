@@ -81,6 +81,28 @@ def test_positional_inputs_and_arguments_of_the_call_are_kept():
     assert "(x,y,use_causal_mask=True,)" in "".join(keras_source(graph).split())
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "later"),
+    [
+        (2, {"use_causal_mask": True}, "several inputs by position and use_causal_mask=True"),
+        (1, {}, "one input or list and no further argument"),
+    ],
+    ids=["arguments", "inputs"],
+)
+def test_a_shared_layer_whose_calls_differ_is_refused(args, kwargs, later):
+    facts = Facts(((None, 5, 4), (None, 5, 4)), (((0, 0), 5, 4),))
+    call = json.dumps({"positional": True, "arguments": {}})
+    attention = layer(keras_class="MultiHeadAttention", config=json.dumps(ATTENTION), call=call, facts=facts)
+    x = Input((5, 4), name="x")
+    file = json.loads(Model(x, [attention([x, x]), attention([x, x])]).to_json())
+    (nodes,) = (item["inbound_nodes"] for item in file["config"]["layers"] if item["name"] == "norm")
+    assert from_json(file).layer("norm") == attention
+    nodes[1] = {"args": nodes[1]["args"] if args == 2 else [nodes[1]["args"]], "kwargs": kwargs}
+    expected = f"'norm' .* the first has several inputs by position and no further argument, a later one {later}"
+    with pytest.raises(SpecError, match=expected):
+        from_json(file)
+
+
 def test_the_reader_asks_keras():
     graph, _ = read_json(entry("GroupNormalization", NORM), ask=answer)
     assert graph.opaque[0].facts.inputs == ((None, 5, 3),)
