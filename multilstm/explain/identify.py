@@ -134,10 +134,11 @@ def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tupl
         tried. Several fits mean that these inputs do not separate them.
 
     Raises:
-        InputError: for arrays, inputs and outputs whose shapes do not belong together.
+        InputError: for arrays, inputs and outputs whose shapes do not belong together, that are empty, or that hold NaN
+            or infinity.
     """
-    given = {name: as_array(f"array {name!r}", array) for name, array in by_name("arrays", arrays).items()}
-    x, desired = as_array("inputs", inputs).astype(float), as_array("outputs", outputs).astype(float)
+    given = _given(arrays)
+    x, desired = (_checked(n, a).astype(float) for n, a in (("inputs", inputs), ("outputs", outputs)))
     if x.ndim != 3 or desired.ndim not in (2, 3) or desired.shape[:-1] != x.shape[: desired.ndim - 1]:
         raise InputError(
             f"inputs have the shape {x.shape}, outputs {desired.shape}; expected [batch, timesteps, features], and "
@@ -158,6 +159,22 @@ def identify(arrays: Mapping[str, Array], inputs: Array, outputs: Array) -> tupl
         if distance <= limit:
             fits.append(Fit(convention, distance, weights))
     return sorted(fits, key=lambda fit: fit.distance), len(candidates)
+
+
+def _given(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: _checked(f"array {name!r}", array) for name, array in by_name("arrays", arrays).items()}
+
+
+def _checked(name: str, given: Array) -> Array:
+    """Return an array with numbers that can tell conventions apart."""
+    array = as_array(name, given)
+    if not array.size:
+        raise InputError(
+            f"{name}: given the shape {list(array.shape)}, which is empty; expected at least 1 on each axis"
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: it holds NaN or infinity, which no comparison tells apart; expected finite numbers")
+    return array
 
 
 def _is_by_gate(row: Dialect) -> bool:
@@ -182,9 +199,9 @@ def readings(arrays: Mapping[str, Array]) -> tuple[list[Reading], list[str]]:
         The meanings that the shapes allow, and the names of the dialects whose names of arrays these are.
 
     Raises:
-        InputError: for arrays that no LSTM has.
+        InputError: for arrays that no LSTM has, that are empty, or that hold NaN or infinity.
     """
-    given = {name: as_array(f"array {name!r}", array) for name, array in by_name("arrays", arrays).items()}
+    given = _given(arrays)
     named = [name for name in DIALECTS if _is_named(given, name)]
     sizes = {size for array in given.values() for size in array.shape}
     shaped = sorted(

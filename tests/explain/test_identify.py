@@ -93,6 +93,41 @@ def test_arrays_that_do_not_belong_together_are_refused(arrays, x, y):
         identify({name: np.ones(shape) for name, shape in arrays.items()}, np.ones(x), np.ones(y))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf], ids=["nan", "inf"])
+@pytest.mark.parametrize("place", ["inputs", "outputs", "array 'bias'"])
+def test_numbers_that_are_not_finite_are_refused(place, value):
+    weights, x, y = problem()
+    arrays = {name: array.copy() for name, array in weights._asdict().items()}
+    {"inputs": x, "outputs": y}.get(place, arrays["bias"]).flat[1] = value
+    with pytest.raises(InputError, match=f"{place}: it holds NaN or infinity, .*; expected finite numbers"):
+        identify(arrays, x, y)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ((0, 5, 3), (0, 5, 4)),
+        ((2, 0, 3), (2, 0, 4)),
+        ((2, 0, 3), (2, 4)),
+        ((2, 5, 0), (2, 5, 4)),
+        ((2, 5, 3), (2, 5, 0)),
+    ],
+    ids=["batch", "timesteps", "timesteps_of_the_last_output", "features", "units"],
+)
+def test_empty_arrays_are_refused(x, y):
+    units = y[-1]
+    arrays = {"k": np.ones((x[-1], 4 * units)), "r": np.ones((units, 4 * units)), "b": np.ones(4 * units)}
+    with pytest.raises(
+        InputError, match=r"(inputs|outputs|array 'k'): given the shape \[.*, which is empty; expected at least 1"
+    ):
+        identify(arrays, np.ones(x), np.ones(y))
+
+
+def test_arrays_without_units_are_refused_without_outputs_too():
+    with pytest.raises(InputError, match=r"array 'k': given the shape \[3, 0\], which is empty; expected at least 1"):
+        readings({"k": np.ones((3, 0)), "r": np.ones((0, 0))})
+
+
 # Without outputs -------------------------------------------------------------------------------------------------
 
 
