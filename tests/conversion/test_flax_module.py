@@ -10,6 +10,7 @@ import pytest
 from module_answers import assert_answers_of_the_reference
 
 from multilstm.cases.catalogue import catalogue
+from multilstm.cases.model_case import model_case
 from multilstm.conversion.flax.api import LINEN, NNX
 from multilstm.conversion.flax.source import flax_source, reserved_attributes
 from multilstm.conversion.flax.state import FlaxState, further_parameters
@@ -157,6 +158,14 @@ def test_the_attributes_of_a_module_are_no_names_of_layers():
     nnx, linen = pytest.importorskip("flax.nnx"), pytest.importorskip("flax.linen")
     own = {name for module in (nnx.Module, linen.Module) for name in dir(module) if not name.startswith("_")}
     assert own <= reserved_attributes()
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_layer_may_have_the_name_of_the_collection_of_parameters():
+    from multilstm.engines.flax_module import LinenModuleEngine
+
+    spec = Sequential([LSTM(2, name="params"), Dense(1, name="params_")], input_shape=(None, 3))
+    assert_answers_of_the_reference(LinenModuleEngine(), model_case(spec, 2, 3))
 
 
 REFUSED = {

@@ -51,7 +51,7 @@ def reserved_attributes() -> set[str]:
         "train", "eval", "sow", "perturb", "set_attributes", "iter_modules", "iter_children", "set_view",
         "apply", "bind", "unbind", "clone", "copy", "get_variable", "has_rng", "has_variable", "init", "variable",
         "init_with_output", "is_initializing", "is_mutable_collection", "lazy_init", "make_rng", "module_paths", "name",
-        "param", "parent", "path", "put_variable", "scope", "setup", "tabulate", "variables",
+        "param", "params", "parent", "path", "put_variable", "scope", "setup", "tabulate", "variables",
     }  # fmt: skip
 
 
