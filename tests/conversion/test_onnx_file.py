@@ -24,7 +24,9 @@ from multilstm.spec import (
     Bidirectional,
     Concatenate,
     Conv1D,
+    ConvLSTM2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Embedding,
     Flatten,
@@ -95,6 +97,13 @@ def test_a_converted_case_gives_the_answers_of_the_reference(name, dtype):
         assert_same(case.spec, case.initial_weights, list(case.forward.batches()), dtype)
     except UnsupportedError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["mish", "hard_silu", "log_softmax"])
+def test_a_composed_activation_gives_the_answers_of_the_reference(activation, dtype):
+    case = model_case(Sequential([Dense(5, activation), DepthwiseConv2D(2, activation=activation)], (4, 4, 3)), 2)
+    assert_same(case.spec, case.initial_weights, list(case.forward.batches()), dtype)
 
 
 def functional():
@@ -240,13 +249,14 @@ def test_states_of_a_stateful_layer_are_inputs_and_outputs_by_name():
 REFUSED = {
     "activation": (LSTM(2, activation="gelu"), "float32", "of the activation 'gelu': a node LSTM has tanh, sigmoid"),
     "number": (GRU(2, activation="leaky_relu"), "float64", "'leaky_relu' in float64: a node GRU holds its numbers"),
+    "images": (ConvLSTM2D(2, 2), "float32", "ConvLSTM2D 'conv_lstm2d' cannot be converted because of its class"),
 }
 
 
 @pytest.mark.parametrize("label", REFUSED)
 def test_a_layer_without_a_counterpart_is_refused_by_its_name(label):
     layer, dtype, message = REFUSED[label]
-    spec = Sequential([layer], input_shape=(6, 3))
+    spec = Sequential([layer], input_shape=(6, 4, 4, 3) if label == "images" else (6, 3))
     with pytest.raises(UnsupportedError, match=message):
         onnx_model(spec, discriminating_weights(spec), dtype=dtype)
 

@@ -3,10 +3,14 @@
 import pytest
 
 from multilstm.engines.registry import ENGINES
-from multilstm.errors import UsageError
+from multilstm.errors import UnsupportedError, UsageError
+from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Sequential
+from multilstm.spec.layers import ACTIVATIONS
 from multilstm.suite.targets import TARGETS, target_for, target_named, with_opset
+from multilstm.weights import discriminating_weights
 
 pytestmark = pytest.mark.unit
+WRITERS = [name for name, target in TARGETS.items() if target.files is not None]  # the others are Keras itself
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -61,3 +65,25 @@ def test_the_operators_of_onnx_are_chosen():
 def test_an_opset_that_does_not_fit_is_refused(name, opset, message):
     with pytest.raises(UsageError, match=message):
         with_opset(target_named(name), opset)
+
+
+def files(target, *layers):
+    if target == "onnx":
+        pytest.importorskip("onnx", reason="install multilstm[onnx]")
+    spec = Sequential(list(layers), (5, 3))
+    return TARGETS[target].files(spec, discriminating_weights(spec))
+
+
+@pytest.mark.parametrize("target", WRITERS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_of_the_spec_is_written(activation, target):
+    assert files(target, Dense(2, activation), Activation(activation))
+
+
+@pytest.mark.parametrize("target", WRITERS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_of_a_recurrent_layer_is_written_or_refused_by_its_name(activation, target):
+    try:
+        assert files(target, Bidirectional(LSTM(2, activation, activation)))
+    except UnsupportedError as error:
+        assert repr(activation) in str(error)  # noqa: PT017 - whether it is refused depends on the target

@@ -87,12 +87,20 @@ def _gelu(scope: Scope, x: object) -> str:
     return scope("Mul", x, scope("Mul", scope("Add", error, scope.number(1.0)), scope.number(0.5)))
 
 
+def _mish(scope: Scope, x: object) -> str:
+    """Return `x * tanh(softplus(x))`; the node Mish begins with version 18 of the operators."""
+    return scope("Mul", x, scope("Tanh", scope("Softplus", x)))
+
+
 COMPOSED: dict[str, Callable[[Scope, object], str]] = {
     "elu": lambda scope, x: elu(scope, x, 1.0),
     "gelu": _gelu,
     "hard_sigmoid": _hard_sigmoid,
     "hard_sigmoid_keras2": _hard_sigmoid_keras2,
+    "hard_silu": lambda scope, x: scope("Mul", x, _hard_sigmoid(scope, x)),
     "leaky_relu": lambda scope, x: leaky(scope, x, 0.2),
+    "log_softmax": lambda scope, x: scope("LogSoftmax", x, axis=-1),
+    "mish": _mish,
     "relu6": lambda scope, x: scope("Clip", x, scope.number(0.0), scope.number(6.0)),
     "selu": _selu,
     "silu": lambda scope, x: scope("Mul", x, scope("Sigmoid", x)),

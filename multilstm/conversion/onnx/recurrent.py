@@ -21,6 +21,7 @@ from multilstm.spec.layers import Recurrent
 
 __all__ = ["RecurrentCall", "Start"]
 
+OPS = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
 STANDARD = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
 Start = Sequence[str] | None  # the initial states of one direction, `[batch, units]` each; None: zeros
 
@@ -39,12 +40,14 @@ class RecurrentCall:
         states: the states of each direction after the last timestep, `[batch, units]` each.
 
     Raises:
-        UnsupportedError: for an activation that the node lacks.
+        UnsupportedError: for a layer without a node, and for an activation that the node lacks.
     """
 
     def __init__(self, layer: Recurrent | Bidirectional, given: Given, starts: Sequence[Start]) -> None:
         self._layer, self._scope = layer, given.scope
         self._parts: list[Recurrent] = list(layer.recurrent.values())
+        if self._parts[0].class_name not in OPS:
+            raise refused(layer, "its class", "no nodes of ONNX are its counterpart")
         mask = given.masks[0]
         self._kept = None if mask is None else KeptTimesteps(given.scope, mask)
         self._sequences, *ends = self._node(given, starts)
@@ -160,7 +163,7 @@ class RecurrentCall:
 
 
 def _op(layer: Recurrent) -> str:
-    return {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}[layer.class_name]
+    return OPS[layer.class_name]
 
 
 def _cell(weights: Mapping[str, Array | None]) -> dict[str, Array]:
