@@ -71,7 +71,7 @@ FUNCTIONS = {  # of a tensor in braces
     "leaky_relu": "F.leaky_relu({}, 0.2)",
     "relu6": "F.relu6({})",
     "mish": "F.mish({})",
-    "hard_silu": "{0} * F.relu6({0} + 3) / 6",
+    "hard_silu": "F.hardswish({})",
     "log_softmax": "torch.log_softmax({}, dim=-1)",
 }
 

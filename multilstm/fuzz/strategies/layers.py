@@ -30,6 +30,7 @@ from multilstm.spec import (
     Flatten,
     GaussianDropout,
     GaussianNoise,
+    GetItem,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
@@ -139,6 +140,14 @@ def _reshape(draw: Draw, place: Place, setting: Setting) -> Layer:
 
 def _permute(draw: Draw, place: Place, setting: Setting) -> Layer:
     return Permute(tuple(draw(st.permutations(range(1, place.rank)))))
+
+
+def _get_item(draw: Draw, place: Place, setting: Setting) -> Layer:
+    """Take a part of the first axis behind the batch: one element, some, or all below a new axis."""
+    items: list[Any] = [slice(None, None, 2), slice(-2, None), Ellipsis]
+    items += [0, -1] if place.rank > 2 else []
+    items += [None] if place.rank < 5 else []
+    return GetItem((slice(None), draw(st.sampled_from(items))))
 
 
 def _pairs(draw: Draw) -> tuple[int, int]:
@@ -278,6 +287,7 @@ ROWS: dict[type[Layer], Row] = {
     Flatten: Row(ANY, lambda draw, place, setting: Flatten(), lambda place: place.is_fixed),
     Reshape: Row(ANY, _reshape),
     Permute: Row((3, 4), _permute, lambda place: place.is_fixed),
+    GetItem: Row(ANY, _get_item),
     ZeroPadding1D: Row(SEQUENCE, lambda draw, place, setting: ZeroPadding1D(_pairs(draw))),
     Cropping1D: Row(SEQUENCE, _cropping),
     UpSampling1D: Row(SEQUENCE, lambda draw, place, setting: UpSampling1D(draw(st.integers(1, 3)))),
