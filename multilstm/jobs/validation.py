@@ -22,7 +22,7 @@ from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array, as_array, by_name
 from multilstm.spec.shapes import Shape, show
 
-__all__ = ["check_batch", "check_dropout", "check_range", "check_shapes"]
+__all__ = ["check_batch", "check_dropout", "check_has_timesteps", "check_range", "check_shapes"]
 
 _MASK_INSIDE = {  # by whether each gate has its own
     False: "[batch, size]; all gates share it with implementation=2",
@@ -90,6 +90,19 @@ def check_range(batch: Batch, weights: Mapping[str, Array], dtypes: Iterable[str
                 )
 
 
+def check_has_timesteps(spec: Graph, name: str) -> None:
+    """Return if an input can have a mask: sequences or images `[batch, timesteps, ...]`, or tokens.
+
+    Raises:
+        InputError: for an input `[batch, features]`.
+    """
+    layer = spec.inputs[name]
+    if len(layer.shape) < 2 and layer.dtype != "int32":
+        raise InputError(
+            f"mask of input {name!r}: the input is [batch, features] and has no timesteps; leave the mask out"
+        )
+
+
 def check_shapes(spec: Graph, batch: Batch) -> Batch:
     """Check names, shapes, dtypes and integers of a batch; `check_dropout` checks dropout masks.
 
@@ -120,6 +133,7 @@ def check_shapes(spec: Graph, batch: Batch) -> Batch:
     size = next(iter(sizes.values()))
     masks = _named("mask", batch.masks, inputs, partial=True)
     for name, mask in masks.items():
+        check_has_timesteps(spec, name)
         expected = inputs[name].shape[:2]
         if mask.shape != expected:
             raise InputError(

@@ -16,6 +16,7 @@ import numpy as np
 from multilstm.errors import InputError, UsageError, shown
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.jobs.integers import check_whole_numbers
+from multilstm.jobs.validation import check_has_timesteps
 from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Batch
 from multilstm.scan.forward import is_open
@@ -46,7 +47,7 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[
     """
     _check_weights(spec, weights)
     size = _check_inputs(spec, batch.inputs)
-    _check_masks(batch)
+    _check_masks(spec, batch)
     _check_states(spec, batch.states, size)
     _check_dropout(spec, batch.dropout, size)
     _check_targets(spec, batch.targets, size)
@@ -131,9 +132,10 @@ def _check_inputs(spec: Graph, inputs: Any) -> int:
     return next(iter(sizes.values()))
 
 
-def _check_masks(batch: Batch) -> None:
+def _check_masks(spec: Graph, batch: Batch) -> None:
     _check_names("mask", batch.masks, batch.inputs, complete=False)
     for name, mask in batch.masks.items():
+        check_has_timesteps(spec, name)
         what = f"mask of input {name!r}"
         if (dtype := _dtype(what, mask)) != np.bool_:
             raise InputError(f"{what}: dtype is {dtype}, expected bool; True marks a timestep that counts")

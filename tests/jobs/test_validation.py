@@ -71,6 +71,13 @@ def test_refused(change, words):
         check_batch(SPEC, dataclasses.replace(GOOD, **change))
 
 
+def test_a_mask_needs_timesteps():
+    spec = Sequential([Dense(2)], input_shape=(4,))
+    batch = Batch({"input_layer": np.ones((2, 4))}, masks={"input_layer": np.ones((2, 4), bool)})
+    with pytest.raises(InputError, match=r"mask of input 'input_layer': the input is \[batch, features\]"):
+        check_batch(spec, batch)
+
+
 def test_good_batch_passes_unchanged():
     checked = check_batch(SPEC, dataclasses.replace(GOOD, states={"lstm": STATE}))
     np.testing.assert_array_equal(checked.inputs["input_layer"], GOOD.inputs["input_layer"])

@@ -180,6 +180,13 @@ def test_arrays_that_do_not_fit_are_refused(kind, name):
         gradient(kind, **changes)
 
 
+def test_a_mask_needs_timesteps():
+    spec = Sequential([Dense(2)], (FEATURES,))
+    weights, x = initial_weights(spec, seed=0), np.ones((BATCH, FEATURES), "float32")
+    with pytest.raises(InputError, match=r"mask of input 'input_layer': the input is \[batch, features\]"):
+        model(spec).apply(weights, {"input_layer": x}, masks={"input_layer": np.ones((BATCH, FEATURES), bool)})
+
+
 @pytest.mark.parametrize("kind", ["plain", "jitted"])
 def test_a_dropout_mask_of_other_timesteps_is_refused(kind):
     dropout = {"drop": np.ones((BATCH, 1, UNITS))}
