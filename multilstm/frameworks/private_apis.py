@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from multilstm.frameworks import kernels
@@ -382,3 +382,14 @@ def record_torch_operators() -> Iterator[set[str]]:
 
     with Recorder():
         yield operators
+
+
+def is_transformed_by_torch(tensors: Iterable[Any]) -> bool:
+    """Return whether a transform of `torch.func`, such as `vmap`, or forward-mode differentiation acts on a tensor.
+
+    `torch._C._functorch.is_functorch_wrapped_tensor` in PyTorch 2.5 to 2.13. No public function tells.
+    """
+    from torch._C._functorch import is_functorch_wrapped_tensor
+    from torch.autograd import forward_ad
+
+    return any(is_functorch_wrapped_tensor(x) or forward_ad.unpack_dual(x).tangent is not None for x in tensors)

@@ -2,7 +2,8 @@
 
 On a CPU, Keras 3.15.1 computes a Python loop that reads `projected[t]` in each timestep. PyTorch differentiates such an
 index into a tensor of the whole sequence, so the time of a gradient grows with the square of the timesteps. Here it
-grows in proportion to them. Other activations than tanh and sigmoid are computed in a loop over `unbind`.
+grows in proportion to them. Other activations than tanh and sigmoid are computed in a loop over `unbind`, and so is all
+that the operators lack: `torch.func`, forward-mode differentiation and `torch.jit.trace`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from multilstm.frameworks import private_apis
 
 Activation = Callable[[Any], Any]
 
@@ -48,11 +51,11 @@ def lstm(
     Returns:
         `[batch, timesteps, units]`, and the hidden and the cell state, each `[batch, units]`.
     """
-    if activations is None:
+    if activations is None and _is_plain(sequences, hidden, cell, kernel, recurrent_kernel, bias):
         weights = _weights(kernel, recurrent_kernel, bias, None if bias is None else torch.zeros_like(bias))
         outputs, hidden, cell = torch.lstm(sequences, (hidden[None], cell[None]), weights, **_options(bias))
         return outputs, [hidden[0], cell[0]]
-    activation, recurrent_activation = activations
+    activation, recurrent_activation = activations or (torch.tanh, torch.sigmoid)
     outputs = []
     for projected in _projected(sequences, kernel, bias):
         i, f, c, o = (projected + hidden @ recurrent_kernel).chunk(4, dim=1)
@@ -83,12 +86,12 @@ def gru(
     Returns:
         `[batch, timesteps, units]`, and the hidden state `[batch, units]` in a list.
     """
-    of_inputs, of_products = (None, None) if bias is None else bias
-    if activations is None:
+    of_inputs, of_products = (None, None) if bias is None else (bias[0], bias[1])
+    if activations is None and _is_plain(sequences, hidden, kernel, recurrent_kernel, bias):
         weights = _weights(*map(_in_order_of_torch, (kernel, recurrent_kernel, of_inputs, of_products)))
         outputs, hidden = torch.gru(sequences, hidden[None], weights, **_options(bias))
         return outputs, [hidden[0]]
-    activation, recurrent_activation = activations
+    activation, recurrent_activation = activations or (torch.tanh, torch.sigmoid)
     outputs = []
     for projected in _projected(sequences, kernel, of_inputs):
         products = hidden @ recurrent_kernel
@@ -98,6 +101,12 @@ def gru(
         hidden = z * hidden + (1 - z) * activation(x_h + r * h_h)
         outputs.append(hidden)
     return torch.stack(outputs, dim=1), [hidden]
+
+
+def _is_plain(*tensors: Any) -> bool:
+    """Return whether the operators compute these tensors: nothing but autograd acts on them."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    return not torch.jit.is_tracing() and not private_apis.is_transformed_by_torch(given)
 
 
 def _projected(sequences: Any, kernel: Any, bias: Any) -> Any:

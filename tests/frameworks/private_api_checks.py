@@ -234,6 +234,25 @@ def record_torch_operators(apis):
     assert "aten::mm" in operators
 
 
+@check("keras_layers.LSTM fails under torch.func.vmap and jvp", "torch")
+def is_transformed_by_torch(apis):
+    import torch
+
+    seen = []
+
+    def function(x):
+        seen.append(apis.is_transformed_by_torch([torch.ones(2), x]))
+        return x
+
+    x = torch.ones(2)
+    torch.func.vmap(function)(x)
+    torch.func.jvp(function, (x,), (x,))
+    with torch.autograd.forward_ad.dual_level():
+        function(torch.autograd.forward_ad.make_dual(x, x))
+    function(x.requires_grad_())
+    assert seen == [True, True, True, False]
+
+
 def override(row):
     """Fail unless Keras still declares the method with these parameters, and calls it somewhere."""
     import keras

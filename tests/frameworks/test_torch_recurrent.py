@@ -65,6 +65,26 @@ def test_gradients_are_those_of_finite_differences(kind, activations, bias):
     assert torch.autograd.gradcheck(function, [tensor for tensor in arguments if tensor is not None])
 
 
+def by_two_gradients(function, x):
+    return torch.autograd.functional.jvp(function, x, x)[1]
+
+
+TRANSFORMS = {
+    "vmap": lambda function, x: torch.func.vmap(function)(torch.stack([x, 2 * x]))[1] - function(2 * x),
+    "jvp": lambda function, x: torch.func.jvp(function, (x,), (x,))[1] - by_two_gradients(function, x),
+    "trace": lambda function, x: torch.jit.trace(function, x)(2 * x) - function(2 * x),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.filterwarnings("ignore:.torch.jit.* is deprecated:DeprecationWarning")
+def test_transforms_of_pytorch(kind, transform):
+    x, *rest = [None if tensor is None else tensor.detach().float() for tensor in tensors(kind, True)]
+    difference = TRANSFORMS[transform](lambda x: computed(kind, [x, *rest], ACTIVATIONS["usual"])[0], x)
+    assert difference.abs().max() < 1e-5
+
+
 def operators_of_gradient(outputs):
     with private_apis.record_torch_operators() as operators:
         outputs.sum().backward()
