@@ -86,7 +86,7 @@ def gru(
     Returns:
         `[batch, timesteps, units]`, and the hidden state `[batch, units]` in a list.
     """
-    of_inputs, of_products = (None, None) if bias is None else (bias[0], bias[1])
+    of_inputs, of_products = (None, None) if bias is None else bias.unbind()
     if activations is None and _is_plain(sequences, hidden, kernel, recurrent_kernel, bias):
         weights = _weights(*map(_in_order_of_torch, (kernel, recurrent_kernel, of_inputs, of_products)))
         outputs, hidden = torch.gru(sequences, hidden[None], weights, **_options(bias))

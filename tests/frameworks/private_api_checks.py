@@ -191,8 +191,8 @@ def recurrent_loop(apis):
 def record_keras_paths(apis):
     import keras
 
-    def called_fused(path):
-        return path(), "fused"
+    def called_fused(path, operator):
+        return path(), operator or "fused"
 
     def entered(layer):
         with apis.record_keras_paths(called_fused) as paths:
@@ -205,7 +205,10 @@ def record_keras_paths(apis):
     both.build((2, 3, 4))
     assert entered(both) in ({"fused"}, {"loop"})
     if keras.backend.backend() == "torch":
+        from multilstm.keras_layers import LSTM
+
         assert entered(lstm()) == {"fused"}
+        assert entered(LSTM(2)) == {"torch.lstm"}
 
 
 @check("`multilstm doctor` and the parity suite cannot show whether TensorFlow is deterministic", "tensorflow")
