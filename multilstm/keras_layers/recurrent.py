@@ -272,6 +272,9 @@ class LSTM(_Fused, keras.layers.LSTM):  # type: ignore[misc]
     keep them. With `implementation=1`, `dropout` trains without `use_cudnn=False` too. Under mixed_bfloat16 the
     gradient of the bias is right for large batches, on TensorFlow too.
 
+    Time: on a CPU with PyTorch, the gradient takes time in proportion to the timesteps. That of Keras 3.15.1 grows with
+    their square. `use_cudnn=False` computes step by step on every backend.
+
     Args, call arguments, weights: those of `keras.layers.LSTM`.
     """
 
