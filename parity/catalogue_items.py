@@ -23,11 +23,12 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import due_parts
 from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
-from multilstm.spec import SimpleRNN
+from multilstm.spec import ConvLSTM2D, SimpleRNN
 from multilstm.spec.layers import Recurrent
 from multilstm.testing.plugin import settings_of
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
+LACKING = {"jax-scan": (ConvLSTM2D,), "torch-lstm": (ConvLSTM2D,)}  # layers
 IN_FLOAT64_ALONE = ("size", "model", "option", "layer", "recurrent")  # families; float64 is judged to the float32 bit
 
 
@@ -80,7 +81,10 @@ def trained(case: Case, dtype: str, device: str) -> bool:
 
 
 def refused(engine: str, name: str, dtype: str, part: str) -> bool:
-    """Whether the partial engine `torch-lstm` cannot express the case, by its spec and batches alone."""
+    """Whether an engine cannot express the case, by its spec and batches alone."""
+    layers = catalogue()[name].spec.layers
+    if any(isinstance(layer.wrapped or layer, LACKING.get(engine, ())) for layer in layers):
+        return True
     if engine != "torch-lstm":
         return False
     if dtype in MIXED or _outside_of_torch(name):
