@@ -387,7 +387,7 @@ def record_torch_operators() -> Iterator[set[str]]:
 def is_transformed_by_torch(tensors: Iterable[Any]) -> bool:
     """Return whether a transform of `torch.func`, such as `vmap`, or forward-mode differentiation acts on a tensor.
 
-    `torch._C._functorch.is_functorch_wrapped_tensor` in PyTorch 2.5 to 2.13. No public function tells.
+    `torch._C._functorch.is_functorch_wrapped_tensor` in PyTorch 2.5 to 2.13. There is no public function for it.
     """
     from torch._C._functorch import is_functorch_wrapped_tensor
     from torch.autograd import forward_ad
