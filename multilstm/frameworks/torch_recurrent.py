@@ -2,8 +2,8 @@
 
 On a CPU, Keras 3.15.1 computes a Python loop that reads `projected[t]` in each timestep. PyTorch differentiates such an
 index into a tensor of the whole sequence, so the time of a gradient grows with the square of the timesteps. Here it
-grows in proportion to them. Other activations than tanh and sigmoid are computed in a loop over `unbind`, and so is all
-that the operators lack: `torch.func`, forward-mode differentiation and `torch.jit.trace`.
+grows in proportion to them. A loop over `unbind` computes other activations than tanh and sigmoid. It also serves
+`torch.func`, forward-mode differentiation and `torch.jit.trace`, which the operators do not support.
 """
 
 from __future__ import annotations

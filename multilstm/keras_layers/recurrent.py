@@ -102,7 +102,8 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         try:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         finally:  # a call that failed would leave its masks to the next one
-            self._maybe_reset_dropout_masks(self.cell)
+            self.cell.reset_dropout_mask()
+            self.cell.reset_recurrent_dropout_mask()
 
     def _store_dropout_masks(self, sequences: Any) -> None:
         """Draw the masks of one batch and store them where Keras's cell looks for them; given ones win.

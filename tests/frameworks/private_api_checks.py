@@ -91,6 +91,16 @@ def layers_inside(apis):
     assert sorted(names) == ["backward_lstm", "forward_lstm", "lstm_cell", "lstm_cell"]
 
 
+@check("threads that share a keras_layers.LSTM take each other's dropout masks")
+def mask_attribute(apis):
+    from keras import ops
+
+    cell = lstm(dropout=0.5, recurrent_dropout=0.5).cell
+    cell.get_dropout_mask(ops.ones((2, 4)))
+    cell.get_recurrent_dropout_mask(ops.ones((2, 2)))
+    assert all(getattr(cell, apis.mask_attribute(kind)) is not None for kind in ("dropout", "recurrent_dropout"))
+
+
 @check("Keras draws its own dropout masks inside an LSTM, so engines no longer compute with the masks of the job")
 def store_dropout_mask(apis):
     from keras import ops

@@ -179,7 +179,7 @@ def test_parity_gives_seeds(engine):
         parity(spec, inputs, seed=-1, **given)
 
 
-@pytest.mark.parametrize("engine", engine_params(lambda row: row.partial))
+@pytest.mark.parametrize("engine", engine_params(lambda row: row.partial and row.gradients))
 def test_the_partial_engine_refuses(cells, engine):
     judged = cells(engine, CASES["unmasked"], kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}
