@@ -43,7 +43,12 @@ def test_the_same_bits_under_deterministic_kernels(engine):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     before, after, test, implementation = json.loads(done.stdout.splitlines()[-1])
-    by_flag = engine in ("keras-jax", "jax-scan", "flax-module", "linen-module")  # XLA reads a flag when it starts; the others are switched later
+    by_flag = engine in (
+        "keras-jax",
+        "jax-scan",
+        "flax-module",
+        "linen-module",
+    )  # XLA reads a flag when it starts; the others are switched later
     assert (before, after) == ("on" if by_flag else "off", "on")
     assert test["ok"], test["detail"]
     assert implementation
