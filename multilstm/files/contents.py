@@ -20,6 +20,7 @@ from multilstm.files.tensorflow_js import shard_weights
 from multilstm.json_data import parse_json
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
+from multilstm.spec.dialects.versions import is_version
 
 __all__ = ["Contents", "read_contents"]
 
@@ -76,9 +77,18 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
         raise InputError(f"cannot read {name!r}: {_folder(name)}")
     content = read_bytes(name, min(FILE_LIMIT, size_limit()))
     try:
-        return _READERS[recognise(content)](name, content)
+        return _with_known_version(_READERS[recognise(content)](name, content))
     except InputError as error:
         raise InputError(f"cannot read {name!r}: {error}") from None
+
+
+def _with_known_version(contents: Contents) -> Contents:
+    """Return the content without a version of Keras that is none, and with a note on it."""
+    version = contents.version
+    if contents.program != "Keras" or version is None or is_version(version):
+        return contents
+    note = f"the file states the version {shown(version)}, which is none of Keras and is ignored"
+    return dataclasses.replace(contents, version=None, notes=(*contents.notes, note))
 
 
 def _folder(path: str) -> str:

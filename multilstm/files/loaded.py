@@ -36,9 +36,9 @@ class Provenance:
 
     @property
     def sentence(self) -> str:
-        """The program that wrote the file and the format, in one sentence."""
+        """The program that wrote the file and the format, in one sentence of printable text."""
         version = f" {self.version}" if self.version else ""
-        return f"The model is from {self.program}{version}: {self.format}."
+        return _printable(f"The model is from {self.program}{version}: {self.format}.")
 
     def lines(self) -> tuple[str, ...]:
         """Return the origin as lines of printable text: format, program, then one line for each note."""
@@ -49,7 +49,11 @@ class Provenance:
             f"Written by: {self.program}{version}{backend}",
             *(f"Note: {note}" for note in self.notes),
         )
-        return tuple("".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines)
+        return tuple(map(_printable, lines))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,7 @@ from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
 from multilstm.spec.dialects import Part
+from multilstm.spec.dialects.versions import is_version
 from multilstm.spec.keras_json import read_json
 
 __all__ = ["load", "load_model"]
@@ -58,8 +59,8 @@ def load(
     Raises:
         InputError: for a file that cannot be read, and for weights that do not fit the model.
         SpecError: for a model with a layer or an option that multilstm does not execute.
-        UsageError: for files that give two models or two sets of weights, or no model; for another version than that
-            of the file.
+        UsageError: for files that give two models or two sets of weights, or no model. Also for a `keras_version` that
+            is no version, or another one than that of the file.
     """
     main = _with_version(read_contents(path), keras_version)
     main = as_model(main) if architecture is None else as_weights(main)
@@ -120,10 +121,12 @@ def _exists(source: str) -> bool:
 
 
 def _with_version(contents: Contents, version: str | None) -> Contents:
-    """Return the content of a file, with the version of Keras that the caller gives."""
+    """Return the content of a file, with the version of Keras that the caller gives; it may add to that of the file."""
     if version is None or contents.version == version:
         return contents
-    if contents.version is not None:
+    if not is_version(version):
+        raise UsageError(f"keras_version: given {shown(version)}; expected a version of Keras such as 2.2.4")
+    if contents.version is not None and not version.startswith(f"{contents.version}."):
         raise UsageError(
             f"{contents.path!r} states the version {contents.version!r}, and {version!r} is given; leave the latter out"
         )

@@ -138,6 +138,30 @@ def test_the_version_is_given_where_the_file_states_none(tmp_path):
         multilstm.load(path, keras_version="2.3.1")
 
 
+@pytest.mark.parametrize("version", ["2.2.4; rm -rf", "2.2.4\n\x1b[31mx", "0x2", "\uff12.\uff12.\uff14"], ids=ascii)
+def test_a_version_that_is_none_is_refused_or_unknown(tmp_path, version):
+    path = tmp_path / "model.json"
+    config = {"class_name": "Sequential", "config": [LSTM2()]}
+    path.write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=r"keras_version: given '.*'; expected a version of Keras such as 2\.2\.4"):
+        multilstm.load(path, keras_version=version)
+    path.write_text(json.dumps({**config, "keras_version": version}))
+    origin = multilstm.load(path).provenance
+    assert (origin.version, origin.sentence) == (
+        None, "The model is from Keras 2, by the form of the file: JSON of a model.",
+    )  # fmt: skip
+    assert origin.notes[0].startswith("the file states the version '")
+    assert "which is none of Keras and is ignored" in origin.notes[0]
+
+
+def test_a_version_that_decides_nothing_is_completed(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**keras2_entries.stack(LSTM2()), "keras_version": "2"}))
+    with pytest.raises(UsageError, match="does not state the version of Keras 2, on which its meaning depends"):
+        multilstm.migrate(path)
+    assert multilstm.load(path, keras_version="2.2.4").provenance.version == "2.2.4"
+
+
 def test_only_positive_counts_of_updates_are_taken(tmp_path):
     with pytest.raises(UsageError, match="updates must be at least 1, given 0"):
         multilstm.migrate(tmp_path / "absent.h5", updates=0)

@@ -10,7 +10,10 @@ from typing import Any
 from multilstm.errors import shown
 from multilstm.spec.json_values import refuse
 
-__all__ = ["Version", "version_of"]
+__all__ = ["Version", "is_version", "version_of"]
+
+# Numbers, and suffixes of builds such as 2.2.4-tf, 2.13.1rc0 and 3.0.0.dev20231201.
+_VERSION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6}){0,4})(?:[-.]?(?:tf|rc|dev|post|a|b)[0-9]{0,12}){0,2}")
 
 # Arguments and classes that only Keras 0.3 to 1.2 wrote.
 _KERAS1_ARGUMENTS = frozenset(
@@ -82,24 +85,29 @@ class Version:
         return self.tensorflow or self.number >= (2, 4)
 
 
+def is_version(value: object) -> bool:
+    """Whether a value is a version: ASCII digits and dots, with at most a known suffix such as `-tf` or `rc1`."""
+    return isinstance(value, str) and _VERSION.fullmatch(value) is not None
+
+
 def version_of(model: Mapping[str, Any], given: str | None) -> tuple[Version, str | None]:
     """Return the version of a file, and a note if it was inferred from the form, or None.
 
     Args:
-        model: the JSON of a model, with `class_name` and `config`.
+        model: the JSON of a model, with `class_name` and `config`; a `keras_version` that is no version is unknown.
         given: the version from elsewhere, as from an attribute of a file; it precedes the one in the JSON.
 
     Raises:
-        SpecError: for a version that is not one.
+        SpecError: for a given version that is not one.
     """
     text = model.get("keras_version") if given is None else given
-    if text is None:
+    match = _VERSION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        if given is not None:
+            refuse("keras_version", given, 'a version such as "2.2.4"')
         return _inferred(model)
-    match = re.match(r"\d+(\.\d+)*", text) if isinstance(text, str) and len(text) < 40 else None
-    if match is None or len(match[0]) > 20:
-        refuse("keras_version", text, 'a version such as "2.2.4"')
-    number = tuple(int(part) for part in match[0].split("."))
-    return Version(text, number, text.endswith("-tf") or (2, 4) <= number < (3,)), None
+    number = tuple(int(part) for part in match[1].split("."))
+    return Version(match[0], number, match[0].endswith("-tf") or (2, 4) <= number < (3,)), None
 
 
 def _inferred(model: Mapping[str, Any]) -> tuple[Version, str | None]:

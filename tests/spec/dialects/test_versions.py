@@ -29,6 +29,7 @@ def model(*layers):
         ("2.3.1", (2, 3, 1), False),
         ("2.4.0", (2, 4, 0), True),
         ("2.13.1rc0", (2, 13, 1), True),
+        ("2.16.0.dev2024011001", (2, 16, 0), True),
         ("3.12.0", (3, 12, 0), False),
     ],
 )
@@ -40,10 +41,20 @@ def test_the_version_of_the_caller_precedes_that_of_the_file():
     assert version_of({"keras_version": "3.0.0"}, "2.2.4")[0].text == "2.2.4"
 
 
-@pytest.mark.parametrize("text", ["", "two", 2.2, ["2.2.4"], "-2", "9" * 39, "1." * 30], ids=str)
-def test_refuses_a_version_that_is_none(text):
+NONE = ["", "two", 2.2, ["2.2.4"], "-2", "9" * 39, "1." * 30, "2.", "0x2", "2.1e3"]
+NONE += ["2.2.4; rm -rf", "2.2.4\n", "2.2.4\x1b[31m", "\uff12.\uff12.\uff14"]  # the last in full-width digits
+
+
+@pytest.mark.parametrize("text", NONE, ids=ascii)
+def test_refuses_a_given_version_that_is_none(text):
     with pytest.raises(SpecError, match=r'keras_version: given .* expected a version such as "2\.2\.4"'):
-        version_of({"keras_version": text}, None)
+        version_of({}, text)
+
+
+@pytest.mark.parametrize("text", NONE, ids=ascii)
+def test_a_version_of_the_file_that_is_none_is_unknown(text):
+    stack = {"class_name": "Sequential", "config": [entry(units=2)]}
+    assert version_of({**stack, "keras_version": text}, None) == version_of(stack, None)
 
 
 @pytest.mark.parametrize(
