@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multilstm.cli.bench_files import BenchFiles
 from multilstm.cli.console import result_console
+from multilstm.cli.model_files import read_files
 from multilstm.cli.progress import follower, say
 from multilstm.cli.types import Device, OptionalNames, OptionalSizes, OptionalWholeNumber, Path, WholeNumber, names
 from multilstm.errors import EngineUnavailableError, UsageError
@@ -102,7 +103,7 @@ def bench(  # noqa: PLR0913 - the public signature
     from multilstm.bench.table import show, show_changes
 
     files = BenchFiles(json, html, plots)
-    files.check(model, compare)
+    files.check(read_files(model, weights=weights, architecture=architecture, compare=compare))
     if fail_above is not None and compare is None:
         raise UsageError("--fail-above is for --compare, which is not given")
     old = None if compare is None else Benchmark.read(compare)

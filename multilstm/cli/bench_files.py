@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from multilstm.errors import UsageError, shown
+from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
     from multilstm.bench.results import Benchmark
@@ -20,11 +20,11 @@ class BenchFiles:
     html: str | None = None
     plots: str | None = None
 
-    def check(self, *read: str | None) -> None:
+    def check(self, read: Iterable[tuple[str, str]]) -> None:
         """Refuse files that cannot be written, or that the command reads or writes with another option too.
 
         Args:
-            read: the paths that the command reads.
+            read: the name in messages and the path of each file that the command reads.
 
         Raises:
             UsageError: for a path that is given twice, and `-` for both files.
@@ -32,19 +32,12 @@ class BenchFiles:
             EngineUnavailableError: for plots without matplotlib.
         """
         from multilstm.bench.pictures import check_folder
-        from multilstm.files import check_replaceable
+        from multilstm.files import check_outputs
 
         if self.json == self.html == "-":
             raise UsageError("--json and --html are both standard output; give one of them a path")
-        places = {os.path.realpath(path): "a file that the command reads" for path in read if path is not None}
-        for option, path in (("--json", self.json), ("--html", self.html)):
-            if path is None or path == "-":
-                continue
-            place = os.path.realpath(path)
-            if place in places:
-                raise UsageError(f"{option} {shown(path)} is {places[place]}; give another path")
-            places[place] = f"the file of {option}"
-            check_replaceable(path)
+        paths = {"--json": self.json, "--html": self.html}
+        check_outputs({name: path for name, path in paths.items() if path not in (None, "-")}, read)
         if self.plots is not None:
             check_folder(self.plots)
 

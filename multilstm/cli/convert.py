@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multilstm.cli.console import result_console
+from multilstm.cli.model_files import read_files
 from multilstm.cli.types import OptionalWholeNumber, Path
 
 
@@ -39,15 +40,15 @@ def convert(
         For ONNX: the version of its operators, 14 to 22. Default: 17.
     """
     from multilstm.cli.progress import ProgressLines
-    from multilstm.files import load_model
-    from multilstm.files.atomic import check_replaceable
+    from multilstm.files import PROOF, check_outputs, load_model, outputs_beside
     from multilstm.files.compiled import compiled
     from multilstm.report.words import printable
     from multilstm.suite.conversion import convert_model
     from multilstm.suite.targets import target_for, with_opset
 
     target = with_opset(target_for(out, to), opset)
-    check_replaceable(out)
+    read = read_files(model, weights=weights, architecture=architecture)
+    check_outputs(outputs_beside(out, [*target.further, PROOF], "OUT"), read)
     loaded = load_model(model, weights, architecture)
     console = result_console(None)
     with ProgressLines(console) as progress:

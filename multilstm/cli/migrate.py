@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from multilstm.cli.console import result_console
+from multilstm.cli.model_files import read_files
 from multilstm.cli.types import Flag, Path, WholeNumber
 from multilstm.errors import UsageError
 
@@ -41,7 +42,7 @@ def migrate(
         Print the Keras 3 source that builds the model, and write nothing.
     """
     from multilstm.cli.progress import ProgressLines
-    from multilstm.files import check_replaceable, load
+    from multilstm.files import PROOF, check_outputs, load, outputs_beside
     from multilstm.migration import migrate_model, migrated_source
     from multilstm.report.words import printable
 
@@ -49,13 +50,14 @@ def migrate(
         raise UsageError("give either NEW, such as new.keras, or --as-code")
     if updates < 1:
         raise UsageError(f"--updates must be at least 1, given {updates}")
+    if new is not None:
+        if not new.endswith(".keras"):
+            raise UsageError(f"NEW {new!r}: expected a name that ends in .keras")
+        check_outputs(outputs_beside(new, [PROOF], "NEW"), read_files(old, weights=weights))
     loaded = load(old, weights, keras_version=keras_version)
     if new is None:
         sys.stdout.write(migrated_source(loaded))
         return 0
-    if not new.endswith(".keras"):
-        raise UsageError(f"NEW {new!r}: expected a name that ends in .keras")
-    check_replaceable(new)
     console = result_console(None)
     with ProgressLines(console) as progress:
         migration = migrate_model(loaded, updates, progress)

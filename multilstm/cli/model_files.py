@@ -7,11 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from multilstm.cli.result_files import check_one_stream
-from multilstm.errors import UsageError, shown
+from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from multilstm.cases.case import Case
     from multilstm.execution.options import Options
     from multilstm.execution.quantities import Quantities
@@ -47,7 +45,7 @@ class ModelFiles:
                 reads or writes it.
             InputError: for a file that cannot be written.
         """
-        from multilstm.files import check_replaceable
+        from multilstm.files import check_outputs
 
         paths = {name: path for name, path in vars(self).items() if path is not None}
         of_model = [_option(name) for name in paths if name not in ("model", "resume", *_REPORTS)]
@@ -62,22 +60,8 @@ class ModelFiles:
         streams = [name for name in _REPORTS if paths.get(name) == "-"]
         check_one_stream(map(_option, streams))
         written = {name: path for name, path in paths.items() if name in _WRITTEN and name not in streams}
-        for path in written.values():
-            check_replaceable(path)
-        self._check_apart(written, {name: path for name, path in paths.items() if name not in _WRITTEN})
-
-    def _check_apart(self, written: Mapping[str, str], read: Mapping[str, str]) -> None:
-        """Refuse to write a file that the command also reads, or writes with another option."""
-        places = {os.path.realpath(path): f"the file of {_option(name)}" for name, path in read.items()}
-        if self.model is not None:
-            module = self.model.partition(":")[0].replace(".", os.sep)
-            modules = (f"{module}.py", os.path.join(module, "__init__.py"))
-            places |= dict.fromkeys(map(os.path.realpath, modules), "the file of the model")
-        for name, path in written.items():
-            place = os.path.realpath(path)
-            if place in places:
-                raise UsageError(f"{_option(name)} {shown(path)} is {places[place]}; give another path")
-            places[place] = f"the file of {_option(name)}"
+        read = {name: path for name, path in paths.items() if name not in ("model", *_WRITTEN)}
+        check_outputs({_option(name): path for name, path in written.items()}, read_files(self.model, **read))
 
     def arguments(self, batch: int | None, timesteps: int | None, seed: int | None, full: bool) -> Arguments:
         """Return the choice of models for the report."""
@@ -115,10 +99,25 @@ class ModelFiles:
             write_tensors(self.save_outputs, dict(reference_answers(case, options)))
 
 
+def read_files(model: str | None, **options: str | None) -> list[tuple[str, str]]:
+    """Return the name in messages and the path of each file that a command reads.
+
+    Args:
+        model: the path of a file, or `module:function`, whose module in the working folder is read.
+        options: the paths of options by name; None: not given.
+    """
+    paths = [(_option(name), path) for name, path in options.items() if path is not None]
+    if model is None:
+        return paths
+    module = model.partition(":")[0].replace(".", os.sep)
+    modules = (model, f"{module}.py", os.path.join(module, "__init__.py"))
+    return [*paths, *(("the model", path) for path in modules)]
+
+
 _REPORTS = ("json", "html", "junit", "markdown")
 _WRITTEN = ("save_inputs", "save_outputs", "resume", *_REPORTS)
 
 
 def _option(name: str) -> str:
-    """Return the name of an option, or the words for the model itself."""
-    return "the model" if name == "model" else f"--{name.replace('_', '-')}"
+    """Return an option as it is written on the command line."""
+    return f"--{name.replace('_', '-')}"

@@ -25,7 +25,7 @@ class Target:
     Attributes:
         name: as in `--to`.
         title: the framework or format in messages, `PyTorch`.
-        suffixes: those of the main file.
+        suffixes: those that the main file may have.
         engine: the name of the engine that executes the files.
         files: makes the files from a spec and its weights by `layer/weight`, in Keras's layout: the contents by suffix,
             the main file first. UnsupportedError names a layer or an option that the format lacks. None: `prove` makes
@@ -34,6 +34,7 @@ class Target:
         settings: environment variables that the engine's process needs before it starts.
         prove: makes and compares the files, for a format that its own framework writes. It takes a spec, weights, the
             training (`multilstm.files.compiled.Compiled`) and a follower. It returns files, report and notes.
+        further: the suffixes of the other files, which are written next to the main file.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     notes: Callable[[Graph], Iterable[str]] = _no_notes
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     prove: Callable[..., tuple[Mapping[str, bytes], Any, Iterable[str]]] | None = None
+    further: tuple[str, ...] = ()
 
 
 def refusal(target: str, layer: Layer, given: str, reason: str) -> UnsupportedError:

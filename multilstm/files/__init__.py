@@ -7,25 +7,29 @@ content. `parsers/` run in the process of `sandbox.py`. `stores.py` assigns weig
 """
 
 from multilstm.files.arrays import read_arrays
-from multilstm.files.atomic import check_replaceable, write_bytes
+from multilstm.files.atomic import write_bytes
 from multilstm.files.in_memory import AnyModel, resolved
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.model import load, load_model
+from multilstm.files.outputs import PROOF, check_outputs, outputs_beside, write_outputs
 from multilstm.files.regular import read_bytes, read_text
 from multilstm.files.tensors import read_tensors, write_tensors
 
 __all__ = [
+    "PROOF",
     "AnyModel",
     "LoadedModel",
     "Provenance",
-    "check_replaceable",
+    "check_outputs",
     "load",
     "load_model",
+    "outputs_beside",
     "read_arrays",
     "read_bytes",
     "read_tensors",
     "read_text",
     "resolved",
     "write_bytes",
+    "write_outputs",
     "write_tensors",
 ]

@@ -13,7 +13,7 @@ from multilstm.engines.registry import engine_row
 from multilstm.errors import SpecError, UsageError, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
-from multilstm.files import LoadedModel, check_replaceable, write_bytes
+from multilstm.files import PROOF, LoadedModel, write_outputs
 from multilstm.files.compiled import Compiled, compiled, version_in
 from multilstm.migration.drift import DRIFTS, Drift
 from multilstm.migration.measured import measured
@@ -90,15 +90,10 @@ class Migration:
         """Write the file to `path`, and the comparison to `.proof.json` there.
 
         Raises:
+            UsageError: where both are one file; no file is then replaced.
             InputError: where a file cannot be written; no file is then replaced.
         """
-        target = pathlib.Path(path)
-        contents = {target: self.file.content, target.with_suffix(".proof.json"): self.file.report.to_json().encode()}
-        for file in contents:
-            check_replaceable(file)
-        for file, content in contents.items():
-            write_bytes(file, content)
-        return tuple(contents)
+        return write_outputs(path, self.file.content, {PROOF: self.file.report.to_json().encode()})
 
 
 def migrate_model(loaded: LoadedModel, updates: int, follow: Callable[..., Any] | None = None) -> Migration:

@@ -23,8 +23,8 @@ from multilstm.engines.registry import engine_row, registered
 from multilstm.errors import UnsupportedError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
-from multilstm.files.atomic import check_replaceable, write_bytes
 from multilstm.files.compiled import Compiled
+from multilstm.files.outputs import PROOF, write_outputs
 from multilstm.report.data import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
@@ -58,16 +58,12 @@ class Conversion:
             The paths of all files.
 
         Raises:
+            UsageError: where two of the files are one; no file is then replaced.
             InputError: where a file cannot be written; no file is then replaced.
         """
-        main = pathlib.Path(path)
-        _, *others = self.files
-        paths = (main, *(main.with_suffix(suffix) for suffix in (*others, ".proof.json")))
-        for file in paths:
-            check_replaceable(file)
-        for file, content in zip(paths, (*self.files.values(), self.report.to_json().encode()), strict=True):
-            write_bytes(file, content)
-        return paths
+        main, *others = self.files
+        further = {**{suffix: self.files[suffix] for suffix in others}, PROOF: self.report.to_json().encode()}
+        return write_outputs(path, self.files[main], further)
 
 
 def convert_model(

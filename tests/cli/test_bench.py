@@ -119,7 +119,7 @@ def test_json_alone_on_standard_output(model, fake, capsys):
 def test_a_file_that_is_read_is_not_replaced(model, fake, capsys):
     path = model()
     assert call(path, "--json", path) == 2
-    assert "is a file that the command reads" in capsys.readouterr().err
+    assert "is the file of the model" in capsys.readouterr().err
 
 
 def test_a_slower_row_fails_on_request_alone(model, fake, capsys, tmp_path):

@@ -1,7 +1,8 @@
-"""The files of `multilstm parity`: no file that the command reads is replaced, and none is written twice."""
+"""The files of commands: no file that a command reads is replaced, and none is written twice."""
 
 import pytest
 
+from multilstm.cli.app import app
 from multilstm.cli.model_files import ModelFiles
 from multilstm.errors import UsageError
 
@@ -55,3 +56,37 @@ def test_files_apart_are_accepted(tmp_path, monkeypatch):
     files(weights="w", inputs="i", against="a", save_inputs="j", save_outputs="b", json="old.json").check(sized=False)
     files(model="-", json="-").check(sized=False)
     ModelFiles(json="__init__.py").check(sized=False)
+
+
+CONVERTED = {
+    "model": (["convert", "port.keras", "port.keras"], "OUT 'port.keras' is the file of the model"),
+    "module": (["convert", "port:model", "port.py"], "OUT 'port.py' is the file of the model"),
+    "link": (["convert", "port.json", "link.onnx"], "OUT 'link.onnx' is the file of the model"),
+    "weights": (
+        ["convert", "a.json", "port.py", "--weights", "port.safetensors"],
+        "OUT's .safetensors .* --weights",
+    ),
+    "architecture": (
+        ["convert", "a.h5", "port.onnx", "--architecture", "port.proof.json"],
+        "OUT's .proof.json .* is the file of --architecture",
+    ),
+    "proof": (["convert", "port.proof.json", "port.keras"], "OUT's .proof.json .* is the file of the model"),
+    "twice": (["convert", "a.json", "twice.py"], "OUT's .safetensors 'twice.safetensors' is the file of OUT;"),
+    "migrated": (["migrate", "port.keras", "port.keras"], "NEW 'port.keras' is the file of the model"),
+    "migrated_proof": (["migrate", "port.proof.json", "port.keras"], "NEW's .proof.json .* is the file of the model"),
+    "migrated_weights": (["migrate", "a.h5", "./w.keras", "--weights", "w.keras"], "is the file of --weights"),
+}
+
+
+@pytest.mark.parametrize("label", CONVERTED)
+def test_a_converted_file_replaces_none_that_is_read(label, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "port.json").write_text("kept")
+    (tmp_path / "link.onnx").symlink_to("port.json")
+    (tmp_path / "twice.py").symlink_to("twice.safetensors")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    arguments, message = CONVERTED[label]
+    with pytest.raises(UsageError, match=message):
+        app(arguments, result_action="return_value", exit_on_error=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / "port.json").read_text() == "kept"

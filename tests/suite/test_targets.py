@@ -67,6 +67,13 @@ def test_an_opset_that_does_not_fit_is_refused(name, opset, message):
         with_opset(target_named(name), opset)
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_target_names_the_suffixes_of_its_files(name):
+    main, *further = files(name, Dense(2))
+    assert main in TARGETS[name].suffixes
+    assert tuple(further) == TARGETS[name].further
+
+
 def files(target, *layers):
     if target == "onnx":
         pytest.importorskip("onnx", reason="install multilstm[onnx]")

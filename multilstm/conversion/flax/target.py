@@ -39,7 +39,8 @@ def _notes(api: Api, spec: Graph) -> Iterator[str]:
 
 
 def _target(name: str, engine: str, api: Api) -> Target:
-    return Target(name, f"Flax {api.name}", (".py",), engine, partial(_files, api), partial(_notes, api))
+    files, notes = partial(_files, api), partial(_notes, api)
+    return Target(name, f"Flax {api.name}", (".py",), engine, files, notes, further=(".safetensors",))
 
 
 FLAX_NNX = _target("flax-nnx", "flax-module", NNX)

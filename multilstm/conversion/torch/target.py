@@ -36,4 +36,4 @@ def _notes(spec: Graph) -> Iterator[str]:
     yield from notes_of_modules(spec)
 
 
-TORCH = Target("torch", "PyTorch", (".py",), "torch-module", _files, _notes)
+TORCH = Target("torch", "PyTorch", (".py",), "torch-module", _files, _notes, further=(".safetensors",))
