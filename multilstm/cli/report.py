@@ -45,7 +45,7 @@ def report(
     verbose
         Show one row a case instead of one row a program.
     """
-    from multilstm.report.files import check_writable, write_text
+    from multilstm.report.files import write_text
     from multilstm.report.merging import merged
     from multilstm.report.reading import read_report
     from multilstm.report.terminal import show
@@ -53,8 +53,6 @@ def report(
     written = {"--html": html, "--junit": junit, "--markdown": markdown}
     paths = {option: path for option, path in written.items() if path is not None}
     _check(results, paths)
-    for path in paths.values():
-        check_writable(path)
     if benchmarks := read_benchmarks(results):
         show_benchmarks(benchmarks, paths)
         return 0
@@ -83,22 +81,20 @@ def _writer(option: str) -> Callable[[Mapping[str, Report]], str]:
 
 
 def _check(results: Sequence[str], written: Mapping[str, str]) -> None:
-    """Refuse no result, standard input, a repeated file, and a file that would replace a result or another file.
+    """Refuse no result, standard input, a repeated result, and outputs as `check_outputs` does.
 
     Args:
         results: the paths of the reports.
         written: the paths that the command writes, by option.
     """
+    from multilstm.files import check_outputs
+
     if not results:
         raise UsageError("no report is given; give files that `multilstm parity --json` wrote")
     if "-" in results:
         raise UsageError("standard input is given as a report; give the path of a file")
-    places = {os.path.realpath(path): "one of the reports" for path in results}
-    if len(places) < len(results):
+    if len(set(map(os.path.realpath, results))) < len(results):
         raise UsageError("a report is given twice; give each file once")
     check_one_stream(option for option, path in written.items() if path == "-")
-    for option, path in written.items():
-        place = os.path.realpath(path)
-        if path != "-" and place in places:
-            raise UsageError(f"{option} {path!r} is {places[place]}; give another path")
-        places[place] = f"the file of {option}"
+    files = {option: path for option, path in written.items() if path != "-"}
+    check_outputs(files, [("a report", path) for path in results])

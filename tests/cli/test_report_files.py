@@ -83,7 +83,7 @@ REFUSED = {
     "no_report": (["report"], UsageError, "no report is given"),
     "standard_input": (["report", "-"], UsageError, "standard input is given as a report"),
     "twice": (["report", "a.json", "./a.json"], UsageError, "given twice"),
-    "over_a_report": (["report", "a.json", "--html", "./a.json"], UsageError, "is one of the reports"),
+    "over_a_report": (["report", "a.json", "--html", "./a.json"], UsageError, "is the file of a report"),
     "two_versions": (["report", "a.json", "old.json", "--html", "x.html"], InputError, "reports of one version"),
     "missing": (["report", "none.json"], InputError, "No such file"),
     "no_folder": (["report", "a.json", "--html", "none/x.html"], InputError, "cannot write"),
@@ -108,7 +108,7 @@ REFUSED = {
         UsageError,
         "--html and --junit are all standard output",
     ),
-    "summary_over_a_report": (["report", "a.json", "--markdown", "a.json"], UsageError, "is one of the reports"),
+    "summary_over_a_report": (["report", "a.json", "--markdown", "a.json"], UsageError, "is the file of a report"),
     "summary_over_a_page": (
         ["report", "a.json", "--html", "x", "--markdown", "./x"],
         UsageError,
