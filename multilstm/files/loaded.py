@@ -67,6 +67,7 @@ class LoadedModel:
         optimizer_state: the optimizer's arrays by the names in the file; None if absent.
         provenance: the origin of the model.
         parts: the layers and the models inside the model, in the order of the file; empty without a file.
+        held: the layers that the file calls with `training=False`, which holds them in inference in Keras 1 and 2.
     """
 
     spec: Graph
@@ -75,3 +76,4 @@ class LoadedModel:
     training: Mapping[str, Any] | None = None
     optimizer_state: Mapping[str, Array] | None = None
     parts: tuple[Part, ...] = ()
+    held: tuple[str, ...] = ()

@@ -80,6 +80,7 @@ def load(
         main.training or holder.training,
         main.optimizer_state or holder.optimizer_state,
         design.parts,
+        design.held,
     )
 
 
@@ -134,11 +135,12 @@ def _with_version(contents: Contents, version: str | None) -> Contents:
 
 
 class _Design(NamedTuple):
-    """An architecture: a spec, its layers in the order of the file, and the origin of the file if it is one."""
+    """An architecture: a spec, its layers in the order of the file, the origin of the file, and `LoadedModel.held`."""
 
     spec: Graph
     parts: tuple[Part, ...]
     provenance: Provenance | None = None
+    held: tuple[str, ...] = ()
 
 
 def _design(main: Contents, holder: Contents, architecture: Architecture | None) -> _Design:
@@ -157,7 +159,7 @@ def _design(main: Contents, holder: Contents, architecture: Architecture | None)
         return _Design(architecture, parts_of(architecture))
     if isinstance(architecture, LoadedModel):
         parts = architecture.parts or parts_of(architecture.spec)
-        return _Design(architecture.spec, parts, architecture.provenance)
+        return _Design(architecture.spec, parts, architecture.provenance, architecture.held)
     other = as_model(read_contents(architecture))
     if not other.has_model:
         raise UsageError(
@@ -190,7 +192,7 @@ def _read_design(contents: Contents, weights_version: str | None) -> _Design:
     program = contents.program if version else f"{contents.program} {translated.version}, by the form of the file"
     notes, generation = (*contents.notes, *translated.notes), int(re.findall(r"\d+", translated.version)[0])
     origin = Provenance(contents.format, program, version, contents.backend, notes, generation)
-    return _Design(spec, parts, origin)
+    return _Design(spec, parts, origin, translated.held)
 
 
 def _parts(config: Mapping[str, Any]) -> tuple[Part, ...]:

@@ -146,6 +146,16 @@ DRIFTS: tuple[Drift, ...] = (
         repaired=False,
     ),
     Drift(
+        "training_false",
+        before="a layer that is called with `training=False` stays in inference while the model trains",
+        since="3.0",
+        now="`fit` ignores it: set `trainable=False` of a BatchNormalization, or its `rate` of a Dropout to 0",
+        seen="such a call of a layer that computes otherwise in training",
+        places=seen.is_held,
+        writes="the layer without it; only training differs",
+        repaired=False,
+    ),
+    Drift(
         "reset_states",
         before="`model.reset_states()` sets the states of all layers to zero",
         since="3.0",

@@ -139,7 +139,7 @@ def old_model(loaded: LoadedModel) -> tuple[OldModel, Compiled]:
         _ = config is not None and optimizer_config(config)
     except SpecError:  # a note of `compiled` states the reason
         config = None
-    return OldModel(loaded.spec, version, config, given.training), given
+    return OldModel(loaded.spec, version, config, given.training, loaded.held), given
 
 
 def _changes(old: OldModel, case: Case) -> Iterator[Change]:

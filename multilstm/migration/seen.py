@@ -14,6 +14,7 @@ from multilstm.spec import Bidirectional, Call, Graph, Layer, Ref
 from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.dialects.training import optimizer_config
 from multilstm.spec.dialects.versions import Version
+from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.optimizers import RMSpropKeras2
 from multilstm.spec.propagation import walk
 from multilstm.spec.training import Training
@@ -26,6 +27,7 @@ __all__ = [
     "has_hard_sigmoid",
     "has_masked_loss",
     "has_rmsprop",
+    "is_held",
     "is_stateful",
     "masked_tensors",
     "pads_bidirectional",
@@ -44,12 +46,14 @@ class OldModel:
         version: the version of Keras that wrote it.
         config: its training configuration as the file has it; None without one.
         training: its training in the meaning of the version; None without one, or for one that is not executed.
+        held: the layers that the file calls with `training=False`.
     """
 
     spec: Graph
     version: Version
     config: Mapping[str, Any] | None = None
     training: Training | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def parts(self) -> Iterator[tuple[str, Layer]]:
@@ -125,6 +129,18 @@ def pads_bidirectional(old: OldModel) -> Sequence[str]:
     masked = masked_tensors(old.spec)
     calls = (call for number, call in enumerate(old.spec.calls) if Ref(number) in masked)
     return _named(call.layer for call in calls if isinstance(old.spec.layer(call.layer), Bidirectional))
+
+
+def is_held(old: OldModel) -> Sequence[str]:
+    """Return the layers called with `training=False` that compute otherwise in training."""
+    calls = [call for call in old.spec.calls if call.layer in old.held]
+    shapes = [[size or 1 for size in old.spec.tensor_shapes[call.inputs[0]]] for call in calls]
+    layers = [old.spec.layer(call.layer) for call in calls]
+    return _named(
+        str(layer.name)
+        for layer, shape in zip(layers, shapes, strict=True)
+        if layer.statistics or isinstance(layer, OpaqueLayer) or any(layer.dropout_masks("", tuple(shape)))
+    )
 
 
 def is_stateful(old: OldModel) -> Sequence[str]:

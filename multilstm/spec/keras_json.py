@@ -25,7 +25,7 @@ from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, is_operation, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
-from multilstm.spec.keras_json_opaque import Ask, PendingLayer, is_opaque, read_opaque, write_opaque
+from multilstm.spec.keras_json_opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
 from multilstm.spec.keras_json_operations import (
     History,
     Node,
@@ -307,7 +307,9 @@ def _node(node: Any, layer: Layer | Operation | PendingLayer, where: str) -> tup
     for key, value in kwargs.items():
         if key == "initial_state" or value is None or (value is False and key in FLAGS):
             continue
-        if key in ATTENTION_FLAGS:
+        if key == "training":
+            refuse(f"{where}: {key}", value, TRAINING)
+        elif key in ATTENTION_FLAGS:
             refuse(f"{where}: {key}", value, "False; multilstm does not execute it yet; leave it out")
         else:
             refuse(f"{where}: {key}", value, "only initial_state (a model takes its mask with its inputs)")

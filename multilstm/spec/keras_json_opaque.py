@@ -19,9 +19,9 @@ from multilstm.spec.layer_base import Tensor
 from multilstm.spec.layers.opaque import OPAQUE_CLASSES, Facts, OpaqueLayer, checked_config
 from multilstm.spec.shapes import Shape
 
-__all__ = ["Ask", "PendingLayer", "Question", "is_opaque", "read_opaque", "write_opaque"]
+__all__ = ["TRAINING", "Ask", "PendingLayer", "Question", "is_opaque", "read_opaque", "write_opaque"]
 
-_NO_EFFECT = ("mask", "training")  # masks are claims of the file, see `without_masks`
+TRAINING = "False or None; dropout and batch statistics act in training alone; leave it out"
 
 
 class Question(NamedTuple):
@@ -78,7 +78,9 @@ class PendingLayer:
         histories = [history_of(item, f"{self._where}: args") for item in tensors]
         arguments = {key: value for key, value in kwargs.items() if value not in (None, False)}
         for key, value in arguments.items():
-            if key in _NO_EFFECT or not isinstance(value, bool):
+            if key == "training":
+                refuse(f"{self._where}: {key}", value, TRAINING)
+            if key == "mask" or not isinstance(value, bool):  # masks are claims of the file, see `without_masks`
                 refuse(f"{self._where}: {key}", value, "true, false or null; give tensors by position")
         self._call = self._call or (positional, arguments)
         if self._call != (positional, arguments):

@@ -76,7 +76,7 @@ class Operation:
         args, kwargs = node.get("args"), node.get("kwargs")
         if not isinstance(args, (list, tuple)):
             refuse(f"{self.where}: args", args, "a list")
-        if kwargs:
+        if kwargs and set(kwargs) != {"training"}:  # which a call of a model gives to all that is inside it
             refuse(f"{self.where}: kwargs", kwargs, "none, as Keras writes it")
         self._operands.append(args)
         return [history_of(item, self.where) for item in _tensors_of(args)]

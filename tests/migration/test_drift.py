@@ -9,12 +9,12 @@ from old_models import CLIPPED, DENSE, RMSPROP, masking, old_file
 
 import multilstm
 from multilstm.cases.model_case import model_case
-from multilstm.errors import UsageError
+from multilstm.errors import SpecError, UsageError
 from multilstm.migration import DRIFTS, migrated_source
 from multilstm.migration.measured import measured
 from multilstm.migration.migrate import old_model
 from multilstm.migration.seen import masked_tensors
-from multilstm.spec import LSTM, Dense, Embedding, Sequential
+from multilstm.spec import LSTM, Dense, Embedding, Input, Sequential, from_json
 
 ROOT = pathlib.Path(__file__).parents[2]
 ROWS = {row.name: row for row in DRIFTS}
@@ -136,6 +136,66 @@ def test_the_version_is_given_where_the_file_states_none(tmp_path):
     path.write_text(json.dumps(keras2_entries.stack(LSTM2())))
     with pytest.raises(UsageError, match=r"states the version '2.2.4', and '2.3.1' is given"):
         multilstm.load(path, keras_version="2.3.1")
+
+
+def functional(training):
+    """Return a model of Keras 2.9 whose layers are called with an argument `training`."""
+
+    def entry(kind, source, **config):
+        nodes = [[[source, 0, 0, {"training": training}]]] if source else []
+        return {"class_name": kind, "name": config["name"], "inbound_nodes": nodes, "config": config}
+
+    layers = [
+        entry("InputLayer", None, name="x", batch_input_shape=[None, 4, 3]),
+        entry("LSTM", "x", **LSTM2(**SEQUENCE, name="lstm", batch_input_shape="LEFT OUT")["config"]),
+        entry("BatchNormalization", "lstm", name="norm", axis=[2]),
+        entry("Dropout", "norm", name="drop", rate=0.5),
+    ]
+    config = {"name": "m", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["drop", 0, 0]]}
+    return {"class_name": "Functional", "config": config, "keras_version": "2.9.0", "backend": "tensorflow"}
+
+
+@pytest.mark.parametrize("training", [False, None])
+def test_a_call_without_training_is_noted_and_drifts(tmp_path, training):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(functional(training)))
+    model = multilstm.load(path)
+    notes = [note.split(":")[0] for note in model.provenance.notes]
+    assert notes == ([] if training is None else ["training=False in the call of 'lstm', 'norm', 'drop'"])
+    old, _ = old_model(model)
+    found = {row.name: tuple(row.places(old)) for row in DRIFTS if row.places(old)}
+    assert found == ({} if training is None else {"training_false": ("layer norm", "layer drop")})
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_call_of_a_model_holds_the_layers_inside(tmp_path, training):
+    inner, outer = functional(None), functional(None)
+    call = {**inner, "name": "m", "inbound_nodes": [[["x", 0, 0, {"training": training}]]]}
+    source = {**inner["config"]["layers"][0], "name": "x"}
+    outer["config"] = {**outer["config"], "name": "o", "layers": [source, call], "output_layers": [["m", 1, 0]]}
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(outer))
+    if training:
+        with pytest.raises(SpecError, match="call 0: training: given True; expected False or None"):
+            multilstm.load(path)
+    else:
+        assert [row.name for row in DRIFTS if row.places(old_model(multilstm.load(path))[0])] == ["training_false"]
+
+
+@pytest.mark.parametrize("training", [True, 0, "no"])
+def test_a_call_with_training_is_refused(training):
+    with pytest.raises(SpecError, match=f"call 0: training: given {training!r}; expected False or None; dropout"):
+        from_json(functional(training))
+
+
+def test_keras_3_ignores_a_call_without_training(tmp_path):
+    x = Input((4, 3), name="x")
+    file = json.loads(multilstm.Model(x, LSTM(2, name="a")(x)).to_json())
+    file["config"]["layers"][1]["inbound_nodes"][0]["kwargs"] = {"training": False}
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(file))
+    note = "training=False in the call of 'a': Keras 3 ignores it in fit, and so does multilstm"
+    assert multilstm.load(path).provenance.notes == (note,)
 
 
 @pytest.mark.parametrize("version", ["2.2.4; rm -rf", "2.2.4\n\x1b[31mx", "0x2", "\uff12.\uff12.\uff14"], ids=ascii)

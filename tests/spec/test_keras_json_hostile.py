@@ -207,7 +207,6 @@ def test_refuses_a_class_of_another_module(module):
         (["config", "output_layers"], ["a", 1, 0], "the graph uses tensor"),
         (["config", "output_layers"], ["a", 0, 2], "the graph uses tensor"),
         (["config", "output_layers"], "a", "output_layers: given 'a'"),
-        (["keras_version"], "two", "keras_version: given 'two'"),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,
 )

@@ -161,7 +161,7 @@ class Network:
         Args:
             child: the model.
             names: the result of `names_for`.
-            calls: its calls. Their masks are those of the layers that read its inputs.
+            calls: its calls. Their masks are of the layers that read its inputs, `training` of all layers.
 
         Returns:
             The outputs of each call.
@@ -183,6 +183,8 @@ class Network:
     def _moved_node(self, node: Node, names: Mapping[str, str], number: int, call: Node) -> Node:
         """Return a call of a layer of this model for call `number` of this model."""
         moved = node.mapped(lambda x: self.moved(x, names, number, call.inputs))
+        if call.kwargs.get("training") is not None and node.kwargs.get("training") is None:
+            moved = Node(moved.args, {**moved.kwargs, "training": call.kwargs["training"]})
         masks = call.kwargs.get("mask")
         if masks is None or node.kwargs.get("mask") is not None:
             return moved

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from multilstm.errors import listed, shown
 from multilstm.spec.dialects.cells import without_cells
 from multilstm.spec.dialects.entries import MODELS, is_model
 from multilstm.spec.dialects.keras0 import keras1_form
@@ -29,6 +30,7 @@ class Translated:
         renamed: the arguments of Keras 3 that the file has under another name, with that name.
         places: the places in the file of layers that came out of models inside the model, by name.
         parts: the layers and models in the order of the file; empty for a model without models inside.
+        held: the layers that the file calls with `training=False`, by the names of `config`.
     """
 
     config: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Translated:
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     places: Mapping[str, str] = dataclasses.field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Translated:
@@ -55,14 +58,47 @@ def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Trans
     model = without_cells(unpacked)
     written_by, note = version_of(model, version)
     if not written_by.is_old and model is unpacked and not _has_models(model):
-        return Translated(model, written_by.text, tuple(_policy_notes(model)))
+        held = _held(model)
+        return Translated(model, written_by.text, (*_policy_notes(model), *_held_notes(held, False)), held=held)
     model = as_dict(keras1_form(model), "the model") if written_by.is_old else model
     class_of(model, MODELS, "the model")
     layers = LayerTranslator(written_by) if written_by.is_old else KeptLayers()
     models = ModelTranslator(layers)
     config = models.model(model)
-    notes = (*([note] if note else ()), *layers.notes, *_policy_notes(model))
-    return Translated(config, written_by.text, notes, layers.renamed, models.places, models.parts)
+    held = _held(config)
+    notes = (
+        *([note] if note else ()), *layers.notes, *_policy_notes(model), *_held_notes(held, written_by.is_old)
+    )  # fmt: skip
+    return Translated(config, written_by.text, notes, layers.renamed, models.places, models.parts, held)
+
+
+def _held(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the layers that a call of Keras 3's form holds in inference."""
+    config = model.get("config")
+    entries = config.get("layers") if isinstance(config, Mapping) else None
+    held = [
+        entry.get("name")
+        for entry in _items(entries)
+        if isinstance(entry, Mapping) and any(map(_is_held, _items(entry.get("inbound_nodes"))))
+    ]
+    return tuple(name for name in held if isinstance(name, str))
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _is_held(node: Any) -> bool:
+    kwargs = node.get("kwargs") if isinstance(node, Mapping) else None
+    return isinstance(kwargs, Mapping) and kwargs.get("training") is not None  # other values are refused later
+
+
+def _held_notes(held: Sequence[str], is_old: bool) -> Iterator[str]:
+    """Yield a note on the layers of `_held`."""
+    old = "Keras 2 stays in inference there while the model trains; Keras 3 and multilstm do not"
+    if held:
+        meaning = old if is_old else "Keras 3 ignores it in fit, and so does multilstm"
+        yield f"training=False in the call of {listed(map(shown, held))}: {meaning}"
 
 
 def _policy_notes(model: Mapping[str, Any]) -> Iterator[str]:
