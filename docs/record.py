@@ -39,7 +39,8 @@ def run(name: str, folder: pathlib.Path) -> str:
         command += ["-c", os.devnull, "--rootdir", "."]
     root = EXAMPLES.parents[1]
     path = os.pathsep.join([str(EXAMPLES), str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": "jax", "COLUMNS": "80", "NO_COLOR": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    environment = {**inherited, "PYTHONPATH": path, "KERAS_BACKEND": "jax", "COLUMNS": "80", "NO_COLOR": "1"}
     environment |= {"MPLBACKEND": "svg", "MATPLOTLIBRC": str(EXAMPLES / "matplotlibrc"), "SOURCE_DATE_EPOCH": "0"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
