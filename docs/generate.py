@@ -246,6 +246,11 @@ def trainings() -> Iterator[str]:
     yield from recorded_table("scan_training.csv")
 
 
+def dropout() -> Iterator[str]:
+    """Yield the recorded run of `multilstm.bench.dropout`."""
+    yield from recorded_table("dropout.csv")
+
+
 def hostile() -> Iterator[str]:
     """Yield the recorded run of `parity/hostile.py`."""
     yield from recorded_table("hostile.csv")
@@ -331,7 +336,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, opaque, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks,
-    lengths, trainings, hostile, floors, old_keras, drift, layouts, recorded_runs,
+    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, recorded_runs,
 )  # fmt: skip
 
 
