@@ -51,7 +51,7 @@ class _Service:
 
     def _prepare(self, message: dict[str, Any]) -> dict[str, Any]:
         job, mode = job_from_tree(message["job"]), mode_named(message["mode"])
-        self._run, self._is_slow = None, False
+        self._run = None
         self._peak_is_known = forget_peak_memory()
         if job.device == "gpu":
             self._contestant.use_gpu()

@@ -66,8 +66,7 @@ class LayerNormalization(Layer):
 
     def axes(self, shape: Shape) -> tuple[int, ...]:
         """Return the normalized axes of an input, counted from the front, in order."""
-        given = (self.axis,) if isinstance(self.axis, int) else self.axis
-        return tuple(sorted(axis_of(self.label, axis, shape) for axis in given))
+        return _from_the_front(self, self.axis, shape)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         self._sizes(inputs)
@@ -162,12 +161,17 @@ class UnitNormalization(Layer):
 
     def axes(self, shape: Shape) -> tuple[int, ...]:
         """Return the axes of the sum, counted from the front, in order."""
-        given = (self.axis,) if isinstance(self.axis, int) else self.axis
-        return tuple(sorted(axis_of(self.label, axis, shape) for axis in given))
+        return _from_the_front(self, self.axis, shape)
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         self.axes(inputs)
         return (inputs,)
+
+
+def _from_the_front(layer: Layer, axis: Any, shape: Shape) -> tuple[int, ...]:
+    """Return one axis or several of a shape, counted from the front, in order."""
+    given = (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(axis_of(layer.label, number, shape) for number in given))
 
 
 def _check_kept(name: str, value: Any) -> int | tuple[int, ...]:
