@@ -58,22 +58,22 @@ def keras3_config(model: Mapping[str, Any], version: str | None = None) -> Trans
     model = without_cells(unpacked)
     written_by, note = version_of(model, version)
     if not written_by.is_old and model is unpacked and not _has_models(model):
-        held = _held(model)
-        return Translated(model, written_by.text, (*_policy_notes(model), *_held_notes(held, False)), held=held)
+        return Translated(model, written_by.text, tuple(_policy_notes(model)))
     model = as_dict(keras1_form(model), "the model") if written_by.is_old else model
     class_of(model, MODELS, "the model")
     layers = LayerTranslator(written_by) if written_by.is_old else KeptLayers()
     models = ModelTranslator(layers)
     config = models.model(model)
-    held = _held(config)
-    notes = (
-        *([note] if note else ()), *layers.notes, *_policy_notes(model), *_held_notes(held, written_by.is_old)
-    )  # fmt: skip
+    held = _held(config) if written_by.is_old else ()
+    notes = (*([note] if note else ()), *layers.notes, *_policy_notes(model), *_held_notes(held))
     return Translated(config, written_by.text, notes, layers.renamed, models.places, models.parts, held)
 
 
 def _held(model: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the layers that a call of Keras 3's form holds in inference."""
+    """Return the names of the layers that a call of the old model, in Keras 3's form, holds in inference.
+
+    Keras 3 ignores `training=False` of a call in `fit`, and writes it into each functional model by itself.
+    """
     config = model.get("config")
     entries = config.get("layers") if isinstance(config, Mapping) else None
     held = [
@@ -93,11 +93,10 @@ def _is_held(node: Any) -> bool:
     return isinstance(kwargs, Mapping) and kwargs.get("training") is not None  # other values are refused later
 
 
-def _held_notes(held: Sequence[str], is_old: bool) -> Iterator[str]:
+def _held_notes(held: Sequence[str]) -> Iterator[str]:
     """Yield a note on the layers of `_held`."""
-    old = "Keras 2 stays in inference there while the model trains; Keras 3 and multilstm do not"
     if held:
-        meaning = old if is_old else "Keras 3 ignores it in fit, and so does multilstm"
+        meaning = "Keras 2 stays in inference there while the model trains; Keras 3 and multilstm do not"
         yield f"training=False in the call of {listed(map(shown, held))}: {meaning}"
 
 
