@@ -29,10 +29,15 @@ class _Queue:
         self._stop = stop
         self._lock = threading.Lock()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the run was stopped."""
+        return self._stop.is_set()
+
     def take(self) -> Work | None:
         """Return the next piece of work; None at the end."""
         with self._lock:
-            return None if self._stop.is_set() else next(self._work, None)
+            return None if self.is_stopped else next(self._work, None)
 
 
 def judge_work(
@@ -65,4 +70,7 @@ def _judge(queue: _Queue, judge: Judge, on_judged: OnJudged) -> None:
     while (work := queue.take()) is not None:
         execution, part = work
         desired = functools.partial(judge.desired, execution.case, execution.dtype, part)
-        on_judged(execution, part, judge_part(execution, part, desired))
+        cells = judge_part(execution, part, desired)
+        if queue.is_stopped:
+            return  # the stop ended the worker of this job: its error is no answer, and a later run repeats the job
+        on_judged(execution, part, cells)

@@ -6,13 +6,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from faulty_pool import FaultyPool
 
 from multilstm.cases.catalogue import select
-from multilstm.errors import InputError
+from multilstm.errors import InputError, WorkerError
 from multilstm.execution.options import Options
 from multilstm.report.reading import read_recorded, read_report
 from multilstm.report.records import RunFile
@@ -36,6 +37,32 @@ class CountingPool(FaultyPool):
                 raise KeyboardInterrupt
             self.jobs.append(engine)
         return super().execute(engine, job)
+
+
+class InterruptedPool(FaultyPool):
+    """A pool of which one engine is interrupted while a job of the other is under way; closing it ends that job."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.judged, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self.of_judge = 0
+
+    def execute(self, engine, job):
+        if engine == "torch-lstm":
+            self.begun.set()
+            assert self.closed.wait(60)
+            raise WorkerError("its worker was closed during this job", kind="closed")
+        if engine == "jax-scan":
+            assert self.begun.wait(60)
+            assert self.judged.wait(60)
+            raise KeyboardInterrupt
+        self.of_judge += 1
+        if self.of_judge == 2:  # the desired answer of the job under way is there
+            self.judged.set()
+        return super().execute(engine, job)
+
+    def close(self):
+        self.closed.set()
 
 
 def compare(path, pool, options=OPTIONS, cases=CASES, resume=False):
@@ -78,6 +105,15 @@ def test_no_job_is_judged_twice_and_none_is_lost(whole, tmp_path):
     assert comparisons(report) == comparisons(whole[1])
     assert comparisons(read_report(str(path))) == comparisons(whole[1])
     assert read_report(str(path)).remarks == ()
+
+
+@pytest.mark.unit
+def test_a_job_that_the_interruption_ended_is_not_recorded_as_an_error(tmp_path):
+    pool = InterruptedPool()
+    with pytest.raises(KeyboardInterrupt):
+        compare(tmp_path / "r.json", pool)
+    assert pool.closed.is_set()
+    assert not (tmp_path / "r.json").exists()
 
 
 @pytest.mark.unit
