@@ -10,6 +10,7 @@ from multilstm.compare.comparison import (
     Comparison,
     KnownRow,
     Mismatch,
+    OverTime,
     compare,
     compare_batches,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Comparison",
     "KnownRow",
     "Mismatch",
+    "OverTime",
     "Quantity",
     "Rounding",
     "Tolerance",

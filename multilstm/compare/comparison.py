@@ -33,6 +33,8 @@ VERDICTS = ("equal", "bitwise", "rounded", "within", "unjudged", "known", "unsup
 AGREES = ("equal", "bitwise", "rounded", "within")
 FAILS = ("diverges", "error")
 NOTHING = Rounding()
+WITH_TIME = ("output", "sequence", "input_gradient")  # arrays [batch, timesteps, features], if they have three axes
+STRETCHES = 60
 
 
 class KnownRow(NamedTuple):
@@ -45,6 +47,19 @@ class KnownRow(NamedTuple):
 
     id: str
     title: str
+
+
+class OverTime(NamedTuple):
+    """The error over the timesteps of an array `[batch, timesteps, features]`.
+
+    Attributes:
+        timesteps: the number of timesteps.
+        shares: the largest share of the tolerance in each of `STRETCHES` stretches of almost equal length, in the order
+            of the array; of a shorter array, in each timestep.
+    """
+
+    timesteps: int
+    shares: tuple[float, ...]
 
 
 class Mismatch(NamedTuple):
@@ -60,6 +75,7 @@ class Mismatch(NamedTuple):
         mean_abs: the mean of all absolute differences.
         median_abs: the median of all absolute differences.
         batch: the number of the batch that the values belong to.
+        over_time: the error over the timesteps; None for an array without them.
     """
 
     outside: int
@@ -71,6 +87,7 @@ class Mismatch(NamedTuple):
     mean_abs: float
     median_abs: float
     batch: int = 0
+    over_time: OverTime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +220,8 @@ def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tole
     row = row.at(desired)
     inside = bool((differences <= allowed).all())
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = float(np.max(np.where(differences > 0, differences / allowed, 0.0)))
+        shares = np.where(differences > 0, differences / allowed, 0.0)
+    share = float(shares.max())
     counted = NOTHING
     if row.dtype == "float64" and quantity.kind in FORWARD:
         counted = rounding(actual, desired, allowed)
@@ -216,7 +234,10 @@ def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tole
         verdict = "rounded"
     else:
         verdict = "within"
-    mismatch = None if inside else _mismatch(differences, differences - allowed, actual, desired)
+    mismatch = None
+    if not inside:
+        mismatch = _mismatch(differences, differences - allowed, actual, desired)
+        mismatch = mismatch._replace(over_time=_over_time(shares) if quantity.kind in WITH_TIME else None)
     return Comparison(
         quantity,
         verdict,
@@ -245,6 +266,15 @@ def _mismatch(differences: Array, excess: Array, actual: Array, desired: Array) 
         mean_abs=float(differences.mean()),
         median_abs=float(np.median(differences)),
     )
+
+
+def _over_time(shares: Array) -> OverTime | None:
+    """Return the largest shares of the tolerance over axis 1 of three; None for another number of axes."""
+    if shares.ndim != 3:
+        return None
+    steps = shares.max(axis=(0, 2))
+    stretches = np.array_split(steps, min(steps.size, STRETCHES))
+    return OverTime(steps.size, tuple(float(stretch.max()) for stretch in stretches))
 
 
 def _worst(quantity: Quantity, mismatch: Mismatch, row: Tolerance) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Quantity, Rounding
+from multilstm.compare import AGREES, FAILS, VERDICTS, Comparison, Mismatch, Quantity, Rounding
 from multilstm.compare.quantity import FORWARD
 from multilstm.errors import EngineUnavailableError, ParityError
 from multilstm.jobs.implementation import Implementation
@@ -102,7 +102,7 @@ class Cell:
             "quantity": str(comparison.quantity),
             "rounding": dataclasses.asdict(comparison.rounding),
             "known": [row._asdict() for row in comparison.known],
-            "mismatch": None if comparison.mismatch is None else comparison.mismatch._asdict(),
+            "mismatch": _mismatch(comparison.mismatch),
         }
 
 
@@ -311,6 +311,14 @@ class Report:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun, such as `2,020 models`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _mismatch(mismatch: Mismatch | None) -> dict[str, Any] | None:
+    """Return a mismatch as JSON data."""
+    if mismatch is None:
+        return None
+    curve = mismatch.over_time
+    return {**mismatch._asdict(), "over_time": None if curve is None else curve._asdict()}
 
 
 def json_line(data: Mapping[str, Any]) -> str:

@@ -96,10 +96,12 @@ def _run(name: str, report: Report, several: bool) -> Iterator[str]:
         yield section("Origin of the model", [f"<p>{text(line)}</p>" for line in report.origin], is_open=True)
     if report.inputs:
         yield section("Inputs", [f"<p>{text(report.inputs)}.</p>"])
-    executed = {cell.case for cell in report.cells}
-    shortened = {case: reduction for case, reduction in report.shortened.items() if case in executed}
+    shortened = _shortened(report)
     if shortened:
-        yield section(f"Shortened cases ({len(shortened)})", pairs(shortened))
+        yield section(
+            f"Shortened cases ({sum(map(len, shortened.values())):,})",
+            pairs({f"{reduction} ({len(cases):,})": ", ".join(cases) for reduction, cases in shortened.items()}),
+        )
     rounding = report.rounding
     if rounding.values:
         yield section(
@@ -110,6 +112,15 @@ def _run(name: str, report: Report, several: bool) -> Iterator[str]:
             ],
         )
     yield section("Environment", pairs(dict(flat(report.environment))))
+
+
+def _shortened(report: Report) -> dict[str, list[str]]:
+    """Return the executed cases by the words of their reduction."""
+    cases: dict[str, list[str]] = {}
+    for case in dict.fromkeys(cell.case for cell in report.cells):
+        if case in report.shortened:
+            cases.setdefault(report.shortened[case], []).append(case)
+    return cases
 
 
 def _verdicts(report: Report) -> list[str]:

@@ -1,36 +1,68 @@
 """The cells of reports as compact data for the script of the page.
 
-Texts stand once, in a list, and the other lists hold their places in it. The quantities of one job stand together.
+A page of thousands of jobs stays small by two rules. The agreeing quantities of one kind in one job are one number, the
+largest share of their tolerance. All that repeats stands once, in a table, and the rest of the data holds places in it:
+
+    texts      every text
+    groups     the quantities of one kind: `[kind, where, ...]`
+    layouts    the agreeing quantities of a job: `[group, weakest verdict, tolerance, ...]`, three places for each kind
+
+All other quantities keep every fact: those that differ, those that did not run, and those of a widened tolerance.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from multilstm.compare import VERDICTS
+from multilstm.compare import AGREES, VERDICTS
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import UsageError
 from multilstm.report.command import options_of, run_command
-from multilstm.report.data import Cell, Report
+from multilstm.report.data import Cell, Report, weakest
 from multilstm.report.words import ASPECTS, LETTERS, MEANING, printable
 from multilstm.version import __version__
 
 __all__ = ["known_rows", "page_data"]
 
 DIGITS = 3
+DIGITS_OF_SUM = 2
 
 
-class _Texts:
-    """Texts by their place in a list; each is printable."""
+class _Table:
+    """Values by their place in a list, each once."""
 
     def __init__(self) -> None:
-        self.places: dict[str, int] = {}
+        self._places: dict[Hashable, int] = {}
 
-    def __call__(self, text: str) -> int:
-        """Return the place of a text."""
-        return self.places.setdefault(printable(text), len(self.places))
+    def __call__(self, value: Hashable) -> int:
+        """Return the place of a value."""
+        return self._places.setdefault(value, len(self._places))
+
+    def values(self) -> list[Any]:
+        """Return all values in the order of their places."""
+        return list(self._places)
+
+
+class _Tables:
+    """The tables of a page."""
+
+    def __init__(self) -> None:
+        self._texts, self.groups, self.layouts = _Table(), _Table(), _Table()
+        self.text("")  # the place 0 is the empty text
+
+    def text(self, text: str) -> int:
+        """Return the place of a text, which is made printable."""
+        return self._texts(printable(text))
+
+    def values(self) -> dict[str, list[Any]]:
+        """Return the content of all tables, by name."""
+        return {
+            "texts": self._texts.values(),
+            "groups": self.groups.values(),
+            "layouts": self.layouts.values(),
+        }
 
 
 def page_data(reports: Mapping[str, Report]) -> dict[str, Any]:
@@ -39,9 +71,8 @@ def page_data(reports: Mapping[str, Report]) -> dict[str, Any]:
     Args:
         reports: the reports, by name; the data of a single one has no name.
     """
-    texts = _Texts()
-    texts("")  # the place 0 is the empty text
-    runs = [_run(name if len(reports) > 1 else "", report, texts) for name, report in reports.items()]
+    tables = _Tables()
+    runs = [_run(name if len(reports) > 1 else "", report, tables) for name, report in reports.items()]
     rows = {name: row for report in reports.values() for name, row in known_rows(report).items()}
     return {
         "verdicts": VERDICTS,
@@ -50,7 +81,7 @@ def page_data(reports: Mapping[str, Report]) -> dict[str, Any]:
         "aspects": ASPECTS,
         "ledger": _printable(rows),
         "runs": runs,
-        "texts": list(texts.places),
+        **tables.values(),
     }
 
 
@@ -61,21 +92,20 @@ def known_rows(report: Report) -> dict[str, Mapping[str, Any]]:
     return {name: report.ledger.get(name, {"id": name, "title": title, **without}) for name, title in known.items()}
 
 
-def _run(name: str, report: Report, texts: _Texts) -> dict[str, Any]:
-    """Return one report: the command that its cells share, the reasons of its tolerances, and its jobs."""
+def _run(name: str, report: Report, tables: _Tables) -> dict[str, Any]:
+    """Return one report: the command that its cells share, the reasons of its tolerances, and its rows."""
     engines = options_of(report).get("engines")
     return {
         "name": printable(name),
         "command": run_command(report),
         "model": report.arguments is not None and report.arguments.model is not None,
         "engines": [printable(str(engine)) for engine in engines] if isinstance(engines, (list, tuple)) else [],
-        "reasons": _reasons(report, texts),
-        "shortened": {printable(case): printable(reduction) for case, reduction in report.shortened.items()},
-        "jobs": list(_jobs(report, texts)),
+        "reasons": _reasons(report, tables),
+        "rows": list(_rows(report, tables)),
     }
 
 
-def _reasons(report: Report, texts: _Texts) -> dict[str, int]:
+def _reasons(report: Report, tables: _Tables) -> dict[str, int]:
     """Return the reason of each tolerance by dtype, device and kind; those of this version alone are known."""
     keys = {(cell.dtype, cell.device, cell.kind) for cell in report.cells if cell.comparison.tolerance}
     if report.environment.get("multilstm") != __version__:
@@ -87,46 +117,79 @@ def _reasons(report: Report, texts: _Texts) -> dict[str, int]:
             row = tolerance(dtype, device, kind, options.get("atol"), options.get("rtol"))
         except UsageError:
             continue
-        reasons[f"{printable(dtype)}/{printable(device)}/{kind}"] = texts(row.reason)
+        reasons[f"{printable(dtype)}/{printable(device)}/{kind}"] = tables.text(row.reason)
     return reasons
 
 
-def _jobs(report: Report, texts: _Texts) -> Iterator[list[Any]]:
-    """Yield each job with its cells: `[case, engine, device, dtype, layers, seconds, kernel, cells]`."""
-    for (names, kernel), cells in itertools.groupby(
-        report.cells,
-        key=lambda cell: ((cell.case, cell.engine, cell.device, cell.dtype, cell.layers), str(cell.implementation)),
-    ):
-        group = list(cells)
-        rows = [_cell(cell, texts) for cell in group]
-        yield [*map(texts, names), _short(group[0].seconds), texts(kernel), rows]
+def _rows(report: Report, tables: _Tables) -> Iterator[list[Any]]:
+    """Yield the jobs of each case in one dtype: `[case, device, dtype, layers, reduction, job, ...]`."""
+    rows: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in report.cells:
+        rows.setdefault((cell.case, cell.device, cell.dtype, cell.layers), []).append(cell)
+    for names, cells in rows.items():
+        jobs = itertools.groupby(cells, key=lambda cell: (cell.engine, str(cell.implementation), cell.part))
+        texts = [*names, report.shortened.get(names[0], "")]
+        yield [
+            *map(tables.text, texts),
+            *(_job(engine, kernel, list(job), tables) for (engine, kernel, _), job in jobs),
+        ]
 
 
-def _cell(cell: Cell, texts: _Texts) -> list[Any]:
+def _job(engine: str, kernel: str, cells: list[Cell], tables: _Tables) -> list[Any]:
+    """Return one job: `[engine, seconds, kernel, layout, share, worst, ..., cell, ...]`.
+
+    Each kind of the layout has the largest share of its tolerance, and the place of that quantity in its group.
+    """
+    kinds: dict[str, list[Cell]] = {}
+    others = []
+    for cell in cells:
+        if cell.verdict in AGREES and not cell.comparison.response:
+            kinds.setdefault(cell.kind, []).append(cell)
+        else:
+            others.append(_cell(cell, tables))
+    layout, worsts = [], []
+    for kind, agreeing in kinds.items():
+        worst = max(agreeing, key=lambda cell: cell.comparison.share or 0.0)
+        group = tables.groups((tables.text(kind), *(tables.text(cell.quantity.where) for cell in agreeing)))
+        verdict = VERDICTS.index(weakest(agreeing).verdict)
+        layout += [group, verdict, tables.text(worst.comparison.tolerance)]
+        worsts += [_short(worst.comparison.share, DIGITS_OF_SUM), agreeing.index(worst)]
+    seconds = _short(cells[0].seconds, DIGITS_OF_SUM)
+    return [tables.text(engine), seconds, tables.text(kernel), tables.layouts(tuple(layout)), *worsts, *others]
+
+
+def _cell(cell: Cell, tables: _Tables) -> list[Any]:
     """Return one cell without the empty values at its end."""
     comparison = cell.comparison
     values = [
-        texts(str(cell.quantity)),
+        tables.text(str(cell.quantity)),
         VERDICTS.index(cell.verdict),
-        texts(comparison.tolerance),
+        tables.text(comparison.tolerance),
         _short(comparison.max_abs),
         _short(comparison.share),
         _short(comparison.max_ulp),
-        texts(comparison.message),
-        texts(comparison.explanation),
+        tables.text(comparison.message),
+        tables.text(comparison.explanation),
         [row.id for row in comparison.known] or 0,
         _short(comparison.response),
+        _over_time(cell),
     ]
     while not values[-1] and values[-1] is not None:
         values.pop()
     return values
 
 
-def _short(number: float | None) -> float | int | None:
-    """Return a number with three digits; None for a missing or infinite one."""
+def _over_time(cell: Cell) -> list[Any] | int:
+    """Return the error over the timesteps, `[timesteps, share, ...]`; 0 where it is unknown."""
+    curve = None if cell.comparison.mismatch is None else cell.comparison.mismatch.over_time
+    return 0 if curve is None else [curve.timesteps, *(_short(share, DIGITS_OF_SUM) for share in curve.shares)]
+
+
+def _short(number: float | None, digits: int = DIGITS) -> float | int | None:
+    """Return a number with few digits; None for a missing or infinite one."""
     if number is None or number in (float("inf"), float("-inf")) or number != number:
         return None
-    short = float(f"{number:.{DIGITS}g}")
+    short = float(f"{number:.{digits}g}")
     return int(short) if short.is_integer() and abs(short) < 1e6 else short
 
 

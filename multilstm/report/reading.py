@@ -7,10 +7,11 @@ means that another program changed the file, which is refused.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from multilstm.compare import VERDICTS, Comparison, KnownRow, Mismatch, Quantity, Rounding
+from multilstm.compare import VERDICTS, Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
 from multilstm.compare.quantity import KINDS
 from multilstm.errors import InputError, choice, shown
 from multilstm.files.regular import read_text
@@ -39,6 +40,16 @@ class _Rounding:
 
 
 @dataclasses.dataclass
+class _OverTime:
+    timesteps: int
+    shares: list[float | None]
+
+    def values(self) -> OverTime:
+        """Return the curve; a share that was not finite is infinite."""
+        return OverTime(self.timesteps, tuple(math.inf if share is None else share for share in self.shares))
+
+
+@dataclasses.dataclass
 class _Mismatch:
     outside: int
     size: int
@@ -49,12 +60,14 @@ class _Mismatch:
     mean_abs: float | None
     median_abs: float | None
     batch: int
+    over_time: _OverTime | None = None  # older files of this schema lack it
 
     def values(self) -> Mismatch | None:
         """Return the mismatch; None if a number of it was not finite, which JSON cannot hold."""
         if None in (self.actual, self.desired, self.mean_abs, self.median_abs):
             return None
-        return Mismatch(**{**vars(self), "place": tuple(self.place)})
+        over_time = None if self.over_time is None else self.over_time.values()
+        return Mismatch(**{**vars(self), "place": tuple(self.place), "over_time": over_time})
 
 
 @dataclasses.dataclass

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from multilstm.compare import TABLE, Mismatch, Quantity, Tolerance, compare, compare_batches, tolerance
+from multilstm.compare import TABLE, Mismatch, OverTime, Quantity, Tolerance, compare, compare_batches, tolerance
 from multilstm.compare.distances import max_abs, max_ulp, rounding
 from multilstm.compare.tolerances import FORWARD, GRADIENTS
 from multilstm.errors import UsageError
@@ -66,6 +66,29 @@ def test_a_mismatch_counts_the_values_outside_and_has_statistics():
     zeros = compare(Quantity("cell", "lstm"), desired + 1, desired * 0, VALUE).mismatch
     assert zeros is not None
     assert zeros.max_rel is None
+
+
+def test_a_mismatch_of_a_sequence_has_the_error_over_its_timesteps():
+    desired = np.ones((2, 4, 3))
+    actual = desired.copy()
+    actual[1, 2:, 0] += [4e-12, 8e-12]
+    actual[0, 3, 1] -= 2e-12
+    curve = compare(Quantity("sequence", "lstm"), actual, desired, VALUE).mismatch.over_time
+    assert curve.timesteps == 4
+    assert curve.shares == pytest.approx((0, 0, 4, 8), rel=1e-3)
+    assert compare(Quantity("gradient", "lstm"), actual, desired, VALUE).mismatch.over_time is None
+    assert compare(Quantity("output"), actual[:, 2], desired[:, 2], VALUE).mismatch.over_time is None
+
+
+def test_a_long_sequence_has_the_largest_error_of_each_stretch():
+    desired = np.ones((1, 150, 1))
+    actual = desired.copy()
+    actual[0, 149] += 5e-12
+    actual[0, 3] += 2e-12  # a stretch has two or three timesteps
+    curve = compare(Quantity("sequence", "lstm"), actual, desired, VALUE).mismatch.over_time
+    assert isinstance(curve, OverTime)
+    assert (curve.timesteps, len(curve.shares)) == (150, 60)
+    assert {index: round(share) for index, share in enumerate(curve.shares) if share} == {1: 2, 59: 5}
 
 
 def test_trained_weights_are_judged_by_the_largest_of_the_tensor():

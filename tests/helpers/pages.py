@@ -3,7 +3,7 @@
 import html.parser
 import json
 
-from multilstm.compare import Comparison, KnownRow, Quantity, Rounding
+from multilstm.compare import Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
 from multilstm.jobs.implementation import Implementation
 from multilstm.report.arguments import Arguments
 from multilstm.report.data import Cell, Report
@@ -21,10 +21,13 @@ ROW = {
     "link": "https://example.org/1",
 }
 
+CURVE = OverTime(90, (0.0, 0.01, 0.5, 20.0, 3e5, float("inf")))
+MISMATCH = Mismatch(3, 9, (0, 2, 1), 1.5, 1.0, 0.5, 0.2, 0.1, over_time=CURVE)
+
 
 def cell(case="seed1-stateful", engine="jax-scan", quantity="hidden:lstm", verdict="within", share=0.1, **more):
     """Return a cell; other arguments are fields of Cell or Comparison."""
-    fields = {name: more.pop(name) for name in ("dtype", "device", "layers", "seconds") if name in more}
+    fields = {name: more.pop(name) for name in ("dtype", "device", "layers", "seconds", "part") if name in more}
     kernel = Implementation(more.pop("kernel", "lax.scan"), "plan (2, 3)")
     distance = None if share is None else share * 1e-6
     more = {"max_abs": distance, "max_ulp": 3, "tolerance": "1e-06 + 1e-06*|desired|", **more}

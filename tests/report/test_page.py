@@ -27,34 +27,78 @@ HOSTILE = {
 }
 
 
-def rows_of(data):
-    """Return the cells of the compact data as (case, engine, dtype, quantity, verdict, share)."""
-    text = data["texts"]
-    return [
-        (text[case], text[engine], text[dtype], text[values[0]], data["verdicts"][values[1]], (values + [0] * 9)[4])
-        for run in data["runs"]
-        for case, engine, _, dtype, _, _, _, cells in run["jobs"]
-        for values in cells
-    ]
+def lines_of(data):
+    """Return the lines of the compact data as (case, engine, dtype, quantities, verdict, share)."""
+    text, groups, layouts = data["texts"], data["groups"], data["layouts"]
+    lines = []
+    for run in data["runs"]:
+        for case, _, dtype, _, _, *jobs in run["rows"]:
+            for engine, _, _, layout, *values in jobs:
+                names = (text[case], text[engine], text[dtype])
+                places = layouts[layout]
+                count = len(places) // 3
+                for index in range(count):
+                    kind, *where = groups[places[3 * index]]
+                    quantities = [":".join(filter(None, (text[kind], text[place]))) for place in where]
+                    lines.append((*names, quantities, data["verdicts"][places[3 * index + 1]], values[2 * index]))
+                lines += [
+                    (*names, [text[cell[0]]], data["verdicts"][cell[1]], (cell + [0] * 9)[4])
+                    for cell in values[2 * count :]
+                ]
+    return lines
+
+
+def line_of(cell, *quantities, share=None):
+    names = list(quantities) or [str(cell.quantity)]
+    return (cell.case, cell.engine, cell.dtype, names, cell.verdict, share or cell.comparison.share)
 
 
 def test_the_data_holds_every_cell():
     report = pages.every_verdict()
-    assert rows_of(page_data({"": report})) == [
-        (cell.case, cell.engine, cell.dtype, str(cell.quantity), cell.verdict, cell.comparison.share)
-        for cell in report.cells
+    lines = lines_of(page_data({"": report}))
+    assert sorted(lines) == sorted(map(line_of, report.cells))
+
+
+def test_agreeing_quantities_of_a_kind_are_one_line_with_the_weakest_verdict_and_the_largest_share():
+    names = ("hidden:a", "hidden:b", "hidden:c")
+    cells = [
+        pages.cell(quantity=names[0], verdict="bitwise", share=0.0),
+        pages.cell(quantity=names[1], verdict="within", share=0.1234),
+        pages.cell(quantity=names[2], verdict="rounded", share=0.01),
     ]
+    data = page_data({"": pages.report(*cells, pages.cell(quantity="cell:a"))})
+    assert lines_of(data) == [line_of(cells[1], *names, share=0.12), line_of(pages.cell(quantity="cell:a"))]
+    (row,) = data["runs"][0]["rows"]
+    assert row[5][5] == 1  # the second of the group has the largest share
 
 
-def test_jobs_of_two_kernels_stay_apart():
-    (run,) = page_data({"": pages.report(pages.cell(kernel="a"), pages.cell(kernel="b"))})["runs"]
-    assert len(run["jobs"]) == 2
+@pytest.mark.parametrize(
+    "facts", [{"verdict": "known"}, {"verdict": "diverges"}, {"response": 1e-7}], ids=["known", "diverges", "response"]
+)
+def test_a_quantity_that_differs_or_has_a_widened_tolerance_keeps_a_line_of_its_own(facts):
+    cells = [pages.cell(quantity="hidden:a"), pages.cell(quantity="hidden:b", share=0.1234567, **facts)]
+    assert lines_of(page_data({"": pages.report(*cells)})) == [line_of(cells[0]), line_of(cells[1], share=0.123)]
+
+
+def test_the_texts_of_equal_jobs_stand_once():
+    cells = [pages.cell(f"case-{number}", engine) for number in range(50) for engine in pages.ENGINES]
+    data = page_data({"": pages.report(*cells)})
+    assert (len(data["groups"]), len(data["layouts"])) == (1, 1)
+    assert len(data["texts"]) == len(set(data["texts"]))
+
+
+def test_parts_and_kernels_stay_apart():
+    kernels = [pages.cell(kernel="a"), pages.cell(kernel="b")]
+    parts = [pages.cell(quantity="loss", part="program"), pages.cell(part="forward")]
+    for cells in (kernels, parts):
+        (row,) = page_data({"": pages.report(*cells)})["runs"][0]["rows"]
+        assert len(row[5:]) == 2
 
 
 @pytest.mark.parametrize("share", [float("inf"), float("-inf"), float("nan")], ids=str)
 def test_a_number_that_is_not_finite_is_null(share):
     page = to_html({"": pages.report(pages.cell(verdict="diverges", share=share))})
-    assert rows_of(pages.read_page(page)[2])[0][-1] is None
+    assert lines_of(pages.read_page(page)[2])[0][-1] is None
 
 
 def test_every_verdict_has_a_letter_of_its_own_and_every_kind_a_column():
@@ -88,7 +132,7 @@ def test_text_of_a_user_is_neither_markup_nor_invisible(text):
     assert all(char.isprintable() or char == "\n" for char in "".join(data["texts"]))
     (written,) = [content for tag, content in texts if tag == "script" and content.startswith("{")]
     assert not set(written) & set("<>&")  # `<!--` alone would make a browser skip the end of the element
-    assert len(rows_of(data)) == 1
+    assert len(lines_of(data)) == 1
 
 
 def test_the_policy_admits_exactly_the_style_and_the_script_of_the_page():
@@ -181,7 +225,7 @@ def test_a_foreign_environment_is_shown_and_nothing_more(environment):
 
 def test_an_empty_report_is_a_page():
     _, texts, data = pages.read_page(to_html({"": pages.report(skipped={"keras-jax": "jax is not installed"})}))
-    assert data["runs"][0]["jobs"] == []
+    assert data["runs"][0]["rows"] == []
     assert any("Nothing was compared (keras-jax: jax is not installed)" in text for _, text in texts)
 
 

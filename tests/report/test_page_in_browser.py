@@ -141,6 +141,29 @@ def test_a_divergence_shows_where_it_begins(opened):
     assert "first in LSTM 'lstm', timestep 3, gate f" in page.get_by_role("dialog").inner_text()
 
 
+def test_a_divergence_shows_its_error_over_the_timesteps(opened):
+    page = opened(pages.report(pages.cell(quantity="sequence:lstm", verdict="diverges", mismatch=pages.MISMATCH)))
+    page.locator("#grid a").click()
+    drawing = page.get_by_role("dialog").get_by_role("img")
+    words = "sequence:lstm: error / tolerance at 90 timesteps; above 1 from timestep 45 on"
+    assert drawing.get_attribute("aria-label") == words
+    heights = [float(bar.get_attribute("height")) for bar in drawing.locator("rect").all()]
+    assert heights == sorted(heights)
+    assert len(heights) == 5  # the first of six has no error
+    assert "1e6" in drawing.inner_html()
+
+
+def test_agreeing_quantities_of_a_kind_unfold(opened):
+    cells = [pages.cell(quantity=f"hidden:{name}", share=share) for name, share in (("a", 0.1), ("b", 0.5), ("c", 0.2))]
+    page = opened(
+        pages.report(*cells), "#case=seed1-stateful&dtype=float32&engine=jax-scan&kind=forward&quantity=hidden:c"
+    )
+    row = page.get_by_role("dialog").locator("tr[aria-current]")
+    assert "0.5" in row.inner_text()
+    row.get_by_text("3 quantities, worst hidden:b").click()
+    assert "hidden:a, hidden:b, hidden:c" in row.inner_text()
+
+
 def test_the_keyboard_reaches_every_cell(opened):
     page = opened(pages.every_verdict())
     page.locator("#grid a[tabindex='0']").focus()

@@ -26,6 +26,7 @@ def test_a_report_comes_back_as_it_was(written):
     report = pages.report(
         *pages.every_verdict().cells,
         pages.cell("seed4-d", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
+        pages.cell("seed4-d", quantity="output", verdict="diverges", mismatch=pages.MISMATCH),
         skipped={"torch-lstm": "no torch"},
         shortened={"seed1-a": "half"},
         named=("keras-jax",),
@@ -51,6 +52,15 @@ def test_a_mismatch_that_is_not_finite_is_read_without_its_numbers(written):
     report = pages.report(pages.cell(verdict="diverges", mismatch=mismatch))
     (cell,) = read_report(written(report.to_json())).cells
     assert (cell.verdict, cell.comparison.mismatch) == ("diverges", None)
+
+
+def test_a_file_without_the_error_over_timesteps_is_read(written):
+    report = pages.report(pages.cell(quantity="output", verdict="diverges", mismatch=pages.MISMATCH))
+    curve = ', "over_time": {"timesteps": 90, "shares": [0.0, 0.01, 0.5, 20.0, 300000.0, null]}'
+    text = report.to_json()
+    assert curve in text
+    (cell,) = read_report(written(text.replace(curve, ""))).cells
+    assert cell.comparison.mismatch == pages.MISMATCH._replace(over_time=None)
 
 
 LINES = pages.every_verdict().to_json().splitlines()

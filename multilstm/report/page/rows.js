@@ -17,41 +17,67 @@ function severity(cell) {
   return RANK[cell.verdict] + (Math.max(-30, Math.min(30, size)) + 30) / 61;
 }
 
-function cellOf(values, run, job) {
-  const [quantity, verdict, tolerance = 0, distance = 0, share = 0, ulp = 0, message, explanation, known, response] =
-    values;
-  const name = text(quantity);
-  const kind = name.split(":", 1)[0];
-  const cell = {
-    quantity: name, kind, aspect: ASPECT_OF[kind], verdict: data.verdicts[verdict], tolerance: text(tolerance),
-    distance, share, ulp, message: text(message), explanation: text(explanation), known: known || [],
-    response: response || 0, reason: text(run.reasons[`${job.dtype}/${job.device}/${kind}`]), job,
+// One line of a cell of the matrix: a quantity with its facts, or all agreeing quantities of a kind.
+function lineOf(kind, names, verdict, facts, job) {
+  const line = {
+    kind, names, aspect: ASPECT_OF[kind], verdict: data.verdicts[verdict], tolerance: "", distance: null, share: 0,
+    ulp: null, message: "", explanation: "", known: [], response: 0, overTime: null, worst: "",
+    reason: text(job.run.reasons[`${job.dtype}/${job.device}/${kind}`]), job, ...facts,
   };
-  cell.severity = severity(cell);
-  return cell;
+  line.quantity = names.length === 1 ? names[0] : kind;
+  line.severity = severity(line);
+  return line;
+}
+
+// A quantity that keeps every fact.
+function lineOfCell(values, job) {
+  const [quantity, verdict, tolerance = 0, distance = 0, share = 0, ulp = 0, message, explanation, known, response,
+    overTime] = values;
+  const name = text(quantity);
+  return lineOf(name.split(":", 1)[0], [name], verdict, {
+    tolerance: text(tolerance), distance, share, ulp, message: text(message), explanation: text(explanation),
+    known: known || [], response: response || 0, overTime: overTime || null,
+  }, job);
+}
+
+const GROUPS = data.groups.map(([kindAt, ...places]) => {
+  const kind = text(kindAt);
+  return { kind, names: places.map((place) => (place ? `${kind}:${text(place)}` : kind)) };
+});
+
+// The lines of a job: its agreeing kinds, then the quantities that keep every fact.
+function linesOf(layoutAt, rest, job) {
+  const layout = data.layouts[layoutAt];
+  const count = layout.length / 3;
+  const sums = Array.from({ length: count }, (_, index) => {
+    const [group, verdict, tolerance] = layout.slice(3 * index, 3 * index + 3);
+    const { kind, names } = GROUPS[group];
+    const [share, worst] = rest.slice(2 * index, 2 * index + 2);
+    return lineOf(kind, names, verdict, { tolerance: text(tolerance), share, worst: names[worst] }, job);
+  });
+  return [...sums, ...rest.slice(2 * count).map((values) => lineOfCell(values, job))];
 }
 
 function readRows() {
-  const rows = new Map();
+  const rows = [];
   for (const run of data.runs) {
-    for (const [caseAt, engineAt, deviceAt, dtypeAt, layersAt, seconds, kernelAt, cells] of run.jobs) {
-      const [name, engine, device, dtype, layers] = [caseAt, engineAt, deviceAt, dtypeAt, layersAt].map(text);
-      const job = { run, name, engine, device, dtype, layers, seconds, kernel: text(kernelAt) };
-      const key = JSON.stringify([run.name, name, device, dtype, layers]);
-      if (!rows.has(key)) {
-        rows.set(key, { place: rows.size, run: run.name, name, device, dtype, layers, engines: new Map() });
+    for (const [caseAt, deviceAt, dtypeAt, layersAt, reductionAt, ...jobs] of run.rows) {
+      const [name, device, dtype, layers, reduction] = [caseAt, deviceAt, dtypeAt, layersAt, reductionAt].map(text);
+      const row = { place: rows.length, run: run.name, name, device, dtype, layers, engines: new Map() };
+      for (const [engineAt, seconds, kernelAt, layoutAt, ...rest] of jobs) {
+        const engine = text(engineAt);
+        const job = { run, name, engine, device, dtype, layers, reduction, seconds, kernel: text(kernelAt) };
+        const aspects = row.engines.get(engine) || new Map();
+        row.engines.set(engine, aspects);
+        for (const line of linesOf(layoutAt, rest, job)) {
+          if (!aspects.has(line.aspect)) aspects.set(line.aspect, []);
+          aspects.get(line.aspect).push(line);
+        }
       }
-      const row = rows.get(key);
-      const aspects = row.engines.get(engine) || new Map();
-      row.engines.set(engine, aspects);
-      for (const values of cells) {
-        const cell = cellOf(values, run, job);
-        if (!aspects.has(cell.aspect)) aspects.set(cell.aspect, []);
-        aspects.get(cell.aspect).push(cell);
-      }
+      rows.push(row);
     }
   }
-  return [...rows.values()].map(finished);
+  return rows.map(finished);
 }
 
 // Add the facts by which rows are filtered and sorted.
@@ -70,7 +96,8 @@ function finished(row) {
       for (const cell of cells) {
         row.verdicts.add(cell.verdict);
         differs ||= DIFFERS.has(cell.verdict);
-        words.add(cell.quantity).add(cell.job.kernel).add(cell.explanation);
+        for (const name of cell.names) words.add(name);
+        words.add(cell.job.kernel).add(cell.explanation);
         for (const id of cell.known) words.add(id);
       }
     }
