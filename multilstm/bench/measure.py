@@ -75,12 +75,7 @@ class Measurement:
         self.follow(f"{workload.name} {mode.name}: {name} prepares")
         result, row = self.result, Row(workload.name, name, mode.name)
         job = workload.job(mode, result.dtype, result.device, CONTESTANTS[name].layers)
-        message = {
-            "call": "prepare",
-            "mode": mode.name,
-            "job": job_to_tree(job),
-            "method": dataclasses.asdict(self.method),
-        }
+        message = {"call": "prepare", "mode": mode.name, "job": job_to_tree(job)}
         try:
             prepared = worker.call(message, self.timeout_s)
         except _LOST as error:

@@ -9,8 +9,9 @@ slow down the next contestant. A fixed order of contestants gave ratios that wer
 4. The spread is the interquartile range divided by the median. A contestant whose spread exceeds 10 % is measured
    again once, in a second pass together with the base of the ratios. If the base itself exceeds 10 %, the second
    pass has all contestants. The results say which contestants were measured again.
-5. A contestant whose calls take more than five seconds has no unmeasured calls, and is not measured again. Its caches
-   do not matter, and it would otherwise take most of a run.
+5. A contestant whose measured calls take more than five seconds has no unmeasured calls from its second round on. It is
+   not measured again either. Its caches do not matter, and it would otherwise take most of a run. The first call of a
+   process is no measure: Keras compiles in it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Method:
         calls: largest number of measured calls of a contestant in a round.
         seed: seed of the random orders.
         largest_spread: spread above which a contestant is measured again.
-        slow_s: seconds of a call above which a contestant is slow: it is neither warmed up again nor measured again.
+        slow_s: seconds of a measured call above which a contestant is slow: it is neither warmed up nor measured again.
     """
 
     rounds: int = 5

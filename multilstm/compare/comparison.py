@@ -54,8 +54,8 @@ class OverTime(NamedTuple):
 
     Attributes:
         timesteps: the number of timesteps.
-        shares: the largest share of the tolerance in each of `STRETCHES` stretches of almost equal length, in the order
-            of the array; of a shorter array, in each timestep.
+        shares: the largest share of the tolerance in each stretch of timesteps, in the order of the array. There are
+            `STRETCHES` of almost equal length; a shorter array has one for each timestep.
     """
 
     timesteps: int

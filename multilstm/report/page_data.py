@@ -1,7 +1,7 @@
 """The cells of reports as compact data for the script of the page.
 
-A page of thousands of jobs stays small by two rules. The agreeing quantities of one kind in one job are one number, the
-largest share of their tolerance. All that repeats stands once, in a table, and the rest of the data holds places in it:
+Two rules keep a page of thousands of jobs small. One number sums up the agreeing quantities of one kind in one job: the
+largest share of their tolerance. Tables hold each text and each layout once, and all else has places in them:
 
     texts      every text
     groups     the quantities of one kind: `[kind, where, ...]`

@@ -14,7 +14,9 @@ from multilstm.bench.modes import FORWARD, GRADIENT, MODES
 from multilstm.bench.results import Benchmark
 from multilstm.bench.rounds import Method
 from multilstm.bench.shapes import Shape
+from multilstm.bench.workload import model_workload
 from multilstm.engines.registry import ENGINES
+from multilstm.spec import GRU, LSTM, Bidirectional, Dense, Masking, Sequential
 
 HERE = pathlib.Path(__file__).parent
 ONCE = Method(rounds=1, pause_s=0.0, warmup_s=0.0, measured_s=0.01, largest_spread=float("inf"))
@@ -128,6 +130,28 @@ def test_every_mode_of_a_contestant_agrees_with_the_reference(name):
     assert [row.mode for row in rows] == [mode.name for mode in modes]
     assert [row.failure for row in rows] == [None] * len(rows)
     assert {row.implementation for row in rows} <= ON_A_CPU.get(name, {"XLA's loop"})
+
+
+MASKED = Sequential(
+    [Masking(), Bidirectional(LSTM(3, return_sequences=True)), GRU(4, stateful=True), Dense(2)],
+    input_shape=(6, 3), batch_size=4,
+)  # fmt: skip
+
+
+@needs("onnx-file")
+def test_onnx_runtime_computes_the_file_of_the_converter():
+    workload = model_workload("masked", MASKED, None, batch=4, timesteps=6, batches=1)
+    (row,) = measured(workload, [FORWARD], ["onnxruntime"], ONCE).rows
+    assert row.failure is None
+    assert row.samples
+    assert row.implementation == "GRU of CPUExecutionProvider, LSTM of CPUExecutionProvider"
+
+
+@needs("onnx-file")
+def test_onnx_runtime_says_that_it_computes_in_float32():
+    result = Benchmark("", "", "float64", "cpu", {}, {})
+    Measurement(result, ONCE, BASE, timeout_s=120.0).run([SHAPE.workload(1)], [FORWARD], ["onnxruntime"])
+    assert result.rows[0].failure == "its recurrent operators compute in float32 alone, given float64"
 
 
 @needs_jax

@@ -88,9 +88,7 @@ _ROWS = (
     _keras("torch", "keras-torch"),
     ContestantRow("torch-lstm", f"{_HERE}.torch_lstm:TorchLSTMContestant", ("torch",), {}),
     ContestantRow("flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX, stacks=True, modes=_COMPILED),
-    ContestantRow(
-        "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, stacks=True, modes=(FORWARD.name,)
-    ),
+    ContestantRow("onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, modes=(FORWARD.name,)),
     _jax_stack("jax-scan-checkpoint", "checkpoint"),
     _jax_stack("jax-plain", "plain"),
     _keras("jax", "keras-jax-tuned", "tuned", named=True),

@@ -64,7 +64,7 @@ class _Service:
         phases["first_s"] = time.perf_counter() - begin
         answers = run.answers(value)
         implementation = with_algorithm(run.implementation(), self._contestant.launched(run.call))
-        self._run, self._is_slow = run, phases["first_s"] > Method(**message["method"]).slow_s
+        self._run, self._is_slow = run, False  # the first call may compile, so only measured calls decide
         return {
             "answers": answers,
             "phases": phases,
@@ -86,8 +86,7 @@ def serve(target: str, *arguments: str) -> Callable[[dict[str, Any]], dict[str, 
 
     Messages and their answers:
 
-        {"call": "prepare", "mode", "job",
-         "method"}                          answers, phases, implementation, program_bytes, versions, switches
+        {"call": "prepare", "mode", "job"}      answers, phases, implementation, program_bytes, versions, switches
         {"call": "time", "method"}              seconds of each measured call, and joules of all or None
         {"call": "finish"}                      peak_bytes since `prepare`, or None; the run is dropped
         {"call": "product", "dtype", "method"}  flops, and seconds of each measured product of two matrices
