@@ -25,7 +25,7 @@ from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
 from multilstm.spec import ConvLSTM2D, SimpleRNN
 from multilstm.spec.layers import Recurrent
-from multilstm.testing.plugin import settings_of
+from multilstm.testing.settings import settings_of
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
 LACKING = {"jax-scan": (ConvLSTM2D,), "torch-lstm": (ConvLSTM2D,)}  # layers

@@ -27,7 +27,7 @@ from multilstm.execution.part import Part  # noqa: E402
 from multilstm.report.data import Cell  # noqa: E402
 from multilstm.suite.collected import Progress  # noqa: E402
 from multilstm.suite.compare_cases import compare_cases, worker_pool  # noqa: E402
-from multilstm.testing.plugin import settings_of  # noqa: E402
+from multilstm.testing.settings import settings_of  # noqa: E402
 
 CPU_ONLY = ("test_ledger.py", "test_plain.py")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from multilstm.frameworks import kernels, private_apis
+from multilstm.frameworks import kernels, private_tensorflow
 from multilstm.frameworks.self_test import Operations
 
 
@@ -55,7 +55,7 @@ def switches() -> dict[str, str]:
     return {
         "TF32": "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off",
         "threads": str(threads or "all"),
-        "deterministic": "on" if private_apis.tensorflow_is_deterministic() else "off",
+        "deterministic": "on" if private_tensorflow.tensorflow_is_deterministic() else "off",
         "oneDNN": "off" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" else "default",
     }
 
@@ -80,7 +80,7 @@ def launched(function: Callable[[], Any], device: str = "/device:GPU") -> tuple[
         profiler = tf.profiler.experimental
         value, _ = kernels.traced(function, partial(profiler.start, folder), profiler.stop)
         files = pathlib.Path(folder).rglob("*.xplane.pb")
-        spaces = [private_apis.read_tensorflow_profile(path.read_bytes()) for path in files]
+        spaces = [private_tensorflow.read_tensorflow_profile(path.read_bytes()) for path in files]
     planes = [plane for space in spaces for plane in space.planes if plane.name.startswith(device)]
     return value, {
         plane.event_metadata[event.metadata_id].name

@@ -9,7 +9,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from multilstm.frameworks import kernels, private_apis
+from multilstm.frameworks import kernels, private_torch
 from multilstm.frameworks.self_test import Operations
 
 NAMES = {"cpu": "cpu", "gpu": "cuda"}  # our names of devices, and PyTorch's
@@ -72,7 +72,7 @@ def ready(value: Any) -> Any:
 
 def watch(function: Callable[[], Any]) -> tuple[Any, set[str]]:
     """Call the function; return its value and the operators that it dispatched, such as `aten::mm`."""
-    with private_apis.record_torch_operators() as operators:
+    with private_torch.record_torch_operators() as operators:
         return function(), operators
 
 

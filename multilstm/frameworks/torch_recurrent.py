@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_torch
 
 Activation = Callable[[Any], Any]
 
@@ -106,7 +106,7 @@ def gru(
 def _is_plain(*tensors: Any) -> bool:
     """Return whether the operators compute these tensors: nothing but autograd acts on them."""
     given = [tensor for tensor in tensors if tensor is not None]
-    return not torch.jit.is_tracing() and not private_apis.is_transformed_by_torch(given)
+    return not torch.jit.is_tracing() and not private_torch.is_transformed_by_torch(given)
 
 
 def _projected(sequences: Any, kernel: Any, bias: Any) -> Any:

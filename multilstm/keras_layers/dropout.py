@@ -20,13 +20,13 @@ import keras
 from keras import ops
 
 from multilstm import random
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 _COUNTING = threading.Lock()
 _registered = keras.saving.register_keras_serializable(package="multilstm")
 
 
-class SeedGenerator(private_apis.saveable(), keras.random.SeedGenerator):  # type: ignore[misc]
+class SeedGenerator(private_keras.saveable(), keras.random.SeedGenerator):  # type: ignore[misc]
     """Keras's seed generator, whose seed and step are saved with the model.
 
     Keras's own is not saved, so a training that is resumed from a file begins with the first masks again. A file of

@@ -11,7 +11,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.keras_layers import checks
 from multilstm.keras_layers.dropout import Dropout, SpatialDropout1D, SpatialDropout2D
 from multilstm.keras_layers.recurrent import MaskWithStates, loses_bias_gradient, state_shapes, without_cudnn
@@ -25,7 +25,7 @@ class _FreezesInside:
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         if not options.get("trainable", True):
-            for layer in private_apis.layers_inside(self):
+            for layer in private_keras.layers_inside(self):
                 layer.trainable = False
 
 
@@ -113,9 +113,9 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
         arguments: dict[str, Any] = {}
         if mask is not None:
             checks.check_mask(self, inputs, mask)
-            if private_apis.call_takes(self.layer, "mask"):
+            if private_keras.call_takes(self.layer, "mask"):
                 arguments["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
-        if private_apis.call_takes(self.layer, "training"):
+        if private_keras.call_takes(self.layer, "training"):
             arguments["training"] = training
         folded = self.layer.call(ops.reshape(inputs, (-1, *shape[2:])), **arguments)
         return ops.reshape(folded, (shape[0], shape[1], *ops.shape(folded)[1:]))

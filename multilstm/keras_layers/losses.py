@@ -7,7 +7,7 @@ from typing import Any, final
 import keras
 from keras import ops
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 
 @final
@@ -109,7 +109,7 @@ class MeanOverAllTimesteps(keras.losses.Loss):  # type: ignore[misc]
             y_pred: predictions, with the mask that a layer attached to them.
             sample_weight: a weight for each sample or timestep, or None.
         """
-        mask = private_apis.keras_mask(y_pred)
+        mask = private_keras.keras_mask(y_pred)
         value = self.loss(y_true, y_pred, sample_weight=sample_weight)
         return value if mask is None else value * ops.mean(ops.cast(mask, value.dtype))
 

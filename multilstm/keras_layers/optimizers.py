@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 
 class _Portable:
@@ -36,7 +36,7 @@ class _Portable:
         return zeros, list(vars)
 
     def _get_current_learning_rate(self) -> Any:
-        schedule = private_apis.learning_rate_schedule(self)
+        schedule = private_keras.learning_rate_schedule(self)
         if schedule is None or keras.backend.backend() != "tensorflow":
             return super()._get_current_learning_rate()  # type: ignore[misc]
         exact = copy.copy(schedule)
@@ -73,7 +73,7 @@ class SGD(_Portable, keras.optimizers.SGD):  # type: ignore[misc]
             self.assign_sub(variable, descent)
             return
         momentum = ops.convert_to_tensor(self.momentum, dtype=variable.dtype)
-        velocity = private_apis.optimizer_slots(self, "momentum")[private_apis.variable_index(self, variable)]
+        velocity = private_keras.optimizer_slots(self, "momentum")[private_keras.variable_index(self, variable)]
         self.assign(velocity, velocity * momentum - descent)
         self.assign_add(variable, velocity * momentum - descent if self.nesterov else velocity)
 
@@ -94,13 +94,13 @@ class Adam(_Portable, keras.optimizers.Adam):  # type: ignore[misc]
         rate, gradient = ops.cast(learning_rate, dtype), ops.cast(gradient, dtype)
         iteration = ops.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = (ops.convert_to_tensor(beta, dtype=dtype) for beta in (self.beta_1, self.beta_2))
-        index = private_apis.variable_index(self, variable)
-        momentum, velocity = (private_apis.optimizer_slots(self, slot)[index] for slot in ("momentum", "velocity"))
+        index = private_keras.variable_index(self, variable)
+        momentum, velocity = (private_keras.optimizer_slots(self, slot)[index] for slot in ("momentum", "velocity"))
         alpha = rate * ops.sqrt(1 - ops.power(beta_2, iteration)) / (1 - ops.power(beta_1, iteration))
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
         if self.amsgrad:
-            largest = private_apis.optimizer_slots(self, "largest_velocity")[index]
+            largest = private_keras.optimizer_slots(self, "largest_velocity")[index]
             self.assign(largest, ops.maximum(largest, velocity))
             velocity = largest
         self.assign_sub(variable, momentum * alpha / (ops.sqrt(velocity) + self.epsilon))
@@ -130,13 +130,13 @@ class RMSpropKeras2(_Portable, keras.optimizers.RMSprop):  # type: ignore[misc]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable by `rate * gradient / (sqrt(velocity) + epsilon)`."""
-        dtype, index = variable.dtype, private_apis.variable_index(self, variable)
+        dtype, index = variable.dtype, private_keras.variable_index(self, variable)
         gradient, rho = ops.cast(gradient, dtype), ops.convert_to_tensor(self.rho, dtype=dtype)
-        velocity = private_apis.optimizer_slots(self, "velocity")[index]
+        velocity = private_keras.optimizer_slots(self, "velocity")[index]
         self.assign(velocity, rho * velocity + (1 - rho) * ops.square(gradient))
         variance = ops.convert_to_tensor(velocity)
         if self.centered:
-            mean = private_apis.optimizer_slots(self, "average_gradient")[index]
+            mean = private_keras.optimizer_slots(self, "average_gradient")[index]
             self.assign(mean, rho * mean + (1 - rho) * gradient)
             variance = variance - ops.square(mean)
         self.assign_sub(variable, ops.cast(learning_rate, dtype) * gradient / (ops.sqrt(variance) + self.epsilon))

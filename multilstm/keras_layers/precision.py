@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 
 def enable_float64() -> None:
@@ -13,7 +13,7 @@ def enable_float64() -> None:
     On JAX and PyTorch, Keras promotes float64 to float32 in `result_type` (keras#23704). Its float64 layers compute
     partly in float32, and their dtype still reads float64. JAX has float64 only after its option is set.
     """
-    private_apis.enable_true_float64()
+    private_keras.enable_true_float64()
     keras.config.set_floatx("float64")
     if keras.backend.backend() == "jax":
         import jax

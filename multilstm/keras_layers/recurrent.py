@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from multilstm import random
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.keras_layers import checks
 from multilstm.keras_layers.dropout import SeedGenerator, drawn_mask
 from multilstm.keras_layers.threads import with_masks_of_threads
@@ -29,7 +29,7 @@ class MaskWithStates:
     def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
         """Compute the layer, as Keras's own layer does."""
         if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
-            mask = private_apis.keras_mask(sequences)
+            mask = private_keras.keras_mask(sequences)
         checks.check_sequences(self, sequences)
         checks.check_mask(self, sequences, mask)
         shapes = self._state_shapes(sequences)
@@ -114,7 +114,7 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
         cell = self.cell
         rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
         drawn = {kind: rate for kind, rate in rates.items() if rate}
-        if not drawn or any(private_apis.has_dropout_mask(cell, kind) for kind in drawn):
+        if not drawn or any(private_keras.has_dropout_mask(cell, kind) for kind in drawn):
             return
         state = cell.seed_generator.next()
         sizes = {"dropout": sequences.shape[2:], "recurrent_dropout": state_shapes(self, sequences)[0]}
@@ -123,7 +123,7 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
             shape = ops.shape(sequences)[0], *sizes[kind]
             gates = getattr(cell, "dropout_mask_count", None) or 0
             mask = drawn_mask(state, stream, rate, shape, cell.compute_dtype, gates)
-            private_apis.store_dropout_mask(cell, kind, mask)
+            private_keras.store_dropout_mask(cell, kind, mask)
 
     def _maybe_config_dropout_masks(self, cell: Any, input_sequence: Any, input_state: Any) -> None:
         """Do nothing: `call` has drawn the masks, in training alone."""
@@ -174,7 +174,7 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
 
         images = len(sequences.shape) > 3  # whose mask Keras does not broadcast on JAX
         keep = keep if keep is None or not images else _with_axes(keep, sequences)
-        return private_apis.recurrent_loop(self, step, sequences, initial_state, keep)
+        return private_keras.recurrent_loop(self, step, sequences, initial_state, keep)
 
     def step(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """Compute one timestep.
@@ -216,7 +216,7 @@ class _Fused(Recurrent):
             if self._is_for_torch(dropped, keep):
                 return self._loop_of_torch(dropped, initial_state)
             try:
-                return private_apis.fused_loop(self, dropped, initial_state, keep)
+                return private_keras.fused_loop(self, dropped, initial_state, keep)
             except NotImplementedError:
                 pass  # no cuDNN here, or not for these options
         if self.use_cudnn is True:

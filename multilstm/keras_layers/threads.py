@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import Any
 
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 __all__ = ["with_masks_of_threads"]
 
@@ -44,5 +44,5 @@ def with_masks_of_threads(cell: Any) -> None:
 
 @functools.cache
 def _with_masks_of_threads(kind: type) -> type:
-    attributes = {private_apis.mask_attribute(mask): _OfThread() for mask in ("dropout", "recurrent_dropout")}
+    attributes = {private_keras.mask_attribute(mask): _OfThread() for mask in ("dropout", "recurrent_dropout")}
     return type(kind.__name__, (kind,), {**attributes, "__doc__": kind.__doc__, "__module__": kind.__module__})

@@ -6,9 +6,9 @@ does nothing until an option, a marker or a fixture of it is used.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
+
+from multilstm.testing.settings import DEFAULTS, ENGINE, SKIP, Settings, keep, settings_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from multilstm.report.data import Report
     from multilstm.testing.session import Workers
 
-__all__ = ["Settings", "settings_of"]
-
-ENGINE, SKIP, DEFAULTS = "multilstm_engine", "multilstm_skip_engine", "multilstm"
 MARKERS = (
     f"{DEFAULTS}(dtype=, atol=, rtol=): the dtype, or several, and the tolerances of `multilstm_parity` in this test",
     f"{SKIP}(name, reason=): leave an engine out of this test, for a reason",
@@ -30,30 +27,6 @@ OPTIONS = {  # by name: metavar, whether it is repeatable, help
     "dtype": ("DTYPE", True, "dtype of multilstm_parity; repeatable; default: float32 and float64"),
     "report": ("PATH", False, "write one report of all assert_parity: .html, .json, .xml (JUnit) or .md (Markdown)"),
 }
-
-
-class Settings(NamedTuple):
-    """The options of a session; those of the command line replace the ini keys of the same names.
-
-    Attributes:
-        engines: the names of the engines; empty: all that are installed.
-        device: `cpu` or `gpu`.
-        dtypes: the dtypes; empty: the default of `assert_parity`.
-        report: the path of the report; empty: none.
-    """
-
-    engines: tuple[str, ...]
-    device: str
-    dtypes: tuple[str, ...]
-    report: str
-
-
-_KEY = pytest.StashKey[Settings]()
-
-
-def settings_of(config: pytest.Config) -> Settings:
-    """Return the options of a session."""
-    return config.stash[_KEY]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     values = {name: config.getoption(f"multilstm_{name}") or config.getini(f"multilstm_{name}") for name in OPTIONS}
     engines, dtypes = (tuple(dict.fromkeys(values[name])) for name in ("engine", "dtype"))
     settings = Settings(engines, values["device"] or "cpu", dtypes, values["report"])
-    config.stash[_KEY] = settings
+    keep(config, settings)
     if any(values.values()):
         from multilstm.testing.session import prepare
 

@@ -16,12 +16,12 @@ from multilstm.execution.options import Options
 from multilstm.frameworks.machine import cores
 from multilstm.report.data import Report
 from multilstm.testing.assertion import assert_parity, listening
-from multilstm.testing.plugin import DEFAULTS, ENGINE, SKIP, settings_of
 from multilstm.testing.recorder import Recorder
+from multilstm.testing.settings import DEFAULTS, ENGINE, SKIP, settings_of
 from multilstm.workers import WorkerPool
 
 if TYPE_CHECKING:
-    from multilstm.testing.plugin import Settings
+    from multilstm.testing.settings import Settings
 
 __all__ = [
     "Workers",

@@ -1,4 +1,4 @@
-"""One check for each entry of `multilstm.frameworks.private_apis`, run where the framework may be imported.
+"""One check for each entry of the modules `multilstm.frameworks.private_*`, run where the framework may be imported.
 
 `KERAS_BACKEND=... python private_api_checks.py ANSWER.json` writes, for each check that applies to the backend, the
 traceback of its failure, or None.
@@ -9,6 +9,7 @@ import json
 import pathlib
 import sys
 import traceback
+import types
 
 import numpy as np
 
@@ -288,11 +289,12 @@ def failure(function, *arguments):
 def main(path):
     import keras
 
-    from multilstm.frameworks import private_apis
+    from multilstm.frameworks import private_keras, private_tensorflow, private_torch
 
     backend = keras.backend.backend()
-    answers = {name: failure(function, private_apis) for name, (function, on, _) in CHECKS.items() if backend in on} | {
-        row.method: failure(override, row) for row in private_apis.OVERRIDES
+    apis = types.SimpleNamespace(**{**vars(private_tensorflow), **vars(private_torch), **vars(private_keras)})
+    answers = {name: failure(function, apis) for name, (function, on, _) in CHECKS.items() if backend in on} | {
+        row.method: failure(override, row) for row in private_keras.OVERRIDES
     }
     pathlib.Path(path).write_text(json.dumps(answers), encoding="utf-8")
 

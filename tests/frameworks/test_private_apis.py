@@ -12,13 +12,13 @@ import sys
 import pytest
 
 import multilstm
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from private_api_checks import CHECKS, KERAS, OVERRIDDEN
 
 PACKAGE = pathlib.Path(multilstm.__file__).parent
-HOME = PACKAGE / "frameworks" / "private_apis.py"
+HOMES = sorted((PACKAGE / "frameworks").glob("private_*.py"))
 PRIVATE = re.compile(r"(keras\.src|tensorflow\.(python|tsl|core)|jaxlib|(jax|torch)\.(.+\.)?_[a-z]\w*)(\.|$)")
 
 
@@ -52,20 +52,21 @@ def failures(tmp_path_factory):
 )
 def test_the_private_part_still_works(failures, name, backend):
     traceback = failures(backend)[name]
-    assert traceback is None, f"Without it: {CHECKS[name][2]}. Adapt private_apis.{name}.\n{traceback}"
+    assert traceback is None, f"Without it: {CHECKS[name][2]}. Adapt {name} in frameworks/private_*.py.\n{traceback}"
 
 
 @pytest.mark.parametrize("backend", KERAS)
-@pytest.mark.parametrize("method", [row.method for row in private_apis.OVERRIDES])
+@pytest.mark.parametrize("method", [row.method for row in private_keras.OVERRIDES])
 def test_keras_still_calls_the_replaced_method(failures, method, backend):
     traceback = failures(backend)[method]
-    assert traceback is None, f"Without it: {OVERRIDDEN[method]}. See private_apis.OVERRIDES.\n{traceback}"
+    assert traceback is None, f"Without it: {OVERRIDDEN[method]}. See private_keras.OVERRIDES.\n{traceback}"
 
 
 def test_every_entry_has_a_check():
-    functions = {node.name for node in ast.parse(HOME.read_text()).body if isinstance(node, ast.FunctionDef)}
+    nodes = [node for home in HOMES for node in ast.parse(home.read_text()).body]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     assert functions == set(CHECKS)
-    assert {row.method for row in private_apis.OVERRIDES} == set(OVERRIDDEN)
+    assert {row.method for row in private_keras.OVERRIDES} == set(OVERRIDDEN)
 
 
 def private_imports(source):
@@ -80,7 +81,7 @@ def private_imports(source):
 
 
 def test_no_other_module_uses_a_private_module():
-    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path != HOME}
+    sources = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path not in HOMES}
     imports = {path.relative_to(PACKAGE).as_posix(): list(private_imports(text)) for path, text in sources.items()}
     assert {path: names for path, names in imports.items() if names} == {}
 
@@ -104,7 +105,7 @@ def test_a_private_import_is_found(source):
 def test_keras_layers_use_no_private_attribute_but_replaced_methods(path):
     """In a class that inherits from Keras's, `self._name` is Keras's unless the file defines it."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    replaced = {row.method for row in private_apis.OVERRIDES}
+    replaced = {row.method for row in private_keras.OVERRIDES}
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} - replaced
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     defined |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store)}

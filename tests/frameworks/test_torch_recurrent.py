@@ -9,7 +9,7 @@ from multilstm.spec.arrays import HiddenState, State
 
 torch = pytest.importorskip("torch")
 
-from multilstm.frameworks import private_apis, torch_recurrent  # noqa: E402 - it imports torch
+from multilstm.frameworks import private_torch, torch_recurrent  # noqa: E402 - it imports torch
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 3, 5, 4, 6
 ACTIVATIONS = {"usual": ("tanh", "sigmoid"), "own": ("relu", "tanh")}
@@ -86,7 +86,7 @@ def test_transforms_of_pytorch(kind, transform):
 
 
 def operators_of_gradient(outputs):
-    with private_apis.record_torch_operators() as operators:
+    with private_torch.record_torch_operators() as operators:
         outputs.sum().backward()
     return operators
 

@@ -18,7 +18,7 @@ from multilstm.bench.modes import GRADIENT, Mode
 from multilstm.engines.keras.keras3_toolkit import Keras3Toolkit
 from multilstm.engines.keras.model import KerasModel
 from multilstm.engines.keras.training import make_loss, make_optimizer
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.frameworks.platform import Platform
 from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.job import Job
@@ -33,7 +33,7 @@ class AbstractKerasContestant(AbstractContestant):
     platform: Platform
 
     def prepare(self, job: Job, mode: Mode) -> Run:
-        private_apis.enable_true_float64()
+        private_keras.enable_true_float64()
         return self.program(job).run(mode)
 
     @abc.abstractmethod
@@ -132,7 +132,7 @@ class AbstractKerasProgram(abc.ABC):
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
         """Record the recurrent paths of Keras inside the `with` block."""
-        with private_apis.record_keras_paths(self.fused) as entered:
+        with private_keras.record_keras_paths(self.fused) as entered:
             yield
         self.entered |= entered
 

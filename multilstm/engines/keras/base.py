@@ -25,7 +25,7 @@ from multilstm.engines.keras.layout import FlatAnswer, Inputs, state_input
 from multilstm.engines.keras.model import KerasModel, floats_of
 from multilstm.engines.keras.training import make_loss, make_optimizer
 from multilstm.errors import EngineUnavailableError
-from multilstm.frameworks import kernels, private_apis
+from multilstm.frameworks import kernels, private_keras
 from multilstm.frameworks.platform import Platform
 from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED, stored
@@ -46,7 +46,7 @@ class AbstractKerasEngine(AbstractEngine):
                 f"engine keras-{self.backend} needs KERAS_BACKEND={self.backend} before Keras is imported; "
                 f"Keras runs on {keras.backend.backend()!r} here"
             )
-        private_apis.enable_true_float64()
+        private_keras.enable_true_float64()
 
     def versions(self) -> dict[str, str]:
         """Return the versions of Keras and of the backend's packages."""
@@ -226,7 +226,7 @@ class AbstractKerasProgram(AbstractProgram):
 
     def recording(self) -> contextlib.AbstractContextManager[set[str]]:
         """Record the recurrent paths of Keras that are entered inside the `with` block."""
-        return private_apis.record_keras_paths(self.fused)
+        return private_keras.record_keras_paths(self.fused)
 
     @abc.abstractmethod
     def place(self, tensor: Any) -> str:
@@ -285,7 +285,7 @@ class AbstractKerasProgram(AbstractProgram):
             f"{weight}/{slot}": variable
             for slot in slots
             for weight, variable in zip(
-                self.layout.weights, private_apis.optimizer_slots(self.optimizer, slot), strict=True
+                self.layout.weights, private_keras.optimizer_slots(self.optimizer, slot), strict=True
             )
         }
 

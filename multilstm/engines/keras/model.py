@@ -8,7 +8,7 @@ from typing import Any
 from multilstm.engines.keras.dropout import mask_input
 from multilstm.engines.keras.layers import AbstractToolkit
 from multilstm.engines.keras.layout import OutputLayout, state_input
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.spec import Bidirectional, Graph, InputLayer, Layer, Ref
 from multilstm.spec.graph import Call
@@ -122,7 +122,7 @@ class KerasModel:
         def store(masks: list[Any]) -> None:
             for name, mask in zip(names, masks, strict=True):
                 part, _, kind = name.rpartition("/")
-                private_apis.store_dropout_mask(self._part(part).cell, kind, mask)
+                private_keras.store_dropout_mask(self._part(part).cell, kind, mask)
 
         return store
 
@@ -160,7 +160,7 @@ class KerasModel:
         return {key: variables[key] for key in self.spec.weight_shapes}
 
     def _seed_generators(self) -> list[tuple[Any, int]]:
-        layers = [layer for layer in private_apis.layers_inside(self.model) if hasattr(layer, "seed_generator")]
+        layers = [layer for layer in private_keras.layers_inside(self.model) if hasattr(layer, "seed_generator")]
         return [(layer.seed_generator, layer.seed) for layer in layers if layer.seed is not None]
 
     def _layout(self) -> OutputLayout:

@@ -24,7 +24,7 @@ from multilstm.engines.keras.torch import AbstractTorchProgram
 from multilstm.engines.keras.writer import named_variables
 from multilstm.engines.registry import KERAS_FILE
 from multilstm.errors import EngineUnavailableError, InputError, UnsupportedError
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.frameworks import torch as torch_platform
 from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Job
@@ -155,7 +155,7 @@ class _SavedModel:
             sources=tuple(spec.sources(())[0]),
             given_states=(),
         )
-        for layer in private_apis.layers_inside(loaded):
+        for layer in private_keras.layers_inside(loaded):
             for part in (layer, getattr(layer, "cell", None)):
                 for rate in ("rate", "dropout", "recurrent_dropout"):
                     if rate in getattr(part, "__dict__", {}):

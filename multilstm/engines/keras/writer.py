@@ -16,7 +16,7 @@ import numpy as np
 
 import multilstm.keras_layers  # noqa: F401 - registers the classes that a configuration may name
 from multilstm.errors import UnsupportedError
-from multilstm.frameworks import private_apis
+from multilstm.frameworks import private_keras
 from multilstm.spec import Graph, from_json
 from multilstm.spec.arrays import Array
 
@@ -92,7 +92,7 @@ def set_slots(optimizer: Any, trained: Sequence[str], slots: Mapping[str, Array]
         iteration: the number of updates made before.
     """
     for slot in dict.fromkeys(name.rpartition("/")[2] for name in slots):
-        variables = private_apis.optimizer_slots(optimizer, slot)
+        variables = private_keras.optimizer_slots(optimizer, slot)
         for weight, variable in zip(trained, variables, strict=True):
             variable.assign(slots[f"{weight}/{slot}"])
     optimizer.iterations.assign(iteration)

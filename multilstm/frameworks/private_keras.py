@@ -1,8 +1,7 @@
-"""Every private or undocumented part of Keras, TensorFlow and PyTorch that the package uses.
+"""Every private or undocumented part of Keras that the package uses.
 
 Each function isolates one part, and names the version in which the part was seen and the reason for its use.
-`OVERRIDES` lists the private methods that `multilstm.keras_layers` replaces. Frameworks are imported inside the
-functions. JAX has no entry: the package uses only its documented names.
+`OVERRIDES` lists the private methods that `multilstm.keras_layers` replaces.
 
 tests/frameworks/test_private_apis.py checks every entry, and explains which feature breaks without it.
 """
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from multilstm.frameworks import kernels
@@ -93,9 +92,6 @@ _SLOTS = {
     "largest_velocity": ("_velocity_hats",),
     "average_gradient": ("_average_gradients",),
 }
-
-
-# --- Keras
 
 
 def enable_true_float64() -> None:
@@ -280,10 +276,10 @@ def recurrent_loop(layer: Any, step: Callable[..., Any], sequences: Any, initial
 def record_keras_paths(fused: Callable[[Callable[[], Any], str], tuple[Any, str]]) -> Iterator[set[str]]:
     """Record which recurrent paths of Keras, or of `torch_recurrent`, are entered inside the `with` block.
 
-    `keras.src.backend.lstm`, `.bidirectional_lstm`, `.gru`, `.bidirectional_gru` and `.rnn` in Keras
-    3.15.1. Keras chooses among them silently, and
-    looks them up by these names at each call. Keras falls back to its loop when the fused path raises. An exception
-    without a message means that cuDNN is absent; one with a message is a failure and is recorded.
+    `keras.src.backend.lstm`, `.bidirectional_lstm`, `.gru`, `.bidirectional_gru` and `.rnn` in Keras 3.15.1. Keras
+    chooses among them silently, and looks them up by these names at each call. Keras falls back to its loop when the
+    fused path raises. An exception without a message means that cuDNN is absent; one with a message is a failure and is
+    recorded.
 
     Args:
         fused: calls the fused path, and returns its result and the name of its kernel. Its second argument is the
@@ -330,66 +326,3 @@ def record_keras_paths(fused: Callable[[Callable[[], Any], str], tuple[Any, str]
     finally:
         for module, name, original in originals:
             setattr(module, name, original)
-
-
-# --- TensorFlow
-
-
-def tensorflow_is_deterministic() -> bool:
-    """Return whether TensorFlow's op determinism is enabled.
-
-    `tensorflow.python.framework.config.is_op_determinism_enabled` in TensorFlow 2.18 to 2.21. The public API can only
-    enable it.
-    """
-    from tensorflow.python.framework.config import is_op_determinism_enabled
-
-    return bool(is_op_determinism_enabled())
-
-
-def read_tensorflow_profile(content: bytes) -> Any:
-    """Return the XSpace message that TensorFlow's profiler wrote to a file `*.xplane.pb`.
-
-    `tensorflow.tsl.profiler.protobuf.xplane_pb2` in TensorFlow 2.18 to 2.21. The public reader is TensorBoard's
-    plug-in, another package.
-    """
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    return xplane_pb2.XSpace.FromString(content)
-
-
-# --- PyTorch
-
-
-@contextlib.contextmanager
-def record_torch_operators() -> Iterator[set[str]]:
-    """Record the operators that PyTorch dispatches below autograd inside the `with` block.
-
-    `torch.utils._python_dispatch.TorchDispatchMode` in PyTorch 2.5 to 2.13. The profiler records operators that raised,
-    too; Keras's loop runs after cuDNN's operator raised.
-
-    Yields:
-        The set of operators that did not raise, as `aten::mm`, filled during the block.
-    """
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    operators: set[str] = set()
-
-    class Recorder(TorchDispatchMode):  # type: ignore[misc]
-        def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-            result = function(*arguments, **(options or {}))
-            operators.add(function.name().split(".")[0])
-            return result
-
-    with Recorder():
-        yield operators
-
-
-def is_transformed_by_torch(tensors: Iterable[Any]) -> bool:
-    """Return whether a transform of `torch.func`, such as `vmap`, or forward-mode differentiation acts on a tensor.
-
-    `torch._C._functorch.is_functorch_wrapped_tensor` in PyTorch 2.5 to 2.13. There is no public function for it.
-    """
-    from torch._C._functorch import is_functorch_wrapped_tensor
-    from torch.autograd import forward_ad
-
-    return any(is_functorch_wrapped_tensor(x) or forward_ad.unpack_dual(x).tangent is not None for x in tensors)
