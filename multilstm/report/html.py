@@ -1,7 +1,7 @@
 """The report as a page: one file with its data, style and script, which needs no network.
 
 The page's Content-Security-Policy admits nothing but this style and this script, by their hashes. Every text from a
-report is printable and escaped: into HTML here, and into the data as JSON. The script sets texts, never HTML.
+report is printable and escaped into HTML here, or kept in the packed data. The script sets texts, never HTML.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from multilstm.compare import VERDICTS
 from multilstm.errors import InputError
 from multilstm.report.data import Report, counted, flat
-from multilstm.report.document import json_for_script, pairs, part, policy, section, text
+from multilstm.report.document import packed, pairs, part, policy, section, text
 from multilstm.report.page_data import known_rows, page_data
 from multilstm.report.words import LETTERS, MEANING
 
@@ -45,7 +45,7 @@ def to_html(reports: Mapping[str, Report]) -> str:
         title=text(_headline(reports)),
         heading="\n".join(_heading(reports)),
         summary="\n".join(line for name, report in reports.items() for line in _run(name, report, len(reports) > 1)),
-        data=json_for_script(page_data(reports)),
+        data=packed(page_data(reports)),
     )
 
 

@@ -136,9 +136,9 @@ def _rows(report: Report, tables: _Tables) -> Iterator[list[Any]]:
 
 
 def _job(engine: str, kernel: str, cells: list[Cell], tables: _Tables) -> list[Any]:
-    """Return one job: `[engine, seconds, kernel, layout, share, worst, ..., cell, ...]`.
+    """Return one job: `[engine, seconds, kernel, layout, share, distance, place, ..., cell, ...]`.
 
-    Each kind of the layout has the largest share of its tolerance, and the place of that quantity in its group.
+    Each kind of the layout has three numbers: those of the quantity with the largest share of the tolerance.
     """
     kinds: dict[str, list[Cell]] = {}
     others = []
@@ -153,7 +153,8 @@ def _job(engine: str, kernel: str, cells: list[Cell], tables: _Tables) -> list[A
         group = tables.groups((tables.text(kind), *(tables.text(cell.quantity.where) for cell in agreeing)))
         verdict = VERDICTS.index(weakest(agreeing).verdict)
         layout += [group, verdict, tables.text(worst.comparison.tolerance)]
-        worsts += [_short(worst.comparison.share, DIGITS_OF_SUM), agreeing.index(worst)]
+        sizes = (worst.comparison.share, worst.comparison.max_abs)
+        worsts += [*(_short(size, DIGITS_OF_SUM) for size in sizes), agreeing.index(worst)]
     seconds = _short(cells[0].seconds, DIGITS_OF_SUM)
     return [tables.text(engine), seconds, tables.text(kernel), tables.layouts(tuple(layout)), *worsts, *others]
 

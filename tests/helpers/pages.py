@@ -1,7 +1,9 @@
 """Reports for the tests of the page, and a way to read a page back."""
 
+import base64
 import html.parser
 import json
+import zlib
 
 from multilstm.compare import Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
 from multilstm.jobs.implementation import Implementation
@@ -89,5 +91,7 @@ def read_page(page):
     """Return the tags of a page with their attributes, its texts with their tags, and its data."""
     reader = _Reader()
     reader.feed(page)
-    (data,) = [text for tag, text in reader.texts if tag == "script" and text.startswith("{")]
-    return reader.tags, reader.texts, json.loads(data)
+    (place,) = [place for place, (_, attributes) in enumerate(reader.tags) if attributes.get("id") == "data"]
+    scripts = [text for tag, text in reader.texts if tag == "script"]
+    before = sum(tag == "script" for tag, _ in reader.tags[:place])
+    return reader.tags, reader.texts, json.loads(zlib.decompress(base64.b64decode(scripts[before], validate=True)))

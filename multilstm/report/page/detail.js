@@ -118,7 +118,7 @@ function quantityTable(place, cells) {
       element("td", {}, tag(cell)),
       element("td", {}, ...(measured ? [cell.share === 0 ? "" : bar(cell), ` ${number(cell.share)}`] : [])),
       element("td", {}, measured ? cell.tolerance : ""),
-      element("td", {}, measured && !cell.worst ? number(cell.distance) : ""),
+      element("td", {}, measured ? number(cell.distance) : ""),
       element("td", {}, measured && !cell.worst ? number(cell.ulp) : ""));
   });
   return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Quantities" },

@@ -210,6 +210,7 @@ function start() {
   draw();
   field("matrix").hidden = !rows.length;
   follow();
+  document.body.dataset.ready = Math.round(performance.now()); // milliseconds since the page was asked for
 }
 
 start();

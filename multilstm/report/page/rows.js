@@ -1,7 +1,14 @@
-"use strict";
 // The data of the page as rows: one for each case, dtype, device and kind of layers of a run.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+// Return the data of the page: Base64 of JSON that zlib compressed.
+async function unpacked() {
+  const bytes = Uint8Array.from(atob(document.getElementById("data").textContent), (char) => char.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).json();
+}
+
+document.getElementById("unreadable").hidden = "DecompressionStream" in window;
+const data = await unpacked();
 const text = (place) => data.texts[place || 0];
 const DIFFERS = new Set(["known", "diverges", "error"]);
 const RANK = Object.fromEntries(
@@ -52,10 +59,10 @@ function linesOf(layoutAt, rest, job) {
   const sums = Array.from({ length: count }, (_, index) => {
     const [group, verdict, tolerance] = layout.slice(3 * index, 3 * index + 3);
     const { kind, names } = GROUPS[group];
-    const [share, worst] = rest.slice(2 * index, 2 * index + 2);
-    return lineOf(kind, names, verdict, { tolerance: text(tolerance), share, worst: names[worst] }, job);
+    const [share, distance, worst] = rest.slice(3 * index, 3 * index + 3);
+    return lineOf(kind, names, verdict, { tolerance: text(tolerance), share, distance, worst: names[worst] }, job);
   });
-  return [...sums, ...rest.slice(2 * count).map((values) => lineOfCell(values, job))];
+  return [...sums, ...rest.slice(3 * count).map((values) => lineOfCell(values, job))];
 }
 
 function readRows() {
