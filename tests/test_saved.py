@@ -88,7 +88,7 @@ def test_an_answer_that_is_missing_is_found(file, tmp_path):
     path = changed(file, tmp_path, lambda arrays, _: arrays.pop("gpu-states|float64|forward|cell:lstm|0"))
     done = saved("compare", path, "--engine", "jax-scan", "--case", "gpu-states")
     assert done.returncode == 1
-    assert "cell:lstm: it is missing: the reference has none" in done.stdout.replace("\n", " ")
+    assert "cell:lstm: it is missing: the desired answer has none" in done.stdout.replace("\n", " ")
 
 
 def test_a_case_that_an_engine_does_not_execute_is_skipped_and_reported(tmp_path):

@@ -193,7 +193,7 @@ def _unlike(quantity: Quantity, actual: Array | None, desired: Array | None) -> 
     if actual is None:
         return "it is missing: the engine returned none"
     if desired is None:
-        return "it is missing: the reference has none"
+        return "it is missing: the desired answer has none"
     if np.shape(actual) != np.shape(desired):
         return f"shape is {np.shape(actual)}, expected {np.shape(desired)}"
     if np.size(desired) == 0 and quantity.kind != "weight_shape":  # a scalar has no sizes
@@ -205,13 +205,22 @@ def _not_numbers(actual: Array, desired: Array, dtype: str) -> str:
     """Return the reason why the values are not finite numbers of `dtype`; empty if they are."""
     if actual.dtype != dtype:
         return f"dtype is {actual.dtype}, expected {dtype}"
-    finite = np.isfinite(actual)
-    if not finite.all():
-        place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        return f"{int((~finite).sum())} of {actual.size} values are not finite, the first at {place}"
-    if not np.isfinite(desired).all():
-        return "the reference itself is not finite: the numbers of the case overflow; use smaller weights or inputs"
+    if desired.dtype.kind not in "biuf":
+        return f"the desired dtype is {desired.dtype}, expected real numbers"
+    if wrong := _not_finite(actual, "values"):
+        return wrong
+    if wrong := _not_finite(desired, "desired values"):
+        return f"{wrong}; where these are the reference's, use smaller weights or inputs"
     return ""
+
+
+def _not_finite(array: Array, noun: str) -> str:
+    """Return the number and the first place of the values that are not finite; empty for none."""
+    finite = np.isfinite(array)
+    if finite.all():
+        return ""
+    place = tuple(int(i) for i in np.argwhere(~finite)[0])
+    return f"{int((~finite).sum())} of {array.size} {noun} are not finite, the first at {place}"
 
 
 def _compare_values(quantity: Quantity, actual: Array, desired: Array, row: Tolerance) -> Comparison:
