@@ -74,6 +74,9 @@ def to_json(graph: Graph) -> str:
 def from_json(source: str | Mapping[str, Any], version: str | None = None) -> Graph:
     """Return the model that Keras's JSON describes. The optimizer and the loss of a compiled model are ignored.
 
+    The meaning of an old file has notes, such as the default of another version. They are in `provenance.notes` of the
+    result of `multilstm.load`, and not in this result.
+
     Args:
         source: the result of `keras.Model.to_json`, of Keras 0.3 to 3, or of `to_json`, or the same as a dict.
         version: the version of Keras that wrote it; None: the one that the JSON names, or that its form shows.

@@ -13,7 +13,15 @@ from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import arguments_of
-from multilstm.spec.json_values import MIXED_POLICIES, as_dict, as_shape, class_of, refuse
+from multilstm.spec.json_values import (
+    MIXED_POLICIES,
+    as_dict,
+    as_shape,
+    check_registered,
+    class_of,
+    is_known_module,
+    refuse,
+)
 from multilstm.spec.layer_base import InnerLayer, Layer
 from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InputLayer
 
@@ -200,8 +208,13 @@ def _check_fixed(key: str, value: Any, expected: Any, where: str) -> None:
 
 def check_dtype(value: Any, where: str) -> None:
     """Raise SpecError for a dtype policy of a part of a model: multilstm computes everything in the job's dtype."""
-    if isinstance(value, Mapping) and value.get("class_name", "DTypePolicy") not in POLICY_CLASSES:
-        refuse(f"{where}: class of the dtype policy", value.get("class_name"), f"one of {listed(POLICY_CLASSES)}")
+    if isinstance(value, Mapping):
+        if value.get("class_name", "DTypePolicy") not in POLICY_CLASSES:
+            refuse(f"{where}: class of the dtype policy", value.get("class_name"), f"one of {listed(POLICY_CLASSES)}")
+        module = value.get("module")
+        if module is not None and not is_known_module(module):
+            refuse(f"{where}: module of the dtype policy", module, "a module of Keras; your code is never imported")
+        check_registered(value, POLICY_CLASSES, f"{where}: registered_name of the dtype policy")
     name = as_dict(value.get("config"), f"{where}: dtype").get("name") if isinstance(value, Mapping) else value
     if name is not None and (not isinstance(name, str) or name not in POLICIES):
         refuse(f"{where}: dtype policy", name, f"one of {listed(POLICIES)} (a job has its own dtype)")

@@ -148,6 +148,7 @@ HOSTILE = {
     "a path": ({"vocabulary": "/etc/passwd"}, "vocabulary"),
     "states that stay": ({"stateful": True}, "stateful"),
     "another dtype": ({"dtype": "float16"}, "dtype"),
+    "a policy of a module": ({"dtype": {"module": "evil", "class_name": "DTypePolicy"}}, "module of the dtype policy"),
     "a number for trainable": ({"trainable": 1}, "trainable"),
 }  # fmt: skip
 
