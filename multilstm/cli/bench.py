@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Literal
 
 from multilstm.cli.bench_files import BenchFiles
@@ -104,8 +105,9 @@ def bench(  # noqa: PLR0913 - the public signature
 
     files = BenchFiles(json, html, plots)
     files.check(read_files(model, weights=weights, architecture=architecture, compare=compare))
-    if fail_above is not None and compare is None:
-        raise UsageError("--fail-above is for --compare, which is not given")
+    _check_fail_above(fail_above, compare)
+    if seed < 0:
+        raise UsageError(f"--seed must not be negative, given {seed}")
     old = None if compare is None else Benchmark.read(compare)
     sizes = names("--batch", batch), names("--timesteps", timesteps)
     plan = _plan(model, grid, names("--mode", mode), sizes, weights, architecture, seed)
@@ -127,6 +129,16 @@ def bench(  # noqa: PLR0913 - the public signature
     if old is not None:
         show_changes(found, different_conditions(old, result), console)
     return 1 if fail_above is not None and slower_than(found, fail_above) else 0
+
+
+def _check_fail_above(per_cent: float | None, compare: str | None) -> None:
+    """Refuse a share of which no row is above or all are, and one without an earlier result."""
+    if per_cent is None:
+        return
+    if compare is None:
+        raise UsageError("--fail-above is for --compare, which is not given")
+    if not 0 <= per_cent < math.inf:
+        raise UsageError(f"--fail-above must be a finite number of per cent, 0 or above, given {per_cent:g}")
 
 
 def _plan(
