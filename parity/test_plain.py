@@ -12,8 +12,22 @@ from multilstm.cases.model_case import model_case
 from multilstm.engines.registry import ENGINES
 from multilstm.execution.options import Options
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential
-from multilstm.spec.optimizers import AdamW
+from multilstm.spec import (
+    L1L2,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Input,
+    LeakyReLU,
+    Masking,
+    Model,
+    Normalization,
+    ReLU,
+    Rescaling,
+    Reshape,
+    Sequential,
+)
+from multilstm.spec.optimizers import SGD, AdamW, RMSprop
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.workers import WorkerPool
 
@@ -80,6 +94,20 @@ def uneven_labels():
     return dataclasses.replace(model_case(Model(inputs, heads), 2, 4), loss="categorical_crossentropy")
 
 
+def trained(*layers, optimizer):
+    """A case of an optimizer, with layers below a Dense."""
+    case = model_case(Sequential([*layers, Dense(2)], (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=optimizer, example=False)
+
+
+def rounded_layers():
+    """A case of all layers whose numbers are rounded."""
+    numbers = [Rescaling([0.1, 0.2], 0.3), Rescaling(1.1), Normalization(mean=[0.1, 0.2], variance=[0.3, 0.4])]
+    slopes = [LeakyReLU(0.3), ReLU(negative_slope=0.7), ReLU(0.3, 0.2, 0.1), ReLU(max_value=0.7)]
+    case = model_case(Sequential([*numbers, LSTM(3, return_sequences=True), *slopes, Dense(2)], (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=None, training=())
+
+
 # Cases by prediction, each with the engine and the dtype in which the rest of the case has no bounded difference.
 SHOWN = {
     "states_are_lost": ("option-stateful", "keras-jax", "float64"),
@@ -116,8 +144,21 @@ CLIPPED = {
 }
 
 
+ROUNDED = {
+    f"numbers_are_rounded-{name}": (case, "keras-tensorflow", "float64")
+    for name, case in {
+        "layers": rounded_layers(),
+        "penalties": trained(LSTM(3, kernel_regularizer=L1L2(0.1, 0.2)), optimizer=SGD(0.1)),
+        "adamw": trained(LSTM(3), optimizer=AdamW(0.01, 0.7, weight_decay=0.3)),
+        "sgd": trained(LSTM(3), optimizer=SGD(0.1, 0.9, nesterov=True, weight_decay=0.3)),
+        "rmsprop": trained(LSTM(3), optimizer=RMSprop(0.01, 0.7, 0.3, weight_decay=0.3)),
+    }.items()
+}
+PREDICTED = SHOWN | CLIPPED | ROUNDED
+
+
 def test_every_prediction_is_shown():
-    assert {row.prediction for row in ledger()} - {""} == {name.partition("-")[0] for name in SHOWN | CLIPPED}
+    assert {row.prediction for row in ledger()} - {""} == {name.partition("-")[0] for name in PREDICTED}
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +167,9 @@ def workers():
         yield pool
 
 
-@pytest.mark.parametrize("name", SHOWN | CLIPPED)
+@pytest.mark.parametrize("name", PREDICTED)
 def test_plain_keras_gives_the_predicted_answer(workers, name):
-    case, engine, dtype = (SHOWN | CLIPPED)[name]
+    case, engine, dtype = PREDICTED[name]
     if ENGINES[engine].missing:
         pytest.skip(f"{', '.join(ENGINES[engine].missing)} is not installed")
     (case,) = select([case]) if isinstance(case, str) else (case,)
@@ -137,3 +178,14 @@ def test_plain_keras_gives_the_predicted_answer(workers, name):
     predictions = {row.id: row.prediction for row in ledger()}
     known = {predictions[row.id] for cell in report.cells for row in cell.comparison.known}
     assert name.partition("-")[0] in known
+
+
+def test_plain_keras_raises_the_error_of_a_row(workers):
+    """Errors of a traced model have other words than those of a reproducer, which is eager."""
+    if ENGINES["keras-tensorflow"].missing:
+        pytest.skip(f"{', '.join(ENGINES['keras-tensorflow'].missing)} is not installed")
+    cases = select(["option-kernel_regularizer-OrthogonalRegularizer"])
+    report = compare_cases(cases, Options(("keras-tensorflow",), ("float64",), "plain"), pool=workers)
+    assert not report.failures, str(report)
+    known = {row.id for cell in report.cells for row in cell.comparison.known}
+    assert known == {"orthogonal_regularizer_float64"}

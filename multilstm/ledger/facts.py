@@ -127,8 +127,8 @@ def _has_relu_constants(place: Place) -> bool:
 
 def _has_rounded_numbers(place: Place) -> bool:
     layer = place.inner
-    lists = isinstance(layer, Rescaling) and tuple in (type(layer.scale), type(layer.offset))
-    return lists or (isinstance(layer, Normalization) and layer.mean is not None)
+    is_given = isinstance(layer, Normalization) and layer.mean is not None
+    return is_given or isinstance(layer, Rescaling)
 
 
 def _pools_ends(place: Place) -> bool:
@@ -255,7 +255,7 @@ _ALL = (
     Fact("relu_constants", "the layer is a LeakyReLU, or a ReLU with an argument", _has_relu_constants),
     Fact(
         "rounded_numbers",
-        "the layer is a Rescaling by lists, or a Normalization by given moments",
+        "the layer is a Rescaling, or a Normalization by given moments",
         _has_rounded_numbers,
     ),
     Fact("average_pooling_same", "the layer is an AveragePooling1D or 2D with padding 'same'", _pools_ends),

@@ -107,16 +107,19 @@ def _explaining(cell: Cell, rows: Sequence[Divergence], predicted: Predicted) ->
     """Return the rows that together explain a difference: few predictions before many, exact answers before bounds."""
     if not rows:
         return []
-    predicting = {row.prediction: row for row in rows if row.prediction}
+    predicting: dict[str, list[Divergence]] = {}
+    for row in rows:
+        if row.prediction:
+            predicting.setdefault(row.prediction, []).append(row)
     shares: dict[tuple[str, ...], float] = {}
     for names in combinations(list(predicting)):
         comparison, shares[names] = predicted(cell, names)
         if names and comparison.verdict in AGREES:
-            return [predicting[name] for name in names]
+            return [row for name in names for row in predicting[name]]
     for names, share in shares.items():
         near = [row for row in rows if row.at_most is not None and share <= row.at_most]
         if near:
-            return [*(predicting[name] for name in names), *near]
+            return [*(row for name in names for row in predicting[name]), *near]
     return []
 
 

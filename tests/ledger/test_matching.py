@@ -73,10 +73,6 @@ KNOWN = {
         cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-6, dtype="float64"),
         "adam_float64",
     ),
-    "Adam, too far": (
-        cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-3, dtype="float64"),
-        None,
-    ),
     "Adam in float32": (cell("seed3-states", "keras-tensorflow", "weights:updates/lstm/kernel", max_abs=1e-6), None),
     "bias in bfloat16": (
         cell("seed2-integers", "keras-tensorflow", "gradient:dense/bias", dtype="mixed_bfloat16"),

@@ -18,9 +18,22 @@ from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.predictions import DECAY_IS_SKIPPED, STATES_ARE_LOST, combinations
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Reshape, Sequential, TimeDistributed
+from multilstm.spec import (
+    L1L2,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Input,
+    LeakyReLU,
+    Masking,
+    Model,
+    Rescaling,
+    Reshape,
+    Sequential,
+    TimeDistributed,
+)
 from multilstm.spec.arrays import State
-from multilstm.spec.optimizers import SGD, AdamW
+from multilstm.spec.optimizers import SGD, Adam, AdamW
 from multilstm.spec.schedules import ExponentialDecay
 from multilstm.suite import judge_part
 from multilstm.suite.compare_cases import compare_cases
@@ -63,6 +76,12 @@ def large_batch():
     """A case whose biases get gradients of thousands of terms."""
     case = model_case(Sequential([LSTM(3, return_sequences=True), Dense(2)], (None, 2)), 2000, 2)
     return dataclasses.replace(case, optimizer=None, training=())
+
+
+def trained(*layers, optimizer):
+    """A case of an optimizer, with layers below a Dense."""
+    case = model_case(Sequential([*layers, Dense(2)], (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=optimizer, example=False)
 
 
 def cut_sequences():
@@ -111,6 +130,19 @@ SHOWN = {
     "mask_behind_no_change": (no_change(), "keras-jax", "float64"),
     "time_distributed_variable_length": (cut_sequences(), "keras-tensorflow", "float64"),
     "average_pooling_same": ("layer-time_distributed", "keras-torch", "float64"),
+    "adam_float64": (trained(LSTM(3), optimizer=Adam(0.01)), "keras-tensorflow", "float64"),
+    "sgd_float64": (trained(LSTM(3), optimizer=SGD(0.1, momentum=0.9)), "keras-tensorflow", "float64"),
+    "regularizer_factor_float64": (
+        trained(LSTM(3, kernel_regularizer=L1L2(0.1, 0.2)), optimizer=SGD(0.1)),
+        "keras-tensorflow",
+        "float64",
+    ),
+    "rescaling_float64": (
+        trained(Rescaling([0.1, 0.2], 0.3), LSTM(3), optimizer=SGD(0.1)),
+        "keras-tensorflow",
+        "float64",
+    ),
+    "relu_layers_float64": (trained(LSTM(3), LeakyReLU(0.3), optimizer=SGD(0.1)), "keras-tensorflow", "float64"),
 }
 PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}
 
@@ -140,7 +172,34 @@ def not_finite(patch):
     return lambda result: with_arrays(result, lambda array: np.full_like(array, np.nan))
 
 
-OTHER_FAULTS = {"gates": gates_exchanged, "clipped": inputs_clipped, "NaN": not_finite}
+def in_answers(change):
+    """Return a fault in every answer of a result."""
+    return lambda patch: lambda result: dataclasses.replace(result, answers=tuple(map(change, result.answers)))
+
+
+def in_outputs(change):
+    return in_answers(lambda answer: dataclasses.replace(answer, outputs=tuple(map(change, answer.outputs))))
+
+
+def in_arrays(change):
+    return lambda patch: lambda result: with_arrays(result, change)
+
+
+OTHER_FAULTS = {
+    "gates": gates_exchanged,
+    "clipped": inputs_clipped,
+    "NaN": not_finite,
+    "infinite": in_arrays(lambda array: np.full_like(array, np.inf)),
+    "constant": in_outputs(lambda array: np.full_like(array, array.mean())),
+    "rows in another order": in_outputs(lambda array: np.roll(array, 1, axis=0)),
+    "no outputs": in_answers(lambda answer: dataclasses.replace(answer, outputs=())),
+    "flat outputs": in_outputs(np.ravel),
+    "no states": in_answers(lambda answer: dataclasses.replace(answer, states={})),
+}
+ROUNDING = {
+    "float16": in_arrays(lambda array: array.astype(np.float16).astype(array.dtype)),
+    "float32": in_arrays(lambda array: array.astype(np.float32).astype(array.dtype)),
+}
 
 
 def compared(row, factor=1.0, other=None):
@@ -199,6 +258,12 @@ def test_a_second_fault_diverges(row, other):
     report = compared(row, other=OTHER_FAULTS[other])
     assert report.failures
     assert report.exit_code() == 1
+
+
+@pytest.mark.parametrize("narrow", ROUNDING)
+@pytest.mark.parametrize("row", [name for name, (*_, dtype) in SHOWN.items() if dtype == "float64"])
+def test_an_engine_that_computes_in_another_dtype_diverges(row, narrow):
+    assert compared(row, other=ROUNDING[narrow]).exit_code() == 1
 
 
 def test_faults_that_act_together_are_known_together():

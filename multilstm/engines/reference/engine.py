@@ -29,6 +29,7 @@ from multilstm.engines.reference.faults import (
 from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
+from multilstm.engines.reference.rounded_numbers import optimizers_of, with_rounded_numbers
 from multilstm.errors import UnsupportedError, UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
@@ -161,7 +162,7 @@ class ReferenceProgram(AbstractProgram):
         self, spec: Graph, loss: str | None, optimizer: Optimizer | None, faults: Set[str] = frozenset()
     ) -> None:
         self.records: dict[str, AnyRecord] = {}
-        spec = with_masks_kept(spec, faults)
+        spec = with_rounded_numbers(with_masks_kept(spec, faults), faults)
         self._logits = logits_of(spec, faults, loss)
         self._spec = with_logits(spec, self._logits) if self._logits else spec
         self._loss, self._optimizer, self._faults = loss, optimizer, faults
@@ -315,12 +316,13 @@ class ReferenceProgram(AbstractProgram):
 
     def _update(self, gradients: Mapping[str, Any]) -> None:
         assert self._optimizer is not None
-        coefficients = self._optimizer.coefficients(self._iteration)
+        numbers, rule = optimizers_of(self._optimizer, self._faults)
+        coefficients = numbers.coefficients(self._iteration)
         for name, gradient in self._optimizer.clip(gradients).items():
             if self._optimizer.global_clipnorm:
                 gradient = np.asarray(gradient)  # the product of a RowGradient and the common factor is dense in Keras
             slots = {slot: self._slots[f"{name}/{slot}"] for slot in self._optimizer.slots}
-            self._weights[name], slots = self._optimizer.step(self._weights[name], gradient, slots, coefficients)
+            self._weights[name], slots = rule.step(self._weights[name], gradient, slots, coefficients)
             self._slots.update({f"{name}/{slot}": array for slot, array in slots.items()})
         for name, constraint in self._spec.constraints.items():
             self._weights[name] = constraint(self._weights[name])
