@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
 from multilstm.cli.console import result_console
 from multilstm.cli.model_files import read_files
-from multilstm.cli.types import OptionalWholeNumber, Path
+from multilstm.cli.types import Flag, OptionalWholeNumber, Path
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from multilstm.conversion.target import Target
+    from multilstm.files import LoadedModel
 
 
 def convert(
@@ -16,6 +26,7 @@ def convert(
     weights: Path = None,
     architecture: Path = None,
     opset: OptionalWholeNumber = None,
+    inference: Flag = False,
 ) -> int:
     """Convert a model into another framework, and prove that the result gives the same answers.
 
@@ -38,6 +49,9 @@ def convert(
         The file of the architecture, where the model's file holds weights alone.
     opset
         For ONNX: the version of its operators, 14 to 22. Default: 17.
+    inference
+        Write the two inference models of an encoder-decoder that was trained with teacher forcing: for `port.keras`,
+        the files `port_encoder.keras` and `port_decoder.keras`.
     """
     from multilstm.cli.progress import ProgressLines
     from multilstm.files import PROOF, check_outputs, load_model, outputs_beside
@@ -48,15 +62,52 @@ def convert(
 
     target = with_opset(target_for(out, to), opset)
     read = read_files(model, weights=weights, architecture=architecture)
-    check_outputs(outputs_beside(out, [*target.further, PROOF], "OUT"), read)
+    mains = {f"OUT's {part}": _beside(out, part) for part in PARTS} if inference else {"OUT": out}
+    outputs = [outputs_beside(path, [*target.further, PROOF], name) for name, path in mains.items()]
+    check_outputs({name: path for files in outputs for name, path in files.items()}, read)
     loaded = load_model(model, weights, architecture)
     console = result_console(None)
+    if inference:
+        return _inference_models(loaded, target, out, console)
     with ProgressLines(console) as progress:
         conversion = convert_model(loaded.spec, loaded.weights, target, progress, compiled(loaded))
     lines = [conversion.report.sentence]
     lines += [] if loaded.weights is not None else ["The model has no weights: those of the file are random."]
     lines += [f"Note: {note}." for note in conversion.notes]
     lines.append(f"Written: {', '.join(map(str, conversion.save(out)))}")
+    for line in lines:
+        console.print(printable(line), markup=False)
+    return 0
+
+
+PARTS = ("encoder", "decoder")
+
+
+def _beside(out: str, part: str) -> str:
+    """Return the path of the encoder or the decoder: `port_encoder.keras` of `port.keras`."""
+    path = pathlib.Path(out)
+    return os.fspath(path.with_name(f"{path.stem}_{part}{path.suffix}"))
+
+
+def _inference_models(loaded: LoadedModel, target: Target, out: str, console: Console) -> int:
+    """Write the inference models of an encoder-decoder, both or none."""
+    from multilstm.cli.progress import ProgressLines
+    from multilstm.report.words import printable
+    from multilstm.suite.conversion import convert_model
+    from multilstm.suite.inference import proven_inference
+
+    proven = proven_inference(loaded.spec, loaded.weights)
+    conversions = {}
+    for part, graph in proven.parts.items():
+        with ProgressLines(console) as progress:
+            conversions[part] = convert_model(graph, proven.weights_of(part), target, progress)
+    lines = [proven.sentence]
+    lines += [] if loaded.weights is not None else ["The model has no weights: those of the files are random."]
+    lines += [f"Note: {note}." for note in proven.models.notes(loaded.spec)]
+    for part, conversion in conversions.items():
+        lines.append(f"{part.capitalize()}: {conversion.report.sentence}")
+        lines += [f"Note: {note}." for note in conversion.notes]
+        lines.append(f"Written: {', '.join(map(str, conversion.save(_beside(out, part))))}")
     for line in lines:
         console.print(printable(line), markup=False)
     return 0

@@ -1,0 +1,258 @@
+"""The two inference models of an encoder-decoder: decoding step by step gives the training model's answers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_models import run, weights_of
+
+from multilstm.cli.app import app
+from multilstm.conversion.inference import inference_models
+from multilstm.errors import ParityError, UnsupportedError
+from multilstm.jobs.job import Batch, Step
+from multilstm.spec import (
+    GRU,
+    LSTM,
+    Activation,
+    AdditiveAttention,
+    Attention,
+    Bidirectional,
+    Concatenate,
+    Conv1D,
+    Dense,
+    Dot,
+    Dropout,
+    Embedding,
+    Input,
+    LayerNormalization,
+    Model,
+    RepeatVector,
+    Sequential,
+    TimeDistributed,
+)
+from multilstm.suite import inference
+from multilstm.suite.inference import TOLERANCE, proven_inference
+
+
+def inputs(encoded=(None, 3), decoded=(None, 4)):
+    return Input(encoded, name="source"), Input(decoded, name="target")
+
+
+def official(recurrent=LSTM, layers=1, mask_zero=False, timesteps=None):
+    """Return the example of keras#12365, with an Embedding for each language."""
+    source, target = (Input((timesteps,), dtype="int32", name=name) for name in ("source", "target"))
+    x, y = Embedding(11, 4, mask_zero=mask_zero)(source), Embedding(9, 3, mask_zero=mask_zero)(target)
+    for number in range(layers):
+        x, *states = recurrent(5, return_sequences=True, return_state=True, name=f"encoder_{number}")(x)
+        y = recurrent(5, return_sequences=True, name=f"decoder_{number}")(y, initial_state=states)
+    return Model([source, target], Dense(9, "softmax")(y))
+
+
+def attention(look_up):
+    source, target = inputs()
+    sequence, *states = LSTM(5, return_sequences=True, return_state=True, name="encoder")(source)
+    decoded = LSTM(5, return_sequences=True, name="decoder")(target, initial_state=states)
+    return Model([source, target], TimeDistributed(Dense(2))(Concatenate()([decoded, look_up(decoded, sequence)])))
+
+
+def products(decoded, sequence):
+    """Return Luong's attention, written with Dot."""
+    scores = Activation("softmax")(Dot((2, 2))([decoded, sequence]))
+    return Dot((2, 1))([scores, sequence])
+
+
+def bidirectional_encoder():
+    source, target = inputs()
+    _, *states = Bidirectional(LSTM(3, return_state=True))(source)
+    start = [Concatenate()(states[0::2]), Dense(6, "tanh")(Concatenate()(states[1::2]))]
+    decoded = LSTM(6, return_sequences=True, name="decoder")(target, initial_state=start)
+    second = LSTM(2, return_sequences=True, return_state=True, name="second")(
+        LayerNormalization()(Dropout(0.2)(decoded))
+    )
+    return Model([source, target], [Dense(2)(second[0]), decoded, Dense(1)(states[0])])
+
+
+MODELS = {
+    "lstm": official(),
+    "gru": official(GRU),
+    "two_layers_with_masks": official(layers=2, mask_zero=True),
+    "fixed_length": official(timesteps=6),
+    "attention": attention(lambda decoded, sequence: Attention()([decoded, sequence])),
+    "additive_attention": attention(lambda decoded, sequence: AdditiveAttention()([decoded, sequence])),
+    "dot": attention(products),
+    "bidirectional_encoder": bidirectional_encoder(),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_decoding_step_by_step_gives_the_answers_of_the_training_model(name):
+    spec = MODELS[name]
+    proven = proven_inference(spec)
+    assert proven.difference <= TOLERANCE
+    assert proven.timesteps == 7 if name != "fixed_length" else 6
+    kept = {name for graph in proven.parts.values() for name in graph.weight_shapes}
+    left_out = {"dense_2/kernel", "dense_2/bias"} if name == "bidirectional_encoder" else set()
+    assert kept == set(spec.weight_shapes) - left_out
+
+
+def test_inputs_and_outputs_have_the_names_of_the_layers():
+    models = inference_models(MODELS["attention"])
+    assert list(models.encoder.inputs) == ["source"]
+    assert models.encoder.output_shapes == ((None, None, 5), (None, 5), (None, 5))
+    assert models.handed == ("encoder_output", "decoder_hidden", "decoder_cell")
+    assert list(models.decoder.inputs) == ["target", *models.handed]
+    assert models.decoder.output_shapes == ((None, None, 2), (None, 5), (None, 5))
+    assert list(models.notes(MODELS["attention"])) == []
+
+
+def test_notes_name_zeros_masks_and_outputs_that_are_left_out():
+    notes = "; ".join(inference_models(MODELS["bidirectional_encoder"]).notes(MODELS["bidirectional_encoder"]))
+    assert notes == (
+        "the first call of the decoder takes zeros for 'second_hidden', 'second_cell'; outputs that do not depend on "
+        "the decoder are left out: number 2"
+    )
+    assert "a masked timestep keeps the states" in "".join(
+        inference_models(MODELS["two_layers_with_masks"]).notes(MODELS["two_layers_with_masks"])
+    )
+
+
+SEED = 1  # of weights with which the decoder writes several tokens
+
+
+def test_a_greedy_loop_over_the_models_writes_what_the_training_model_predicts():
+    """The use that keras#12365 is about, without the proof of the suite."""
+    spec = MODELS["lstm"]
+    models, weights = inference_models(spec), weights_of(spec, seed=SEED, scale=3.0)
+
+    def answer(graph, arrays):
+        needed = {name: weights[name] for name in graph.weight_shapes}
+        return run(graph, Step("forward", Batch(arrays), keep=("outputs",)), weights=needed).answers[0].outputs
+
+    source = np.array([[3, 1, 4, 1, 5]], np.int32)
+    states = dict(zip(models.handed, answer(models.encoder, {"source": source}), strict=True))
+    written, token = [], 1
+    for _ in range(6):
+        scores, *ends = answer(models.decoder, {"target": np.array([[token]], np.int32), **states})
+        states = dict(zip(models.states, ends, strict=True))
+        token = int(scores[0, 0].argmax())
+        written.append(token)
+    forced = answer(spec, {"source": source, "target": np.array([[1, *written[:-1]]], np.int32)})[0]
+    assert forced[0].argmax(axis=-1).tolist() == written
+    assert len(set(written)) > 1
+
+
+def decoder_of(layer, *after):
+    """Return a model whose decoder is `layer`, and the layers after it."""
+    source, target = inputs()
+    _, *states = LSTM(4, return_state=True)(source)
+    decoded = layer(target, initial_state=states)
+    for layer in after:
+        decoded = layer(decoded)
+    return Model([source, target], decoded)
+
+
+def joined(make):
+    source, target = inputs((5, 4), (5, 4))
+    sequence, *states = LSTM(4, return_sequences=True, return_state=True, name="encoder")(source)
+    decoded = LSTM(4, return_sequences=True, name="decoder")(target, initial_state=states)
+    return Model([source, target], make(sequence, states, decoded))
+
+
+def masked_attention():
+    source, target = Input((None,), dtype="int32"), Input((None, 4))
+    sequence, *states = LSTM(4, return_sequences=True, return_state=True)(Embedding(5, 3, mask_zero=True)(source))
+    decoded = LSTM(4, return_sequences=True)(target, initial_state=states)
+    return Model([source, target], Attention(name="looks")([decoded, sequence]))
+
+
+def states_as_inputs():
+    target, hidden, cell = Input((None, 4)), Input((4,), name="hidden"), Input((4,), name="cell")
+    return Model([target, hidden, cell], LSTM(4, return_sequences=True)(target, initial_state=[hidden, cell]))
+
+
+def one_input():
+    source = Input((None, 4))
+    sequence, *states = LSTM(4, return_sequences=True, return_state=True)(source)
+    return Model(source, LSTM(4, return_sequences=True)(sequence, initial_state=states))
+
+
+def called_twice():
+    source, target = inputs((None, 4), (None, 4))
+    _, *states = LSTM(4, return_state=True)(source)
+    decoder = LSTM(4, return_sequences=True, name="decoder")
+    return Model([source, target], decoder(decoder(target, initial_state=states)))
+
+
+REFUSED = {
+    "no_states": (lambda: Sequential([LSTM(4)], (None, 3)), "no recurrent layer starts from tensors of the graph"),
+    "one_input": (one_input, "expected a decoder that reads an input of its own"),
+    "states_as_inputs": (states_as_inputs, "starts from the model's input 'hidden', so there is no encoder"),
+    "last_output": (lambda: decoder_of(LSTM(4, name="d")), "'d' returns its last output alone"),
+    "backwards": (lambda: decoder_of(LSTM(4, return_sequences=True, go_backwards=True)), "from its end"),
+    "convolution": (
+        lambda: decoder_of(LSTM(4, return_sequences=True), Conv1D(2, 3, padding="causal", name="conv")),
+        "'conv' computes with several timesteps",
+    ),
+    "reads_both_ways": (
+        lambda: decoder_of(LSTM(4, return_sequences=True), Bidirectional(LSTM(4), name="both")),
+        "'both' reads the sequence of the decoder from its end too",
+    ),
+    "self_attention": (
+        lambda: joined(lambda sequence, states, decoded: Attention(name="looks")([decoded, decoded])),
+        "'looks' relates timesteps of the decoder to each other",
+    ),
+    "aligned": (
+        lambda: joined(lambda sequence, states, decoded: Concatenate(name="join")([decoded, sequence])),
+        "'join' joins the timesteps of the decoder with those of LSTM 'encoder'",
+    ),
+    "repeated": (
+        lambda: joined(
+            lambda sequence, states, decoded: Concatenate()([decoded, RepeatVector(5, name="r")(states[0])])
+        ),
+        "with those of RepeatVector 'r'",
+    ),
+    "masked_attention": (masked_attention, "'looks' needs the mask of"),
+    "called_twice": (called_twice, "'decoder' is called several times"),
+}
+
+
+@pytest.mark.parametrize("label", REFUSED)
+def test_another_shape_is_refused_by_name(label):
+    make, message = REFUSED[label]
+    with pytest.raises(UnsupportedError, match=message):
+        inference_models(make())
+
+
+def swapped(models):
+    states = list(models.states.items())
+    return dataclasses.replace(models, handed=(*models.handed[:-2], *reversed(models.handed[-2:])), states=dict(states))
+
+
+def crossed(models):
+    (first, one), (second, other) = models.states.items()
+    return dataclasses.replace(models, states={second: one, first: other})
+
+
+@pytest.mark.parametrize("fault", [swapped, crossed])
+def test_wrong_states_fail_the_proof(fault, monkeypatch):
+    monkeypatch.setattr(inference, "inference_models", lambda spec: fault(inference_models(spec)))
+    with pytest.raises(ParityError, match="decoding step by step differs from the training model in"):
+        proven_inference(MODELS["lstm"])
+
+
+def test_the_command_writes_both_models(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "own_encoder_decoder.py").write_text(
+        "from multilstm import LSTM, Dense, Input, Model\n\n\ndef model():\n"
+        "    source, target = Input((None, 3)), Input((None, 2))\n"
+        "    _, *states = LSTM(4, return_state=True)(source)\n"
+        "    decoded = LSTM(4, return_sequences=True, name='decoder')(target, initial_state=states)\n"
+        "    return Model([source, target], Dense(2)(decoded))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = ["convert", "own_encoder_decoder:model", "port.onnx", "--inference"]
+    assert app(arguments, result_action="return_value") == 0
+    assert sorted(path.name for path in tmp_path.glob("port*")) == [
+        "port_decoder.onnx", "port_decoder.proof.json", "port_encoder.onnx", "port_encoder.proof.json"
+    ]  # fmt: skip
+    assert "Decoding 7 timesteps one by one gives the outputs and states" in capsys.readouterr().out.replace("\n", " ")
