@@ -119,8 +119,8 @@ def test_notes_name_zeros_masks_and_outputs_that_are_left_out():
 SEED = 1  # of weights with which the decoder writes several tokens
 
 
-def test_a_greedy_loop_over_the_models_writes_what_the_training_model_predicts():
-    """The use that keras#12365 is about, without the proof of the suite."""
+def test_keras_12365_a_greedy_loop_writes_what_the_training_model_predicts():
+    """Without the proof of the suite: a loop as a user writes it."""
     spec = MODELS["lstm"]
     models, weights = inference_models(spec), weights_of(spec, seed=SEED, scale=3.0)
 

@@ -82,6 +82,10 @@ class LayerTranslator:
         if inner is not None and arguments.get("trainable", True) in (False, 0):  # Keras 1 and 2 freeze that layer too
             arguments["layer"] = {**inner, "config": {**inner["config"], "trainable": False}}
         shape = _batch_shape(class_name, config)
+        if (
+            shape is None and class_name == "Bidirectional" and inner is not None
+        ):  # given to the inner layer (keras#10626)
+            shape = inner["config"].get("batch_shape")
         if shape is not None:
             arguments["batch_shape"] = shape
         kept = {key: value for key, value in entry.items() if key not in ("class_name", "config")}
