@@ -303,6 +303,7 @@ _ALL = (
     Fact("masking", "the layer is a Masking", _is(Masking)),
     Fact("stacked_cells", "the layer is an RNN of several cells, which no spec can express"),
     Fact("vmapped", "the model is vmapped, which Keras does not do"),
+    Fact("exported", "the model is exported to ONNX with a free number of timesteps, which no run does"),
     Fact(
         "softmax_or_sigmoid_output",
         "the layer is an output behind a sigmoid, or behind a softmax with labels that do not sum to one",
