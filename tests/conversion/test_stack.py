@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import ways_of
+from layouts_drawn import SHIFTED
 
 from multilstm.conversion import DIALECTS, LSTMWeights, from_dialect, to_dialect
 from multilstm.errors import InputError
 
 pytestmark = pytest.mark.unit
-SHIFTED = ("haiku", "tf1")  # a constant is subtracted from the bias of gate f, which rounds
 
 
 def cell(features=3, units=4, use_bias=True, seed=0, dtype="float32"):
@@ -62,6 +63,13 @@ def test_weights_return_bitwise(dialect, sizes, seed):
         stack[0][0].bias[units : 2 * units] = np.random.default_rng(seed).uniform(0.5, 2, units)
     arrays = to_dialect(stack, dialect)
     assert_bitwise(from_dialect(arrays, dialect, **sizes_of(dialect, stack)), stack)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_way_through_any_other_layout_and_back_is_bitwise(dialect):
+    """As `python parity/layouts.py`, which draws 200 models."""
+    total, equal = ways_of(dialect, range(3))
+    assert (total, equal) == (2 * 3 * (len(DIALECTS) - 1), total)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
