@@ -1,8 +1,11 @@
 """Public reports on ports, conversions and old files: each is a test of the right answer, with the thread in its name.
 
-Reports that another room tests: keras#12365 (tests/conversion/test_inference.py), keras#23058 (the ledger's row
-export_of_one_timestep), unicode-org/lstm_word_segmentation#28 (tests/files/test_hostile_protobuf.py, a SavedModel's
-metadata) and PyTorchStepByStep#61 (tests/files/test_hostile_pickle.py, a pickled module).
+Reports that another room tests:
+
+- keras#12365: tests/conversion/test_inference.py
+- keras#23058: the ledger's row export_of_one_timestep
+- unicode-org/lstm_word_segmentation#28: tests/files/test_hostile_protobuf.py, the metadata of a SavedModel
+- PyTorchStepByStep#61: tests/files/test_hostile_pickle.py, a pickled module
 """
 
 import json
@@ -54,7 +57,7 @@ def in_onnx_runtime(spec, weights):
 
 
 def test_keras_19089_a_functional_archive_of_keras_2_15_is_read(tmp_path):
-    """It names `keras.src.engine.functional`, which Keras 3 cannot import."""
+    """The archive names `keras.src.engine.functional`, which Keras 3 cannot import."""
     with zipfile.ZipFile(MADE / "tf_keras-2.21.0.nested.keras") as file:
         members = {name: file.read(name) for name in file.namelist()}
     members["config.json"] = members["config.json"].replace(b"tf_keras.src", b"keras.src")
