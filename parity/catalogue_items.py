@@ -23,7 +23,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import due_parts
 from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
-from multilstm.spec import ConvLSTM2D, SimpleRNN
+from multilstm.spec import ConvLSTM2D, SimpleRNN, TimeDistributed
 from multilstm.spec.layers import Recurrent
 from multilstm.testing.settings import settings_of
 
@@ -96,8 +96,10 @@ def refused(engine: str, name: str, dtype: str, part: str) -> bool:
 
 @functools.cache
 def _outside_of_torch(name: str) -> bool:
-    """Whether a mask reaches a recurrent layer, or one has arguments that PyTorch's class lacks."""
+    """Whether a recurrent layer has a mask, a TimeDistributed, or arguments that PyTorch's class lacks."""
     case = catalogue()[name]
+    if any(isinstance(layer, TimeDistributed) and layer.layer.recurrent for layer in case.spec.layers):
+        return True
     masked = any("masked" in facts for facts in certain_facts(case, "float64").values())
     return masked or not all(map(_is_of_torch, case.spec.recurrent.values()))
 

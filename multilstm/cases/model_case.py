@@ -103,7 +103,7 @@ class ModelInputs:
     def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
         layer = self.spec.inputs[name]
         shape = (self.size, *(self.timesteps if size is None else size for size in layer.shape))
-        tables = [embedding.input_dim for embedding in self.spec.readers(Embedding).get(name, ())]
+        tables = self.spec.token_tables.get(name, ())
         if tables:
             # Tokens 0 mark padding where the Embedding masks, so the other rows begin with 1.
             first = 1 if name in masked_inputs(self.spec) and min(tables) > 1 else 0

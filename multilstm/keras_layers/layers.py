@@ -88,10 +88,11 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
 
     Timesteps are folded into the batch, `[batch, timesteps, ...]` to `[batch * timesteps, ...]`. The layer is called
     once, and its output is unfolded. A Dropout inside draws a new mask for every timestep. `trainable=False` freezes
-    the layer inside. In training, a BatchNormalization is called for one timestep after the other, as in Keras.
+    the layer inside. In training, a BatchNormalization is called for one timestep after the other, as in Keras. A
+    recurrent layer inside gets no mask of the timesteps, which are not those of its sequences.
 
     Args:
-        layer: a layer without state, such as Dense.
+        layer: a layer that treats sequences alike, such as Dense or LSTM.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -113,7 +114,9 @@ class TimeDistributed(_FreezesInside, keras.layers.TimeDistributed):  # type: ig
         arguments: dict[str, Any] = {}
         if mask is not None:
             checks.check_mask(self, inputs, mask)
-            if private_keras.call_takes(self.layer, "mask"):
+            is_recurrent = isinstance(self.layer, (keras.layers.RNN, keras.layers.Bidirectional))
+            is_of_steps = not is_recurrent or len(mask.shape) > 2  # a recurrent layer has steps of its own
+            if private_keras.call_takes(self.layer, "mask") and is_of_steps:
                 arguments["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
         if private_keras.call_takes(self.layer, "training"):
             arguments["training"] = training

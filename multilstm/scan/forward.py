@@ -18,7 +18,7 @@ from multilstm.scan.loops.checks import to_int32
 from multilstm.scan.loops.ragged import reverse_within
 from multilstm.scan.recurrent import Sequences, run
 from multilstm.scan.stack import merge
-from multilstm.spec import Bidirectional, Call, Graph, Layer
+from multilstm.spec import Bidirectional, Call, Graph, Layer, TimeDistributed
 from multilstm.spec.arrays import AnyState, as_state
 from multilstm.spec.layers import Recurrent
 from multilstm.spec.shapes import Shape
@@ -69,6 +69,8 @@ class Walker:
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
+        if isinstance(layer, TimeDistributed) and layer.layer.recurrent:
+            return [self._distributed(call, layer, x)]
         given = Given(
             *(name, inputs, masks, {**self.weights, **self.statistics}, self.dropout, self.cast),
             *(self.options.custom_gradient, self.training, self.statistics),
@@ -82,6 +84,12 @@ class Walker:
                 )
             self.activity = self.activity + layer.activity(output) / len(output)
         return [output]
+
+    def _distributed(self, call: Call, layer: TimeDistributed, x: jax.Array) -> jax.Array:
+        """Return the output of a recurrent layer for the sequence of each timestep; its states are not kept."""
+        inside = Walker(self.options, self.weights, Batch({}, (), {}, {}, {}, None), self.training)
+        (output,) = inside(call, layer.layer, [x.reshape(-1, *x.shape[2:])], [None], [])
+        return output.reshape(*x.shape[:2], *output.shape[1:])
 
     def cast(self, array: jax.Array) -> jax.Array:
         """Return an array of floats in the dtype of computation, and an array of integers unchanged."""

@@ -17,7 +17,7 @@ from multilstm.errors import SpecError, listed, shown
 from multilstm.random import check_seed, derived_seed
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers import LSTM, InputLayer
+from multilstm.spec.layers import LSTM, Embedding, InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.layers.recurrent import Recurrent
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
@@ -237,14 +237,33 @@ class Graph:
         return {name: value for name, value in arguments.items() if value is not None}
 
     def readers(self, kind: type[L]) -> dict[str, list[L]]:
-        """Return the layers of one class that read an input of the model directly, by the name of the input."""
+        """Return the layers of one class that read an input of the model directly, by the name of the input.
+
+        A layer inside of a wrapper is one of them.
+        """
         layers: dict[str, list[L]] = {}
         for call in self.calls:
             layer = self.layer(call.layer)
+            layer = layer.wrapped or layer
             source = self.calls[call.inputs[0].call].layer if call.inputs else ""
             if isinstance(layer, kind) and source in self.inputs:
                 layers.setdefault(source, []).append(layer)
         return layers
+
+    @cached_property
+    def token_tables(self) -> dict[str, list[int]]:
+        """The sizes of the tables that look values of an input up, also through layers that only move values."""
+        sources: list[set[str]] = []
+        tables: dict[str, list[int]] = {}
+        for call in self.calls:
+            layer = self.layer(call.layer)
+            read = {name for ref in call.inputs for name in sources[ref.call]}
+            part = layer.wrapped or layer
+            sources.append({call.layer} if call.layer in self.inputs else read if part.moves_values else set())
+            if isinstance(part, Embedding):
+                for name in read:
+                    tables.setdefault(name, []).append(part.input_dim)
+        return tables
 
     @cached_property
     def recurrent(self) -> dict[str, Recurrent]:

@@ -86,7 +86,7 @@ def is_operation(entry: Any) -> bool:
     return isinstance(module, str) and module.startswith(("keras.ops.", "keras.src.ops."))
 
 
-_CODE = ("Lambda", "SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer")
+_CODE = ("Lambda", "TensorFlowOpLayer")
 _OTHER_FILES = ("FlaxLayer", "JaxLayer", "StringLookup", "TFSMLayer", "TorchModuleWrapper")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
-from multilstm.spec.arguments import is_integer
+from multilstm.spec.arguments import is_integer, is_real
 from multilstm.spec.flow import Flow
 from multilstm.spec.json_values import as_dict, check_registered, refuse
 from multilstm.spec.keys import KEY, Slice
@@ -32,7 +32,9 @@ from multilstm.spec.layers import (
     Minimum,
     Multiply,
     Permute,
+    Rescaling,
     Reshape,
+    Softmax,
     Subtract,
 )
 from multilstm.spec.shapes import Shape, show
@@ -69,7 +71,7 @@ class Operation:
     def __init__(self, name: str, kind: str, config: Mapping[str, Any], where: str) -> None:
         self.name, self.kind, self.config, self.where = name, kind, config, where
         self._operands: list[Sequence[Any]] = []
-        self._layer: Layer | None = None
+        self._layers: tuple[Layer, ...] | None = None
 
     def add_call(self, node: Mapping[str, Any]) -> list[History]:
         """Take the next call, and return the tensors that it takes."""
@@ -88,12 +90,16 @@ class Operation:
             SpecError: for operands that multilstm does not execute.
         """
         shapes = [flow.shape(tensor) for tensor in tensors]
-        layer = dataclasses.replace(_LAYERS[self.kind](self, self._operands[number], shapes), name=self.name)
-        if self._layer is not None and self._layer != layer:
-            refuse(f"{self.where}: call {number}", layer, f"the operands of its first call, {self._layer}")
-        self._layer = self._layer or layer  # one layer, called several times
-        inputs = tensors if isinstance(layer, _WITHOUT_MASK) else [flow.unmasked(tensor) for tensor in tensors]
-        result: Tensor = self._layer(inputs)
+        *before, last = _LAYERS[self.kind](self, self._operands[number], shapes)
+        layers = (*before, dataclasses.replace(last, name=self.name))
+        if self._layers is not None and self._layers != layers:
+            refuse(f"{self.where}: call {number}", layers, f"the operands of its first call, {self._layers}")
+        self._layers = self._layers or layers  # the same objects for all calls
+        inputs = tensors if isinstance(layers[0], _WITHOUT_MASK) else [flow.unmasked(tensor) for tensor in tensors]
+        result: Tensor = self._layers[0](inputs)
+        for layer in self._layers[1:]:
+            flow.add([result])
+            result = layer(result)
         return result
 
     def arguments(self, *known: str) -> list[Any]:
@@ -122,7 +128,7 @@ def _lacks_module(entry: Any) -> bool:
     nodes = entry.get("inbound_nodes")
     first = nodes[0] if isinstance(nodes, (list, tuple)) and nodes else None
     args = first.get("args") if isinstance(first, Mapping) else None
-    pair = isinstance(args, (list, tuple)) and len(args) == 2 and all(map(_is_tensor, args))
+    pair = isinstance(args, (list, tuple)) and len(args) == 2 and any(map(_is_tensor, args))
     return kind not in _SHARED or (kind in _PAIRS and pair)
 
 
@@ -189,7 +195,8 @@ def _tensors_of(value: Any) -> Iterator[Mapping[str, Any]]:
 
 # --- the layers -----------------------------------------------------------------------------------------------------
 
-_Maker = Callable[[Operation, Sequence[Any], Sequence[Shape]], Layer]
+_Layers = tuple[Layer, ...]  # each reads the one before; the first has the inputs of the operation
+_Maker = Callable[[Operation, Sequence[Any], Sequence[Shape]], _Layers]
 
 
 def _is_tensor(value: Any) -> bool:
@@ -200,77 +207,94 @@ def _check_operands(operation: Operation, operands: Sequence[Any], count: int) -
     """Refuse any operands but a number of tensors."""
     if len(operands) != count or not all(map(_is_tensor, operands)):
         others = [operand for operand in operands if not _is_tensor(operand)]
-        expected = f"{count} tensors (write a constant with a layer of Keras)" if count > 1 else "one tensor"
+        expected = f"{count} tensors (write an array with a layer of Keras)" if count > 1 else "one tensor"
         refuse(f"{operation.where}: operands", others[0] if others else len(operands), expected)
 
 
 def _pair(layer: Layer) -> _Maker:
-    """Return the maker of a layer of two tensors."""
+    """Return the maker of a layer of two tensors; of a tensor and a number, that of a Rescaling."""
+    scaled = _SCALED.get(type(layer).__name__)
 
-    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
-        _check_operands(operation, operands, 2)
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
         operation.arguments()
-        return layer
+        if scaled is not None and len(operands) == 2 and any(map(is_real, operands)) and any(map(_is_tensor, operands)):
+            is_first = is_real(operands[0])
+            return (Rescaling(*scaled(operands[0 if is_first else 1], is_first)),)
+        _check_operands(operation, operands, 2)
+        return (layer,)
 
     return make
+
+
+def _divide(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
+    operation.arguments()
+    if len(operands) != 2 or not _is_tensor(operands[0]) or not is_real(operands[1]) or not operands[1]:
+        refuse(f"{operation.where}: operands", list(operands), "a tensor and a number other than 0")
+    return (Rescaling(1.0 / operands[1]),)
+
+
+def _negative(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
+    _check_operands(operation, operands, 1)
+    operation.arguments()
+    return (Rescaling(-1.0),)
 
 
 def _activation(name: str) -> _Maker:
     """Return the maker of an activation without arguments."""
 
-    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
         _check_operands(operation, operands, 1)
         operation.arguments()
-        return Activation(name)
+        return (Activation(name),)
 
     return make
 
 
-def _softmax(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _softmax(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (axis,) = operation.arguments("axis")
-    if axis not in (-1, len(shapes[0]) - 1):
-        refuse(f"{operation.where}: axis", axis, "-1, the last axis")
-    return Activation("softmax")
+    if axis in (-1, len(shapes[0]) - 1):
+        return (Activation("softmax"),)
+    return (Softmax(_axis(operation, axis, len(shapes[0]))),)
 
 
-def _matmul(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _matmul(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 2)
     operation.arguments()
     for shape in shapes:
         if len(shape) != 3:
             refuse(f"{operation.where}: shape of an operand", show(shape), "three axes")
-    return Dot((2, 1))
+    return (Dot((2, 1)),)
 
 
-def _concatenate(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _concatenate(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     _check_operands(operation, tensors, max(2, len(tensors)))
     (axis,) = operation.arguments("axis")
-    return Concatenate(axis)
+    return (Concatenate(axis),)
 
 
-def _get_item(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _get_item(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     if len(operands) != 2 or not _is_tensor(operands[0]):
         refuse(f"{operation.where}: operands", list(operands), "a tensor and a key")
     operation.arguments()
-    return GetItem(KEY.read(operands[1], f"{operation.where}: key"))
+    return (GetItem(KEY.read(operands[1], f"{operation.where}: key")),)
 
 
-def _reshape(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _reshape(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (sizes,) = operation.arguments("newshape")
     if not isinstance(sizes, (list, tuple)) or len(sizes) < 2 or sizes[0] not in (-1, None):
         refuse(f"{operation.where}: newshape", sizes, "a list that begins with -1, the batch, such as [-1, 4, 5]")
-    return Reshape(tuple(sizes[1:]))
+    return (Reshape(tuple(sizes[1:])),)
 
 
-def _transpose(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _transpose(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (axes,) = operation.arguments("axes")
     if not isinstance(axes, (list, tuple)) or not axes or axes[0] != 0:
         refuse(f"{operation.where}: axes", axes, "a list that begins with 0, the batch, such as [0, 2, 1]")
-    return Permute(tuple(axes[1:]))
+    return (Permute(tuple(axes[1:])),)
 
 
 def _axis(operation: Operation, axis: Any, rank: int) -> int:
@@ -281,25 +305,25 @@ def _axis(operation: Operation, axis: Any, rank: int) -> int:
     return int(axis) % rank
 
 
-def _expand_dims(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _expand_dims(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (axis,) = operation.arguments("axis")
-    return GetItem((*[_ALL] * _axis(operation, axis, len(shapes[0]) + 1), None))
+    return (GetItem((*[_ALL] * _axis(operation, axis, len(shapes[0]) + 1), None)),)
 
 
-def _squeeze(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+def _squeeze(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (axis,) = operation.arguments("axis")
     place = _axis(operation, axis, len(shapes[0]))
     if shapes[0][place] != 1:
         refuse(f"{operation.where}: axis {place} of an input {show(shapes[0])}", shapes[0][place], "an axis of size 1")
-    return GetItem((*[_ALL] * place, 0))
+    return (GetItem((*[_ALL] * place, 0)),)
 
 
 def _over_timesteps(pooling: type[GlobalAveragePooling1D | GlobalMaxPooling1D]) -> _Maker:
     """Return the maker of a layer that reduces the timesteps of `[batch, timesteps, features]`."""
 
-    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> Layer:
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
         _check_operands(operation, operands, 1)
         axis, keepdims, initial = operation.arguments("axis", "keepdims", "initial")
         if len(shapes[0]) != 3 or _axis(operation, axis, 3) != 1 or initial is not None:
@@ -307,9 +331,26 @@ def _over_timesteps(pooling: type[GlobalAveragePooling1D | GlobalMaxPooling1D]) 
                 f"{operation.where}: axis {shown(axis)} of an input {show(shapes[0])}", initial or axis,
                 "the timesteps, axis 1 of [batch, timesteps, features], without an initial value",
             )  # fmt: skip
-        return pooling(keepdims=False if keepdims is None else keepdims)
+        return (pooling(keepdims=False if keepdims is None else keepdims),)
 
     return make
+
+
+# The scale and the offset of a tensor by its number, and whether the number is the first operand.
+_SCALED: Mapping[str, Callable[[float, bool], tuple[float, float]]] = {
+    "Add": lambda number, _: (1.0, number),
+    "Subtract": lambda number, is_first: (-1.0, number) if is_first else (1.0, -number),
+    "Multiply": lambda number, _: (number, 0.0),
+}
+_MEAN = _over_timesteps(GlobalAveragePooling1D)
+
+
+def _sum(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
+    """Return the mean over the timesteps, times their number."""
+    layers = _MEAN(operation, operands, shapes)
+    if shapes[0][1] is None:
+        refuse(f"{operation.where}: timesteps of an input {show(shapes[0])}", None, "a fixed number of them")
+    return (*layers, Rescaling(float(shapes[0][1])))
 
 
 _PAIRS = {cls.__name__: _pair(cls()) for cls in (Add, Subtract, Multiply, Maximum, Minimum)}
@@ -317,13 +358,17 @@ _SHARED = (*_PAIRS, "Concatenate", "Reshape", "Softmax")  # the names of layers 
 _LAYERS: Mapping[str, _Maker] = {
     "GetItem": _get_item,
     **_PAIRS,
+    "Divide": _divide,
+    "TrueDivide": _divide,
+    "Negative": _negative,
     "Matmul": _matmul,
     "Concatenate": _concatenate,
     "Reshape": _reshape,
     "Transpose": _transpose,
     "ExpandDims": _expand_dims,
     "Squeeze": _squeeze,
-    "Mean": _over_timesteps(GlobalAveragePooling1D),
+    "Mean": _MEAN,
+    "Sum": _sum,
     "Max": _over_timesteps(GlobalMaxPooling1D),
     "Softmax": _softmax,
     "Relu": _activation("relu"),

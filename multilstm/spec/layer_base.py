@@ -90,6 +90,7 @@ class Layer:
         ignored: the arguments in Keras's JSON that are read elsewhere or change no answer.
         input_dtype: the dtype of the `Input` that a model without one gets before this layer.
         gate_count: the number of gates along the last axis of each weight.
+        moves_values: whether each value of the output is one of the input, or 0, so that tokens remain tokens.
 
     Attributes:
         name: unique in a model; None: made from the class when the layer enters a model.
@@ -109,6 +110,7 @@ class Layer:
     ignored: ClassVar[tuple[str, ...]] = ("batch_shape", "batch_input_shape")
     input_dtype: ClassVar[str] = "float32"
     gate_count: ClassVar[int] = 1
+    moves_values: ClassVar[bool] = False
 
     name: Name = dataclasses.field(default=None, kw_only=True)
     trainable: Flag = dataclasses.field(default=True, kw_only=True)

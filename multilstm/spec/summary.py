@@ -137,8 +137,9 @@ def _remarks(graph: Graph, calls: dict[str, list[int]]) -> Iterator[str]:
     if not graph.sequential or len(graph.outputs) > 1:
         outputs = (f"{_tensor(graph, calls, ref)} {show(graph.tensor_shapes[ref])}" for ref in graph.outputs)
         yield f"Outputs: {'; '.join(outputs)}."
-    for kind in dict.fromkeys(type(layer) for layer in graph.recurrent.values() if layer.gates_in_words):
-        yield f"{kind.gate_count}*units: {kind.gates_in_words}."
+    parts = (part for layer in graph.layers for part in (layer.wrapped or layer).recurrent.values())
+    for kind in dict.fromkeys(type(part) for part in parts if part.gates_in_words):
+        yield f"{kind.gate_count}*{kind.size_name}: {kind.gates_in_words}."
     varying = [text for name, layer in graph.inputs.items() if (text := _varying(name, layer))]
     if varying:
         yield f"any: may vary, since no parameter depends on it: {'; '.join(varying)}."

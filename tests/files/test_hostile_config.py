@@ -70,7 +70,7 @@ HOSTILE = {
     "fractional_units": (changed(units=1.5), "units must be a positive integer"),
     "text_units": (changed(units="8"), "units must be a positive integer"),
     "lambda": (with_layer("Lambda", {"function": LAMBDA}), CODE.format("Lambda", "Lambda")),
-    "operation": (with_layer("TFOpLambda", {"function": "math.add"}), CODE.format("TFOpLambda", "TFOpLambda")),
+    "operation": (with_layer("TensorFlowOpLayer"), CODE.format("TensorFlowOpLayer", "TensorFlowOpLayer")),
     "saved_model": (with_layer("TFSMLayer", {"filepath": "/etc"}), FILE.format("TFSMLayer", "TFSMLayer")),
     "torch": (with_layer("TorchModuleWrapper"), FILE.format("TorchModuleWrapper", "TorchModuleWrapper")),
     "lookup": (with_layer("StringLookup", {"vocabulary": "/etc/passwd"}), FILE.format("StringLookup", "StringLookup")),

@@ -23,13 +23,16 @@ from multilstm.spec import (
     Model,
     Multiply,
     Permute,
+    Rescaling,
     Reshape,
+    Softmax,
     Subtract,
     from_json,
 )
 from multilstm.spec.source import keras_source
 
 ALL = slice(None)
+SHAPES = {"x": (4, 3), "y": (4, 3), "flat": (3,), "free": (None, 3)}
 NUMPY, NN = "keras.src.ops.numpy", "keras.src.ops.nn"
 
 
@@ -52,8 +55,8 @@ def operation(kind, *args, module=NUMPY, name="op", **config):
 
 
 def with_operations(*entries, output="op"):
-    """Return the JSON of a model of the inputs x, y `[batch, 4, 3]` and `flat [batch, 3]` with operations."""
-    inputs = [Input((4, 3), name="x"), Input((4, 3), name="y"), Input((3,), name="flat")]
+    """Return the JSON of a model of the inputs of `SHAPES` with operations."""
+    inputs = [Input(shape, name=name) for name, shape in SHAPES.items()]
     data = json.loads(Model(inputs, inputs).to_json())
     data["config"]["layers"] += entries
     data["config"]["output_layers"] = [[output, 0, 0]]
@@ -92,6 +95,13 @@ SEEING = {  # layers that use masks or pass them on
     "mean": (operation("Mean", X, axis=1, keepdims=False), GlobalAveragePooling1D()),
     "mean of a list": (operation("Mean", X, axis=[-2], keepdims=True), GlobalAveragePooling1D(keepdims=True)),
     "softmax": (operation("Softmax", X, module=NN, axis=-1), Activation("softmax")),
+    "softmax over timesteps": (operation("Softmax", X, module=NN, axis=1), Softmax(1)),
+    "a product with a number": (operation("Multiply", X, 0.5), Rescaling(0.5)),
+    "a sum with a number": (operation("Add", 2, X), Rescaling(1.0, 2)),
+    "a number less x": (operation("Subtract", 1, X), Rescaling(-1.0, 1)),
+    "x less a number": (operation("Subtract", X, 0.25), Rescaling(1.0, -0.25)),
+    "a quarter": (operation("TrueDivide", X, 4), Rescaling(0.25)),
+    "negative": (operation("Negative", X), Rescaling(-1.0)),
     "relu": (operation("Relu", X, module=NN), Activation("relu")),
     "tanh": (operation("Tanh", X), Activation("tanh")),
     "sigmoid": (operation("Sigmoid", X, module=NN), Activation("sigmoid")),
@@ -137,6 +147,13 @@ def test_a_product_of_matrices_is_a_dot():
     turned = operation("Transpose", Y, axes=[0, 2, 1], name="turned")
     found, _ = read(turned, operation("Matmul", X, tensor("turned", (None, 3, 4))))
     assert found == Dot((2, 1), name="op")
+
+
+def test_a_sum_over_timesteps_is_their_mean_times_their_number():
+    graph = from_json(with_operations(operation("Sum", X, axis=1, keepdims=False)))
+    assert graph.layer("op") == Rescaling(4.0, name="op")
+    (source,) = graph.calls[graph.outputs[0].call].inputs
+    assert isinstance(graph.layer(graph.calls[source.call].layer), GlobalAveragePooling1D)
 
 
 def test_squeeze_takes_an_axis_of_size_1():
@@ -189,9 +206,15 @@ def test_an_operation_of_an_untrained_model_is_read():
 
 
 REFUSED = {
-    "unknown": (operation("Sum", X, axis=1), r"operation 'op': given 'Sum', an operation of keras.ops that multilstm"),
-    "a number": (operation("Multiply", X, 0.5), r"'op' \(Multiply\): operands: given 0.5; expected 2 tensors"),
-    "a number first": (operation("Subtract", 1, X), "operands: given 1; expected 2 tensors"),
+    "unknown": (operation("Var", X, axis=1), r"operation 'op': given 'Var', an operation of keras.ops that multilstm"),
+    "a number": (operation("Maximum", X, 0.5), r"'op' \(Maximum\): operands: given 0.5; expected 2 tensors"),
+    "an array": (operation("Multiply", X, [0.5, 1.0, 2.0]), "operands: given .* expected 2 tensors"),
+    "two numbers": (operation("Subtract", 1, 2), "operands: given 1; expected 2 tensors"),
+    "a number by a tensor": (operation("Divide", 1, X), "expected a tensor and a number other than 0"),
+    "division by 0": (operation("Divide", X, 0), "expected a tensor and a number other than 0"),
+    "a sum of an open number of timesteps": (
+        operation("Sum", tensor("free", (None, None, 3)), axis=1, keepdims=False), "a fixed number of them",
+    ),
     "one tensor": (operation("Add", X), "operands: given 1; expected 2 tensors"),
     "an argument": (operation("Relu", X, module=NN, limit=6), "given 'limit'; expected only the arguments"),
     "a tensor as an index": (operation("GetItem", X, [span(), tensor("y")]), "a tensor as an index is not executed"),
@@ -212,7 +235,7 @@ REFUSED = {
     "mean over features": (operation("Mean", X, axis=-1, keepdims=False), "the timesteps, axis 1 of"),
     "mean over everything": (operation("Mean", X, axis=None, keepdims=False), "axis: given None; expected one axis"),
     "mean of two axes": (operation("Mean", FLAT, axis=1, keepdims=False), "the timesteps, axis 1 of"),
-    "softmax over timesteps": (operation("Softmax", X, module=NN, axis=1), "axis: given 1; expected -1"),
+    "softmax over the batch": (operation("Softmax", X, module=NN, axis=0), "axis: given 0; expected one axis"),
     "squeeze of a size": (operation("Squeeze", X, axis=1), "given 4; expected an axis of size 1"),
     "matmul of two axes": (operation("Matmul", FLAT, FLAT), "expected three axes"),
     "shapes that differ": (operation("Add", X, FLAT), "Add 'op': shapes do not fit each other"),

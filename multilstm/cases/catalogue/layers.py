@@ -14,6 +14,7 @@ from multilstm.cases.case import Case
 from multilstm.cases.random_batches import PADDING, RandomBatches, shortened, trainable
 from multilstm.spec import (
     ELU,
+    GRU,
     L1,
     L2,
     LSTM,
@@ -27,6 +28,7 @@ from multilstm.spec import (
     AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
+    Bidirectional,
     Concatenate,
     Conv1D,
     Conv2D,
@@ -35,6 +37,7 @@ from multilstm.spec import (
     DepthwiseConv2D,
     Dot,
     Dropout,
+    Embedding,
     Flatten,
     GaussianDropout,
     GaussianNoise,
@@ -63,6 +66,7 @@ from multilstm.spec import (
     Rescaling,
     Reshape,
     Sequential,
+    SimpleRNN,
     Softmax,
     SpatialDropout1D,
     SpatialDropout2D,
@@ -232,6 +236,19 @@ def _time_distributed() -> Graph:
                      *(TimeDistributed(layer)(images) for layer in kinds)])  # fmt: skip
 
 
+def _sentences() -> Graph:
+    """Return a document of sentences: an Embedding and recurrent layers inside of a TimeDistributed."""
+    tokens = Input((TIMESTEPS, 5), dtype="int32")
+    words = TimeDistributed(Embedding(7, 3))(tokens)
+    inner = [
+        *(LSTM(3, recurrent_activation="hard_sigmoid"), GRU(2, go_backwards=True), SimpleRNN(2, "relu")),
+        *(Bidirectional(LSTM(2)), Bidirectional(GRU(2, reset_after=False, return_sequences=True), "sum")),
+    ]
+    sentences = [TimeDistributed(layer)(words) for layer in inner]
+    last = LSTM(3)(Concatenate()(sentences[:4]))
+    return Model(tokens, [last, *sentences, TimeDistributed(LSTM(2))(Embedding(7, 2)(tokens))])
+
+
 def _noise() -> Graph:
     """Return layers that are given noise in training, and layers with a number or a slope for each feature."""
     x = Input((TIMESTEPS, FEATURES))
@@ -275,6 +292,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "normalization": (_normalization, ("right", "holes")),
     "images": (_images, ("none",)),
     "time_distributed": (_time_distributed, ("none",)),
+    "sentences": (_sentences, ("none",)),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),
     "noise": (_noise, ("none",)),

@@ -113,10 +113,18 @@ class AbstractToolkit(abc.ABC):
     @make.register
     def _(self, layer: TimeDistributed) -> Any:
         """Return a wrapper around the Keras layer of its inner layer. A dropout needs none: its mask has timesteps."""
+        if layer.layer.recurrent:
+            return self._make(layer, layer=self._without_states(layer.layer))
         inner = self.make(layer.layer)
         if isinstance(inner, self.given_dropout):
             return self.make(dataclasses.replace(layer.layer, name=layer.name))
         return self._make(layer, layer=inner)
+
+    def _without_states(self, layer: Layer) -> Any:
+        """Return a recurrent layer, or a Bidirectional, that returns its output alone."""
+        if layer.wrapped is not None:
+            return self._make(layer, layer=self._without_states(layer.wrapped))
+        return self._make(layer, return_state=False)
 
     @make.register
     def _(self, layer: OpaqueLayer) -> Any:

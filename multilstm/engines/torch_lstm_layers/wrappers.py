@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from multilstm.engines.torch_lstm_layers.base import Given, apply
+from multilstm.errors import UnsupportedError
 from multilstm.spec import TimeDistributed
 
 
@@ -14,6 +15,11 @@ from multilstm.spec import TimeDistributed
 def _(layer: TimeDistributed, given: Given) -> Any:
     """Apply the layer inside to `[batch * timesteps, ...]`, and return `[batch, timesteps, ...]`."""
     x = given.input
+    if layer.layer.recurrent:
+        raise UnsupportedError(
+            f"torch-lstm: it does not execute a {layer.layer.class_name} inside of TimeDistributed {layer.name!r}; "
+            f"leave the engine torch-lstm out"
+        )
     if given.training and layer.layer.statistics:  # of one timestep after the other, as in Keras 3
         return torch.stack([_step(layer, given, time) for time in range(x.shape[1])], dim=1)
     dropout = {name: factor.flatten(0, 1) for name, factor in given.dropout.items() if name == given.name}

@@ -9,6 +9,7 @@ from multilstm.errors import shown
 from multilstm.spec.dialects.entries import class_name, config_of_entry, layer_list
 from multilstm.spec.dialects.layers import DEPTH_LIMIT
 from multilstm.spec.dialects.networks import History, Network, Node
+from multilstm.spec.dialects.operations import OPERATIONS, operation_node
 from multilstm.spec.dialects.tables import RECURRENT
 from multilstm.spec.json_values import as_dict, refuse
 
@@ -82,6 +83,8 @@ def _node(call: Any, entry: Mapping[str, Any], where: str) -> Node:
         if not isinstance(args, (list, tuple)):
             refuse(f"{where}: args", args, "a list")
         return Node(_read(args, where), _read(as_dict(call["kwargs"], f"{where}: kwargs"), where))
+    if class_name(entry) in OPERATIONS:
+        return operation_node(call, entry, where, _history)
     if not isinstance(call, list) or not call:
         refuse(where, call, 'a list such as [["lstm", 0, 0, {}]]')
     items = [call] if isinstance(call[0], str) else call

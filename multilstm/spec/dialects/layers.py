@@ -7,6 +7,7 @@ from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.dialects.entries import MODELS
+from multilstm.spec.dialects.operations import OPERATIONS, operation_entry
 from multilstm.spec.dialects.tables import ANY, EVERYWHERE, FLAGS, RECURRENT, REFUSED, ROWS, Row
 from multilstm.spec.dialects.values import initializer, penalty, plain
 from multilstm.spec.dialects.versions import Version
@@ -64,6 +65,8 @@ class LayerTranslator:
             refuse(f"{where}: name", entry.get("name", name), f"text, the name {shown(name)} of its config")
         where = f"{where} {shown(name)}" if name is not None else where
         class_name = entry.get("class_name")
+        if isinstance(class_name, str) and class_name in OPERATIONS:
+            return operation_entry(entry, where)
         if isinstance(class_name, str) and class_name in REFUSED:
             raise SpecError(f"{where}: class {class_name} is not executed by multilstm: {REFUSED[class_name]}")
         if isinstance(class_name, str) and class_name in MODELS:

@@ -34,6 +34,7 @@ class ConvLSTM2D(Recurrent):
 
     state_type: ClassVar = State
     state_axes: ClassVar = "[batch, rows, columns, filters]"
+    size_name: ClassVar = "filters"
     gates_in_words: ClassVar = "the four gates of a ConvLSTM2D side by side: input, forget, cell, output"
     gate_count: ClassVar = 4
 

@@ -49,7 +49,7 @@ __all__ = [
 class Embedding(Layer):
     """Tokens `[batch, timesteps]` (integers below `input_dim`) to vectors `[batch, timesteps, output_dim]`.
 
-    With `mask_zero`, token 0 is masked.
+    With `mask_zero`, token 0 is masked. Without it, tokens may have further axes.
     """
 
     input_dtype: ClassVar = "int32"
@@ -62,7 +62,8 @@ class Embedding(Layer):
     mask_zero: Flag = False
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
-        check_rank(self.label, inputs, 2, "[batch, timesteps] of tokens")
+        if self.mask_zero or len(inputs) < 2:
+            check_rank(self.label, inputs, 2, "[batch, timesteps] of tokens")
         return ((*inputs, self.output_dim),)
 
     def weight_shapes(self, inputs: Shape) -> dict[str, tuple[int, ...]]:
@@ -85,6 +86,8 @@ def _check_mask_value(name: str, value: Any) -> float:
 @dataclasses.dataclass(frozen=True)
 class Masking(Layer):
     """Masks every timestep whose features all equal `mask_value`, and sets it to zero."""
+
+    moves_values: ClassVar = True
 
     mask_value: Annotated[float, Argument(_check_mask_value)] = 0.0
 

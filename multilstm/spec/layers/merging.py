@@ -81,15 +81,21 @@ class Average(_Merge):
 class Maximum(_Merge):
     """The largest of all inputs, element by element; of a masked timestep, the value of the inputs that keep it."""
 
+    moves_values: ClassVar = True
+
 
 @dataclasses.dataclass(frozen=True)
 class Minimum(_Merge):
     """The smallest of all inputs, element by element; of a masked timestep, the value of the inputs that keep it."""
 
+    moves_values: ClassVar = True
+
 
 @dataclasses.dataclass(frozen=True)
 class Concatenate(Layer):
     """Joins several tensors along one axis."""
+
+    moves_values: ClassVar = True
 
     axis: Axis = -1
 

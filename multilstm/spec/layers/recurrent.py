@@ -43,6 +43,7 @@ class Recurrent(Layer):
         state_type: the state; its fields name the tensors that `initial_state` takes and `return_state` returns.
         state_axes: the axes of each tensor of the state.
         gates_in_words: the gates, in the order of their columns in each weight; empty without gates.
+        size_name: the argument that is the number of columns of a gate.
     """
 
     refused: ClassVar = ("activity_regularizer",)
@@ -50,6 +51,7 @@ class Recurrent(Layer):
     state_type: ClassVar[type[AnyState]] = HiddenState
     state_axes: ClassVar[str] = "[batch, units]"
     gates_in_words: ClassVar[str] = ""
+    size_name: ClassVar[str] = "units"
 
     units: int
     activation: str

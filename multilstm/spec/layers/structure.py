@@ -34,6 +34,8 @@ __all__ = [
 class _Structure(Layer):
     """A layer that moves timesteps, so that the mask of its input means nothing for its output."""
 
+    moves_values: ClassVar = True
+
     @property
     def mixes_timesteps(self) -> bool:
         return True

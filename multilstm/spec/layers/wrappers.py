@@ -12,7 +12,15 @@ from multilstm.spec.layer_base import DropoutMask, Layer, inner_layer
 from multilstm.spec.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from multilstm.spec.layers.conv_lstm import ConvLSTM2D
 from multilstm.spec.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
-from multilstm.spec.layers.core import Activation, Dense, Dropout, Rescaling, SpatialDropout1D, SpatialDropout2D
+from multilstm.spec.layers.core import (
+    Activation,
+    Dense,
+    Dropout,
+    Embedding,
+    Rescaling,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from multilstm.spec.layers.pooling import (
@@ -63,6 +71,9 @@ DISTRIBUTED: tuple[type[Layer], ...] = (
     *(MaxPooling2D, AveragePooling2D, GlobalMaxPooling2D, GlobalAveragePooling2D),
 )
 """The layers without a state, which a TimeDistributed takes."""
+
+STARTING: tuple[type[Layer], ...] = (LSTM, GRU, SimpleRNN)
+"""The recurrent layers, also in a Bidirectional, that a TimeDistributed takes: each timestep starts from zeros."""
 
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
@@ -170,17 +181,32 @@ class Bidirectional(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class TimeDistributed(Layer):
-    """Applies a layer without state to every timestep of `[batch, timesteps, ...]`.
+    """Applies a layer to every timestep of `[batch, timesteps, ...]`.
 
     As in Keras, the mask of the timesteps is passed on. A Dropout inside draws a mask for every timestep. In training,
-    a BatchNormalization inside takes the statistics of one timestep after the other.
+    a BatchNormalization inside takes the statistics of one timestep after the other. A recurrent layer inside reads
+    the sequence of each timestep, `[batch, timesteps, steps, features]`, from states of zeros and without a mask.
     """
 
-    layer: Annotated[Layer, inner_layer(*DISTRIBUTED)]
+    layer: Annotated[Layer, inner_layer(*DISTRIBUTED, Embedding, *STARTING, Bidirectional)]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_trainable(self, self.layer)
+        for argument in ("mask_zero", "stateful", "return_state", "dropout", "recurrent_dropout"):
+            inner = self.layer.wrapped or self.layer
+            if getattr(inner, argument, False) and isinstance(inner, (Embedding, Recurrent)):
+                raise SpecError(
+                    f"TimeDistributed: given {inner.class_name} with {argument}={getattr(inner, argument)}, which "
+                    f"multilstm does not execute inside; leave it out"
+                )
+        if isinstance(self.layer, Bidirectional) and (
+            self.layer.merge_mode is None or not isinstance(self.layer.layer, STARTING)
+        ):
+            raise SpecError(
+                "TimeDistributed: given a Bidirectional of two outputs or of a ConvLSTM2D, expected one output of an "
+                "LSTM, a GRU or a SimpleRNN; give it a merge_mode"
+            )
         if self.layer.activity is not None:
             raise SpecError(
                 f"TimeDistributed: given a {self.layer.class_name} with an activity_regularizer, which multilstm does "
@@ -216,6 +242,8 @@ class TimeDistributed(Layer):
 
     def dropout_masks(self, name: str, inputs: Shape) -> Iterator[DropoutMask]:
         """Yield the masks of the layer inside, with an axis of timesteps after the batch."""
+        if self.layer.recurrent:
+            return  # without dropout
         for mask in self.layer.dropout_masks(name, self._inner(inputs)):
             batch, *sizes = mask.shape
             yield mask._replace(shape=(batch, inputs[1], *sizes))

@@ -22,7 +22,8 @@ def _(layer: TimeDistributed, given: Given) -> Applied:
     if given.training and layer.layer.statistics:
         return _step_by_step(layer, given)
     dropout = {str(layer.layer.name): _folded(factor) for factor in given.dropout.values()}
-    inner = apply(layer.layer, Given([_folded(x)], [None], given.weights, dropout=dropout, faults=given.faults))
+    starts = (None,) * len(layer.layer.recurrent)
+    inner = apply(layer.layer, Given([_folded(x)], [None], given.weights, starts, dropout, given.faults))
 
     def unfolded(array: Array) -> Array:
         return array.reshape(*x.shape[:2], *array.shape[1:])
@@ -34,7 +35,8 @@ def _(layer: TimeDistributed, given: Given) -> Applied:
         d_output = np.zeros_like(output)
         d_output[:, :kept] = present(gradients[0])
         back = inner.backward([_folded(d_output)])
-        return Gradients([unfolded(present(back.inputs[0]))], back.weights)
+        d_input = back.inputs[0]  # None of tokens
+        return Gradients([None if d_input is None else unfolded(d_input)], back.weights)
 
     return Applied([output[:, :kept]], backward)
 
