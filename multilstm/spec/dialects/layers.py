@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
+from multilstm.spec.arguments import is_real
 from multilstm.spec.dialects.entries import MODELS
 from multilstm.spec.dialects.operations import OPERATIONS, operation_entry
 from multilstm.spec.dialects.tables import ANY, EVERYWHERE, FLAGS, RECURRENT, REFUSED, ROWS, Row
@@ -19,6 +20,7 @@ __all__ = ["DEPTH_LIMIT", "KeptLayers", "LayerTranslator"]
 DEPTH_LIMIT = 16  # models and wrappers inside one another
 _KNOWN = tuple(layer.__name__ for layer in LAYERS)
 _WRAPPED = ("layer", "backward_layer")
+_ACTIVATIONS = {"swish": "silu", "time_distributed_softmax": "softmax"}  # the second one of Keras 0
 _STEPS = ("LSTM", "GRU", "SimpleRNN", "Convolution1D", "TimeDistributedDense")  # `input_dim` is the last size of three
 
 
@@ -74,6 +76,9 @@ class LayerTranslator:
                 f"{where}: class {class_name} is not executed by multilstm inside this wrapper; expected one layer; "
                 f"wrap each layer of the model by itself"
             )
+        if class_name == "Dropout" and _drops_features(plain(config.get("noise_shape"))):
+            entry = {**entry, "class_name": "SpatialDropout1D"}
+            config = {key: value for key, value in config.items() if key != "noise_shape"}
         class_name = class_of(entry, (*_KNOWN, *(row for row in ROWS if row not in _KNOWN)), where)
         if depth > DEPTH_LIMIT:
             refuse(where, depth, f"at most {DEPTH_LIMIT} layers and models inside one another")
@@ -84,6 +89,8 @@ class LayerTranslator:
         inner = arguments.get("layer")
         if inner is not None and arguments.get("trainable", True) in (False, 0):  # Keras 1 and 2 freeze that layer too
             arguments["layer"] = {**inner, "config": {**inner["config"], "trainable": False}}
+        if inner is not None and row.into == "TimeDistributed":
+            arguments["layer"] = self._without_dropout(arguments["layer"], where)
         shape = _batch_shape(class_name, config)
         if (
             shape is None and class_name == "Bidirectional" and inner is not None
@@ -104,7 +111,7 @@ class LayerTranslator:
             elif key in row.renamed:
                 self._rename(row, key, value, arguments, where)
             elif key in dropped:
-                _check_dropped(key, value, dropped[key], where)
+                _check_dropped(key, penalty(value) if key.endswith("_regularizer") else value, dropped[key], where)
             elif key not in joined:
                 _put(arguments, key, value, key, where)
         for key, parts in row.joined.items():
@@ -126,6 +133,18 @@ class LayerTranslator:
     def _note_training(self, key: str, value: Any, where: str) -> None:
         if value not in (0, None):
             self.notes[f"{where}: {key}={shown(value)} acts in training alone and is left out; Keras 3 lacks it"] = None
+
+    def _without_dropout(self, entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return the entry of a layer inside of a TimeDistributed without the dropout of a recurrent layer."""
+        config = dict(entry["config"])
+        if entry["class_name"] == "Bidirectional" and isinstance(config.get("layer"), Mapping):
+            config["layer"] = self._without_dropout(config["layer"], where)
+        for key in ("dropout", "recurrent_dropout") if entry["class_name"] in RECURRENT else ():
+            value: Any = config.get(key)
+            if is_real(value) and 0 < value < 1:
+                config[key] = 0.0
+                self.notes[f"{where}: {key}={shown(value)} inside acts in training alone and is left out"] = None
+        return {**entry, "config": config}
 
     def _add_defaults(self, row: Row, arguments: dict[str, Any], where: str) -> None:
         """Add the defaults of the version where they differ from Keras 3's."""
@@ -170,11 +189,17 @@ class LayerTranslator:
 
     def _activation(self, value: Any) -> Any:
         if value != "hard_sigmoid":
-            return "silu" if value == "swish" else value
+            return _ACTIVATIONS.get(value, value) if isinstance(value, str) else value
         version = self.version.text
         note = f"hard_sigmoid of Keras {version} is clip(0.2 * x + 0.5, 0, 1); Keras 3 would use relu6(x + 3) / 6"
         self.notes[note] = None
         return "hard_sigmoid_keras2"
+
+
+def _drops_features(noise_shape: Any) -> bool:
+    """Whether the noise shape of a Dropout is that of a SpatialDropout1D: the same features at all timesteps."""
+    sizes = noise_shape if isinstance(noise_shape, (list, tuple)) and len(noise_shape) == 3 else (1, 1, 1)
+    return sizes[1] == 1 and 1 not in (sizes[0], sizes[2])
 
 
 def _put(arguments: dict[str, Any], name: str, value: Any, key: str, where: str) -> None:

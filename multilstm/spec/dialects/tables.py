@@ -78,10 +78,12 @@ _RECURRENT: dict[str, Renamed] = {
     "implementation": Renamed("implementation", _IMPLEMENTATION),
     "forget_bias_init": Renamed("unit_forget_bias", {"one": True, "ones": True, "zero": False, "zeros": False}),
 }  # fmt: skip
+_RECURRENT_OF_ONE_WAY = {key: value for key, value in _RECURRENT.items() if value.name != "implementation"}
 _RECURRENT_DROPPED: dict[str, tuple[Any, ...]] = {
     "input_dim": ANY, "input_length": ANY, "time_major": (False,), "truncate_gradient": (-1,), "ragged": (False,),
     "enable_caching_device": ANY, "num_constants": (None, 0),
 }  # fmt: skip
+_ONE_WAY: dict[str, tuple[Any, ...]] = {**_RECURRENT_DROPPED, "consume_less": ANY, "implementation": ANY}
 _CONVOLUTION = {
     **_of_weights(),
     **_WINDOW,
@@ -101,7 +103,7 @@ ROWS: Mapping[str, Row] = {
     "InputLayer": Row("InputLayer", _renamed(input_dtype="dtype"), dropped={"trainable": ANY}),
     "LSTM": Row("LSTM", _RECURRENT, dropped=_RECURRENT_DROPPED),
     "GRU": Row("GRU", _RECURRENT, dropped=_RECURRENT_DROPPED),
-    "SimpleRNN": Row("SimpleRNN", _RECURRENT, dropped={**_RECURRENT_DROPPED, "implementation": ANY}),
+    "SimpleRNN": Row("SimpleRNN", _RECURRENT_OF_ONE_WAY, dropped=_ONE_WAY),
     "CuDNNLSTM": Row(
         "LSTM",
         dropped=_CUDNN,
@@ -140,9 +142,9 @@ ROWS: Mapping[str, Row] = {
     "Conv2D": Row("Conv2D", _CONVOLUTION, joined={"kernel_size": ("nb_row", "nb_col")}),
     "ConvLSTM2D": Row(
         "ConvLSTM2D",
-        {key: value for key, value in {**_RECURRENT, **_CONVOLUTION}.items() if value.name != "implementation"},
+        {**_RECURRENT_OF_ONE_WAY, **_CONVOLUTION},
         joined={"kernel_size": ("nb_row", "nb_col")},
-        dropped={**_RECURRENT_DROPPED, "consume_less": ANY, "implementation": ANY},
+        dropped=_ONE_WAY,
     ),
     "DepthwiseConv2D": Row("DepthwiseConv2D", dropped={"groups": (1,)}),
     "MaxPooling1D": Row("MaxPooling1D", _POOLING, dropped=_INPUTS),
@@ -151,6 +153,8 @@ ROWS: Mapping[str, Row] = {
     "AveragePooling2D": Row("AveragePooling2D", _POOLING),
     "GlobalMaxPooling1D": Row("GlobalMaxPooling1D", dropped=_INPUTS),
     "GlobalAveragePooling1D": Row("GlobalAveragePooling1D", dropped=_INPUTS),
+    "GlobalMaxPooling2D": Row("GlobalMaxPooling2D", _ORDER),
+    "GlobalAveragePooling2D": Row("GlobalAveragePooling2D", _ORDER),
     "ZeroPadding2D": Row("ZeroPadding2D", _ORDER),
     "UpSampling1D": Row("UpSampling1D", _renamed(length="size"), dropped=_INPUTS),
     "Reshape": Row("Reshape", _renamed(dims="target_shape")),

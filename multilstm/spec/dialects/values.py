@@ -25,9 +25,15 @@ _PENALTIES = {  # Keras 1's names
 
 
 def plain(value: Any) -> Any:
-    """Return a list for the object that TensorFlow writes for a tuple, and every other value as it is."""
+    """Return a list for the object of a tuple, the numbers for that of an array, and every other value as it is.
+
+    TensorFlow writes tuples as `{"class_name": "__tuple__", "items": ...}`. Keras 2 writes the slopes of a ReLU as
+    `{"type": "ndarray", "value": ...}`.
+    """
     if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":
         return value.get("items")
+    if isinstance(value, Mapping) and set(value) == {"type", "value"} and value["type"] == "ndarray":
+        return value["value"]
     return value
 
 

@@ -3,15 +3,25 @@
 import pytest
 from keras2_entries import stack
 
+from multilstm.errors import SpecError
 from multilstm.spec import (
+    Activation,
     AlphaDropout,
     ConvLSTM2D,
+    Embedding,
     GaussianDropout,
     GaussianNoise,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    LeakyReLU,
     PReLU,
+    ReLU,
+    SimpleRNN,
+    SpatialDropout1D,
     SpatialDropout2D,
     from_json,
 )
+from multilstm.spec.keras_json import read_json
 
 KERAS_1_CONV_LSTM = {
     "name": "c", "trainable": True, "batch_input_shape": [None, 3, 6, 5, 2], "input_dtype": "float32",
@@ -76,6 +86,21 @@ def test_a_conv_lstm_without_recurrent_activation_has_hard_sigmoid_in_every_old_
             {"alpha_initializer": {"class_name": "Zeros", "config": {}}, "shared_axes": [1], "alpha_regularizer": None},
             PReLU(shared_axes=(1,), name="n"),
         ),
+        (
+            "2.2.4",
+            "ReLU",
+            {"max_value": 6.0, **{key: {"type": "ndarray", "value": 0.5} for key in ("negative_slope", "threshold")}},
+            ReLU(6.0, 0.5, 0.5, name="n"),
+        ),
+        ("2.2.4", "LeakyReLU", {"alpha": {"type": "ndarray", "value": 0.25}}, LeakyReLU(0.25, name="n")),
+        ("2.2.4", "Dropout", {"rate": 0.5, "noise_shape": [None, 1, 3]}, SpatialDropout1D(0.5, name="n")),
+        ("1.2.2", "Activation", {"activation": "time_distributed_softmax"}, Activation("softmax", name="n")),
+        (
+            "1.2.2",
+            "SimpleRNN",
+            {"output_dim": 2, "consume_less": "mem", "activation": "tanh", "dropout_U": 0.5},
+            SimpleRNN(2, recurrent_dropout=0.5, name="n"),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -102,3 +127,41 @@ def test_noise_of_keras_0():
     noise, dropout = (type(layer) for layer in spec.layers[1:])
     assert (noise, dropout) == (GaussianNoise, GaussianDropout)
     assert (spec.layers[1].stddev, spec.layers[2].rate) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("order", ["tf", "th"])
+@pytest.mark.parametrize("kind", [GlobalAveragePooling2D, GlobalMaxPooling2D], ids=lambda kind: kind.__name__)
+def test_a_global_pooling_of_images_of_keras_1(kind, order):
+    image = {"batch_input_shape": [None, 4, 4, 3], "name": "n", "dim_ordering": order}
+    model = {**stack({"class_name": kind.__name__, "config": image}), "keras_version": "1.2.2"}
+    if order == "tf":
+        assert from_json(model).layers[1] == kind(name="n")
+    else:
+        with pytest.raises(SpecError, match="data_format is 'channels_first'; multilstm executes"):
+            from_json(model)
+
+
+def test_a_dropout_that_keeps_whole_sequences_is_refused_by_its_argument():
+    config = {"batch_input_shape": [None, 4, 3], "name": "n", "rate": 0.5, "noise_shape": [1, 1, 3]}
+    with pytest.raises(SpecError, match="noise_shape is not executed by multilstm"):
+        from_json(stack({"class_name": "Dropout", "config": config}))
+
+
+def test_a_regularizer_of_strength_0_is_none():
+    zero = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.0}}
+    config = {"batch_input_shape": [None, 4], "name": "n", "input_dim": 9, "output_dim": 2}
+    config |= {"activity_regularizer": zero}
+    assert from_json(stack({"class_name": "Embedding", "config": config})).layers[1] == Embedding(9, 2, name="n")
+
+
+def test_the_dropout_of_sequences_inside_of_a_time_distributed_is_left_out_with_a_note():
+    lstm = {"class_name": "LSTM", "config": {"name": "l", "units": 2, "dropout": 0.5, "recurrent_dropout": 0.25}}
+    both = {"class_name": "Bidirectional", "config": {"name": "b", "layer": lstm, "merge_mode": "concat"}}
+    config = {"name": "t", "batch_input_shape": [None, 4, 5, 3], "layer": both}
+    graph, translated = read_json(stack({"class_name": "TimeDistributed", "config": config}))
+    inside = graph.layers[1].layer.layer
+    assert (inside.dropout, inside.recurrent_dropout) == (0, 0)
+    assert [note for note in translated.notes if "inside acts in training alone" in note] == [
+        "layer 0 't' (TimeDistributed): dropout=0.5 inside acts in training alone and is left out",
+        "layer 0 't' (TimeDistributed): recurrent_dropout=0.25 inside acts in training alone and is left out",
+    ]
