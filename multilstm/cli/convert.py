@@ -32,8 +32,9 @@ def convert(
 
     The result is executed first, and compared with the reference. If it does not agree, nothing is written. Next to
     OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
-    state dict. For Flax, they are a module of nnx or linen and its parameters. For ONNX, OUT.onnx serves inference. For
-    Keras, OUT.keras is what Keras itself saves, with optimizer and loss if the model has them.
+    state dict. For Flax, Equinox and Haiku, they are a module and its parameters. For multilstm.scan, OUT.py loads
+    OUT.json and OUT.safetensors. For ONNX, OUT.onnx serves inference. For Keras, OUT.keras is what Keras itself saves,
+    with optimizer and loss if the model has them. For Keras 2, OUT.h5 is what tf-keras saves.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def convert(
     out
         The main file of the result, such as `port.py` or `port.onnx`.
     to
-        The framework or format: `torch`, `flax-nnx`, `flax-linen`, `onnx` or `keras`. Default: by the suffix of OUT.
+        The framework or format: `torch`, `flax-nnx`, `flax-linen`, `equinox`, `haiku`, `scan`, `onnx`, `keras` or
+        `keras2`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from multilstm.spec.layer_base import Layer
 __all__ = ["Target", "refusal"]
 
 
-def _no_notes(spec: Graph) -> Iterable[str]:
+def _no_notes(spec: Graph, training: Any) -> Iterable[str]:
     return ()
 
 
@@ -27,25 +28,33 @@ class Target:
         title: the framework or format in messages, `PyTorch`.
         suffixes: those that the main file may have.
         engine: the name of the engine that executes the files.
-        files: makes the files from a spec and its weights by `layer/weight`, in Keras's layout: the contents by suffix,
-            the main file first. UnsupportedError names a layer or an option that the format lacks. None: `prove` makes
-            them.
-        notes: sentences, without a full stop, on the differences between the model and the files.
+        files: makes the files from a spec, its weights by `layer/weight` in Keras's layout, and its training, a
+            `multilstm.files.compiled.Compiled`. It returns the contents by suffix, the main file first.
+            UnsupportedError names a layer or an option that the format lacks.
+        notes: sentences, without a full stop, on the differences between a spec with its training and the files.
         settings: environment variables that the engine's process needs before it starts.
-        prove: makes and compares the files, for a format that its own framework writes. It takes a spec, weights, the
-            training (`multilstm.files.compiled.Compiled`) and a follower. It returns files, report and notes.
         further: the suffixes of the other files, which are written next to the main file.
+        executor: the class that executes the files, as `module:Class`, where it is not that of the engine.
+        keeps_penalties: whether the files hold regularizers, which their losses then have.
+        keeps_training: whether the files hold optimizer and losses where they are given.
+        dtype: of the weights in the files; None: that of the model.
+        check: reads the main file back as data; ParityError for another spec or other weights. None: the engine alone
+            reads the files.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     engine: str
-    files: Callable[[Graph, Mapping[str, Array]], Mapping[str, bytes]] | None
-    notes: Callable[[Graph], Iterable[str]] = _no_notes
+    files: Callable[[Graph, Mapping[str, Array], Any], Mapping[str, bytes]]
+    notes: Callable[[Graph, Any], Iterable[str]] = _no_notes
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    prove: Callable[..., tuple[Mapping[str, bytes], Any, Iterable[str]]] | None = None
     further: tuple[str, ...] = ()
+    executor: str | None = None
+    keeps_penalties: bool = False
+    keeps_training: bool = False
+    dtype: str | None = None
+    check: Callable[[pathlib.Path, Graph, Mapping[str, Array]], None] | None = None
 
 
 def refusal(target: str, layer: Layer, given: str, reason: str) -> UnsupportedError:

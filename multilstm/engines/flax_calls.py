@@ -16,10 +16,9 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 
 from multilstm.conversion.modules.masks import masked_layers
+from multilstm.engines.jax_module import Records
 from multilstm.spec import Bidirectional, Graph
 from multilstm.spec.arrays import AnyState
-
-Records = dict[str, tuple[Any, Any]]  # the carry and the sequence, in the order of computation, by recurrent layer
 
 OPEN = 1024  # timesteps of the abstract inputs, enough for any window
 
@@ -97,6 +96,8 @@ class NnxCall:
         for _, part in nnx.iter_graph(module):
             if isinstance(part, nnx.Module):
                 _set_dtype(part, dtype)
+            if isinstance(part, nnx.Dropout):  # its masks are random
+                part.rate = 0.0
         self._spec = spec
         self._places, self._inputs = list(_places(spec, attributes)), list(spec.inputs)  # jit sorts names
         self._graph, self._rest = nnx.split(module)
@@ -190,6 +191,8 @@ class LinenCall:
         """Return the interceptor of the calls of RNNs, which start at carries of the dtype of the program."""
 
         def call(next_call: Any, arguments: Any, options: Any, context: Any) -> Any:
+            if isinstance(context.module, nn.Dropout):  # its masks are random
+                return arguments[0]
             place = self._places.get(context.module.path)
             if place is None or context.method_name != "__call__" or not isinstance(context.module, nn.RNN):
                 return next_call(*arguments, **options)

@@ -40,15 +40,16 @@ class JaxScanEngine(AbstractEngine):
         """
         if job.dtype == "float64":
             jax_platform.require_x64("jax-scan")
-        return _Program(job, jax.devices(job.device)[0])
+        return JaxScanProgram(job, jax.devices(job.device)[0])
 
     def operations(self) -> Operations:
         """Return jitted `jax.numpy`."""
         return jax_platform.operations()
 
 
-@final
-class _Program(AbstractProgram):
+class JaxScanProgram(AbstractProgram):
+    """One model; a compiled function for each kind of step."""
+
     def __init__(self, job: Job, device: Any) -> None:
         self._job, self._device, self.draws_dropout = job, device, job.draws_dropout
         self._model = model(job.spec, dtype=MIXED.get(job.dtype), loss_scale=job.loss_scale)
@@ -66,6 +67,7 @@ class _Program(AbstractProgram):
 
     @property
     def implementation(self) -> Implementation:
+        """The loop, and the plan of each LSTM's."""
         if not self._batch:
             return Implementation(f"lax.scan, {self._gradient}")
         written_out = LOOP not in self._found or all(layer.unroll for layer in self._job.spec.recurrent.values())
@@ -81,22 +83,27 @@ class _Program(AbstractProgram):
         return "custom gradient" if self._job.spec.lstms or not self._job.spec.recurrent else "JAX's gradient"
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
+        """See `AbstractProgram.load`."""
         self._weights, self._slots = jax.device_put((dict(weights), dict(slots)), self._device)
         self._iteration = iteration
 
     def weights(self) -> dict[str, Array]:
+        """See `AbstractProgram.weights`."""
         return _numpy(self._weights)  # type: ignore[no-any-return]
 
     def slots(self) -> dict[str, Array]:
+        """See `AbstractProgram.slots`."""
         return _numpy(self._slots)  # type: ignore[no-any-return]
 
     def parameter_counts(self) -> dict[str, int]:
+        """See `AbstractProgram.parameter_counts`."""
         counts = {str(layer.name): 0 for layer in self._job.spec.layers if not isinstance(layer, InputLayer)}
         for name, array in self._weights.items():
             counts[name.split("/")[0]] += array.size
         return counts
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
+        """See `AbstractProgram.step`."""
         inputs, masks = dict(batch.inputs), dict(batch.masks)
         self._batch, self._timesteps = batch.size, max((*array.shape[1:2], 0) for array in inputs.values())[0]
         number = np.int32(self._iteration) if self.draws_dropout else None

@@ -1,22 +1,25 @@
 """Engine `onnx-file`: the ONNX file into which `multilstm.conversion` translates a spec, executed.
 
 The engine proves the conversion. The nodes are those of the file that `multilstm convert` writes. Sequences and states
-of recurrent layers are further outputs. Masks that a batch gives are further inputs. ONNX Runtime computes in float32,
-the evaluator of the package `onnx` in float64. The file serves inference, so the engine computes no gradients and no
-losses.
+of recurrent layers are further outputs. Masks that a batch gives are further inputs. Where the environment variable
+`MULTILSTM_CONVERTED` names a file of the dtype of the job, the outputs are those of that file. ONNX Runtime computes in
+float32, the evaluator of the package `onnx` in float64. The file serves inference, so the engine computes no gradients
+and no losses.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import final
 
 import numpy as np
+import onnx
 
 from multilstm.conversion.onnx.model import Written, onnx_model
 from multilstm.conversion.onnx.target import OPSET, OPSET_VARIABLE
 from multilstm.engines.base import AbstractEngine, AbstractProgram
+from multilstm.engines.converted import converted_file
 from multilstm.errors import UnsupportedError
 from multilstm.frameworks import onnxruntime as onnx_platform
 from multilstm.frameworks.self_test import Operations
@@ -84,7 +87,19 @@ class OnnxFileProgram(AbstractProgram):
             dtype=self._dtype,
         )
         self._run = onnx_platform.runner(self._file.model)
+        self._converted = self._runner_of_file()
         self._masked = masked
+
+    def _runner_of_file(self) -> Callable[..., list[Array]] | None:
+        """Return the function that executes the converted file, if this process has one of the dtype of the job."""
+        path = converted_file(".onnx")
+        model = None if path is None else onnx.load(path)
+        double = onnx.TensorProto.DOUBLE
+        if model is None or (self._dtype == "float64") != any(t.data_type == double for t in model.graph.initializer):
+            return None
+        given = {tensor.name for tensor in model.graph.input}
+        run = onnx_platform.runner(model)
+        return lambda outputs, feed: run(outputs, {name: array for name, array in feed.items() if name in given})
 
     def weights(self) -> dict[str, Array]:
         """Return all weights: inference leaves them as they are."""
@@ -116,6 +131,8 @@ class OnnxFileProgram(AbstractProgram):
         ends = [name for state in file.ends.values() for name in state]
         wanted = list(dict.fromkeys((*file.outputs, *ends, *file.returned.values())))
         arrays = dict(zip(wanted, self._run(wanted, feed), strict=True))
+        if self._converted is not None:
+            arrays |= dict(zip(file.outputs, self._converted(file.outputs, feed), strict=True))
         layers = self._spec.recurrent
         returned = {place: arrays[name] for place, name in file.returned.items()}
         return Answer(

@@ -117,9 +117,21 @@ def load(target: str) -> AbstractEngine:
 
 _LABELLED = re.compile(r"[^@]+@[\w.+-]+")
 JUDGE = "reference"  # the engine against which all others are judged
-KERAS_FILE = "MULTILSTM_KERAS_FILE"  # the variable with the path of the file that `engines.keras.saved` executes
+CONVERTED = "MULTILSTM_CONVERTED"  # the variable with the path of the main file that an engine executes
 
 _JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
+
+
+def _converted(
+    name: str, target: str, extra: str | None, needs: tuple[str, ...], *, gradients: bool = True
+) -> EngineRow:
+    """Return the row of an engine that executes converted files; only a user's choice of it runs it."""
+    settings, flags = (_JAX, (EXACT_SUMS,)) if "jax" in needs else ({}, ())
+    return EngineRow(
+        name, f"multilstm.engines.{target}", needs, extra, settings, flags, partial=True, gradients=gradients,
+        generations=(),
+    )  # fmt: skip
+
 
 ENGINES: dict[str, EngineRow] = {
     row.name: row
@@ -149,45 +161,12 @@ ENGINES: dict[str, EngineRow] = {
         ),
         EngineRow("jax-scan", "multilstm.engines.jax_scan:JaxScanEngine", ("jax",), "jax", _JAX, (EXACT_SUMS,)),
         EngineRow("torch-lstm", "multilstm.engines.torch_lstm:TorchLSTMEngine", ("torch",), "torch", {}, partial=True),
-        EngineRow(
-            "torch-module",
-            "multilstm.engines.torch_module:TorchModuleEngine",
-            ("torch",),
-            "torch",
-            {},
-            partial=True,
-            generations=(),
-        ),
-        EngineRow(
-            "onnx-file",
-            "multilstm.engines.onnx_file:OnnxFileEngine",
-            ("onnx", "onnxruntime"),
-            "onnx",
-            {},
-            partial=True,
-            gradients=False,
-            generations=(),
-        ),
-        EngineRow(
-            "flax-module",
-            "multilstm.engines.flax_module:FlaxModuleEngine",
-            ("flax", "jax"),
-            "flax",
-            _JAX,
-            (EXACT_SUMS,),
-            partial=True,
-            generations=(),
-        ),
-        EngineRow(
-            "linen-module",
-            "multilstm.engines.flax_module:LinenModuleEngine",
-            ("flax", "jax"),
-            "flax",
-            _JAX,
-            (EXACT_SUMS,),
-            partial=True,
-            generations=(),
-        ),
+        _converted("torch-module", "torch_module:TorchModuleEngine", "torch", ("torch",)),
+        _converted("onnx-file", "onnx_file:OnnxFileEngine", "onnx", ("onnx", "onnxruntime"), gradients=False),
+        _converted("flax-module", "flax_module:FlaxModuleEngine", "flax", ("flax", "jax")),
+        _converted("linen-module", "flax_module:LinenModuleEngine", "flax", ("flax", "jax")),
+        _converted("equinox-module", "unrolled_module:EquinoxModuleEngine", None, ("equinox", "haiku", "jax")),
+        _converted("haiku-module", "unrolled_module:HaikuModuleEngine", None, ("equinox", "haiku", "jax")),
         EngineRow(
             "keras2",
             "multilstm.engines.keras.keras2:Keras2Engine",

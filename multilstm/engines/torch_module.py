@@ -61,7 +61,10 @@ class TorchModuleProgram(AbstractConvertedProgram):
         self._device = torch.device("cuda" if job.device == "gpu" else "cpu")
         self._names = module_names(job.spec)
         self._state = TorchState(job.spec)
-        self._module = class_of(torch_source(job.spec))().to(device=self._device, dtype=self._dtype)
+        self._module = class_of(self.source(torch_source))().to(device=self._device, dtype=self._dtype)
+        for part in self._module.modules():
+            if hasattr(part, "p"):  # a Dropout, whose masks are random
+                part.p = 0.0
         self._answers: dict[str, Any] = {}
         self._starts: dict[str, Any] = {}
         for layer, attribute in self._names.items():
@@ -81,7 +84,7 @@ class TorchModuleProgram(AbstractConvertedProgram):
 
     def load(self, weights: Mapping[str, Array], slots: Mapping[str, Array], iteration: int) -> None:
         """Load the state dict of the weights."""
-        state = self._state.to_target(weights)
+        state = self.arrays(self._state, weights)
         self._module.load_state_dict({name: torch.tensor(np.array(array)) for name, array in state.items()})
 
     def weights(self) -> dict[str, Array]:

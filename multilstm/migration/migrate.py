@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from multilstm.cases.case import Case
+from multilstm.conversion.keras_file import classes_needed
 from multilstm.engines.registry import engine_row
 from multilstm.errors import SpecError, UsageError, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
-from multilstm.files import PROOF, LoadedModel, write_outputs
+from multilstm.files import LoadedModel
 from multilstm.files.compiled import Compiled, compiled, version_in
 from multilstm.migration.drift import DRIFTS, Drift
 from multilstm.migration.measured import measured
@@ -21,8 +22,9 @@ from multilstm.migration.seen import OldModel
 from multilstm.report.data import Report
 from multilstm.spec.dialects.training import optimizer_config
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.conversion import FORWARD, GRADIENTS, Conversion, convert_model, without_dropout
 from multilstm.suite.hidden_masks import exercising_case
-from multilstm.suite.keras_file import PARTS, KerasFile, keras_file, without_dropout
+from multilstm.suite.keras_file import KERAS
 
 __all__ = ["Change", "Migration", "migrate_model", "old_model"]
 
@@ -57,13 +59,15 @@ class Migration:
 
     Attributes:
         file: the `.keras` file with its proof.
+        needed: the classes of `multilstm.keras_layers` that loading it needs; empty: plain Keras suffices.
         origin: the origin of the old model, in a sentence.
         changes: the rows of the table that touch the model.
         oracle: the comparison with tf-keras; None where it is not installed, or does not execute the model.
         notes: sentences on what the file lacks.
     """
 
-    file: KerasFile
+    file: Conversion
+    needed: tuple[str, ...]
     origin: str
     changes: tuple[Change, ...]
     oracle: Report | None
@@ -75,15 +79,12 @@ class Migration:
         return (self.origin, *map(str, self.changes), *self._proofs(), *(f"Note: {note}." for note in self.notes))
 
     def _proofs(self) -> Iterator[str]:
-        yield f"Keras {self.file.version} loads the file: {self.file.report.sentence}"
+        yield f"Keras {engine_row(KERAS.engine).packages['keras']} loads the file: {self.file.report.sentence}"
         if self.oracle is not None:
             yield f"Compared with tf-keras: {self.oracle.sentence}"
         if self.file.updates:
             yield f"Trained by the optimizer of the file, all arrays agree with the old rule {self.file.trained}."
-        if self.file.needed:
-            names = ", ".join(self.file.needed)
-            yield f"A program that loads the file needs `import multilstm.keras_layers`, for {names}."
-        else:
+        if not self.needed:
             yield "Plain Keras 3 loads the file."
 
     def save(self, path: str | os.PathLike[str]) -> tuple[pathlib.Path, ...]:
@@ -93,7 +94,7 @@ class Migration:
             UsageError: where both are one file; no file is then replaced.
             InputError: where a file cannot be written; no file is then replaced.
         """
-        return write_outputs(path, self.file.content, {PROOF: self.file.report.to_json().encode()})
+        return self.file.save(path)
 
 
 def migrate_model(loaded: LoadedModel, updates: int, follow: Callable[..., Any] | None = None) -> Migration:
@@ -116,8 +117,10 @@ def migrate_model(loaded: LoadedModel, updates: int, follow: Callable[..., Any] 
     if loaded.weights is None:
         notes.append("the old model has no weights: those of the new file are random")
     oracle = _compared_with_keras_2(case, loaded.provenance.generation, notes)
-    file = keras_file(old.spec, loaded.weights, given.training, given.state, updates=updates, follow=follow)
-    return Migration(file, loaded.provenance.sentence, changes, oracle, (*notes, *file.notes))
+    noted = dataclasses.replace(given, notes=tuple(notes))
+    file = convert_model(old.spec, loaded.weights, KERAS, follow, noted, updates)
+    needed = classes_needed(old.spec, given.training)
+    return Migration(file, needed, loaded.provenance.sentence, changes, oracle, file.notes)
 
 
 def old_model(loaded: LoadedModel) -> tuple[OldModel, Compiled]:
@@ -161,7 +164,7 @@ def _compared_with_keras_2(case: Case, generation: int | None, notes: list[str])
         )
         return None
     availability = available((ORACLE,), "cpu", generation)
-    options = Options(availability.engines, ("float64",), "plain", quantities=PARTS)
+    options = Options(availability.engines, ("float64",), "plain", quantities=(*FORWARD, *GRADIENTS))
     report = compare_cases((case,), options, availability=availability)
     unsupported = next((cell for cell in report.cells if cell.verdict == "unsupported"), None)
     if unsupported is not None:

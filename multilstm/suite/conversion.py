@@ -1,8 +1,9 @@
 """Conversion of a model into another framework, with proof.
 
-The converted files are executed in a process of their own, on the model's own weights. Outputs, sequences and states,
-and the gradients of weights and inputs where the engine has them, are compared with the reference, in float32 and
-float64. Files that do not agree are an error, and nothing is written.
+The files are written into a temporary folder. A process of the target's framework reads them back and executes them on
+their own weights. Outputs, sequences and states, and the gradients of weights and inputs where the engine has them, are
+compared with the reference, in float32 and float64. Files with an optimizer also train, and every weight is compared
+after 100 updates. Files that do not agree are an error, and nothing is written.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import numpy as np
 from multilstm.cases.case import Case
 from multilstm.cases.model_case import BATCH, enough_timesteps
 from multilstm.cases.recipes import GivenBatches
+from multilstm.compare import AGREES, Comparison
 from multilstm.conversion.target import Target
-from multilstm.engines.registry import engine_row, registered
-from multilstm.errors import UnsupportedError
+from multilstm.engines.registry import CONVERTED, EngineRow, base_name, engine_row, registered
+from multilstm.errors import InputError, ParityError, UnsupportedError, listed, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files.compiled import Compiled
@@ -28,10 +30,15 @@ from multilstm.files.outputs import PROOF, write_outputs
 from multilstm.report.data import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
-from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.hidden_masks import exercising_case
+from multilstm.suite.updates import compared_updates
+from multilstm.workers import Pool
+from multilstm.workers.run_folder import RunFolder
 
-__all__ = ["Conversion", "convert_model"]
+__all__ = ["FORWARD", "GRADIENTS", "Conversion", "check_updates", "convert_model", "without_dropout"]
+
+UPDATES = 100
 
 FORWARD = ("output", "sequence", "last_output", "hidden", "cell", "parameter_count")
 GRADIENTS = ("gradient", "input_gradient")
@@ -45,11 +52,19 @@ class Conversion:
         files: the contents by suffix, the main file first.
         report: the comparison with the reference.
         notes: sentences, without a full stop, on the differences between the model and the files.
+        updates: the comparison of each array after updates with the optimizer of the files; empty without one.
     """
 
     files: Mapping[str, bytes]
     report: Report
     notes: tuple[str, ...]
+    updates: tuple[Comparison, ...] = ()
+
+    @property
+    def trained(self) -> str:
+        """The numbers of updates after which arrays were compared: `after 1, 10 and 100 updates`."""
+        numbers = [comparison.quantity.where.split("/")[0].removeprefix("updates_") for comparison in self.updates]
+        return f"after {listed(dict.fromkeys(numbers))} updates"
 
     def save(self, path: str | os.PathLike[str]) -> tuple[pathlib.Path, ...]:
         """Write the main file to `path`, and the others and the comparison, `.proof.json`, next to it.
@@ -72,6 +87,7 @@ def convert_model(
     target: Target,
     follow: Callable[..., Any] | None = None,
     compiled: Compiled | None = None,
+    updates: int = UPDATES,
 ) -> Conversion:
     """Convert a model, and compare the result with the reference.
 
@@ -81,36 +97,120 @@ def convert_model(
         target: the framework or format.
         follow: receives the progress of the comparison.
         compiled: optimizer, losses and arrays of the optimizer, for a target that keeps them; None: none.
+        updates: the number of updates that are compared, where the files have an optimizer.
 
     Raises:
         UnsupportedError: for a layer or an option that the target lacks.
-        ParityError: where the converted files give other answers.
+        ParityError: where the converted files give other answers, or are read back as another model.
         EngineUnavailableError: where the target's framework is not installed.
     """
-    if target.prove is not None:
-        made, report, notes = target.prove(spec, weights, compiled or Compiled(), follow)
-        return Conversion(made, report, tuple(notes))
-    assert target.files is not None
-    availability = available((target.engine,), "cpu", None)
-    case = _case(spec.with_layers(_in_inference), weights)
-    files = target.files(spec, case.initial_weights)
+    engine_row(base_name(target.engine)).require()
+    held, notes = _rounded(weights, target.dtype)
+    case = _case(spec.with_layers(without_dropout if target.keeps_penalties else _in_inference), held)
+    given = _trained_in(target.dtype, compiled or Compiled())
+    files = target.files(spec, case.initial_weights, given)
+    dtypes, reasons = _dtypes(case, target)
+    with RunFolder() as folder:
+        path = folder / f"model{next(iter(files))}"
+        for suffix, content in files.items():
+            path.with_suffix(suffix).write_bytes(content)
+        if target.check is not None:
+            target.check(path, spec, case.initial_weights)
+        with registered([_row(target, path)]):
+            row = engine_row(target.engine)
+            quantities = (*FORWARD, *(GRADIENTS if row.gradients else ()))
+            availability = available((target.engine,), "cpu", None)
+            options = Options(availability.engines, dtypes, "plain", quantities=quantities)
+            with worker_pool(options) as pool:
+                following = [follow] if follow else []
+                report = compare_cases((case,), options, *following, availability=availability, pool=pool)
+                report.check()
+                trained, why_not = _updated(pool, target, case, given, updates)
+    return Conversion(
+        files,
+        report,
+        (*(given.notes if target.keeps_training else ()), *notes, *reasons, *why_not, *target.notes(spec, given)),
+        trained,
+    )
+
+
+def _row(target: Target, path: pathlib.Path) -> EngineRow:
+    """Return the row of the engine that executes the files at a path; one with a label has the ledger of its engine."""
     row = engine_row(target.engine)
-    quantities = (*FORWARD, *(GRADIENTS if row.gradients else ()))
-    dtypes, reasons = _dtypes(case, target.files)
-    options = Options(availability.engines, dtypes, quantities=quantities)
-    with registered([dataclasses.replace(row, settings={**row.settings, **target.settings})]):
-        report = compare_cases((case,), options, *([follow] if follow else []), availability=availability)
-    report.check()
-    return Conversion(files, report, (*reasons, *target.notes(spec)))
+    settings = {**row.settings, **target.settings, CONVERTED: str(path)}
+    if target.executor is None:
+        return dataclasses.replace(row, settings=settings)
+    return dataclasses.replace(
+        row, settings=settings, target=target.executor, partial=True, generations=(), versions=row.packages
+    )
 
 
-def _dtypes(
-    case: Case, files: Callable[[Graph, Mapping[str, Array]], Mapping[str, bytes]]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the dtypes in which a target makes files of the model, and a note on a dtype that is left out."""
+def _rounded(
+    weights: Mapping[str, Array] | None, dtype: str | None
+) -> tuple[Mapping[str, Array] | None, tuple[str, ...]]:
+    """Return weights in the dtype of the files, and a note where that changes them.
+
+    Raises:
+        InputError: for a number that the dtype does not hold.
+    """
+    if weights is None or dtype is None:
+        return weights, ()
+    with np.errstate(over="ignore"):
+        rounded = {name: np.asarray(array, dtype) for name, array in weights.items()}
+    for name, array in rounded.items():
+        if not np.array_equal(np.isfinite(array), np.isfinite(weights[name])):
+            raise InputError(
+                f"{shown(name)} holds {np.abs(weights[name]).max():g}, more than {dtype} does, the dtype of the file; "
+                f"scale the weights, or convert to a format of float64"
+            )
+    if all(np.array_equal(weights[name], array, equal_nan=True) for name, array in rounded.items()):
+        return rounded, ()
+    return rounded, (f"the weights were rounded to {dtype}, the dtype of the file",)
+
+
+def _trained_in(dtype: str | None, compiled: Compiled) -> Compiled:
+    """Return the training with the arrays of its optimizer in the dtype of the files."""
+    slots = {name: np.asarray(array, dtype) for name, array in compiled.state.slots.items()}
+    return dataclasses.replace(compiled, state=dataclasses.replace(compiled.state, slots=slots))
+
+
+def _updated(
+    pool: Pool, target: Target, case: Case, compiled: Compiled, count: int
+) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
+    """Return the comparison of each weight after updates with the optimizer of the files, and why there is none.
+
+    Raises:
+        ParityError: where they differ.
+    """
+    if compiled.training is None or not target.keeps_training or not case.spec.trainable_weights:
+        return (), ()
+    if any(layer.stateful for layer in case.spec.recurrent.values()):
+        return (), (f"updates were not compared: {target.title} on PyTorch trains no stateful layer",)
+    compared = tuple(compared_updates(pool, target.engine, case, compiled.training, compiled.state, count))
+    check_updates(compared, f"the {target.suffixes[0]} file")
+    return compared, ()
+
+
+def check_updates(compared: tuple[Comparison, ...], file: str) -> None:
+    """Raise ParityError where arrays differ after updates.
+
+    Args:
+        compared: the comparison of each array.
+        file: the file in messages.
+    """
+    failed = [comparison for comparison in compared if comparison.verdict not in AGREES]
+    if failed:
+        lines = [comparison.message or str(comparison.quantity) for comparison in failed]
+        raise ParityError(f"after updates with the optimizer of {file}: {'; '.join(lines[:5])}")
+
+
+def _dtypes(case: Case, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the dtypes in which the files are executed, and a note on a dtype that is left out."""
+    if target.dtype is not None:  # an engine executes them in other dtypes too
+        return ("float32", "float64"), ()
     weights = {name: np.asarray(array, np.float64) for name, array in case.initial_weights.items()}
     try:
-        files(case.spec, weights)
+        target.files(case.spec, weights, Compiled())
     except UnsupportedError as error:
         return ("float32",), (f"compared in float32 alone, since float64 is refused ({error})",)
     return ("float32", "float64"), ()
@@ -118,7 +218,7 @@ def _dtypes(
 
 def _case(spec: Graph, weights: Mapping[str, Array] | None) -> Case:
     """Return a case whose batches have three lengths and two sizes, where the model leaves them open."""
-    case = exercising_case(spec, weights=weights)
+    case = dataclasses.replace(exercising_case(spec, weights=weights), optimizer=None, training=())
     sizes = [size for layer in spec.inputs.values() for size in (layer.batch_size, *layer.shape)]
     if None not in sizes:
         return case
@@ -132,11 +232,19 @@ def _case(spec: Graph, weights: Mapping[str, Array] | None) -> Case:
     return dataclasses.replace(case, forward=GivenBatches(batches), description=description)
 
 
+def without_dropout(layer: Layer) -> Layer:
+    """Return a layer without dropout, which draws random masks in training alone."""
+    fields = {field.name for field in dataclasses.fields(layer)}
+    changes: dict[str, Any] = dict.fromkeys(fields & {"dropout", "recurrent_dropout", "rate"}, 0.0)
+    if isinstance(layer.wrapped, Layer):
+        changes["layer"] = without_dropout(layer.wrapped)
+    return dataclasses.replace(layer, **changes)
+
+
 def _in_inference(layer: Layer) -> Layer:
     """Return a layer without dropout and penalties, which act in training alone."""
     fields = {field.name for field in dataclasses.fields(layer)}
     changes: dict[str, Any] = {name: None for name in fields if name.endswith("_regularizer")}
-    changes |= dict.fromkeys(fields & {"dropout", "recurrent_dropout", "rate"}, 0.0)
     if isinstance(layer.wrapped, Layer):
         changes["layer"] = _in_inference(layer.wrapped)
-    return dataclasses.replace(layer, **changes)
+    return dataclasses.replace(without_dropout(layer), **changes)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import pathlib
 
+from multilstm.conversion.equinox.target import EQUINOX
 from multilstm.conversion.flax.target import FLAX_LINEN, FLAX_NNX
+from multilstm.conversion.haiku.target import HAIKU
 from multilstm.conversion.onnx.target import ONNX, onnx_target
+from multilstm.conversion.scan.target import SCAN
 from multilstm.conversion.target import Target
 from multilstm.conversion.torch.target import TORCH
 from multilstm.errors import UsageError, choice, listed
+from multilstm.suite.keras2_file import KERAS2
 from multilstm.suite.keras_file import KERAS
 
 __all__ = ["TARGETS", "target_for", "target_named", "with_opset"]
 
-TARGETS: dict[str, Target] = {target.name: target for target in (TORCH, FLAX_NNX, FLAX_LINEN, ONNX, KERAS)}
+TARGETS: dict[str, Target] = {
+    target.name: target for target in (TORCH, FLAX_NNX, FLAX_LINEN, EQUINOX, HAIKU, SCAN, ONNX, KERAS, KERAS2)
+}
 """All targets by name. A suffix of several targets means the first of them."""
 
 

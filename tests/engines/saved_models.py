@@ -18,7 +18,7 @@ from multilstm.engines.executor import Executor
 from multilstm.engines.keras.saved import SavedKerasEngine
 from multilstm.engines.keras.writer import serve
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.engines.registry import KERAS_FILE
+from multilstm.engines.registry import CONVERTED
 from multilstm.errors import MultilstmError
 from multilstm.files.compiled import OptimizerState
 from multilstm.jobs.job import Job, Step
@@ -41,7 +41,8 @@ from multilstm.spec import (
 )
 from multilstm.spec.optimizers import Adam, RMSpropKeras2
 from multilstm.spec.training import Training, compile_config
-from multilstm.suite.keras_file import check_read_back, without_dropout
+from multilstm.suite.conversion import without_dropout
+from multilstm.suite.keras_file import check_read_back
 from multilstm.suite.updates import update_job
 
 KEEP = ("outputs", "sequences", "states", "gradients")
@@ -84,7 +85,7 @@ def written(spec, case, training=None, state=None):
     }  # fmt: skip
     path = pathlib.Path(tempfile.mkdtemp(), "model.keras")
     path.write_bytes(serve()(message)["file"].tobytes())
-    os.environ[KERAS_FILE] = str(path)
+    os.environ[CONVERTED] = str(path)
     return path
 
 

@@ -48,6 +48,8 @@ def test_the_same_bits_under_deterministic_kernels(engine):
         "jax-scan",
         "flax-module",
         "linen-module",
+        "equinox-module",
+        "haiku-module",
     )  # XLA reads a flag when it starts; the others are switched later
     assert (before, after) == ("on" if by_flag else "off", "on")
     assert test["ok"], test["detail"]

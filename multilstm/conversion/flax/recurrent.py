@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from multilstm.conversion.flax.api import NNX, Api
-from multilstm.conversion.flax.layers import activation_function, refused
+from multilstm.conversion.flax.layers import refused
+from multilstm.conversion.modules.jax_parts import activation_function
 from multilstm.spec import GRU, LSTM, Bidirectional, SimpleRNN
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import Recurrent
@@ -40,9 +41,9 @@ def _cell(layer: Recurrent, features: int, api: Api) -> str:
         raise refused(layer, "its class", "no cell of Flax is its counterpart")
     arguments = [str(layer.units)]
     if isinstance(layer, LSTM | GRU) and layer.recurrent_activation != "sigmoid":
-        arguments.append(f"gate_fn={activation_function(layer.recurrent_activation, api)}")
+        arguments.append(f"gate_fn={activation_function(layer.recurrent_activation, api.prefix)}")
     if layer.activation != "tanh":
-        arguments.append(f"activation_fn={activation_function(layer.activation, api)}")
+        arguments.append(f"activation_fn={activation_function(layer.activation, api.prefix)}")
     own = ""
     if isinstance(layer, GRU) and not layer.reset_after:
         own = "ResetBeforeGRUCell"

@@ -84,11 +84,11 @@ class _Source(AbstractSource):
     def helpers(self, text: str) -> Iterator[str]:
         yield from (source for name, source in HELPERS[self._api.name].items() if f"{name}(" in text)
 
-    def constructor_head(self, any_module: bool) -> Iterator[str]:
+    def constructor_head(self, constructors: str) -> Iterator[str]:
         if self._api is NNX:
             yield "    def __init__(self, *, rngs: nnx.Rngs) -> None:"
-            yield from () if any_module else ("        pass",)
-        elif any_module:
+            yield from () if constructors else ("        pass",)
+        elif constructors:
             yield "    def setup(self) -> None:"
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-
-from safetensors import numpy as safetensors
 
 from multilstm.conversion.flax.api import LINEN, NNX, Api
 from multilstm.conversion.flax.source import flax_source
 from multilstm.conversion.flax.state import FlaxState, further_parameters
-from multilstm.conversion.modules.notes import notes_of_modules
+from multilstm.conversion.modules.target import module_target
 from multilstm.conversion.target import Target
 from multilstm.spec import Graph
-from multilstm.spec.arrays import Array
 
 __all__ = ["FLAX_LINEN", "FLAX_NNX"]
-
-
-def _files(api: Api, spec: Graph, weights: Mapping[str, Array]) -> dict[str, bytes]:
-    """Return the source, and the parameters in the dtype of the weights."""
-    arrays = FlaxState(spec, api).to_target(weights)
-    return {".py": flax_source(spec, api).encode(), ".safetensors": safetensors.save(arrays)}
 
 
 def _notes(api: Api, spec: Graph) -> Iterator[str]:
@@ -35,12 +26,11 @@ def _notes(api: Api, spec: Graph) -> Iterator[str]:
                 f"{layer.label} has one bias for each of the gates r and z, the sum of Keras's two, "
                 f"{-count:,} parameters fewer; Keras trains both, so their sum moves twice as fast there"
             )
-    yield from notes_of_modules(spec)
 
 
 def _target(name: str, engine: str, api: Api) -> Target:
-    files, notes = partial(_files, api), partial(_notes, api)
-    return Target(name, f"Flax {api.name}", (".py",), engine, files, notes, further=(".safetensors",))
+    source, state, notes = partial(flax_source, api=api), partial(FlaxState, api=api), partial(_notes, api)
+    return module_target(name, f"Flax {api.name}", engine, source, state, notes)
 
 
 FLAX_NNX = _target("flax-nnx", "flax-module", NNX)

@@ -66,7 +66,8 @@ def wrapped(line: str, end: str = "") -> Iterator[str]:
     elif start is not None and fits(line[: start + 1]) and not re.search(r" [+*/] ", line[: start + 1]):
         yield line[: start + 1]
         inner = line[start + 1 : -1]
-        if fits(f"{indent}    {inner}"):
+        is_literal = line[start - 1] == " "  # a tuple or a list, whose items have a line each
+        if fits(f"{indent}    {inner}") and not is_literal:
             yield f"{indent}    {inner}"
         else:
             for argument in _arguments(inner):

@@ -25,6 +25,11 @@ class AbstractState(abc.ABC):
     def __init__(self, spec: Graph, attributes: Mapping[str, str]) -> None:
         self._spec, self._attributes = spec, attributes
 
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The attribute of the module's class by layer."""
+        return self._attributes
+
     @abc.abstractmethod
     def of_layer(self, layer: Layer, weights: Mapping[str, Array], gradients: bool) -> dict[str, Array]:
         """Return the arrays of a layer's module, from those of Keras by their own names.
@@ -85,6 +90,10 @@ class AbstractState(abc.ABC):
         return {
             name: weights[name] for name in (self._spec.trainable_weights if gradients else self._spec.weight_shapes)
         }
+
+    def owners(self) -> dict[str, str]:
+        """Return the layer of every array that has a counterpart in Keras, by its full name."""
+        return {name: layer for name, (layer, _, _) in self._places(gradients=False).items()}
 
     def _places(self, gradients: bool) -> dict[str, tuple[str, str, tuple[int, ...]]]:
         """Return the layer, the name in its module and the shape of every array by its full name."""

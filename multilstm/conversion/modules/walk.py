@@ -72,11 +72,11 @@ class AbstractSource(abc.ABC):
         """Yield the sources of the functions and classes that the text of `Model` uses."""
 
     @abc.abstractmethod
-    def constructor_head(self, any_module: bool) -> Iterator[str]:
+    def constructor_head(self, constructors: str) -> Iterator[str]:
         """Yield the lines before the constructors of the modules.
 
         Args:
-            any_module: whether there are any.
+            constructors: their lines; empty without any.
         """
 
     @abc.abstractmethod
@@ -114,7 +114,7 @@ class AbstractSource(abc.ABC):
         inputs = [self._tensors[places[name]] for name in self._spec.inputs]
         parameters, returns = self.parameters(inputs, "\n".join(body))
         model = [f"class {CLASS_NAME}({self.base}):", *docstring(self._summary()), ""]
-        if head := list(self.constructor_head(bool(constructors))):
+        if head := list(self.constructor_head("\n".join(constructors))):
             model += [*head, *constructors, ""]
         model += [*signature(self.call_name, ["self", *parameters], returns), *body]
         helpers = list(self.helpers("\n".join(model)))

@@ -29,14 +29,14 @@ def check_opset(opset: object) -> int:
     return opset
 
 
-def _files(spec: Graph, weights: Mapping[str, Array], opset: int = OPSET) -> dict[str, bytes]:
+def _files(spec: Graph, weights: Mapping[str, Array], training: object = None, opset: int = OPSET) -> dict[str, bytes]:
     """Return the file, in the dtype of the weights."""
     from multilstm.conversion.onnx.model import onnx_model
 
     return {".onnx": onnx_model(spec, weights, opset).model.SerializeToString()}
 
 
-def _notes(spec: Graph) -> Iterator[str]:
+def _notes(spec: Graph, training: object = None) -> Iterator[str]:
     """Yield the further inputs and outputs of stateful layers."""
     passed = {call.layer for call in spec.calls if call.initial_state}
     for name, layer in spec.recurrent.items():

@@ -83,7 +83,7 @@ class _Source(AbstractSource):
     def helpers(self, text: str) -> Iterator[str]:
         yield from (LOOP,) if " = LSTM(" in text else ()
 
-    def constructor_head(self, any_module: bool) -> Iterator[str]:
+    def constructor_head(self, constructors: str) -> Iterator[str]:
         yield from ("    def __init__(self):", "        super().__init__()")
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from safetensors import numpy as safetensors
-
-from multilstm.conversion.modules.notes import notes_of_modules
-from multilstm.conversion.target import Target
+from multilstm.conversion.modules.target import module_target
 from multilstm.conversion.torch.source import torch_source
 from multilstm.conversion.torch.state import TorchState
 from multilstm.spec import BatchNormalization, Graph
-from multilstm.spec.arrays import Array
 
 __all__ = ["TORCH"]
-
-
-def _files(spec: Graph, weights: Mapping[str, Array]) -> dict[str, bytes]:
-    """Return the source, and the state dict in the dtype of the weights."""
-    return {".py": torch_source(spec).encode(), ".safetensors": safetensors.save(TorchState(spec).to_target(weights))}
 
 
 def _notes(spec: Graph) -> Iterator[str]:
@@ -33,7 +24,6 @@ def _notes(spec: Graph) -> Iterator[str]:
         )
     if any(isinstance(layer, BatchNormalization) for layer in layers):
         yield "in training, PyTorch's BatchNorm divides its running variance by n - 1, Keras's by n"
-    yield from notes_of_modules(spec)
 
 
-TORCH = Target("torch", "PyTorch", (".py",), "torch-module", _files, _notes, further=(".safetensors",))
+TORCH = module_target("torch", "PyTorch", "torch-module", torch_source, TorchState, _notes)

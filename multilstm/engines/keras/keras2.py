@@ -6,6 +6,7 @@ forward passes and gradients on a CPU, no updates.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 from collections.abc import Mapping, Set
@@ -26,8 +27,7 @@ from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec.arrays import AnyState
 
 
-@final
-class Keras2Engine(AbstractEngine):
+class AbstractKeras2Engine(AbstractEngine):
     """tf-keras on TensorFlow, without XLA."""
 
     platform = tensorflow_platform
@@ -61,7 +61,11 @@ class Keras2Engine(AbstractEngine):
                     f"Keras 2 uses it only while the layer's own state is zero; leave the engine keras2 out, or give "
                     f"stateful=False"
                 )
-        return Keras2Program(job)
+        return self.program(job)
+
+    @abc.abstractmethod
+    def program(self, job: Job) -> Keras2Program:
+        """Return the program of a job that Keras 2 computes."""
 
     def operations(self) -> Operations:
         """Return the operations of TensorFlow, which tf-keras calls."""
@@ -69,6 +73,14 @@ class Keras2Engine(AbstractEngine):
 
 
 @final
+class Keras2Engine(AbstractKeras2Engine):
+    """Builds models from specs."""
+
+    def program(self, job: Job) -> Keras2Program:
+        """See `AbstractKeras2Engine.program`."""
+        return Keras2Program(job)
+
+
 class Keras2Program(AbstractTensorflowProgram):
     """A functional model of tf-keras."""
 

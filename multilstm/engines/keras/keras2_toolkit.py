@@ -54,7 +54,6 @@ class GivenRecurrentDropout(GivenRecurrentDropoutMixin, tf_keras.layers.Layer): 
     """Passes values on in inference; the engine refuses to train such a layer."""
 
 
-@final
 class Keras2Toolkit(AbstractToolkit):
     """The classes of tf-keras."""
 

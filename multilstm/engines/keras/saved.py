@@ -1,6 +1,6 @@
 """A `.keras` file, loaded by Keras and executed: the proof that a written file means the same as its spec.
 
-The environment variable `MULTILSTM_KERAS_FILE` names the file. Its row in the table of engines is that of `keras-torch`
+The environment variable `MULTILSTM_CONVERTED` names the file. Its row in the table of engines is that of `keras-torch`
 with the label `file`, so the rows of the ledger apply to it. Sequences and states are recorded where Keras's
 recurrent layers return them. Dropout is off, because its masks are random.
 """
@@ -22,7 +22,7 @@ from multilstm.engines.keras.base import AbstractKerasEngine
 from multilstm.engines.keras.layout import OutputLayout
 from multilstm.engines.keras.torch import AbstractTorchProgram
 from multilstm.engines.keras.writer import named_variables
-from multilstm.engines.registry import KERAS_FILE
+from multilstm.engines.registry import CONVERTED
 from multilstm.errors import EngineUnavailableError, InputError, UnsupportedError
 from multilstm.frameworks import private_keras
 from multilstm.frameworks import torch as torch_platform
@@ -37,7 +37,7 @@ __all__ = ["SavedKerasEngine", "SavedProgram", "loaded_in"]
 
 @final
 class SavedKerasEngine(AbstractKerasEngine):
-    """Executes the file of `MULTILSTM_KERAS_FILE` on PyTorch."""
+    """Executes the file of `MULTILSTM_CONVERTED` on PyTorch."""
 
     platform = torch_platform
     backend = "torch"
@@ -45,8 +45,8 @@ class SavedKerasEngine(AbstractKerasEngine):
     def __init__(self) -> None:
         super().__init__()
         torch_platform.set_tf32(False)
-        if not os.environ.get(KERAS_FILE):
-            raise EngineUnavailableError(f"{KERAS_FILE} is not set; expected the path of a .keras file")
+        if not os.environ.get(CONVERTED):
+            raise EngineUnavailableError(f"{CONVERTED} is not set; expected the path of a .keras file")
 
     def prepare(self, job: Job) -> SavedProgram:
         """See `AbstractEngine.prepare`."""
@@ -182,7 +182,7 @@ class SavedProgram(AbstractTorchProgram):
         """Return the model of the file."""
         if given_states:
             raise UnsupportedError("a .keras file takes no initial states but those of its graph; leave them out")
-        self._loaded = loaded_in(os.environ[KERAS_FILE], self.dtype)
+        self._loaded = loaded_in(os.environ[CONVERTED], self.dtype)
         return _SavedModel(job.spec, self._loaded)
 
     def make_loss(self, job: Job) -> Any:

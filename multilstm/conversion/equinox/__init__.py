@@ -1,0 +1,1 @@
+"""Models as Equinox modules: readable source and parameters."""

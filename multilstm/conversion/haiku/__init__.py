@@ -1,0 +1,1 @@
+"""Models as Haiku modules: readable source and parameters."""
