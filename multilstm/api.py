@@ -249,7 +249,8 @@ def convert(
         model: as in `run`.
         to: the framework or format. `torch`: an `nn.Module` and its state dict. `flax-nnx` and `flax-linen`: a module
             and its parameters; `equinox` and `haiku` too. `scan`: a program, the model and its weights. `onnx`: a
-            file for inference. `keras`: a `.keras` file with its training. `keras2`: a file of Keras 2.
+            file for inference. `keras`: a `.keras` file with its training. `keras2`: a file of Keras 2. `tf1`: code of
+            TensorFlow 1 and its variables.
         weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
         opset: for ONNX, the version of its operators, 14 to 22; None: 17.
 

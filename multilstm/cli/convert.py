@@ -34,7 +34,8 @@ def convert(
     OUT, the file OUT.proof.json has the comparison. For PyTorch, OUT.py is an `nn.Module`, and OUT.safetensors its
     state dict. For Flax, Equinox and Haiku, they are a module and its parameters. For multilstm.scan, OUT.py loads
     OUT.json and OUT.safetensors. For ONNX, OUT.onnx serves inference. For Keras, OUT.keras is what Keras itself saves,
-    with optimizer and loss if the model has them. For Keras 2, OUT.h5 is what tf-keras saves.
+    with optimizer and loss if the model has them. For Keras 2, OUT.h5 is what tf-keras saves. For TensorFlow 1, OUT.py
+    builds the graph, and OUT.npz holds its variables.
 
     Parameters
     ----------
@@ -43,8 +44,8 @@ def convert(
     out
         The main file of the result, such as `port.py` or `port.onnx`.
     to
-        The framework or format: `torch`, `flax-nnx`, `flax-linen`, `equinox`, `haiku`, `scan`, `onnx`, `keras` or
-        `keras2`. Default: by the suffix of OUT.
+        The framework or format: `torch`, `flax-nnx`, `flax-linen`, `equinox`, `haiku`, `scan`, `onnx`, `keras`,
+        `keras2` or `tf1`. Default: by the suffix of OUT.
     weights
         The file of the weights, where the model's file holds none.
     architecture

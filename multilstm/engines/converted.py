@@ -78,7 +78,9 @@ class AbstractConvertedProgram(AbstractProgram):
         path = converted_file(".py")
         return make(self._spec) if path is None else path.read_text(encoding="utf-8")
 
-    def arrays(self, state: AbstractState, weights: Mapping[str, Array]) -> dict[str, Array]:
+    def arrays(
+        self, state: AbstractState, weights: Mapping[str, Array], suffix: str = ".safetensors"
+    ) -> dict[str, Array]:
         """Return the arrays of the converted file, or those of the weights.
 
         Where the job has more digits than the file, those of the weights are returned, if they round to the file's.
@@ -87,10 +89,10 @@ class AbstractConvertedProgram(AbstractProgram):
         Raises:
             InputError: for a file with other arrays.
         """
-        made, path = state.to_target(weights), converted_file(".safetensors")
+        made, path = state.to_target(weights), converted_file(suffix)
         if path is None:
             return made
-        held = safetensors.load(path.read_bytes())
+        held = self.stored(path.read_bytes())
         if set(held) != set(made):
             raise InputError(f"the file holds the arrays {listed(sorted(held))}; expected {listed(sorted(made))}")
         if any(array.dtype.itemsize > held[name].dtype.itemsize for name, array in made.items()):
@@ -99,6 +101,10 @@ class AbstractConvertedProgram(AbstractProgram):
                     raise InputError(f"the file holds other numbers than the model in {shown(name)}")
             return made
         return in_dtype(held, self._stored)
+
+    def stored(self, content: bytes) -> dict[str, Array]:
+        """Return the arrays of a file."""
+        return dict(safetensors.load(content))
 
     def slots(self) -> dict[str, Array]:
         """Return no slots: there is no optimizer."""

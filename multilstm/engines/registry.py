@@ -127,6 +127,8 @@ def _converted(
 ) -> EngineRow:
     """Return the row of an engine that executes converted files; only a user's choice of it runs it."""
     settings, flags = (_JAX, (EXACT_SUMS,)) if "jax" in needs else ({}, ())
+    if "tensorflow" in needs:  # its cells of TensorFlow 1 are those of tf-keras
+        settings = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return EngineRow(
         name, f"multilstm.engines.{target}", needs, extra, settings, flags, partial=True, gradients=gradients,
         generations=(),
@@ -165,6 +167,7 @@ ENGINES: dict[str, EngineRow] = {
         _converted("onnx-file", "onnx_file:OnnxFileEngine", "onnx", ("onnx", "onnxruntime"), gradients=False),
         _converted("flax-module", "flax_module:FlaxModuleEngine", "flax", ("flax", "jax")),
         _converted("linen-module", "flax_module:LinenModuleEngine", "flax", ("flax", "jax")),
+        _converted("tf1-module", "tf1_module:Tf1ModuleEngine", "keras2", ("tensorflow", "tf_keras")),
         _converted("equinox-module", "unrolled_module:EquinoxModuleEngine", None, ("equinox", "haiku", "jax")),
         _converted("haiku-module", "unrolled_module:HaikuModuleEngine", None, ("equinox", "haiku", "jax")),
         EngineRow(

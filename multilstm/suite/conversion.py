@@ -151,18 +151,21 @@ def _rounded(
     """Return weights in the dtype of the files, and a note where that changes them.
 
     Raises:
-        InputError: for a number that the dtype does not hold.
+        InputError: for a number that float32 does not hold, in which every conversion is compared.
     """
-    if weights is None or dtype is None:
+    if weights is None:
         return weights, ()
     with np.errstate(over="ignore"):
-        rounded = {name: np.asarray(array, dtype) for name, array in weights.items()}
+        rounded = {name: np.asarray(array, "float32") for name, array in weights.items()}
     for name, array in rounded.items():
         if not np.array_equal(np.isfinite(array), np.isfinite(weights[name])):
+            largest = np.abs(weights[name][np.isfinite(weights[name])]).max()
             raise InputError(
-                f"{shown(name)} holds {np.abs(weights[name]).max():g}, more than {dtype} does, the dtype of the file; "
-                f"scale the weights, or convert to a format of float64"
+                f"{shown(name)} holds {largest:g}, more than float32 does, in which the conversion is compared; scale the "
+                f"weights"
             )
+    if dtype is None:
+        return weights, ()
     if all(np.array_equal(weights[name], array, equal_nan=True) for name, array in rounded.items()):
         return rounded, ()
     return rounded, (f"the weights were rounded to {dtype}, the dtype of the file",)

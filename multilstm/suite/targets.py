@@ -11,6 +11,7 @@ from multilstm.conversion.haiku.target import HAIKU
 from multilstm.conversion.onnx.target import ONNX, onnx_target
 from multilstm.conversion.scan.target import SCAN
 from multilstm.conversion.target import Target
+from multilstm.conversion.tf1.target import TF1
 from multilstm.conversion.torch.target import TORCH
 from multilstm.errors import UsageError, choice, listed
 from multilstm.suite.keras2_file import KERAS2
@@ -19,7 +20,7 @@ from multilstm.suite.keras_file import KERAS
 __all__ = ["TARGETS", "target_for", "target_named", "with_opset"]
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (TORCH, FLAX_NNX, FLAX_LINEN, EQUINOX, HAIKU, SCAN, ONNX, KERAS, KERAS2)
+    target.name: target for target in (TORCH, FLAX_NNX, FLAX_LINEN, EQUINOX, HAIKU, SCAN, ONNX, KERAS, KERAS2, TF1)
 }
 """All targets by name. A suffix of several targets means the first of them."""
 

@@ -41,6 +41,9 @@ SPECS = {
     "passed_states": passed_states(),
     "lstm": Sequential([LSTM(4), Dense(2, activation="softmax")], (None, 3)),
     "two_directions": Sequential([Bidirectional(LSTM(3, return_sequences=True)), GRU(2), Dense(2)], (None, 3)),
+    "sum": Sequential([Bidirectional(LSTM(3, return_sequences=True), "sum"), Dense(2)], (None, 3)),
+    "ave": Sequential([Bidirectional(LSTM(3, return_sequences=True), "ave"), Bidirectional(GRU(2), "ave")], (None, 3)),
+    "mul": Sequential([Bidirectional(LSTM(3), "mul"), Dense(2)], (None, 3)),
     "tokens": Sequential([Embedding(9, 3), SimpleRNN(4, activation="relu")], (None,), input_dtype="int32"),
     "windows": Sequential(
         [Conv1D(4, 3, activation="relu"), BatchNormalization(), LSTM(3, recurrent_activation="hard_sigmoid")], (8, 3)

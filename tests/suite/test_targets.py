@@ -1,11 +1,13 @@
 """The table of conversion targets: its rows, and the choice by name or suffix."""
 
+import numpy as np
 import pytest
 
 from multilstm.engines.registry import ENGINES, base_name
-from multilstm.errors import UnsupportedError, UsageError
+from multilstm.errors import InputError, UnsupportedError, UsageError
 from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Sequential
 from multilstm.spec.layers import ACTIVATIONS
+from multilstm.suite.conversion import convert_model
 from multilstm.suite.targets import TARGETS, target_for, target_named, with_opset
 from multilstm.weights import discriminating_weights
 
@@ -94,3 +96,11 @@ def test_every_activation_of_a_recurrent_layer_is_written_or_refused_by_its_name
         assert files(target, Bidirectional(LSTM(2, activation, activation)))
     except UnsupportedError as error:
         assert repr(activation) in str(error)  # noqa: PT017 - whether it is refused depends on the target
+
+
+def test_a_weight_that_float32_does_not_hold_is_refused_in_one_line():
+    spec = Sequential([LSTM(2)], (5, 3))
+    weights = {name: np.asarray(array, np.float64) for name, array in discriminating_weights(spec).items()}
+    weights["lstm/bias"][3] = 1e300
+    with pytest.raises(InputError, match=r"'lstm/bias' holds 1e\+300, more than float32 does"):
+        convert_model(spec, weights, TARGETS["scan"])

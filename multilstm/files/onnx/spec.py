@@ -17,7 +17,7 @@ from multilstm.files.onnx.views import Part, SwappedAxesError, View, moved
 from multilstm.files.onnx.windows import OF_WINDOWS, last_timestep
 from multilstm.files.parsers.onnx_graph import RECURRENT, FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
-from multilstm.spec import Activation, Concatenate, Dense, Embedding, Graph, Input, Model, RepeatVector, Tensor
+from multilstm.spec import Activation, Concatenate, Dense, Embedding, GetItem, Graph, Input, Model, RepeatVector, Tensor
 from multilstm.spec.arrays import Array
 
 __all__ = ["Translation", "spec_of"]
@@ -166,7 +166,11 @@ class _Translator:
         layer, kind, direction = part
         label = layer.recurrence.node.label
         if kind == "sequence" and layer.recurrence.directions == 2:
-            raise InputError(f"{label}: the sequence of one of its two directions is used alone; expected both")
+            joined = layer.output(kind)
+            assert joined is not None
+            units = layer.recurrence.units
+            half = slice(units * direction, units * (direction + 1))
+            return GetItem((..., half), name=self.name("direction", ""))(joined)
         if kind == "sequence" and layer.recurrence.direction == "reverse":
             raise InputError(
                 f"{label}: its sequence has the order of its input, and Keras's go_backwards returns the reversed one; "

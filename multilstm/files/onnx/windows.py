@@ -23,6 +23,7 @@ from multilstm.spec import (
     Flatten,
     MaxPooling1D,
     Multiply,
+    Rescaling,
     Reshape,
     Tensor,
     ZeroPadding1D,
@@ -176,6 +177,15 @@ def _merge(run: Translator, node: Node) -> View:
     return first._replace(parts=(kind(name=run.name(node.name, node.op.lower()))([run.tensor(v) for v in views]),))
 
 
+def _scaled(run: Translator, node: Node) -> View:
+    """Return the view of a value divided by a constant number."""
+    view, divisor = run.view(node.input(0), node.label), run.graph.constants.get(node.input(1))
+    if divisor is None or divisor.size != 1 or "d" in view.axes:
+        raise InputError(f"{node.label}: it divides by a computed value, or by several; expected one constant number")
+    layer = Rescaling(1.0 / float(divisor.ravel()[0]), name=run.name(node.name, "rescaling"))
+    return view._replace(parts=(layer(run.tensor(view)),))
+
+
 def _flat(run: Translator, node: Node) -> View:
     """Return the view of all numbers of a sample in one row."""
     view = run.view(node.input(0), node.label)
@@ -193,6 +203,7 @@ OF_WINDOWS: Mapping[str, Callable[[Any, Node], View]] = {
     "AveragePool": _pool,
     "BatchNormalization": _normalization,
     "Conv": _conv,
+    "Div": _scaled,
     "Flatten": _flat,
     "MaxPool": _pool,
     "Mul": _merge,

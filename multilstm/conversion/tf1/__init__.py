@@ -1,0 +1,1 @@
+"""Models as code of TensorFlow 1: readable source, and variables by name."""
