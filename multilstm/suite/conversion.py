@@ -161,8 +161,8 @@ def _rounded(
         if not np.array_equal(np.isfinite(array), np.isfinite(weights[name])):
             largest = np.abs(weights[name][np.isfinite(weights[name])]).max()
             raise InputError(
-                f"{shown(name)} holds {largest:g}, more than float32 does, in which the conversion is compared; scale the "
-                f"weights"
+                f"{shown(name)} holds {largest:g}, more than float32 does, in which the conversion is compared; scale "
+                f"the weights"
             )
     if dtype is None:
         return weights, ()

@@ -44,18 +44,25 @@ from multilstm.spec.shapes import Shape
 __all__ = ["TF1", "Tf1State", "further_parameters", "tf1_source"]
 
 IMPORTED = {"tf", "self", "training", "state"}
-FUNCTIONS = {  # of TensorFlow 1.13, by the activation of Keras
-    "tanh": "tf.tanh",
-    "sigmoid": "tf.sigmoid",
-    "relu": "tf.nn.relu",
-    "softmax": "tf.nn.softmax",
-    "elu": "tf.nn.elu",
-    "selu": "tf.nn.selu",
-    "softplus": "tf.nn.softplus",
-    "softsign": "tf.nn.softsign",
-    "exponential": "tf.exp",
-    "relu6": "tf.nn.relu6",
-    "log_softmax": "tf.nn.log_softmax",
+FUNCTIONS = {  # of a tensor in braces, of TensorFlow 1.13
+    "tanh": "tf.tanh({})",
+    "sigmoid": "tf.sigmoid({})",
+    "relu": "tf.nn.relu({})",
+    "softmax": "tf.nn.softmax({})",
+    "hard_sigmoid": "tf.nn.relu6({} + 3.0) / 6.0",
+    "hard_sigmoid_keras2": "tf.clip_by_value(0.2 * {} + 0.5, 0.0, 1.0)",
+    "elu": "tf.nn.elu({})",
+    "selu": "tf.nn.selu({})",
+    "softplus": "tf.nn.softplus({})",
+    "softsign": "tf.nn.softsign({})",
+    "exponential": "tf.exp({})",
+    "silu": "{0} * tf.sigmoid({0})",
+    "gelu": "0.5 * {0} * (1.0 + tf.math.erf({0} / 2**0.5))",
+    "leaky_relu": "tf.maximum({0}, 0.2 * {0})",
+    "relu6": "tf.nn.relu6({})",
+    "mish": "{0} * tf.tanh(tf.nn.softplus({0}))",
+    "hard_silu": "{0} * tf.nn.relu6({0} + 3.0) / 6.0",
+    "log_softmax": "tf.nn.log_softmax({})",
 }
 
 refused = functools.partial(refusal, "tf1")
@@ -85,18 +92,18 @@ def _scopes(spec: Graph) -> dict[str, str]:
     return attribute_names(spec, IMPORTED)
 
 
-def _function(layer: Layer, activation: str | None) -> str:
+def _function(activation: str | None) -> str:
     """Return an activation as the expression of a function; empty for the identity."""
     if activation in (None, "linear"):
         return ""
-    if activation not in FUNCTIONS:
-        raise refused(layer, f"activation={activation!r}", "TensorFlow 1 has no function for it")
-    return FUNCTIONS[str(activation)]
+    call = FUNCTIONS[str(activation)]
+    name = call.removesuffix("({})")
+    return f"lambda z: {call.format('z')}" if name == call else name
 
 
 def _options(layer: Dense | Conv1D, name: str) -> str:
     """Return the last arguments of a layer with a kernel."""
-    function = _function(layer, layer.activation)
+    function = _function(layer.activation)
     options = [f"activation={function}"] if function else []
     options += [] if layer.use_bias else ["use_bias=False"]
     return ", ".join([*options, f'name="{name}"'])
@@ -139,8 +146,7 @@ def _(layer: Conv1D, shapes: Sequence[Shape], name: str) -> str:
 
 @_part.register
 def _(layer: Activation, shapes: Sequence[Shape], name: str) -> str:
-    function = _function(layer, layer.activation)
-    return f"{function}({{0}})" if function else "{0}"
+    return "{0}" if layer.activation == "linear" else FUNCTIONS[layer.activation].format("{0}")
 
 
 @_part.register
