@@ -34,13 +34,11 @@ Records = dict[str, tuple[Any, Any]]  # the carry and the sequence, in the order
 
 
 class Module(Protocol):
-    """A converted module as a pure function of arrays by name.
+    """A converted module as a pure function of arrays by name."""
 
-    Attributes:
-        shapes: the shape of each array by name, as the framework makes it.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each array by name, as the framework makes it."""
 
     def __call__(
         self, arrays: Mapping[str, Any], inputs: Mapping[str, Any], starts: Mapping[str, AnyState], *, train: bool

@@ -93,7 +93,7 @@ class EquinoxCall:
         self._places = {}
         for layer, attribute in self._attributes.items():
             names = list(self._spec.layer(layer).recurrent)
-            cells = getattr(module, attribute, None)
+            cells: Any = getattr(module, attribute, None)
             if isinstance(self._spec.layer(layer), Bidirectional):
                 self._places |= {id(cell): f"{layer}/{name}" for cell, name in zip(cells, names, strict=True)}
             elif names:
@@ -121,7 +121,8 @@ class HaikuCall:
             for direction in spec.layer(layer).recurrent
         }
         self._source = _Unrolled(source, spec, lambda core: places[core.name])
-        self._transformed = hk.without_apply_rng(hk.transform(lambda *inputs: self._source.model()(*inputs)))
+        network: Any = hk.transform(lambda *inputs: self._source.model()(*inputs))
+        self._transformed: Any = hk.without_apply_rng(network)
         shapes = [
             jax.ShapeDtypeStruct(
                 tuple(size or 1 for size in layer.output_shapes()[0]), jnp.int32 if layer.dtype == "int32" else dtype
@@ -129,7 +130,7 @@ class HaikuCall:
             for layer in spec.with_open_sizes(1, OPEN).inputs.values()
         ]
         with self._source.recorded({}, {}):
-            params = jax.eval_shape(self._transformed.init, jax.random.key(0), *shapes)
+            params = jax.eval_shape(network.init, jax.random.key(0), *shapes)
         self.shapes = {
             f"{module}/{name}": leaf.shape for module, leaves in params.items() for name, leaf in leaves.items()
         }

@@ -170,7 +170,8 @@ class _Translator:
             assert joined is not None
             units = layer.recurrence.units
             half = slice(units * direction, units * (direction + 1))
-            return GetItem((..., half), name=self.name("direction", ""))(joined)
+            taken: Tensor = GetItem((..., half), name=self.name("direction", ""))(joined)
+            return taken
         if kind == "sequence" and layer.recurrence.direction == "reverse":
             raise InputError(
                 f"{label}: its sequence has the order of its input, and Keras's go_backwards returns the reversed one; "
