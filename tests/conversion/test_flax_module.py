@@ -169,7 +169,7 @@ def test_a_layer_may_have_the_name_of_the_collection_of_parameters():
 
 
 REFUSED = {
-    "attention": (Attention(), "its class: no module of Flax is its counterpart"),
+    "attention": (Attention(use_scale=True), "its class: no module of Flax is its counterpart"),
     "axis": (LayerNormalization(axis=1), "because of axis=1"),
     "distributed": (TimeDistributed(Reshape((3, 1))), "the layer Reshape in it"),
 }

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import flax_models
 import numpy as np
 import pytest
 from module_answers import assert_answers_of_the_reference
@@ -71,6 +72,7 @@ OWN = {
     "masks": Sequential(
         [Masking(-1.0), Bidirectional(LSTM(4, return_sequences=True)), LSTM(2, go_backwards=True), Dense(2)], (None, 3)
     ),
+    "products": flax_models.MODELS["products"],
     "convolution": Sequential([Conv1D(4, 3, padding="same"), MaxPooling1D(2), GRU(3), Dense(2, "relu")], (8, 3)),
 }
 
@@ -84,6 +86,13 @@ def test_a_converted_case_gives_the_answers_of_the_reference(name):
         assert_answers_of_the_reference(TorchModuleEngine(), CASES[name])
     except UnsupportedError as error:
         pytest.skip(str(error))
+
+
+def test_products_of_tensors_give_the_answers_of_the_reference():
+    pytest.importorskip("torch")
+    from multilstm.engines.torch_module import TorchModuleEngine
+
+    assert_answers_of_the_reference(TorchModuleEngine(), flax_models.case("products"))
 
 
 def test_most_cases_are_converted():
@@ -115,18 +124,19 @@ def test_weights_return_bitwise(name):
 
 
 PLAIN = """\
+import torch
 from torch import nn
 
 
 class Model(nn.Module):
     \"\"\"Maps [batch, *, 3] to [batch, 2].\"\"\"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(3, 4, batch_first=True)
         self.dense = nn.Linear(4, 2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         _, (hidden, _) = self.lstm(x)
         x = hidden[0]
         x = self.dense(x)

@@ -6,6 +6,7 @@ from multilstm.cases.model_case import model_case
 from multilstm.spec import (
     GRU,
     LSTM,
+    Attention,
     Average,
     AveragePooling1D,
     BatchNormalization,
@@ -14,6 +15,7 @@ from multilstm.spec import (
     Conv1D,
     Conv2D,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     Flatten,
@@ -25,6 +27,7 @@ from multilstm.spec import (
     MaxPooling2D,
     Model,
     RepeatVector,
+    Rescaling,
     Sequential,
     SimpleRNN,
     TimeDistributed,
@@ -57,7 +60,17 @@ def _masked_states():
     return Model(x, GRU(3, name="last")(decoded))
 
 
+def _products():
+    x = Input((5, 3), name="x")
+    sequence = LSTM(4, return_sequences=True, name="lstm")(Rescaling(0.5, 0.25, name="scaled")(x))
+    keys = LSTM(4, return_sequences=True, name="keys")(x)
+    mixed = Attention(name="attention")([sequence, sequence, keys])
+    products = Dot(axes=(2, 2), name="products")([mixed, keys])
+    return Model(x, [mixed, LSTM(2, name="last")(products), Dot(1, name="both")([keys, x])])
+
+
 MODELS = {
+    "products": _products(),
     "plain": Sequential([LSTM(4), Dense(2)], input_shape=(None, 3)),
     "encoder_decoder": _encoder_decoder(),
     "both_states": _both_states(),

@@ -63,7 +63,7 @@ def wrapped(line: str, end: str = "") -> Iterator[str]:
     left, equals, right = line.partition(" = ")
     if fits(line + end):
         yield line + end
-    elif start is not None and fits(line[: start + 1]) and not re.search(r" [+*/] ", line[: start + 1]):
+    elif start is not None and fits(line[: start + 1]) and not re.search(r" [+*/@] ", line[: start + 1]):
         yield line[: start + 1]
         inner = line[start + 1 : -1]
         is_literal = line[start - 1] == " "  # a tuple or a list, whose items have a line each
@@ -78,7 +78,7 @@ def wrapped(line: str, end: str = "") -> Iterator[str]:
         if start is not None or fits(f"{indent}    {right}"):
             yield from wrapped(f"{indent}    {right}")
         else:
-            yield from (f"{indent}    {term}" for term in re.split(r" (?=[+*/] )", right))
+            yield from (f"{indent}    {term}" for term in re.split(r" (?=[+*/@] )", right))
         yield f"{indent}){end}"
     else:
         yield line + end  # nothing to break

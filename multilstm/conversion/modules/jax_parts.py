@@ -6,11 +6,13 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from multilstm.conversion.modules.parts import Part
+from multilstm.conversion.modules.parts import Part, attention_part, dot_part
 from multilstm.spec import (
     ELU,
     Activation,
+    Attention,
     Concatenate,
+    Dot,
     Flatten,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -175,3 +177,13 @@ def _(layer: Maximum | Minimum, shapes: Sequence[Shape], functions: str) -> Part
     for number in range(1, len(shapes)):
         call = f"jnp.{name}({call}, {{{number}}})"
     return Part("", call)
+
+
+@jax_part.register
+def _(layer: Attention, shapes: Sequence[Shape], functions: str) -> Part | None:
+    return attention_part(layer, len(shapes), f"{functions}.softmax({{}})")
+
+
+@jax_part.register
+def _(layer: Dot, shapes: Sequence[Shape], functions: str) -> Part | None:
+    return dot_part(layer, shapes, "jnp.einsum")

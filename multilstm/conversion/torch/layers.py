@@ -11,18 +11,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from multilstm.conversion.modules.parts import Part, arithmetic
+from multilstm.conversion.modules.parts import Part, arithmetic, attention_part, dot_part
 from multilstm.conversion.target import refusal
 from multilstm.spec import (
     ELU,
     GRU,
     LSTM,
     Activation,
+    Attention,
     AveragePooling1D,
     BatchNormalization,
     Concatenate,
     Conv1D,
     Dense,
+    Dot,
     Dropout,
     Embedding,
     Flatten,
@@ -133,7 +135,14 @@ def part(layer: Layer, shapes: Sequence[Shape]) -> Part:
     Raises:
         UnsupportedError: for a layer, or an option, that has no counterpart in PyTorch.
     """
-    return arithmetic(layer, len(shapes)) or _part(layer, shapes)
+    return arithmetic(layer, len(shapes)) or _products(layer, shapes) or _part(layer, shapes)
+
+
+def _products(layer: Layer, shapes: Sequence[Shape]) -> Part | None:
+    """Return a layer that multiplies tensors; None for another one, and for one with weights."""
+    if isinstance(layer, Attention):
+        return attention_part(layer, len(shapes), "torch.softmax({}, dim=-1)")
+    return dot_part(layer, shapes, "torch.einsum") if isinstance(layer, Dot) else None
 
 
 @functools.singledispatch

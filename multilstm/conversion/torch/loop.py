@@ -11,13 +11,13 @@ class LSTM(nn.Module):
 
     def __init__(
         self,
-        features,
-        units,
-        bias=True,
-        bidirectional=False,
-        activation=torch.tanh,
-        recurrent_activation=torch.sigmoid,
-    ):
+        features: int,
+        units: int,
+        bias: bool = True,
+        bidirectional: bool = False,
+        activation: Callable[[torch.Tensor], torch.Tensor] = torch.tanh,
+        recurrent_activation: Callable[[torch.Tensor], torch.Tensor] = torch.sigmoid,
+    ) -> None:
         super().__init__()
         self.units, self.bias = units, bias
         self.activation, self.recurrent_activation = activation, recurrent_activation
@@ -30,7 +30,12 @@ class LSTM(nn.Module):
                 value = torch.empty(shape).uniform_(-1, 1) / units**0.5
                 self.register_parameter(f"{name}_{direction}", nn.Parameter(value))
 
-    def forward(self, x, state=None, mask=None):
+    def forward(
+        self,
+        x: torch.Tensor,
+        state: tuple[torch.Tensor, torch.Tensor] | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """Return the sequence [batch, timesteps, units], and the states (hidden, cell).
 
         mask is [batch, timesteps], True where a timestep counts.
@@ -46,7 +51,14 @@ class LSTM(nn.Module):
         sequences, hidden, cell = zip(*runs)
         return torch.cat(sequences, -1), (torch.stack(hidden), torch.stack(cell))
 
-    def run(self, x, hidden, cell, mask, direction):
+    def run(
+        self,
+        x: torch.Tensor,
+        hidden: torch.Tensor,
+        cell: torch.Tensor,
+        mask: torch.Tensor | None,
+        direction: str,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         projected = x @ getattr(self, f"weight_ih_{direction}").mT
         if self.bias:
             for name in ("bias_ih", "bias_hh"):

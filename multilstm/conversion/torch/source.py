@@ -76,6 +76,7 @@ class _Source(AbstractSource):
         return "nn.Module"
 
     def imports(self, text: str) -> Iterator[str]:
+        yield from ("from collections.abc import Callable", "") if "Callable[" in text else ()
         yield from ("import torch",) if "torch." in text else ()
         yield from ("import torch.nn.functional as F",) if "F." in text else ()
         yield "from torch import nn"
@@ -84,10 +85,12 @@ class _Source(AbstractSource):
         yield from (LOOP,) if " = LSTM(" in text else ()
 
     def constructor_head(self, constructors: str) -> Iterator[str]:
-        yield from ("    def __init__(self):", "        super().__init__()")
+        yield from ("    def __init__(self) -> None:", "        super().__init__()")
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
-        return list(names), ""
+        outputs = len(self._spec.outputs)
+        result = "torch.Tensor" if outputs == 1 else f"tuple[{', '.join(['torch.Tensor'] * outputs)}]"
+        return [f"{name}: torch.Tensor" for name in names], result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         return part(layer, shapes)
