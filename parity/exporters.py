@@ -214,8 +214,7 @@ def _asked(spec: Graph, weights: Mapping[str, Any], row: Exporter) -> dict[str, 
             by_layer.setdefault(name.split("/")[0], []).append(np.asarray(weights[name]).tolist())
         return {**asked, "config": to_json(spec), "weights": by_layer}
     target = FLAX_NNX if row.program == "jax2onnx" else TORCH
-    assert target.files is not None
-    files = target.files(spec, {name: np.asarray(array, "float32") for name, array in weights.items()})
+    files = target.files(spec, {name: np.asarray(array, "float32") for name, array in weights.items()}, None)
     arrays = load(files[".safetensors"])
     parameters = {name: np.asarray(array).tolist() for name, array in arrays.items()}
     return {**asked, "source": files[".py"].decode(), "parameters": parameters}

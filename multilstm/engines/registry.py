@@ -122,9 +122,7 @@ CONVERTED = "MULTILSTM_CONVERTED"  # the variable with the path of the main file
 _JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
 
 
-def _converted(
-    name: str, target: str, extra: str | None, needs: tuple[str, ...], *, gradients: bool = True
-) -> EngineRow:
+def _converted(name: str, target: str, extra: str, needs: tuple[str, ...], *, gradients: bool = True) -> EngineRow:
     """Return the row of an engine that executes converted files; only a user's choice of it runs it."""
     settings, flags = (_JAX, (EXACT_SUMS,)) if "jax" in needs else ({}, ())
     if "tensorflow" in needs:  # its cells of TensorFlow 1 are those of tf-keras
@@ -168,8 +166,8 @@ ENGINES: dict[str, EngineRow] = {
         _converted("flax-module", "flax_module:FlaxModuleEngine", "flax", ("flax", "jax")),
         _converted("linen-module", "flax_module:LinenModuleEngine", "flax", ("flax", "jax")),
         _converted("tf1-module", "tf1_module:Tf1ModuleEngine", "keras2", ("tensorflow", "tf_keras")),
-        _converted("equinox-module", "unrolled_module:EquinoxModuleEngine", None, ("equinox", "haiku", "jax")),
-        _converted("haiku-module", "unrolled_module:HaikuModuleEngine", None, ("equinox", "haiku", "jax")),
+        _converted("equinox-module", "equinox_module:EquinoxModuleEngine", "equinox", ("equinox", "jax")),
+        _converted("haiku-module", "haiku_module:HaikuModuleEngine", "haiku", ("haiku", "jax")),
         EngineRow(
             "keras2",
             "multilstm.engines.keras.keras2:Keras2Engine",

@@ -75,7 +75,7 @@ def float64():
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("target", ENGINES)
 def test_a_module_gives_the_answers_of_the_reference(target, name):
-    engine = getattr(importlib.import_module("multilstm.engines.unrolled_module"), ENGINES[target])()
+    engine = getattr(importlib.import_module(f"multilstm.engines.{target}_module"), ENGINES[target])()
     assert_answers_of_the_reference(engine, model_case(MODELS[name], 2, 5, None))
 
 
