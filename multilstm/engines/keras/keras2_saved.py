@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, final
 
+import h5py
 import numpy as np
 import tensorflow as tf
 import tf_keras
@@ -44,8 +45,10 @@ def _loaded(dtype: str) -> Any:
     model = tf_keras.models.load_model(converted_file(".h5"), compile=False)
     if dtype == "float32":
         return model
-    text = json.dumps(model.get_config()).replace('"float32"', f'"{dtype}"')
-    other = type(model).from_config(json.loads(text))
+    with h5py.File(converted_file(".h5")) as file:  # a loaded model has its numbers rounded to float32
+        text = str(file.attrs["model_config"]).replace('"float32"', f'"{dtype}"')
+    with Keras2Toolkit().defaults(dtype, dtype):
+        other = type(model).from_config(json.loads(text)["config"])
     other.set_weights(model.get_weights())
     return other
 
@@ -65,7 +68,7 @@ class _FileToolkit(Keras2Toolkit):
                 one.return_state = True
             for rate in ("rate", "dropout", "recurrent_dropout"):
                 for owner in (one, getattr(one, "cell", None), getattr(one, "layer", None)):
-                    if isinstance(getattr(owner, rate, None), float):
+                    if rate in getattr(owner, "__dict__", {}):
                         setattr(owner, rate, 0.0)
         return part
 
@@ -104,5 +107,6 @@ class SavedKeras2Program(Keras2Program):
             return answer
         names = [tensor.name.split(":")[0] for tensor in self._whole.inputs]
         inputs = [tf.constant(batch.inputs[name]) for name in names]
-        outputs = tf.nest.flatten(self._whole(inputs if len(inputs) > 1 else inputs[0], training=False))
+        with self._context():
+            outputs = tf.nest.flatten(self._whole(inputs if len(inputs) > 1 else inputs[0], training=False))
         return dataclasses.replace(answer, outputs=tuple(output.numpy() for output in outputs))

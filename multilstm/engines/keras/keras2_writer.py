@@ -81,7 +81,8 @@ def _layer(layer: Layer) -> Any:
         raise UnsupportedError(f"keras2: {layer.label} cannot be converted; its class is written by Keras 3 alone")
     toolkit = Keras2Toolkit()
     kind = toolkit.find("layers", type(layer).__name__)
-    arguments = toolkit.arguments(layer)
+    with toolkit.defaults("float64", "float64"):  # Keras 2 rounds the numbers of a regularizer to its floatx
+        arguments = toolkit.arguments(layer)
     for name, value in arguments.items():
         given = getattr(layer, name, None)
         if callable(value) and isinstance(given, str):
