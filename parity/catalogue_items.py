@@ -1,6 +1,7 @@
 """The parity suite of one engine: every quantity of every case, in every dtype, against the float64 reference.
 
-Each module `test_ENGINE.py` has the items of its engine. An id is complete:
+Each module `test_ENGINE.py` has the items of its engine; those of keras-tensorflow are in two modules, of equal time,
+which two processes of pytest-xdist compute. An id is complete:
 `test_part[keras-torch-cpu-seed5-float64-forward]`. Names, shapes, dtypes and counts are exact. Forward quantities
 computed in float64 have the same float32 bits as the reference. Everything else is inside the row of
 multilstm/compare/tolerances.py. `multilstm.cases.catalogue` states which cases have gradients and training here.
@@ -11,7 +12,7 @@ multilstm/compare/tolerances.py. `multilstm.cases.catalogue` states which cases 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import pytest
 
@@ -20,7 +21,7 @@ from multilstm.cases.catalogue import SEEDS, catalogue
 from multilstm.cases.catalogue.seeds import PROGRAMS
 from multilstm.compare.quantity import FORWARD
 from multilstm.execution.options import Options
-from multilstm.execution.part import due_parts
+from multilstm.execution.part import Part, due_parts
 from multilstm.jobs.dtypes import MIXED
 from multilstm.ledger.facts import certain_facts
 from multilstm.spec import ConvLSTM2D, SimpleRNN, TimeDistributed
@@ -28,18 +29,20 @@ from multilstm.spec.layers import Recurrent
 from multilstm.testing.settings import settings_of
 
 Key = tuple[str, str, str, str]  # engine, case, dtype, part
+PARTS = tuple(map(str, Part))
+TRAINING = tuple(part for part in PARTS if part != "forward")
 LACKING = {"jax-scan": (ConvLSTM2D,), "torch-lstm": (ConvLSTM2D,)}  # layers
 IN_FLOAT64_ALONE = ("size", "model", "option", "layer", "recurrent")  # families; float64 is judged to the float32 bit
 
 
-def items_of(engine: str) -> Callable[[pytest.Metafunc], None]:
-    """Return the `pytest_generate_tests` of an engine's module."""
+def items_of(engine: str, parts: Collection[str] = PARTS) -> Callable[[pytest.Metafunc], None]:
+    """Return the `pytest_generate_tests` of a module of an engine, for some parts of each case."""
 
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if "cell" not in metafunc.fixturenames:
             return
         device = settings_of(metafunc.config).device
-        executed = [cell for cell in cells_of(engine, device) if not refused(*cell)]
+        executed = [cell for cell in cells_of(engine, device) if cell[-1] in parts and not refused(*cell)]
         metafunc.parametrize("cell", [_item(cell, device) for cell in executed])
 
     return pytest_generate_tests

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 pytest.register_assert_rewrite("catalogue_items")
 
 from catalogue_items import Key  # noqa: E402 - its assertions are rewritten first
+from shared_judge import SharedJudge  # noqa: E402
 
 from multilstm.cases.catalogue import select  # noqa: E402
 from multilstm.cases.catalogue.seeds import PROGRAMS  # noqa: E402
@@ -65,8 +67,19 @@ def engines(request: pytest.FixtureRequest) -> Engines:
     return Engines(device, names, skipped)
 
 
+@pytest.fixture(scope="session")
+def folder_of_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder that all processes of pytest-xdist share in one run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "reference"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: Any) -> dict[Key, Sequence[Cell]]:
+def judged(
+    request: pytest.FixtureRequest, engines: Engines, as_users_compile: Any, folder_of_run: pathlib.Path
+) -> dict[Key, Sequence[Cell]]:
     """The judged cells of this module's collected items, by engine, case, dtype and part.
 
     In float32 one variant of each whole program compiles as it does for users, and everything else quickly.
@@ -88,7 +101,7 @@ def judged(request: pytest.FixtureRequest, engines: Engines, as_users_compile: A
             for (dtypes, parts), cases in _groups(chosen).items():
                 kinds = tuple(kind for part in parts for kind in Part(part).kinds)
                 options = Options(names, dtypes, device=engines.device, quantities=kinds)
-                compare_cases(select(tuple(cases)), options, keep, pool=pool)
+                compare_cases(select(tuple(cases)), options, keep, pool=SharedJudge(pool, folder_of_run))
     return results
 
 
