@@ -15,6 +15,7 @@ import pytest
 
 from multilstm.engines.registry import ENGINES
 from multilstm.frameworks.process_environment import for_process, merge
+from multilstm.scan import launch
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = str(pathlib.Path(__file__).with_name("parallel_program.py"))
@@ -325,7 +326,8 @@ def test_no_process_outlives_a_launcher_that_is_killed(tmp_path):
     ],
     ids=["processes", "devices", "index_alone", "index", "coordinator", "no_program", "absent_program"],
 )
-def test_usage(arguments, words):
-    done = run("-m", "multilstm.scan.launch", *arguments, timeout=120)
-    assert done.returncode == 2
-    assert words in done.stderr
+def test_usage(capsys, arguments, words):
+    with pytest.raises(SystemExit) as raised:
+        launch.main(arguments)
+    assert raised.value.code == 2
+    assert words in capsys.readouterr().err
