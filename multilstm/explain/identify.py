@@ -238,20 +238,28 @@ class _Layout(NamedTuple):
 
 def _layouts(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[_Layout]:
     """Yield the meanings that the shapes allow for an LSTM of these sizes."""
-    flat = [array[0] if array.ndim > 1 and len(array) == 1 else array for array in arrays.values()]
-    matrices = [array.astype(float) for array in flat if array.ndim == 2 and array.shape != (2, 4 * units)]
-    vectors = [
-        row.astype(float)
-        for array in flat
-        if array.ndim == 1 or array.shape == (2, 4 * units)
-        for row in np.atleast_2d(array.reshape(2, -1) if array.shape == (8 * units,) else array)
-    ]
-    if len(vectors) > 2 or any(vector.shape != (4 * units,) for vector in vectors):
-        return
-    bias = np.asarray(sum(vectors) if vectors else np.zeros(4 * units))
-    for kernel, recurrent, transposed, joined in _kernels(matrices, features, units):
-        whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
-        yield _Layout(transposed, joined, len(vectors), whole)
+    for meaning in itertools.product(*(_meanings(array.astype(float), units) for array in arrays.values())):
+        matrices = [matrix for found, _ in meaning for matrix in found]
+        vectors = [vector for _, found in meaning for vector in found]
+        if len(vectors) > 2:
+            continue
+        bias = np.asarray(sum(vectors) if vectors else np.zeros(4 * units))
+        for kernel, recurrent, transposed, joined in _kernels(matrices, features, units):
+            whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
+            yield _Layout(transposed, joined, len(vectors), whole)
+
+
+def _meanings(array: Array, units: int) -> Iterator[tuple[list[Array], list[Array]]]:
+    """Yield the matrices and the biases that one array may be.
+
+    The biases of an LSTM of `units` lie in `[4 * units]`, `[8 * units]` or `[2, 4 * units]`, which may also be a matrix
+    of two rows. A first axis of size 1 may be that of the directions, or a matrix of one row.
+    """
+    for part in (array, array[0]) if array.ndim > 1 and len(array) == 1 else (array,):
+        if part.ndim == 2:
+            yield [part], []
+        if part.shape in ((4 * units,), (8 * units,), (2, 4 * units)):
+            yield [], list(part.reshape(-1, 4 * units))
 
 
 def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Iterator[tuple[Convention, LSTMWeights]]:

@@ -12,10 +12,10 @@ pytestmark = pytest.mark.unit
 FEATURES, UNITS = 3, 4
 
 
-def problem(features=FEATURES, sigmoid="sigmoid", seed=0):
+def problem(features=FEATURES, sigmoid="sigmoid", seed=0, units=UNITS):
     """Return random weights, inputs, and the outputs of these weights."""
     rng = np.random.default_rng(seed)
-    shapes = ((features, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,))
+    shapes = ((features, 4 * units), (units, 4 * units), (4 * units,))
     weights = LSTMWeights(*(rng.normal(size=shape).astype("float32") for shape in shapes))
     x = rng.normal(size=(2, 6, features))
     return weights, x, outputs_of(sigmoid, weights, x)
@@ -34,6 +34,20 @@ def test_the_arrays_of_a_dialect_are_identified(dialect, features):
     assert dialect in fits[0].convention.dialects
     np.testing.assert_allclose(fits[0].weights.kernel, weights.kernel, rtol=0, atol=1e-7)
     np.testing.assert_allclose(fits[0].weights.bias, weights.bias, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dialect", ["keras", "torch", "onnx"])
+@pytest.mark.parametrize(("features", "units"), [(1, 4), (2, 4), (3, 1), (3, 2), (1, 1), (2, 2), (8, 2)])
+def test_layers_of_few_features_and_units_are_identified(features, units, dialect):
+    """Their matrices have the shapes of biases, or of an axis of directions."""
+    weights, x, y = problem(features, units=units)
+    arrays = {str(number): array for number, array in enumerate(to_dialect([[weights]], dialect).values())}
+    fits, _ = identify(arrays, x, y)
+    assert dialect in {name for fit in fits for name in fit.convention.dialects}
+    for fit in fits:
+        np.testing.assert_allclose(outputs_of(fit.convention.recurrent_activation, fit.weights, x), y, atol=1e-4)
+    shaped, _ = readings(arrays)
+    assert (features, units) in {(reading.features, reading.units) for reading in shaped}
 
 
 @pytest.mark.parametrize("order", ["ifco", "ifoc", "ocif", "fcoi"])
