@@ -13,8 +13,10 @@ from multilstm.engines.registry import ENGINES
 from multilstm.execution.options import Options
 from multilstm.ledger.rows import ledger
 from multilstm.spec import (
+    GRU,
     L1L2,
     LSTM,
+    Activation,
     Bidirectional,
     Dense,
     Input,
@@ -100,6 +102,14 @@ def trained(*layers, optimizer):
     return dataclasses.replace(case, optimizer=optimizer, example=False)
 
 
+def activated(*names):
+    """A case of activations, in recurrent layers and behind them; the inputs of the last one reach beyond 20."""
+    gates = [LSTM(3, name, name, return_sequences=True) for name in names]
+    heads = [*(Dense(3, name) for name in names), Rescaling(64.0), Activation(names[-1])]
+    case = model_case(Sequential([*gates, GRU(3, *names, return_sequences=True), *heads], (4, 2)), 2, 4)
+    return dataclasses.replace(case, optimizer=None, training=())
+
+
 def rounded_layers():
     """A case of all layers whose numbers are rounded."""
     numbers = [Rescaling([0.1, 0.2], 0.3), Rescaling(1.1), Normalization(mean=[0.1, 0.2], variance=[0.3, 0.4])]
@@ -152,8 +162,9 @@ ROUNDED = {
         "adamw": trained(LSTM(3), optimizer=AdamW(0.01, 0.7, weight_decay=0.3)),
         "sgd": trained(LSTM(3), optimizer=SGD(0.1, 0.9, nesterov=True, weight_decay=0.3)),
         "rmsprop": trained(LSTM(3), optimizer=RMSprop(0.01, 0.7, 0.3, weight_decay=0.3)),
+        "activations": activated("gelu", "leaky_relu"),
     }.items()
-}
+} | {"softplus_ends-activations": (activated("hard_sigmoid", "softplus"), "keras-torch", "float64")}
 PREDICTED = SHOWN | CLIPPED | ROUNDED
 
 

@@ -142,6 +142,16 @@ SHOWN = {
         "keras-tensorflow",
         "float64",
     ),
+    "gelu_leaky_relu_float64": (
+        trained(LSTM(3, "gelu", "leaky_relu"), optimizer=SGD(0.1)),
+        "keras-tensorflow",
+        "float64",
+    ),
+    "hard_sigmoid_softplus_float64": (
+        trained(LSTM(3, "softplus", "hard_sigmoid"), Dense(3, "softplus"), optimizer=SGD(0.1)),
+        "keras-torch",
+        "float64",
+    ),
     "relu_layers_float64": (trained(LSTM(3), LeakyReLU(0.3), optimizer=SGD(0.1)), "keras-tensorflow", "float64"),
 }
 PATCHES = {STATES_ARE_LOST: states_lost, DECAY_IS_SKIPPED: decay_skipped}

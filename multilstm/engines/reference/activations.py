@@ -9,8 +9,10 @@ rulings.md).
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -41,17 +43,6 @@ def _sigmoid_slope(z: Array) -> Array:
     """Return `sigmoid(z) * sigmoid(-z)`, the derivative of the sigmoid."""
     e: Array = np.exp(-np.abs(z))
     result: Array = e / (1.0 + e) ** 2
-    return result
-
-
-def _normal_distribution(z: Array) -> Array:
-    """Return the probability that a standard normal variable is at most z: `erfc(-z / sqrt(2)) / 2`."""
-    result: Array = 0.5 * np.asarray(_erfc(z * -math.sqrt(0.5)), np.float64)
-    return result
-
-
-def _normal_density(z: Array) -> Array:
-    result: Array = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     return result
 
 
@@ -105,6 +96,28 @@ def _elementwise(forward: Callable[[Array], Array], slope: Callable[[Array, Arra
     return Function(forward, lambda z, a, da: da * slope(z, a))
 
 
+def gelu(root: float) -> Function:
+    """Return `z` times the probability that a standard normal variable is at most z, `erfc(-z * root) / 2`.
+
+    Args:
+        root: the root of 1/2, or that of the fault that rounds it.
+    """
+
+    def distribution(z: Array) -> Array:
+        result: Array = 0.5 * np.asarray(_erfc(z * -root), np.float64)
+        return result
+
+    return _elementwise(
+        lambda z: z * distribution(z),
+        lambda z, a: distribution(z) + z * root * np.exp(-((z * root) ** 2)) / math.sqrt(math.pi),
+    )
+
+
+def leaky_relu(slope: float) -> Function:
+    """Return `z` above 0, and `slope * z` elsewhere."""
+    return _elementwise(lambda z: np.where(z > 0, z, slope * z), lambda z, a: np.where(z > 0, 1.0, slope))
+
+
 FUNCTIONS: dict[str, Function] = {
     "linear": Function(lambda z: z, lambda z, a, da: da),
     "tanh": _elementwise(np.tanh, lambda z, a: 4.0 * _sigmoid_slope(2.0 * z)),
@@ -121,12 +134,8 @@ FUNCTIONS: dict[str, Function] = {
     "softsign": _elementwise(lambda z: z / (1.0 + np.abs(z)), lambda z, a: 1.0 / (1.0 + np.abs(z)) ** 2),
     "exponential": _elementwise(np.exp, lambda z, a: a),
     "silu": _elementwise(lambda z: z * sigmoid(z), lambda z, a: sigmoid(z) + z * _sigmoid_slope(z)),
-    "gelu": _elementwise(
-        lambda z: z * _normal_distribution(z), lambda z, a: _normal_distribution(z) + z * _normal_density(z)
-    ),
-    "leaky_relu": _elementwise(
-        lambda z: np.where(z > 0, z, LEAKY_SLOPE * z), lambda z, a: np.where(z > 0, 1.0, LEAKY_SLOPE)
-    ),
+    "gelu": gelu(math.sqrt(0.5)),
+    "leaky_relu": leaky_relu(LEAKY_SLOPE),
     "hard_sigmoid_keras2": _elementwise(
         lambda z: np.clip(0.2 * z + 0.5, 0.0, 1.0), lambda z, a: 0.2 * _between(z, -2.5, 2.5)
     ),
@@ -138,3 +147,32 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "log_softmax": Function(_log_softmax, lambda z, a, da: da - _softmax(z) * da.sum(axis=-1, keepdims=True)),
 }
+# The functions that a reference with faults computes in place of those above, during one step.
+_faulty: contextvars.ContextVar[Mapping[str, Function]] = contextvars.ContextVar("_faulty", default={})  # noqa: B039
+
+
+def function_of(name: str) -> Function:
+    """Return the activation of a name, that of the faults where `with_functions` set one."""
+    return _faulty.get().get(name, FUNCTIONS[name])
+
+
+@contextlib.contextmanager
+def with_functions(functions: Mapping[str, Function]) -> Iterator[None]:
+    """Compute with other functions of some names inside the `with` block."""
+    token = _faulty.set(functions)
+    try:
+        yield
+    finally:
+        _faulty.reset(token)
+
+
+def hard_sigmoid(slope: float) -> Function:
+    """Return the hard sigmoid with another derivative between -3 and 3 than 1/6."""
+    return _elementwise(FUNCTIONS["hard_sigmoid"].forward, lambda z, a: slope * _between(z, -3.0, 3.0))
+
+
+def softplus(threshold: float) -> Function:
+    """Return `log(1 + exp(z))`, and `z` above the threshold."""
+    return _elementwise(
+        lambda z: np.where(z > threshold, z, _softplus(z)), lambda z, a: np.where(z > threshold, 1.0, sigmoid(z))
+    )

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from multilstm.engines.base import AbstractEngine, AbstractProgram
-from multilstm.engines.reference.activations import FUNCTIONS, sigmoid
+from multilstm.engines.reference.activations import FUNCTIONS, sigmoid, with_functions
 from multilstm.engines.reference.faults import (
     FAULTS,
     MASK_IS_DROPPED,
@@ -29,7 +29,7 @@ from multilstm.engines.reference.faults import (
 from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
-from multilstm.engines.reference.rounded_numbers import optimizers_of, with_rounded_numbers
+from multilstm.engines.reference.rounded_numbers import activations_of, optimizers_of, with_rounded_numbers
 from multilstm.errors import UnsupportedError, UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
@@ -198,7 +198,8 @@ class ReferenceProgram(AbstractProgram):
 
     def step(self, kind: str, batch: Batch, states: Mapping[str, AnyState]) -> Answer:
         """Compute one step; see `AbstractProgram.step`."""
-        with np.errstate(all="ignore"):  # masked timesteps may hold any value; the others are judged later
+        # Masked timesteps may hold any value; the others are judged later.
+        with np.errstate(all="ignore"), with_functions(activations_of(self._faults)):
             run = self._forward(batch, states, kind in ("gradient", "update"))
             outputs = tuple(self._output(ref, run.tensors[ref]) for ref in self._spec.outputs)
             loss, gradients = None, _Gradients({}, {}, {})

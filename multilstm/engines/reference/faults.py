@@ -31,6 +31,7 @@ ENDS_ARE_REPEATED = "ends_are_repeated"
 MASK_IS_KEPT = "mask_is_kept"
 TIMESTEPS_ARE_CUT = "timesteps_are_cut"
 NUMBERS_ARE_ROUNDED = "numbers_are_rounded"
+SOFTPLUS_ENDS = "softplus_ends"
 PADDING_IS_COUNTED = "padding_is_counted"
 
 FAULTS = {
@@ -44,7 +45,8 @@ FAULTS = {
     ENDS_ARE_REPEATED: "average pooling with padding 'same' pads with copies of the ends, where the padding is odd",
     MASK_IS_KEPT: "a Reshape, Permute or Cropping1D that changes nothing passes its mask on",
     TIMESTEPS_ARE_CUT: "a TimeDistributed of any batch size and timesteps returns as many timesteps as sequences",
-    NUMBERS_ARE_ROUNDED: "numbers of layers, regularizers and optimizers are rounded to float32",
+    NUMBERS_ARE_ROUNDED: "numbers of activations, layers, regularizers and optimizers are rounded to float32",
+    SOFTPLUS_ENDS: "softplus is the identity above 20, and the slope of hard_sigmoid is 1/6 rounded to float32",
 }
 # The semantics of older versions of Keras, which no row of the ledger predicts.
 SEMANTICS = {PADDING_IS_COUNTED: "the mean of a masked loss counts masked timesteps, each as zero, as in Keras 2.3"}

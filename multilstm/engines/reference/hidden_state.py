@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multilstm.engines.reference.activations import FUNCTIONS
+from multilstm.engines.reference.activations import function_of
 from multilstm.engines.reference.gates import (
     BiasSum,
     Factors,
@@ -123,7 +123,7 @@ def cell_of(layer: Recurrent, weights: Mapping[str, Array], drop: Array | None) 
 
 @cell_of.register
 def _(layer: SimpleRNN, weights: Mapping[str, Array], drop: Array | None) -> Cell:
-    kernel, activation = weights["recurrent_kernel"], FUNCTIONS[layer.activation]
+    kernel, activation = weights["recurrent_kernel"], function_of(layer.activation)
     kept = 1.0 if drop is None else drop[0]
 
     def step(inputs: Array, hidden: Array) -> Step:
@@ -151,7 +151,7 @@ def _(layer: GRU, weights: Mapping[str, Array], drop: Array | None) -> Cell:
         d_q = d_a @ recurrent_kernel_h.T;   d_r = d_q * hidden               without; q = r * hidden
         d_hidden = d * z + the gradients through the three products
     """
-    activation, recurrent = FUNCTIONS[layer.activation], FUNCTIONS[layer.recurrent_activation]
+    activation, recurrent = function_of(layer.activation), function_of(layer.recurrent_activation)
     of_z, of_r, of_h = np.split(weights["recurrent_kernel"], 3, axis=1)
     bias = weights["bias"][1].reshape(3, -1) if layer.use_bias and layer.reset_after else np.zeros((3, 1))
     kept = np.ones((3, 1, 1)) if drop is None else drop

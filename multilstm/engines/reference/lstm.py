@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from multilstm.engines.reference.activations import FUNCTIONS
+from multilstm.engines.reference.activations import function_of
 from multilstm.engines.reference.gates import (
     BiasSum,
     Factors,
@@ -101,7 +101,7 @@ def forward(
         dropout: the masks `dropout` on its inputs and `recurrent_dropout` on its hidden states, each `[batch, size]`
             for all gates, or `[4, batch, size]`; without one nothing is dropped.
     """
-    activation, recurrent = FUNCTIONS[layer.activation].forward, FUNCTIONS[layer.recurrent_activation].forward
+    activation, recurrent = function_of(layer.activation).forward, function_of(layer.recurrent_activation).forward
     timesteps = inputs.shape[1]
     drop = Factors.of(layer, dropout, inputs.ndim - 1)
     of_inputs, of_hidden = products_of(layer, inputs.shape)
@@ -164,7 +164,7 @@ def backward(
         d_state: of the last state, each `[batch, units]` or None.
         bias_sum: adds the gradients `[timesteps, batch, 4 * units]` of the bias.
     """
-    activation, recurrent = FUNCTIONS[layer.activation].pullback, FUNCTIONS[layer.recurrent_activation].pullback
+    activation, recurrent = function_of(layer.activation).pullback, function_of(layer.recurrent_activation).pullback
     of_inputs, of_hidden = products_of(layer, record.inputs.swapaxes(0, 1).shape)
     d_each = at_each_timestep(layer, d_outputs, record.hidden[1:].shape)
     zeros = np.zeros(record.hidden.shape[1:])

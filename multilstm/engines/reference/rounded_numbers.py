@@ -1,8 +1,9 @@
-"""Numbers that plain Keras on TensorFlow rounds to float32 in float64: the fault `NUMBERS_ARE_ROUNDED`.
+"""Numbers that plain Keras rounds to float32 in float64: the faults `NUMBERS_ARE_ROUNDED` and `SOFTPLUS_ENDS`.
 
 `ops.cast` and the attributes of TensorFlow's operators make a float32 of a Python float. Sources, in Keras 3.15:
 `optimizers/adam.py`, `sgd.py` and `base_optimizer.py`, `regularizers/regularizers.py`, `activations/activations.py`
-and `layers/preprocessing/rescaling.py`.
+and `layers/preprocessing/rescaling.py`; in TensorFlow 2.21 `nn_ops.py`; in PyTorch 2.13
+`aten/src/ATen/native/cpu/Activation.cpp`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.engines.reference.faults import NUMBERS_ARE_ROUNDED
+from multilstm.engines.reference.activations import LEAKY_SLOPE, Function, gelu, hard_sigmoid, leaky_relu, softplus
+from multilstm.engines.reference.faults import NUMBERS_ARE_ROUNDED, SOFTPLUS_ENDS
 from multilstm.spec import L1, L1L2, L2, Graph, Layer, LeakyReLU, Normalization, ReLU, Rescaling
 from multilstm.spec.optimizers import SGD, Optimizer
+
+TORCH_THRESHOLD = 20.0  # of torch.nn.functional.softplus
+
+
+def activations_of(faults: Set[str]) -> dict[str, Function]:
+    """Return the activations that have faults, by name."""
+    functions: dict[str, Function] = {}
+    if NUMBERS_ARE_ROUNDED in faults:
+        functions |= {"gelu": gelu(_rounded(0.5**0.5)), "leaky_relu": leaky_relu(_rounded(LEAKY_SLOPE))}
+    if SOFTPLUS_ENDS in faults:
+        functions |= {"hard_sigmoid": hard_sigmoid(_rounded(1 / 6)), "softplus": softplus(TORCH_THRESHOLD)}
+    return functions
 
 
 def with_rounded_numbers(spec: Graph, faults: Set[str]) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.engines.reference.activations import FUNCTIONS
+from multilstm.engines.reference.activations import function_of
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present
 from multilstm.engines.reference.layers.core import pull
 from multilstm.engines.reference.windows import Windows
@@ -30,7 +30,7 @@ def _(layer: Conv1D | Conv2D | DepthwiseConv2D, given: Given) -> Applied:
     z = z.reshape(len(x), *windows.counts, groups * parts.shape[-1])
     if layer.use_bias:
         z = z + given.weights["bias"]
-    function = FUNCTIONS[str(layer.activation)]
+    function = function_of(str(layer.activation))
     output = function.forward(z)
 
     def backward(gradients: list[Maybe]) -> Gradients:

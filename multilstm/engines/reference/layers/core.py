@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilstm.engines.reference.activations import FUNCTIONS, Function
+from multilstm.engines.reference.activations import Function, function_of
 from multilstm.engines.reference.faults import TOKENS_ARE_SQUARED_APART, bias_sum
 from multilstm.engines.reference.layers.base import (
     Applied,
@@ -65,7 +65,7 @@ def _(layer: Dense, given: Given) -> Applied:
     z = x @ kernel
     if layer.use_bias:
         z = z + given.weights["bias"]
-    function = FUNCTIONS[str(layer.activation)]
+    function = function_of(str(layer.activation))
     output = function.forward(z)
 
     def backward(gradients: list[Maybe]) -> Gradients:
@@ -87,7 +87,7 @@ def pull(function: Function, z: Array, output: Array, d_output: Array) -> tuple[
 
 @apply.register
 def _(layer: Activation, given: Given) -> Applied:
-    z, function = given.inputs[0], FUNCTIONS[layer.activation]
+    z, function = given.inputs[0], function_of(layer.activation)
     output = function.forward(z)
     return mapped(output, lambda d: pull(function, z, output, d)[1])
 
