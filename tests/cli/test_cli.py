@@ -9,20 +9,38 @@ import pytest
 from marks import needs
 from run_lines import cells_of, lines_of
 
+from multilstm.cli.app import main
 from multilstm.spec import LSTM, Dense, Sequential
 
+ROOT = str(pathlib.Path(__file__).parents[2])
 SPEC = Sequential([LSTM(4, return_sequences=True), Dense(2)], input_shape=(None, 3))
 needs_jax = needs("jax-scan")
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Run `multilstm ...` in an empty folder."""
-    root = str(pathlib.Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+def run(tmp_path, monkeypatch, capsys):
+    """Call `multilstm ...` in an empty folder; the process is that of the tests, since a new one takes a second."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
 
-    def call(*arguments, columns=80):
-        environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": str(columns), "NO_COLOR": "1"}
+    def call(*arguments):
+        monkeypatch.delitem(sys.modules, "models", raising=False)  # the module of another test
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as raised:
+            main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, raised.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Run `multilstm ...` in an empty folder, in a process of its own."""
+    path = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
+
+    def call(*arguments):
         return subprocess.run(
             [sys.executable, "-m", "multilstm", *arguments],
             capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False,
@@ -49,10 +67,31 @@ def test_help_exits_with_0_and_fits_80_columns(run, command):
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
-def test_version(run):
+def test_version(start):
     from multilstm import __version__
 
-    assert run("--version").stdout.strip() == __version__
+    assert start("--version").stdout.strip() == __version__
+
+
+PROCESSES = {
+    "usage": (["parity", "--engine", "kears-jax"], 2, "unknown engine 'kears-jax': expected one of reference, keras-"),
+    "input": (["summary", "nothing.json"], 4, "multilstm: cannot read 'nothing.json': No such file or directory"),
+    "module": (["summary", "models:raises"], 4, "ZeroDivisionError"),
+    "nothing_runs": (["parity", "--python", "reference=/nothing"], 3, "No such file or directory"),
+    "agreement": (["parity", *ONE_JOB], 0, "Same answers on reference"),
+    "divergence": (["diff", "model.json", "other.json"], 1, "go_backwards is False, then True"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), PROCESSES.values(), ids=PROCESSES)
+def test_a_process_ends_with_the_code_and_prints_the_words(start, model, tmp_path, arguments, code, words):
+    (tmp_path / "models.py").write_text("def raises(): return 1 / 0\n")
+    other = Sequential([LSTM(4, return_sequences=True, go_backwards=True), Dense(2)], input_shape=(None, 3))
+    (tmp_path / "other.json").write_text(other.to_json())
+    done = start(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in " ".join((done.stderr if code in (2, 3, 4) else done.stdout).split())
+    assert "Traceback" not in done.stderr
 
 
 USAGE = {
@@ -318,11 +357,10 @@ def test_a_named_engine_that_executes_nothing_ends_with_3(run):
 def test_a_signal_ends_the_run_and_leaves_no_file_behind(name, code, tmp_path):
     import signal
 
-    root = str(pathlib.Path(__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-m", "multilstm", "parity", "--engine", "reference"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": ROOT, "TMPDIR": str(tmp_path)},
     ) as process:  # fmt: skip
         process.stderr.readline()  # the first job is done, the second under way
         process.send_signal(getattr(signal, name))
