@@ -1,5 +1,7 @@
 """parity/saved.py: saved answers judge other engines, for the same inputs and weights alone."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -10,9 +12,11 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+import saved as program
 from marks import needs
 from run_lines import cells_of
 
+from multilstm.cli.app import run
 from multilstm.report.reading import read_report
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -20,14 +24,24 @@ CASES = ("gpu-states", "gpu-mask-right")
 pytestmark = [needs("jax-scan"), needs("torch-lstm")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def workers(living_pool):
+    """All calls share the workers, since one takes seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "worker_pool", lambda _: contextlib.nullcontext(living_pool()))
+        yield
+
+
 def saved(*arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
-    command = [sys.executable, str(ROOT / "parity" / "saved.py"), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    """Call the program; return its exit code and its output."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as raised:
+        run(program.app, [str(argument) for argument in arguments])
+    return subprocess.CompletedProcess(arguments, raised.value.code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory):
+def file(workers, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "jax.safetensors"
     done = saved("save", path, "--engine", "jax-scan", "--case", *CASES)
     assert done.returncode == 0, done.stderr
@@ -88,7 +102,7 @@ def test_an_answer_that_is_missing_is_found(file, tmp_path):
     path = changed(file, tmp_path, lambda arrays, _: arrays.pop("gpu-states|float64|forward|cell:lstm|0"))
     done = saved("compare", path, "--engine", "jax-scan", "--case", "gpu-states")
     assert done.returncode == 1
-    assert "cell:lstm: it is missing: the desired answer has none" in done.stdout.replace("\n", " ")
+    assert "cell:lstm: it is missing: the desired answer has none" in " ".join(done.stdout.split())
 
 
 def test_a_case_that_an_engine_does_not_execute_is_skipped_and_reported(tmp_path):
@@ -148,6 +162,15 @@ def test_an_option_without_a_value_is_refused(arguments):
     done = saved(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(f"multilstm: {arguments[-1]} is given without a value; give at least one")
+
+
+def test_the_program_is_a_process_with_the_exit_code(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    command = [sys.executable, str(ROOT / "parity" / "saved.py"), "compare", str(tmp_path / "none")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("multilstm: ")
+    assert "No such file" in done.stderr
 
 
 def test_a_missing_gpu_is_reported(file):
