@@ -282,6 +282,11 @@ _ALL = (
         _regularizer("L1", "L1L2", "OrthogonalRegularizer"),
     ),
     Fact("orthogonal_regularizer", "the layer has an OrthogonalRegularizer", _regularizer("OrthogonalRegularizer")),
+    Fact(
+        "dot_product_attention",
+        "the layer is a MultiHeadAttention or a GroupQueryAttention",
+        lambda place: place.layer.class_name in ("MultiHeadAttention", "GroupQueryAttention"),
+    ),
     Fact("time_distributed", "the layer is a TimeDistributed", _is(TimeDistributed)),
     Fact(
         "any_batch_and_timesteps",

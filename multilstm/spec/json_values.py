@@ -15,6 +15,7 @@ __all__ = [
     "as_shape",
     "check_registered",
     "class_of",
+    "ends_in_order",
     "is_known_module",
     "is_operation",
     "objects",
@@ -72,6 +73,12 @@ def as_shape(value: Any, where: str) -> list[int | None]:
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 < size < 2**31):
             refuse(where, size, "positive integers below 2**31, or null")
     return list(value)
+
+
+def ends_in_order(value: Any) -> Any:
+    """Return the tensors of `input_layers` or `output_layers` that a file has by name as a list, else `value`."""
+    by_name = isinstance(value, Mapping) and value and all(isinstance(end, (list, tuple)) for end in value.values())
+    return list(value.values()) if by_name else value
 
 
 def is_known_module(module: Any) -> bool:

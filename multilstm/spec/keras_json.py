@@ -22,7 +22,7 @@ from multilstm.spec.building import Model, Sequential
 from multilstm.spec.dialects import Translated, keras3_config
 from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
-from multilstm.spec.json_values import as_dict, as_shape, class_of, is_operation, refuse
+from multilstm.spec.json_values import as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
 from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
 from multilstm.spec.keras_json_opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
@@ -327,7 +327,8 @@ def _histories(value: Any, where: str) -> list[History]:
 
 
 def _ends(value: Any, where: str) -> list[History]:
-    """Return the tensors of `input_layers` or `output_layers`: one `["name", 0, 0]`, or a list of them."""
+    """Return the tensors of `input_layers` or `output_layers`: one `["name", 0, 0]`, a list or an object of them."""
+    value = ends_in_order(value)
     if not isinstance(value, (list, tuple)) or not value:
         refuse(where, value, 'a list such as [["input_layer", 0, 0]]')
     return [as_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]

@@ -21,6 +21,7 @@ from multilstm.spec.json_values import as_dict, check_registered, refuse
 from multilstm.spec.keys import KEY, Slice
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
+    ELU,
     Activation,
     Add,
     Concatenate,
@@ -28,6 +29,7 @@ from multilstm.spec.layers import (
     GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    LeakyReLU,
     Maximum,
     Minimum,
     Multiply,
@@ -90,7 +92,11 @@ class Operation:
             SpecError: for operands that multilstm does not execute.
         """
         shapes = [flow.shape(tensor) for tensor in tensors]
-        *before, last = _LAYERS[self.kind](self, self._operands[number], shapes)
+        try:
+            *before, last = _LAYERS[self.kind](self, self._operands[number], shapes)
+        except SpecError as error:
+            text = str(error)
+            raise SpecError(text if text.startswith(self.where) else f"{self.where}: {text}") from None
         layers = (*before, dataclasses.replace(last, name=self.name))
         if self._layers is not None and self._layers != layers:
             refuse(f"{self.where}: call {number}", layers, f"the operands of its first call, {self._layers}")
@@ -233,19 +239,13 @@ def _divide(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shap
     return (Rescaling(1.0 / operands[1]),)
 
 
-def _negative(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
-    _check_operands(operation, operands, 1)
-    operation.arguments()
-    return (Rescaling(-1.0),)
-
-
-def _activation(name: str) -> _Maker:
-    """Return the maker of an activation without arguments."""
+def _alone(layer: Layer) -> _Maker:
+    """Return the maker of a layer of one tensor without arguments."""
 
     def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
         _check_operands(operation, operands, 1)
         operation.arguments()
-        return (Activation(name),)
+        return (layer,)
 
     return make
 
@@ -253,18 +253,37 @@ def _activation(name: str) -> _Maker:
 def _softmax(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 1)
     (axis,) = operation.arguments("axis")
-    if axis in (-1, len(shapes[0]) - 1):
+    if axis in (None, -1, len(shapes[0]) - 1):
         return (Activation("softmax"),)
     return (Softmax(_axis(operation, axis, len(shapes[0]))),)
 
 
+def _sloped(kind: type[ELU | LeakyReLU], argument: str, default: float) -> _Maker:
+    """Return the maker of an activation with a slope; the defaults are those of Keras and of TensorFlow."""
+
+    def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
+        _check_operands(operation, operands, 1)
+        (slope,) = operation.arguments(argument)
+        return (kind(default if slope is None else slope),)
+
+    return make
+
+
+def _gelu(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
+    _check_operands(operation, operands, 1)
+    (approximate,) = operation.arguments("approximate")
+    if approximate is not False:
+        refuse(f"{operation.where}: approximate", approximate, "False, the exact formula")
+    return (Activation("gelu"),)
+
+
 def _matmul(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     _check_operands(operation, operands, 2)
-    operation.arguments()
+    (is_transposed,) = operation.arguments("transpose_b")  # of TensorFlow
     for shape in shapes:
         if len(shape) != 3:
             refuse(f"{operation.where}: shape of an operand", show(shape), "three axes")
-    return (Dot((2, 1)),)
+    return (Dot((2, 2 if is_transposed else 1)),)
 
 
 def _concatenate(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
@@ -354,13 +373,14 @@ def _sum(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape])
 
 
 _PAIRS = {cls.__name__: _pair(cls()) for cls in (Add, Subtract, Multiply, Maximum, Minimum)}
+_ACTIVATIONS = ("Relu", "Relu6", "Sigmoid", "Tanh", "Silu", "Selu", "Softplus", "Softsign")
 _SHARED = (*_PAIRS, "Concatenate", "Reshape", "Softmax")  # the names of layers too
 _LAYERS: Mapping[str, _Maker] = {
     "GetItem": _get_item,
     **_PAIRS,
     "Divide": _divide,
     "TrueDivide": _divide,
-    "Negative": _negative,
+    "Negative": _alone(Rescaling(-1.0)),
     "Matmul": _matmul,
     "Concatenate": _concatenate,
     "Reshape": _reshape,
@@ -371,13 +391,9 @@ _LAYERS: Mapping[str, _Maker] = {
     "Sum": _sum,
     "Max": _over_timesteps(GlobalMaxPooling1D),
     "Softmax": _softmax,
-    "Relu": _activation("relu"),
-    "Relu6": _activation("relu6"),
-    "Sigmoid": _activation("sigmoid"),
-    "Tanh": _activation("tanh"),
-    "Silu": _activation("silu"),
-    "Selu": _activation("selu"),
-    "Softplus": _activation("softplus"),
-    "Softsign": _activation("softsign"),
-    "Exp": _activation("exponential"),
+    **{name: _alone(Activation(name.lower())) for name in _ACTIVATIONS},
+    "Exp": _alone(Activation("exponential")),
+    "Elu": _sloped(ELU, "alpha", 1.0),
+    "Gelu": _gelu,
+    "LeakyRelu": _sloped(LeakyReLU, "negative_slope", 0.2),
 }

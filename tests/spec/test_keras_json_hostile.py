@@ -202,7 +202,7 @@ def test_refuses_a_class_of_another_module(module):
         (["config", "layers", 0, "config", "sparse"], True, "sparse is not executed by multilstm: given True"),
         (["config", "layers", 0, "config", "optional"], True, "optional is not executed"),
         (["config", "input_layers"], None, "input_layers: given None"),
-        (["config", "input_layers"], {"x": ["x", 0, 0]}, "input_layers: given {"),
+        (["config", "input_layers"], {"x": 3}, "input_layers: given {"),
         (["config", "input_layers"], [], "input_layers: given"),
         (["config", "input_layers"], [["x", 0]], "input_layers: given"),
         (["config", "input_layers"], [["a", 0, 0]], "depends on an Input 'x' that is not in inputs"),

@@ -9,6 +9,8 @@ import pytest
 import multilstm
 from multilstm.cases.model_case import model_case
 from multilstm.errors import InputError, SpecError, UnsupportedError, UsageError
+from multilstm.ledger.facts import certain_facts, where
+from multilstm.ledger.rows import ledger
 from multilstm.suite.difference import compare_models
 
 MADE = pathlib.Path(__file__).parents[1] / "files" / "made"
@@ -47,6 +49,11 @@ def test_an_engine_gives_the_answer_of_the_library(loaded, recorded):
     x, y = recorded
     result = multilstm.run(loaded, "keras-jax", x, dtype="float64")
     np.testing.assert_allclose(result.output, y, rtol=3e-7, atol=3e-7)
+
+
+def test_an_attention_in_float64_meets_a_row_of_the_ledger(loaded):
+    row = next(row for row in ledger() if row.id == "dot_product_attention_float64")
+    assert where(row.when, certain_facts(model_case(loaded.spec, weights=loaded.weights), "float64")) == ("attention",)
 
 
 @pytest.mark.usefixtures("kept_workers")

@@ -11,7 +11,7 @@ from multilstm.spec.dialects.layers import DEPTH_LIMIT
 from multilstm.spec.dialects.networks import History, Network, Node
 from multilstm.spec.dialects.operations import OPERATIONS, operation_node
 from multilstm.spec.dialects.tables import RECURRENT
-from multilstm.spec.json_values import as_dict, refuse
+from multilstm.spec.json_values import as_dict, ends_in_order, refuse
 
 __all__ = ["FileGraph"]
 
@@ -117,6 +117,7 @@ def _history(item: Any, where: str) -> History:
 
 
 def _ends(value: Any, where: str) -> list[History]:
+    value = ends_in_order(value)
     if not isinstance(value, list) or not value:
         refuse(where, value, 'a list such as [["input_1", 0, 0]]')
     return [_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]

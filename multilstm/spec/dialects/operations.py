@@ -33,12 +33,14 @@ class _Function:
         operands: its arguments behind the first one that are operands.
         renamed: its further arguments, with their names in Keras 3.
         fixed: its arguments that the operation lacks, with the only value that is read.
+        defaults: the defaults of its arguments where Keras 3 has others, by their names in Keras 3.
     """
 
     into: str
     operands: tuple[str, ...] = ()
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _pair(into: str) -> _Function:
@@ -48,7 +50,7 @@ def _pair(into: str) -> _Function:
 _AXIS = {"axis": "axis"}
 _OVER = {"axis": "axis", "keepdims": "keepdims"}
 _NO_TRANSPOSE = {
-    **dict.fromkeys(("transpose_a", "transpose_b", "adjoint_a", "adjoint_b", "a_is_sparse", "b_is_sparse"), False),
+    **dict.fromkeys(("transpose_a", "adjoint_a", "adjoint_b", "a_is_sparse", "b_is_sparse"), False),
     **dict.fromkeys(("output_type", "grad_a", "grad_b")),
 }
 _TRANSPOSE = _Function("Transpose", renamed={"perm": "axes"}, fixed={"conjugate": False})
@@ -62,7 +64,7 @@ _FUNCTIONS: Mapping[str, _Function] = {
     "math.negative": _Function("Negative"),
     "math.maximum": _pair("Maximum"),
     "math.minimum": _pair("Minimum"),
-    "linalg.matmul": _Function("Matmul", ("b",), fixed=_NO_TRANSPOSE),
+    "linalg.matmul": _Function("Matmul", ("b",), {"transpose_b": "transpose_b"}, _NO_TRANSPOSE),
     "concat": _Function("Concatenate", renamed=_AXIS),
     "expand_dims": _Function("ExpandDims", renamed=_AXIS),
     **dict.fromkeys(("squeeze", "compat.v1.squeeze"), _SQUEEZE),
@@ -81,6 +83,9 @@ _FUNCTIONS: Mapping[str, _Function] = {
     **dict.fromkeys(("math.softplus", "nn.softplus"), _Function("Softplus")),
     "nn.softsign": _Function("Softsign"),
     "math.exp": _Function("Exp"),
+    "nn.elu": _Function("Elu"),
+    "nn.gelu": _Function("Gelu", renamed={"approximate": "approximate"}, defaults={"approximate": False}),
+    "nn.leaky_relu": _Function("LeakyRelu", renamed={"alpha": "negative_slope"}),
 }
 
 
@@ -99,7 +104,7 @@ def operation_entry(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     if any(call != calls[0] for call in calls):
         refuse(f"{where}: arguments of its calls", calls[1:], f"those of the first call, {shown(calls[0])}")
     name = as_dict(entry.get("config"), where).get("name", entry.get("name"))
-    return {"module": MODULE, "class_name": function.into, "config": {"name": name, **calls[0]}}
+    return {"module": MODULE, "class_name": function.into, "config": {"name": name, **function.defaults, **calls[0]}}
 
 
 def operation_node(call: Any, entry: Mapping[str, Any], where: str, read: Callable[[Any, str], History]) -> Node:

@@ -4,6 +4,7 @@ import pytest
 
 from multilstm.errors import SpecError
 from multilstm.spec import (
+    ELU,
     LSTM,
     Activation,
     Add,
@@ -13,6 +14,7 @@ from multilstm.spec import (
     GetItem,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
+    LeakyReLU,
     Maximum,
     Multiply,
     Permute,
@@ -86,6 +88,7 @@ OPERATIONS = {
     "a quarter": ("math.truediv", with_arguments(X, y=4, name=None), Rescaling(0.25)),
     "negative": ("math.negative", with_arguments(X, name=None), Rescaling(-1.0)),
     "matrices": ("linalg.matmul", with_arguments(["square", 0, 0], b=X, transpose_a=False, name=None), Dot((2, 1))),
+    "matrices of the same features": ("linalg.matmul", with_arguments(X, b=Y, transpose_b=True), Dot((2, 2))),
     "concat": ("concat", [with_arguments(X, axis=-1), with_arguments(Y, axis=-1)], Concatenate()),
     "concat of timesteps": ("concat", [with_arguments(X, axis=1), with_arguments(Y, axis=1)], Concatenate(1)),
     "expand_dims": ("expand_dims", with_arguments(X, axis=-1), GetItem((ALL, ALL, ALL, None))),
@@ -94,7 +97,12 @@ OPERATIONS = {
     "mean": ("math.reduce_mean", with_arguments(X, axis=1, keepdims=False), GlobalAveragePooling1D()),
     "max": ("math.reduce_max", with_arguments(X, axis=1, keepdims=True), GlobalMaxPooling1D(keepdims=True)),
     "softmax": ("nn.softmax", with_arguments(X, axis=-1, name=None), Activation("softmax")),
+    "softmax of the last axis": ("nn.softmax", with_arguments(X, axis=None), Activation("softmax")),
     "relu": ("nn.relu", X, Activation("relu")),
+    "elu": ("nn.elu", X, ELU(1.0)),
+    "gelu": ("nn.gelu", with_arguments(X, name=None), Activation("gelu")),
+    "leaky relu": ("nn.leaky_relu", with_arguments(X, alpha=0.5), LeakyReLU(0.5)),
+    "leaky relu of the default slope": ("nn.leaky_relu", X, LeakyReLU(0.2)),
     "sigmoid": ("math.sigmoid", with_arguments(X, name=None), Activation("sigmoid")),
 }
 
@@ -112,8 +120,16 @@ REFUSED = {
         r"tf\.math\.add\): twice: given True; expected only y",
     ),
     "a transposed matrix": (
-        operation("linalg.matmul", with_arguments(X, b=Y, transpose_b=True)),
-        "transpose_b: given True; expected False",
+        operation("linalg.matmul", with_arguments(X, b=Y, transpose_a=True)),
+        "transpose_a: given True; expected False",
+    ),
+    "a tanh in place of a gelu": (
+        operation("nn.gelu", with_arguments(X, approximate=True)),
+        "approximate: given True; expected False",
+    ),
+    "a step backwards": (
+        operation("__operators__.getitem", with_arguments(X, slice_spec=[SPAN, {**SPAN, "step": -1}])),
+        r"operation 'op' \(GetItem\): GetItem: key must have steps of at least 1",
     ),
     "an array": (operation("math.add", with_arguments(X, y=[1.0, 2.0, 3.0])), "expected 2 tensors"),
     "a number by a tensor": (
@@ -162,3 +178,12 @@ def test_an_operation_inside_a_model_is_called_where_the_model_is():
     graph = from_json(model({**inside, "inbound_nodes": calls}, both, output="both"))
     assert graph.output_shapes == ((None, 6),)
     assert sum(call.layer == "op" for call in graph.calls) == 2
+
+
+def test_inputs_and_outputs_by_name_keep_their_order():
+    data = model(operation("math.add", with_arguments(X, y=Y)))
+    data["config"]["input_layers"] = {name: [name, 0, 0] for name in INPUTS}
+    data["config"]["output_layers"] = {"total": ["op", 0, 0], "same": X}
+    graph = from_json(data)
+    assert list(graph.input_order) == list(INPUTS)
+    assert [graph.calls[ref.call].layer for ref in graph.outputs] == ["op", "x"]
