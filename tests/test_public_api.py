@@ -52,7 +52,7 @@ PUBLIC = {
     """,
     "multilstm.scan": """
         ACTIVATIONS BucketedModel Dropout Evaluation LSTMParams ScanModel State activate bidirectional draw_dropout
-        init loss_value lstm merge model stack tune_cpu
+        init loss_value lstm merge model stack step tune_cpu
     """,
     "multilstm.conversion": "DIALECTS Dialect LSTMWeights from_dialect to_dialect",
     "multilstm.keras_layers": """

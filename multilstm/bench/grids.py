@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from multilstm.bench.contestants import CONTESTANTS
-from multilstm.bench.modes import FORWARD, GRADIENT, TRAIN, Mode
+from multilstm.bench.modes import FORWARD, GRADIENT, STREAM, TRAIN, Mode
 from multilstm.bench.rounds import Method
 from multilstm.bench.shapes import Published, Shape, drawn_shapes
 from multilstm.bench.workload import BATCHES, Workload, case_workload
@@ -147,9 +147,9 @@ GRIDS: dict[str, Grid] = {
         ),
         Grid(
             "latency",
-            "one sequence at a time",
+            "one sequence at a time, also timestep by timestep",
             420.0,
-            (FORWARD, GRADIENT),
+            (FORWARD, GRADIENT, STREAM),
             Method(),
             shapes=_LATENCY,
         ),
@@ -173,11 +173,13 @@ GRIDS: dict[str, Grid] = {
         Grid(
             "drawn",
             "random shapes, for which no plan was tuned; another seed gives other ones",
-            1800.0,
+            1500.0,
             (FORWARD, GRADIENT),
-            Method(rounds=3, measured_s=0.2),
+            Method(
+                rounds=3, pause_s=0.2, warmup_s=0.03, measured_s=0.1, largest_spread=0.25, slow_s=0.5, slow_rounds=1
+            ),
             shapes=drawn_shapes(0, DRAWN),
-            engines=("jax-scan", "jax-scan-tuned", "jax-plain", *_KERAS, "torch-lstm"),
+            engines=("jax-scan", "jax-scan-tuned", "jax-plain", *_KERAS, "torch-lstm", "flax"),
         ),
     )
 }

@@ -7,7 +7,7 @@ import dataclasses
 from multilstm.errors import UsageError, choice
 from multilstm.jobs.job import StepKind
 
-__all__ = ["FIT", "FORWARD", "GRADIENT", "MODES", "PREDICT", "TRAIN", "Mode", "mode_named"]
+__all__ = ["FIT", "FORWARD", "GRADIENT", "MODES", "PREDICT", "STREAM", "TRAIN", "USUAL", "Mode", "mode_named"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,9 @@ GRADIENT = Mode("gradient", "the gradient", "gradient", "gradients", False, "los
 TRAIN = Mode("train", "a training step", "update", "weights", False, "one update, as train_on_batch makes it")
 PREDICT = Mode("predict", "inference", "forward", "outputs", True, "several batches, from arrays of NumPy")
 FIT = Mode("fit", "training", "update", "weights", True, "an epoch of several batches, from arrays of NumPy")
-MODES = {mode.name: mode for mode in (FORWARD, GRADIENT, TRAIN, PREDICT, FIT)}
+STREAM = Mode("stream", "streaming", "forward", "outputs", False, "the forward pass, one call for each timestep")
+USUAL = (FORWARD, GRADIENT, TRAIN, PREDICT, FIT)  # the modes that most contestants compute
+MODES = {mode.name: mode for mode in (*USUAL, STREAM)}
 
 
 def mode_named(name: str) -> Mode:

@@ -11,7 +11,7 @@ slow down the next contestant. A fixed order of contestants gave ratios that wer
    pass has all contestants. The results say which contestants were measured again.
 5. A contestant whose measured calls take more than five seconds has no unmeasured calls from its second round on. It is
    not measured again either. Its caches do not matter, and it would otherwise take most of a run. The first call of a
-   process is no measure: Keras compiles in it.
+   process is no measure: Keras compiles in it. A grid may give slow contestants fewer rounds too.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Method:
         seed: seed of the random orders.
         largest_spread: spread above which a contestant is measured again.
         slow_s: seconds of a measured call above which a contestant is slow: it is neither warmed up nor measured again.
+        slow_rounds: the largest number of rounds of a slow contestant.
     """
 
     rounds: int = 5
@@ -50,6 +51,7 @@ class Method:
     seed: int = 0
     largest_spread: float = 0.1
     slow_s: float = 5.0
+    slow_rounds: int = 1000
 
     def order(self) -> random.Random:
         """Return the source of the random orders of one run."""
@@ -125,7 +127,10 @@ def _one_pass(
     samples: dict[str, Samples] = {name: [] for name in timers}
     for number in range(method.rounds if timers else 0):
         follow(f"{label} {number + 1} of {method.rounds}")
-        for name in order.sample(sorted(samples), len(samples)):
+        due = [
+            name for name, taken in samples.items() if len(taken) < method.slow_rounds or median(taken) <= method.slow_s
+        ]
+        for name in order.sample(sorted(due), len(due)):
             sleep(method.pause_s)
             seconds = timers[name]()
             if seconds is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -15,12 +16,15 @@ from multilstm.bench.rounds import median
 __all__ = [
     "ALIKE",
     "BASE",
+    "OURS",
     "Exponents",
+    "Lead",
     "Place",
     "compared",
     "exponents",
     "geometric_mean",
     "incomplete",
+    "leads",
     "ratio",
     "relative_times",
     "standing",
@@ -29,6 +33,7 @@ __all__ = [
 
 # The modes that compute nearly the same as a published one, the best first: an update costs less than a gradient.
 ALIKE = {"forward": ("forward",), "gradient": ("gradient", "train"), "train": ("train", "gradient")}
+OURS = ("jax-scan", "jax-scan-tuned", "jax-scan-measured")
 BASE = "jax-scan"  # is measured again together with any noisy contestant; without it, the first contestant is
 
 
@@ -42,6 +47,26 @@ class Place(NamedTuple):
 
     engine: str
     ratio: float
+
+
+class Lead(NamedTuple):
+    """The times of another contestant divided by those of ours, over all workloads of a mode.
+
+    Attributes:
+        ours: the contestant of `multilstm.scan`.
+        other: the other one.
+        mean: the geometric mean.
+        worst: the smallest quotient.
+        where: the workload of the smallest quotient.
+        shapes: the number of workloads on which both were timed.
+    """
+
+    ours: str
+    other: str
+    mean: float
+    worst: float
+    where: str
+    shapes: int
 
 
 class Exponents(NamedTuple):
@@ -123,6 +148,23 @@ def ratio(row: Row, base: Row) -> float:
     """
     passes = (row.repeated, base.repeated) if row.repeated and base.repeated else (row.samples, base.samples)
     return median(passes[0]) / median(passes[1])
+
+
+def leads(result: Benchmark, mode: str) -> list[Lead]:
+    """Return the lead of each contestant of `multilstm.scan` over each other contestant of a mode."""
+    found = []
+    engines = dict.fromkeys(row.engine for row in result.timed if row.mode == mode)
+    for ours, other in itertools.product([name for name in OURS if name in engines], engines):
+        quotients = {}
+        for workload in result.workloads:
+            times = relative_times(result, workload, mode)
+            if ours in times and other in times:
+                quotients[workload] = times[other] / times[ours]
+        if ours != other and quotients:
+            worst = min(quotients, key=lambda workload: quotients[workload])
+            mean = geometric_mean(list(quotients.values()))
+            found.append(Lead(ours, other, mean, quotients[worst], worst, len(quotients)))
+    return found
 
 
 def exponents(result: Benchmark) -> list[Exponents]:

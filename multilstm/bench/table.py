@@ -11,7 +11,7 @@ from multilstm.bench.answer import digits, reasons, remarks, sentence
 from multilstm.bench.comparison import Change
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
-from multilstm.bench.standing import compared, exponents, geometric_mean, relative_times, standing
+from multilstm.bench.standing import compared, exponents, geometric_mean, leads, relative_times, standing
 from multilstm.report.words import printable
 
 __all__ = ["MARKS", "mark", "milliseconds", "missing", "show", "show_changes"]
@@ -35,6 +35,8 @@ def show(result: Benchmark, console: Console) -> None:
             console.print(_details(result, workloads[0], mode))
         elif workloads:
             console.print(_matrix(result, workloads, mode))
+    if result.grid == "drawn":
+        _show_leads(result, console)
     _show_exponents(result, console)
     _show_published(result, console)
     console.print()
@@ -144,6 +146,19 @@ def _matrix(result: Benchmark, workloads: Sequence[str], mode: str) -> Table:
     means = [f"{geometric_mean(values):.2f}" if values else "-" for values in ratios.values()]
     table.add_row("geometric mean", "", *means, style="bold")
     return table
+
+
+def _show_leads(result: Benchmark, console: Console) -> None:
+    """Print the times of the others divided by ours: geometric mean and worst, by mode."""
+    console.print()
+    _line(console, "Times of an engine divided by ours; above 1, ours is faster", style="bold")
+    table = _table(("mode", "engine", "ours"), ("geometric\nmean", "worst", "at", "shapes"))
+    for mode in result.modes:
+        for lead in leads(result, mode):
+            table.add_row(
+                mode, lead.other, lead.ours, f"{lead.mean:.2f}", f"{lead.worst:.2f}", lead.where, str(lead.shapes)
+            )
+    console.print(table)
 
 
 def _show_exponents(result: Benchmark, console: Console) -> None:

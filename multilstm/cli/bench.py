@@ -59,10 +59,12 @@ def bench(  # noqa: PLR0913 - the public signature
         which follow from `--seed`. Default without a model: quick.
     engine
         Engines to time. Default: all that are installed. On request only: keras-jax-tuned, keras-torch-compile,
-        jax-scan-checkpoint, jax-plain (ten lines of `lax.scan`), and keras-jax-portable, keras-tensorflow-portable
-        and keras-torch-portable, which take their layers from `multilstm.keras_layers`.
+        jax-scan-measured (its layouts are timed first), jax-scan-checkpoint, jax-plain (ten lines of `lax.scan`).
+        Also keras-jax-portable, keras-tensorflow-portable and keras-torch-portable, which take their layers from
+        `multilstm.keras_layers`.
     mode
-        `forward` (the compiled call), `gradient`, `train` (`train_on_batch`), `predict` and `fit` (of four batches).
+        `forward` (the compiled call), `gradient`, `train` (`train_on_batch`), `predict` and `fit` (of four batches),
+        and `stream` (one call for each timestep).
         Default: predict and fit for a model, those of the grid otherwise.
     batch
         Numbers of sequences in a batch, for a model that leaves it open: `--batch 1,8,64`. Default: 32.

@@ -18,10 +18,12 @@ from multilstm.scan.layer import lstm
 from multilstm.scan.losses import loss_value
 from multilstm.scan.model import ScanModel, model
 from multilstm.scan.stack import bidirectional, merge, stack
+from multilstm.scan.streaming import step
 from multilstm.scan.tuning import tune_cpu
 from multilstm.spec.arrays import State
 
 __all__ = [
     "ACTIVATIONS", "BucketedModel", "Dropout", "Evaluation", "LSTMParams", "ScanModel", "State", "activate",
-    "bidirectional", "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack", "tune_cpu",
+    "bidirectional", "draw_dropout", "init", "loss_value", "lstm", "merge", "model", "stack", "step",
+    "tune_cpu",
 ]  # fmt: skip

@@ -143,14 +143,17 @@ def _real(value: Any) -> float:
         return math.nan
 
 
-def as_mesh(label: str, value: Any) -> Mesh | None:
-    """Return a mesh of JAX, or None.
+def as_mesh(label: str, value: Any) -> Any:
+    """Return a mesh of JAX, `auto`, or None; True means `auto`, and False None.
 
     Raises:
         InputError: for any other value.
     """
-    if value is not None and not isinstance(value, Mesh):
-        raise InputError(f"{label}: expected jax.sharding.Mesh or None, given {shown(value)}")
+    if isinstance(value, bool):
+        return "auto" if value else None
+    is_auto = isinstance(value, str) and value == "auto"
+    if value is not None and not is_auto and not isinstance(value, Mesh):
+        raise InputError(f"{label}: expected 'auto', True, None or jax.sharding.Mesh, given {shown(value)}")
     return value
 
 

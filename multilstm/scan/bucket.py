@@ -18,13 +18,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError, shown
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.scan.batch import Arrays, Batch, Evaluation
 from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
+from multilstm.scan.loops.split import Split
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import as_arrays, check_batch
@@ -88,12 +89,18 @@ class BucketedModel(AbstractCompiledModel):
             InputError: for arrays that do not fit the spec, or with different numbers of timesteps.
         """
         weights, batch = check_batch(self.model.spec, weights, batch)
-        slots = as_arrays(slots)
+        slots, batch = as_arrays(slots), self._padded(batch)
+        mesh = self._mesh(weights, batch)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
-            mesh = self.model.mesh
-            place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+            one = jax.local_devices()[0] if self.model.mesh == "auto" else None  # the last batch may have been split
+            place = one if mesh is None else NamedSharding(mesh, PartitionSpec())
             weights, slots = jax.device_put((weights, slots), place)
-        return weights, slots, self._padded(batch)
+        return weights, slots, batch if mesh is not None else jax.device_put(batch)
+
+    def _mesh(self, weights: Arrays, batch: Batch) -> Mesh | None:
+        """Return the devices that share a batch, or None."""
+        shared = self.model.shared(weights, batch, by_place=False)
+        return shared.mesh if isinstance(shared, Split) else shared
 
     def _padded(self, batch: Batch) -> Batch:
         spec = self.model.spec
@@ -125,8 +132,7 @@ class BucketedModel(AbstractCompiledModel):
         if len(set(lengths.values())) > 1:
             text = ", ".join(f"{name} {count}" for name, count in lengths.items())
             raise InputError(f"BucketedModel: expected the same number of timesteps in all arrays, given {text}")
-        padded = padded._replace(timesteps=next(map(np.int32, lengths.values()), None))
-        return padded if self.model.mesh else jax.device_put(padded)
+        return padded._replace(timesteps=next(map(np.int32, lengths.values()), None))
 
     def leave(self, evaluation: Evaluation, batch: Batch) -> Evaluation:
         """Return the evaluation without padding."""

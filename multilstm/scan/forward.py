@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
 from multilstm.errors import UnsupportedError
 from multilstm.scan.batch import Arrays, Batch
@@ -16,6 +15,7 @@ from multilstm.scan.layer import last_output
 from multilstm.scan.layers import Given, apply
 from multilstm.scan.loops.checks import to_int32
 from multilstm.scan.loops.ragged import reverse_within
+from multilstm.scan.loops.split import MeshOption, Split
 from multilstm.scan.recurrent import Sequences, run
 from multilstm.scan.stack import merge
 from multilstm.spec import Bidirectional, Call, Graph, Layer, TimeDistributed
@@ -30,13 +30,13 @@ class ForwardOptions(NamedTuple):
     Attributes:
         spec: the model.
         custom_gradient: whether to use the gradient derived by hand.
-        mesh: the devices that share the batch, or None.
+        mesh: as in `lstm`, or the split that was chosen for all LSTMs.
         dtype: of computation and results, or None.
     """
 
     spec: Graph
     custom_gradient: bool
-    mesh: Mesh | None
+    mesh: MeshOption | Split
     dtype: str | None
 
 

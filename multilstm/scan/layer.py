@@ -9,21 +9,20 @@ hidden state; before the first timestep that counts it is 0. The choice between 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
 
 from multilstm.scan.arguments import as_flag
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
-from multilstm.scan.loops.plan import Plan, Sizes, choose
+from multilstm.scan.loops.plan import Plan, Sizes
 from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.scan.loops.ragged import mask_of_lengths, reverse_within, run_ragged_with_custom_gradient
 from multilstm.scan.loops.recurrence import run, run_with_custom_gradient
+from multilstm.scan.loops.shards import over_devices
+from multilstm.scan.loops.split import MeshOption, Split, split_over
+from multilstm.scan.loops.tournament import measured_split, planned
 from multilstm.spec.arrays import AnyState, State
 
 
@@ -43,7 +42,7 @@ def lstm(  # noqa: PLR0913 - the public signature
     dtype: str | None = None,
     unroll: bool = False,
     checkpoint: bool | int = False,
-    mesh: Mesh | None = None,
+    mesh: MeshOption | Split = None,
 ) -> tuple[jax.Array, State]:
     """Run an LSTM over a batch of sequences. The function is compiled on its own and needs no `jax.jit` around it.
 
@@ -70,9 +69,11 @@ def lstm(  # noqa: PLR0913 - the public signature
             `checkpoint`. With `lengths`, the gradient by hand keeps its loops, which end when the sequences do.
         checkpoint: keep the state of one timestep in every so many for the gradient, and recompute the others.
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
-        mesh: one axis of devices that share the batch equally. Each runs its own loop; they communicate only for the
-            sum of the weights' gradients. `multilstm.scan.parallel.data_parallel_mesh` makes a mesh. On a CPU, as
-            many devices as cores, which `tune_cpu` makes, train up to twice as fast as one.
+        mesh: devices that share the batch. Each runs its own loop; they communicate only for the sum of the weights'
+            gradients. `auto` or True: all devices of this process where that was measured to be faster, else none.
+            On a CPU, `tune_cpu` makes as many devices as cores. A mesh of one axis, as
+            `multilstm.scan.parallel.data_parallel_mesh` returns it, is always used; its devices must divide the
+            batch. None or False: no split.
 
     Returns:
         The outputs `[batch, timesteps, units]` and the state after the last timestep, each `[batch, units]`.
@@ -86,21 +87,22 @@ def lstm(  # noqa: PLR0913 - the public signature
     dropout = check_dropout(dropout, params, x)
     backwards, by_hand = as_flag("lstm: go_backwards", go_backwards), as_flag("lstm: custom_gradient", custom_gradient)
     zero_output = as_flag("lstm: zero_output_for_mask", zero_output_for_mask)
-    plan = _plan(params, x, mesh, as_flag("lstm: unroll", unroll), checkpoint, by_hand and lengths is not None)
+    batch, timesteps, features = x.shape
+    sizes = Sizes(batch, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
+    if not isinstance(mesh, Split):
+        mesh = split_over(
+            check_mesh(mesh, sizes.batch), [sizes], measured_split, (params, x, state, mask, lengths, dropout)
+        )
+    plan = _plan(sizes, mesh, as_flag("lstm: unroll", unroll), checkpoint, by_hand and lengths is not None)
     options = LoopOptions(names, plan, backwards, zero_output, by_hand, mesh)
     return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
 
 
-def _plan(
-    params: LSTMParams, x: jax.Array, mesh: Mesh | None, unroll: bool, checkpoint: bool | int, ragged: bool
-) -> Plan:
+def _plan(sizes: Sizes, split: Split | None, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
     """Return the plan for the rows of one device."""
-    check_mesh(mesh, x.shape[0])
     checkpoint = check_checkpoint(checkpoint, unroll)
-    batch, timesteps, features = x.shape
-    rows = batch if mesh is None else batch // mesh.size
-    sizes = Sizes(rows, timesteps, features, params.recurrent_kernel.shape[0], x.dtype.itemsize)
-    return choose(sizes, unroll, checkpoint, ragged)
+    rows = sizes.batch if split is None else -(-sizes.batch // split.mesh.size)
+    return planned(sizes._replace(batch=rows), unroll, checkpoint, ragged)
 
 
 def last_output(
@@ -155,7 +157,7 @@ def _masked(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State]:
         # Before the projection: 0 * NaN is NaN, so that a masked NaN must not meet the weights at all.
         x = jnp.where(mask[..., None], x, 0)
     loop = run_with_custom_gradient if options.custom_gradient else run
-    sequence, last = _over_mesh(options, loop, problem._replace(x=x, mask=mask))
+    sequence, last = over_devices(options, loop, problem._replace(x=x, mask=mask))
     if mask is not None:
         shown = mask if options.zero_output_for_mask else jnp.cumsum(mask, 1) > 0
         sequence = jnp.where(shown[..., None], sequence, 0)
@@ -167,31 +169,9 @@ def _ragged(options: LoopOptions, problem: Problem, mask: jax.Array) -> tuple[ja
     x, lengths = problem.x, problem.lengths
     if options.go_backwards:  # from each sequence's own end, so that none begins with masked timesteps
         x = reverse_within(x, lengths)
-    sequence, last = _over_mesh(options, run_ragged_with_custom_gradient, problem._replace(x=x))
+    sequence, last = over_devices(options, run_ragged_with_custom_gradient, problem._replace(x=x))
     if options.go_backwards:
         sequence, mask = jnp.flip(reverse_within(sequence, lengths), 1), jnp.flip(mask, 1)
     repeated = not (options.zero_output_for_mask or options.go_backwards)
     ended = jnp.where(lengths[..., None] > 0, last.hidden, 0)[:, None] if repeated else 0
     return jnp.where(mask[..., None], sequence, ended), last
-
-
-def _over_mesh(options: LoopOptions, loop: Callable[..., Any], problem: Problem) -> Any:
-    """Run the loop on every device over its own rows; the weights' gradients of all devices are summed."""
-    mesh = options.mesh
-    if mesh is None:
-        return loop(options, problem)
-    rows, whole = PartitionSpec(*mesh.axis_names), PartitionSpec()
-    by_gate = PartitionSpec(None, *mesh.axis_names)
-    split = Problem(
-        params=whole,
-        x=rows,
-        state=rows,
-        mask=rows,
-        lengths=rows if problem.lengths is not None and problem.lengths.ndim else whole,
-        dropout=Dropout(*(by_gate if mask is not None and mask.ndim == 3 else rows for mask in problem.dropout)),
-    )
-
-    def on_device(problem: Problem) -> Any:
-        return loop(options, problem)
-
-    return jax.shard_map(on_device, mesh=mesh, in_specs=(split,), out_specs=rows, check_vma=False)(problem)

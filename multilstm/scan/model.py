@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from multilstm.errors import InputError, shown
@@ -21,7 +22,9 @@ from multilstm.scan.batch import Arrays, Batch, Evaluation, Gradients, Step
 from multilstm.scan.dropout import with_drawn_dropout
 from multilstm.scan.forward import ForwardOptions, Walker, counted, is_open, real_timesteps
 from multilstm.scan.loops.checks import floating
-from multilstm.scan.loops.plan import Plan, Sizes, choose
+from multilstm.scan.loops.plan import Plan, Sizes
+from multilstm.scan.loops.split import MeshOption, Split, split_over
+from multilstm.scan.loops.tournament import measured_split, planned
 from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
 from multilstm.scan.modes import usual_promotion
@@ -40,7 +43,8 @@ class ScanModel(AbstractModel):
     Attributes:
         spec: the model.
         custom_gradient: as in `multilstm.scan.lstm`.
-        mesh: as in `multilstm.scan.lstm`; the batch of all arrays must then be split over it.
+        mesh: as in `multilstm.scan.lstm`; the batch of all arrays must be split over a mesh of the user. With `auto`,
+            all LSTMs are split if one of them gains by it.
         dtype: of computation and results, such as `bfloat16`; None: that of the arrays. With weights in float32 this is
             Keras's mixed precision: losses, gradients and updates remain in float32.
         loss_scale: a factor of the loss before it is differentiated; gradients are divided by it, so that no result is
@@ -51,7 +55,7 @@ class ScanModel(AbstractModel):
 
     spec: Graph
     custom_gradient: bool = True
-    mesh: Mesh | None = None
+    mesh: MeshOption = None
     dtype: str | None = None
     loss_scale: float = 1.0
 
@@ -61,7 +65,7 @@ class ScanModel(AbstractModel):
         check_computed(self.spec.recurrent.values())
         object.__setattr__(self, "custom_gradient", as_flag("model: custom_gradient", self.custom_gradient))
         object.__setattr__(self, "loss_scale", as_positive("model: loss_scale", self.loss_scale))
-        as_mesh("model: mesh", self.mesh)
+        object.__setattr__(self, "mesh", as_mesh("model: mesh", self.mesh))
         if self.dtype is not None:
             floating("model", self.dtype)
 
@@ -74,7 +78,7 @@ class ScanModel(AbstractModel):
         weights, batch = check_batch(self.spec, weights, batch)
         if training:
             batch = with_drawn_dropout(self.spec, weights, batch)
-        options = ForwardOptions(self.spec, self.custom_gradient, self.mesh, self.dtype)
+        options = ForwardOptions(self.spec, self.custom_gradient, self.shared(weights, batch), self.dtype)
         walker = Walker(options, weights, batch, training)
         tokens = self.spec.readers(Embedding)
         inputs = {
@@ -101,13 +105,40 @@ class ScanModel(AbstractModel):
             timesteps: number of timesteps, where the spec leaves it open.
             itemsize: bytes of a number.
         """
-        plans = {}
+        sizes = self._sizes(batch, timesteps, itemsize)
+        return {
+            name: planned(sizes[name], layer.unroll, checkpoint=False, ragged=False)
+            for name, layer in self.spec.lstms.items()
+        }
+
+    def shared(self, weights: Arrays, batch: Batch, by_place: bool = True) -> Mesh | Split | None:
+        """Return the mesh, or with `auto` the devices that share this batch; None: one device computes it.
+
+        Args:
+            weights: every weight by `layer/weight`.
+            batch: with its inputs.
+            by_place: whether the devices of the arrays count too; otherwise sizes alone decide, as under `jax.jit`.
+        """
+        if self.mesh != "auto":
+            assert not isinstance(self.mesh, (str, bool))
+            return self.mesh
+        shapes = [np.shape(x) for x in batch.inputs.values()]
+        kernels = [weights[f"{name}/kernel"] for name in self.spec.lstms]
+        if not kernels or not shapes:
+            return None
+        timesteps = max((shape[1] for shape in shapes if len(shape) > 1), default=1)
+        itemsize = jnp.dtype(self.dtype or jnp.result_type(*kernels)).itemsize
+        problems = list(self._sizes(shapes[0][0], timesteps, itemsize).values())
+        return split_over("auto", problems, measured_split, (weights, batch) if by_place else ())
+
+    def _sizes(self, batch: int, timesteps: int, itemsize: int) -> dict[str, Sizes]:
+        """Return the sizes of each LSTM, by name; the arguments are those of `plans`."""
+        problems = {}
         for name, layer in self.spec.lstms.items():
             _, steps, features = self.spec.layer_inputs[name.split("/")[0]]
             assert features is not None
-            sizes = Sizes(batch, timesteps if steps is None else steps, features, layer.units, itemsize)
-            plans[name] = choose(sizes, layer.unroll, checkpoint=False, ragged=False)
-        return plans
+            problems[name] = Sizes(batch, timesteps if steps is None else steps, features, layer.units, itemsize)
+        return problems
 
     @usual_promotion()
     def loss(self, weights: Arrays, batch: Batch, *, loss: str, training: bool = False) -> tuple[jax.Array, Evaluation]:
@@ -238,7 +269,7 @@ class ScanModel(AbstractModel):
 def model(
     spec: Graph,
     custom_gradient: bool = True,
-    mesh: Mesh | None = None,
+    mesh: MeshOption = None,
     dtype: str | None = None,
     loss_scale: float = 1.0,
 ) -> ScanModel:

@@ -38,11 +38,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from multilstm.errors import InputError, UsageError
 from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Arrays, Batch, Evaluation
+from multilstm.scan.loops.split import AXIS
 from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import check_batch
-
-AXIS = "batch"
 
 
 def data_parallel_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

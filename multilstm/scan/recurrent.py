@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh
 
 from multilstm.errors import UnsupportedError
 from multilstm.scan.activations import ACTIVATIONS
@@ -21,6 +20,7 @@ from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
 from multilstm.scan.loops.ragged import mask_of_lengths
+from multilstm.scan.loops.split import MeshOption, Split
 from multilstm.spec import GRU, LSTM, SimpleRNN
 from multilstm.spec.arrays import AnyState, HiddenState, State
 from multilstm.spec.layers import Recurrent
@@ -40,7 +40,7 @@ class Sequences(NamedTuple):
         cast: returns an array of floats in the dtype of computation.
         custom_gradient: as in `ScanModel`.
         dtype: as in `ScanModel`.
-        mesh: as in `ScanModel`.
+        mesh: as in `ForwardOptions`.
     """
 
     weights: Arrays
@@ -53,7 +53,7 @@ class Sequences(NamedTuple):
     cast: Callable[[jax.Array], jax.Array]
     custom_gradient: bool
     dtype: str | None
-    mesh: Mesh | None
+    mesh: MeshOption | Split
 
 
 # step(products of one timestep's inputs, `[batch, units]` for each gate, hidden before) -> hidden

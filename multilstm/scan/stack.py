@@ -83,7 +83,11 @@ def merge(mode: str | None, forward: jax.Array, backward: jax.Array) -> Any:
         return jnp.concatenate([forward, backward], -1)
     if mode == "mul":
         return forward * backward
-    return forward + backward if mode == "sum" else (forward + backward) / 2
+    return forward + backward if mode == "sum" else _average(forward, backward)
+
+
+# Compiled, since in eager mode the 2 would be an implicit transfer to the device.
+_average = jax.jit(lambda forward, backward: (forward + backward) / 2)
 
 
 def stack(

@@ -12,20 +12,26 @@ import os
 import sys
 
 import jax
+import platformdirs
 
-from multilstm.errors import UsageError
+from multilstm.errors import InputError, UsageError, shown
 from multilstm.frameworks import xla_flags
 from multilstm.frameworks.machine import cores
 from multilstm.frameworks.xla_flags import WIDE_VECTORS
+from multilstm.scan.arguments import as_flag
+from multilstm.scan.loops import records
 
 # Parameters of mallopt(3): give no memory back from the top of the heap, and take no block from outside of it.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
-def tune_cpu(devices: int | None = None) -> dict[str, str]:
+def tune_cpu(
+    devices: int | None = None, measure: bool = False, cache: bool | str | os.PathLike[str] = False
+) -> dict[str, str]:
     """Prepare this process for LSTMs on a CPU; call it before JAX computes anything.
 
-    - JAX gets one device for every core, so that `lstm(..., mesh=data_parallel_mesh())` splits a batch over them.
+    - JAX gets one device for every core, so that `lstm(..., mesh="auto")` splits a batch over them where that is
+      faster.
     - Freed memory of arrays stays in the process, so that the next call does not fault it in again, page by page.
       The process keeps the largest amount that it ever needed. This needs glibc, whose default gives blocks of 32 MiB
       and more back at once (mallopt(3)).
@@ -33,13 +39,22 @@ def tune_cpu(devices: int | None = None) -> dict[str, str]:
 
     Args:
         devices: number of CPU devices of JAX; None: as many as cores that this process may use.
+        measure: let `lstm` time several layouts of its loop, once for each class of sizes, and take the fastest. The
+            first call of a class takes some seconds more. The winners are recorded in the user's cache directory,
+            for this machine and version of jaxlib. The environment variable `MULTILSTM_MEASURE=1` does the same.
+        cache: keep compiled programs in a folder, so that a later process compiles none of them again. This is JAX's
+            persistent compilation cache. True: a folder in the user's cache directory.
 
     Returns:
-        The setting of `devices`, `memory` and `vectors`, or the reason why it was left alone.
+        The setting of `devices`, `memory`, `vectors`, `plans` and `programs`, or the reason why it was left alone.
 
     Raises:
         UsageError: if JAX has already started, or for less than one device.
+        InputError: for a `measure` that is not True or False, or a `cache` of another type.
     """
+    measure = as_flag("tune_cpu: measure", measure)
+    if not isinstance(cache, (bool, str, os.PathLike)):
+        raise InputError(f"tune_cpu: cache must be True, False or a folder, given {shown(cache)}")
     count = cores() if devices is None else devices
     if count < 1:
         raise UsageError(f"tune_cpu: expected devices of at least 1, given {count}")
@@ -47,7 +62,26 @@ def tune_cpu(devices: int | None = None) -> dict[str, str]:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError as error:
         raise UsageError("tune_cpu: JAX has already started; call it before JAX computes anything") from error
-    return {"devices": str(count), "memory": _keep_memory(), "vectors": _widen_vectors()}
+    if measure:
+        records.switch_on()
+    return {
+        "devices": str(count),
+        "memory": _keep_memory(),
+        "vectors": _widen_vectors(),
+        "plans": "measured" if records.is_measuring() else "by rules",
+        "programs": _keep_programs(cache),
+    }
+
+
+def _keep_programs(cache: bool | str | os.PathLike[str]) -> str:
+    """Switch JAX's persistent compilation cache on, for programs that compile quickly too."""
+    if cache is False:
+        return "compiled in each process"
+    folder = str(platformdirs.user_cache_path("multilstm") / "programs" if cache is True else os.fspath(cache))
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return f"kept in {folder}"
 
 
 def _keep_memory() -> str:

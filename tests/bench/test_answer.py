@@ -10,7 +10,7 @@ from rich.console import Console
 from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, slower_than
 from multilstm.bench.results import Row
-from multilstm.bench.standing import exponents, ratio, relative_times, standing
+from multilstm.bench.standing import exponents, leads, ratio, relative_times, standing
 from multilstm.bench.table import show, show_changes
 
 
@@ -150,3 +150,21 @@ def test_different_conditions_are_named():
     assert different_conditions(old, new) == [
         "dtype: float32 then, float64 now", "cores: 2 then, 4 now", "jax: 1 then, 2 now", "torch: None then, 3 now",
     ]  # fmt: skip
+
+
+def test_leads_are_the_times_of_others_divided_by_ours():
+    times = {"a": {"jax-scan": 1.0, "jax-scan-tuned": 0.5, "keras-jax": 2.0}, "b": {"jax-scan": 4.0, "keras-jax": 2.0}}
+    rows = [
+        made.row(workload, "forward", engine, seconds)
+        for workload, of_workload in times.items()
+        for engine, seconds in of_workload.items()
+    ]
+    found = {(lead.ours, lead.other): lead for lead in leads(made.result(rows, ("a", "b")), "forward")}
+    assert found.keys() == {
+        ("jax-scan", "jax-scan-tuned"), ("jax-scan", "keras-jax"), ("jax-scan-tuned", "jax-scan"),
+        ("jax-scan-tuned", "keras-jax"),
+    }  # fmt: skip
+    lead = found["jax-scan", "keras-jax"]
+    assert (lead.mean, lead.worst) == pytest.approx((1.0, 0.5))
+    assert (lead.where, lead.shapes) == ("b", 2)
+    assert found["jax-scan-tuned", "jax-scan"][2:] == (pytest.approx(2.0), pytest.approx(2.0), "a", 1)

@@ -10,7 +10,7 @@ from marks import needs
 from multilstm.bench import contestants
 from multilstm.bench.contestants import CONTESTANTS, ContestantRow
 from multilstm.bench.measure import Measurement
-from multilstm.bench.modes import FORWARD, GRADIENT, MODES
+from multilstm.bench.modes import FORWARD, GRADIENT, MODES, STREAM
 from multilstm.bench.results import Benchmark
 from multilstm.bench.rounds import Method
 from multilstm.bench.shapes import Shape
@@ -109,6 +109,7 @@ ON_A_CPU = {
 # The same classes as others, with another argument.
 OTHERS = (
     "keras-torch-compile", "keras-torch-portable", "keras-tensorflow-portable", "keras-jax-tuned", "keras-tensorflow",
+    "jax-scan-measured",
 )  # fmt: skip
 EACH = [
     pytest.param(
@@ -152,6 +153,15 @@ def test_onnx_runtime_says_that_it_computes_in_float32():
     result = Benchmark("", "", "float64", "cpu", {}, {})
     Measurement(result, ONCE, BASE, timeout_s=120.0).run([SHAPE.workload(1)], [FORWARD], ["onnxruntime"])
     assert result.rows[0].failure == "its recurrent operators compute in float32 alone, given float64"
+
+
+@pytest.mark.parametrize("name", [each for each in EACH if STREAM.name in CONTESTANTS[each.id].modes])
+@pytest.mark.parametrize("layers", [1, 2], ids=["one_layer", "two_layers"])
+def test_streaming_agrees_with_the_reference(name, layers):
+    (row,) = measured(Shape(2, 4, 3, 5, layers=layers).workload(1), [STREAM], [name], ONCE).rows
+    assert row.failure is None
+    (row,) = measured(Shape(2, 4, 3, 5, bidirectional=True).workload(1), [STREAM], [name], ONCE).rows
+    assert "streaming needs layers in one direction" in row.failure
 
 
 @needs_jax

@@ -171,3 +171,9 @@ def test_the_median_is_of_the_samples_of_all_rounds():
 )
 def test_the_spread_is_the_interquartile_range_over_the_median(samples, expected):
     assert spread(samples) == pytest.approx(expected)
+
+
+def test_a_slow_contestant_may_have_fewer_rounds():
+    machine = Machine(quick=[[1.0]], slow=[[9.5]])
+    timings = machine.measure(Method(rounds=3, slow_s=9.0, slow_rounds=1))
+    assert [len(timings[name].samples) for name in ("quick", "slow")] == [3, 1]

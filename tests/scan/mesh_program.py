@@ -15,8 +15,11 @@ import jax
 import numpy as np
 
 from multilstm.errors import InputError
-from multilstm.scan import Dropout, LSTMParams, State, bidirectional, lstm
+from multilstm.scan import BucketedModel, Dropout, LSTMParams, State, bidirectional, lstm, model
+from multilstm.scan.loops import split
 from multilstm.scan.parallel import data_parallel_mesh
+from multilstm.spec import LSTM, Dense, Sequential
+from multilstm.spec.optimizers import Adam
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 8, 7, 3, 6  # two rows a device
 RNG = np.random.default_rng(0)
@@ -90,6 +93,56 @@ def refusals(mesh):
     return found
 
 
+AUTO = ("nothing_else", "mask", "lengths", "dropout_lengths", "plain_gradient_mask")
+ODD = 9  # rows, which four devices do not divide
+
+
+def of_rows(given):
+    """Return arrays of a case for `ODD` rows: the last one is the first of the case again."""
+    order = [*range(BATCH), 0]
+
+    def take(array):
+        return array[:, order] if array.ndim == 3 else array[order]
+
+    return jax.tree.map(take, given)
+
+
+def of_auto():
+    """Return the distances of `mesh="auto"` from one device, with rows that the devices do not divide."""
+    x, state, *cotangents = (
+        draw(ODD, TIMESTEPS, FEATURES), State(draw(ODD, UNITS), draw(ODD, UNITS)), draw(ODD, TIMESTEPS, UNITS),
+        State(draw(ODD, UNITS), draw(ODD, UNITS)),
+    )  # fmt: skip
+    distances = {}
+    for name in AUTO:
+        run, given, options = CASES[name]
+        over, alone = (
+            everything(run, (*options.items(), ("mesh", mesh)), PARAMS, x, state, of_rows(given), tuple(cotangents))
+            for mesh in ("auto", None)
+        )
+        distances[name] = distance(over, alone)
+    return distances
+
+
+def of_model():
+    """Return the distance of two training steps of a model with `mesh="auto"` from the same model on one device."""
+    spec = Sequential([LSTM(UNITS, return_sequences=True), LSTM(2), Dense(2)], input_shape=(None, FEATURES))
+    rng, adam = np.random.default_rng(1), Adam()
+    weights = {name: rng.normal(0, 0.5, shape) for name, shape in spec.weight_shapes.items()}
+    slots = {f"{name}/{slot}": np.zeros(weights[name].shape) for name in weights for slot in adam.slots}
+    x, target = rng.normal(size=(ODD, TIMESTEPS, FEATURES)), rng.normal(size=(ODD, 2))
+    results = []
+    for mesh in ("auto", None):
+        functions, state = BucketedModel(model(spec, mesh=mesh)), (weights, slots)
+        for number in range(2):
+            *state, loss, _ = functions.train_step(
+                *state, adam.coefficients(number), {next(iter(spec.inputs)): x}, [target], optimizer=adam,
+                loss="mean_squared_error",
+            )  # fmt: skip
+        results.append((state, loss))
+    return distance(*results)
+
+
 def main(folder):
     jax.config.update("jax_enable_x64", True)
     mesh, distances = data_parallel_mesh(), {}
@@ -98,11 +151,19 @@ def main(folder):
         alone = quantities(run, given, options)
         distances[name] = {quantity: distance(over[quantity], alone[quantity]) for quantity in alone}
     sequence = lstm(PARAMS, X, mesh=mesh)[0]
+    split._WORTH_SPLITTING = 0  # so that `auto` splits sizes of a test
     facts = {
         "distances": distances,
         "devices": mesh.size,
         "rows": [list(shard.data.shape) for shard in sequence.addressable_shards],
         "refusals": refusals(mesh),
+        "auto": of_auto(),
+        "model": of_model(),
+        "devices_of_auto": len(lstm(PARAMS, draw(ODD, TIMESTEPS, FEATURES), mesh="auto")[0].sharding.device_set),
+        "devices_of_few": len(lstm(PARAMS, draw(7, TIMESTEPS, FEATURES), mesh="auto")[0].sharding.device_set),
+        "devices_of_placed": [
+            device.id for device in lstm(PARAMS, jax.device_put(X, jax.devices()[2]), mesh="auto")[0].devices()
+        ],
     }
     (pathlib.Path(folder) / "mesh.json").write_text(json.dumps(facts))
 

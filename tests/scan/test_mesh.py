@@ -54,6 +54,21 @@ def test_every_device_has_its_rows(facts):
     assert facts["rows"] == [[2, 7, 6]] * 4
 
 
+def test_auto_splits_a_batch_that_the_devices_do_not_divide(facts):
+    assert facts["devices_of_auto"] == 4
+    assert max(facts["auto"].values()) <= TOLERANCE
+    assert list(facts["auto"]) == ["nothing_else", "mask", "lengths", "dropout_lengths", "plain_gradient_mask"]
+
+
+def test_auto_trains_a_model_as_one_device_does(facts):
+    assert facts["model"] <= TOLERANCE
+
+
+def test_auto_leaves_few_rows_and_placed_arrays_alone(facts):
+    assert facts["devices_of_few"] == 1
+    assert facts["devices_of_placed"] == [2]
+
+
 def test_refused(facts):
     assert facts["refusals"] == {
         "batch": "lstm: the batch of 7 cannot be shared equally by the 4 devices of the mesh",

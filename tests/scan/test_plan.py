@@ -15,7 +15,6 @@ from multilstm.scan.loops.plan import (
     choose,
     platform,
     row_for,
-    worth_splitting,
 )
 
 SMALL = {"batch": 4, "timesteps": 30, "features": 3, "units": 6}
@@ -120,7 +119,7 @@ def test_the_recurrent_kernel_is_on_the_left_for_a_few_rows_if_large_and_backwar
     batch, units, itemsize, sides, options
 ):
     found = plan(SMALL, itemsize, batch=batch, units=units, **options)
-    assert (found.left, found.left_backward) == sides
+    assert (found.forward.left, found.gradient.left, found.left_backward) == (sides[0], *sides)
 
 
 @pytest.mark.parametrize("size", ["batch", "timesteps", "units"])
@@ -179,9 +178,9 @@ def test_a_chunk_has_rows_enough_and_no_more_steps_than_there_are(timesteps, rag
 @pytest.mark.parametrize("sizes", [SMALL, WIDE, NARROW], ids=["small", "wide", "narrow"])
 @pytest.mark.parametrize("checkpoint", [False, True, 7], ids=str)
 def test_ragged_sequences_go_forward_in_chunks_of_few_steps_written_out(sizes, checkpoint):
-    chunk, unroll = plan(sizes, checkpoint=checkpoint, ragged=True).forward
+    forward = plan(sizes, checkpoint=checkpoint, ragged=True).forward
     # Every number of rows is compiled once, and the surplus steps of a chunk are computed too.
-    assert 1 < unroll == chunk < 5
+    assert 1 < forward.unroll == forward.chunk < 5
 
 
 @pytest.mark.parametrize("sizes", [SMALL, WIDE, NARROW], ids=["small", "wide", "narrow"])
@@ -205,21 +204,6 @@ def test_nothing_to_compute_has_a_plan(sizes, options):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "devices", "worth"),
-    [
-        (WIDE, 2, True),
-        (WIDE, 1, False),
-        (WIDE, 3, False),
-        (SMALL, 2, False),
-        ({**WIDE, "units": 1024}, 2, False),
-    ],
-    ids=["large", "one_device", "a_row_left_over", "little_work", "kernel_too_large"],
-)
-def test_splitting_is_worth_it_for_enough_work_and_a_kernel_that_stays_near(sizes, devices, worth):
-    assert worth_splitting(Sizes(**sizes, itemsize=4), devices) == worth
-
-
-@pytest.mark.parametrize(
     ("plan", "text"),
     [
         (
@@ -231,9 +215,9 @@ def test_splitting_is_worth_it_for_enough_work_and_a_kernel_that_stays_near(size
             "forward in chunks of 7 steps, 7 written out; gradient in chunks of 8 steps, 4 written out, gates stored",
         ),
         (
-            Plan(Layout(7), Layout(7), False, left=True, left_backward=True),
-            "forward in chunks of 7 steps; gradient in chunks of 7 steps, gates stored, the recurrent kernel on the "
-            "left",
+            Plan(Layout(7), Layout(7, hoisted=True), False).on_sides(True, True),
+            "forward in chunks of 7 steps, the recurrent kernel on the left; gradient in chunks of 7 steps, inputs "
+            "projected first, the recurrent kernel on the left, gates stored",
         ),
     ],
     ids=["recomputed", "unrolled", "left"],

@@ -157,6 +157,24 @@ def test_second_derivatives_of_the_plain_path_equal_the_mask(ragged, distance, m
     assert distance(second(lengths=FEW_LENGTHS), second(mask=mask)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_gradients_of_the_gradient_equal_the_mask(make_problem, distance, depth):
+    """The second and the third derivative, by weights, inputs and states; a sequence ends early."""
+    problem, lengths = make_problem(batch=2, timesteps=4), np.array([2, 4])
+
+    def squared(gradient, power):
+        return lambda *arguments: sum((leaf**power).sum() for leaf in jax.tree.leaves(gradient(*arguments)))
+
+    def nested(**given):
+        value = problem.objective(lambda *arguments: lstm(*arguments, **given))
+        for power in range(2, 2 + depth):
+            value = squared(jax.grad(value, (0, 1, 2)), power)
+        return jax.jit(jax.grad(value, (0, 1, 2)))(problem.params, problem.x, problem.state)
+
+    desired = nested(mask=as_mask(lengths, 4), custom_gradient=False)
+    assert distance(nested(lengths=lengths), desired) <= 1e-10
+
+
 def test_vmap_over_models_and_lengths_equals_a_loop(make_problem, distance):
     problems = [make_problem(batch=FEW, timesteps=LONG, seed=seed) for seed in range(3)]
     lengths = np.array([[LONG, 3], [0, LONG - 2], [1, 1]])

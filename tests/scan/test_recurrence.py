@@ -26,6 +26,8 @@ LAYOUTS = [
     Layout(7, 3),
     Layout(6, 3),
     Layout(4, 2),
+    Layout(7, hoisted=True),
+    Layout(4, 2, hoisted=True),
 ]
 NAMES = Names("tanh", "sigmoid")
 
@@ -40,7 +42,7 @@ def under(plan):
 
 
 def ids(layout):
-    return f"chunk_{layout.chunk}" + f"-unroll_{layout.unroll}" * (layout.unroll > 1)
+    return f"chunk_{layout.chunk}" + f"-unroll_{layout.unroll}" * (layout.unroll > 1) + "-hoisted" * layout.hoisted
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=ids)
@@ -68,7 +70,7 @@ def test_masked_gradient_equals_the_reference(problem, distance, holes, layout, 
 @pytest.mark.parametrize("sides", [(True, True), (True, False), (False, True)], ids=["both", "forward", "backward"])
 @pytest.mark.parametrize("layout", [Layout(3), Layout(7, 3)], ids=ids)
 def test_a_kernel_on_the_left_changes_no_answer(problem, distance, layout, sides, recompute):
-    run = under(Plan(layout, layout, recompute, *sides))
+    run = under(Plan(layout, layout, recompute).on_sides(*sides))
     assert distance(problem.everything(run=run), problem.reference()) <= TOLERANCE
 
 
@@ -104,9 +106,9 @@ def test_a_kernel_on_the_left_works_under_every_transformation(problem, distance
     desired = function(*arguments)
 
     def choose(*sizes, **options):
-        return plan.choose(*sizes, **options)._replace(left=True, left_backward=True)
+        return plan.choose(*sizes, **options).on_sides(True, True)
 
-    monkeypatch.setattr(layer, "choose", choose)
+    monkeypatch.setattr(layer, "planned", choose)
     assert "optimization_barrier" in str(jax.make_jaxpr(function)(*arguments))
     assert distance(function(*arguments), desired) <= TOLERANCE
 

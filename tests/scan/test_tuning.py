@@ -36,12 +36,17 @@ found["gradient"] = numpy.asarray(jax.grad(loss)(params).recurrent_kernel).tolis
 
 
 REFUSED = """
-from multilstm.errors import UsageError
+from multilstm.errors import InputError, UsageError
 found["refused"] = []
 for devices in (0, None):
     try:
         tune_cpu(devices)
     except UsageError as error:
+        found["refused"].append(str(error))
+for options in ({"measure": "yes"}, {"cache": 3}):
+    try:
+        tune_cpu(**options)
+    except InputError as error:
         found["refused"].append(str(error))
 """
 
@@ -64,13 +69,19 @@ def plain():
 
 
 @pytest.fixture(scope="module")
-def tuned():
-    return ask(COUNT_FAULTS + ANSWER + "found['known'] = tuning.WIDE_VECTORS.jaxlibs", "tune_cpu(2)")
+def programs(tmp_path_factory):
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.fixture(scope="module")
+def tuned(programs):
+    body = COUNT_FAULTS + ANSWER + "found['known'] = tuning.WIDE_VECTORS.jaxlibs"
+    return ask(body, f"tune_cpu(2, cache={str(programs)!r})")
 
 
 @pytest.fixture(scope="module")
 def with_flags():
-    return ask("", "tune_cpu()", "--xla_cpu_prefer_vector_width=256")
+    return ask("", "tune_cpu(measure=True)", "--xla_cpu_prefer_vector_width=256")
 
 
 def test_as_many_devices_as_asked_for(plain, tuned):
@@ -105,8 +116,20 @@ def test_flags_that_are_given_stay(with_flags):
     assert with_flags["tuned"]["vectors"] == "as XLA_FLAGS says"
 
 
+def test_programs_are_kept_in_the_folder(tuned, with_flags, programs):
+    assert tuned["tuned"]["programs"] == f"kept in {programs}"
+    assert [file for file in programs.iterdir() if file.name.startswith("jit_")]
+    assert with_flags["tuned"]["programs"] == "compiled in each process"
+
+
+def test_plans_are_measured_on_request(tuned, with_flags):
+    assert (tuned["tuned"]["plans"], with_flags["tuned"]["plans"]) == ("by rules", "measured")
+
+
 def test_no_device_and_a_late_call_are_refused(plain):
     assert plain["refused"] == [
         "tune_cpu: expected devices of at least 1, given 0",
         "tune_cpu: JAX has already started; call it before JAX computes anything",
+        "tune_cpu: measure must be True or False, given 'yes'",
+        "tune_cpu: cache must be True, False or a folder, given 3",
     ]

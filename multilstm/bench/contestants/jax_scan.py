@@ -9,20 +9,21 @@ from typing import Any, final
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
 from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs, prefixed
 from multilstm.bench.contestants.jax_base import Compiled, jax_product, jitted_run
-from multilstm.bench.modes import GRADIENT, Mode
+from multilstm.bench.contestants.jax_stack import streaming
+from multilstm.bench.contestants.stack import stack_of
+from multilstm.bench.modes import GRADIENT, STREAM, Mode
 from multilstm.frameworks import jax as jax_platform
 from multilstm.jobs.dtypes import MIXED, stored
 from multilstm.jobs.job import Job
 from multilstm.scan import tune_cpu
 from multilstm.scan.batch import Batch as ScanBatch
 from multilstm.scan.bucket import BucketedModel
-from multilstm.scan.loops.plan import Sizes, worth_splitting
+from multilstm.scan.loops.split import AXIS, MeshOption, Split
 from multilstm.scan.model import ScanModel, model
-from multilstm.scan.parallel import data_parallel_mesh, replicate, shard_batch
-from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 
 
@@ -31,17 +32,18 @@ class ScanContestant(AbstractContestant):
     """The functions of `multilstm.scan.model`; a `BucketedModel` if the batches differ in length.
 
     Args:
-        options: `tuned` calls `tune_cpu` first. The batch is then split over all devices if
-            `multilstm.scan.loops.plan.worth_splitting` recommends it.
+        options: `tuned` calls `tune_cpu` first, and the model has `mesh="auto"`; `measured` measures plans too.
     """
 
     platform = jax_platform
 
     def __init__(self, *options: str) -> None:
-        self._tuned = tune_cpu() if "tuned" in options else {}
+        self._tuned = tune_cpu(measure="measured" in options) if "tuned" in options else {}
 
     def prepare(self, job: Job, mode: Mode) -> Run:
-        setup = _Setup.of(job, split=bool(self._tuned))
+        if mode == STREAM:
+            return streaming(stack_of(job))
+        setup = _Setup.of(job, "auto" if self._tuned else None)
         if mode.step == "update":
             return _training(setup)
         if mode == GRADIENT:
@@ -71,20 +73,28 @@ class _Setup:
         job: the job.
         model: the functions.
         weights: all weights, on each device.
+        whole: the place of an array that every device has; None: one device computes.
+        rows: the place of an array that is split, or like `whole` if the devices do not divide the batch.
     """
 
     job: Job
     model: ScanModel
     weights: Any
+    whole: NamedSharding | None
+    rows: NamedSharding | None
 
     @classmethod
-    def of(cls, job: Job, split: bool) -> _Setup:
-        """Return the setup of a job, with its batch split over all devices if that is allowed and faster."""
-        devices = jax.devices()
-        mesh = data_parallel_mesh(devices) if split and _is_split(job, len(devices)) else None
+    def of(cls, job: Job, mesh: MeshOption) -> _Setup:
+        """Return the setup of a job for `mesh`, as in `multilstm.scan.model`, with its weights in place."""
         inner = model(job.spec, dtype=MIXED.get(job.dtype), mesh=mesh)
         weights = {name: _cast(array, job.dtype) for name, array in job.weights.items()}
-        return cls(job, inner, jax.device_put(weights) if mesh is None else replicate(mesh, weights))
+        batch = job.steps[0].batch
+        split = inner.shared(weights, ScanBatch.of(batch.inputs))
+        if not isinstance(split, Split):
+            return cls(job, inner, jax.device_put(weights), None, None)
+        whole = NamedSharding(split.mesh, PartitionSpec())
+        rows = NamedSharding(split.mesh, PartitionSpec(AXIS)) if batch.size % split.mesh.size == 0 else whole
+        return cls(job, inner, jax.device_put(weights, whole), whole, rows)
 
     @property
     def lengths_differ(self) -> bool:
@@ -99,7 +109,7 @@ class _Setup:
             {name: _cast(array, self.job.dtype) for name, array in given.inputs.items()},
             [_cast(array, self.job.dtype) for array in given.targets],
         )
-        placed: ScanBatch = jax.device_put(arrays) if self.model.mesh is None else shard_batch(self.model.mesh, arrays)
+        placed: ScanBatch = jax.device_put(arrays, self.rows)
         return placed
 
     def start(self) -> dict[str, Any]:
@@ -107,8 +117,7 @@ class _Setup:
         size, dtype = self.job.steps[0].batch.size, stored(self.job.dtype)
         layers = {name: layer for name, layer in self.job.spec.recurrent.items() if layer.stateful}
         zeros = {name: layer.zero_state(np.zeros((size, layer.units), dtype)) for name, layer in layers.items()}
-        mesh = self.model.mesh
-        placed: dict[str, Any] = jax.device_put(zeros) if mesh is None else shard_batch(mesh, zeros)
+        placed: dict[str, Any] = jax.device_put(zeros, self.rows)
         return placed
 
     def outputs(self, weights: Any, batch: ScanBatch) -> Any:
@@ -154,7 +163,7 @@ def _predicting(setup: _Setup) -> Run:
     def predict() -> list[Any]:
         answers = []
         for number in numbers:
-            outputs, states[0] = apply(setup.weights, states[0], setup.batch(number))
+            outputs, states[0] = apply(setup.weights, jax.device_put(states[0], setup.rows), setup.batch(number))
             answers.append(_host(outputs))
         return answers
 
@@ -168,8 +177,8 @@ def _training(setup: _Setup) -> Run:
     iterations = itertools.count()
     shapes = {f"{name}/{slot}": spec.weight_shapes[name] for name in spec.trainable_weights for slot in optimizer.slots}
     slots = {name: np.zeros(shape, stored(setup.job.dtype)) for name, shape in shapes.items()}
-    mesh = setup.model.mesh
-    state = [setup.weights, jax.device_put(slots) if mesh is None else replicate(mesh, slots), setup.start()]
+    state = [setup.weights, jax.device_put(slots, setup.whole), setup.start()]
+    places = setup.whole, setup.whole, setup.rows
     bucketed = BucketedModel(setup.model) if setup.lengths_differ else None
     update = Compiled(jax.jit(setup.update), (*state, optimizer.coefficients(0), setup.batch(0)))
 
@@ -177,7 +186,7 @@ def _training(setup: _Setup) -> Run:
         for number in range(len(setup.job.steps)):
             coefficients = optimizer.coefficients(next(iterations))
             if bucketed is None:
-                *state[:], loss = update(*state, coefficients, setup.batch(number))
+                *state[:], loss = update(*jax.device_put(tuple(state), places), coefficients, setup.batch(number))
             else:
                 weights, slots, states = state
                 batch = setup.batch(number)._replace(states=states)
@@ -193,22 +202,6 @@ def _training(setup: _Setup) -> Run:
     if bucketed is not None:
         return Run(train, trained, lambda: "lax.scan, in buckets of lengths")
     return Run(train, trained, update.implementation, compile=update.compile, program_bytes=update.program_bytes)
-
-
-def _is_split(job: Job, devices: int) -> bool:
-    batch = job.steps[0].batch
-    timesteps = max((array.shape[1] for array in batch.inputs.values() if array.ndim > 1), default=1)
-    itemsize = np.dtype(stored(job.dtype)).itemsize
-    return batch.size % devices == 0 and any(
-        worth_splitting(Sizes(batch.size, timesteps, features, units, itemsize), devices)
-        for features, units in _widths(job.spec)
-    )
-
-
-def _widths(spec: Graph) -> list[tuple[int, int]]:
-    """Return features and units of every LSTM."""
-    shapes = {name: spec.weight_shapes[f"{name}/kernel"] for name in spec.lstms}
-    return [(int(shape[0]), int(shape[1]) // 4) for shape in shapes.values()]
 
 
 def _cast(array: Array, dtype: str) -> Array:

@@ -11,12 +11,12 @@ import numpy as np
 
 from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs, prefixed
 from multilstm.bench.contestants.jax_base import jax_product, jitted_run
-from multilstm.bench.contestants.stack import Stack, stack_of
+from multilstm.bench.contestants.stack import Stack, in_one_direction, stack_of
 from multilstm.bench.modes import FORWARD, GRADIENT, Mode
 from multilstm.errors import UnsupportedError
 from multilstm.frameworks import jax as jax_platform
 from multilstm.jobs.job import Job
-from multilstm.scan import LSTMParams, stack
+from multilstm.scan import LSTMParams, State, stack, step
 from multilstm.spec.arrays import Array
 
 
@@ -58,6 +58,25 @@ class StackContestant(AbstractContestant):
 
     def versions(self) -> dict[str, str]:
         return jax_platform.versions()
+
+
+def streaming(given: Stack) -> Run:
+    """Return the run that calls `multilstm.scan.step` for each timestep and layer, and waits for each output."""
+    layers = in_one_direction(given)
+    params: Any = jax.device_put([LSTMParams(*layer.directions[0]) for layer in layers])
+    zeros = [np.zeros((given.x.shape[0], layer.units), given.x.dtype) for layer in layers]
+    xs: Any = jax.device_put([given.x[:, number] for number in range(given.x.shape[1])])
+    start: Any = jax.device_put([State(array, array) for array in zeros])
+
+    def call() -> list[Any]:
+        states, outputs = list(start), []
+        for x in xs:
+            for number, weights in enumerate(params):
+                x, states[number] = step(weights, x, states[number])
+            outputs.append(jax.block_until_ready(x))
+        return outputs
+
+    return Run(call, lambda outputs: named_outputs([[np.stack(outputs, 1)]]), lambda: "multilstm.scan.step")
 
 
 def _with_checkpoints(layers: Any, x: Any) -> Any:

@@ -11,7 +11,9 @@ import numpy as np
 import onnxruntime
 
 from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs
-from multilstm.bench.modes import FORWARD, Mode
+from multilstm.bench.contestants.onnx_stream import streaming
+from multilstm.bench.contestants.stack import stack_of
+from multilstm.bench.modes import FORWARD, STREAM, Mode
 from multilstm.conversion.onnx.model import onnx_model
 from multilstm.errors import UnsupportedError
 from multilstm.jobs.job import Job
@@ -25,8 +27,10 @@ class OnnxContestant(AbstractContestant):
     """A session with the framework's own number of threads."""
 
     def prepare(self, job: Job, mode: Mode) -> Run:
+        if mode == STREAM:
+            return streaming(stack_of(job), _PROVIDERS, _implementation)
         if mode != FORWARD:
-            raise UnsupportedError(f"it computes the mode forward alone, given {mode.name}")
+            raise UnsupportedError(f"it computes the modes forward and stream alone, given {mode.name}")
         if job.dtype != "float32":
             raise UnsupportedError(f"its recurrent operators compute in float32 alone, given {job.dtype}")
         batch, file = job.steps[0].batch, onnx_model(job.spec, job.weights, dtype=job.dtype)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from multilstm.bench.modes import FORWARD, GRADIENT, MODES
+from multilstm.bench.modes import FORWARD, GRADIENT, MODES, STREAM, USUAL
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import EngineUnavailableError, UsageError, choice
 from multilstm.frameworks.targets import import_target, not_installed
 
 if TYPE_CHECKING:
     from multilstm.bench.contestants.base import AbstractContestant
+
+
+_USUAL = tuple(mode.name for mode in USUAL)
 
 
 class ContestantRow(NamedTuple):
@@ -37,7 +40,7 @@ class ContestantRow(NamedTuple):
     layers: str = "plain"
     named: bool = False
     stacks: bool = False
-    modes: tuple[str, ...] = tuple(MODES)
+    modes: tuple[str, ...] = _USUAL
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -80,15 +83,18 @@ _SCAN = f"{_HERE}.jax_scan:ScanContestant"
 _JAX = ENGINES["jax-scan"].environment
 _COMPILED = (FORWARD.name, GRADIENT.name)
 _ROWS = (
-    ContestantRow("jax-scan", _SCAN, ("jax",), _JAX),
+    ContestantRow("jax-scan", _SCAN, ("jax",), _JAX, modes=tuple(MODES)),
     ContestantRow("jax-scan-tuned", _SCAN, ("jax",), _JAX, ("tuned",)),
     _keras("jax", "keras-jax"),
     _keras("tensorflow", "keras-tensorflow", "graph"),
     _keras("tensorflow", "keras-tensorflow-xla", "xla"),
     _keras("torch", "keras-torch"),
-    ContestantRow("torch-lstm", f"{_HERE}.torch_lstm:TorchLSTMContestant", ("torch",), {}),
+    ContestantRow("torch-lstm", f"{_HERE}.torch_lstm:TorchLSTMContestant", ("torch",), {}, modes=tuple(MODES)),
     ContestantRow("flax", f"{_HERE}.flax:FlaxContestant", ("flax",), _JAX, stacks=True, modes=_COMPILED),
-    ContestantRow("onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, modes=(FORWARD.name,)),
+    ContestantRow(
+        "onnxruntime", f"{_HERE}.onnx:OnnxContestant", ("onnxruntime", "onnx"), {}, modes=(FORWARD.name, STREAM.name)
+    ),
+    ContestantRow("jax-scan-measured", _SCAN, ("jax",), _JAX, ("tuned", "measured"), named=True),
     _jax_stack("jax-scan-checkpoint", "checkpoint"),
     _jax_stack("jax-plain", "plain"),
     _keras("jax", "keras-jax-tuned", "tuned", named=True),
@@ -96,7 +102,7 @@ _ROWS = (
     _keras("jax", "keras-jax-portable", layers="portable", named=True),
     _keras("tensorflow", "keras-tensorflow-portable", "graph", layers="portable", named=True),
     _keras("torch", "keras-torch-portable", layers="portable", named=True),
-)
+)  # fmt: skip
 CONTESTANTS: dict[str, ContestantRow] = {row.name: row for row in _ROWS}
 
 

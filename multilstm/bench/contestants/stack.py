@@ -11,7 +11,7 @@ from multilstm.jobs.job import Job
 from multilstm.spec import LSTM, Bidirectional, Graph, InputLayer, Layer
 from multilstm.spec.arrays import Array
 
-__all__ = ["Stack", "StackLayer", "is_stack", "stack_of"]
+__all__ = ["Stack", "StackLayer", "in_one_direction", "is_stack", "stack_of"]
 
 Direction = tuple[Array, Array, Array]  # kernel, recurrent_kernel, bias, in Keras's layout
 PLAIN = LSTM(1)
@@ -95,6 +95,17 @@ def stack_of(job: Job) -> Stack:
     (x,) = batch.inputs.values()
     target = batch.targets[0].astype(dtype) if batch.targets else None
     return Stack(tuple(layers), x.astype(dtype), target)
+
+
+def in_one_direction(stack: Stack) -> tuple[StackLayer, ...]:
+    """Return the layers of a stack for timesteps that arrive one by one.
+
+    Raises:
+        UnsupportedError: for a bidirectional layer, which reads the last timestep first, or a last output alone.
+    """
+    if any(len(layer.directions) > 1 for layer in stack.layers) or not stack.layers[-1].return_sequences:
+        raise UnsupportedError("streaming needs layers in one direction that return all timesteps")
+    return stack.layers
 
 
 def _inner(layer: Layer) -> Layer:

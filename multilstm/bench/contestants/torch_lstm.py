@@ -12,7 +12,8 @@ from typing import Any, final
 import torch
 
 from multilstm.bench.contestants.base import AbstractContestant, Run, named_outputs, prefixed
-from multilstm.bench.modes import GRADIENT, Mode
+from multilstm.bench.contestants.stack import Stack, in_one_direction, stack_of
+from multilstm.bench.modes import GRADIENT, STREAM, Mode
 from multilstm.engines.torch_lstm_forward import ForwardPass, loss_value
 from multilstm.engines.torch_lstm_modules import CLASSES, check_known
 from multilstm.errors import UnsupportedError
@@ -108,6 +109,8 @@ class _Program:
         if mode == GRADIENT:
             inputs, targets = self._batches[0]
             return lambda: torch_platform.ready(self._gradients(inputs, targets)[1]), self._named
+        if mode == STREAM:
+            return self._streamed(stack_of(self._job)), lambda y: named_outputs([[_numpy(y)]])
         if not mode.whole:
             inputs, _ = self._batches[0]
             return lambda: torch_platform.ready(self._forward(inputs)), lambda y: named_outputs([map(_numpy, y)])
@@ -115,6 +118,23 @@ class _Program:
             lambda: [list(map(_numpy, self._forward(self._on_device(batch)[0]))) for batch in batches],
             named_outputs,
         )
+
+    def _streamed(self, given: Stack) -> Callable[[], Any]:
+        """Return the call that runs every module on one timestep after the other."""
+        modules = [self._modules.modules[layer.prefixes[0].rstrip("/")] for layer in in_one_direction(given)]
+        x = self._tensor(given.x)
+
+        def call() -> Any:
+            states, outputs = [None] * len(modules), []
+            with torch.no_grad():
+                for number in range(x.shape[1]):
+                    now = x[:, number : number + 1]
+                    for index, module in enumerate(modules):
+                        now, states[index] = module(now, states[index])
+                    outputs.append(torch_platform.ready(now))
+            return torch.cat(outputs, 1)
+
+        return call
 
     def watched(self, mode: Mode) -> Callable[[], Any]:
         """Return a call that shows the operators of the mode and leaves the weights as they are."""

@@ -176,17 +176,18 @@ def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> 
     return Dropout(*masks)
 
 
-def check_mesh(mesh: Mesh | None, batch: int) -> None:
-    """Refuse a mesh that cannot share the batch equally.
+def check_mesh(mesh: Any, batch: int) -> Any:
+    """Return a mesh, `auto`, or None; refuse a mesh that cannot share the batch equally.
 
     Raises:
         InputError: for another type, more than one axis, or a batch that is no multiple of the devices.
     """
-    as_mesh("lstm: mesh", mesh)
-    if mesh is not None and len(mesh.axis_names) != 1:
+    mesh = as_mesh("lstm: mesh", mesh)
+    if isinstance(mesh, Mesh) and len(mesh.axis_names) != 1:
         raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
-    if mesh is not None and batch % mesh.size:
+    if isinstance(mesh, Mesh) and batch % mesh.size:
         raise InputError(f"lstm: the batch of {batch} cannot be shared equally by the {mesh.size} devices of the mesh")
+    return mesh
 
 
 def check_merge_mode(mode: str | None) -> None:

@@ -20,6 +20,7 @@ from jax import lax
 
 from multilstm.scan.cell import Gates, LSTMParams, Names, cell_backward, cell_forward
 from multilstm.scan.dropout import Dropout
+from multilstm.scan.loops.plan import Layout
 from multilstm.scan.loops.problem import Problem
 from multilstm.scan.loops.projection import Matrix, accumulator, add_bias, project, pull_input, pull_kernel, sum_rows
 from multilstm.spec.arrays import State
@@ -92,13 +93,13 @@ class Kept(NamedTuple):
 
 
 def forward_chunk(
-    names: Names, unroll: int, keep: bool, weights: Weights, inputs: Inputs, start: State
+    names: Names, layout: Layout, keep: bool, weights: Weights, inputs: Inputs, start: State
 ) -> tuple[jax.Array, State, Steps | None]:
     """Return the hidden state after every timestep `[timesteps, batch, units]`, the last state, and `Steps` or None.
 
     Args:
         names: the activations.
-        unroll: number of timesteps that are written out one after another; their inputs meet the kernel in one product.
+        layout: of the loop; its chunk is that of the inputs.
         keep: whether to return `Steps`.
         weights: as `weights_forward` returns them.
         inputs: of these timesteps.
@@ -116,13 +117,16 @@ def forward_chunk(
         after = _keep_masked(now.mask, after, before)
         return after, (after.hidden, Steps(gates, after.cell) if keep else None)
 
-    last, (hidden, steps) = _over_steps(unroll, receive, step, start, inputs, False)
+    prepare: Callable[[Any], Any] = receive
+    if layout.hoisted:
+        inputs, prepare = receive(inputs), _unchanged
+    last, (hidden, steps) = _over_steps(layout.unroll, prepare, step, start, inputs, False)
     return hidden, last, steps
 
 
 def backward_chunk(
     names: Names,
-    unroll: int,
+    layout: Layout,
     weights: Weights,
     transposes: Transposes,
     inputs: Inputs,
@@ -134,7 +138,7 @@ def backward_chunk(
 
     Args:
         names: the activations.
-        unroll: see `forward_chunk`.
+        layout: see `forward_chunk`.
         weights: as `weights_forward` returns them.
         transposes: as `weights_backward` returns them.
         inputs: of these timesteps.
@@ -145,7 +149,7 @@ def backward_chunk(
     start, hidden, steps = kept
     dropout = weights.dropout
     if hidden is None or steps is None:
-        hidden, _, steps = forward_chunk(names, unroll, True, weights, inputs, start)
+        hidden, _, steps = forward_chunk(names, layout, True, weights, inputs, start)
         assert steps is not None
 
     def step(after: State, now: Any) -> tuple[State, jax.Array]:
@@ -158,7 +162,7 @@ def backward_chunk(
         return _keep_masked(mask, before, after), dz
 
     xs = (dhidden, steps, _before(start.cell, steps.cell), inputs.mask)
-    before, dz = _over_steps(unroll, lambda xs: xs, step, after, xs, True)
+    before, dz = _over_steps(layout.unroll, _unchanged, step, after, xs, True)
     dparams = LSTMParams(
         kernel=pull_kernel(dropout.inputs, inputs.x, dz),
         recurrent_kernel=pull_kernel(dropout.hidden, _before(start.hidden, hidden), dz),
@@ -168,7 +172,7 @@ def backward_chunk(
 
 
 def weights_forward(problem: Problem, left: bool) -> Weights:
-    """Return the weights of `forward_chunk`; `left` as in `Plan`."""
+    """Return the weights of `forward_chunk`; `left` as in `Layout`."""
     kernel, recurrent_kernel, bias = problem.params
     return Weights(Matrix(kernel), Matrix.of(recurrent_kernel, left), bias, problem.dropout)
 
@@ -220,6 +224,10 @@ def _over_steps(
     if not reverse:
         carry, end = written_out(carry, few)
     return carry, jax.tree.map(lambda *parts: jnp.concatenate(parts), ys, end)
+
+
+def _unchanged(xs: Any) -> Any:
+    return xs
 
 
 def _keep_masked(mask: jax.Array | None, after: State, before: State) -> State:

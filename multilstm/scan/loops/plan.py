@@ -20,13 +20,20 @@ class Layout(NamedTuple):
         chunk: number of timesteps that go together; in the backward pass, their weight gradients are one product.
         unroll: number of a chunk's timesteps that are written out one after another; their inputs meet the kernel in
             one product. A loop runs over as many of these groups as the chunk has.
+        left: whether a timestep's hidden states are columns, with the recurrent kernel on their left.
+        hoisted: whether the inputs of a whole chunk meet the kernel in one product, before the loop.
     """
 
     chunk: int
     unroll: int = 1
+    left: bool = False
+    hoisted: bool = False
 
     def __str__(self) -> str:
-        return f"chunks of {self.chunk} steps" + (f", {self.unroll} written out" if self.unroll > 1 else "")
+        parts = [f"chunks of {self.chunk} steps"]
+        parts += [f"{self.unroll} written out"] * (self.unroll > 1)
+        parts += ["inputs projected first"] * self.hoisted + ["the recurrent kernel on the left"] * self.left
+        return ", ".join(parts)
 
 
 class Plan(NamedTuple):
@@ -36,20 +43,25 @@ class Plan(NamedTuple):
         forward: of the loop without a gradient.
         gradient: of the forward and the backward loop with a gradient.
         recompute: whether the gradient computes the gates again from the state before each chunk, or stores them.
-        left: whether a timestep's hidden states are columns, with the recurrent kernel on their left.
-        left_backward: the same of the derivatives and the kernel's transpose.
+        left_backward: as `left` in `Layout`, of the derivatives and the kernel's transpose.
+        measured: the winners of a tournament, in words; empty for a plan of the rules.
     """
 
     forward: Layout
     gradient: Layout
     recompute: bool
-    left: bool = False
     left_backward: bool = False
+    measured: str = ""
 
     def __str__(self) -> str:
         gates = "recomputed" if self.recompute else "stored"
-        left = ", the recurrent kernel on the left" if self.left else ""
-        return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}{left}"
+        measured = f"; measured here: {self.measured}" if self.measured else ""
+        return f"forward in {self.forward}; gradient in {self.gradient}, gates {gates}{measured}"
+
+    def on_sides(self, left: bool, left_backward: bool) -> Plan:
+        """Return the plan with the recurrent kernel on these sides."""
+        forward, gradient = self.forward._replace(left=left), self.gradient._replace(left=left)
+        return self._replace(forward=forward, gradient=gradient, left_backward=left_backward)
 
 
 class Sizes(NamedTuple):
@@ -133,7 +145,6 @@ _FEW_STEPS = 8
 _WRITTEN_OUT = 4  # timesteps of the gradient with a wide kernel
 _FORWARD = Layout(8, 8)
 _RAGGED_FORWARD = Layout(2, 2)  # each number of rows compiles this code once
-_WORTH_SPLITTING = 100_000  # outputs: below, starting the loops on two devices takes longer than the loop
 _WORTH_UNROLLING = 5e7  # products: below, compiling the written-out timesteps takes longer than they save
 _WORTH_LEAVING_LOOPS = 5e5  # products: the same if no loop remains, which saves a tenth of the gradient too
 
@@ -272,8 +283,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     """
     request = Request(sizes, unroll, checkpoint, ragged, platform())
     plan: Plan = row_for(PLANS, request).choice(request)
-    left, left_backward = row_for(SIDES, request).choice(request)
-    return plan._replace(left=left, left_backward=left_backward)
+    return plan.on_sides(*row_for(SIDES, request).choice(request))
 
 
 def row_for(table: tuple[Row, ...], request: Request) -> Row:
@@ -285,14 +295,3 @@ def platform() -> str:
     """Return the platform that computes the traced program, unless its arrays are elsewhere: `cpu`, `gpu`, ..."""
     device = jax.config.jax_default_device
     return str(getattr(device, "platform", device) or jax.default_backend())
-
-
-def worth_splitting(sizes: Sizes, devices: int) -> bool:
-    """Return whether several CPU devices that share the batch are faster than one.
-
-    They need enough work for each, and a recurrent kernel that fits in the cache of each device's cores. `lstm` does
-    not decide this by itself: `mesh` is the user's option.
-    """
-    outputs = sizes.batch * sizes.timesteps * sizes.units
-    shared = devices > 1 and sizes.batch % devices == 0
-    return shared and outputs > _WORTH_SPLITTING and sizes.kernel_bytes <= _WIDE_BYTES

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-from jax.sharding import Mesh
+import jax.numpy as jnp
+from jax import lax
 
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.dropout import Dropout
 from multilstm.scan.loops.plan import Plan
+from multilstm.scan.loops.split import Split
 from multilstm.spec.arrays import State
 
 
@@ -32,6 +34,27 @@ class Problem(NamedTuple):
     lengths: Any = None
     dropout: Dropout = Dropout()
 
+    def with_equal_shares(self, devices: int) -> Problem:
+        """Return the problem with rows added until the devices divide the batch; it needs a state.
+
+        The added rows repeat the first ones, so that their values are as finite as those. Nothing reads their results,
+        so that they add zeros to the weights' gradients.
+        """
+        missing = -self.x.shape[0] % devices
+
+        def repeat(array: Any, axis: int = 0) -> Any:
+            return jnp.concatenate([array, lax.slice_in_dim(array, 0, missing, axis=axis)], axis)
+
+        assert self.state is not None
+        lengths = self.lengths
+        return self._replace(
+            x=repeat(self.x),
+            state=State(*map(repeat, self.state)),
+            mask=None if self.mask is None else repeat(self.mask),
+            lengths=lengths if lengths is None or lengths.ndim == 0 else repeat(lengths),
+            dropout=Dropout(*(None if mask is None else repeat(mask, mask.ndim - 2) for mask in self.dropout)),
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class LoopOptions:
@@ -43,7 +66,7 @@ class LoopOptions:
         go_backwards: from the last timestep to the first.
         zero_output_for_mask: a masked timestep has the output 0; otherwise it repeats the output before it.
         custom_gradient: the gradient derived by hand; False: JAX's own.
-        mesh: one axis of devices that share the batch, or None.
+        split: the devices that share the batch, or None.
     """
 
     names: Names
@@ -51,4 +74,4 @@ class LoopOptions:
     go_backwards: bool = False
     zero_output_for_mask: bool = False
     custom_gradient: bool = True
-    mesh: Mesh | None = None
+    split: Split | None = None

@@ -7,6 +7,9 @@ So lengths may be traced, new lengths compile nothing, and padding costs no time
 Within a chunk, a mask keeps the state of ended sequences.
 
 `chunk.py` has the equations. The loops write their results in place, into arrays for all chunks.
+
+JAX differentiates no loop whose number of turns it does not know. So a gradient of the gradient is that of `run` under
+a mask (`_masked_backward`), which JAX can differentiate again and again. It costs the padding too.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from multilstm.scan.loops.chunk import (
     zero_gradient,
 )
 from multilstm.scan.loops.problem import LoopOptions, Problem
+from multilstm.scan.loops.recurrence import run
 from multilstm.spec.arrays import State
 
 _GROUPS = 8
@@ -75,23 +79,24 @@ def run_ragged(options: LoopOptions, problem: Problem) -> tuple[jax.Array, State
         The hidden state after every timestep `[batch, timesteps, units]`, and the state at each sequence's end.
         After a sequence's end, its hidden states are finite and mean nothing.
     """
-    return _run_forward(options, problem, differentiated=False)[0]  # type: ignore[no-any-return]
+    return _loops_forward(options, False, problem)[0]  # type: ignore[no-any-return]
 
 
-def _run_forward(options: LoopOptions, problem: Problem, differentiated: bool = True) -> Any:
+def _loops_forward(options: LoopOptions, differentiated: bool, problem: Problem) -> Any:
     plan = options.plan
-    chunk, unroll = plan.gradient if differentiated else plan.forward
+    layout = plan.gradient if differentiated else plan.forward
+    chunk = layout.chunk
     keep = differentiated and not plan.recompute
     by_length = _sort(problem)
     groups = _groups(by_length, chunk)
     x = _pad(problem.x, chunk)
     now, dropped = by_length.sort((problem.state, problem.dropout))
-    weights = weights_forward(problem._replace(dropout=dropped), plan.left)
+    weights = weights_forward(problem._replace(dropout=dropped), layout.left)
 
     def step(number: Any, state: State) -> tuple[State, Any]:
         rows = state.hidden.shape[0]
         taken = _take(x, by_length, number, chunk, rows)
-        hidden, last, steps = forward_chunk(options.names, unroll, keep, _first_rows(weights, rows), taken, state)
+        hidden, last, steps = forward_chunk(options.names, layout, keep, _first_rows(weights, rows), taken, state)
         return last, (hidden, steps, state if differentiated else None)
 
     stored = _zeros_of(step, x.shape[1] // chunk, now)
@@ -111,18 +116,19 @@ def _run_forward(options: LoopOptions, problem: Problem, differentiated: bool = 
     hidden = _join(by_length.restore(stored[0]), problem.x.shape[1])
     if plan.recompute:
         stored = (None, *stored[1:])  # as in `recurrence.py`
-    return (hidden, last), (problem._replace(state=None), stored) if differentiated else None
+    return (hidden, last), stored if differentiated else None
 
 
-def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Array, State]) -> tuple[Problem]:
-    problem, (hidden, steps, starts) = residuals
+def _loops_backward(options: LoopOptions, problem: Problem, kept: Any, cotangents: tuple[jax.Array, State]) -> Problem:
+    """Return the derivatives by weights, inputs and state; `kept` as the second result of `_loops_forward`."""
+    hidden, steps, starts = kept
     params, plan = problem.params, options.plan
-    chunk, unroll = plan.gradient
+    chunk = plan.gradient.chunk
     by_length = _sort(problem)
     groups = _groups(by_length, chunk)
     x, dhidden = _pad(problem.x, chunk), _pad(cotangents[0], chunk)
     dstate, dropped = by_length.sort((cotangents[1], problem.dropout))
-    weights = weights_forward(problem._replace(dropout=dropped), plan.left)
+    weights = weights_forward(problem._replace(dropout=dropped), plan.gradient.left)
     transposes = weights_backward(params, plan.left_backward)
 
     def step(number: Any, after: State) -> tuple[State, LSTMParams, jax.Array]:
@@ -131,7 +137,7 @@ def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Ar
         down = _take(dhidden, by_length, number, chunk, rows).x
         kept = Kept(*jax.tree.map(lambda array: _get(array, number, rows), (starts, hidden, steps)))
         of_rows = _first_rows(weights, rows)
-        return backward_chunk(options.names, unroll, of_rows, transposes, taken, kept, down, after)
+        return backward_chunk(options.names, plan.gradient, of_rows, transposes, taken, kept, down, after)
 
     after = jax.tree.map(lambda array: array[:0], dstate)
     dparams = zero_gradient(params)
@@ -149,10 +155,71 @@ def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Ar
         after, dparams, dx = lax.fori_loop(group.begin, group.end, body, (after, dparams, dx))
     dparams = jax.tree.map(lambda d, array: d.astype(array.dtype), dparams, params)
     dx = _join(by_length.restore(dx), problem.x.shape[1])
-    return (Problem(dparams, dx, by_length.restore(after), None, None, None),)  # type: ignore[arg-type]
+    return Problem(dparams, dx, by_length.restore(after), None, None, None)  # type: ignore[arg-type]
 
 
+def _pull(run: Callable[[Problem], Any], problem: Problem, cotangents: tuple[jax.Array, State]) -> Problem:
+    """Return the derivatives of `run(problem)` by weights, inputs and state."""
+
+    def of_floats(params: Any, x: Any, state: Any) -> Any:
+        return run(problem._replace(params=params, x=x, state=state))
+
+    params, x, state = jax.vjp(of_floats, problem.params, problem.x, problem.state)[1](cotangents)
+    return Problem(params, x, state, None, None, None)  # type: ignore[arg-type]
+
+
+def _masked_backward(options: LoopOptions, problem: Problem, cotangents: tuple[jax.Array, State]) -> Problem:
+    """Return the same as `_loops_backward`, by loops whose numbers of turns are known, which JAX can differentiate."""
+    mask = mask_of_lengths(problem.lengths, *problem.x.shape[:2])
+
+    def masked(problem: Problem) -> tuple[jax.Array, State]:
+        x = jnp.where(mask[..., None], problem.x, 0)
+        hidden, last = run(options, problem._replace(x=x, mask=mask, lengths=None))
+        return jnp.where(mask[..., None], hidden, 0), last
+
+    return _pull(masked, problem, cotangents)
+
+
+def _pull_backward(options: LoopOptions, residuals: Any, up: Problem) -> tuple[Problem, None, Any]:
+    problem, cotangents = residuals
+
+    def of_floats(cotangents: Any, params: Any, x: Any, state: Any) -> Problem:
+        return _masked_backward(options, problem._replace(params=params, x=x, state=state), cotangents)
+
+    pull = jax.vjp(of_floats, cotangents, problem.params, problem.x, problem.state)[1]
+    dcotangents, params, x, state = pull(up)
+    return Problem(params, x, state, None, None, None), None, dcotangents  # type: ignore[arg-type]
+
+
+# The rules of the gradient by hand. Each has a gradient of its own, and so on, for gradients of the gradient.
+# The kept values follow from the problem, so that its derivatives are complete without theirs.
 run_ragged_with_custom_gradient = jax.custom_vjp(run_ragged, nondiff_argnums=(0,))
+_rule_forward = jax.custom_vjp(_loops_forward, nondiff_argnums=(0, 1))
+_rule_forward.defvjp(
+    lambda options, differentiated, problem: (_rule_forward(options, differentiated, problem), problem),
+    lambda options, differentiated, problem, cotangents: (
+        _pull(lambda given: run_ragged_with_custom_gradient(options, given), problem, cotangents[0]),
+    ),
+)
+_rule_backward = jax.custom_vjp(_loops_backward, nondiff_argnums=(0,))
+_rule_backward.defvjp(
+    lambda options, problem, kept, cotangents: (
+        _rule_backward(options, problem, kept, cotangents),
+        (problem, cotangents),
+    ),
+    _pull_backward,
+)
+
+
+def _run_forward(options: LoopOptions, problem: Problem) -> Any:
+    results, kept = _rule_forward(options, True, problem)
+    return results, (problem, kept)
+
+
+def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Array, State]) -> tuple[Problem]:
+    return (_rule_backward(options, *residuals, cotangents),)
+
+
 run_ragged_with_custom_gradient.defvjp(_run_forward, _run_backward)
 
 

@@ -63,14 +63,14 @@ def _forward(
     options: LoopOptions, layout: Layout, keep: bool, problem: Problem
 ) -> tuple[list[jax.Array], State, list[Any]]:
     """Return hidden states, the last state, and `(Steps or None, state before)` of each chunk, block by block."""
-    weights, inputs = weights_forward(problem, options.plan.left), Inputs(problem.x, problem.mask)
+    weights, inputs = weights_forward(problem, layout.left), Inputs(problem.x, problem.mask)
     state: Any = problem.state
     hidden, kept = [], []
     for block in _blocks(layout.chunk, problem.x.shape[1]):
 
         def chunk(start: State, now: Any, block: _Block = block) -> tuple[State, Any]:
             taken = _take(block, now, inputs)
-            hidden, last, steps = forward_chunk(options.names, layout.unroll, keep, weights, taken, start)
+            hidden, last, steps = forward_chunk(options.names, layout, keep, weights, taken, start)
             return last, (hidden, (steps, start))
 
         state, (hidden_of_block, kept_of_block) = _over_chunks(block, chunk, state, None, False)
@@ -91,7 +91,7 @@ def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Ar
     problem, hidden, kept = residuals
     params, inputs, plan = problem.params, Inputs(problem.x, problem.mask), options.plan
     dhidden, dstate = cotangents
-    weights, transposes = weights_forward(problem, plan.left), weights_backward(params, plan.left_backward)
+    weights, transposes = weights_forward(problem, plan.gradient.left), weights_backward(params, plan.left_backward)
     carry = (dstate, zero_gradient(params))
     dx: list[jax.Array] = []
     blocks = list(zip(_blocks(plan.gradient.chunk, problem.x.shape[1]), zip(hidden, kept, strict=True), strict=True))
@@ -102,7 +102,7 @@ def _run_backward(options: LoopOptions, residuals: Any, cotangents: tuple[jax.Ar
             number, (hidden, (steps, start)) = now
             taken, down = _take(block, number, (inputs, dhidden))
             before, dparams, dx = backward_chunk(
-                options.names, plan.gradient.unroll, weights, transposes, taken, Kept(start, hidden, steps), down, after
+                options.names, plan.gradient, weights, transposes, taken, Kept(start, hidden, steps), down, after
             )
             return (before, jax.tree.map(jnp.add, total, dparams)), dx
 

@@ -1,0 +1,59 @@
+"""One timestep of an LSTM at a time, for inputs that arrive one by one. The program is compiled once for each shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from multilstm.errors import InputError
+from multilstm.scan.cell import LSTMParams, Names, cell_forward
+from multilstm.scan.loops.checks import check_arrays
+from multilstm.scan.loops.projection import add_bias, matmul
+from multilstm.spec.arrays import State
+
+
+def step(
+    params: LSTMParams,
+    x_t: jax.Array,
+    state: State,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> tuple[jax.Array, State]:
+    """Run an LSTM over one timestep of a batch of sequences: `lstm` over many timesteps equals as many calls.
+
+    Shapes and dtypes are checked when the program is compiled; later calls of the same shapes compute at once. Weights
+    should be arrays of JAX, since each call would copy those of NumPy.
+
+    Args:
+        params: the weights, in Keras's layout.
+        x_t: the inputs of the timestep, `[batch, features]`.
+        state: the state before the timestep, each `[batch, units]`; at first, arrays of zeros.
+        activation: as in `lstm`.
+        recurrent_activation: as in `lstm`.
+
+    Returns:
+        The output of the timestep `[batch, units]`, and the state after it.
+
+    Raises:
+        InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
+    """
+    if any(isinstance(leaf, np.ma.MaskedArray) for leaf in jax.tree.leaves((params, x_t, state))):
+        raise InputError("step: given a masked array of NumPy, expected an array without a mask: JAX would lose it")
+    after = _compiled(Names(activation, recurrent_activation), params, x_t, state)
+    return after.hidden, after
+
+
+def _step(names: Names, params: LSTMParams, x_t: Any, state: State) -> State:
+    if np.ndim(x_t) != 2:
+        raise InputError(f"step: x_t has shape {np.shape(x_t)}, expected (batch, features): one timestep")
+    if state is None:
+        raise InputError("step: state is None, expected State(hidden, cell), each (batch, units); at first zeros")
+    params, x, before, _ = check_arrays(params, x_t[:, None], state, None, names, None)
+    assert before is not None
+    z = add_bias(matmul(x[:, 0], params.kernel), params.bias) + matmul(before.hidden, params.recurrent_kernel)
+    return cell_forward(names, z, before.cell)[0]
+
+
+_compiled = jax.jit(_step, static_argnums=0)
