@@ -324,6 +324,39 @@ def layouts() -> Iterator[str]:
     yield table(("dialect", "framework", "from Keras's layout", "arrays", "states", "executed"), rows)
 
 
+def exporters() -> Iterator[str]:
+    """Yield the recorded run of `parity/exporters.py`: a table for each kind of axes, the messages, the packages."""
+    with (RECORDED / "exporters.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    models = tuple(dict.fromkeys(row["model"] for row in rows))
+    messages: dict[tuple[str, str], list[str]] = {}
+    for axes in dict.fromkeys(row["axes"] for row in rows):
+        cells: dict[str, dict[str, str]] = {}
+        for row in (row for row in rows if row["axes"] == axes):
+            cells.setdefault(row["exporter"], {})[row["model"]] = _outcome(row)
+            if row["verdict"] in ("refused", "error", "no module"):
+                message = f"`{row['errors'].partition('Error: ')[2] or row['errors']}`"
+                messages.setdefault((row["exporter"], message), []).append(f"{row['model']} ({axes})")
+        yield f"**Axes of batch and timesteps: {axes}**\n"
+        yield table(("exporter", *models), ((name, *(own.get(m, "") for m in models)) for name, own in cells.items()))
+    yield "**Messages**\n"
+    yield table(("exporter", "message", "models"), ((*key, ", ".join(names)) for key, names in messages.items()))
+    yield "**Packages**\n"
+    yield table(("exporter", "packages"), {row["exporter"]: row["packages"] for row in rows if row["packages"]}.items())
+
+
+def _outcome(row: dict[str, str]) -> str:
+    """Return the verdict on an export, with its largest difference or the kind of its nodes."""
+    names = row["nodes"].split()[1::2]
+    kind = "loop" if {"Loop", "Scan", "WHILE", "TensorIterator"} & set(names) else "unrolled"
+    kind = "LSTM" if any("LSTM" in name for name in names) else kind
+    if row["verdict"] == "wrong":
+        sizes = [part.rpartition(": ")[2] for part in row["wrong"].split("; ")]
+        numbers = [float(size) for size in sizes if size[0].isdigit()]
+        return f"**wrong**: {max(numbers):.1g}" if len(numbers) == len(sizes) else "**wrong**: other shape"
+    return row["verdict"] + (f": {kind}" if row["nodes"] and row["verdict"].startswith("right") else "")
+
+
 def _accepted(accepted: tuple[Any, ...]) -> str:
     return " or ".join(f"`{value!r}`" for value in accepted) if accepted else "any"
 
@@ -336,7 +369,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, opaque, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks,
-    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, recorded_runs,
+    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, exporters, recorded_runs,
 )  # fmt: skip
 
 

@@ -11,9 +11,11 @@ are the result.
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -31,6 +33,7 @@ from multilstm.cli.app import run
 from multilstm.cli.progress import say
 from multilstm.cli.types import FilePath, OptionalNames, names
 from multilstm.conversion.flax.target import FLAX_NNX
+from multilstm.conversion.onnx.target import ONNX
 from multilstm.conversion.torch.target import TORCH
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
@@ -40,7 +43,7 @@ from multilstm.report.files import write_text
 from multilstm.spec import Embedding, Graph, InputLayer, Layer, Masking, to_json
 
 CHILD = pathlib.Path(__file__).with_name("exporters_child.py")
-TIMEOUT_S = 180
+TIMEOUT_S = 60  # for each export
 TOLERANCE = 1e-5  # of outputs below 1 in float32; a wrong gate, mask or order changes them by more than 1e-3
 BUILT = (3, 7)  # batch and timesteps of a model with fixed axes
 SIZES = (BUILT, (3, 12), (3, 2), (1, 7))
@@ -87,6 +90,7 @@ EXPORTERS = {
     "torch.onnx, dynamo": Exporter("torch", "torch.onnx-dynamo"),
     "torch.onnx, TorchScript": Exporter("torch", "torch.onnx-torchscript"),
     "jax2onnx of Flax nnx": Exporter("torch", "jax2onnx"),
+    "multilstm convert": Exporter("torch", "file"),
 }
 
 app = App(name="python parity/exporters.py", help=__doc__.split("\n\n")[0], help_format="markdown")
@@ -119,11 +123,9 @@ def exporters(
     for name in chosen:
         if EXPORTERS[name].environment not in pythons:
             raise UsageError(f"{name}: give its Python, --python {EXPORTERS[name].environment}=PATH")
-        for label in models:
-            for axes in AXES:
-                row = audited(name, label, axes, pythons[EXPORTERS[name].environment])
-                rows[name, label, axes] = row
-                say(" | ".join(row[:7]))
+        for row in audited(name, models, pythons[EXPORTERS[name].environment]):
+            rows[row[0], row[1], row[2]] = row
+            say(" | ".join(row[:7]))
         if table != "-":  # the rows stay if the program is stopped
             write_text(table, _csv(rows))
     if table == "-":
@@ -131,32 +133,46 @@ def exporters(
     return 0
 
 
-def audited(exporter: str, label: str, axes: str, python: str) -> tuple[str, ...]:
-    """Return the row of one export.
+class Export(NamedTuple):
+    """One export: the message to the child, and the reference's outputs by run."""
+
+    label: str
+    axes: str
+    asked: dict[str, Any]
+    desired: dict[str, tuple[np.ndarray, ...]]
+
+
+def audited(exporter: str, labels: Sequence[str], python: str) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of an exporter.
 
     Args:
         exporter: a name of `EXPORTERS`.
-        label: a name of `MODELS`.
-        axes: `free` or `fixed`.
+        labels: names of `MODELS`.
         python: the Python of its environment.
     """
+    row, exports = EXPORTERS[exporter], []
+    for label, axes in itertools.product(labels, AXES):
+        try:
+            exports.append(_export(label, axes, row))
+        except MultilstmError as error:
+            yield exporter, label, axes, "no module", "", "", str(error).splitlines()[0][:200], ""
+    answers = _executed([export.asked for export in exports], row, python)
+    for export, answer in zip(exports, answers, strict=True):
+        yield exporter, export.label, export.axes, *_judged(answer, export.desired)
+
+
+def _export(label: str, axes: str, row: Exporter) -> Export:
     case = catalogue()[MODELS[label]]
     spec = case.spec.with_layers(_opened)
     batches = dict(_batches(spec))
     desired = {name: _reference(spec, case.initial_weights, batch) for name, batch in batches.items()}
     exported = spec.with_open_sizes(*BUILT) if axes == "fixed" else spec
-    row = EXPORTERS[exporter]
-    try:
-        asked = _asked(exported, case.initial_weights, row)
-    except MultilstmError as error:
-        return (exporter, label, axes, "no module", "", "", str(error).splitlines()[0][:200], "")
+    asked = _asked(exported, case.initial_weights, row)
     asked["runs"] = {
-        name: [
-            {"values": array.tolist(), "dtype": spec.inputs[place].dtype} for place, array in batch.inputs.items()
-        ]
+        name: [{"values": array.tolist(), "dtype": spec.inputs[place].dtype} for place, array in batch.inputs.items()]
         for name, batch in batches.items()
-    }  # fmt: skip
-    return (exporter, label, axes, *_judged(_executed(asked, row, python), desired))
+    }
+    return Export(label, axes, asked, desired)
 
 
 def _opened(layer: Layer) -> Layer:
@@ -203,7 +219,7 @@ def _reference(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[n
 
 
 def _asked(spec: Graph, weights: Mapping[str, Any], row: Exporter) -> dict[str, Any]:
-    """Return the message to the child: a configuration of Keras, or a module that multilstm wrote."""
+    """Return the message to the child: a configuration of Keras, or a module or a file that multilstm wrote."""
     inputs = [
         {"shape": [layer.batch_size, *layer.shape], "dtype": layer.dtype} for layer in spec.inputs.values()
     ]  # fmt: skip
@@ -213,6 +229,10 @@ def _asked(spec: Graph, weights: Mapping[str, Any], row: Exporter) -> dict[str, 
         for name in spec.weight_shapes:
             by_layer.setdefault(name.split("/")[0], []).append(np.asarray(weights[name]).tolist())
         return {**asked, "config": to_json(spec), "weights": by_layer}
+    if row.program == "file":
+        assert ONNX.files is not None
+        content = ONNX.files(spec, {name: np.asarray(array, "float32") for name, array in weights.items()})[".onnx"]
+        return {**asked, "content": base64.b64encode(content).decode()}
     target = FLAX_NNX if row.program == "jax2onnx" else TORCH
     files = target.files(spec, {name: np.asarray(array, "float32") for name, array in weights.items()}, None)
     arrays = load(files[".safetensors"])
@@ -220,25 +240,36 @@ def _asked(spec: Graph, weights: Mapping[str, Any], row: Exporter) -> dict[str, 
     return {**asked, "source": files[".py"].decode(), "parameters": parameters}
 
 
-def _executed(asked: Mapping[str, Any], row: Exporter, python: str) -> dict[str, Any]:
-    """Return the child's answer; a crash and a time-out are refusals."""
+def _executed(asked: list[dict[str, Any]], row: Exporter, python: str) -> list[dict[str, Any]]:
+    """Return the child's answers; the entry at which it crashed or took too long is a refusal."""
+    answers: list[dict[str, Any]] = []
+    while len(answers) < len(asked):
+        given, reason = _started(asked[len(answers) :], row, python)
+        answers += given
+        if len(answers) < len(asked):
+            answers.append({"refused": reason, "versions": {}})
+    return answers
+
+
+def _started(asked: list[dict[str, Any]], row: Exporter, python: str) -> tuple[list[dict[str, Any]], str]:
+    """Run one child, and return its answers and the reason of its end."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "asked.json"
         path.write_text(json.dumps(asked), encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment |= {"KERAS_BACKEND": row.backend or "torch", "KERAS_HOME": folder, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [python, str(CHILD), str(path), folder]
+        limit = TIMEOUT_S * len(asked)
         try:
             done = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit, check=False
             )
+            reason = f"ended with {done.returncode}: {(done.stderr.strip().splitlines() or [''])[-1][:200]}"
         except subprocess.TimeoutExpired:
-            return {"refused": f"no end after {TIMEOUT_S} s", "versions": {}}
-        answer = pathlib.Path(folder) / "answer.json"
-        if not answer.exists():
-            lines = done.stderr.strip().splitlines() or [""]
-            return {"refused": f"ended with {done.returncode}: {lines[-1][:200]}", "versions": {}}
-        return dict(json.loads(answer.read_text(encoding="utf-8")))
+            reason = f"no end after {limit} s"
+        files = (pathlib.Path(folder) / f"{number}.json" for number in range(len(asked)))
+        existing = itertools.takewhile(pathlib.Path.exists, files)
+        return [json.loads(file.read_text(encoding="utf-8")) for file in existing], reason
 
 
 def _judged(answer: Mapping[str, Any], desired: Mapping[str, Sequence[np.ndarray]]) -> tuple[str, ...]:
@@ -289,8 +320,8 @@ def _shown(difference: float) -> str:
 
 
 def _told(errors: Mapping[str, str]) -> str:
-    """Return the sizes that raise an error, and the first error."""
-    return f"{', '.join(errors)}: {next(iter(errors.values()))}"[:300] if errors else ""
+    """Return the number of runs that raise an error, the first of them, and its error."""
+    return f"{len(errors)} runs, such as {next(iter(errors))}: {next(iter(errors.values()))}"[:300] if errors else ""
 
 
 def _rows(table: str) -> dict[tuple[str, ...], Sequence[str]]:

@@ -1,11 +1,12 @@
-"""Exports one model by one exporter, and executes the result; it runs in the Python of the exporter's environment.
+"""Exports models by one exporter, and executes the results; it runs in the Python of the exporter's environment.
 
     KERAS_BACKEND=torch python parity/exporters_child.py ASKED.json FOLDER
 
-ASKED.json names the exporter, the configuration of the model, its weights and inputs. The answers go to FOLDER. This
-program needs neither multilstm nor the framework of any other exporter.
+ASKED.json is a list. An entry names the exporter, the configuration of a model, its weights and inputs. The answer to
+entry N is FOLDER/N.json. This program needs neither multilstm nor the framework of any other exporter.
 """
 
+import base64
 import collections
 import importlib.metadata
 import importlib.util
@@ -26,8 +27,14 @@ PACKAGES = (
 
 
 def main(asked_path, folder):
-    asked = json.loads(pathlib.Path(asked_path).read_text())
-    folder = pathlib.Path(folder)
+    for number, asked in enumerate(json.loads(pathlib.Path(asked_path).read_text())):
+        files = pathlib.Path(folder) / f"files_{number}"
+        files.mkdir()
+        (pathlib.Path(folder) / f"{number}.json").write_text(json.dumps(answered(asked, files)))
+
+
+def answered(asked, folder):
+    """Return the answer to one entry."""
     answer = {"versions": versions()}
     start = time.perf_counter()
     try:
@@ -43,7 +50,7 @@ def main(asked_path, folder):
                 answer["runs"][name] = {"outputs": [np.asarray(output, np.float64).tolist() for output in outputs]}
             except Exception as error:
                 answer["runs"][name] = {"error": said(error)}
-    (folder / "answer.json").write_text(json.dumps(answer))
+    return answer
 
 
 def said(error):
@@ -65,6 +72,7 @@ def versions():
 def keras_model(asked):
     import keras
 
+    keras.backend.clear_session()
     model = keras.models.model_from_json(asked["config"])
     for name, arrays in asked["weights"].items():
         model.get_layer(name).set_weights([np.asarray(array, "float32") for array in arrays])
@@ -73,12 +81,21 @@ def keras_model(asked):
     return model
 
 
+def signature(asked):
+    """Return the argument that fixes the axes: Keras forgets the batch size of an Input."""
+    import keras
+
+    if any(None in row["shape"] for row in asked["inputs"]):
+        return {}
+    return {"input_signature": [keras.InputSpec(row["dtype"], row["shape"]) for row in asked["inputs"]]}
+
+
 # --- Keras's own export
 
 
 def keras_onnx(asked, folder):
     path = folder / "model.onnx"
-    keras_model(asked).export(str(path), format="onnx", verbose=False)
+    keras_model(asked).export(str(path), format="onnx", verbose=False, **signature(asked))
     return onnx_runner(path)
 
 
@@ -86,7 +103,7 @@ def keras_openvino(asked, folder):
     import openvino
 
     path = folder / "model.xml"
-    keras_model(asked).export(str(path), format="openvino", verbose=False)
+    keras_model(asked).export(str(path), format="openvino", verbose=False, **signature(asked))
     model = openvino.Core().read_model(str(path))
     compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     kinds = collections.Counter(node.get_type_name() for node in model.get_ordered_ops())
@@ -95,7 +112,7 @@ def keras_openvino(asked, folder):
 
 def keras_litert(asked, folder):
     path = folder / "model.tflite"
-    keras_model(asked).export(str(path), format="litert", verbose=False)
+    keras_model(asked).export(str(path), format="litert", verbose=False, **signature(asked))
     if importlib.util.find_spec("ai_edge_litert"):
         from ai_edge_litert.interpreter import Interpreter
     else:
@@ -108,7 +125,7 @@ def keras_litert(asked, folder):
     def run(inputs):
         details = sorted(interpreter.get_input_details(), key=lambda row: row["name"])
         for row, array in zip(details, inputs, strict=True):
-            interpreter.resize_tensor_input(row["index"], array.shape)
+            interpreter.resize_tensor_input(row["index"], array.shape, strict=True)  # free axes alone
         interpreter.allocate_tensors()
         for row, array in zip(details, inputs, strict=True):
             interpreter.set_tensor(row["index"], array)
@@ -199,6 +216,12 @@ def jax2onnx_flax(asked, folder):
     return onnx_runner(path)
 
 
+def given_file(asked, folder):
+    path = folder / "model.onnx"
+    path.write_bytes(base64.b64decode(asked["content"]))
+    return onnx_runner(path)
+
+
 # --- the results
 
 
@@ -240,6 +263,7 @@ EXPORTERS = {
     "torch.onnx-dynamo": torch_dynamo,
     "torch.onnx-torchscript": torch_script,
     "jax2onnx": jax2onnx_flax,
+    "file": given_file,
 }
 
 if __name__ == "__main__":
