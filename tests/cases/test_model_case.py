@@ -1,9 +1,24 @@
 """The length of the random inputs of a user's model."""
 
+import numpy as np
 import pytest
 
 from multilstm.cases.model_case import TIMESTEPS, enough_timesteps, model_case
-from multilstm.spec import LSTM, Conv1D, Cropping1D, MaxPooling1D, Sequential
+from multilstm.spec import (
+    LSTM,
+    Concatenate,
+    Conv1D,
+    Cropping1D,
+    Dense,
+    Embedding,
+    GetItem,
+    Input,
+    MaxPooling1D,
+    Model,
+    Reshape,
+    Sequential,
+    TimeDistributed,
+)
 
 pytestmark = pytest.mark.unit
 WIDE = {
@@ -25,3 +40,26 @@ def test_a_model_gets_enough_timesteps_for_its_windows(label):
 def test_the_inputs_of_a_case_have_these_timesteps():
     case = model_case(Sequential([Conv1D(2, 8), LSTM(2)], input_shape=(None, 3)))
     assert {batch.inputs["input_layer"].shape for batch in case.forward.batches()} == {(3, 2 * TIMESTEPS, 3)}
+
+
+ALL = slice(None)
+TABLES = {  # models whose Embeddings have tables of 5 and 9 rows, behind layers that only move values
+    "parts": lambda x: [Embedding(9, 2)(GetItem((ALL, ALL, 0))(x)), Embedding(5, 2)(GetItem((ALL, ALL, 1))(x))],
+    "reshape": lambda x: [Embedding(5, 2)(Reshape((8,))(x)), Embedding(9, 2)(Reshape((8,))(x))],
+    "time distributed": lambda x: [TimeDistributed(Embedding(size, 2))(Concatenate()([x, x])) for size in (5, 9)],
+}
+
+
+@pytest.mark.parametrize("make", TABLES.values(), ids=TABLES)
+def test_tokens_fit_the_smallest_table_behind_layers_that_move_values(make):
+    x = Input((4, 2), name="x")
+    spec = Model(x, make(x))
+    assert sorted(spec.token_tables["x"]) == [5, 9]
+    values = np.concatenate([batch.inputs["x"].ravel() for batch in model_case(spec, 2).forward.batches()])
+    assert set(values) <= set(range(5))
+    assert values.max() == 4
+
+
+def test_values_that_a_layer_computes_are_no_tokens():
+    x = Input((4, 2), name="x")
+    assert Model(x, Embedding(9, 2)(GetItem((ALL, ALL, 0))(Dense(2)(x)))).token_tables == {}
