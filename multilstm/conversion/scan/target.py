@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from safetensors import numpy as safetensors
 
-from multilstm.conversion.modules.formatting import wrapped
+from multilstm.conversion.modules.formatting import fits
 from multilstm.conversion.modules.names import identifier
 from multilstm.conversion.target import Target
 from multilstm.errors import ParityError, shown
@@ -57,13 +57,26 @@ def _function(spec: Graph) -> Iterator[str]:
     names = {name: "x" if len(spec.inputs) == 1 else identifier(name, taken) for name in spec.inputs}
     parameters = ["weights: dict[str, jax.Array]", *(f"{name}: jax.Array" for name in names.values())]
     single = len(spec.outputs) == 1
-    yield from wrapped(
-        f"def predict({', '.join(parameters)}) -> {'jax.Array' if single else 'tuple[jax.Array, ...]'}", ":"
-    )
+    result = "jax.Array" if single else "tuple[jax.Array, ...]"
+    yield from _listed("def predict(", parameters, f") -> {result}:")
     yield '    """Return the outputs; the weights are an argument, for gradients."""'
-    inputs = ", ".join(f"{json.dumps(name)}: {variable}" for name, variable in names.items())
-    yield f"    inputs = {{{inputs}}}"
+    items = [f"{json.dumps(name)}: {variable}" for name, variable in names.items()]
+    yield from (f"    {line}" for line in _listed("inputs = {", items, "}", indent=4))
     yield f"    return model.apply(weights, inputs).outputs{'[0]' if single else ''}"
+
+
+def _listed(start: str, items: Sequence[str], end: str, indent: int = 0) -> Iterator[str]:
+    """Yield items between brackets on one line, or on lines of their own where formatters break them."""
+    inner = ", ".join(items)
+    if fits(f"{' ' * indent}{start}{inner}{end}"):
+        yield f"{start}{inner}{end}"
+        return
+    yield start
+    if end != "}" and fits(f"    {inner}"):
+        yield f"    {inner}"
+    else:
+        yield from (f"    {item}," for item in items)
+    yield end
 
 
 def _files(spec: Graph, weights: Mapping[str, Array], training: object = None) -> dict[str, bytes]:
