@@ -164,6 +164,7 @@ class _Source(AbstractUnrolledSource):
     """The lines of one module."""
 
     taken: ClassVar = frozenset(IMPORTED)
+    imported: ClassVar = "equinox as eqx"
     target: ClassVar = "equinox"
     cell_name: ClassVar = "equinox.nn.LSTMCell"
     unroll: ClassVar = (UNROLL, UNROLL_MASKED)
@@ -171,11 +172,6 @@ class _Source(AbstractUnrolledSource):
     @property
     def base(self) -> str:
         return "eqx.Module"
-
-    def imports(self, text: str) -> Iterator[str]:
-        yield from ("from functools import partial", "") if "partial(" in text else ()
-        yield from ("import equinox as eqx", "import jax")
-        yield from ("import jax.numpy as jnp",) if "jnp." in text else ()
 
     def helpers(self, text: str) -> Iterator[str]:
         yield from super().helpers(text)
@@ -192,7 +188,7 @@ class _Source(AbstractUnrolledSource):
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
         further = ["*", "key: jax.Array | None = None"] if re.search(r"key=(nth\()?key", text) else []
-        return [*(f"{name}: jax.Array" for name in names), *further], self.result()
+        return [*(f"{name}: {self.tensor}" for name in names), *further], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         if isinstance(layer, Dropout):

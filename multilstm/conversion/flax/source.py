@@ -63,6 +63,7 @@ class _Source(AbstractSource):
     where: ClassVar = "jnp.where"
     concatenate: ClassVar = "jnp.concatenate([{}], axis=-1)"
     call_name: ClassVar = "__call__"
+    tensor: ClassVar = "jax.Array"
 
     def __init__(self, spec: Graph, api: Api) -> None:
         super().__init__(spec, module_names(spec))
@@ -92,10 +93,8 @@ class _Source(AbstractSource):
             yield "    def setup(self) -> None:"
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
-        outputs = len(self._spec.outputs)
-        result = "jax.Array" if outputs == 1 else f"tuple[{', '.join(['jax.Array'] * outputs)}]"
         mode = ["*", "train: bool = False"] if "=not train" in text else []
-        return [*(f"{name}: jax.Array" for name in names), *mode], result
+        return [*(f"{name}: {self.tensor}" for name in names), *mode], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         return part(layer, shapes, self._api)

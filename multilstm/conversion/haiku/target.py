@@ -183,6 +183,7 @@ class _Source(AbstractUnrolledSource):
     """The lines of one module."""
 
     taken: ClassVar = frozenset(IMPORTED)
+    imported: ClassVar = "haiku as hk"
     target: ClassVar = "haiku"
     cell_name: ClassVar = "haiku.LSTM"
     unroll: ClassVar = (UNROLL, UNROLL_MASKED)
@@ -191,17 +192,12 @@ class _Source(AbstractUnrolledSource):
     def base(self) -> str:
         return "hk.Module"
 
-    def imports(self, text: str) -> Iterator[str]:
-        yield from ("from functools import partial", "") if "partial(" in text else ()
-        yield from ("import haiku as hk", "import jax")
-        yield from ("import jax.numpy as jnp",) if "jnp." in text else ()
-
     def constructor_head(self, constructors: str) -> Iterator[str]:
         yield from ("    def __init__(self) -> None:", f'        super().__init__(name="{MODULE}")')
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
         mode = ["*", "is_training: bool = False"] if "* is_training" in text else []
-        return [*(f"{name}: jax.Array" for name in names), *mode], self.result()
+        return [*(f"{name}: {self.tensor}" for name in names), *mode], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         plain = arithmetic(layer, len(shapes)) or jax_part(layer, shapes, FUNCTIONS)

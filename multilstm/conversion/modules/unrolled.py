@@ -23,6 +23,7 @@ class AbstractUnrolledSource(AbstractSource):
     """The source of one module.
 
     Class variables:
+        imported: the framework as it is imported.
         target: the name of the target in messages.
         cell_name: the class of the cell in messages.
         unroll: the source of the function `unroll`, without and with a mask.
@@ -31,6 +32,8 @@ class AbstractUnrolledSource(AbstractSource):
     where: ClassVar = "jnp.where"
     concatenate: ClassVar = "jnp.concatenate([{}], axis=-1)"
     call_name: ClassVar = "__call__"
+    tensor: ClassVar = "jax.Array"
+    imported: ClassVar[str] = ""
     target: ClassVar[str]
     cell_name: ClassVar[str]
     unroll: ClassVar[tuple[str, str]]
@@ -45,15 +48,16 @@ class AbstractUnrolledSource(AbstractSource):
             name: its attribute, with the direction behind it.
         """
 
+    def imports(self, text: str) -> Iterator[str]:
+        """Yield the imports of JAX and of the framework."""
+        yield from ("from functools import partial", "") if "partial(" in text else ()
+        yield from (f"import {self.imported}", "import jax")
+        yield from ("import jax.numpy as jnp",) if "jnp." in text else ()
+
     def helpers(self, text: str) -> Iterator[str]:
         """Yield the function `unroll` where the text calls it."""
         if "unroll(" in text:
             yield self.unroll["mask=" in text]
-
-    def result(self) -> str:
-        """Return the annotation of the outputs."""
-        outputs = len(self._spec.outputs)
-        return "jax.Array" if outputs == 1 else f"tuple[{', '.join(['jax.Array'] * outputs)}]"
 
     def recurrent_constructor(self, layer: Layer, features: int) -> str:
         """Return the constructor of the cell, or of a pair of cells for two directions."""

@@ -33,12 +33,14 @@ class AbstractSource(abc.ABC):
         where: the function that selects by a mask.
         concatenate: the expression that joins tensors, for their last axis.
         call_name: the method that computes.
+        tensor: the type of a tensor.
     """
 
     taken: ClassVar[frozenset[str]]
     where: ClassVar[str]
     concatenate: ClassVar[str]
     call_name: ClassVar[str]
+    tensor: ClassVar[str]
 
     def __init__(self, spec: Graph, attributes: dict[str, str]) -> None:
         self._spec, self._attributes = spec, attributes
@@ -188,6 +190,12 @@ class AbstractSource(abc.ABC):
             "mul": " * ".join(parts),
             "ave": f"({' + '.join(parts)}) / 2",
         }[merge]
+
+    @property
+    def result(self) -> str:
+        """The annotation of the outputs."""
+        count = len(self._spec.outputs)
+        return self.tensor if count == 1 else f"tuple[{', '.join([self.tensor] * count)}]"
 
     def name(self, text: str) -> str:
         """Return a new variable."""

@@ -184,6 +184,7 @@ class _Source(AbstractUnrolledSource):
     taken: ClassVar = frozenset(IMPORTED)
     where: ClassVar = "tf.where"
     concatenate: ClassVar = "tf.concat([{}], axis=-1)"
+    tensor: ClassVar = "tf.Tensor"
     target: ClassVar = "tf1"
     cell_name: ClassVar = "BasicLSTMCell"
     unroll: ClassVar = ("", "")
@@ -191,6 +192,11 @@ class _Source(AbstractUnrolledSource):
     @property
     def base(self) -> str:
         return "tf.Module"
+
+    @property
+    def result(self) -> str:
+        """The annotation of the outputs, in a form that old versions of Python know."""
+        return self.tensor if len(self._spec.outputs) == 1 else "tuple"
 
     def imports(self, text: str) -> Iterator[str]:
         yield "import tensorflow.compat.v1 as tf"
@@ -203,9 +209,8 @@ class _Source(AbstractUnrolledSource):
         yield from ()
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
-        result = "tf.Tensor" if len(self._spec.outputs) == 1 else "tuple"  # which old versions of Python know
         mode = ["training: bool = False"] if "training=training" in text else []
-        return [*(f"{name}: tf.Tensor" for name in names), *mode], result
+        return [*(f"{name}: {self.tensor}" for name in names), *mode], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         return arithmetic(layer, len(shapes)) or Part("", _part(layer, shapes, self._attributes[str(layer.name)]))

@@ -66,6 +66,7 @@ class _Source(AbstractSource):
     where: ClassVar = "torch.where"
     concatenate: ClassVar = "torch.cat([{}], dim=-1)"
     call_name: ClassVar = "forward"
+    tensor: ClassVar = "torch.Tensor"
 
     def __init__(self, spec: Graph, attributes: dict[str, str]) -> None:
         super().__init__(spec, attributes)
@@ -88,9 +89,7 @@ class _Source(AbstractSource):
         yield from ("    def __init__(self) -> None:", "        super().__init__()")
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
-        outputs = len(self._spec.outputs)
-        result = "torch.Tensor" if outputs == 1 else f"tuple[{', '.join(['torch.Tensor'] * outputs)}]"
-        return [f"{name}: torch.Tensor" for name in names], result
+        return [f"{name}: {self.tensor}" for name in names], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         return part(layer, shapes)
