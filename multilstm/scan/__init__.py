@@ -5,7 +5,7 @@
     >>> sequence, state = lstm(params, x)       # x [batch, timesteps, 125] -> [batch, timesteps, 320], State
 
 Weights and batches enter as JAX or NumPy arrays, models as a spec; outputs, states and gradients leave as JAX arrays.
-The room imports JAX and NumPy, and of multilstm only errors, frameworks, spec, jobs and weights.
+The room imports JAX and NumPy, and of multilstm only errors, files, frameworks, jobs, json_data, spec and weights.
 """
 
 from multilstm.scan.activations import ACTIVATIONS, activate

@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from multilstm.errors import InputError, shown
 from multilstm.jobs.dropout_masks import dropout_masks
@@ -54,12 +54,34 @@ def quick_to_compile() -> dict[str, bool] | None:
     return options
 
 
+def _together(tree: Any, mesh: Mesh | None) -> Any:
+    """Return the tree with all arrays on the devices of one batch: some may come from a batch of other devices.
+
+    Args:
+        tree: of arrays, the first ones the weights.
+        mesh: the devices that share the batch; None: one device, that of the weights if they are on one.
+    """
+    leaves = jax.tree.leaves(tree)
+    committed = [leaf for leaf in leaves if isinstance(leaf, jax.Array) and leaf.committed]
+    if not committed:
+        return tree
+    first = committed[0].devices() if len(committed[0].devices()) == 1 else jax.local_devices()
+    place = SingleDeviceSharding(next(iter(first))) if mesh is None else NamedSharding(mesh, PartitionSpec())
+
+    def put(leaf: Any) -> Any:
+        elsewhere = isinstance(leaf, jax.Array) and leaf.committed and leaf.devices() != place.device_set
+        return jax.device_put(leaf, place) if elsewhere else leaf
+
+    return jax.tree.map(put, tree)
+
+
 @dataclasses.dataclass(frozen=True)
 class BucketedModel(AbstractCompiledModel):
     """The functions of a `ScanModel`, compiled, for arrays of any length.
 
     Arguments and results are those of `ScanModel`, without `timesteps`. Returned arrays have their real length, as
     views of NumPy arrays, where the spec leaves that number open. Cutting them to it waits for the computation.
+    With `mesh="auto"` of the model, arrays are put on the devices that compute a batch.
 
     Attributes:
         model: as `multilstm.scan.model` returned it.
@@ -91,9 +113,10 @@ class BucketedModel(AbstractCompiledModel):
         weights, batch = check_batch(self.model.spec, weights, batch)
         slots, batch = as_arrays(slots), self._padded(batch)
         mesh = self._mesh(weights, batch)
+        if self.model.mesh == "auto":
+            weights, slots, batch = _together((weights, slots, batch), mesh)
         if slots:  # to the place to which a step returns them, so that the second step compiles nothing
-            one = jax.local_devices()[0] if self.model.mesh == "auto" else None  # the last batch may have been split
-            place = one if mesh is None else NamedSharding(mesh, PartitionSpec())
+            place = None if mesh is None else NamedSharding(mesh, PartitionSpec())
             weights, slots = jax.device_put((weights, slots), place)
         return weights, slots, batch if mesh is not None else jax.device_put(batch)
 

@@ -71,9 +71,11 @@ def lstm(  # noqa: PLR0913 - the public signature
             True: about the root of the number of timesteps. For sequences whose gradient needs too much memory.
         mesh: devices that share the batch. Each runs its own loop; they communicate only for the sum of the weights'
             gradients. `auto` or True: all devices of this process where that was measured to be faster, else none.
-            On a CPU, `tune_cpu` makes as many devices as cores. A mesh of one axis, as
+            On a CPU, `tune_cpu` makes as many devices as cores. Arrays on one device stay there, and so do those in
+            `jax.shard_map`, `jax.pmap` and `jax.set_mesh`. (A `jax.jit` of yours hides the devices of its arguments.
+            For arguments on one device, pass None.) A mesh of one axis, as
             `multilstm.scan.parallel.data_parallel_mesh` returns it, is always used; its devices must divide the
-            batch. None or False: no split.
+            batch. None or False: no split. A `jax.shard_map` of yours needs `check_vma=False`.
 
     Returns:
         The outputs `[batch, timesteps, units]` and the state after the last timestep, each `[batch, units]`.

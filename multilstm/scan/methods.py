@@ -149,8 +149,15 @@ class AbstractModel(abc.ABC):
         """Do as `train_step`, on a batch."""
 
 
+_COMPILED = ("_apply", "_gradient", "_train_step")  # of `AbstractCompiledModel`
+
+
 class AbstractCompiledModel(AbstractModel):
     """A `ScanModel` compiled by `jax.jit`; a subclass transforms weights, batches and evaluations around it."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes without the compiled functions, which no pickle can hold."""
+        return {name: value for name, value in vars(self).items() if name not in _COMPILED}
 
     @abc.abstractmethod
     def enter(self, weights: Arrays, slots: Arrays, batch: Batch) -> tuple[Arrays, Arrays, Batch]:

@@ -8,8 +8,10 @@ import jax
 import numpy as np
 
 from multilstm.errors import InputError
+from multilstm.scan.activations import check_activation
+from multilstm.scan.arguments import as_jax
 from multilstm.scan.cell import LSTMParams, Names, cell_forward
-from multilstm.scan.loops.checks import check_arrays
+from multilstm.scan.loops.checks import as_state, check_arrays, check_params
 from multilstm.scan.loops.projection import add_bias, matmul
 from multilstm.spec.arrays import State
 
@@ -39,17 +41,28 @@ def step(
     Raises:
         InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
     """
-    if any(isinstance(leaf, np.ma.MaskedArray) for leaf in jax.tree.leaves((params, x_t, state))):
-        raise InputError("step: given a masked array of NumPy, expected an array without a mask: JAX would lose it")
-    after = _compiled(Names(activation, recurrent_activation), params, x_t, state)
+    if state is None:
+        raise InputError("step: state is None, expected State(hidden, cell), each (batch, units); at first zeros")
+    names = Names(activation, recurrent_activation)
+    for argument, name in names._asdict().items():
+        check_activation(argument, name)
+    if not _are_in_jax(params, x_t, state):  # at its border, `jax.jit` would wrap integers and take lists apart
+        params, x_t, state = check_params(params), as_jax("step: x_t", x_t), as_state(state)
+    after = _compiled(names, params, x_t, state)
     return after.hidden, after
+
+
+def _are_in_jax(params: Any, x_t: Any, state: Any) -> bool:
+    if not isinstance(params, LSTMParams) or not isinstance(state, State):
+        return False
+    return all(isinstance(array, jax.Array) or array is None for array in (*params, *state)) and isinstance(
+        x_t, jax.Array
+    )
 
 
 def _step(names: Names, params: LSTMParams, x_t: Any, state: State) -> State:
     if np.ndim(x_t) != 2:
         raise InputError(f"step: x_t has shape {np.shape(x_t)}, expected (batch, features): one timestep")
-    if state is None:
-        raise InputError("step: state is None, expected State(hidden, cell), each (batch, units); at first zeros")
     params, x, before, _ = check_arrays(params, x_t[:, None], state, None, names, None)
     assert before is not None
     z = add_bias(matmul(x[:, 0], params.kernel), params.bias) + matmul(before.hidden, params.recurrent_kernel)

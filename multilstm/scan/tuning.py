@@ -18,7 +18,7 @@ from multilstm.errors import InputError, UsageError, shown
 from multilstm.frameworks import xla_flags
 from multilstm.frameworks.machine import cores
 from multilstm.frameworks.xla_flags import WIDE_VECTORS
-from multilstm.scan.arguments import as_flag
+from multilstm.scan.arguments import as_count, as_flag
 from multilstm.scan.loops import records
 
 # Parameters of mallopt(3): give no memory back from the top of the heap, and take no block from outside of it.
@@ -49,15 +49,16 @@ def tune_cpu(
         The setting of `devices`, `memory`, `vectors`, `plans` and `programs`, or the reason why it was left alone.
 
     Raises:
-        UsageError: if JAX has already started, or for less than one device.
-        InputError: for a `measure` that is not True or False, or a `cache` of another type.
+        UsageError: if JAX has already started.
+        InputError: for `devices` that are no integer above 0, a `measure` that is not True or False, or a `cache` of
+            another type.
     """
     measure = as_flag("tune_cpu: measure", measure)
     if not isinstance(cache, (bool, str, os.PathLike)):
         raise InputError(f"tune_cpu: cache must be True, False or a folder, given {shown(cache)}")
-    count = cores() if devices is None else devices
-    if count < 1:
-        raise UsageError(f"tune_cpu: expected devices of at least 1, given {count}")
+    if not isinstance(cache, bool) and not os.fspath(cache):
+        raise InputError("tune_cpu: cache is an empty path, expected True, False or a folder")
+    count = cores() if devices is None else as_count("tune_cpu: devices", devices, 1)
     try:
         jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError as error:

@@ -13,13 +13,14 @@ import sys
 
 import jax
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from multilstm.errors import InputError
 from multilstm.scan import BucketedModel, Dropout, LSTMParams, State, bidirectional, lstm, model
 from multilstm.scan.loops import split
 from multilstm.scan.parallel import data_parallel_mesh
 from multilstm.spec import LSTM, Dense, Sequential
-from multilstm.spec.optimizers import Adam
+from multilstm.spec.optimizers import SGD, Adam
 
 BATCH, TIMESTEPS, FEATURES, UNITS = 8, 7, 3, 6  # two rows a device
 RNG = np.random.default_rng(0)
@@ -143,6 +144,60 @@ def of_model():
     return distance(*results)
 
 
+def of_carried_states():
+    """Return the distance from one device of a program that carries states, and splits some of its batches.
+
+    The weights are on the third device at first.
+    """
+    spec = Sequential([LSTM(UNITS, return_sequences=True)], input_shape=(None, FEATURES))
+    rng = np.random.default_rng(2)
+    weights = {name: rng.normal(0, 0.5, shape) for name, shape in spec.weight_shapes.items()}
+    slots = {f"{name}/momentum": np.zeros(array.shape) for name, array in weights.items()}
+    batches = [rng.normal(size=(BATCH, timesteps, FEATURES)) for timesteps in (TIMESTEPS, 20, 3, 40)]
+    results, optimizer = [], SGD(0.1, momentum=0.9)
+    for mesh in ("auto", None):
+        functions, trained, states = BucketedModel(model(spec, mesh=mesh)), (weights, slots), None
+        if mesh == "auto":
+            trained = (jax.device_put(weights, jax.devices()[2]), slots)
+        for number, x in enumerate(batches):
+            split._WORTH_SPLITTING = BATCH * 17 * UNITS  # a bucket of 16 timesteps is not split
+            target = np.tile(x, 2)[..., :UNITS]
+            *trained, loss, evaluation = functions.train_step(
+                *trained, optimizer.coefficients(number), {next(iter(spec.inputs)): x}, [target],
+                states=states, optimizer=optimizer, loss="mean_squared_error",
+            )  # fmt: skip
+            states = evaluation.states
+        results.append((trained[0], loss, states))
+    return distance(*results)
+
+
+def of_own_meshes():
+    """Return the distances from one device where the user's program has shared the devices out."""
+    mesh, third = data_parallel_mesh(), jax.devices()[2]
+    explicit = jax.make_mesh((mesh.size,), ("rows",), axis_types=(AxisType.Explicit,))
+
+    def auto(x, params=PARAMS):
+        return lstm(params, x, mesh="auto")[0]
+
+    def gradient(run, params):
+        return jax.grad(lambda params: (run(X, params) ** 2).sum())(params)
+
+    by_rows = {"mesh": mesh, "in_specs": PartitionSpec("batch"), "out_specs": PartitionSpec("batch")}
+    with jax.set_mesh(explicit):
+        inside = auto(X)
+    alone = lstm(PARAMS, X)[0]
+    return {
+        "shard_map": distance(jax.shard_map(auto, check_vma=False, **by_rows)(X), alone),
+        "set_mesh": distance(inside, alone),
+        "pmap": distance(jax.pmap(auto)(np.stack([X] * mesh.size))[1], alone),
+        "explicit_mesh": distance(lstm(PARAMS, X, mesh=explicit)[0], alone),
+        "explicit_array": distance(auto(jax.device_put(X, NamedSharding(explicit, PartitionSpec("rows")))), alone),
+        "gradient_of_placed": distance(
+            gradient(auto, jax.device_put(PARAMS, third)), gradient(lambda x, params: lstm(params, x)[0], PARAMS)
+        ),
+    }
+
+
 def main(folder):
     jax.config.update("jax_enable_x64", True)
     mesh, distances = data_parallel_mesh(), {}
@@ -159,6 +214,8 @@ def main(folder):
         "refusals": refusals(mesh),
         "auto": of_auto(),
         "model": of_model(),
+        "own_meshes": of_own_meshes(),
+        "carried": of_carried_states(),
         "devices_of_auto": len(lstm(PARAMS, draw(ODD, TIMESTEPS, FEATURES), mesh="auto")[0].sharding.device_set),
         "devices_of_few": len(lstm(PARAMS, draw(7, TIMESTEPS, FEATURES), mesh="auto")[0].sharding.device_set),
         "devices_of_placed": [

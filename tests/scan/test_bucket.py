@@ -1,5 +1,6 @@
 """A model with padded arrays: the same results as without padding, and one compilation for many lengths."""
 
+import pickle
 import sys
 
 import jax
@@ -100,6 +101,15 @@ def test_apply_equals_that_without_padding(name):
         distance(BucketedModel(model(spec)).apply(weights, inputs, masks), model(spec).apply(weights, inputs, masks))
         <= 1e-13
     )
+
+
+def test_a_model_is_pickled_after_its_first_call():
+    spec, weights, inputs, _, _ = make("masked", 11)
+    bucketed = BucketedModel(model(spec))
+    desired = bucketed.apply(weights, inputs)
+    again = pickle.loads(pickle.dumps(bucketed))
+    assert again == bucketed
+    assert distance(again.apply(weights, inputs), desired) == 0.0
 
 
 def test_lengths_from_10_to_99_are_four_compilations():

@@ -64,6 +64,15 @@ def test_auto_trains_a_model_as_one_device_does(facts):
     assert facts["model"] <= TOLERANCE
 
 
+def test_auto_carries_states_between_batches_of_other_devices(facts):
+    assert facts["carried"] <= TOLERANCE
+
+
+def test_auto_and_explicit_meshes_agree_where_the_devices_are_shared_out(facts):
+    assert max(facts["own_meshes"].values()) <= TOLERANCE
+    assert len(facts["own_meshes"]) == 6
+
+
 def test_auto_leaves_few_rows_and_placed_arrays_alone(facts):
     assert facts["devices_of_few"] == 1
     assert facts["devices_of_placed"] == [2]

@@ -1,6 +1,7 @@
 """Records of measured plans: written whole, read as data, ignored with a warning if broken or of another machine."""
 
 import json
+import os
 import warnings
 
 import pytest
@@ -48,6 +49,10 @@ BROKEN = {
     "machine": ('{"format": 1, "machine": {}, "plans": {}}', "it is of another machine"),
     "plans": (None, "its plans have no winner for each mode"),
     "bytes": (b"\xff\xfe\x00", "is ignored"),
+    "nested": ("[" * 100_000, "nested too deeply|lists and objects"),
+    "large": (" " * 5_000_000, "expected at most 4,194,304"),
+    "repeated_key": ('{"format": 1, "format": 1}', "'format' twice"),
+    "infinity": ('{"format": Infinity}', "finite numbers only"),
 }
 
 
@@ -63,6 +68,21 @@ def test_a_broken_file_is_ignored_with_a_line_and_left_as_it_is(path, case):
         record, measured = again()
     assert (record["forward"], measured, len(caught)) == ("rules", 1, 1)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless_device", "link_to_nothing", "folder"])
+def test_another_thing_in_the_place_of_the_file_is_ignored_with_a_line(path, kind):
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "endless_device" else path.parent / "nothing")
+    before = path.lstat()
+    with pytest.warns(UserWarning, match="is ignored"):
+        assert again()[1] == 1
+    assert path.lstat() == before
 
 
 def test_a_winner_that_no_longer_exists_is_measured_again(path):

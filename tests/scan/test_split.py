@@ -18,6 +18,7 @@ def request(*sizes, devices=2, platform="cpu", **placed):
 
 EXAMPLES = {
     "one_device": request(64, 100, 123, 320, devices=1),
+    "own_mesh": request(64, 100, 123, 320, has_own_mesh=True),
     "few_rows": request(3, 5000, 123, 320),
     "split_before": request(8, 9, 3, 6, is_split=True),
     "placed": request(64, 100, 123, 320, is_placed=True),

@@ -44,8 +44,11 @@ REFUSED = {
     "no_state": (lambda p: (p.params, p.x[:, 0], None), "step: state is None, expected State"),
     "tuple": (lambda p: (p.params, p.x[:, 0], tuple(p.state)), "state must be State"),
     "rows": (lambda p: (p.params, p.x[:2, 0], p.state), "state.hidden has shape"),
-    "masked": (lambda p: (p.params, np.ma.array(p.x[:, 0]), p.state), "step: given a masked array"),
+    "masked": (lambda p: (p.params, np.ma.array(p.x[:, 0]), p.state), "step: x_t"),
     "params": (lambda p: (tuple(p.params), p.x[:, 0], p.state), "params must be LSTMParams"),
+    "ragged": (lambda p: (p.params, [[1.0], [2.0, 3.0]], p.state), "step: x_t: given list"),
+    "text": (lambda p: (p.params, np.array([["a"] * 3] * 4), p.state), "step: x_t: dtype is <U1"),
+    "activation": (lambda p: (p.params, p.x[:, 0], p.state, ["tanh"]), "unknown activation"),
 }
 
 
@@ -54,6 +57,25 @@ def test_refused(problem, case):
     given, message = REFUSED[case]
     with pytest.raises(InputError, match=message):
         step(*given(problem))
+
+
+INTEGERS = {
+    "x_t": lambda p, large: (p.params, np.full((4, 3), large), p.state),
+    "state.cell": lambda p, large: (p.params, p.x[:, 0], State(p.state.hidden, np.full((4, 6), large))),
+    "bias": lambda p, large: (p.params._replace(bias=np.full(24, large)), p.x[:, 0], p.state),
+}
+
+
+@pytest.mark.parametrize("large", [2**32 + 5, -(2**32) + 3, 2**63], ids=["int64", "negative", "uint64"])
+@pytest.mark.parametrize("argument", INTEGERS)
+def test_integers_that_jax_would_wrap_are_refused(problem, argument, large):
+    with jax.enable_x64(False), pytest.raises(InputError, match=f"{argument} has integers beyond"):
+        step(*INTEGERS[argument](problem, large))
+
+
+def test_nested_lists_are_arrays(problem, distance):
+    lists = step(problem.params, problem.x[:, 0].tolist(), problem.state)
+    assert distance(lists, step(problem.params, problem.x[:, 0], problem.state)) == 0.0
 
 
 def test_the_output_is_the_hidden_state(problem):

@@ -38,12 +38,11 @@ found["gradient"] = numpy.asarray(jax.grad(loss)(params).recurrent_kernel).tolis
 REFUSED = """
 from multilstm.errors import InputError, UsageError
 found["refused"] = []
-for devices in (0, None):
-    try:
-        tune_cpu(devices)
-    except UsageError as error:
-        found["refused"].append(str(error))
-for options in ({"measure": "yes"}, {"cache": 3}):
+try:
+    tune_cpu()
+except UsageError as error:
+    found["refused"].append(str(error))
+for options in ({"devices": 0}, {"devices": "2"}, {"measure": "yes"}, {"cache": 3}, {"cache": ""}):
     try:
         tune_cpu(**options)
     except InputError as error:
@@ -128,8 +127,10 @@ def test_plans_are_measured_on_request(tuned, with_flags):
 
 def test_no_device_and_a_late_call_are_refused(plain):
     assert plain["refused"] == [
-        "tune_cpu: expected devices of at least 1, given 0",
         "tune_cpu: JAX has already started; call it before JAX computes anything",
+        "tune_cpu: devices must be an integer from 1 to 2147483647, given 0",
+        "tune_cpu: devices must be an integer from 1 to 2147483647, given '2'",
         "tune_cpu: measure must be True or False, given 'yes'",
         "tune_cpu: cache must be True, False or a folder, given 3",
+        "tune_cpu: cache is an empty path, expected True, False or a folder",
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import AxisType, Mesh
 
 from multilstm.errors import InputError, choice, shown
 from multilstm.scan.activations import check_activation
@@ -177,7 +177,7 @@ def check_dropout(dropout: Dropout | None, params: LSTMParams, x: jax.Array) -> 
 
 
 def check_mesh(mesh: Any, batch: int) -> Any:
-    """Return a mesh, `auto`, or None; refuse a mesh that cannot share the batch equally.
+    """Return a mesh of automatic axes, `auto`, or None; refuse a mesh that cannot share the batch equally.
 
     Raises:
         InputError: for another type, more than one axis, or a batch that is no multiple of the devices.
@@ -187,6 +187,8 @@ def check_mesh(mesh: Any, batch: int) -> Any:
         raise InputError(f"lstm: mesh has the axes {mesh.axis_names}, expected one, over which the batch is split")
     if isinstance(mesh, Mesh) and batch % mesh.size:
         raise InputError(f"lstm: the batch of {batch} cannot be shared equally by the {mesh.size} devices of the mesh")
+    if isinstance(mesh, Mesh) and AxisType.Explicit in mesh.axis_types:  # the default of `jax.make_mesh`
+        return Mesh(mesh.devices, mesh.axis_names)
     return mesh
 
 

@@ -20,10 +20,14 @@ from typing import Any
 import jax
 import platformdirs
 
+from multilstm.errors import InputError
+from multilstm.files import read_text
 from multilstm.frameworks.machine import cores, processor
+from multilstm.json_data.parsing import parse_json
 
 VARIABLE = "MULTILSTM_MEASURE"  # of the environment; 1 switches measuring on
 _FORMAT = 1
+_LARGEST = 1 << 22  # bytes of a file: thousands of classes
 _MODES = ("forward", "gradient")
 _switch = [False]
 _known: dict[str, dict[str, Any]] = {}
@@ -77,11 +81,11 @@ def recorded(key: str, measure: Callable[[], dict[str, Any]], names: Container[s
 
 def read(path: pathlib.Path) -> dict[str, dict[str, Any]] | None:
     """Return the records of a file by class, none if it does not exist, and None with a warning if it is broken."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {}
-    except (OSError, ValueError) as error:
+    try:
+        found = parse_json(read_text(path, _LARGEST, "JSON"), _LARGEST)
+    except InputError as error:
         _warn(path, str(error))
         return None
     plans: Any = found.get("plans") if isinstance(found, dict) else None

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import AxisType, Mesh
 
 from multilstm.scan.loops.plan import Sizes, platform
 
@@ -41,6 +41,8 @@ class SplitRequest(NamedTuple):
         platform: as `plan.platform` returns it.
         is_placed: whether an array has been put on some of the devices, but not on all of them.
         is_split: whether an array has been put on all of them.
+        has_own_mesh: whether the user's program has shared the devices out: inside of `jax.shard_map`, `jax.pmap` or
+            `jax.set_mesh`, or with an array of explicit sharding.
     """
 
     sizes: Sizes
@@ -48,6 +50,7 @@ class SplitRequest(NamedTuple):
     platform: str
     is_placed: bool = False
     is_split: bool = False
+    has_own_mesh: bool = False
 
 
 class Row(NamedTuple):
@@ -79,6 +82,7 @@ def _outputs(request: SplitRequest) -> int:
 SPLITS = (
     Row("one_device", lambda request: request.devices < 2, False, "there is nothing to share"),
     Row("several_processes", lambda request: jax.process_count() > 1, False, "a mesh of all processes is the user's"),
+    Row("own_mesh", lambda request: request.has_own_mesh, False, "the user's program has shared the devices out"),
     Row("few_rows", lambda request: request.sizes.batch < 2 * request.devices, False, "each device needs two rows"),
     Row("split_before", lambda request: request.is_split, True, "the arrays are on all devices already"),
     Row("placed", lambda request: request.is_placed, False, "the user has chosen a device"),
@@ -111,7 +115,8 @@ def split_over(
         mesh: as in `lstm`, or a split that was chosen before.
         problems: the sizes of every LSTM over the same batch. If one of them gains by a split, all are split.
         measured: returns whether a split is faster by measurement; None without one, so that the table decides.
-        arrays: a tree of arrays; those with values show whether the user has chosen devices.
+        arrays: a tree of arrays; those with values show whether the user has chosen devices. An array that `jax.grad`
+            traces has a value; one that `jax.jit` traces has none.
     """
     if isinstance(mesh, Split):
         return mesh
@@ -119,21 +124,29 @@ def split_over(
         return Split(mesh)
     if not mesh:
         return None
-    devices = jax.local_devices()
-    placed = {
-        device
-        for leaf in jax.tree.leaves(arrays)
-        if isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.committed
-        for device in leaf.devices()
-    }
+    devices, leaves = jax.local_devices(), jax.tree.leaves(arrays)
+    placed = {device for leaf in leaves for device in _committed(leaf)}
+    own_mesh = not jax.sharding.get_abstract_mesh().empty or any(map(_is_explicit, leaves))
     is_split, is_placed = placed == set(devices), bool(placed) or jax.config.jax_default_device is not None
     for sizes in problems:
-        request = SplitRequest(sizes, len(devices), platform(), is_placed and not is_split, is_split)
+        request = SplitRequest(sizes, len(devices), platform(), is_placed and not is_split, is_split, own_mesh)
         row, split = row_for(request), Split(Mesh(np.array(devices), (AXIS,)), padded=True)
         faster = measured(sizes, split) if row in BY_SIZE else None
         if row.splits if faster is None else faster:
             return split
     return None
+
+
+def _committed(array: Any) -> set[jax.Device]:
+    """Return the devices on which the user has put an array; none for one that has no value here."""
+    if isinstance(array, jax.core.Tracer):
+        array = array.to_concrete_value()
+    return array.devices() if isinstance(array, jax.Array) and array.committed else set()
+
+
+def _is_explicit(array: Any) -> bool:
+    """Return whether the type of an array names axes of a mesh (JAX's explicit sharding)."""
+    return isinstance(array, jax.Array) and AxisType.Explicit in jax.typeof(array).sharding.mesh.axis_types
 
 
 def row_for(request: SplitRequest) -> Row:
