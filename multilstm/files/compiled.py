@@ -13,7 +13,7 @@ from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.loaded import LoadedModel
 from multilstm.files.stores import leaves, weights_by_layer
 from multilstm.spec.arrays import Array
-from multilstm.spec.dialects.training import read_training
+from multilstm.spec.dialects.training import optimizer_config, read_training
 from multilstm.spec.dialects.versions import Version, version_of
 from multilstm.spec.optimizers import SGD, Adam, Optimizer
 from multilstm.spec.training import Training
@@ -73,7 +73,8 @@ def compiled(loaded: LoadedModel) -> Compiled:
         note = f"the arrays of the optimizer are zeros in the file: the order of Keras {version.text} is not read"
         return Compiled(training, notes=(note,))
     try:
-        state = optimizer_state(loaded, training.optimizer, by_weight=version.number >= (2, 11))
+        of_optimizer = version.of_optimizer(optimizer_config(loaded.training)[1])
+        state = optimizer_state(loaded, training.optimizer, by_weight=of_optimizer.number >= (2, 11))
     except InputError as error:
         return Compiled(training, notes=(f"the arrays of the optimizer are zeros in the file: {error}",))
     return Compiled(training, state)

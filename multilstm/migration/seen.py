@@ -111,7 +111,8 @@ def clips_together(old: OldModel) -> Sequence[str]:
 
 def decays(old: OldModel) -> Sequence[str]:
     """Return the optimizer, if its rate decays by the argument `decay`."""
-    return _optimizer(old, bool(_arguments(old).get("decay")) and old.version.has_decay)
+    arguments = _arguments(old)
+    return _optimizer(old, bool(arguments.get("decay")) and old.version.of_optimizer(arguments).has_decay)
 
 
 def uses_unread_optimizer(old: OldModel) -> Sequence[str]:

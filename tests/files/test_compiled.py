@@ -66,6 +66,19 @@ def test_the_order_of_the_oldest_versions_is_not_read(version, note):
     assert note in " ".join(given.notes)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [({"decay": 0.0}, GROUPED), ({"is_legacy_optimizer": True}, GROUPED), ({}, INTERLEAVED)],
+    ids=["decay", "stated", "new"],
+)
+def test_legacy_optimizers_of_new_versions_keep_their_old_order(arguments, order):
+    config = {"optimizer_config": {"class_name": "Adam", "config": {"learning_rate": 0.1, **arguments}}, "loss": "mse"}
+    origin = Provenance("", "Keras", "2.15.0", generation=2)
+    given = compiled(dataclasses.replace(loaded([np.int64(7), *order]), provenance=origin, training=config))
+    assert given.notes == ()
+    same(given.state.slots, ADAM)
+
+
 def test_the_numbers_of_keras_3_are_no_text():
     arrays = {
         f"optimizer/vars/{number}": array for number, array in enumerate([np.int64(7), np.float32(0.1), *INTERLEAVED])

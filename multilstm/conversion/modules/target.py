@@ -35,8 +35,8 @@ def module_target(
     """
 
     def files(spec: Graph, weights: Mapping[str, Array], training: object = None) -> dict[str, bytes]:
-        arrays = state(spec).to_target(weights)
-        return {".py": source(spec).encode(), ".safetensors": safetensors.save(arrays)}
+        text = source(spec).encode()  # first, because it refuses the layers whose arrays have no counterpart
+        return {".py": text, ".safetensors": safetensors.save(state(spec).to_target(weights))}
 
     def all_notes(spec: Graph, training: object = None) -> Iterable[str]:
         return (*notes(spec), *notes_of_modules(spec))

@@ -288,9 +288,9 @@ class Tf1State(AbstractUnrolledState):
 
 def _files(spec: Graph, weights: Mapping[str, Array], training: object = None) -> dict[str, bytes]:
     """Return the source, and the variables in the dtype of the weights."""
-    stream = io.BytesIO()
+    text, stream = tf1_source(spec).encode(), io.BytesIO()  # the source refuses layers first
     np.savez(stream, **Tf1State(spec).to_target(weights))  # type: ignore[arg-type]
-    return {".py": tf1_source(spec).encode(), ".npz": stream.getvalue()}
+    return {".py": text, ".npz": stream.getvalue()}
 
 
 def _notes(spec: Graph, training: object = None) -> Iterator[str]:

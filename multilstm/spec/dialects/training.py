@@ -65,11 +65,19 @@ def read_training(config: Mapping[str, Any], version: Version, outputs: tuple[st
         known = listed(row.__name__ for row in OPTIMIZERS.values())
         raise SpecError(f"optimizer {shown(name)} is not executed by multilstm; expected one of {known}")
     losses = losses_of(config.get("loss"), outputs)
+    _check_loss_weights(config.get("loss_weights"))
     try:
-        optimizer = _optimizer(kind, arguments, version)
+        optimizer = _optimizer(kind, arguments, version.of_optimizer(arguments))
     except (MultilstmError, TypeError, AttributeError) as error:  # of values of another type than Keras writes
         raise SpecError(f"optimizer {kind.__name__}: {error}") from None
     return Training(optimizer, losses, version.loss_counts_padding)
+
+
+def _check_loss_weights(value: Any) -> None:
+    """Raise SpecError for factors of the losses other than 1."""
+    factors = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else [value]
+    if any(factor is not None and factor != 1 for factor in factors):
+        raise SpecError(f"loss_weights is {shown(value)}; expected 1 for each loss")
 
 
 def _optimizer(kind: type[Optimizer], config: Mapping[str, Any], version: Version) -> Optimizer:

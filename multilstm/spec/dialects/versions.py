@@ -79,6 +79,15 @@ class Version:
         """Whether the mean of a masked loss counts masked timesteps: Keras 2.3, TensorFlow 2.0 to 2.9."""
         return self.number < (2, 10) if self.tensorflow else (2, 3) <= self.number < (2, 4)
 
+    def of_optimizer(self, arguments: Mapping[str, Any]) -> Version:
+        """Return the version whose rules an optimizer follows: 2.10 for a legacy one of a later Keras 2.
+
+        Args:
+            arguments: the config of the optimizer. Legacy ones alone have `decay` in it.
+        """
+        is_legacy = arguments.get("is_legacy_optimizer", "decay" in arguments)
+        return dataclasses.replace(self, number=(2, 10)) if is_legacy and (2, 11) <= self.number < (3,) else self
+
     @property
     def pads_bidirectional_with_zeros(self) -> bool:
         """Whether a Bidirectional returns zeros at masked timesteps; before, it repeats the output before."""

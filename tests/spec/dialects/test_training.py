@@ -24,12 +24,41 @@ def read(config, version="2.2.4", outputs=("head",)):
         ("2.3.1", optimizers.RMSpropKeras2(DECAYING, global_clipnorm=0.05)),
         ("2.2.4-tf", optimizers.RMSpropKeras2(DECAYING, clipnorm=0.05)),
         ("2.10.0", optimizers.RMSpropKeras2(DECAYING, clipnorm=0.05)),
-        ("2.11.0", optimizers.RMSprop(0.01, clipnorm=0.05)),
+        ("2.11.0", optimizers.RMSpropKeras2(DECAYING, clipnorm=0.05)),
         ("3.8.0", optimizers.RMSprop(0.01, clipnorm=0.05)),
     ],
 )
 def test_an_optimizer_means_what_its_version_meant(version, expected):
     assert read(training(CLIPPED), version).optimizer == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_legacy"),
+    [
+        ({"is_legacy_optimizer": True}, True),
+        ({"is_legacy_optimizer": False}, False),
+        ({"decay": 0.0}, True),
+        ({"decay": 0.0, "is_legacy_optimizer": False}, False),
+        ({}, False),
+    ],
+    ids=["stated", "stated_as_new", "decay", "decay_and_stated_as_new", "neither"],
+)
+@pytest.mark.parametrize("version", ["2.11.0", "2.15.0", "2.21.0"])
+def test_legacy_optimizers_keep_the_rules_of_2_10(version, arguments, is_legacy):
+    config = {"class_name": "RMSprop", "config": {"learning_rate": 0.1, "epsilon": 0.01, **arguments}}
+    expected = optimizers.RMSpropKeras2 if is_legacy else optimizers.RMSprop
+    assert read(training(config), version).optimizer == expected(0.1, epsilon=0.01)
+
+
+@pytest.mark.parametrize("weights", [[1, 0.2], {"a": 1.0, "b": 2}, 0.5, ["1", 1]], ids=["list", "dict", "one", "text"])
+def test_factors_of_losses_are_refused(weights):
+    with pytest.raises(SpecError, match=r"loss_weights is .*; expected 1 for each loss"):
+        read({**training(RMSPROP, "mse"), "loss_weights": weights}, outputs=("a", "b"))
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 1], {"a": None, "b": 1}, 1], ids=["none", "list", "dict", "one"])
+def test_factors_of_1_change_nothing(weights):
+    assert read({**training(RMSPROP, "mse"), "loss_weights": weights}, outputs=("a", "b")).losses
 
 
 @pytest.mark.parametrize(
