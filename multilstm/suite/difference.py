@@ -73,6 +73,7 @@ class ModelDifference:
         weights: the weights of paired layers that differ.
         answers: the largest difference of each answer to the same inputs, in the order of the first model; None for
             unequal shapes. Empty where the second model does not take the inputs of the first.
+        outputs: the numbers of outputs of both.
     """
 
     options: tuple[OptionChange, ...]
@@ -82,12 +83,13 @@ class ModelDifference:
     parameters: tuple[int, int]
     weights: tuple[WeightChange, ...]
     answers: Mapping[Quantity, float | None]
+    outputs: tuple[int, int]
 
     @property
     def same(self) -> bool:
         """Whether layers, weights and answers are equal; names of layers may differ."""
         changed = self.options or self.only_first or self.only_second or self.weights
-        return not changed and bool(self.answers) and not any(self.answers.values())
+        return not changed and len(set(self.outputs)) == 1 and set(self.answers.values()) == {0.0}
 
     @property
     def sentence(self) -> str:
@@ -101,12 +103,14 @@ class ModelDifference:
             if count:
                 parts.append(f"{count} {noun}{' differs' if count == 1 else 's differ'}.")
         outputs = {quantity: value for quantity, value in self.answers.items() if quantity.kind == "output"}
-        if not outputs:
+        if len(set(self.outputs)) > 1:
+            parts.append(f"The models have {self.outputs[0]} and {self.outputs[1]} outputs.")
+        elif not outputs:
             parts.append("The second model does not take the inputs of the first.")
         elif None in outputs.values():
             parts.append("Outputs have other shapes.")
         else:
-            largest = max(value for value in outputs.values() if value is not None)
+            largest = np.max(list(outputs.values()))
             parts.append(f"Outputs differ by {largest:.2g}." if largest else "Outputs are equal.")
         return " ".join(parts)
 
@@ -137,6 +141,7 @@ def compare_models(case: Case, other: Graph, weights: Weights) -> ModelDifferenc
         parameters=(case.spec.parameter_count, other.parameter_count),
         weights=tuple(_weight_changes(case.spec, case.initial_weights, other, weights, pairs)),
         answers=answers,
+        outputs=(len(case.spec.outputs), len(other.outputs)),
     )
 
 
@@ -275,7 +280,14 @@ def _distance(first: Sequence[Array], second: Sequence[Array]) -> float | None:
     """Return the largest absolute difference over all batches; None for unequal shapes."""
     if [array.shape for array in first] != [array.shape for array in second]:
         return None
-    return max((float(np.abs(one - two).max(initial=0.0)) for one, two in zip(first, second, strict=True)), default=0.0)
+    return float(np.max([_largest(one, two) for one, two in zip(first, second, strict=True)], initial=0.0))
+
+
+def _largest(first: Array, second: Array) -> float:
+    """Return the largest absolute difference. Two NaN, or two equal infinities, differ by 0; a NaN alone gives NaN."""
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(np.where(same, 0.0, first - second)).max(initial=0.0))
 
 
 def _weight_changes(

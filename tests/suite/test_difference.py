@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from multilstm.compare import Quantity
-from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Embedding, Masking, Sequential
-from multilstm.suite.difference import compare_models, with_inputs_of
+from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Embedding, Input, Masking, Model, Sequential
+from multilstm.suite.difference import _distance, compare_models, with_inputs_of
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.weights import discriminating_weights
 
@@ -28,6 +28,50 @@ def test_equal_models_are_the_same():
     assert found.same
     assert found.sentence == "Same model: equal layers, weights and answers."
     assert set(found.answers.values()) == {0.0}
+
+
+def ending_in(*names):
+    """A model whose outputs are some of its three tensors."""
+    x = Input((None, 3), name="x")
+    lower = LSTM(4, return_sequences=True, name="a")(x)
+    upper = LSTM(2, return_sequences=True, name="b")(lower)
+    tensors = {"lower": lower, "upper": upper, "head": Dense(2, name="d")(upper)}
+    return Model(x, [tensors[name] for name in names])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (("lower", "head"), ("head", "lower"), "Outputs have other shapes."),
+        (("upper", "head"), ("head", "upper"), "Outputs differ by"),
+        (("head",), ("head", "upper"), "The models have 1 and 2 outputs."),
+        (("head", "upper", "lower"), ("head", "upper"), "The models have 3 and 2 outputs."),
+    ],
+    ids=["other_shapes", "exchanged", "further", "fewer"],
+)
+def test_models_with_the_same_layers_and_other_outputs_are_not_the_same(first, second, words):
+    found = difference(ending_in(*first), ending_in(*second))
+    assert not found.options
+    assert not found.weights
+    assert not found.same
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "desired"),
+    [
+        ([1.0, np.nan], [1.0, np.nan], 0.0),
+        ([1.0, np.inf], [1.0, np.inf], 0.0),
+        ([1.0, 2.0], [1.0, np.nan], np.nan),
+        ([1.0, 2.0], [1.0, np.inf], np.inf),
+        ([1.0, 2.0], [1.5, 2.0], 0.5),
+    ],
+    ids=["nan_in_both", "inf_in_both", "nan_in_one", "inf_in_one", "numbers"],
+)
+def test_the_distance_of_answers_counts_every_batch(first, second, desired):
+    arrays = [[np.zeros(2), np.array(values)] for values in (first, second)]
+    np.testing.assert_equal(_distance(*arrays), desired)
+    np.testing.assert_equal(_distance(*(batches[::-1] for batches in arrays)), desired)
 
 
 @pytest.mark.parametrize(
