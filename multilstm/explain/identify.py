@@ -43,6 +43,7 @@ class Convention(NamedTuple):
         order: the letters of the gates i, f, c, o as the arrays hold them.
         transposed: whether the gates are along the first axis of the kernels.
         joined: whether one kernel serves inputs and hidden state.
+        hidden_first: whether its rows of the hidden state come first; in all known layouts, those of the inputs do.
         blocks: whether the block of each gate is transposed, as in Keras 2's CuDNNLSTM.
         biases: the number of biases, which are added.
         added: the constant that is added to the bias of gate f at run time.
@@ -52,6 +53,7 @@ class Convention(NamedTuple):
     order: str
     transposed: bool
     joined: bool
+    hidden_first: bool
     blocks: bool
     biases: int
     added: float
@@ -61,13 +63,16 @@ class Convention(NamedTuple):
     def words(self) -> str:
         """The convention in words."""
         axes = "the block of each gate transposed" if self.blocks else _axes_words(self.transposed)
-        parts = [f"gates {' '.join(self.order)}", axes, *(["one kernel"] if self.joined else []), _BIASES[self.biases]]
+        kernel = f"one kernel, {'hidden state' if self.hidden_first else 'inputs'} first"
+        parts = [f"gates {' '.join(self.order)}", axes, *([kernel] if self.joined else []), _BIASES[self.biases]]
         parts += [f"{self.added:+g} on gate f at run time"] if self.added else []
         return "; ".join([*parts, self.recurrent_activation])
 
     @property
     def dialects(self) -> tuple[str, ...]:
         """The rows of `DIALECTS` with this convention, apart from the names of the arrays."""
+        if self.hidden_first:
+            return ()
         layout = (self.order, self.transposed, self.joined, self.blocks, self.added)
         biases = max(self.biases, 1)
         return tuple(n for n, row in DIALECTS.items() if _layout(row) == layout and row.bias_count == biases)
@@ -232,6 +237,7 @@ class _Layout(NamedTuple):
 
     transposed: bool
     joined: bool
+    hidden_first: bool
     biases: int
     arrays: Mapping[str, Array]
 
@@ -244,9 +250,9 @@ def _layouts(arrays: Mapping[str, Array], features: int, units: int) -> Iterator
         if len(vectors) > 2:
             continue
         bias = np.asarray(sum(vectors) if vectors else np.zeros(4 * units))
-        for kernel, recurrent, transposed, joined in _kernels(matrices, features, units):
+        for kernel, recurrent, transposed, joined, hidden_first in _kernels(matrices, features, units):
             whole = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
-            yield _Layout(transposed, joined, len(vectors), whole)
+            yield _Layout(transposed, joined, hidden_first, len(vectors), whole)
 
 
 def _meanings(array: Array, units: int) -> Iterator[tuple[list[Array], list[Array]]]:
@@ -267,7 +273,7 @@ def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Itera
     if len(arrays) > 4:  # an array for each gate, whose names are the only order
         yield from _named(arrays)
         return
-    for transposed, joined, biases, given in _layouts(arrays, features, units):
+    for transposed, joined, hidden_first, biases, given in _layouts(arrays, features, units):
         for blocks, order, added, name in itertools.product(
             (False, True) if not transposed and not joined else (False,),
             map("".join, itertools.permutations(GATES)),
@@ -281,7 +287,8 @@ def _candidates(arrays: Mapping[str, Array], features: int, units: int) -> Itera
                 whole = {**CuDNN().undo({k: v for k, v in whole.items() if k != "bias"}), "bias": whole["bias"]}
             whole = Reorder(order).undo(whole)
             whole = AddForget(-added).undo(whole)
-            yield Convention(order, transposed, joined, blocks, biases, added, name), LSTMWeights(**whole)
+            found = Convention(order, transposed, joined, hidden_first, blocks, biases, added, name)
+            yield found, LSTMWeights(**whole)
 
 
 def _named(arrays: Mapping[str, Array]) -> Iterator[tuple[Convention, LSTMWeights]]:
@@ -294,20 +301,20 @@ def _named(arrays: Mapping[str, Array]) -> Iterator[tuple[Convention, LSTMWeight
             ((weights,),) = from_dialect(own, name)
             for added, sigmoid in itertools.product((0.0, 1.0), SIGMOIDS):
                 arrays = AddForget(-added).undo({k: v for k, v in weights._asdict().items() if v is not None})
-                convention = Convention(GATES, Transpose() in row.operations, False, False, 1, added, sigmoid)
+                convention = Convention(GATES, Transpose() in row.operations, False, False, False, 1, added, sigmoid)
                 yield convention, LSTMWeights(**arrays)
 
 
-def _kernels(matrices: list[Array], features: int, units: int) -> Iterator[tuple[Array, Array, bool, bool]]:
-    """Yield kernel, recurrent kernel, whether they were transposed, and whether they were one."""
+def _kernels(matrices: list[Array], features: int, units: int) -> Iterator[tuple[Array, Array, bool, bool, bool]]:
+    """Yield kernel, recurrent kernel, and whether they were transposed, were one, and had the hidden state first."""
     for transposed in (False, True):
         turned = [matrix.T if transposed else matrix for matrix in matrices]
         if len(turned) == 1 and turned[0].shape == (features + units, 4 * units):
-            yield turned[0][:features], turned[0][features:], transposed, True
-            yield turned[0][units:], turned[0][:units], transposed, True
+            yield turned[0][:features], turned[0][features:], transposed, True, False
+            yield turned[0][units:], turned[0][:units], transposed, True, True
         for kernel, recurrent in itertools.permutations(turned, 2):
             if len(turned) == 2 and kernel.shape == (features, 4 * units) and recurrent.shape == (units, 4 * units):
-                yield kernel, recurrent, transposed, False
+                yield kernel, recurrent, transposed, False, False
 
 
 def outputs_of(sigmoid: str, weights: LSTMWeights, x: Array) -> Array:

@@ -7,7 +7,7 @@ decoder on one timestep after the other. All outputs and the last states must be
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -94,13 +94,19 @@ def proven_inference(spec: Graph, weights: Mapping[str, Array] | None = None) ->
         steps.append(outputs[: len(models.outputs)])
         carried |= dict(zip(models.states, outputs[len(models.outputs) :], strict=True))
     actual = {
-        f"output {number}": np.concatenate([step[place] for step in steps], axis=1)
+        f"output {number}": _joined(models.decoder, place, [step[place] for step in steps])
         for place, number in enumerate(models.outputs)
     }
     wanted = {f"output {number}": desired.outputs[number] for number in models.outputs}
     actual |= {name: carried[name] for name in models.states}
     wanted |= {name: getattr(desired.states[layer], kind) for name, (layer, kind) in models.states.items()}
     return ProvenInference(models, numbers, _difference(spec, actual, wanted), timesteps)
+
+
+def _joined(decoder: Graph, place: int, steps: Sequence[Array]) -> Array:
+    """Return an output of the decoder for all timesteps; the last one, where it has no axis of timesteps."""
+    has_timesteps = decoder.tensor_shapes[decoder.outputs[place]][1] is None
+    return np.concatenate(steps, axis=1) if has_timesteps else steps[-1]
 
 
 def _kept(spec: Graph, name: str, array: Array) -> Array:

@@ -48,6 +48,15 @@ def official(recurrent=LSTM, layers=1, mask_zero=False, timesteps=None):
     return Model([source, target], Dense(9, "softmax")(y))
 
 
+def states_as_outputs():
+    """Return a model that also returns its last states, one of them of a single unit."""
+    source, target = inputs()
+    _, *states = LSTM(5, return_state=True)(source)
+    sequence = LSTM(5, return_sequences=True)(target, initial_state=states)
+    last, hidden, cell = LSTM(1, return_sequences=True, return_state=True)(sequence)
+    return Model([source, target], [hidden, last, Dense(2)(cell)])
+
+
 def attention(look_up):
     source, target = inputs()
     sequence, *states = LSTM(5, return_sequences=True, return_state=True, name="encoder")(source)
@@ -73,6 +82,7 @@ def bidirectional_encoder():
 
 
 MODELS = {
+    "states_as_outputs": states_as_outputs(),
     "lstm": official(),
     "gru": official(GRU),
     "two_layers_with_masks": official(layers=2, mask_zero=True),

@@ -36,6 +36,21 @@ def test_the_arrays_of_a_dialect_are_identified(dialect, features):
     np.testing.assert_allclose(fits[0].weights.bias, weights.bias, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("features", [FEATURES, UNITS], ids=["other_sizes", "equal_sizes"])
+@pytest.mark.parametrize("dialect", ["haiku", "tf1"])
+def test_a_kernel_with_the_hidden_state_first_is_of_no_dialect(dialect, features):
+    weights, x, y = problem(features)
+    joined, bias = sorted(to_dialect([[weights]], dialect).values(), key=lambda array: -array.ndim)
+    for arrays, words, dialects in (
+        ({"a": joined, "b": bias}, "one kernel, inputs first", {dialect}),
+        ({"a": np.roll(joined, UNITS, axis=0), "b": bias}, "one kernel, hidden state first", set()),
+    ):
+        (fit,) = identify(arrays, x, y)[0]
+        assert words in fit.convention.words
+        assert dialects <= set(fit.convention.dialects)
+        assert bool(dialects) is bool(fit.convention.dialects)
+
+
 @pytest.mark.parametrize("dialect", ["keras", "torch", "onnx"])
 @pytest.mark.parametrize(("features", "units"), [(1, 4), (2, 4), (3, 1), (3, 2), (1, 1), (2, 2), (8, 2)])
 def test_layers_of_few_features_and_units_are_identified(features, units, dialect):
