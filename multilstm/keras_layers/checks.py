@@ -50,7 +50,7 @@ def check_recurrent_arguments(name: str, arguments: Mapping[str, Any]) -> None:
 
 
 def check_sequences(layer: Any, sequences: Any) -> None:
-    """Refuse sequences of text, and sequences without timesteps.
+    """Refuse sequences of text, complex or masked numbers, integers that JAX wraps, and sequences without timesteps.
 
     Args:
         layer: the layer that is called.
@@ -64,11 +64,41 @@ def check_sequences(layer: Any, sequences: Any) -> None:
             f"{title(layer)}: the input must be numbers; given the dtype {name}. Map text to numbers first, for "
             f"example with keras.layers.TextVectorization"
         )
+    if name.startswith("complex"):
+        raise ValueError(
+            f"{title(layer)}: the input must be real numbers; given the dtype {name}. Give real and imaginary parts as "
+            f"two features"
+        )
+    if isinstance(first, np.ma.MaskedArray):
+        raise ValueError(
+            f"{title(layer)}: the input must be an array without a mask; given a masked array of NumPy, whose mask "
+            f"would be lost. Give the array with filled() and the timesteps that count as mask"
+        )
+    if isinstance(first, np.ndarray) and first.dtype.kind in "iu" and (first != first.astype("int32")).any():
+        raise ValueError(
+            f"{title(layer)}: the input has integers beyond int32, from {first.min()} to {first.max()}, which wrap "
+            f"around on JAX. Give floats"
+        )
     shape = _shape(sequences)
     if len(shape) > 1 and shape[1] == 0:
         raise ValueError(
             f"{title(layer)}: the input must have at least one timestep; given the shape {show(shape)}, which is "
             f"[batch, timesteps, features]. Leave empty sequences out, or pad them and mask the padding"
+        )
+
+
+def check_features(layer: Any, sequences: Any) -> None:
+    """Refuse sequences of another number of features than that of the weights, which PyTorch's LSTM would take.
+
+    Args:
+        layer: a recurrent layer with weights.
+        sequences: its input, `[batch, timesteps, features]`; images have a check of Keras.
+    """
+    kernel, shape = layer.cell.kernel, _shape(sequences)
+    if len(kernel.shape) == 2 and not _fits(shape[2:], kernel.shape[:1]):
+        raise ValueError(
+            f"{title(layer)}: the input has {shape[-1]} features, expected {kernel.shape[0]}, those of the first call; "
+            f"given the shape {show(shape)}, which is [batch, timesteps, features]. Make another layer for other inputs"
         )
 
 

@@ -86,6 +86,7 @@ class Recurrent(MaskWithStates, keras.layers.RNN):  # type: ignore[misc]
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """Map `[batch, timesteps, features]` to `[batch, (timesteps,) units]`, as Keras's own layer does."""
+        checks.check_features(self, sequences)
         if self.stateful:
             sequences = self._with_batch_size(sequences, self.states[0].shape[0])
             if initial_state is None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from portable_lstm import BATCH, FEATURES, TIMESTEPS, UNITS
 
 from multilstm import keras_layers
-from multilstm.keras_layers import LSTM, Bidirectional
+from multilstm.keras_layers import GRU, LSTM, Bidirectional, SimpleRNN, TimeDistributed
 
 ARGUMENTS = {
     "dropout_above_one": {"dropout": 1.5},
@@ -37,6 +37,13 @@ def accepted_arguments():
     return {"shape": list(lstm(data()[0]).shape), "use_bias": positional.use_bias}
 
 
+def called(kind, x=None):
+    """Return a layer whose weights are those of its first call."""
+    layer = kind(UNITS, name="layer")
+    layer(data()[0] if x is None else x)
+    return layer
+
+
 @scenario()
 def refused_inputs():
     x, state = data()[0], normal(BATCH, UNITS)
@@ -57,6 +64,16 @@ def refused_inputs():
         "text": error(LSTM(UNITS, name="lstm"), text),
         "text_objects": error(LSTM(UNITS, name="lstm"), text.astype(object)),
         "text_list": error(LSTM(UNITS, name="lstm"), text.tolist()),
+        "complex": error(LSTM(UNITS, name="lstm"), x + 1j),
+        "masked": error(LSTM(UNITS, name="lstm"), np.ma.array(x, mask=x > 0)),
+        "int64": error(LSTM(UNITS, name="lstm"), np.full(x.shape, 2**32 + 5)),
+        "uint64": error(LSTM(UNITS, name="lstm"), np.full(x.shape, 2**63, "uint64")),
+        **{f"features_{kind.__name__}": error(called(kind), x[..., :-1]) for kind in (LSTM, GRU, SimpleRNN)},
+        "features_more": error(called(LSTM), np.concatenate([x, x], -1)),
+        "features_both": error(called(lambda units, name: Bidirectional(LSTM(units, name=name))), x[..., :-1]),
+        "features_inside": error(
+            called(lambda units, name: TimeDistributed(LSTM(units)), x[:, None]), x[:, None, :, :-1]
+        ),
         "no_timesteps": error(LSTM(UNITS, name="lstm"), x[:, :0]),
         "both_no_timesteps": error(both, x[:, :0], None),
         "symbolic_no_timesteps": error(LSTM(UNITS, name="lstm"), keras.Input((0, FEATURES))),

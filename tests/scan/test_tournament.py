@@ -87,6 +87,19 @@ def test_options_of_the_user_are_not_measured(measuring, timed, options):
     assert timed == []
 
 
+def test_float8_and_disable_jit_follow_the_rules(measuring, timed):
+    assert planned(SIZES._replace(itemsize=1), *OPTIONS) == choose(SIZES._replace(itemsize=1), *OPTIONS)
+    with jax.disable_jit():
+        assert planned(SIZES, *OPTIONS) == choose(SIZES, *OPTIONS)
+    assert timed == []
+
+
+def test_arrays_of_a_tournament_pass_a_transfer_guard(measuring, timed):
+    with jax.transfer_guard("disallow"):
+        assert planned(SIZES, *OPTIONS).forward == Layout(7, left=True)
+    assert len(timed) == 2
+
+
 @pytest.mark.usefixtures("measuring")
 def test_a_tournament_runs_while_jax_traces(monkeypatch):
     monkeypatch.setattr(tournament, "CONTESTANTS", CONTESTANTS[:3])

@@ -95,7 +95,7 @@ def planned(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) ->
         checkpoint: as in `lstm`.
         ragged: as in `choose`.
     """
-    if not records.is_measuring() or unroll or checkpoint or ragged or platform() != "cpu" or 0 in sizes:
+    if not _is_measured(sizes) or unroll or checkpoint or ragged or platform() != "cpu":
         return choose(sizes, unroll, checkpoint, ragged)
     record = records.recorded(size_class(sizes), lambda: _plan_record(sizes), _PLANS)
     forward, gradient = (_PLANS[record[mode]](sizes) for mode in ("forward", "gradient"))
@@ -110,11 +110,16 @@ def measured_split(sizes: Sizes, split: Split) -> bool | None:
         sizes: of the whole batch.
         split: the devices.
     """
-    if not records.is_measuring() or 0 in sizes:
+    if not _is_measured(sizes):
         return None
     key = f"{size_class(sizes)} on {split.mesh.size} devices"
     record = records.recorded(key, lambda: _split_record(sizes, split), (RULES, SPLIT))
     return bool(record["forward"] == record["gradient"] == SPLIT)
+
+
+def _is_measured(sizes: Sizes) -> bool:
+    """Return whether loops of these sizes are measured: not those of float8, and none under `jax.disable_jit`."""
+    return records.is_measuring() and 0 not in sizes and sizes.itemsize in _DTYPES and not jax.config.jax_disable_jit
 
 
 def _plan_record(sizes: Sizes) -> dict[str, Any]:
@@ -150,7 +155,7 @@ def _distinct(values: Mapping[str, Any]) -> list[str]:
 
 def _record(forward: Mapping[str, LoopOptions], gradient: Mapping[str, LoopOptions], sizes: Sizes) -> dict[str, Any]:
     """Return the winners by mode, and the milliseconds of all contestants; computed at once, also while JAX traces."""
-    with jax.ensure_compile_time_eval():
+    with jax.ensure_compile_time_eval(), jax.transfer_guard("allow"):
         problem, cotangent = _problem(sizes)
         times = {
             "forward": _times({name: _program(_forward, options) for name, options in forward.items()}, (problem,)),
