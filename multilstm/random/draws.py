@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multilstm.random.arguments import check_rate, check_seed, check_step
+from multilstm.random.arguments import check_name, check_rate, check_seed, check_shape, check_step
 from multilstm.random.masks import keeps, mask_bits
 from multilstm.random.streams import Words, key
 
@@ -25,8 +25,9 @@ def bits(seed: int, stream: str, step: int, shape: Sequence[int]) -> Array:
         shape: the shape, of fewer than 2**32 elements.
 
     Raises:
-        InputError: for a seed or a step out of range.
+        InputError: for a seed or a step out of range, and for another stream or shape.
     """
+    shape = check_shape("bits", shape)
     return _bits(_key("bits", seed, stream, step), 1, math.prod(shape)).reshape(shape)
 
 
@@ -40,9 +41,9 @@ def uniform(seed: int, stream: str, step: int, shape: Sequence[int]) -> Array:
         shape: see `bits`.
 
     Raises:
-        InputError: for a seed or a step out of range.
+        InputError: for a seed or a step out of range, and for another stream or shape.
     """
-    high, low = bits(seed, stream, step, (2, *shape)).view(np.uint32).astype(np.uint64)
+    high, low = bits(seed, stream, step, (2, *check_shape("uniform", shape))).view(np.uint32).astype(np.uint64)
     words: Array = (high >> np.uint64(6)) * np.uint64(2**27) + (low >> np.uint64(5))
     return words * 2.0**-53
 
@@ -62,9 +63,9 @@ def dropout_mask(seed: int, stream: str, step: int, rate: float, shape: Sequence
         float64 `shape`.
 
     Raises:
-        InputError: for a seed, a step or a rate out of range.
+        InputError: for a seed, a step or a rate out of range, and for another stream or shape.
     """
-    rate = check_rate("dropout_mask", rate)
+    rate, shape = check_rate("dropout_mask", rate), check_shape("dropout_mask", shape, 2 if gates else 1)
     words = _key("dropout_mask", seed, stream, step)
     count, batch, *sizes = shape if gates else (1, *shape)
     values = keeps(_bits(words, batch, count * math.prod(sizes)), rate) / (1 - rate)
@@ -80,9 +81,9 @@ def derived_seed(seed: int, name: str) -> int:
         name: the name of the layer.
 
     Raises:
-        InputError: for a seed out of range.
+        InputError: for a seed out of range, and for a name that is no text.
     """
-    return int(bits(seed, f"seed of {name}", 0, (1,))[0]) & (2**31 - 1)
+    return int(bits(seed, f"seed of {check_name('derived_seed', name)}", 0, (1,))[0]) & (2**31 - 1)
 
 
 class Draws:
@@ -117,7 +118,7 @@ class Draws:
 
 def _key(where: str, seed: int, stream: str, step: int) -> Words:
     seeds, steps = np.array([check_seed(where, seed)], np.int32), np.array([check_step(where, step)], np.int32)
-    return key(seeds, stream, steps)
+    return key(seeds, check_name(where, stream), steps)
 
 
 def _bits(words: Words, rows: int, positions: int) -> Array:

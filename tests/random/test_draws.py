@@ -93,6 +93,34 @@ def words():
     return random.bits(1, "dropout", 0, (2**24,))
 
 
+OTHER_SHAPES = {
+    "scalar": (),
+    "negative": (2, -1),
+    "float": (2, 1.5),
+    "text": ("3",),
+    "number": 3,
+    "nothing": None,
+    "bool": (True, 2),
+    "huge": (2**20, 2**12),
+    "beyond_64_bits": (10**30,),
+}
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES.values(), ids=OTHER_SHAPES)
+def test_another_shape_is_refused(shape):
+    with pytest.raises(InputError, match=r"dropout_mask: .*shape"):
+        random.dropout_mask(1, "dropout", 0, 0.5, shape)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"dropout"], ids=str)
+def test_a_name_is_text(name):
+    for draw in (random.bits, random.uniform):
+        with pytest.raises(InputError, match="a name must be text"):
+            draw(1, name, 0, (2,))
+    with pytest.raises(InputError, match="derived_seed: a name must be text"):
+        random.derived_seed(1, name)
+
+
 def test_bits_are_uniform():
     """Chi-square of the four bytes of 2**24 words; 255 degrees of freedom, whose standard deviation is sqrt(510)."""
     counts = np.bincount(words().view(np.uint8), minlength=256)
