@@ -272,6 +272,13 @@ def _distributed(entry: dict[str, Any], shape: Any, place: str) -> dict[str, Any
         return {**entry, "config": {**config, "axis": moved}}
     if kind == "TimeDistributed":
         refuse(place, kind, "layers that are not distributed once more inside a TimeDistributed")
+    if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
+        given = kind if kind == "Masking" else f"{kind} with mask_zero=True"
+        raise SpecError(
+            f"{place}: given {given} in a model inside a TimeDistributed, which makes a mask for every timestep; "
+            f"multilstm does not execute such masks, and without them the answers differ; save the model inside and "
+            f"the layers after the TimeDistributed as two models, and compare each"
+        )
     inner = {key: value for key, value in config.items() if key not in ("batch_shape", "batch_input_shape")}
     outer = {"name": config["name"], "trainable": config.get("trainable", True)}
     return {"class_name": "TimeDistributed", "config": {**outer, "layer": {**entry, "config": inner}}}

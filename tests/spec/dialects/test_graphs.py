@@ -207,6 +207,23 @@ def test_a_graph_inside_time_distributed():
     assert spec.output_shapes == ((None, None, 4),)
 
 
+@pytest.mark.parametrize(
+    ("layer", "given"),
+    [
+        ({"class_name": "Masking", "config": {"name": "m"}}, "Masking"),
+        (
+            {"class_name": "Embedding", "config": {"name": "m", "input_dim": 9, "output_dim": 4, "mask_zero": True}},
+            "Embedding with mask_zero=True",
+        ),
+    ],
+    ids=["masking", "mask_zero"],
+)
+def test_refuses_masks_of_a_model_inside_time_distributed(layer, given):
+    model = distributed(called(layer, [["x", 0, 0, {}]]), outputs=["m"])
+    with pytest.raises(SpecError, match=rf"given {given} in a model inside a TimeDistributed.* as two models"):
+        from_json(model)
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(("x", "y"), ["one"]), (("x",), ["one", "x"])], ids=str)
 def test_refuses_a_graph_of_several_ends_inside_time_distributed(inputs, outputs):
     one = called(dense("one"), [["x", 0, 0, {}]])
