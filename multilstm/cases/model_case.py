@@ -1,8 +1,10 @@
 """A case for a user's model, with inputs that exercise what the model has.
 
 Two batches or more pass through the model one after the other. Where the model masks its inputs, the rows are complete,
-padded on the right, fully masked, interrupted, and padded on the left. Tokens reach from 0 to the end of the table.
-Features reach beyond [-1, 1]. A loss, its gradient and a short training are compared too.
+padded on the right, fully masked, interrupted twice, or padded on the left. One row has a single timestep. Two masked
+inputs have different rows. Some timesteps resemble a masked one in a feature, and count. Tokens reach from 0 to the end
+of the table, and one is repeated. Features reach beyond [-1, 1]. A loss, its gradient and a short training are compared
+too.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ LONGEST = 4096  # timesteps that are tried for a model with wide windows
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
-ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left")
+ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left", "one timestep")
+NEAR = 2.0**-7  # of a mask_value, relative: the distance of features that resemble it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +78,11 @@ class ModelInputs:
         for name in self.spec.inputs:
             array = self._input(rng, name, number)
             if name in masking:
-                kept = np.stack([_kept(row, array.shape[1]) for row in self._rows(number)])
+                rows = self._rows(number, list(masking).index(name))
+                kept = np.stack([_kept(row, array.shape[1]) for row in rows])
+                if array.dtype.kind == "f" and np.ndim(masking[name]) == 0:
+                    complete = kept.all(axis=1)
+                    array[complete] = _resembling(array[complete], float(masking[name]))
                 array[~kept] = masking[name]
             inputs[name] = array
         targets: tuple[Array, ...] = ()
@@ -86,19 +93,29 @@ class ModelInputs:
 
     def exercised(self) -> str:
         """Return what the inputs exercise, in words for a reader."""
-        sizes = f"{self.count} batches of {self.size} sequences, values up to {LARGEST:g}"
+        sizes = f"{self.count} batches of {self.size} sequences{self._length}, values up to {LARGEST:g}"
         if self._masked_values:
             rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
             sizes = f"{sizes}, rows {', '.join(rows)}"
         return sizes
 
     @property
+    def _length(self) -> str:
+        """The number of timesteps in words; empty for inputs without time."""
+        lengths = {
+            self.timesteps if layer.shape[0] is None else layer.shape[0]
+            for layer in self.spec.inputs.values()
+            if layer.shape
+        }
+        return f" of {' and '.join(map(str, sorted(lengths)))} timesteps" if lengths and self.spec.recurrent else ""
+
+    @property
     def _masked_values(self) -> dict[str, float | Array]:
         """The values of masked timesteps, by input."""
         return {**masked_inputs(self.spec), **self.masking}
 
-    def _rows(self, number: int) -> list[str]:
-        return [self.rows[(number * self.size + row) % len(self.rows)] for row in range(self.size)]
+    def _rows(self, number: int, shift: int = 0) -> list[str]:
+        return [self.rows[(number * self.size + row + shift) % len(self.rows)] for row in range(self.size)]
 
     def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
         layer = self.spec.inputs[name]
@@ -108,7 +125,9 @@ class ModelInputs:
             # Tokens 0 mark padding where the Embedding masks, so the other rows begin with 1.
             first = 1 if name in masked_inputs(self.spec) and min(tables) > 1 else 0
             tokens = rng.integers(first, min(tables), size=shape, dtype=np.int32)
-            tokens.reshape(-1)[number % tokens.size] = min(tables) - 1
+            last = min(tables) - 1  # twice, since the gradients of a repeated token add up
+            for place, token in ((2, min(first, last)), (1, last), (0, last)):
+                tokens.reshape(-1)[(number + place) % tokens.size] = token
             return tokens
         if layer.dtype == "int32":
             return rng.integers(*INTEGERS, size=shape, dtype=np.int32)
@@ -223,8 +242,25 @@ def _kept(row: str, timesteps: int) -> Array:
         kept[max(1, middle) :] = False
     elif row == "fully masked":
         kept[:] = False
+    elif row == "interrupted" and timesteps > 4:
+        kept[1 : middle - 1] = kept[middle : timesteps - 1] = False
     elif row == "interrupted":
-        kept[middle : middle + max(1, timesteps // 4)] = False
+        kept[middle] = False
     elif row == "padded on the left":
         kept[: max(1, middle) if timesteps > 1 else 0] = False
+    elif row == "one timestep":
+        kept[1:] = False
     return kept
+
+
+def _resembling(array: Array, value: float) -> Array:
+    """Return complete rows `[rows, timesteps, ...]` in which three timesteps resemble a masked one, and count.
+
+    In one the first feature equals the mask_value, in one the last feature, and in one all features are near it.
+    """
+    array = array.copy()
+    features = array.reshape(*array.shape[:2], math.prod(array.shape[2:]))
+    if features.shape[2] > 1:
+        features[:, 1:2, 0] = features[:, 2:3, -1] = value
+    features[:, 3:4] = value + NEAR * (abs(value) or 1.0)
+    return features.reshape(array.shape)

@@ -85,7 +85,7 @@ def _trained(stage: str, weights: Mapping[str, Array], slots: Mapping[str, Array
 
 
 def _curves(part: Part, result: Result) -> Iterator[tuple[Quantity, object]]:
-    dtype = next(iter(result.weights.values())).dtype
+    dtype = next((array.dtype for array in result.weights.values()), np.dtype("float64"))
     yield Quantity("loss", str(part)), np.array([answer.loss for answer in result.answers], dtype)
     accuracies = [answer.accuracy for answer in result.answers if answer.accuracy is not None]
     if accuracies and part is Part.PROGRAM:

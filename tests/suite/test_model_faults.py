@@ -10,10 +10,11 @@ from multilstm.cases.model_case import model_case
 from multilstm.engines.reference import engine as reference_engine
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceProgram
+from multilstm.engines.reference.row_gradient import RowGradient
 from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.rows import ledger
-from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Masking, Sequential
+from multilstm.spec import LSTM, Bidirectional, Concatenate, Dense, Embedding, Input, Masking, Model, Sequential
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import SGD
 from multilstm.suite.compare_cases import compare_cases
@@ -22,6 +23,13 @@ true_forward = reference_lstm.forward
 true_update = ReferenceProgram._update
 true_loss = reference_engine.loss_and_gradient
 ENGINE = "jax-scan"  # its process is never started: the pool below executes every job
+
+
+def two_masked_inputs():
+    first, second = Input((None, 3), name="first"), Input((None, 3), name="second")
+    both = (LSTM(3)(Masking()(tensor)) for tensor in (first, second))
+    return Model([first, second], Dense(2)(Concatenate()(list(both))))
+
 
 MODELS = {
     "plain": Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], (None, 3)),
@@ -33,6 +41,8 @@ MODELS = {
         [Embedding(9, 3, mask_zero=True), Bidirectional(LSTM(4)), Dense(2)], (None,), input_dtype="int32"
     ),
     "stateful": Sequential([LSTM(4, stateful=True), Dense(2)], (None, 3), batch_size=2),
+    "vocabulary": Sequential([Embedding(5000, 3), LSTM(4), Dense(2)], (None,), input_dtype="int32"),
+    "two_inputs": two_masked_inputs(),
     "options": Sequential(
         [LSTM(4, go_backwards=True, activation="relu", recurrent_activation="hard_sigmoid"), Dense(2)], (None, 3)
     ),
@@ -171,7 +181,80 @@ def right_padded(mask):
     return np.arange(mask.shape[1]) < mask.sum(axis=1, keepdims=True)
 
 
+def in_masked_inputs(masked):
+    """Return a fault in Masking: `masked` maps the inputs and the mask_value to the masked timesteps."""
+
+    def fault(patch):
+        true_walk = reference_engine.walk
+
+        def walk(spec, inputs, masks, apply):
+            changed = dict(inputs)
+            for name, layers in spec.readers(Masking).items():
+                value = layers[-1].mask_value
+                changed[name] = np.where(masked(inputs[name], value)[..., None], value, inputs[name])
+            return true_walk(spec, changed, masks, apply)
+
+        patch.setattr(reference_engine, "walk", walk)
+
+    return fault
+
+
+def first_mask_for_all(patch):
+    true_walk = reference_engine.walk
+
+    def walk(spec, inputs, masks, apply):
+        mask = (next(iter(inputs.values())) != 0).any(axis=-1)
+
+        def masked(call, layer, arrays, given, passed):
+            return apply(call, layer, arrays, [mask] if isinstance(layer, LSTM) else given, passed)
+
+        return true_walk(spec, inputs, masks, masked)
+
+    patch.setattr(reference_engine, "walk", walk)
+
+
+def repeated_tokens_assigned(patch):
+    def array(self, dtype=None, copy=None):
+        table = np.zeros((self.count, self.values.shape[1]))
+        table[self.rows] = self.values
+        return table
+
+    patch.setattr(RowGradient, "__array__", array)
+
+
+def interrupted_twice_computed(mask):
+    """Return the mask of an engine that knows one interruption a row."""
+    ends = (np.diff(mask.astype(int), axis=1) == -1).sum(axis=1, keepdims=True)
+    return np.where((ends > 1) & mask[:, :1], True, mask)
+
+
+def first_token_is_padding(patch):
+    true_walk = reference_engine.walk
+    patch.setattr(
+        reference_engine,
+        "walk",
+        lambda spec, inputs, masks, apply: true_walk(
+            spec, {name: np.maximum(array, 1) for name, array in inputs.items()}, masks, apply
+        ),
+    )
+
+
 FAULTS = {
+    "a timestep masked by any feature": ("masking", in_masked_inputs(lambda x, value: (x == value).any(axis=-1))),
+    "a timestep masked by its first feature": ("masking", in_masked_inputs(lambda x, value: x[..., 0] == value)),
+    "a timestep masked by its last feature": ("masking", in_masked_inputs(lambda x, value: x[..., -1] == value)),
+    "a timestep near the mask_value masked": (
+        "masking",
+        in_masked_inputs(lambda x, value: (abs(x - value) < 0.01).all(axis=-1)),
+    ),
+    "rows of one timestep masked": (
+        "masking",
+        ignoring_mask(lambda mask: mask & (mask.sum(axis=1, keepdims=True) > 1)),
+    ),
+    "the second interruption ignored": ("masking", ignoring_mask(interrupted_twice_computed)),
+    "the mask of the first input for all": ("two_inputs", first_mask_for_all),
+    "gradients of a repeated token assigned": ("vocabulary", repeated_tokens_assigned),
+    "token 0 read as token 1": ("vocabulary", first_token_is_padding),
     "gates i and f exchanged": ("plain", gates_exchanged(0, 1)),
     "gates f and c exchanged": ("plain", gates_exchanged(1, 2)),
     "gates c and o exchanged": ("tokens", gates_exchanged(2, 3)),
