@@ -63,7 +63,16 @@ def _obstacle(path: str, first: Report, second: Report) -> str:
     if unknown:
         return f"{path} and this report have jobs in common, but not the digests of their inputs and weights"
     other = [" ".join(key) for key in common if digests[0][key] != digests[1][key]]
-    return f"{path} has another model, inputs or weights in {_named(other, 'part')}" if other else ""
+    if other:
+        return f"{path} has another model, inputs or weights in {_named(other, 'part')}"
+    cases = [{case for case, _ in side} for side in digests]
+    apart = [case for case in dict.fromkeys(case for case, _ in digests[0]) if case in cases[1]]
+    apart = [case for case in apart if case not in {case for case, _ in common}]
+    return (
+        f"{path} and this report have no part in common of {_named(apart, 'case')}: no digest shows one model"
+        if apart
+        else ""
+    )
 
 
 def _one(group: Mapping[str, Report]) -> Report:

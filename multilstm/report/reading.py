@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multilstm.compare import VERDICTS, Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
+from multilstm.compare import AGREES, VERDICTS, Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
 from multilstm.compare.quantity import KINDS
 from multilstm.errors import InputError, choice, shown
 from multilstm.files.regular import read_text
@@ -191,7 +191,7 @@ def read_recorded(path: str) -> Recorded:
     try:
         first, *lines = text.removesuffix("\n").split("\n")
         run = _run(first, text)
-        reader = _Reader(_size(first))
+        reader = _Reader(_size(first), run.jobs)
         for number, line in enumerate(lines, 2):
             reader.read(number, line, is_last=number == len(lines) + 1)
         return reader.recorded(run)
@@ -228,7 +228,8 @@ class _Reader:
         broken: the number of the broken last line, and its fault; empty without one.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, jobs: int) -> None:
+        self._jobs = jobs
         self.jobs: dict[JobKey, _Job] = {}
         self.end: _End | None = None
         self.size = size
@@ -248,6 +249,10 @@ class _Reader:
             raise InputError(f"{where} follows the end of the run")
         if isinstance(data, dict) and data.keys() == {"end"}:
             self.end = typed(_End, data["end"], f"{where}: end")
+            if self._jobs and len(self.jobs) != self._jobs:
+                raise InputError(
+                    f"{where} ends a run of {counted(self._jobs, 'job')}, but the file holds {len(self.jobs)}"
+                )
             return
         if not isinstance(data, dict) or data.keys() != {"job"}:
             raise InputError(f"{where}: given {shown(data)}; expected a job, or the end of the run")
@@ -255,6 +260,7 @@ class _Reader:
         key = JobKey(*(getattr(job, name) for name in JobKey._fields))
         if key in self.jobs:
             raise InputError(f"{where}: the job {shown(str(key))} is there twice")
+        _check_cells(job.cells, where)
         self.jobs[key] = job
         self.size += _size(line)
 
@@ -284,15 +290,34 @@ class _Reader:
             ledger={} if self.end is None else {name: dataclasses.asdict(row) for name, row in self.end.ledger.items()},
             cases=tuple(run.cases),
             jobs=run.jobs,
-            remarks=self._remarks(run),
         )
+        report = dataclasses.replace(report, remarks=self._remarks(run, report.sentence))
         return Recorded(report, {key: job.digest for key, job in self.jobs.items()}, elapsed_s, self.size)
 
-    def _remarks(self, run: _Run) -> tuple[str, ...]:
+    def _remarks(self, run: _Run, sentence: str) -> tuple[str, ...]:
         done = len(self.jobs)
         of_all = f"{done} of " if run.jobs else ""
         unfinished = f"The run did not end: it recorded {of_all}{counted(run.jobs or done, 'job')}."
-        return tuple(filter(None, ("" if self.end is not None else unfinished, self.broken)))
+        if self.end is None:
+            return tuple(filter(None, (unfinished, self.broken)))
+        recorded = shown(self.end.verdict)
+        return () if self.end.verdict == sentence else (f"The run ended with another verdict: {recorded}.",)
+
+
+def _check_cells(cells: Sequence[_Cell], where: str) -> None:
+    """Refuse verdicts that contradict the other numbers of a job, and quantities that it holds twice."""
+    quantities = set()
+    for cell in cells:
+        name = shown(cell.quantity)
+        if cell.quantity in quantities:
+            raise InputError(f"{where}: the quantity {name} is there twice")
+        quantities.add(cell.quantity)
+        if cell.verdict in AGREES and cell.share is not None and cell.share > 1:
+            raise InputError(
+                f"{where}: {name} is {shown(cell.verdict)} with {cell.share:g} times the tolerance, expected at most 1"
+            )
+        if cell.verdict == "known" and not cell.known:
+            raise InputError(f"{where}: {name} is 'known', expected the row of the ledger that explains it")
 
 
 def _cell(job: JobKey, record: _Job, cell: _Cell) -> Cell:

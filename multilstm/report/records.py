@@ -31,10 +31,11 @@ NOT_WRITTEN = (*AT_THE_END, "cells", "remarks")
 
 def json_lines(report: Report) -> Iterator[str]:
     """Yield the lines of a complete run."""
-    yield json_line(_header(report))
     by_job: dict[JobKey, list[Cell]] = {}
     for cell in report.cells:
         by_job.setdefault(cell.job, []).append(cell)
+    jobs = len(by_job) if report.jobs else 0  # a job without a wanted quantity leaves no cell
+    yield json_line(_header(dataclasses.replace(report, jobs=jobs)))
     for job, cells in by_job.items():
         yield json_line(_job(job, cells[0].digest, cells, report.seconds))
     yield json_line(_end(report))

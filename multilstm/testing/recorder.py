@@ -23,6 +23,7 @@ from multilstm.testing.assertion import listening
 __all__ = ["Recorder", "joined"]
 
 RENDERINGS = {".html": Report.to_html, ".json": Report.to_json, ".xml": Report.to_junit, ".md": Report.to_markdown}
+TOGETHER = ("named", "without_judge", "idle_masks")  # fields of a report whose items are those of all tests
 ATTRIBUTE = "multilstm_reports"  # of pytest's report of a test
 
 
@@ -110,9 +111,19 @@ def joined(reports: Mapping[str, Report]) -> Report:
         environment={**first.environment, "options": common},
         skipped={engine: reason for report in reports.values() for engine, reason in report.skipped.items()},
         seconds=sum(report.seconds for report in reports.values()),
-        judge=first.judge,
+        judge=" and ".join(dict.fromkeys(report.judge for report in reports.values())),
+        without_recurrent=tuple(
+            f"{name} {case}" for name, report in reports.items() for case in report.without_recurrent
+        ),
+        remarks=tuple(f"{name}: {remark}" for name, report in reports.items() for remark in report.remarks),
+        **{name: _all_of(reports, name) for name in TOGETHER},
         ledger={row: texts for report in reports.values() for row, texts in report.ledger.items()},
     )
+
+
+def _all_of(reports: Mapping[str, Report], name: str) -> Any:
+    """Return the items of a field of all reports, each once."""
+    return tuple(dict.fromkeys(item for report in reports.values() for item in getattr(report, name)))
 
 
 def _read(text: str) -> Report:

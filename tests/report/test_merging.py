@@ -113,6 +113,10 @@ APART = {
         dataclasses.replace(report(cell("seed1-a", "keras-torch")), judge="saved answers"),
         "was compared with the float64 reference, this report with saved answers",
     ),
+    "other_parts": (
+        report(dataclasses.replace(cell("seed1-a", "keras-torch"), part="program")),
+        "have no part in common of 1 case (seed1-a)",
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import json
 import pages
 import pytest
 
-from multilstm.compare import Mismatch
+from multilstm.compare import FAILS, Mismatch
 from multilstm.errors import InputError
 from multilstm.report.arguments import Arguments
 from multilstm.report.reading import read_report
@@ -38,7 +38,7 @@ def test_a_report_comes_back_as_it_was(written):
         ledger={pages.ROW["id"]: pages.ROW},
         touches=({**pages.ROW, "engines": ["keras-jax"], "layers": ["lstm"], "certain": True},),
         cases=("seed1-a", "seed2-b", "seed3-c", "seed4-d"),
-        jobs=8,
+        jobs=10,
         seconds=3.5,
     )
     again = read_report(written(report.to_json()))
@@ -122,6 +122,13 @@ REFUSED = {
     "cells": (changed(1, cells={}), "line 2: job: cells: given {}; expected a list"),
     "no_quantity": (changed(1, cells=[{"verdict": "x"}]), "'seconds' is missing"),
     "verdict": (with_cell(verdict="perfect"), "unknown verdict 'perfect'"),
+    "verdict_beyond_the_tolerance": (
+        with_cell(verdict="within", share=5.0),
+        "'hidden:lstm' is 'within' with 5 times the tolerance",
+    ),
+    "known_without_a_row": (with_cell(verdict="known", known=[]), "expected the row of the ledger that explains it"),
+    "quantity_twice": (changed(1, cells=2 * json.loads(LINES[1])["job"]["cells"]), "'hidden:lstm' is there twice"),
+    "job_removed": ("\n".join([changed(0, jobs=len(LINES) - 2).splitlines()[0], *LINES[2:]]), "but the file holds"),
     "kind": (with_cell(quantity="taste:lstm"), "unknown kind of quantity 'taste'"),
     "share": (with_cell(share="1"), "share: given '1'; expected a number"),
     "known": (with_cell(known=["row"]), "known[0]: given 'row'; expected an object"),
@@ -142,6 +149,26 @@ def test_a_file_that_is_no_report_is_refused_in_one_line(written, content, fault
     assert "expected a report that `multilstm parity --json` wrote" in message
     assert "\n" not in message
     assert len(message) < 1000
+
+
+def without_failures(verdict):
+    """Return the lines of a report whose failures have another verdict, or none."""
+    lines = [json.loads(line) for line in LINES]
+    for line in lines[1:-1]:
+        cells = line["job"]["cells"]
+        line["job"]["cells"] = [c for c in cells if verdict or c["verdict"] not in FAILS]
+        for cell in cells:
+            cell["verdict"] = verdict if cell["verdict"] in FAILS else cell["verdict"]
+    return "\n".join(map(json.dumps, lines))
+
+
+@pytest.mark.parametrize("verdict", ["", "unsupported", "unjudged"])
+def test_verdicts_that_were_changed_after_the_run_are_remarked(written, verdict):
+    report = read_report(written(without_failures(verdict)))
+    assert not report.failures
+    (remark,) = report.remarks
+    assert remark.startswith("The run ended with another verdict: 'Different answers: ")
+    assert remark in str(report).replace("\n", " ")
 
 
 def test_a_missing_file_a_folder_and_bytes_are_refused(tmp_path):

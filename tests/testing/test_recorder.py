@@ -5,9 +5,11 @@ import os
 import sys
 import xml.etree.ElementTree as ET
 
+import pages
 import pytest
 
 from multilstm.report.reading import read_report
+from multilstm.testing.recorder import joined
 
 TESTS = """
 WRONG = np.full((2, 2), 7.0, "float32")
@@ -42,6 +44,18 @@ def test_the_reports_of_all_tests_are_one_report(suite, pytester, monkeypatch, p
     assert sorted({cell.case for cell in report.cells}) == CASES
     assert [(cell.case, cell.engine) for cell in report.failures] == [(CASES[0], "recorded")]
     result.stdout.fnmatch_lines(["*out.json: Different answers: recorded (1 quantity). *"])
+
+
+def test_the_joined_report_keeps_the_sentences_of_each_test():
+    """Else a page would be green for a test whose Masking never acted, or whose run did not end."""
+    silent = {"without_recurrent": ("seed1-a",), "idle_masks": ("mask",), "remarks": ("The run did not end.",)}
+    first = pages.report(pages.cell("seed1-a"))
+    second = pages.report(pages.cell("seed1-a"), without_judge=("layer",), judge="each other", **silent)
+    report = joined({"test_1": first, "test_2": second})
+    assert (report.idle_masks, report.without_judge) == (("mask",), ("layer",))
+    assert report.without_recurrent == ("test_2 seed1-a",)
+    assert report.remarks == ("test_2: The run did not end.",)
+    assert report.judge == f"{first.judge} and each other"
 
 
 def test_the_suffix_chooses_the_format(suite, pytester):
