@@ -21,6 +21,8 @@ from multilstm.workers import WorkerPool
 
 __all__ = ["Agreement", "agreement", "desired_answers"]
 
+# The largest distance from the trained weights, as a share of the way from the initial ones, both over all weights.
+UPDATE_SHARE = 0.1
 KINDS = {"outputs": "output", "gradients": "gradient", "weights": "weights"}
 
 
@@ -57,21 +59,24 @@ def desired_answers(pool: WorkerPool, workload: Workload, mode: Mode, dtype: str
 
 
 def agreement(
-    mode: Mode, actual: Mapping[str, Array], desired: Mapping[str, Array], spec: Graph, dtype: str, device: str
+    mode: Mode, actual: Mapping[str, Array], desired: Mapping[str, Array], workload: Workload, dtype: str, device: str
 ) -> Agreement:
     """Return the distance of a contestant's answers from the desired ones.
+
+    Trained weights are also compared with the initial ones. An update may stay inside the tolerance, which is a share
+    of the weight, so that a contestant without an update would agree.
 
     Args:
         mode: the mode of both.
         actual: the contestant's arrays by name.
         desired: the reference's arrays.
-        spec: the model.
+        workload: the model with its initial weights.
         dtype: the dtype of the computation.
         device: the contestant's device.
     """
     if actual.keys() != desired.keys():
         return Agreement(None, None, f"it answers {_listed(actual)}, expected {_listed(desired)}")
-    row, growth = tolerance(dtype, device, KINDS[mode.keep]), _growth(spec)
+    row, growth = tolerance(dtype, device, KINDS[mode.keep]), _growth(workload.spec)
     error = distance = 0.0
     for name, array in desired.items():
         if actual[name].shape != array.shape:
@@ -85,7 +90,22 @@ def agreement(
         largest = float(np.abs(array).max(initial=0.0))
         error = max(error, float(difference.max(initial=0.0)) / largest if largest else 0.0)
     reason = f"its answer is {distance:.2g} times the tolerance away" if distance > 1 else ""
+    share = _share_of_update(actual, desired, workload, dtype) if mode.keep == "weights" else 0.0
+    if not reason and share > UPDATE_SHARE:
+        reason = f"its weights are away from the trained ones by {share:.0%} of the update, expected at most 10%"
     return Agreement(error, distance if math.isfinite(distance) else None, reason)
+
+
+def _share_of_update(
+    actual: Mapping[str, Array], desired: Mapping[str, Array], workload: Workload, dtype: str
+) -> float:
+    """Return the distance of all weights from the desired ones, divided by the way of these from the initial ones."""
+    away = way = 0.0
+    for name, array in desired.items():
+        initial = rounded(workload.weights[name.removeprefix(f"{KINDS['weights']}:")], dtype)
+        away += float(((actual[name].astype("float64") - array) ** 2).sum())
+        way += float(((initial - array) ** 2).sum())
+    return math.sqrt(away / way) if way else math.inf if away else 0.0
 
 
 def _growth(spec: Graph) -> float:

@@ -85,7 +85,7 @@ class Measurement:
         for phase in PHASES:
             setattr(row, phase, prepared["phases"].get(phase))
         row.implementation, row.program_bytes = prepared["implementation"], prepared["program_bytes"]
-        judged = agreement(mode, prepared["answers"], desired, workload.spec, result.dtype, result.device)
+        judged = agreement(mode, prepared["answers"], desired, workload, result.dtype, result.device)
         row.error, row.distance, row.failure = judged.error, judged.distance, judged.reason or None
         return row
 

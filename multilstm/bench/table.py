@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from multilstm.bench.answer import digits, reasons, remarks, sentence
-from multilstm.bench.comparison import Change
+from multilstm.bench.comparison import Change, Gap
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
 from multilstm.bench.standing import compared, exponents, geometric_mean, leads, relative_times, standing
@@ -48,8 +48,8 @@ def show(result: Benchmark, console: Console) -> None:
             _line(console, f"{sign} {meaning.format(limit=_limit(result))}", style="dim")
 
 
-def show_changes(changes: Sequence[Change], conditions: Sequence[str], console: Console) -> None:
-    """Print the rows that became slower or faster than in an older run, and the other conditions of that run."""
+def show_changes(changes: Sequence[Change], gaps: Sequence[Gap], conditions: Sequence[str], console: Console) -> None:
+    """Print the rows that became slower or faster than in an older run, those that cannot be compared, and why."""
     console.print()
     beyond = [change for change in changes if change.is_beyond_spread]
     same = len(changes) - len(beyond)
@@ -60,6 +60,11 @@ def show_changes(changes: Sequence[Change], conditions: Sequence[str], console: 
         table.add_row(*map(printable, change.new.place), before, now, f"{change.ratio:.2f} {change.word}")
     if beyond:
         console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for gap in gaps:
+        reasons.setdefault(gap.reason, []).append(" ".join(gap.row.place))
+    for reason, places in reasons.items():
+        _line(console, f"not compared: {reason} ({', '.join(places)})")
     for line in conditions:
         _line(console, f"another condition: {line}")
 

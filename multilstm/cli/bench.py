@@ -92,7 +92,8 @@ def bench(  # noqa: PLR0913 - the public signature
     compare
         A result of an earlier `--json`: show the rows that became slower or faster beyond their spread.
     fail_above
-        With `--compare`: exit with 1 if a row became slower beyond its spread, and by more than so many per cent.
+        With `--compare`: exit with 1 if a row became slower beyond its spread, and by more than so many per cent. Also
+        if an engine of the earlier result fails now, or no row can be compared.
     json
         Write every sample to this file, with machine and versions; `-` is standard output. An interrupted run writes
         what it has.
@@ -101,7 +102,7 @@ def bench(  # noqa: PLR0913 - the public signature
     plots
         Write the plots as SVG and PNG into this folder; needs the extra `plots`.
     """
-    from multilstm.bench.comparison import changes, different_conditions, slower_than
+    from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
     from multilstm.bench.results import Benchmark
     from multilstm.bench.table import show, show_changes
 
@@ -127,10 +128,12 @@ def bench(  # noqa: PLR0913 - the public signature
     show(result, console)
     if not result.timed:
         raise EngineUnavailableError("nothing was timed; see above for the reason of each engine")
-    found = [] if old is None else changes(old, result)
-    if old is not None:
-        show_changes(found, different_conditions(old, result), console)
-    return 1 if fail_above is not None and slower_than(found, fail_above) else 0
+    if old is None:
+        return 0
+    found, missing = changes(old, result), gaps(old, result)
+    show_changes(found, missing, different_conditions(old, result), console)
+    failed = not found or any(gap.is_failure for gap in missing)
+    return 1 if fail_above is not None and (failed or slower_than(found, fail_above)) else 0
 
 
 def _check_fail_above(per_cent: float | None, compare: str | None) -> None:

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from multilstm.bench.answer import reasons, remarks, sentence
-from multilstm.bench.comparison import changes, different_conditions, slower_than
-from multilstm.bench.results import Row
+from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
+from multilstm.bench.results import Contestant, Row
 from multilstm.bench.standing import exponents, leads, ratio, relative_times, standing
 from multilstm.bench.table import show, show_changes
 
@@ -141,7 +141,7 @@ def test_a_row_is_slower_if_the_middle_halves_are_apart():
     assert {change.word for change in found[1:]} == {"same"}
     assert len(slower_than(found, 10)) == 1
     assert slower_than(found, 25) == []
-    assert "1.20 slower" in printed(show_changes, found, ["cores: 2 then, 4 now"])
+    assert "1.20 slower" in printed(show_changes, found, [], ["cores: 2 then, 4 now"])
 
 
 def test_different_conditions_are_named():
@@ -150,6 +150,40 @@ def test_different_conditions_are_named():
     assert different_conditions(old, new) == [
         "dtype: float32 then, float64 now", "cores: 2 then, 4 now", "jax: 1 then, 2 now", "torch: None then, 3 now",
     ]  # fmt: skip
+
+
+FACTS = {"batch": 64, "timesteps": 99, "parameters": 7, "optimizer": "SGD", "masked": True}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_another_workload_of_the_same_name_is_not_compared(name):
+    old, new = made.usual(), made.usual()
+    setattr(new.workloads["small 4x10"], name, FACTS[name])
+    assert changes(old, new) == []
+    assert {gap.row.place for gap in gaps(old, new)} == {row.place for row in old.timed}
+    text = " ".join(printed(show_changes, [], gaps(old, new), []).split())
+    assert f"not compared: another computation of the same name: {name} " in text
+
+
+def test_an_engine_that_fails_now_is_a_gap_and_a_failure():
+    old, new = made.usual(), made.usual()
+    new.rows[0].fail("its answer is 9 times the tolerance away")
+    new.rows.remove(new.rows[1])
+    assert [(gap.row.engine, gap.is_failure) for gap in gaps(old, new)] == [("jax-scan", True), ("keras-jax", False)]
+    assert "9 times the tolerance" in printed(show_changes, [], gaps(old, new), [])
+
+
+def test_other_kernels_switches_and_methods_are_conditions():
+    old, new = made.usual(), made.usual(method={"largest_spread": 0.2})
+    new.rows[0].implementation = "a Python loop"
+    new.contestants = {"jax-scan": Contestant({"jax": "1"}, {"threads": "1"})}
+    new.environment = {**new.environment, "gpu": ["H200"]}
+    assert different_conditions(old, new) == [
+        "method: largest_spread: 0.1 then, 0.2 now",
+        "jax-scan: switches: threads: 2 then, 1 now",
+        "kernel of small 4x10/forward/jax-scan: XLA's loop then, a Python loop now",
+        "gpu: None then, H200 now",
+    ]
 
 
 def test_leads_are_the_times_of_others_divided_by_ours():
