@@ -121,6 +121,7 @@ class Report:
         without_recurrent: the cases whose model contains no recurrent layer.
         without_judge: the layers that no reference computes, whose models' engines are compared with each other.
         idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
+        idle_limits: the layers of a user's model whose largest output no value reached.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
         origin: sentences on the program that wrote a user's model, and on what a newer one would silently change.
@@ -141,6 +142,7 @@ class Report:
     without_recurrent: tuple[str, ...] = ()
     without_judge: tuple[str, ...] = ()
     idle_masks: tuple[str, ...] = ()
+    idle_limits: tuple[str, ...] = ()
     judge: str = "the float64 reference"
     inputs: str = ""
     origin: tuple[str, ...] = ()

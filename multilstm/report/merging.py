@@ -95,7 +95,7 @@ def _one(group: Mapping[str, Report]) -> Report:
         for name in ("skipped", "shortened", "ledger")
     }
     together["skipped"] = {name: reason for name, reason in together["skipped"].items() if name not in ran}
-    for name in ("named", "without_recurrent", "without_judge", "idle_masks", "origin"):
+    for name in ("named", "without_recurrent", "without_judge", "idle_masks", "idle_limits", "origin"):
         together[name] = tuple(dict.fromkeys(item for report in reports.values() for item in getattr(report, name)))
     touches = {str(touch["id"]): touch for report in reports.values() for touch in report.touches}
     options_together = {**options[0], "engines": list(engines), "dtypes": list(dtypes)}

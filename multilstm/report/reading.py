@@ -141,6 +141,7 @@ class _Run:
     arguments: Arguments | None
     cases: list[str]
     jobs: int
+    idle_limits: list[str] = dataclasses.field(default_factory=list)  # older files of this schema lack it
 
 
 @dataclasses.dataclass
@@ -283,6 +284,7 @@ class _Reader:
             without_recurrent=tuple(run.without_recurrent),
             without_judge=tuple(run.without_judge),
             idle_masks=tuple(run.idle_masks),
+            idle_limits=tuple(run.idle_limits),
             judge=run.judge,
             inputs=run.inputs,
             origin=tuple(run.origin),

@@ -34,6 +34,8 @@ def sentences_of(report: Report) -> Iterator[str]:
     if report.idle_masks:
         layers = ", ".join(report.idle_masks)
         yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
+    if report.idle_limits:
+        yield f"No value reaches the largest output of {', '.join(report.idle_limits)}: it is not exercised."
     if report.unrecorded:
         first, more = report.unrecorded[:UNRECORDED_SHOWN], len(report.unrecorded) - UNRECORDED_SHOWN
         yield f"The recorded answers lack {', '.join(first)}{f' and {more:,} more' if more > 0 else ''}."
@@ -62,6 +64,7 @@ def _without_judge(report: Report) -> Iterator[str]:
     if report.without_judge:
         layers = ", ".join(report.without_judge)
         yield f"The reference does not compute {layers}, so all engines may be wrong in the same way."
+        yield "Gradients and training are not compared."
 
 
 def _of_engine(engine: str, cells: list[Cell]) -> str:

@@ -27,6 +27,7 @@ from multilstm.report.records import RunFile
 from multilstm.suite.collected import Collected, Due, OnProgress
 from multilstm.suite.drift import drift
 from multilstm.suite.hidden_masks import idle_masks
+from multilstm.suite.idle_limits import idle_limits
 from multilstm.suite.judge import Judge
 from multilstm.suite.recorded import RECORDED, judge_recorded, judged_in
 from multilstm.suite.schedule import judge_work
@@ -131,6 +132,7 @@ def _header(cases: Sequence[Case], options: Options, availability: Availability 
         judge="the float64 reference" if any(case.is_judged for case in cases) else "each other, without a judge",
         without_judge=tuple(dict.fromkeys(layer.label for case in cases for layer in case.spec.opaque)),
         idle_masks=tuple(dict.fromkeys(name for case in cases for name in idle_masks(case))),
+        idle_limits=tuple(dict.fromkeys(name for case in cases for name in idle_limits(case))),
         cases=tuple(case.name for case in cases),
     )
 

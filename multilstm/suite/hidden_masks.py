@@ -98,11 +98,22 @@ def _vector(part: Graph, weights: Mapping[str, Array], source: str, value: float
 
 def _masked(part: Graph, weights: Mapping[str, Array], batch: Batch, value: float) -> Array:
     """Return the timesteps of the part's output that equal the mask_value, boolean `[batch, timesteps]`."""
+    equal: Array = (output_of(part, weights, batch) == value).all(axis=-1)
+    return equal
+
+
+def output_of(part: Graph, weights: Mapping[str, Array], batch: Batch) -> Array:
+    """Return the only output of a part of a model in float64, for one batch of the model.
+
+    Args:
+        part: a model of some calls of the whole one.
+        weights: every weight of the whole model by `layer/weight`.
+        batch: inputs, masks and states of the whole model.
+    """
     inputs = {name: batch.inputs[name] for name in part.inputs}
     needed = {name: np.asarray(weights[name], np.float64) for name in part.weight_shapes}
     masks = {name: mask for name, mask in batch.masks.items() if name in inputs}
     states = {name: state for name, state in batch.states.items() if name in part.recurrent}
     step = Step("forward", Batch(inputs, masks=masks, states=states), reset=True, keep=("outputs",))
     (output,) = Executor(ReferenceEngine()).execute(Job(part, needed, (step,), dtype="float64")).answers[0].outputs
-    equal: Array = (output == value).all(axis=-1)
-    return equal
+    return output

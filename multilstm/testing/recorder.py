@@ -23,7 +23,12 @@ from multilstm.testing.assertion import listening
 __all__ = ["Recorder", "joined"]
 
 RENDERINGS = {".html": Report.to_html, ".json": Report.to_json, ".xml": Report.to_junit, ".md": Report.to_markdown}
-TOGETHER = ("named", "without_judge", "idle_masks")  # fields of a report whose items are those of all tests
+TOGETHER = (
+    "named",
+    "without_judge",
+    "idle_masks",
+    "idle_limits",
+)  # fields of a report whose items are those of all tests
 ATTRIBUTE = "multilstm_reports"  # of pytest's report of a test
 
 

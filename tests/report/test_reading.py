@@ -32,6 +32,7 @@ def test_a_report_comes_back_as_it_was(written):
         named=("keras-jax",),
         without_recurrent=("seed1-a",),
         idle_masks=("mask",),
+        idle_limits=("relu",),
         judge="the recorded answers",
         inputs="the given arrays",
         arguments=Arguments(model="m.keras", batch=2),

@@ -48,11 +48,16 @@ def test_the_reports_of_all_tests_are_one_report(suite, pytester, monkeypatch, p
 
 def test_the_joined_report_keeps_the_sentences_of_each_test():
     """Else a page would be green for a test whose Masking never acted, or whose run did not end."""
-    silent = {"without_recurrent": ("seed1-a",), "idle_masks": ("mask",), "remarks": ("The run did not end.",)}
+    silent = {
+        "without_recurrent": ("seed1-a",),
+        "idle_masks": ("mask",),
+        "idle_limits": ("relu",),
+        "remarks": ("The run did not end.",),
+    }
     first = pages.report(pages.cell("seed1-a"))
     second = pages.report(pages.cell("seed1-a"), without_judge=("layer",), judge="each other", **silent)
     report = joined({"test_1": first, "test_2": second})
-    assert (report.idle_masks, report.without_judge) == (("mask",), ("layer",))
+    assert (report.idle_masks, report.idle_limits, report.without_judge) == (("mask",), ("relu",), ("layer",))
     assert report.without_recurrent == ("test_2 seed1-a",)
     assert report.remarks == ("test_2: The run did not end.",)
     assert report.judge == f"{first.judge} and each other"
