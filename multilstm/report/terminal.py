@@ -85,11 +85,13 @@ def _tables(report: Report, console: Console, verbose: bool) -> None:
 
 def _table(dtype: str, cells: Sequence[Cell], engines: Sequence[str], verbose: bool) -> Table:
     """Return a table with a row for each program (or case) and aspect, and a column for each engine."""
-    table = Table(title=dtype, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
+    table = Table(
+        title=shown(dtype), title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1)
+    )
     table.add_column("case" if verbose else "program", no_wrap=True)
     table.add_column("", no_wrap=True)
     for engine in engines:
-        table.add_column(engine.replace("-", "-\n", 1), no_wrap=True)
+        table.add_column(shown(engine).replace("-", "-\n", 1), no_wrap=True)
     table.add_column("largest\ndistance", justify="right", no_wrap=True)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -144,7 +146,7 @@ def _legend(report: Report, console: Console) -> None:
         unsupported.setdefault(cell.engine, set()).add(cell.verdict == "unsupported")
     partly = [engine for engine, answers in unsupported.items() if answers == {True, False}]
     if partly:
-        console.print(f"[dim]* without the cases that {', '.join(partly)} does not execute[/]")
+        console.print(f"[dim]* without the cases that {shown(', '.join(partly))} does not execute[/]")
 
 
 def _failures(report: Report, console: Console) -> None:
@@ -158,7 +160,7 @@ def _failures(report: Report, console: Console) -> None:
     for cells in groups[:FAILURES_SHOWN]:
         engine, case, dtype = cells[0].engine, cells[0].case, cells[0].dtype
         first, count = cells[0].comparison, f" (and {len(cells) - 1} more)" if len(cells) > 1 else ""
-        console.print(f"[bold red]x[/] {engine} {shown(case)} {dtype}: {shown(first.message)}{count}")
+        console.print(f"[bold red]x[/] {shown(engine)} {shown(case)} {shown(dtype)}: {shown(first.message)}{count}")
         explanation = f"{engine} {case} {dtype} {first.explanation}"
         if first.explanation and explanation not in printed:
             printed.add(explanation)
@@ -182,9 +184,9 @@ def _touches(report: Report, console: Console, verbose: bool) -> None:
 
 def _touch(touch: Mapping[str, Any], observed: bool, console: Console) -> None:
     style = {"high": "bold red", "medium": "yellow"}.get(touch["severity"], "dim")
-    engines = ", ".join(touch["engines"])
+    engines = shown(", ".join(touch["engines"]))
     layers = f" at {shown(', '.join(touch['layers']))}" if touch["layers"] else ""
-    console.print(f"[{style}]{touch['id']}[/] on {engines}{layers}{' (in this run)' if observed else ''}")
+    console.print(f"[{style}]{shown(touch['id'])}[/] on {engines}{layers}{' (in this run)' if observed else ''}")
     for text, markup in ((touch["title"], "bold"), (touch["consequence"], "default"), (touch["advice"], "green")):
         _indented(f"[{markup}]{shown(text)}[/]", console)
 
@@ -200,12 +202,12 @@ def _known(report: Report, console: Console) -> None:
     if engines_by_row:
         console.print("\n[bold]Known differences[/]")
     for (row_id, title), engines in engines_by_row.items():
-        console.print(f"[yellow]{row_id}[/] on {', '.join(sorted(engines))}: {shown(title)}")
+        console.print(f"[yellow]{shown(row_id)}[/] on {shown(', '.join(sorted(engines)))}: {shown(title)}")
 
 
 def _remarks(report: Report, console: Console) -> None:
     """Print skipped engines, shortened cases, and the kernels that computed the LSTMs on a GPU."""
-    lines = [f"[yellow]skipped[/] {engine}: {shown(reason)}" for engine, reason in report.skipped.items()]
+    lines = [f"[yellow]skipped[/] {shown(engine)}: {shown(reason)}" for engine, reason in report.skipped.items()]
     lines += [*_versions(report), *_amplified(report), *_shortened(report), *_implementations(report)]
     if lines:
         console.print()
@@ -252,7 +254,7 @@ def _implementations(report: Report) -> Iterator[str]:
     for (engine, kernel), cases in cases_by_kernel.items():
         style = "yellow" if "loop" in kernel or "cuDNN" not in kernel else "dim"
         some = ", ".join(list(cases)[:3]) + (", ..." if len(cases) > 3 else "")
-        yield f"[{style}]ran[/] {engine}: {shown(kernel)}: {counted(len(cases), 'case')} ({shown(some)})"
+        yield f"[{style}]ran[/] {shown(engine)}: {shown(kernel)}: {counted(len(cases), 'case')} ({shown(some)})"
 
 
 def _totals(report: Report, console: Console) -> None:

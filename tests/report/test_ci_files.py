@@ -222,3 +222,11 @@ def test_the_command_computes_a_cell_again(cell, arguments, line):
     report = pages.report(pages.cell(**cell), arguments=arguments)
     assert repeating_command(report, report.cells) == ("" if line is None else f"multilstm parity {line}")
     assert line is None or shlex.split(line)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_controls_no_terminal(text):
+    """Names of engines too, which `multilstm report` reads from a file."""
+    shown = str(hostile_report(text))
+    assert [char for char in shown if not char.isprintable() and char != "\n"] == []
+    assert "\n::error" not in shown
