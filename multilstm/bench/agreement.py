@@ -14,6 +14,7 @@ from multilstm.bench.workload import Workload
 from multilstm.compare.tolerances import tolerance
 from multilstm.engines.registry import JUDGE
 from multilstm.execution.rounding import rounded, rounded_step
+from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Job
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
@@ -21,8 +22,10 @@ from multilstm.workers import WorkerPool
 
 __all__ = ["Agreement", "agreement", "desired_answers"]
 
-# The largest distance from the trained weights, as a share of the way from the initial ones, both over all weights.
-UPDATE_SHARE = 0.1
+# The largest distance from the trained weights, as a share of the update, both as norms over all weights. Measured on
+# the grid `quick` in float32: 1e-5. The margin is for gradients as small as their rounding error, whose step in an
+# adaptive optimizer has a random sign.
+UPDATE_SHARE = 0.02
 KINDS = {"outputs": "output", "gradients": "gradient", "weights": "weights"}
 
 
@@ -90,22 +93,22 @@ def agreement(
         largest = float(np.abs(array).max(initial=0.0))
         error = max(error, float(difference.max(initial=0.0)) / largest if largest else 0.0)
     reason = f"its answer is {distance:.2g} times the tolerance away" if distance > 1 else ""
-    share = _share_of_update(actual, desired, workload, dtype) if mode.keep == "weights" else 0.0
-    if not reason and share > UPDATE_SHARE:
-        reason = f"its weights are away from the trained ones by {share:.0%} of the update, expected at most 10%"
+    if not reason and mode.keep == "weights":
+        reason = _fault_of_update(actual, desired, workload, dtype)
     return Agreement(error, distance if math.isfinite(distance) else None, reason)
 
 
-def _share_of_update(
-    actual: Mapping[str, Array], desired: Mapping[str, Array], workload: Workload, dtype: str
-) -> float:
-    """Return the distance of all weights from the desired ones, divided by the way of these from the initial ones."""
+def _fault_of_update(actual: Mapping[str, Array], desired: Mapping[str, Array], workload: Workload, dtype: str) -> str:
+    """Return the reason why trained weights do not come from the desired update; empty if they do."""
     away = way = 0.0
     for name, array in desired.items():
-        initial = rounded(workload.weights[name.removeprefix(f"{KINDS['weights']}:")], dtype)
-        away += float(((actual[name].astype("float64") - array) ** 2).sum())
+        initial = rounded(workload.weights[name.removeprefix(f"{KINDS['weights']}:")], dtype).astype("float64")
+        if (actual[name] == initial).all() and (array.astype(stored(dtype)) != initial).any():
+            return f"its {name} is not trained"
+        away += float(((actual[name] - array) ** 2).sum())
         way += float(((initial - array) ** 2).sum())
-    return math.sqrt(away / way) if way else math.inf if away else 0.0
+    share = math.sqrt(away / way) if way else 0.0
+    return f"its weights are away from the trained ones by {share:.0%} of the update" if share > UPDATE_SHARE else ""
 
 
 def _growth(spec: Graph) -> float:

@@ -1,5 +1,7 @@
 """Trained weights agree only if the update does: the tolerance of a weight is larger than many an update."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,18 @@ def moved(desired, share):
     return {n: (initial[n] + share * (array - initial[n])).astype("float32") for n, array in desired.items()}
 
 
-@pytest.mark.parametrize("share", [-1.0, 0.0, 0.5, 0.85, 1.15, 2.0])
+@pytest.mark.parametrize("share", [-1.0, 0.0, 0.5, 0.95, 1.05, 2.0])
 def test_weights_after_another_update_disagree(trained, share):
     mode, desired = trained
     assert agreement(mode, moved(desired, share), desired, WORKLOAD, "float32", "cpu").reason
+
+
+def test_a_weight_that_is_not_trained_disagrees(trained):
+    mode, desired = trained
+    name = "weights:dense/bias"
+    actual = {**moved(desired, 1.0), name: moved(desired, 0.0)[name]}
+    reason = agreement(mode, actual, desired, WORKLOAD, "float32", "cpu").reason
+    assert reason == f"its {name} is not trained" or "times the tolerance away" in reason
 
 
 @pytest.mark.parametrize("share", [0.99, 1.0, 1.01])
@@ -43,3 +53,22 @@ def test_weights_after_nearly_the_same_update_agree(trained, share):
 def test_outputs_are_no_weights():
     outputs = {"0/output:1": np.ones((4, 2))}
     assert not agreement(FORWARD, outputs, outputs, WORKLOAD, "float64", "cpu").reason
+
+
+def test_an_epsilon_at_another_place_disagrees():
+    """PyTorch's Adam adds it to the corrected second moment, Keras's to the other one."""
+    spec = Sequential([LSTM(32, return_sequences=True)], (None, 8))
+    workload = model_workload("wide", spec, None, batch=1, timesteps=20)
+    optimizer = workload.optimizer
+    torch_like = dataclasses.replace(workload, optimizer=dataclasses.replace(optimizer, epsilon=3e-9))
+    desired, other = (
+        {
+            f"weights:{name}": array.astype("float32")
+            for name, array in Executor(ReferenceEngine())
+            .execute(each.job(TRAIN, "float64", "cpu", "plain"))
+            .answers[-1]
+            .weights.items()
+        }
+        for each in (workload, torch_like)
+    )
+    assert "of the update" in agreement(TRAIN, other, desired, workload, "float32", "cpu").reason
