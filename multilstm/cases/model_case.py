@@ -59,7 +59,11 @@ class ModelInputs:
     @property
     def count(self) -> int:
         """The number of batches."""
-        return max(2, math.ceil(len(self.rows) / self.size)) if self._masked_values else 2
+        if not self._masked_values:
+            return 2
+        # One more carries states into each row that the first batch holds, such as the fully masked one.
+        carried = any(layer.stateful for layer in self.spec.recurrent.values())
+        return max(2, math.ceil(len(self.rows) / self.size) + carried)
 
     @property
     def size(self) -> int:

@@ -41,6 +41,7 @@ MODELS = {
         [Embedding(9, 3, mask_zero=True), Bidirectional(LSTM(4)), Dense(2)], (None,), input_dtype="int32"
     ),
     "stateful": Sequential([LSTM(4, stateful=True), Dense(2)], (None, 3), batch_size=2),
+    "stateful_masking": Sequential([Masking(), LSTM(4, stateful=True), Dense(2)], (None, 3), batch_size=3),
     "vocabulary": Sequential([Embedding(5000, 3), LSTM(4), Dense(2)], (None,), input_dtype="int32"),
     "two_inputs": two_masked_inputs(),
     "options": Sequential(
@@ -213,6 +214,12 @@ def first_mask_for_all(patch):
     patch.setattr(reference_engine, "walk", walk)
 
 
+def state_of_masked_rows_reset(layer, x, mask, weights, start, dropout):
+    if mask is not None and start is not None:
+        start = State(*(np.where(mask.any(axis=1)[:, None], array, 0.0) for array in start))
+    return layer, x, mask, weights, start, dropout
+
+
 def repeated_tokens_assigned(patch):
     def array(self, dtype=None, copy=None):
         table = np.zeros((self.count, self.values.shape[1]))
@@ -252,6 +259,7 @@ FAULTS = {
         ignoring_mask(lambda mask: mask & (mask.sum(axis=1, keepdims=True) > 1)),
     ),
     "the second interruption ignored": ("masking", ignoring_mask(interrupted_twice_computed)),
+    "the state of a fully masked row reset": ("stateful_masking", in_forward(state_of_masked_rows_reset)),
     "the mask of the first input for all": ("two_inputs", first_mask_for_all),
     "gradients of a repeated token assigned": ("vocabulary", repeated_tokens_assigned),
     "token 0 read as token 1": ("vocabulary", first_token_is_padding),
