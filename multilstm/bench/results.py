@@ -286,9 +286,12 @@ def is_benchmark(data: object) -> bool:
 
 
 def _check(rows: Sequence[Row]) -> None:
-    """Refuse unknown modes, empty rounds, and times that are not above zero."""
+    """Refuse unknown modes, empty rounds, times that are not above zero, and times of wrong answers."""
     for row in rows:
         mode_named(row.mode)
         for samples in (row.samples, row.repeated):
             if any(not round_ or min(round_) <= 0 for round_ in samples):
                 raise InputError(f"row {'/'.join(row.place)}: expected rounds of seconds above zero")
+        if row.last and (row.failure is not None or row.distance is None or row.distance > 1):
+            fault = shown(row.failure or f"a distance of {row.distance} tolerances")
+            raise InputError(f"row {'/'.join(row.place)}: it has times and {fault}, expected no time of a wrong answer")

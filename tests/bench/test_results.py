@@ -26,11 +26,14 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
         (lambda data: data["rows"][0].update(samples=[["1"]]), "expected a number"),
         (lambda data: data["rows"][0].update(samples=[[0.0]]), "expected rounds of seconds above zero"),
         (lambda data: data["rows"][0].update(samples=[[]]), "expected rounds of seconds above zero"),
+        (lambda data: data["rows"][0].update(failure="it crashed"), "expected no time of a wrong answer"),
+        (lambda data: data["rows"][0].update(distance=1.5), "a distance of 1.5 tolerances"),
+        (lambda data: data["rows"][0].update(distance=None), "a distance of None tolerances"),
         (lambda data: data["rows"][0].update(workload="other"), "a row names the workload 'other', which it lacks"),
         (lambda data: data["rows"][0].update(mode="fly"), "unknown mode 'fly': expected one of forward, "),
         (lambda data: data.update(foreign=1), "unknown key 'foreign'"),
     ],
-    ids=["no_rows", "schema", "type", "text", "zero", "empty", "workload", "mode", "key"],
+    ids=["no_rows", "schema", "type", "text", "zero", "empty", "failed", "away", "unjudged", "workload", "mode", "key"],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, change, message):
     path = tmp_path / "r.json"
