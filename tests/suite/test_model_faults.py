@@ -230,7 +230,7 @@ def repeated_tokens_assigned(patch):
 
 
 def interrupted_twice_computed(mask):
-    """Return the mask of an engine that knows one interruption a row."""
+    """Return the mask of an engine with one interruption a row."""
     ends = (np.diff(mask.astype(int), axis=1) == -1).sum(axis=1, keepdims=True)
     return np.where((ends > 1) & mask[:, :1], True, mask)
 
