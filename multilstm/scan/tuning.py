@@ -10,6 +10,7 @@ import ctypes
 import importlib.metadata
 import os
 import sys
+import tempfile
 
 import jax
 import platformdirs
@@ -50,14 +51,11 @@ def tune_cpu(
 
     Raises:
         UsageError: if JAX has already started.
-        InputError: for `devices` that are no integer above 0, a `measure` that is not True or False, or a `cache` of
-            another type.
+        InputError: for `devices` that are no integer above 0, and a `measure` that is not True or False. Also for a
+            `cache` of another type, or a folder that cannot be written.
     """
     measure = as_flag("tune_cpu: measure", measure)
-    if not isinstance(cache, (bool, str, os.PathLike)):
-        raise InputError(f"tune_cpu: cache must be True, False or a folder, given {shown(cache)}")
-    if not isinstance(cache, bool) and not os.fspath(cache):
-        raise InputError("tune_cpu: cache is an empty path, expected True, False or a folder")
+    folder = _folder(cache)
     count = cores() if devices is None else as_count("tune_cpu: devices", devices, 1)
     try:
         jax.config.update("jax_num_cpu_devices", count)
@@ -70,15 +68,34 @@ def tune_cpu(
         "memory": _keep_memory(),
         "vectors": _widen_vectors(),
         "plans": "measured" if records.is_measuring() else "by rules",
-        "programs": _keep_programs(cache),
+        "programs": _keep_programs(folder),
     }
 
 
-def _keep_programs(cache: bool | str | os.PathLike[str]) -> str:
-    """Switch JAX's persistent compilation cache on, for programs that compile quickly too."""
+def _folder(cache: bool | str | os.PathLike[str]) -> str | None:
+    """Return the folder of compiled programs, which is created; None for no folder.
+
+    Raises:
+        InputError: for another type, and for a folder that cannot be written.
+    """
+    if not isinstance(cache, (bool, str, os.PathLike)) or not (isinstance(cache, bool) or os.fspath(cache)):
+        raise InputError(f"tune_cpu: cache must be True, False or a folder, given {shown(cache)}")
     if cache is False:
-        return "compiled in each process"
+        return None
     folder = str(platformdirs.user_cache_path("multilstm") / "programs" if cache is True else os.fspath(cache))
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"tune_cpu: cache {shown(folder)} cannot be written ({reason}); expected a folder") from None
+
+
+def _keep_programs(folder: str | None) -> str:
+    """Switch JAX's persistent compilation cache on, for programs that compile quickly too."""
+    if folder is None:
+        return "compiled in each process"
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -42,7 +42,8 @@ try:
     tune_cpu()
 except UsageError as error:
     found["refused"].append(str(error))
-for options in ({"devices": 0}, {"devices": "2"}, {"measure": "yes"}, {"cache": 3}, {"cache": ""}):
+refused = [{"devices": 0}, {"devices": "2"}, {"measure": "yes"}]
+for options in refused + [{"cache": cache} for cache in (3, "", "/dev/null", "a\\0b")]:
     try:
         tune_cpu(**options)
     except InputError as error:
@@ -132,5 +133,7 @@ def test_no_device_and_a_late_call_are_refused(plain):
         "tune_cpu: devices must be an integer from 1 to 2147483647, given '2'",
         "tune_cpu: measure must be True or False, given 'yes'",
         "tune_cpu: cache must be True, False or a folder, given 3",
-        "tune_cpu: cache is an empty path, expected True, False or a folder",
+        "tune_cpu: cache must be True, False or a folder, given ''",
+        "tune_cpu: cache '/dev/null' cannot be written (File exists); expected a folder",
+        "tune_cpu: cache 'a\\x00b' cannot be written (embedded null byte); expected a folder",
     ]
