@@ -90,13 +90,13 @@ class ModelFiles:
     def save(self, case: Case, options: Options) -> None:
         """Write the files of `--save-inputs` and `--save-outputs`."""
         from multilstm.cases.given_inputs import arrays_of
-        from multilstm.files import write_tensors
+        from multilstm.files import write_arrays
         from multilstm.suite.recorded import reference_answers
 
         if self.save_inputs is not None:
-            write_tensors(self.save_inputs, dict(arrays_of(list(case.forward.batches()))))
+            write_arrays(self.save_inputs, dict(arrays_of(list(case.forward.batches()))))
         if self.save_outputs is not None:
-            write_tensors(self.save_outputs, dict(reference_answers(case, options)))
+            write_arrays(self.save_outputs, dict(reference_answers(case, options)))
 
 
 def read_files(model: str | None, **options: str | None) -> list[tuple[str, str]]:

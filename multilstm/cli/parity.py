@@ -129,9 +129,9 @@ def parity(  # noqa: PLR0913 - the public signature
         A file of arrays with the answers of another program to the same inputs, by quantity: `output`,
         `sequence:LAYER`, `hidden:LAYER`, `cell:LAYER`. They are judged like those of an engine.
     save_inputs
-        Write the inputs to this file, as `--inputs` reads them.
+        Write the inputs to this file (.npz or safetensors), as `--inputs` reads them.
     save_outputs
-        Write the reference's answers to this file, as `--against` reads them.
+        Write the reference's answers to this file (.npz or safetensors), as `--against` reads them.
     timeout
         Abort a job after this number of seconds. Default: 600; with `--full` 3600.
     memory

@@ -6,14 +6,14 @@ content. `parsers/` run in the process of `sandbox.py`. `stores.py` assigns weig
 `onnx/` makes a spec of an ONNX graph. Imports frameworks, json_data and spec.
 """
 
-from multilstm.files.arrays import read_arrays
+from multilstm.files.arrays import read_arrays, write_arrays
 from multilstm.files.atomic import write_bytes
 from multilstm.files.in_memory import AnyModel, resolved
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.model import load, load_model
 from multilstm.files.outputs import PROOF, check_outputs, outputs_beside, write_outputs
 from multilstm.files.regular import read_bytes, read_text
-from multilstm.files.tensors import read_tensors, write_tensors
+from multilstm.files.tensors import read_tensors
 
 __all__ = [
     "PROOF",
@@ -29,7 +29,7 @@ __all__ = [
     "read_tensors",
     "read_text",
     "resolved",
+    "write_arrays",
     "write_bytes",
     "write_outputs",
-    "write_tensors",
 ]

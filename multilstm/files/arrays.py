@@ -1,5 +1,7 @@
 """Files of named arrays: safetensors, NumPy's .npz and .npy, recognised by content and read without executing anything.
 
+The name decides only on the format of a new file.
+
 A file's own claims about sizes are compared with its bytes before an array is made. Object arrays, which hold pickles,
 are refused.
 """
@@ -11,16 +13,18 @@ import math
 import os
 import zipfile
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from multilstm.errors import InputError, shown
+from multilstm.files.atomic import write_bytes
 from multilstm.files.parsers.zip_members import all_members
 from multilstm.files.regular import read_bytes, size_limit
-from multilstm.files.tensors import read_tensors
+from multilstm.files.tensors import read_tensors, write_tensors
 from multilstm.spec.arrays import Array
 
-__all__ = ["read_arrays"]
+__all__ = ["read_arrays", "write_arrays"]
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
 _NPY_VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -43,6 +47,30 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
         return _npz(content, name)
     arrays, _ = read_tensors(path, "a file of numpy.save, numpy.savez or safetensors")
     return arrays
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write arrays by name to a file that is complete or, after an error, unchanged.
+
+    Args:
+        path: a name with the suffix .npz is a file of `numpy.savez`; another one is safetensors.
+        arrays: numbers by name.
+
+    Raises:
+        InputError: for a name with the suffix .npy, which has no names, or a file that cannot be written.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".npy":
+        raise InputError(f"cannot write {os.fspath(path)!r}: .npy has no names of arrays; use .npz or .safetensors")
+    if suffix != ".npz":
+        write_tensors(path, arrays)
+        return
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:  # numpy.savez takes no array that is named 'file'
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    write_bytes(path, content.getvalue())
 
 
 def _npz(content: bytes, name: str) -> dict[str, Array]:

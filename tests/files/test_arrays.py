@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from multilstm.errors import InputError
-from multilstm.files.arrays import read_arrays
+from multilstm.files.arrays import read_arrays, write_arrays
 from multilstm.files.tensors import read_tensors, write_tensors
 
 ARRAYS = {
@@ -32,6 +32,27 @@ def savez_compressed(path, **arrays):
 
 def safetensors(path, **arrays):
     write_tensors(path, arrays)
+
+
+def test_writes_a_file_of_numpy(tmp_path):
+    arrays = {"file": ARRAYS["x"], "hidden:b/forward@0": ARRAYS["mask"], "tokens": np.asfortranarray(ARRAYS["tokens"])}
+    write_arrays(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz") as theirs:
+        for found in (theirs, read_arrays(tmp_path / "a.npz")):
+            assert list(found) == list(arrays)
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+def test_writes_safetensors_under_other_names(tmp_path):
+    write_arrays(tmp_path / "a.bin", ARRAYS)
+    assert read_tensors(tmp_path / "a.bin")[0].keys() == ARRAYS.keys()
+
+
+def test_writes_no_npy(tmp_path):
+    with pytest.raises(InputError, match=r"a\.npy.* has no names of arrays; use \.npz or \.safetensors"):
+        write_arrays(tmp_path / "a.npy", ARRAYS)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_array_that_the_directory_hides_is_not_left_out(tmp_path):
