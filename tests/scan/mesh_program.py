@@ -155,12 +155,12 @@ def of_carried_states():
     slots = {f"{name}/momentum": np.zeros(array.shape) for name, array in weights.items()}
     batches = [rng.normal(size=(BATCH, timesteps, FEATURES)) for timesteps in (TIMESTEPS, 20, 3, 40)]
     results, optimizer = [], SGD(0.1, momentum=0.9)
+    split._WORTH_SPLITTING = BATCH * 17 * UNITS  # a bucket of 16 timesteps is not split
     for mesh in ("auto", None):
         functions, trained, states = BucketedModel(model(spec, mesh=mesh)), (weights, slots), None
         if mesh == "auto":
             trained = (jax.device_put(weights, jax.devices()[2]), slots)
         for number, x in enumerate(batches):
-            split._WORTH_SPLITTING = BATCH * 17 * UNITS  # a bucket of 16 timesteps is not split
             target = np.tile(x, 2)[..., :UNITS]
             *trained, loss, evaluation = functions.train_step(
                 *trained, optimizer.coefficients(number), {next(iter(spec.inputs)): x}, [target],
@@ -168,6 +168,7 @@ def of_carried_states():
             )  # fmt: skip
             states = evaluation.states
         results.append((trained[0], loss, states))
+    split._WORTH_SPLITTING = 0
     return distance(*results)
 
 
