@@ -76,9 +76,12 @@ def as_shape(value: Any, where: str) -> list[int | None]:
 
 
 def ends_in_order(value: Any) -> Any:
-    """Return the tensors of `input_layers` or `output_layers` that a file has by name as a list, else `value`."""
+    """Return the tensors of `input_layers` or `output_layers` that a file has by name as a list, else `value`.
+
+    The order is that of the sorted names, as in Keras's `model.inputs` and `model.outputs`, whatever that of the file.
+    """
     by_name = isinstance(value, Mapping) and value and all(isinstance(end, (list, tuple)) for end in value.values())
-    return list(value.values()) if by_name else value
+    return [value[name] for name in sorted(value)] if by_name else value
 
 
 def is_known_module(module: Any) -> bool:
