@@ -81,7 +81,7 @@ def _listed(start: str, items: Sequence[str], end: str, indent: int = 0) -> Iter
 
 def _files(spec: Graph, weights: Mapping[str, Array], training: object = None) -> dict[str, bytes]:
     """Return the program, the spec, and the weights in their dtype."""
-    arrays = {name: np.ascontiguousarray(weights[name]) for name in spec.weight_shapes}
+    arrays = {name: np.asarray(weights[name], order="C") for name in spec.weight_shapes}  # a scale keeps 0 axes
     return {
         ".py": scan_source(spec).encode(),
         ".json": to_json(spec).encode(),
