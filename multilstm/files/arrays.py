@@ -20,6 +20,7 @@ import numpy as np
 from multilstm.errors import InputError, shown
 from multilstm.files.atomic import write_bytes
 from multilstm.files.parsers.zip_members import all_members
+from multilstm.files.recognise import refuse_named
 from multilstm.files.regular import read_bytes, size_limit
 from multilstm.files.tensors import read_tensors, write_tensors
 from multilstm.spec.arrays import Array
@@ -45,7 +46,11 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
         return {"": _npy(content, name)}
     if content.startswith(_ZIP):
         return _npz(content, name)
-    arrays, _ = read_tensors(path, "a file of numpy.save, numpy.savez or safetensors")
+    try:
+        arrays, _ = read_tensors(path, "a file of numpy.save, numpy.savez or safetensors")
+    except InputError:
+        _refuse_download(content, name)
+        raise
     return arrays
 
 
@@ -71,6 +76,13 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     write_bytes(path, content.getvalue())
+
+
+def _refuse_download(content: bytes, name: str) -> None:
+    try:
+        refuse_named(content)
+    except InputError as error:
+        raise InputError(f"cannot read {name!r}: {error}") from None
 
 
 def _npz(content: bytes, name: str) -> dict[str, Array]:

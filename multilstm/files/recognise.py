@@ -60,9 +60,7 @@ def recognise(content: bytes) -> Kind:
         return Kind.HDF5
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return Kind.ZIP
-    for start, advice in _ADVICE:
-        if content.startswith(start):
-            raise InputError(f"this is {advice}")
+    refuse_named(content)
     if content.startswith(_OLD_CHECKPOINT):
         return Kind.OLD_CHECKPOINT
     if content[:1] == b"\x80" and content[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -78,6 +76,21 @@ def recognise(content: bytes) -> Kind:
     return _text(content)
 
 
+def refuse_named(content: bytes) -> None:
+    """Raise InputError for content that multilstm never reads and can name, such as a web page saved by mistake."""
+    for start, advice in _ADVICE:
+        if content.startswith(start):
+            raise InputError(f"this is {advice}")
+    if _beginning(content)[:64].lower().startswith(_PAGE):
+        raise InputError(
+            "this is a web page, perhaps the error page of a download; open it in a browser; download the file itself"
+        )
+
+
+def _beginning(content: bytes) -> bytes:
+    return content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
 def _is_safetensors(content: bytes) -> bool:
     """Whether the file begins with the length of a header, and the header with an object."""
     size = int.from_bytes(content[:8], "little")
@@ -85,13 +98,9 @@ def _is_safetensors(content: bytes) -> bool:
 
 
 def _text(content: bytes) -> Kind:
-    start = content[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = _beginning(content)
     if not start or not start.strip(b"\0"):
         raise InputError("the file holds nothing but blanks or zeros; copy or download it again")
-    if start[:64].lower().startswith(_PAGE):
-        raise InputError(
-            "this is a web page, perhaps the error page of a download; open it in a browser; download the file itself"
-        )
     if start[:1] in (b"{", b"[", b'"'):
         return Kind.JSON
     if start.startswith((b"class_name:", b"backend:", b"config:", b"keras_version:")):

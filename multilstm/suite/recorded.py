@@ -39,7 +39,10 @@ def quantities_from(case: Case, arrays: Mapping[str, Array]) -> Quantities:
     batches = by_batch({name or "output": array for name, array in arrays.items()})
     count = len(list(case.forward_steps()))
     if len(batches) != count:
-        raise InputError(f"the recorded answers hold {len(batches)} batches, expected {count}, as the inputs do")
+        raise InputError(
+            f"the number of batches of the recorded answers is {len(batches)}, expected {count}, that of the inputs; "
+            f"give the inputs that they answer: --inputs FILE, or inputs="
+        )
     quantities: Quantities = {}
     for number, batch in enumerate(batches):
         for name, array in batch.items():

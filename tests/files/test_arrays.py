@@ -134,7 +134,9 @@ def test_a_file_leaves_memory_for_copies_of_its_numbers(tmp_path, monkeypatch, w
 
 HOSTILE = {
     "empty": (b"", "expected a file of numpy.save"),
-    "text": (b"<html>not found</html>", "expected a file of numpy.save"),
+    "text": (b"not found", "expected a file of numpy.save"),
+    "page": (b"\n<!DOCTYPE html>not found", "cannot read .*this is a web page"),
+    "git-lfs": (b"version https://git-lfs.github.com/spec/v1", "cannot read .*this is a git-lfs pointer"),
     "pickle": (pickle.dumps([1]), "expected a file of numpy.save"),
     "object array": (npy(np.array([{}], object)), "objects are never read"),
     "text array": (npy(np.array(["a"])), "expected numbers"),

@@ -133,7 +133,7 @@ def test_the_first_layer_and_timestep_are_named():
 def test_answers_to_some_batches_are_refused():
     weights = case_of().initial_weights
     case = example_case(SPEC, given_batches(SPEC, {"input_layer@0": X, "input_layer@1": X}), "given", weights)
-    with pytest.raises(InputError, match="hold 1 batches, expected 2"):
+    with pytest.raises(InputError, match=r"answers is 1, expected 2, .* --inputs FILE"):
         quantities_from(case, {"output": X})
 
 
@@ -142,7 +142,7 @@ def test_answers_to_some_batches_are_refused():
     [
         ({"output": X, "speed": X}, "'speed'; expected names such as output"),
         ({"hidden:other": X}, "'hidden:other'; the model has"),
-        ({"output@0": X, "output@1": X}, "hold 2 batches, expected 1"),
+        ({"output@0": X, "output@1": X}, "answers is 2, expected 1"),
         ({"gradient:lstm/kernel": X}, "expected names such as output"),
     ],
     ids=["kind", "layer", "batches", "gradient"],
