@@ -12,7 +12,7 @@ from multilstm.bench.comparison import Change, Gap
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
 from multilstm.bench.standing import compared, exponents, geometric_mean, leads, relative_times, standing
-from multilstm.report.words import printable
+from multilstm.report.words import of_engine, printable
 
 __all__ = ["MARKS", "mark", "milliseconds", "missing", "show", "show_changes"]
 
@@ -91,9 +91,9 @@ def missing(result: Benchmark) -> list[str]:
     failures: dict[str, list[str]] = {}
     for row in result.rows:
         if row.failure is not None:
-            failures.setdefault(f"{row.engine}: {row.failure}", []).append(f"{row.workload} {row.mode}")
+            failures.setdefault(of_engine(row.engine, row.failure), []).append(f"{row.workload} {row.mode}")
     lines = [f"not timed: {reason} ({', '.join(places)})" for reason, places in failures.items()]
-    return [*lines, *(f"skipped {name}: {reason}" for name, reason in result.skipped.items())]
+    return [*lines, *(f"skipped {of_engine(name, reason)}" for name, reason in result.skipped.items())]
 
 
 def _title(result: Benchmark, name: str, mode: str) -> str:

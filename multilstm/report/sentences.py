@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from multilstm.compare import AGREES
+from multilstm.errors import VALUE_LIMIT
 from multilstm.report.data import Cell, Report, counted
+from multilstm.report.words import of_engine, without_name
 
 __all__ = ["sentences_of"]
 
@@ -15,8 +17,8 @@ UNRECORDED_SHOWN = 6  # names in the verdict
 def sentences_of(report: Report) -> Iterator[str]:
     """Yield the verdict, then the engines and cases that it leaves out."""
     if not any(cell.verdict != "unsupported" for cell in report.cells):
-        reasons = [f"{engine}: {reason}" for engine, reason in report.skipped.items()]
-        unsupported = dict.fromkeys(f"{cell.engine}: {cell.comparison.message}" for cell in report.cells)
+        reasons = [of_engine(engine, reason) for engine, reason in report.skipped.items()]
+        unsupported = dict.fromkeys(of_engine(cell.engine, cell.comparison.message) for cell in report.cells)
         yield f"Nothing was compared ({'; '.join([*reasons, *unsupported]) or 'no engine ran'})."
         return
     yield from _disagreements(report)
@@ -24,8 +26,7 @@ def sentences_of(report: Report) -> Iterator[str]:
     if not report.counts["unjudged"] or any(report.counts[verdict] for verdict in AGREES):
         yield _agreement(report)
     idle = report.idle
-    if idle:
-        yield f"{', '.join(idle)} executed nothing."
+    yield from (_idle(report, engine) for engine in idle)
     partial = [cell for cell in report.cells if cell.verdict == "unsupported" and cell.engine not in idle]
     if partial:
         engines = list(dict.fromkeys(cell.engine for cell in partial))
@@ -42,6 +43,14 @@ def sentences_of(report: Report) -> Iterator[str]:
     if report.without_recurrent:
         names = report.without_recurrent
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."
+
+
+def _idle(report: Report, engine: str) -> str:
+    """Return the sentence on an engine that executed no case, with the first clause of its first refusal."""
+    message = next(cell.comparison.message for cell in report.cells if cell.engine == engine)
+    reason = without_name(engine, " ".join(message.split())).partition("; ")[0].rstrip(".")
+    short = reason if len(reason) <= VALUE_LIMIT else f"{reason[: VALUE_LIMIT - 3]}..."
+    return f"{engine} executed nothing{f': {short}' if short else ''}."
 
 
 def _disagreements(report: Report) -> Iterator[str]:

@@ -34,6 +34,16 @@ MEANING = {
 }
 
 
+def of_engine(engine: str, reason: str) -> str:
+    """Return an engine with a reason, which may begin with the engine's name itself: `torch-lstm: no masks`."""
+    return f"{engine}: {without_name(engine, reason)}"
+
+
+def without_name(engine: str, reason: str) -> str:
+    """Return a reason without the engine's name at its beginning."""
+    return reason.removeprefix(f"{engine}: ")
+
+
 def printable(text: str) -> str:
     """Return text from a user's file with control and direction characters escaped.
 

@@ -11,7 +11,7 @@ from multilstm.compare import Comparison, Mismatch
 from multilstm.errors import shown
 from multilstm.report.command import repeating_command
 from multilstm.report.data import Cell, Report, counted
-from multilstm.report.words import printable
+from multilstm.report.words import of_engine, printable
 
 __all__ = ["failure_message"]
 
@@ -40,7 +40,7 @@ def _nothing_compared(report: Report, idle: Sequence[str]) -> Iterator[str]:
     yield ""
     reasons = {cell.engine: cell.comparison.message for cell in report.cells if cell.engine in report.idle}
     for engine, reason in reasons.items():
-        yield from _wrapped(f"{engine}: {reason}")
+        yield from _wrapped(of_engine(engine, reason))
     yield from _command(report, ())
 
 

@@ -11,7 +11,7 @@ from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
 from multilstm.bench.results import Contestant, Row
 from multilstm.bench.standing import exponents, leads, ratio, relative_times, standing
-from multilstm.bench.table import show, show_changes
+from multilstm.bench.table import missing, show, show_changes
 
 
 def printed(function, *arguments):
@@ -88,6 +88,13 @@ def test_the_table_has_at_most_80_columns_and_names_what_was_not_timed():
     words = " ".join(text.split())
     assert "not timed: keras-torch: its answer is 12 times the tolerance away (small 4x10 train)" in words
     assert "skipped flax: needs flax" in text
+
+
+def test_a_reason_that_begins_with_the_name_of_its_engine_has_the_name_once():
+    run = made.usual(skipped={"flax": "flax: no masks"})
+    run.rows[2].fail("keras-torch: no masks")
+    assert missing(run)[0] == "not timed: keras-torch: no masks (small 4x10 forward)"
+    assert missing(run)[-1] == "skipped flax: no masks"
 
 
 def test_a_grid_is_a_table_of_ratios_with_published_times():

@@ -30,6 +30,8 @@ AGREES = cell("keras-jax", "within")
 KNOWN = cell("keras-jax", "known", "cell:lstm", known=(LOST,))
 WRONG = cell("keras-torch", "diverges")
 IDLE = cell("torch-lstm", "unsupported", message="no masks")
+NAMED = "torch-lstm: LSTM 'lstm' has recurrent_activation='hard_sigmoid'; torch.nn.LSTM has only 'sigmoid'"
+REFUSED = cell("torch-lstm", "unsupported", message=NAMED)
 
 SENTENCES = {
     "agreement": (
@@ -60,7 +62,14 @@ SENTENCES = {
     ),
     "idle_engine": (
         (AGREES, IDLE),
-        "Same answers on keras-jax: 1 quantity, compared with the float64 reference. torch-lstm executed nothing.",
+        "Same answers on keras-jax: 1 quantity, compared with the float64 reference. "
+        "torch-lstm executed nothing: no masks.",
+    ),
+    "two_idle_engines": (
+        (AGREES, REFUSED, IDLE, cell("onnx-file", "unsupported", message=f"Keras\ndoes not build it: {150 * 'x '}")),
+        "Same answers on keras-jax: 1 quantity, compared with the float64 reference. torch-lstm executed nothing: "
+        "LSTM 'lstm' has recurrent_activation='hard_sigmoid'. onnx-file executed nothing: Keras does not build it: "
+        f"{86 * 'x '}....",
     ),
     "case_not_executed": (
         (cell("torch-lstm", "within", case="other"), IDLE),
@@ -68,6 +77,7 @@ SENTENCES = {
         "1 case not executed by torch-lstm.",
     ),
     "nothing_supported": ((IDLE,), "Nothing was compared (torch-lstm: no masks)."),
+    "nothing_supported_by_the_name": ((REFUSED,), f"Nothing was compared ({NAMED})."),
     "nothing": ((), "Nothing was compared (no engine ran)."),
 }
 
