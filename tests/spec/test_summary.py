@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multilstm import spec as multilstm_spec
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Model, Sequential, TimeDistributed
+from multilstm.spec import GRU, LSTM, Bidirectional, Dense, Input, Model, Sequential, SimpleRNN, TimeDistributed
 from multilstm.spec.summary import summary
 
 SAME_SOURCE = Path(__file__).with_name("same_source.py")
@@ -144,6 +144,19 @@ def test_fits_and_shows_every_name_and_count(graph):
         (LSTM(2, return_sequences=True, go_backwards=True), "returns every timestep; reads backwards; starts every"),
         (LSTM(2, return_state=True), "returns the last timestep and its states"),
         (LSTM(2, use_bias=False), "20 = "),
+        (LSTM(2, recurrent_activation="hard_sigmoid"), "returns the last timestep; recurrent activation hard_sigmoid"),
+        (LSTM(2, "relu", go_backwards=True), "reads backwards; activation relu; starts every"),
+        (LSTM(2, activation=None), "activation linear; starts every"),
+        (LSTM(2, dropout=0.2), "returns the last timestep; in training, drops 0.2 of its input; starts every"),
+        (LSTM(2, dropout=0.2, implementation=1), "of its input; each gate has its own dropout mask; starts every"),
+        (
+            GRU(2, recurrent_dropout=0.25),
+            "drops 0.25 of its recurrent state; each gate has its own dropout mask; starts",
+        ),
+        (GRU(2, recurrent_activation="relu"), "returns the last timestep; recurrent activation relu; starts every"),
+        (SimpleRNN(2, "relu", dropout=0.5), "activation relu; in training, drops 0.5 of its input; starts every"),
+        (LSTM(2, return_sequences=True, zero_output_for_mask=True), "masked timesteps return zero; starts every"),
+        (Bidirectional(GRU(2, "relu")), "merged by concat; returns the last timestep; activation relu; starts every"),
         (Bidirectional(LSTM(2)), "two LSTMs, forward and backward, merged by concat; returns the last timestep"),
         (Bidirectional(LSTM(2)), "weights, in each direction: kernel (3, 4*2); recurrent_kernel (2, 4*2)"),
         (Bidirectional(LSTM(2)), "states, in each direction: hidden (any, 2); cell (any, 2)"),

@@ -82,7 +82,25 @@ class Recurrent(Layer):
     def behaviour(self) -> tuple[str, ...]:
         returned = "every timestep" if self.return_sequences else "the last timestep"
         states = f" and its state{'s' if self.state_count > 1 else ''}" if self.return_state else ""
-        return (f"returns {returned}{states}", *(["reads backwards"] if self.go_backwards else []))
+        backwards = ["reads backwards"] if self.go_backwards else []
+        return (f"returns {returned}{states}", *backwards, *self._changed_options())
+
+    def _changed_options(self) -> Iterator[str]:
+        """Yield a phrase for each option of the cell that changes numbers and has another value than Keras's default.
+
+        A missing bias is seen in the weights; initializers and seeds are no part of what the layer computes.
+        """
+        for name, word in (("activation", "activation"), ("recurrent_activation", "recurrent activation")):
+            value = getattr(self, name, None)
+            if value != getattr(type(self), name, None):
+                yield f"{word} {value or 'linear'}"
+        for rate, subject in ((self.dropout, "its input"), (self.recurrent_dropout, "its recurrent state")):
+            if rate:
+                yield f"in training, drops {rate:.4g} of {subject}"
+        if self.drops_by_gate and (self.dropout or self.recurrent_dropout):
+            yield "each gate has its own dropout mask"
+        if self.zero_output_for_mask:
+            yield "masked timesteps return zero"
 
     @property
     def bias_shape(self) -> tuple[int, ...]:
