@@ -122,14 +122,19 @@ CONVERTED = "MULTILSTM_CONVERTED"  # the variable with the path of the main file
 _JAX = {"JAX_ENABLE_X64": "1"}  # without it JAX has no float64
 
 
-def _converted(name: str, target: str, extra: str, needs: tuple[str, ...], *, gradients: bool = True) -> EngineRow:
+_TF_KERAS = "tf-keras==2.21.*"
+
+
+def _converted(
+    name: str, target: str, extra: str, needs: tuple[str, ...], *, gradients: bool = True, beside_cpu: str | None = None
+) -> EngineRow:
     """Return the row of an engine that executes converted files; only a user's choice of it runs it."""
     settings, flags = (_JAX, (EXACT_SUMS,)) if "jax" in needs else ({}, ())
     if "tensorflow" in needs:  # its cells of TensorFlow 1 are those of tf-keras
         settings = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return EngineRow(
         name, f"multilstm.engines.{target}", needs, extra, settings, flags, partial=True, gradients=gradients,
-        generations=(),
+        generations=(), beside_cpu=beside_cpu,
     )  # fmt: skip
 
 
@@ -165,7 +170,9 @@ ENGINES: dict[str, EngineRow] = {
         _converted("onnx-file", "onnx_file:OnnxFileEngine", "onnx", ("onnx", "onnxruntime"), gradients=False),
         _converted("flax-module", "flax_module:FlaxModuleEngine", "flax", ("flax", "jax")),
         _converted("linen-module", "flax_module:LinenModuleEngine", "flax", ("flax", "jax")),
-        _converted("tf1-module", "tf1_module:Tf1ModuleEngine", "keras2", ("tensorflow", "tf_keras")),
+        _converted(
+            "tf1-module", "tf1_module:Tf1ModuleEngine", "keras2", ("tensorflow", "tf_keras"), beside_cpu=_TF_KERAS
+        ),
         _converted("equinox-module", "equinox_module:EquinoxModuleEngine", "equinox", ("equinox", "jax")),
         _converted("haiku-module", "haiku_module:HaikuModuleEngine", "haiku", ("haiku", "jax")),
         EngineRow(
@@ -176,7 +183,7 @@ ENGINES: dict[str, EngineRow] = {
             {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
             partial=True,
             generations=(0, 1, 2),
-            beside_cpu="tf-keras==2.21.*",
+            beside_cpu=_TF_KERAS,
         ),
     )
 }

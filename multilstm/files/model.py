@@ -105,6 +105,8 @@ def load_model(
     if source.endswith(".json") or _exists(source):
         return load(source, weights, architecture, keras_version)
     if not is_target(source):
+        if pathlib.PurePath(source).suffix:
+            raise InputError(f"cannot read {shown(source)}: there is no such file")
         raise UsageError(f"model {source!r}: expected a model file (.keras, .h5, .json, ...), or module:function")
     if architecture is not None:
         raise UsageError(f"model {source!r} is a function, which returns an architecture; leave --architecture out")

@@ -75,8 +75,8 @@ class Migration:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The report of the migration, a line for each change and each proof."""
-        return (self.origin, *map(str, self.changes), *self._proofs(), *(f"Note: {note}." for note in self.notes))
+        """The report of the migration, a line for each note, each change and each proof."""
+        return (self.origin, *(f"Note: {note}." for note in self.notes), *map(str, self.changes), *self._proofs())
 
     def _proofs(self) -> Iterator[str]:
         yield f"Keras {engine_row(KERAS.engine).packages['keras']} loads the file: {self.file.report.sentence}"
@@ -159,9 +159,7 @@ def _compared_with_keras_2(case: Case, generation: int | None, notes: list[str])
         ParityError: where tf-keras gives other answers.
     """
     if engine_row(ORACLE).missing:
-        notes.append(
-            f"not compared with Keras 2: install {engine_row(ORACLE).installation.removeprefix('pip install ')}"
-        )
+        notes.append(f"not compared with Keras 2, which needs: {engine_row(ORACLE).installation}")
         return None
     availability = available((ORACLE,), "cpu", generation)
     options = Options(availability.engines, ("float64",), "plain", quantities=(*FORWARD, *GRADIENTS))

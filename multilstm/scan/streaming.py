@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from multilstm.errors import InputError
@@ -19,7 +20,7 @@ from multilstm.spec.arrays import State
 def step(
     params: LSTMParams,
     x_t: jax.Array,
-    state: State,
+    state: State | None = None,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
 ) -> tuple[jax.Array, State]:
@@ -31,7 +32,7 @@ def step(
     Args:
         params: the weights, in Keras's layout.
         x_t: the inputs of the timestep, `[batch, features]`.
-        state: the state before the timestep, each `[batch, units]`; at first, arrays of zeros.
+        state: the state before the timestep, each `[batch, units]`; None: zeros.
         activation: as in `lstm`.
         recurrent_activation: as in `lstm`.
 
@@ -41,30 +42,30 @@ def step(
     Raises:
         InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
     """
-    if state is None:
-        raise InputError("step: state is None, expected State(hidden, cell), each (batch, units); at first zeros")
     names = Names(activation, recurrent_activation)
     for argument, name in names._asdict().items():
         check_activation(argument, name)
     if not _are_in_jax(params, x_t, state):  # at its border, `jax.jit` would wrap integers and take lists apart
-        params, x_t, state = check_params(params), as_jax("step: x_t", x_t), as_state(state)
+        params, x_t, state = check_params(params), as_jax("step: x_t", x_t), None if state is None else as_state(state)
     after = _compiled(names, params, x_t, state)
     return after.hidden, after
 
 
 def _are_in_jax(params: Any, x_t: Any, state: Any) -> bool:
-    if not isinstance(params, LSTMParams) or not isinstance(state, State):
+    if not isinstance(params, LSTMParams) or not isinstance(state, State | None):
         return False
-    return all(isinstance(array, jax.Array) or array is None for array in (*params, *state)) and isinstance(
-        x_t, jax.Array
+    return isinstance(x_t, jax.Array) and all(
+        isinstance(array, jax.Array | None) for array in (*params, *(state or ()))
     )
 
 
-def _step(names: Names, params: LSTMParams, x_t: Any, state: State) -> State:
+def _step(names: Names, params: LSTMParams, x_t: Any, state: State | None) -> State:
     if np.ndim(x_t) != 2:
         raise InputError(f"step: x_t has shape {np.shape(x_t)}, expected (batch, features): one timestep")
     params, x, before, _ = check_arrays(params, x_t[:, None], state, None, names, None)
-    assert before is not None
+    if before is None:
+        zeros = jnp.zeros((x.shape[0], params.recurrent_kernel.shape[0]), x.dtype)
+        before = State(zeros, zeros)
     z = add_bias(matmul(x[:, 0], params.kernel), params.bias) + matmul(before.hidden, params.recurrent_kernel)
     return cell_forward(names, z, before.cell)[0]
 

@@ -70,7 +70,8 @@ REFUSED = {
     "seed": (("--grid", "drawn", "--seed", "-1"), 2, "--seed must not be negative, given -1"),
     "both_streams": (("--json", "-", "--html", "-"), 2, "both standard output"),
     "old_missing": (("--compare", "none.json"), 4, "cannot read 'none.json'"),
-    "no_model": (("none.keras",), 2, "model 'none.keras': expected a model file"),
+    "no_model": (("none.keras",), 4, "cannot read 'none.keras': there is no such file"),
+    "no_name_of_a_model": (("none",), 2, "model 'none': expected a model file"),
     "model_and_grid": (("none.keras", "--grid", "quick"), 2, "give one of the two"),
     "a_mode_that_it_lacks": (("--engine", "onnxruntime", "--mode", "fit"), 2, "engine 'onnxruntime' computes forward"),
 }

@@ -105,6 +105,12 @@ def test_refuses_a_name_of_neither_file_nor_function(name):
         load_model(name)
 
 
+@pytest.mark.parametrize("name", ["model.keras", "folder/model.h5", "../model.pt"])
+def test_a_missing_file_is_named(name):
+    with pytest.raises(InputError, match=f"cannot read '{name}': there is no such file"):
+        load_model(name)
+
+
 @pytest.mark.parametrize("content", [b"\xff\x00\x00", b"\x80"])
 def test_refuses_a_file_of_no_known_format(models, content):
     (models / "model.json").write_bytes(content)

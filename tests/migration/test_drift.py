@@ -25,6 +25,8 @@ BOTH = {
 }
 PLAIN = {"recurrent_activation": "sigmoid", "implementation": 2}
 SEQUENCE = {**PLAIN, "return_sequences": True}
+_ARGUMENTS = {name: value for name, value in CLIPPED["config"].items() if name != "decay"}
+NOT_LEGACY = {**CLIPPED, "config": _ARGUMENTS}
 
 
 def loaded(tmp_path, *layers, **options):
@@ -48,7 +50,9 @@ def touched(tmp_path, *layers, **options):
         ((LSTM2(**PLAIN), DENSE), {"optimizer": RMSPROP}, {"rmsprop_epsilon": 1, "decay": 1}),
         ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED}, {"rmsprop_epsilon": 1, "decay": 1, "clipnorm": 1}),
         ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED, "version": "2.6.0"}, {"rmsprop_epsilon": 1, "decay": 1}),
-        ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED, "version": "2.12.0"}, {}),
+        # From 2.11 on, an optimizer with the argument `decay` is a legacy one, with the rules of 2.10.
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": CLIPPED, "version": "2.12.0"}, {"rmsprop_epsilon": 1, "decay": 1}),
+        ((LSTM2(**PLAIN), DENSE), {"optimizer": NOT_LEGACY, "version": "2.12.0"}, {}),
         ((LSTM2(**PLAIN), DENSE), {"optimizer": {"class_name": "Nadam", "config": {}}}, {"other_optimizers": 1}),
         ((masking(), BOTH), {}, {"hard_sigmoid": ("layer both",), "bidirectional_padding": ("layer both",)}),
         ((masking(), BOTH), {"version": "2.6.0"}, {"hard_sigmoid": ("layer both",)}),

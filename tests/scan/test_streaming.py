@@ -21,6 +21,11 @@ def test_as_many_calls_as_timesteps_equal_lstm(make_problem, distance, use_bias,
     assert distance((np.stack(outputs, 1), state), desired) <= 1e-12
 
 
+def test_no_state_is_one_of_zeros(problem, distance):
+    first = problem.x[:, :1]
+    assert distance(step(problem.params, first[:, 0])[1], lstm(problem.params, first)[1]) <= 1e-12
+
+
 def test_later_calls_compile_nothing(problem):
     streaming._compiled.clear_cache()
     state = problem.state
@@ -41,7 +46,6 @@ def test_step_works_under_jit_and_grad(problem, distance):
 REFUSED = {
     "sequence": (lambda p: (p.params, p.x, p.state), r"step: x_t has shape \(4, 7, 3\), expected \(batch, features\)"),
     "features": (lambda p: (p.params, p.x[:, 0, :2], p.state), r"x has shape \(4, 1, 2\), expected"),
-    "no_state": (lambda p: (p.params, p.x[:, 0], None), "step: state is None, expected State"),
     "tuple": (lambda p: (p.params, p.x[:, 0], tuple(p.state)), "state must be State"),
     "rows": (lambda p: (p.params, p.x[:2, 0], p.state), "state.hidden has shape"),
     "masked": (lambda p: (p.params, np.ma.array(p.x[:, 0]), p.state), "step: x_t"),

@@ -56,7 +56,7 @@ class ContestantRow(NamedTuple):
         if self.missing:
             raise EngineUnavailableError(
                 f"engine {self.name!r} needs {', '.join(self.missing)}, not installed here; "
-                "install it with: pip install 'multilstm[all,bench]'"
+                "install it with: pip install 'multilstm[all]'"
             )
 
     def make(self) -> AbstractContestant:
