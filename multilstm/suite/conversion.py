@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,14 @@ from multilstm.cases.model_case import BATCH, enough_timesteps
 from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Comparison
 from multilstm.conversion.target import Target
+from multilstm.engines.reference.faults import FAULTS
 from multilstm.engines.registry import CONVERTED, EngineRow, base_name, engine_row, registered
 from multilstm.errors import InputError, ParityError, UnsupportedError, listed, shown
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.files.compiled import Compiled
 from multilstm.files.outputs import PROOF, write_outputs
+from multilstm.ledger import Divergence, ledger
 from multilstm.report.data import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
@@ -125,7 +127,7 @@ def convert_model(
                 following = [follow] if follow else []
                 report = compare_cases((case,), options, *following, availability=availability, pool=pool)
                 report.check()
-                trained, why_not = _updated(pool, target, case, given, updates)
+                trained, why_not = _updated(pool, target, case, given, updates, _known_faults(report))
     return Conversion(
         files,
         report,
@@ -178,9 +180,17 @@ def _trained_in(dtype: str | None, compiled: Compiled) -> Compiled:
 
 
 def _updated(
-    pool: Pool, target: Target, case: Case, compiled: Compiled, count: int
+    pool: Pool, target: Target, case: Case, compiled: Compiled, count: int, known: Sequence[Divergence]
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
-    """Return the comparison of each weight after updates with the optimizer of the files, and why there is none.
+    """Return the comparison of each weight after updates with the optimizer of the files, and notes on it.
+
+    Args:
+        pool: the workers.
+        target: the format.
+        case: the model with the batches of the updates.
+        compiled: the training.
+        count: the number of updates.
+        known: the rows of the ledger whose faults the reference computes too.
 
     Raises:
         ParityError: where they differ.
@@ -189,9 +199,17 @@ def _updated(
         return (), ()
     if any(layer.stateful for layer in case.spec.recurrent.values()):
         return (), (f"updates were not compared: {target.title} on PyTorch trains no stateful layer",)
-    compared = tuple(compared_updates(pool, target.engine, case, compiled.training, compiled.state, count))
+    faults = [row.prediction for row in known]
+    compared = tuple(compared_updates(pool, target.engine, case, compiled.training, compiled.state, count, faults))
     check_updates(compared, f"the {target.suffixes[0]} file")
-    return compared, ()
+    notes = (f"updates were compared with a reference that has this fault too: {row.title}" for row in known)
+    return compared, tuple(notes)
+
+
+def _known_faults(report: Report) -> tuple[Divergence, ...]:
+    """Return the rows of the ledger whose faults the files have in float64, and the reference can compute."""
+    ids = {row.id for cell in report.cells if cell.dtype == "float64" for row in cell.comparison.known}
+    return tuple(row for row in ledger() if row.id in ids and row.prediction in FAULTS)
 
 
 def check_updates(compared: tuple[Comparison, ...], file: str) -> None:
@@ -203,8 +221,11 @@ def check_updates(compared: tuple[Comparison, ...], file: str) -> None:
     """
     failed = [comparison for comparison in compared if comparison.verdict not in AGREES]
     if failed:
-        lines = [comparison.message or str(comparison.quantity) for comparison in failed]
-        raise ParityError(f"after updates with the optimizer of {file}: {'; '.join(lines[:5])}")
+        raise ParityError(
+            f"after updates with the optimizer of {file}, {len(failed)} of {len(compared)} arrays differ. The first is "
+            f"{failed[0].message or failed[0].quantity}. To leave the optimizer out, run "
+            f"multilstm.convert(model.spec, 'keras', weights=model.weights) in Python, with model = multilstm.load(...)"
+        )
 
 
 def _dtypes(case: Case, target: Target) -> tuple[tuple[str, ...], tuple[str, ...]]:

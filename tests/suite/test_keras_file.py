@@ -87,8 +87,20 @@ def test_layers_that_plain_keras_would_save_otherwise():
 def test_updates_that_differ_are_an_error():
     agreeing, differing = (Comparison(Quantity("weights", "a/kernel"), verdict) for verdict in ("within", "diverges"))
     check_updates((agreeing,), "the .keras file")
-    with pytest.raises(ParityError, match=r"after updates with the optimizer of the \.keras file: weights:a/kernel"):
-        check_updates((agreeing, differing), "the .keras file")
+    message = (
+        r"optimizer of the \.keras file, 2 of 3 arrays differ\. The first is weights:a/kernel\. To leave the optimizer"
+    )
+    with pytest.raises(ParityError, match=message):
+        check_updates((agreeing, differing, differing), "the .keras file")
+
+
+def test_a_spec_is_converted_without_the_optimizer_of_its_file(asked, tmp_path):
+    """The advice of the error."""
+    path = tmp_path / "old.h5"
+    path.write_bytes(old_file(keras2_entries.lstm(), DENSE, optimizer=RMSPROP))
+    model = multilstm.load(path)
+    multilstm.convert(model.spec, "keras", weights=model.weights)
+    assert asked[0][2:] == (None, OptimizerState())
 
 
 def test_arrays_are_compared_after_one_ten_and_all_updates():
