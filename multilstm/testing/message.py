@@ -50,7 +50,8 @@ def _differences(report: Report) -> Iterator[str]:
     first, comparison = cells[0], cells[0].comparison
     number = len(report.failures)
     engines = dict.fromkeys(cell.engine for cell in report.failures)
-    quantities = counted(len(report.cells), "quantity", "quantities")
+    judged = sum(cell.engine in engines and cell.verdict != "unsupported" for cell in report.cells)
+    quantities = counted(judged, "quantity", "quantities")
     yield f"{', '.join(engines)}: {number:,} of {quantities} {'differs' if number == 1 else 'differ'}"
     yield ""
     yield from _wrapped(f"{comparison.quantity} of {shown(first.case)} on {first.engine} in {first.dtype}")

@@ -54,7 +54,7 @@ def test_the_message_has_values_statistics_place_and_command(workers):
         assert_parity(SPEC, X, against=answers(swap=True), dtype="float32", workers=workers)
     text = str(caught.value)
     expected = [
-        "recorded: 3 of ",
+        "recorded: 3 of 3 quantities differ",
         "output of 'mine' on recorded in float32",
         " ACTUAL:  ",
         " DESIRED: ",
