@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -26,6 +27,15 @@ def result_console(*paths: str | None) -> Console:
         paths: the values of `--json`, `--html` and the other options that write a report.
     """
     return ResultConsole(stderr="-" in paths, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def print_written(paths: Iterable[str | None], console: Console) -> None:
+    """Print the files that a command has written; None and `-`, which is standard output, are none."""
+    from multilstm.report.words import printable
+
+    files = [path for path in paths if path not in (None, "-")]
+    if files:
+        console.print(printable(f"Written: {', '.join(map(str, files))}"), markup=False, soft_wrap=True)
 
 
 def print_error(message: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from multilstm.cli.bench_report import read_benchmarks, show_benchmarks
-from multilstm.cli.console import result_console
+from multilstm.cli.console import print_written, result_console
 from multilstm.cli.result_files import check_one_stream, print_annotations
 from multilstm.cli.types import FilePath, Flag, Path
 from multilstm.errors import UsageError
@@ -68,6 +68,7 @@ def report(
             show(content, console, verbose)
         if annotations:
             print_annotations(content, console)
+    print_written(paths.values(), console)
     return 0
 
 

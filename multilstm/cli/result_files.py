@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from multilstm.cli.console import result_console
+from multilstm.cli.console import print_written, result_console
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,9 +64,12 @@ class ResultFiles:
                 file.end(report)
             texts = (report.to_json, report.to_html, report.to_junit, report.to_markdown)
             streamed = self.json if file is None else None
+            written = [file.path] if file is not None and report.cells else []
             for path, text in zip((streamed, self.html, self.junit, self.markdown), texts, strict=True):
                 if path is not None and (report.cells or path == "-"):  # an empty run replaces no recorded one
                     write_text(path, text())
+                    written.append(path)
+        print_written(written, console)
 
 
 def print_annotations(report: Report, console: Console) -> None:

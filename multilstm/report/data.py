@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -191,6 +192,12 @@ class Report:
         for cell in self.cells:
             counts[cell.engine][cell.verdict] += 1
         return counts
+
+    @property
+    def model(self) -> str:
+        """The name of a user's model without its folder; empty for the catalogue, and for a run from Python."""
+        path = "" if self.arguments is None else self.arguments.model or ""
+        return os.path.basename(path.rstrip("/")) or path
 
     @functools.cached_property
     def agrees(self) -> bool:

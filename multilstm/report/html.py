@@ -15,6 +15,7 @@ from multilstm.errors import InputError
 from multilstm.report.data import Report, counted, flat
 from multilstm.report.document import packed, pairs, part, policy, section, text
 from multilstm.report.page_data import known_rows, page_data
+from multilstm.report.sentences import totals
 from multilstm.report.words import LETTERS, MEANING
 
 __all__ = ["to_html"]
@@ -42,11 +43,17 @@ def to_html(reports: Mapping[str, Report]) -> str:
         policy=policy(style, script),
         style=style,
         script=script,
-        title=text(_headline(reports)),
+        title=text(_title(reports)),
         heading="\n".join(_heading(reports)),
         summary="\n".join(line for name, report in reports.items() for line in _run(name, report, len(reports) > 1)),
         data=packed(page_data(reports)),
     )
+
+
+def _title(reports: Mapping[str, Report]) -> str:
+    """Return the headline, behind the names of the users' models."""
+    models = dict.fromkeys(report.model for report in reports.values() if report.model)
+    return ": ".join(filter(None, (", ".join(models), _headline(reports))))
 
 
 def _headline(reports: Mapping[str, Report]) -> str:
@@ -74,10 +81,8 @@ def _heading(reports: Mapping[str, Report]) -> Iterator[str]:
             yield f'<h1 class="verdict {_mood(report)}">{text(first)}</h1>'
             yield f"<p>{text(' '.join(others))}</p>" if others else ""
         yield from (f'<p class="verdict fair">{text(remark)}</p>' for remark in report.remarks)
-        cases = counted(len({cell.case for cell in report.cells}), "case")
-        quantities = counted(len(report.cells), "quantity", "quantities")
-        totals = f"{cases} on {counted(len(report.engines), 'engine')}: {quantities} in {report.seconds:.0f} s."
-        yield f'<p class="quiet">{text(totals)}</p>'
+        model = f"Model: {report.model}. " if report.model else ""
+        yield f'<p class="quiet">{text(model + totals(report))}</p>'
 
 
 def _run(name: str, report: Report, several: bool) -> Iterator[str]:

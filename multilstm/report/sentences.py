@@ -9,7 +9,7 @@ from multilstm.errors import VALUE_LIMIT
 from multilstm.report.data import Cell, Report, counted
 from multilstm.report.words import of_engine, without_name
 
-__all__ = ["sentences_of"]
+__all__ = ["sentences_of", "totals"]
 
 UNRECORDED_SHOWN = 6  # names in the verdict
 
@@ -43,6 +43,16 @@ def sentences_of(report: Report) -> Iterator[str]:
     if report.without_recurrent:
         names = report.without_recurrent
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."
+
+
+def totals(report: Report) -> str:
+    """Return the sizes of a run: `1 case on 2 engines: 642 quantities in 3 s; 106 of them were not executed`."""
+    cases = counted(len({cell.case for cell in report.cells}), "case")
+    quantities = counted(len(report.cells), "quantity", "quantities")
+    text = f"{cases} on {counted(len(report.engines), 'engine')}: {quantities} in {report.seconds:.0f} s"
+    unsupported = report.counts["unsupported"]
+    verb = "was" if unsupported == 1 else "were"
+    return f"{text}; {unsupported:,} of them {verb} not executed." if unsupported else f"{text}."
 
 
 def _idle(report: Report, engine: str) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from multilstm.cases.families import family_of
 from multilstm.compare.comparison import VERDICTS
 from multilstm.report.data import Cell, Report, counted, weakest
+from multilstm.report.sentences import totals
 from multilstm.report.words import ASPECTS, MEANING, printable
 
 FAILURES_SHOWN = 12
@@ -41,6 +42,8 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
         verbose: one row a case instead of one row a program, and every row of the ledger that may concern the model.
     """
     _verdict_sentence(report, console)
+    if report.model:
+        console.print(f"Model: {shown(report.model)}")
     for remark in report.remarks:
         console.print(f"[bold yellow]{shown(remark)}[/]")
     if report.origin:
@@ -267,9 +270,7 @@ def _totals(report: Report, console: Console) -> None:
             f"{rounding.values:,} float64 values of outputs and states were rounded to float32: "
             f"{rounding.differing:,} differ in a bit, {rounding.near:,} are too near a rounding boundary to decide."
         )
-    cases = counted(len({cell.case for cell in report.cells}), "case")
-    quantities = counted(len(report.cells), "quantity", "quantities")
-    console.print(f"{cases} on {counted(len(report.engines), 'engine')}: {quantities} in {report.seconds:.0f} s.")
+    console.print(totals(report))
 
 
 def _indented(markup: str, console: Console) -> None:

@@ -1,13 +1,16 @@
 """`--html`, and `multilstm report`."""
 
+import json
 import xml.etree.ElementTree as ET
 
 import pages
 import pytest
 
+from multilstm import LSTM, Sequential
 from multilstm.cli.app import app
 from multilstm.errors import InputError, UsageError
 from multilstm.report.reading import read_report
+from multilstm.spec import to_json
 
 JOB = ("--case", "seed4-one-feature", "--engine", "reference", "--dtype", "float32", "--quantity", "hidden", "cell")
 
@@ -35,6 +38,18 @@ def test_parity_writes_its_report_as_data_and_as_a_page(call, tmp_path):
     _, _, data = pages.read_page((tmp_path / "r.html").read_text())
     assert data["runs"][0]["command"] == "multilstm parity"
     assert read_report(str(tmp_path / "r.json")).cells
+
+
+def test_parity_and_report_name_the_files_that_they_wrote(call, tmp_path, capsys):
+    (tmp_path / "m.json").write_text(json.dumps(to_json(Sequential([LSTM(2)], input_shape=(3, 1)))))
+    assert call("parity", "m.json", *JOB[2:], "--json", "r.json", "--html", "r.html", "--markdown", "-") == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == "Written: r.json, r.html"
+    assert "\nModel: m.json\n" in captured.err
+    assert "Written" not in captured.out
+    assert call("report", "r.json", "--html", "again.html") == 0
+    assert capsys.readouterr().out == "Written: again.html\n"
+    assert "Model: m.json. 1 case on" in (tmp_path / "again.html").read_text()
 
 
 def test_parity_and_report_write_the_same_files_for_a_ci_server(call, tmp_path):

@@ -6,7 +6,9 @@ import pytest
 
 from multilstm.compare import Comparison, KnownRow, Quantity
 from multilstm.jobs.implementation import Implementation
+from multilstm.report.arguments import Arguments
 from multilstm.report.data import Cell, Report
+from multilstm.report.html import to_html
 from multilstm.report.terminal import to_text
 
 LOST = KnownRow("stateful_state_is_lost", "a stateful LSTM forgets its state")
@@ -88,6 +90,40 @@ def test_the_sentence(name):
     report = Report(cells, {})
     assert report.sentence == sentence
     assert " ".join(to_text(report).split()).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("cells", "end"),
+    [
+        ((AGREES,), "1 case on 1 engine: 1 quantity in 0 s."),
+        ((AGREES, IDLE), "1 case on 2 engines: 2 quantities in 0 s; 1 of them was not executed."),
+        ((AGREES, IDLE, REFUSED), "1 case on 2 engines: 3 quantities in 0 s; 2 of them were not executed."),
+    ],
+    ids=["executed", "one", "two"],
+)
+@pytest.mark.parametrize("render", [to_text, lambda report: to_html({"": report})], ids=["terminal", "page"])
+def test_the_totals_count_what_was_not_executed(cells, end, render):
+    assert end in render(Report(cells, {}))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("a folder/my model.keras", "my model.keras"), ("mine:build", "mine:build"), ("saved/", "saved")],
+    ids=["file", "function", "folder"],
+)
+def test_the_terminal_and_the_page_name_the_model(model, name):
+    report = Report((AGREES,), {}, arguments=Arguments(model=model))
+    assert to_text(report).splitlines()[1] == f"Model: {name}"
+    page = to_html({"": report})
+    assert f"<title>{name}: Same answers on keras-jax" in page
+    assert f"Model: {name}. 1 case on" in page
+    assert "Model:" not in to_text(Report((AGREES,), {}))
+
+
+def test_the_name_of_a_model_is_text():
+    report = Report((AGREES,), {}, arguments=Arguments(model="<b>[red]\x1b.keras"))
+    assert "Model: <b>[red]\\x1b.keras" in to_text(report)
+    assert "<title>&lt;b&gt;[red]\\x1b.keras: " in to_html({"": report})
 
 
 def test_a_model_without_a_recurrent_layer_is_named_as_such():
