@@ -7,16 +7,18 @@ largest share of their tolerance. Tables hold each text and each layout once, an
     groups     the quantities of one kind: `[kind, where, ...]`
     layouts    the agreeing quantities of a job: `[group, weakest verdict, tolerance, ...]`, three places for each kind
 
-All other quantities keep every fact: those that differ, those that did not run, and those of a widened tolerance.
+All other quantities keep every fact: those that differ, those that did not run, and those of a widened tolerance. One
+line has all quantities of a kind whose facts are the same, such as those of a job that did not run.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from multilstm.compare import AGREES, VERDICTS
+from multilstm.compare import AGREES, VERDICTS, Comparison, Quantity
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import UsageError
 from multilstm.report.command import options_of, run_command
@@ -49,18 +51,22 @@ class _Tables:
     """The tables of a page."""
 
     def __init__(self) -> None:
-        self._texts, self.groups, self.layouts = _Table(), _Table(), _Table()
+        self._texts, self._groups, self.layouts = _Table(), _Table(), _Table()
         self.text("")  # the place 0 is the empty text
 
     def text(self, text: str) -> int:
         """Return the place of a text, which is made printable."""
         return self._texts(printable(text))
 
+    def group(self, cells: list[Cell]) -> int:
+        """Return the place of the quantities of some cells, which have one kind."""
+        return self._groups((self.text(cells[0].kind), *(self.text(cell.quantity.where) for cell in cells)))
+
     def values(self) -> dict[str, list[Any]]:
         """Return the content of all tables, by name."""
         return {
             "texts": self._texts.values(),
-            "groups": self.groups.values(),
+            "groups": self._groups.values(),
             "layouts": self.layouts.values(),
         }
 
@@ -136,35 +142,36 @@ def _rows(report: Report, tables: _Tables) -> Iterator[list[Any]]:
 
 
 def _job(engine: str, kernel: str, cells: list[Cell], tables: _Tables) -> list[Any]:
-    """Return one job: `[engine, seconds, kernel, layout, share, distance, place, ..., cell, ...]`.
+    """Return one job: `[engine, seconds, kernel, layout, share, distance, place, ..., line, ...]`.
 
     Each kind of the layout has three numbers: those of the quantity with the largest share of the tolerance.
     """
     kinds: dict[str, list[Cell]] = {}
-    others = []
+    others: dict[Comparison, list[Cell]] = {}
     for cell in cells:
         if cell.verdict in AGREES and not cell.comparison.response:
             kinds.setdefault(cell.kind, []).append(cell)
         else:
-            others.append(_cell(cell, tables))
+            facts = dataclasses.replace(cell.comparison, quantity=Quantity(cell.kind))
+            others.setdefault(facts, []).append(cell)
     layout, worsts = [], []
-    for kind, agreeing in kinds.items():
+    for agreeing in kinds.values():
         worst = max(agreeing, key=lambda cell: cell.comparison.share or 0.0)
-        group = tables.groups((tables.text(kind), *(tables.text(cell.quantity.where) for cell in agreeing)))
         verdict = VERDICTS.index(weakest(agreeing).verdict)
-        layout += [group, verdict, tables.text(worst.comparison.tolerance)]
+        layout += [tables.group(agreeing), verdict, tables.text(worst.comparison.tolerance)]
         sizes = (worst.comparison.share, worst.comparison.max_abs)
         worsts += [*(_short(size, DIGITS_OF_SUM) for size in sizes), agreeing.index(worst)]
     seconds = _short(cells[0].seconds, DIGITS_OF_SUM)
-    return [tables.text(engine), seconds, tables.text(kernel), tables.layouts(tuple(layout)), *worsts, *others]
+    lines = (_line(alike, tables) for alike in others.values())
+    return [tables.text(engine), seconds, tables.text(kernel), tables.layouts(tuple(layout)), *worsts, *lines]
 
 
-def _cell(cell: Cell, tables: _Tables) -> list[Any]:
-    """Return one cell without the empty values at its end."""
-    comparison = cell.comparison
+def _line(cells: list[Cell], tables: _Tables) -> list[Any]:
+    """Return cells of one kind and with the same facts, without the empty values at the end."""
+    comparison = cells[0].comparison
     values = [
-        tables.text(str(cell.quantity)),
-        VERDICTS.index(cell.verdict),
+        tables.group(cells),
+        VERDICTS.index(comparison.verdict),
         tables.text(comparison.tolerance),
         _short(comparison.max_abs),
         _short(comparison.share),
@@ -173,16 +180,16 @@ def _cell(cell: Cell, tables: _Tables) -> list[Any]:
         tables.text(comparison.explanation),
         [row.id for row in comparison.known] or 0,
         _short(comparison.response),
-        _over_time(cell),
+        _over_time(comparison),
     ]
     while not values[-1] and values[-1] is not None:
         values.pop()
     return values
 
 
-def _over_time(cell: Cell) -> list[Any] | int:
+def _over_time(comparison: Comparison) -> list[Any] | int:
     """Return the error over the timesteps, `[timesteps, share, ...]`; 0 where it is unknown."""
-    curve = None if cell.comparison.mismatch is None else cell.comparison.mismatch.over_time
+    curve = None if comparison.mismatch is None else comparison.mismatch.over_time
     return 0 if curve is None else [curve.timesteps, *(_short(share, DIGITS_OF_SUM) for share in curve.shares)]
 
 

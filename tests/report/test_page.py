@@ -38,14 +38,12 @@ def lines_of(data):
                 names = (text[case], text[engine], text[dtype])
                 places = layouts[layout]
                 count = len(places) // 3
-                for index in range(count):
-                    kind, *where = groups[places[3 * index]]
+                sums = [(*places[3 * index : 3 * index + 2], values[3 * index]) for index in range(count)]
+                facts = [(*line[:2], (line + [0] * 9)[4]) for line in values[3 * count :]]
+                for group, verdict, share in (*sums, *facts):
+                    kind, *where = groups[group]
                     quantities = [":".join(filter(None, (text[kind], text[place]))) for place in where]
-                    lines.append((*names, quantities, data["verdicts"][places[3 * index + 1]], values[3 * index]))
-                lines += [
-                    (*names, [text[cell[0]]], data["verdicts"][cell[1]], (cell + [0] * 9)[4])
-                    for cell in values[3 * count :]
-                ]
+                    lines.append((*names, quantities, data["verdicts"][verdict], share))
     return lines
 
 
@@ -79,6 +77,13 @@ def test_agreeing_quantities_of_a_kind_are_one_line_with_the_weakest_verdict_and
 def test_a_quantity_that_differs_or_has_a_widened_tolerance_keeps_a_line_of_its_own(facts):
     cells = [pages.cell(quantity="hidden:a"), pages.cell(quantity="hidden:b", share=0.1234567, **facts)]
     assert lines_of(page_data({"": pages.report(*cells)})) == [line_of(cells[0]), line_of(cells[1], share=0.123)]
+
+
+def test_the_quantities_of_a_job_that_did_not_run_are_one_line_of_each_kind():
+    names = ("hidden:a", "hidden:b", "cell:a")
+    facts = {"verdict": "unsupported", "share": None, "message": "no such layer"}
+    cells = [pages.cell(quantity=name, **facts) for name in names]
+    assert lines_of(page_data({"": pages.report(*cells)})) == [line_of(cells[0], *names[:2]), line_of(cells[2])]
 
 
 def test_the_texts_of_equal_jobs_stand_once():

@@ -105,7 +105,7 @@ const tag = (cell) =>
 function nameOf(place, cell) {
   const link = element("a", { href: fragment(place.row, place.engine, place.aspect, cell.quantity) }, cell.quantity);
   if (cell.names.length === 1) return [link];
-  const summary = element("summary", {}, `${cell.names.length} quantities${cell.share ? `, worst ${cell.worst}` : ""}`);
+  const summary = element("summary", {}, `${cell.names.length} quantities${cell.share && cell.worst ? `, worst ${cell.worst}` : ""}`);
   return [link, element("details", {}, summary, cell.names.join(", "))];
 }
 

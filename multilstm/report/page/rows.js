@@ -36,23 +36,22 @@ function lineOf(kind, names, verdict, facts, job) {
   return line;
 }
 
-// A quantity that keeps every fact.
-function lineOfCell(values, job) {
-  const [quantity, verdict, tolerance = 0, distance = 0, share = 0, ulp = 0, message, explanation, known, response,
-    overTime] = values;
-  const name = text(quantity);
-  return lineOf(name.split(":", 1)[0], [name], verdict, {
-    tolerance: text(tolerance), distance, share, ulp, message: text(message), explanation: text(explanation),
-    known: known || [], response: response || 0, overTime: overTime || null,
-  }, job);
-}
-
 const GROUPS = data.groups.map(([kindAt, ...places]) => {
   const kind = text(kindAt);
   return { kind, names: places.map((place) => (place ? `${kind}:${text(place)}` : kind)) };
 });
 
-// The lines of a job: its agreeing kinds, then the quantities that keep every fact.
+// Quantities of one kind with the same facts, usually one.
+function lineOfFacts(values, job) {
+  const [group, verdict, tolerance = 0, distance = 0, share = 0, ulp = 0, message, explanation, known, response,
+    overTime] = values;
+  return lineOf(GROUPS[group].kind, GROUPS[group].names, verdict, {
+    tolerance: text(tolerance), distance, share, ulp, message: text(message), explanation: text(explanation),
+    known: known || [], response: response || 0, overTime: overTime || null,
+  }, job);
+}
+
+// The lines of a job: its agreeing kinds, then the quantities that keep their facts.
 function linesOf(layoutAt, rest, job) {
   const layout = data.layouts[layoutAt];
   const count = layout.length / 3;
@@ -62,7 +61,7 @@ function linesOf(layoutAt, rest, job) {
     const [share, distance, worst] = rest.slice(3 * index, 3 * index + 3);
     return lineOf(kind, names, verdict, { tolerance: text(tolerance), share, distance, worst: names[worst] }, job);
   });
-  return [...sums, ...rest.slice(3 * count).map((values) => lineOfCell(values, job))];
+  return [...sums, ...rest.slice(3 * count).map((values) => lineOfFacts(values, job))];
 }
 
 function readRows() {
