@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from multilstm.bench.modes import MODES
 from multilstm.bench.results import Benchmark, Row
-from multilstm.bench.standing import Place, incomplete, standing
+from multilstm.bench.standing import incomplete, is_clear, standing
 
 __all__ = ["digits", "reasons", "remarks", "sentence"]
 
@@ -20,7 +20,7 @@ def sentence(result: Benchmark) -> str:
     modes = [mode for mode in result.modes if standing(result, mode)]
     if not modes:
         return f"For {subject} on this machine: nothing was timed."
-    parts = [_part(standing(result, mode), MODES[mode].words) for mode in modes]
+    parts = [_part(result, mode) for mode in modes]
     early = " The run was interrupted." if result.interrupted else ""
     return f"For {subject} on this machine: {'; '.join([*parts, *_agreement(result)])}.{early}"
 
@@ -41,11 +41,25 @@ def digits(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
-def _part(places: list[Place], words: str) -> str:
-    first, *others = places
+def _part(result: Benchmark, mode: str) -> str:
+    """Return the fastest contestant of a mode, or those whose spreads leave the winner open, and its lead."""
+    first, *others = standing(result, mode)
+    behind = [place for place in others if is_clear(result, mode, first.engine, place.engine)]
+    open_ = [place.engine for place in others if place not in behind]
+    words = MODES[mode].words
     text = f"{first.engine} in {words}"
-    named = others if len(others) <= OTHERS else [*others[: OTHERS - 1], others[-1]]
-    return ", ".join([text, *(f"{digits(place.ratio)}x {place.engine}" for place in named)])
+    if open_:
+        text = f"no clear winner in {words} among {', '.join([first.engine, *open_[:-1]])} and {open_[-1]}"
+    named = behind if len(behind) <= OTHERS else [*behind[: OTHERS - 1], behind[-1]]
+    leads = [f"{_factor(place.ratio)} times as fast as {place.engine}" for place in named]
+    if open_ and leads:
+        return f"{text}; {first.engine} is {', '.join(leads)}"
+    return ", ".join([text, *leads])
+
+
+def _factor(ratio: float) -> str:
+    """Return a ratio with enough digits to differ from 1, if it does by a hundredth."""
+    return f"{ratio:.2f}" if ratio < 1.05 else digits(ratio)
 
 
 def remarks(result: Benchmark) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from multilstm.bench.results import Benchmark, PublishedRow, Row
-from multilstm.bench.rounds import median
+from multilstm.bench.rounds import Samples, median, quartiles
 
 __all__ = [
     "ALIKE",
@@ -24,6 +24,7 @@ __all__ = [
     "exponents",
     "geometric_mean",
     "incomplete",
+    "is_clear",
     "leads",
     "ratio",
     "relative_times",
@@ -146,8 +147,29 @@ def ratio(row: Row, base: Row) -> float:
 
     The pass is the second if both were measured again, otherwise the first: both were interleaved in it.
     """
-    passes = (row.repeated, base.repeated) if row.repeated and base.repeated else (row.samples, base.samples)
-    return median(passes[0]) / median(passes[1])
+    samples, of_base = _same_pass(row, base)
+    return median(samples) / median(of_base)
+
+
+def is_clear(result: Benchmark, mode: str, faster: str, slower: str) -> bool:
+    """Whether two contestants of `standing` differ by more than the spread of their samples.
+
+    The lower quartile of the slower one is divided by the upper quartile of the faster one. The geometric mean of these
+    quotients over all workloads must be above 1. For one workload: the middle halves of the samples have no time in
+    common, so another run would probably give the same order.
+    """
+    quotients = []
+    for workload in result.workloads:
+        rows = {row.engine: row for row in result.group(workload, mode)}
+        if rows:
+            samples, of_faster = _same_pass(rows[slower], rows[faster])
+            quotients.append(quartiles(samples)[0] / quartiles(of_faster)[1])
+    return geometric_mean(quotients) > 1
+
+
+def _same_pass(row: Row, base: Row) -> tuple[Samples, Samples]:
+    """Return the samples of both rows of the second pass if both were measured again, otherwise of the first."""
+    return (row.repeated, base.repeated) if row.repeated and base.repeated else (row.samples, base.samples)
 
 
 def leads(result: Benchmark, mode: str) -> list[Lead]:

@@ -20,12 +20,19 @@ MARKS = {
     "*": "measured again: its spread (interquartile range / median) exceeded {limit}",
     "~": "measured again, and its spread still exceeds {limit}",
 }
+LEGEND = (
+    "ms: median time of a call, with its minimum and quartiles (q25, q75); x: time divided by the smallest one; "
+    "seq/s: sequences a second; GFLOP/s: rate of the matrix products, and its share of the peak; first s: seconds to "
+    "trace, compile and call once; MiB: largest memory of the process"
+)
+LEGEND_OF_RATIOS = "ms: median time of a call of the first engine; other columns: time of an engine divided by it"
 SHORT = {"keras-tensorflow": "keras-\ntf", "keras-tensorflow-xla": "keras-\ntf-xla", "onnxruntime": "onnx-\nruntime"}
 
 
 def show(result: Benchmark, console: Console) -> None:
     """Print a run."""
     _line(console, sentence(result), style="bold")
+    legends: dict[str, None] = {}
     for mode in result.modes:
         console.print()
         _line(console, f"{mode}: {MODES[mode].meaning}", style="bold")
@@ -33,8 +40,14 @@ def show(result: Benchmark, console: Console) -> None:
         if len(workloads) == 1:
             _line(console, _title(result, workloads[0], mode))
             console.print(_details(result, workloads[0], mode))
+            legends[LEGEND] = None
         elif workloads:
             console.print(_matrix(result, workloads, mode))
+            legends[LEGEND_OF_RATIOS] = None
+    if legends:
+        console.print()
+    for legend in legends:
+        _line(console, legend, style="dim")
     if result.grid == "drawn":
         _show_leads(result, console)
     _show_exponents(result, console)

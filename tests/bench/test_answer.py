@@ -10,7 +10,7 @@ from rich.console import Console
 from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
 from multilstm.bench.results import Contestant, Row
-from multilstm.bench.standing import exponents, leads, ratio, relative_times, standing
+from multilstm.bench.standing import exponents, is_clear, leads, ratio, relative_times, standing
 from multilstm.bench.table import missing, show, show_changes
 
 
@@ -22,10 +22,45 @@ def printed(function, *arguments):
 
 def test_the_answer_is_one_sentence():
     assert sentence(made.usual()) == (
-        "For this model on this machine: jax-scan in the forward pass, 1.6x keras-jax, 4.1x keras-torch; "
-        "jax-scan in a training step, 1.6x keras-jax; answers agree to 1e-7."
+        "For this model on this machine: jax-scan in the forward pass, 1.6 times as fast as keras-jax, 4.1 times as "
+        "fast as keras-torch; jax-scan in a training step, 1.6 times as fast as keras-jax; answers agree to 1e-7."
     )
     assert [line.split(";")[0] for line in remarks(made.usual())] == ["trained weights agree to 1e-7"]
+
+
+@pytest.mark.parametrize(
+    ("others", "answer"),
+    [
+        ({"b": 0.00102}, "a in the forward pass, 1.02 times as fast as b"),
+        ({"b": 0.00101}, "no clear winner in the forward pass among a and b"),
+        ({"b": 0.0012}, "a in the forward pass, 1.2 times as fast as b"),
+        ({"b": 0.001, "c": 0.002}, "no clear winner in the forward pass among a and b; a is 2.0 times as fast as c"),
+    ],
+    ids=["apart", "touching", "far", "two_of_three"],
+)
+def test_the_winner_is_clear_if_the_middle_halves_are_apart(others, answer):
+    rows = [made.row("small 4x10", "forward", engine, s) for engine, s in ({"a": 0.001} | others).items()]
+    for row in rows:  # samples of 0.99, 1 and 1.01 times the median have quartiles of 0.995 and 1.005 times it
+        row.samples = [[row.median_s * factor for factor in (0.99, 1.0, 1.01)]]
+    assert sentence(made.result(rows)).startswith(f"For this model on this machine: {answer}; answers agree")
+
+
+def test_the_quartiles_are_those_of_the_pass_that_both_rows_have():
+    rows = [made.row("small 4x10", "forward", engine, seconds) for engine, seconds in (("a", 0.001), ("b", 0.002))]
+    run = made.result(rows)
+    assert is_clear(run, "forward", "a", "b")
+    rows[0].repeated = [[0.0001, 0.9, 0.9]]  # the second pass of one row alone
+    assert is_clear(run, "forward", "a", "b")
+    rows[1].repeated = [[0.1, 0.1, 0.1]]
+    assert not is_clear(run, "forward", "a", "b")
+
+
+def test_one_noisy_workload_of_a_grid_leaves_the_winner_open():
+    rows = [made.row(name, "forward", engine, s) for name in "ab" for engine, s in (("x", 0.001), ("y", 0.0012))]
+    run = made.result(rows, ("a", "b"))
+    assert is_clear(run, "forward", "x", "y")
+    rows[0].samples = [[0.001, 0.0015, 0.0015]]
+    assert not is_clear(run, "forward", "x", "y")
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.0005, 1), (0.002, 0)], ids=["faster", "slower"])
@@ -88,6 +123,11 @@ def test_the_table_has_at_most_80_columns_and_names_what_was_not_timed():
     words = " ".join(text.split())
     assert "not timed: keras-torch: its answer is 12 times the tolerance away (small 4x10 train)" in words
     assert "skipped flax: needs flax" in text
+    assert (
+        words.count("x: time divided by the smallest one")
+        == words.count("first s: seconds to trace, compile and call once")
+        == 1
+    )
 
 
 def test_a_reason_that_begins_with_the_name_of_its_engine_has_the_name_once():
@@ -105,6 +145,7 @@ def test_a_grid_is_a_table_of_ratios_with_published_times():
     run.workloads["a"].published.append(made.PUBLISHED)
     text = printed(show, run)
     assert "geometric mean" in text
+    assert "other columns: time of an engine divided by it" in " ".join(text.split())
     assert next(line for line in text.splitlines() if line.startswith("b ")).split() == ["b", "1.00", "0.50"]
     assert next(line for line in text.splitlines() if "GTX 1080" in line).split()[-2:] == ["10.0", "1.00"]
 
