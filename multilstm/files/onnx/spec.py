@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.onnx.flow import MOVES, Flow
+from multilstm.files.onnx.normalization import OF_NORMALIZATION
 from multilstm.files.onnx.recurrent import Output, Recurrence, RecurrentLayer, activation_name, read_recurrence
 from multilstm.files.onnx.views import Part, SwappedAxesError, View, moved
 from multilstm.files.onnx.windows import OF_WINDOWS, last_timestep
@@ -358,6 +359,7 @@ class _Translator:
 
 
 _HANDLERS: dict[str, Callable[[_Translator, Node], View]] = {
+    **OF_NORMALIZATION,
     **OF_WINDOWS,
     **dict.fromkeys(MOVES, _Translator.move),
     "Concat": _Translator.concat,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.onnx.flow import Flow
 from multilstm.files.onnx.views import View, selection
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.spec import (
@@ -30,14 +31,17 @@ from multilstm.spec import (
 )
 from multilstm.spec.arrays import Array
 
-__all__ = ["OF_WINDOWS", "last_timestep"]
+__all__ = ["OF_WINDOWS", "Translator", "last_timestep"]
 
 
 class Translator(Protocol):
     """The run over the nodes of a graph: see `multilstm.files.onnx.spec`."""
 
     graph: FoldedGraph
+    flow: Flow
     weights: dict[str, Array]
+    views: dict[str, View]
+    fused: set[int]
 
     def view(self, name: str, where: str) -> View:
         """Return the view of a value."""
