@@ -126,6 +126,7 @@ def bench(  # noqa: PLR0913 - the public signature
     finally:
         files.write(result)
     show(result, console)
+    files.announce(result, console)
     if not result.timed:
         raise EngineUnavailableError("nothing was timed; see above for the reason of each engine")
     if old is None:

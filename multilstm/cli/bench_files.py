@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from multilstm.cli.console import print_written
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from multilstm.bench.results import Benchmark
 
 
@@ -55,3 +58,8 @@ class BenchFiles:
             write_text(self.html, to_html(result))
         if self.plots is not None:
             write_pictures(result, self.plots)
+
+    def announce(self, result: Benchmark, console: Console) -> None:
+        """Print the files that `write` has written."""
+        if result.rows:
+            print_written((self.json, self.html, self.plots), console)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from multilstm.cli.console import result_console
+from multilstm.cli.console import print_written, result_console
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def show_benchmarks(results: Sequence[Benchmark], paths: Mapping[str, str]) -> N
             raise UsageError(f"{option} is for reports of multilstm parity, but benchmarks are given; give --html")
     if "--html" in paths:
         write_text(paths["--html"], to_html(*results))
+        print_written(paths.values(), result_console(*paths.values()))
         return
     for result in results:
         show(result, result_console())

@@ -170,6 +170,7 @@ def test_report_shows_benchmarks(tmp_path, capsys):
     with pytest.raises(SystemExit) as raised:
         main(["report", str(tmp_path / "b.json"), "--html", str(tmp_path / "b.html")])
     assert raised.value.code == 0
+    assert capsys.readouterr().out == f"Written: {tmp_path / 'b.html'}\n"
     assert "multilstm bench" in (tmp_path / "b.html").read_text(encoding="utf-8")
     with pytest.raises(SystemExit) as raised:
         main(["report", str(tmp_path / "b.json"), "--junit", str(tmp_path / "b.xml")])
@@ -185,6 +186,7 @@ def test_a_grid_of_one_shape(monkeypatch, capsys, tmp_path):
     out, err = capsys.readouterr()
     assert "2x3x2x4 forward: round 1 of 1" in err
     assert "jax-scan in the forward pass; answers agree to" in out
+    assert out.splitlines()[-1] == f"Written: {path}"
     (row,) = Benchmark.read(str(path)).rows
     assert row.failure is None
     assert row.error < 1e-6
