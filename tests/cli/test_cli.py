@@ -109,7 +109,7 @@ USAGE = {
     **{f"memory_{size}": ["parity", "--memory", size] for size in ("0", "-1", "nan", "inf")},
     "memory_without_a_number": ["parity", "--memory"],
     "memory_0-fuzz": ["fuzz", "--memory", "0"],
-    "model_is_neither": ["summary", "model.yaml"],
+    "model_is_neither": ["summary", "model"],
     "case_with_a_model": ["parity", "model.json", "--case", "seed1*"],
     "zero_batch": ["parity", "model.json", "--batch", "0"],
     "fractional_batch": ["parity", "model.json", "--batch", "1.5"],
@@ -196,9 +196,9 @@ def test_the_help_lists_the_exit_codes_of_all_errors(run):
 
 
 def test_unknown_engine_names_those_that_exist(run):
-    assert "unknown engine 'kears-jax': expected one of reference, keras-tensorflow" in run(
-        "parity", "--engine", "kears-jax"
-    ).stderr.replace("\n", " ")
+    message = run("parity", "--engine", "kears-jax").stderr.replace("\n", " ")
+    assert "unknown engine 'kears-jax': expected one of reference, " in message
+    assert "keras-jax" in message.partition("expected")[2]
 
 
 BAD_INPUT = {

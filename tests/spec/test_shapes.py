@@ -89,7 +89,11 @@ def test_output_shapes(layer, inputs, outputs):
         ),
         (LSTM(4, unroll=True), [SEQUENCE], r"unroll=True needs a fixed number of timesteps; given \(any, any, 3\)"),
         (Bidirectional(LSTM(4)), [(None, 3)], r"LSTM: expected an input .*given shape \(any, 3\)"),
-        (Embedding(9, 4), [SEQUENCE], r"Embedding: expected an input \[batch, timesteps\] of tokens, given shape"),
+        (
+            Embedding(9, 4, mask_zero=True),
+            [SEQUENCE],
+            r"Embedding: expected an input \[batch, timesteps\] of tokens, given shape",
+        ),
         (Masking(), [(None, 3)], r"Masking: expected an input \[batch, timesteps, features\], given shape \(any, 3\)"),
         (Dense(4), [(None,)], r"Dense: expected an input \[batch, ..., features\], given shape \(any,\)"),
         (Dense(4), [(2, None)], r"Dense: the last dimension \(features\) decides the shape of the weights"),
