@@ -46,7 +46,8 @@ def measured(tmp_path):
 
 def test_parts_are_one_run(measured):
     first = [cell("one"), cell("one", "unsupported", None, engine="torch-lstm")]
-    code, text = measured(first, [cell("two", dtype="float64", share=0.5), cell("two", "rounded", 0.01, "float64")])
+    second = [cell("two", dtype="float64", share=0.5), cell("two", "rounded", 0.01, "float64", "cell:lstm")]
+    code, text = measured(first, second)
     assert code == 0, text
     lines = text.splitlines()
     assert lines[:3] == [
