@@ -324,6 +324,11 @@ def layouts() -> Iterator[str]:
     yield table(("dialect", "framework", "from Keras's layout", "arrays", "states", "executed"), rows)
 
 
+def layout_proofs() -> Iterator[str]:
+    """Yield the recorded run of `parity/layouts.py`."""
+    yield from recorded_table("layouts.csv")
+
+
 def exporters() -> Iterator[str]:
     """Yield the recorded run of `parity/exporters.py`: a table for each kind of axes, the messages, the packages."""
     with (RECORDED / "exporters.csv").open(encoding="utf-8") as file:
@@ -369,7 +374,7 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, opaque, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks,
-    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, exporters, recorded_runs,
+    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, layout_proofs, exporters, recorded_runs,
 )  # fmt: skip
 
 
