@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from multilstm.cases.case import Case
 from multilstm.engines.registry import JUDGE
+from multilstm.errors import EngineUnavailableError, MultilstmError, UnsupportedError, WorkerError
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities, quantities_of
@@ -54,7 +55,7 @@ class Execution:
             steps = (rounded_step(step, self.dtype) for step in steps)
         merged: Result | None = None
         for chunk in _chunks(steps):
-            result = self.pool.execute(self.engine, dataclasses.replace(job, steps=chunk))
+            result = self.execute(dataclasses.replace(job, steps=chunk))
             job = dataclasses.replace(
                 job,
                 weights=result.weights,
@@ -77,6 +78,26 @@ class Execution:
             UnsupportedError: see `result`.
         """
         return quantities_of(part, self.case, self.result(part))
+
+    def execute(self, job: Job) -> Result:
+        """Execute any job on the engine.
+
+        The reference decides whether arrays fit a model. An engine that refuses arrays has failed.
+
+        Raises:
+            WorkerError: see `result`; also for an engine that raises another error of multilstm.
+            UnsupportedError: see `result`.
+        """
+        try:
+            return self.pool.execute(self.engine, job)
+        except (EngineUnavailableError, UnsupportedError, WorkerError):
+            raise
+        except MultilstmError as error:
+            if self.engine == JUDGE:
+                raise
+            name = type(error).__name__
+            message = f"engine {self.engine!r}: {name}: {error}"
+            raise WorkerError(message, kind="exception", exception=name) from error
 
     def _job(self, part: Part) -> Job:
         """Return the job of a part, without its steps."""

@@ -79,7 +79,7 @@ class Sides:
             carried={name: self.rounded(state) for name, state in (carried or {}).items()},
         )
         desired = Executor(ReferenceEngine()).execute(dataclasses.replace(job, dtype="float64", device="cpu"))
-        answers = Answers(self.execution.pool.execute(self.execution.engine, job).answers, desired.answers)
+        answers = Answers(self.execution.execute(job).answers, desired.answers)
         self._require_complete(answers)
         return answers
 
