@@ -198,7 +198,7 @@ def parity(  # noqa: PLR0913 - the public signature
         )
         case = _case(graph, check_batch(graph, batch), _weights(graph, weights), loss, optimizer)
     if isinstance(model, LoadedModel):
-        case = dataclasses.replace(case, origin=model.provenance.sentence, generation=model.provenance.generation)
+        case = dataclasses.replace(case, origin=model.origin, generation=model.provenance.generation)
     tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
     recorded = None if against is None else quantities_from(case, _answers(against))
     with _pool(workers, executor, engines, case.generation) as (pool, names):

@@ -73,6 +73,8 @@ def _lines(models: tuple[LoadedModel, LoadedModel], difference: ModelDifference)
     for label, model in zip(("First", "Second"), models, strict=True):
         random = "" if model.weights is not None else " Its weights are random."
         yield printable(f"{label}: {model.provenance.sentence}{random}")
+    if models[0].training != models[1].training:
+        yield "They were compiled with other optimizers, losses or metrics, which are not compared."
     for text in (*_layers(difference), *_weights(difference), *_answers(difference)):
         yield printable(text)
 

@@ -171,7 +171,7 @@ def parity(  # noqa: PLR0913 - the public signature
     if shrink is not None and not all(case.is_judged for case in cases):
         raise UsageError("--shrink needs the reference, which does not compute this model; leave --shrink out")
     with machines.ready(limit_s, memory) as (pool, chosen):
-        availability = available(chosen, device, cases[0].generation, pool)
+        availability = available(chosen or None, device, cases[0].generation, pool)
         options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
         arguments = files.arguments(batch, timesteps, seed, full)
         report = _compare(cases, options, availability, files, results, arguments, pool)
@@ -251,5 +251,4 @@ def _cases(
         case = files.case(loaded)
     else:
         case = exercising_case(loaded.spec, BATCH if batch is None else batch, timesteps, loaded.weights)
-    origin = loaded.provenance
-    return (dataclasses.replace(case, origin=origin.sentence, generation=origin.generation),)
+    return (dataclasses.replace(case, origin=loaded.origin, generation=loaded.provenance.generation),)

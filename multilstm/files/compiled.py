@@ -13,7 +13,7 @@ from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.loaded import LoadedModel
 from multilstm.files.stores import leaves, weights_by_layer
 from multilstm.spec.arrays import Array
-from multilstm.spec.dialects.training import optimizer_config, read_training
+from multilstm.spec.dialects.training import left_out, optimizer_config, read_training
 from multilstm.spec.dialects.versions import Version, version_of
 from multilstm.spec.optimizers import SGD, Adam, Optimizer
 from multilstm.spec.training import Training
@@ -67,17 +67,19 @@ def compiled(loaded: LoadedModel) -> Compiled:
         training = read_training(loaded.training, version, outputs)
     except SpecError as error:
         return Compiled(notes=(f"the file has no optimizer and no loss: {error}",))
+    names = left_out(loaded.training)
+    notes = (f"the file has no {listed(names)}, which change no weight; give them to compile again",) if names else ()
     if not loaded.optimizer_state:
-        return Compiled(training)
+        return Compiled(training, notes=notes)
     if version.number < (2, 1):
         note = f"the arrays of the optimizer are zeros in the file: the order of Keras {version.text} is not read"
-        return Compiled(training, notes=(note,))
+        return Compiled(training, notes=(note, *notes))
     try:
         of_optimizer = version.of_optimizer(optimizer_config(loaded.training)[1])
         state = optimizer_state(loaded, training.optimizer, by_weight=of_optimizer.number >= (2, 11))
     except InputError as error:
-        return Compiled(training, notes=(f"the arrays of the optimizer are zeros in the file: {error}",))
-    return Compiled(training, state)
+        return Compiled(training, notes=(f"the arrays of the optimizer are zeros in the file: {error}", *notes))
+    return Compiled(training, state, notes)
 
 
 def optimizer_state(loaded: LoadedModel, optimizer: Optimizer, by_weight: bool) -> OptimizerState:

@@ -77,3 +77,10 @@ class LoadedModel:
     optimizer_state: Mapping[str, Array] | None = None
     parts: tuple[Part, ...] = ()
     held: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The origin of the model, and the part of its file that no comparison uses, in sentences."""
+        if self.training is None:
+            return self.provenance.sentence
+        return f"{self.provenance.sentence} The optimizer and the loss with which it was compiled take no part."

@@ -13,6 +13,7 @@ __all__ = [
     "as_dict",
     "as_scalar",
     "as_shape",
+    "check_class",
     "check_registered",
     "class_of",
     "ends_in_order",
@@ -120,10 +121,16 @@ def class_of(entry: Mapping[str, Any], known: Sequence[str], where: str) -> str:
         )
     if not isinstance(name, str) or name not in known:
         raise SpecError(f"{where}: {choice('class', name, known)}{_reason(name, module)}")
+    check_class(entry, name, where)
+    return name
+
+
+def check_class(entry: Mapping[str, Any], name: str, where: str) -> None:
+    """Refuse a class of the user's own that has the name of one of Keras's classes."""
+    module = entry.get("module")
     if module is not None and not is_known_module(module):
         refuse(f"{where}: module of class {name}", module, "a class of keras or of multilstm.keras_layers")
     check_registered(entry, (name, f"multilstm>{name}"), f"{where}: registered_name of class {name}")
-    return name
 
 
 def check_registered(entry: Mapping[str, Any], names: Sequence[str], where: str) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from multilstm.errors import UsageError, choice, shown
 from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments
+from multilstm.spec.json_values import check_class
 
 __all__ = [
     "CosineDecay",
@@ -201,10 +202,12 @@ def schedule_from_dict(data: Mapping[str, Any]) -> Schedule:
 
     Raises:
         UsageError: for an unknown name or argument.
+        SpecError: for a class of the user's own with the name of one of these.
     """
     name = data.get("class_name")
     if name not in SCHEDULES:
         raise UsageError(choice("schedule", name, SCHEDULES))
+    check_class(data, name, "schedule")
     arguments = {key: value for key, value in data.get("config", {}).items() if key != "name"}
     try:
         return SCHEDULES[name](**arguments)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilstm.errors import SpecError, choice, listed
+from multilstm.spec.json_values import check_class
 from multilstm.spec.optimizers import Optimizer, RMSpropKeras2
 from multilstm.spec.schedules import Schedule, schedule_to_dict
 
@@ -121,6 +122,7 @@ def _one_loss(value: Any) -> str:
     config = value.get("config")
     arguments = dict(config) if isinstance(config, Mapping) else {}
     name = loss_class(value.get("class_name"))
+    check_class(value, name, "loss")
     for key, argument in arguments.items():
         if key in _LOSS_DEFAULTS and argument not in _LOSS_DEFAULTS[key]:
             raise SpecError(f"loss {name}: {key} is {argument!r}; expected {_LOSS_DEFAULTS[key][0]!r}")

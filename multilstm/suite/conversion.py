@@ -131,9 +131,17 @@ def convert_model(
     return Conversion(
         files,
         report,
-        (*(given.notes if target.keeps_training else ()), *notes, *reasons, *why_not, *target.notes(spec, given)),
+        (*_training_notes(target, given), *notes, *reasons, *why_not, *target.notes(spec, given)),
         trained,
     )
+
+
+def _training_notes(target: Target, given: Compiled) -> tuple[str, ...]:
+    """Return notes on the training of a compiled model that the files lack."""
+    if target.keeps_training:
+        return given.notes
+    is_compiled = given.training is not None or given.notes
+    return ("the result has neither the optimizer nor the loss of the model",) if is_compiled else ()
 
 
 def _row(target: Target, path: pathlib.Path) -> EngineRow:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, where output goes."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -176,6 +177,12 @@ def test_diff_exits_with_0_for_equal_models_and_1_for_others(run, model, tmp_pat
     assert done.returncode == 1, done.stderr
     assert "LSTM 'lstm': go_backwards is False, then True (alone changes outputs by " in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
+    text = {**json.loads(other.to_json()), "compile_config": {"optimizer": "adam", "loss": "mse"}}
+    (tmp_path / "compiled.json").write_text(json.dumps(text))
+    done = run("diff", "other.json", "compiled.json")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "They were compiled with other optimizers, losses or metrics, which are not compared." in said
 
 
 def test_a_name_given_twice_counts_once(run):

@@ -113,3 +113,10 @@ def test_frozen_layers_have_no_arrays():
 def test_refuses_arrays_of_another_model(arrays, message):
     with pytest.raises(InputError, match=message):
         optimizer_state(loaded(arrays), Adam(), False)
+
+
+def test_the_arguments_of_compile_that_are_left_out_are_in_a_note():
+    config = {"optimizer": "sgd", "loss": "mse", "metrics": ["mae"], "steps_per_execution": 4}
+    model = dataclasses.replace(loaded([]), training=config, provenance=Provenance("", "Keras", "3.8.0", generation=3))
+    note = "the file has no metrics, steps_per_execution, which change no weight; give them to compile again"
+    assert compiled(model).notes == (note,)

@@ -9,7 +9,7 @@ import pytest
 from multilstm.cases.case import Case
 from multilstm.cases.recipes import GivenBatches
 from multilstm.execution.options import Options
-from multilstm.files.loaded import Provenance
+from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.jobs.job import Batch
 from multilstm.report.terminal import to_text
 from multilstm.spec import LSTM, Activation, Bidirectional, Sequential
@@ -58,3 +58,10 @@ def test_the_report_names_origin_and_change():
 def test_a_sentence_names_program_version_and_format():
     assert Provenance("HDF5", "Keras", "2.2.4").sentence == "The model is from Keras 2.2.4: HDF5."
     assert Provenance("HDF5", "Keras").sentence == "The model is from Keras: HDF5."
+
+
+def test_a_sentence_states_that_the_training_of_a_compiled_model_takes_no_part():
+    model = LoadedModel(case_of(LSTM(2)).spec, None, Provenance("HDF5", "Keras", "2.2.4"))
+    assert model.origin == "The model is from Keras 2.2.4: HDF5."
+    compiled = dataclasses.replace(model, training={"optimizer": "adam"})
+    assert compiled.origin.endswith(" The optimizer and the loss with which it was compiled take no part.")

@@ -12,12 +12,12 @@ from typing import Any
 
 from multilstm.errors import MultilstmError, SpecError, listed, shown
 from multilstm.spec.dialects.versions import Version
-from multilstm.spec.json_values import as_dict
+from multilstm.spec.json_values import as_dict, check_class
 from multilstm.spec.optimizers import OPTIMIZERS, Optimizer, RMSprop, RMSpropKeras2
 from multilstm.spec.schedules import InverseTimeDecay, schedule_from_dict
 from multilstm.spec.training import Training, losses_of
 
-__all__ = ["optimizer_config", "read_training"]
+__all__ = ["left_out", "optimizer_config", "read_training"]
 
 _RENAMED = {"lr": "learning_rate"}
 # Arguments that the spec lacks, with the only values that are read; none: every value.
@@ -25,6 +25,11 @@ _DROPPED: Mapping[str, tuple[Any, ...]] = {
     "name": (), "decay": (), "jit_compile": (), "is_legacy_optimizer": (), "ema_momentum": (),
     "ema_overwrite_frequency": (), "amsgrad": (False, None), "use_ema": (False,), "loss_scale_factor": (None,),
     "gradient_accumulation_steps": (None,),
+}  # fmt: skip
+# Arguments of `compile` that change no weight, with the values that mean nothing.
+_LEFT_OUT: Mapping[str, tuple[Any, ...]] = {
+    "metrics": (), "weighted_metrics": (), "sample_weight_mode": (), "run_eagerly": (False,),
+    "steps_per_execution": (1,),
 }  # fmt: skip
 _EPSILON = 1e-7  # of Keras 2, where the file has none
 
@@ -64,6 +69,7 @@ def read_training(config: Mapping[str, Any], version: Version, outputs: tuple[st
     if kind is None:
         known = listed(row.__name__ for row in OPTIMIZERS.values())
         raise SpecError(f"optimizer {shown(name)} is not executed by multilstm; expected one of {known}")
+    _check_own(config, name, version)
     losses = losses_of(config.get("loss"), outputs)
     _check_loss_weights(config.get("loss_weights"))
     try:
@@ -71,6 +77,36 @@ def read_training(config: Mapping[str, Any], version: Version, outputs: tuple[st
     except (MultilstmError, TypeError, AttributeError) as error:  # of values of another type than Keras writes
         raise SpecError(f"optimizer {kind.__name__}: {error}") from None
     return Training(optimizer, losses, version.loss_counts_padding)
+
+
+def left_out(config: Mapping[str, Any]) -> list[str]:
+    """Return the arguments of `compile` that `read_training` leaves out, because they change no weight."""
+    return [name for name, meaningless in _LEFT_OUT.items() if not _is_empty(config.get(name), meaningless)]
+
+
+def _is_empty(value: Any, meaningless: tuple[Any, ...]) -> bool:
+    """Whether a value, or each part of it, is null or has no meaning."""
+    if isinstance(value, Mapping):
+        return "class_name" not in value and all(_is_empty(part, meaningless) for part in value.values())
+    if isinstance(value, (list, tuple)):
+        return all(_is_empty(part, meaningless) for part in value)
+    return value is None or value in meaningless
+
+
+def _check_own(config: Mapping[str, Any], name: str, version: Version) -> None:
+    """Refuse an optimizer of the user's own that has the name of one of Keras's.
+
+    Keras 2.11 to 2.15 wrote `Custom>Adam` for its own. In Keras 3 this is a class that a user registered.
+    """
+    entry = config.get("optimizer_config", config.get("optimizer"))
+    package, _, own = name.rpartition(">")
+    registered = entry.get("registered_name") if isinstance(entry, Mapping) else None
+    if version.is_old:
+        package = "" if package == "Custom" else package
+        registered = None if registered == f"Custom>{own}" else registered
+    module = entry.get("module") if isinstance(entry, Mapping) else None
+    names = {"module": module, "registered_name": f"{package}>{own}" if package else registered}
+    check_class(names, own, "optimizer")
 
 
 def _check_loss_weights(value: Any) -> None:

@@ -5,7 +5,7 @@ from old_models import CLIPPED, RMSPROP, training
 
 from multilstm.errors import SpecError, UsageError
 from multilstm.spec import optimizers, schedules
-from multilstm.spec.dialects.training import read_training
+from multilstm.spec.dialects.training import left_out, read_training
 from multilstm.spec.dialects.versions import version_of
 from multilstm.spec.training import LOSS_CLASSES, compile_config
 
@@ -154,3 +154,71 @@ def test_classes_of_keras_3_that_mean_the_same():
     assert config["optimizer"]["config"]["learning_rate"]["class_name"] == "InverseTimeDecay"
     assert config["loss"]["config"]["loss"]["class_name"] == "CategoricalCrossentropy"
     assert set(LOSS_CLASSES.values()) > {"MeanSquaredError", "CategoricalCrossentropy"}
+
+
+OWN = {
+    "registered": ({"module": None, "class_name": "Adam", "config": {}, "registered_name": "mine>Adam"}, "3.8.0"),
+    "registered_without_a_package": (
+        {"module": None, "class_name": "Adam", "config": {}, "registered_name": "Custom>Adam"}, "3.8.0",
+    ),
+    "of_a_module": ({"module": "mine", "class_name": "Adam", "config": {}, "registered_name": "Adam"}, "3.8.0"),
+    "of_an_old_package": ({"class_name": "Addons>AdamW", "config": {}}, "2.15.0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_optimizer_of_the_users_own_is_refused_though_its_name_is_one_of_keras(name):
+    optimizer, version = OWN[name]
+    with pytest.raises(SpecError, match=r"optimizer: .* given '(mine|Custom>Adam|mine>Adam|Addons>AdamW)'"):
+        read({"optimizer": optimizer, "loss": "mse"}, version)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "version"),
+    [
+        ({"class_name": "Custom>Adam", "config": {}}, "2.15.0"),
+        ({"module": "keras.optimizers", "class_name": "Custom>Adam", "config": {}}, "2.13.1"),
+        ({"module": "keras.optimizers", "class_name": "Adam", "config": {}, "registered_name": None}, "3.8.0"),
+        (
+            {
+                "module": "multilstm.keras_layers.optimizers", "class_name": "Adam", "config": {},
+                "registered_name": "multilstm>Adam",
+            },
+            "3.8.0",
+        ),
+    ],
+    ids=["keras_2_15", "keras_2_13", "keras_3", "portable"],
+)  # fmt: skip
+def test_the_names_under_which_keras_wrote_its_own_optimizers(optimizer, version):
+    assert isinstance(read({"optimizer": optimizer, "loss": "mse"}, version).optimizer, optimizers.Adam)
+
+
+def test_a_loss_and_a_schedule_of_the_users_own_are_refused():
+    own = {"module": None, "class_name": "MeanSquaredError", "config": {}, "registered_name": "mine>MeanSquaredError"}
+    with pytest.raises(SpecError, match="loss: registered_name of class MeanSquaredError"):
+        read({"optimizer": "sgd", "loss": own}, "3.8.0")
+    rate = {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5}
+    schedule = {"module": "mine", "class_name": "ExponentialDecay", "config": rate}
+    with pytest.raises(SpecError, match="schedule: module of class ExponentialDecay: given 'mine'"):
+        read({"optimizer": {"class_name": "SGD", "config": {"learning_rate": schedule}}, "loss": "mse"}, "3.8.0")
+
+
+LEFT_OUT = {
+    "metrics": ({"metrics": ["mae"]}, ["metrics"]),
+    "metrics_of_outputs": ({"metrics": [[{"class_name": "MeanMetricWrapper", "config": {}}], []]}, ["metrics"]),
+    "weighted": ({"weighted_metrics": {"head": "mae"}}, ["weighted_metrics"]),
+    "temporal": ({"sample_weight_mode": "temporal"}, ["sample_weight_mode"]),
+    "eager": ({"run_eagerly": True}, ["run_eagerly"]),
+    "steps": ({"steps_per_execution": 4, "metrics": []}, ["steps_per_execution"]),
+    "defaults": (
+        {"metrics": [[], []], "weighted_metrics": None, "sample_weight_mode": {"head": None}, "run_eagerly": False,
+         "steps_per_execution": 1},
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_arguments_of_compile_that_change_no_weight_are_named(name):
+    given, expected = LEFT_OUT[name]
+    assert left_out(given) == expected
