@@ -5,7 +5,7 @@ from __future__ import annotations
 from multilstm.cli.console import result_console
 from multilstm.cli.progress import say
 from multilstm.cli.types import Device, Layers, OptionalNames, WholeNumber, names
-from multilstm.errors import EngineUnavailableError, UsageError
+from multilstm.errors import EngineUnavailableError, UsageError, listed
 
 
 def fuzz(
@@ -56,10 +56,13 @@ def fuzz(
         ) from None
     if not 0 <= seconds < math.inf or seed < 0:
         raise UsageError(f"--seconds and --seed must be finite and not negative, given {seconds} and {seed}")
-    availability = available(names("--engine", engine), device)
+    availability = available(names("--engine", engine) or None, device)
     if not availability.engines:
         raise EngineUnavailableError(f"no engine can run here: {'; '.join(availability.skipped.values())}")
     campaign = open_campaign(folder, seed, layers)
     run_campaign(campaign, folder, availability.engines, device, seconds, draw_samples, say, memory)
     show_campaign(campaign, folder, result_console())
+    idle = [name for name in availability.engines if not campaign.ran.get(name)]
+    if availability.named and idle and not campaign.findings:
+        raise EngineUnavailableError(f"{listed(idle)} executed none of these models, so nothing was compared with it")
     return 1 if campaign.findings else 0

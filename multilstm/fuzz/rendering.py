@@ -19,6 +19,8 @@ def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:
         )
     if campaign.ran:
         ran = ", ".join(f"{shown(engine)} {count:,}" for engine, count in campaign.ran.items())
+        known = sum(count for name, count in campaign.verdicts.items() if name.endswith(" known"))
         verdict = "[bold red]different answers[/]" if campaign.findings else "[bold green]same answers[/]"
+        verdict += f", and {counted(known, 'known difference')}" if known else ""
         done = f"{counted(campaign.samples, 'model')} in {campaign.seconds:.0f} s, executed by {ran}"
         console.print(f"{done}: {verdict}", highlight=False)

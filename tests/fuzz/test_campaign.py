@@ -1,5 +1,7 @@
 """Campaigns: each finding is shrunk, written and counted once; an interrupted campaign continues where it ended."""
 
+import functools
+import io
 import json
 import os
 import pathlib
@@ -9,15 +11,18 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from multilstm.cases.case import Case
 from multilstm.cases.recipes import GivenBatches
+from multilstm.cli.fuzz import fuzz
 from multilstm.engines import registry
 from multilstm.engines.registry import EngineRow
-from multilstm.errors import InputError, ParityError
+from multilstm.errors import EngineUnavailableError, InputError, ParityError
 from multilstm.execution.options import Options
 from multilstm.fuzz import campaign as module
 from multilstm.fuzz import check, open_campaign, run_campaign, sample_from_json, shrink_failures
+from multilstm.fuzz.rendering import show_campaign
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import LINES
 from multilstm.jobs.job import Batch
@@ -226,3 +231,22 @@ def test_sample_of_a_case_keeps_sizes_and_mask():
     tokens = np.array([[1, 0, 3], [2, 2, 0]], np.int32)
     sample = sample_of(Case("given", "", spec, GivenBatches((Batch({"input_layer": tokens}),))))
     assert (sample.batch, sample.timesteps, sample.mask) == (2, 3, ((True, False, True), (True, True, False)))
+
+
+@pytest.mark.parametrize(("ran", "code"), [({}, None), ({"reference": 3}, 0)], ids=["nothing", "some"])
+def test_a_named_engine_that_executes_no_model_is_an_error(monkeypatch, tmp_path, ran, code):
+    monkeypatch.setattr("multilstm.fuzz.run_campaign", lambda campaign, *_: campaign.ran.update(ran))
+    run = functools.partial(fuzz, engine=("reference",), folder=str(tmp_path / "folder"))
+    if code is None:
+        with pytest.raises(EngineUnavailableError, match="reference executed none of these models"):
+            run()
+    else:
+        assert run() == code
+
+
+def test_known_differences_are_counted(tmp_path):
+    campaign = module.Campaign(0, "plain", samples=5, ran={"keras-jax": 5})
+    campaign.verdicts = {"keras-jax rounded": 90, "keras-jax known": 4, "keras-torch known": 3}
+    console = Console(file=io.StringIO(), width=200)
+    show_campaign(campaign, str(tmp_path), console)
+    assert "same answers, and 7 known differences" in console.file.getvalue()

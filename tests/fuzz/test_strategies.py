@@ -1,6 +1,10 @@
 """Strategies: every class of the spec's table of layers is drawn with every argument, and fits its model."""
 
 import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +34,7 @@ from multilstm.spec import (
 )
 from multilstm.spec.layers import ACTIVATIONS, DISTRIBUTED, LAYERS, RECURRENT, TimeDistributed
 
+ROOT = pathlib.Path(__file__).parents[2]
 DRAWN = tuple(kind for kind in LAYERS if kind is not ConvLSTM2D)  # random models have no films
 OTHERS = (InputLayer, Embedding, Bidirectional, *RECURRENT)  # of fronts.py and recurrent.py
 SETTINGS = st.builds(
@@ -147,3 +152,27 @@ def test_a_model_inside_a_model_is_that_model(setting, data):
     for flat, inner in zip(*map(answers, samples), strict=True):
         for one, other in zip(flat.outputs, inner.outputs, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+DRAW = """
+import sys
+sys.path[:0] = [{folder!r}]
+{first}
+from multilstm.fuzz.strategies import draw_samples
+print([sample.to_json() for sample in draw_samples(3, 12)])
+"""
+
+
+def test_a_seed_means_the_same_models_whatever_is_imported(tmp_path):
+    """Hypothesis draws numbers that stand in the source of imported modules, but not here."""
+    numbers = ", ".join(map(str, range(100)))
+    (tmp_path / "mine.py").write_text(f"NUMBERS = [{numbers}, 0.125, 0.375]\n")
+    drawn = [
+        subprocess.run(
+            [sys.executable, "-P", "-c", DRAW.format(folder=str(tmp_path), first=first)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout
+        for first in ("", "import mine")
+    ]  # fmt: skip
+    assert drawn[0] == drawn[1]
+    assert not (tmp_path / ".hypothesis").exists()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
+from multilstm.frameworks.private_hypothesis import without_constants_of_modules
 from multilstm.fuzz.sample import Sample
 from multilstm.fuzz.strategies.arguments import FLAG, Draw, mostly
 from multilstm.fuzz.strategies.models import chains, graphs, nested
@@ -111,7 +112,7 @@ def _signals_later() -> Iterator[None]:
 def draw_samples(number: int, count: int) -> list[Sample]:
     """Return at most `count` samples of different models.
 
-    The samples are the same for the same seed and version of Hypothesis.
+    The samples are the same for the same seed and version of Hypothesis, whatever else is imported.
 
     Args:
         number: the random seed.
@@ -131,6 +132,6 @@ def draw_samples(number: int, count: int) -> list[Sample]:
     def collect(sample: Sample) -> None:
         by_model.setdefault(sample.spec, sample)
 
-    with _signals_later():
+    with _signals_later(), without_constants_of_modules():
         collect()
     return list(by_model.values())[1 : count + 1]  # the first model is the simplest one for every seed
