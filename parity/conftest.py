@@ -60,7 +60,7 @@ def engines(request: pytest.FixtureRequest) -> Engines:
     """The engines of `--multilstm-engine` on the device of `--multilstm-device`."""
     settings = settings_of(request.config)
     device = settings.device
-    names, skipped, *_ = available(settings.engines, device)
+    names, skipped, *_ = available(settings.engines or None, device)
     if not names:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in skipped.items())
         pytest.exit(f"no engine can run on the {device}:{reasons}", returncode=3)

@@ -87,7 +87,7 @@ def field(
         paths = sorted(path for path in pathlib.Path(folder).iterdir() if path.is_file())
     except OSError as error:
         raise UsageError(f"cannot list {folder!r}: {error.strerror}; give a folder of model files") from None
-    options = Options(available(names("--engine", engine), "cpu").engines, ("float32", "float64"))
+    options = Options(available(names("--engine", engine) or None, "cpu").engines, ("float32", "float64"))
     rows = []
     with worker_pool(options) as pool:
         for path, contents in _contents(paths):

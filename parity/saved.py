@@ -165,7 +165,7 @@ def compare(
     about, saved = load(file)
     cases = matching("case", patterns, list(dict.fromkeys(key[0] for key in saved)))
     keys = [key for key in saved if key[0] in cases]
-    availability = available(engines, device)
+    availability = available(engines or None, device)
     options = Options(
         availability.engines, tuple(dict.fromkeys(key[1] for key in keys)), device=device, atol=atol, rtol=rtol
     )

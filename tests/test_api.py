@@ -236,3 +236,9 @@ def test_workers_are_kept_over_calls(living_pool):
     first = pool.pids["reference", "cpu"]
     parity(SPEC, X, engines=["reference"], workers=pool)
     assert pool.pids["reference", "cpu"] == first
+
+
+@pytest.mark.parametrize("options", [{"engines": []}, {"engines": ()}, {"executor": {}}], ids=str)
+def test_no_engine_is_refused(options):
+    with pytest.raises(UsageError, match="no engine is given"):
+        parity(SPEC, X, **options)

@@ -38,20 +38,22 @@ def available(
     while it looks for the GPU is kept: the report then shows the errors of its jobs.
 
     Args:
-        engines: the names of engines, each counted once; None or empty: all that can run here and are default for the
+        engines: the names of engines, each counted once; None: all that can run here and are default for the
             generation, without the judge.
         device: `cpu` or `gpu`.
         generation: the generation of Keras that made the model; None: none.
         pool: the workers that look for a GPU; None: new ones of this machine.
 
     Raises:
-        UsageError: for an unknown name or device.
+        UsageError: for an unknown name or device, and for no name.
         EngineUnavailableError: if an engine that was named is not installed, or finds no GPU.
         WorkerError: if an engine that was named cannot start.
     """
     if not isinstance(device, str) or device not in DEVICES:
         raise UsageError(choice("device", device, DEVICES))
     engines = None if engines is None else as_names("engines", engines)
+    if engines == ():
+        raise UsageError(f"no engine is given; expected some of {', '.join(ENGINES)}, or None for all of them")
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
     default = [row for row in rows if row.name != JUDGE and row.is_default(generation)]
     names, skipped, facts = [], {}, {}
