@@ -84,6 +84,8 @@ def agreement(
     for name, array in desired.items():
         if actual[name].shape != array.shape:
             return Agreement(None, None, f"its {name} has shape {actual[name].shape}, expected {array.shape}")
+        if actual[name].dtype.itemsize > np.dtype(stored(dtype)).itemsize:
+            return Agreement(None, None, f"its {name} has dtype {actual[name].dtype}, expected {stored(dtype)}")
         if not np.isfinite(actual[name]).all():
             return Agreement(None, None, f"its {name} has numbers that are not finite")
         difference = np.abs(actual[name].astype("float64") - array)

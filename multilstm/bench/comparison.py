@@ -47,7 +47,7 @@ class Gap(NamedTuple):
     Attributes:
         row: the row of the old run.
         reason: the reason for which it is not compared.
-        is_failure: whether the engine failed in the new run.
+        is_failure: whether the engine failed in the new run, or could not run.
     """
 
     row: Row
@@ -70,6 +70,8 @@ def gaps(old: Benchmark, new: Benchmark) -> list[Gap]:
         again = now.get(row.place)
         if other := _other_workload(old, new, row.workload):
             found.append(Gap(row, other, is_failure=False))
+        elif again is None and row.engine in new.skipped:
+            found.append(Gap(row, f"it cannot run now: {new.skipped[row.engine]}", is_failure=True))
         elif again is None:
             found.append(Gap(row, "this run did not measure it", is_failure=False))
         elif not again.samples:

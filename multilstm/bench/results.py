@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilstm.bench.modes import mode_named
@@ -249,6 +249,7 @@ class Benchmark:
                 raise InputError(f"its schema is {shown(data.get('schema'))}, expected {SCHEMA}; measure again")
             read = typed(cls, data, "benchmark")
             _check(read.rows)
+            _check_sizes(read.workloads)
         except (InputError, UsageError) as error:
             raise InputError(f"cannot read {path!r}: {error}; expected {EXPECTED}") from None
         result: Benchmark = read
@@ -286,12 +287,24 @@ def is_benchmark(data: object) -> bool:
 
 
 def _check(rows: Sequence[Row]) -> None:
-    """Refuse unknown modes, empty rounds, times that are not above zero, and times of wrong answers."""
+    """Refuse repeated rows, unknown modes, empty rounds, times that are not above zero, and times of wrong answers."""
+    places = set()
     for row in rows:
         mode_named(row.mode)
+        if row.place in places:
+            raise InputError(f"row {'/'.join(row.place)} is there twice")
+        places.add(row.place)
         for samples in (row.samples, row.repeated):
             if any(not round_ or min(round_) <= 0 for round_ in samples):
                 raise InputError(f"row {'/'.join(row.place)}: expected rounds of seconds above zero")
-        if row.last and (row.failure is not None or row.distance is None or row.distance > 1):
+        if row.last and (row.failure is not None or row.distance is None or not 0 <= row.distance <= 1):
             fault = shown(row.failure or f"a distance of {row.distance} tolerances")
             raise InputError(f"row {'/'.join(row.place)}: it has times and {fault}, expected no time of a wrong answer")
+
+
+def _check_sizes(workloads: Mapping[str, Facts]) -> None:
+    """Refuse workloads without a sequence or a timestep: the growth of times with them has no logarithm."""
+    for name, facts in workloads.items():
+        if min(facts.batch, facts.timesteps) < 1:
+            sizes = f"{facts.batch} sequences of {facts.timesteps} timesteps"
+            raise InputError(f"workload {shown(name)} has {sizes}, expected 1 or more of both")

@@ -162,7 +162,7 @@ def model_plan(
     spec = loaded.spec
     inputs = spec.inputs.values()
     for option, given, is_open in (
-        ("--batch", batches, any(layer.batch_size is None for layer in inputs)),
+        ("--batch", batches, all(layer.batch_size is None for layer in inputs)),
         ("--timesteps", timesteps, any(None in layer.shape for layer in inputs)),
     ):
         if given and not is_open:

@@ -162,8 +162,9 @@ def case_workload(case: Case, batches: int) -> Workload:
 def sized_name(spec: Graph, batch: int, timesteps: int) -> str:
     """Return the name of a model at one size, such as `classifier 32x100`; its own sizes win."""
     own = next((layer.batch_size for layer in spec.inputs.values() if layer.batch_size), batch)
-    lengths = [layer.shape[0] for layer in spec.inputs.values() if layer.shape]
-    return f"{spec.name} {own}x{next((length for length in lengths if length), timesteps)}"
+    shapes = [layer.shape for layer in spec.inputs.values() if layer.shape]
+    is_open = any(None in shape for shape in shapes)  # of one input suffices: each length is another workload
+    return f"{spec.name} {own}x{timesteps if is_open else next((shape[0] for shape in shapes), timesteps)}"
 
 
 def without_dropout(spec: Graph) -> Graph:

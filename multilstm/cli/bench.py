@@ -120,12 +120,14 @@ def bench(  # noqa: PLR0913 - the public signature
     say(plan.announcement)
     try:
         plan.run(result, follower())
-    except KeyboardInterrupt:
+    except BaseException:  # also SystemExit, which SIGTERM raises
         result.interrupted = True
-        raise
-    finally:
         files.write(result)
-    show(result, console)
+        raise
+    try:
+        show(result, console)
+    finally:  # a failure to print loses no file, nor the reverse
+        files.write(result)
     files.announce(result, console)
     if not result.timed:
         raise EngineUnavailableError("nothing was timed; see above for the reason of each engine")

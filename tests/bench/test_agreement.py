@@ -72,3 +72,11 @@ def test_an_epsilon_at_another_place_disagrees():
         for each in (workload, torch_like)
     )
     assert "of the update" in agreement(TRAIN, other, desired, workload, "float32", "cpu").reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_answers_of_a_wider_dtype_disagree(dtype):
+    """A contestant that computes in float64 is another computation, though all its numbers are right."""
+    outputs = {"0/output:1": np.ones((4, 2))}
+    reason = agreement(FORWARD, outputs, outputs, WORKLOAD, dtype, "cpu").reason
+    assert reason == "its 0/output:1 has dtype float64, expected float32"

@@ -221,6 +221,13 @@ def test_an_engine_that_fails_now_is_a_gap_and_a_failure():
     assert "9 times the tolerance" in printed(show_changes, [], gaps(old, new), [])
 
 
+def test_an_engine_that_cannot_run_now_is_a_failure():
+    old, new = made.usual(), made.usual(skipped={"keras-jax": "needs keras"})
+    new.rows = [row for row in new.rows if row.engine != "keras-jax"]
+    assert [(gap.row.engine, gap.is_failure) for gap in gaps(old, new)] == [("keras-jax", True)] * 2
+    assert "it cannot run now: needs keras" in " ".join(printed(show_changes, [], gaps(old, new), []).split())
+
+
 def test_other_kernels_switches_and_methods_are_conditions():
     old, new = made.usual(), made.usual(method={"largest_spread": 0.2})
     new.rows[0].implementation = "a Python loop"

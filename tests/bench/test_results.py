@@ -32,8 +32,27 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
         (lambda data: data["rows"][0].update(workload="other"), "a row names the workload 'other', which it lacks"),
         (lambda data: data["rows"][0].update(mode="fly"), "unknown mode 'fly': expected one of forward, "),
         (lambda data: data.update(foreign=1), "unknown key 'foreign'"),
+        (lambda data: data["rows"][0].update(distance=-0.5), "a distance of -0.5 tolerances"),
+        (lambda data: data["rows"].append(data["rows"][0]), "row small 4x10/forward/jax-scan is there twice"),
+        (lambda data: data["workloads"]["small 4x10"].update(batch=0), "has 0 sequences of 10 timesteps"),
     ],
-    ids=["no_rows", "schema", "type", "text", "zero", "empty", "failed", "away", "unjudged", "workload", "mode", "key"],
+    ids=[
+        "no_rows",
+        "schema",
+        "type",
+        "text",
+        "zero",
+        "empty",
+        "failed",
+        "away",
+        "unjudged",
+        "workload",
+        "mode",
+        "key",
+        "negative",
+        "twice",
+        "sizes",
+    ],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path, change, message):
     path = tmp_path / "r.json"

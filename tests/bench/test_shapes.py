@@ -5,16 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from multilstm import GRU, LSTM, Dense, Dropout, Embedding, Sequential, TimeDistributed
+from multilstm import GRU, LSTM, Concatenate, Dense, Dropout, Embedding, Input, Model, Sequential, TimeDistributed
 from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.contestants.stack import is_stack
 from multilstm.bench.flops import forward_flops
 from multilstm.bench.grids import GRIDS, estimate_s, grid_named
 from multilstm.bench.modes import FIT, FORWARD, GRADIENT, PREDICT, TRAIN
+from multilstm.bench.run import model_plan
 from multilstm.bench.shapes import LARGEST_FLOPS, RANGES, Shape, drawn_shapes
 from multilstm.bench.standing import ALIKE
 from multilstm.bench.workload import model_workload, sized_name
 from multilstm.errors import InputError, UsageError
+from multilstm.files.loaded import LoadedModel, Provenance
 
 SPEC = Sequential([LSTM(7, return_sequences=True, dropout=0.2), Dropout(0.5), LSTM(3)], input_shape=(None, 5))
 
@@ -96,6 +98,20 @@ def test_the_name_of_a_model_has_its_own_sizes():
     assert sized_name(SPEC, 2, 6) == f"{SPEC.name} 2x6"
     fixed = Sequential([LSTM(2)], input_shape=(8, 3), batch_size=5)
     assert sized_name(fixed, 2, 6) == f"{fixed.name} 5x8"
+
+
+def test_a_length_that_one_input_leaves_open_is_in_the_name():
+    """Two lengths of a sweep under one name would mix their times."""
+    first, second = Input((8, 5)), Input((None, 5))
+    spec = Model([first, second], Concatenate()([LSTM(2)(first), LSTM(2)(second)]))
+    assert [sized_name(spec, 2, steps) for steps in (6, 9)] == [f"{spec.name} 2x6", f"{spec.name} 2x9"]
+
+
+def test_a_batch_that_one_input_fixes_is_no_size_of_a_sweep():
+    first, second = Input((8, 5), batch_size=3), Input((8, 5))
+    spec = Model([first, second], Concatenate()([LSTM(2)(first), LSTM(2)(second)]))
+    with pytest.raises(UsageError, match="--batch is given, but the inputs of the model have fixed sizes"):
+        model_plan("m", LoadedModel(spec, None, Provenance("", "")), (), (1, 2), ())
 
 
 @pytest.mark.parametrize(("batch", "timesteps", "option"), [(0, 1, "--batch"), (1, 0, "--timesteps")])

@@ -138,19 +138,31 @@ def test_a_slower_row_fails_on_request_alone(model, fake, capsys, tmp_path):
     assert call(*arguments, "--fail-above", "20") == 1
 
 
-def test_an_interrupted_run_keeps_what_it_has(model, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)], ids=["ctrl_c", "sigterm"]
+)
+def test_an_interrupted_run_keeps_what_it_has(model, monkeypatch, capsys, tmp_path, end, code):
     def measure(plan, result, follow):
         result.rows += made.usual().rows[:1]
         result.workloads = made.usual().workloads
-        raise KeyboardInterrupt
+        raise end
 
     monkeypatch.setattr(run.Plan, "run", measure)
     path = tmp_path / "b.json"
-    assert call(model(), "--json", str(path)) == 130
+    assert call(model(), "--json", str(path)) == code
     result = Benchmark.read(str(path))
     assert result.interrupted
     assert len(result.rows) == 1
-    assert "interrupted" in capsys.readouterr().err
+    assert ("interrupted" in capsys.readouterr().err) == (code == 130)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_table(model, fake, capsys, tmp_path):
+    path = tmp_path / "b.json"
+    fake.append(path.mkdir)  # after the check of the options
+    assert call(model(), "--json", str(path)) == 4
+    out, err = capsys.readouterr()
+    assert out.startswith("For this model on this machine: jax-scan")
+    assert str(path) in err
 
 
 def test_nothing_timed_is_an_error(model, monkeypatch, capsys):
