@@ -147,8 +147,10 @@ def local_rows(tree: Any) -> Any:
     def fetch(array: Any) -> Any:
         if not isinstance(array, jax.Array) or array.is_fully_addressable or array.is_fully_replicated:
             return np.asarray(array)
-        shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
-        return np.concatenate([np.asarray(shard.data) for shard in shards])
+        sizes = zip(array.addressable_shards[0].data.shape, array.shape, strict=True)
+        axis = next((axis for axis, (own, whole) in enumerate(sizes) if own != whole), 0)
+        shards = sorted(array.addressable_shards, key=lambda shard: shard.index[axis].start or 0)
+        return np.concatenate([np.asarray(shard.data) for shard in shards], axis)
 
     return jax.tree.map(fetch, tree)
 
@@ -232,7 +234,8 @@ def _check_mesh(mesh: Mesh) -> Mesh:
 
 
 def _is_placed(leaf: Any, sharding: NamedSharding) -> bool:
-    return isinstance(leaf, jax.Array) and leaf.ndim > 0 and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+    has_axes = isinstance(leaf, jax.Array) and leaf.ndim >= len(sharding.spec)  # a weight may be one number
+    return has_axes and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
 def _check_equal_in_processes(shapes: str) -> None:

@@ -32,6 +32,7 @@ from multilstm.scan.parallel import (
 from multilstm.spec import (
     L1L2,
     LSTM,
+    Attention,
     Bidirectional,
     Dense,
     Dropout,
@@ -91,6 +92,7 @@ def encoder_decoder():
     source, target = Input((None, 3), name="source"), Input((None, 2), name="target")
     encoded, hidden, cell = LSTM(4, return_sequences=True, return_state=True, name="encoder")(source)
     decoded = LSTM(4, return_sequences=True, name="decoder")(target, initial_state=[hidden, cell])
+    decoded = Attention(use_scale=True)([decoded, encoded])  # the scale is one number
     return Model([source, target], [Dense(2, name="first")(encoded), Dense(3, name="second")(decoded)])
 
 
@@ -296,6 +298,9 @@ def main(mode, folder, *names):
             }
             facts["collectives"] = {name: collectives(problem, mesh, functions) for name, functions in steps.items()}
         facts["refusals"] = refusals(mesh)
+        own = local_slice(mesh, ROWS)
+        rows = np.arange(4.0 * ROWS).reshape(4, ROWS)[:, own]  # along axis 1, as dropout masks for each gate
+        facts["rows_of_axis_1"] = bool(np.array_equal(local_rows(shard_batch(mesh, rows, axis=1)), rows))
     for problem, found in runs.items():
         arrays.update({f"{problem}:{name}": np.asarray(array) for name, array in found.items()})
     path = pathlib.Path(folder) / str(jax.process_index())

@@ -142,6 +142,11 @@ def test_same_as_on_one_device(computed, placement, problem, quantity):
     assert found[worst] <= TOLERANCE, f"{worst}: {found[worst]:.1e}"
 
 
+@pytest.mark.parametrize("placement", placements())
+def test_rows_along_the_second_axis_come_back(computed, placement):
+    assert [facts["rows_of_axis_1"] for facts in computed(placement).facts] == [True] * len(computed(placement).facts)
+
+
 def test_a_mean_of_the_means_of_devices_would_show(computed):
     alone = computed("alone")
     desired = alone.of("masked_adam", "loss0[0]") | alone.of("masked_adam", "gradient0")
