@@ -74,7 +74,8 @@ class KerasFacts:
                     f"{keras_class} is a layer that only Keras can compute, and Keras with a backend is not installed "
                     f"here; install it with: pip install 'multilstm[jax]'"
                 )
-            settings = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            # The keras.json of the user must not change an answer, and none is written.
+            settings = {"KERAS_BACKEND": backend, "KERAS_HOME": os.devnull, "TF_CPP_MIN_LOG_LEVEL": "3"}
             environment = for_process("cpu", settings, os.environ)
             environment["PYTHONPATH"] = python_path(_ROOT, os.environ.get("PYTHONPATH", ""))
             self._process = subprocess.Popen(
