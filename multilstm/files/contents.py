@@ -171,7 +171,7 @@ def _zip(path: str, content: bytes) -> Contents:
         model,
         version=_text(metadata, "keras_version"),
         store=_store(parsed),
-        training=training if isinstance(training, Mapping) else None,
+        training=training if isinstance(training, Mapping) and training else None,  # {}: it was never compiled
         optimizer_state=_optimizer(parsed),
     )
 

@@ -134,7 +134,13 @@ def check_class(entry: Mapping[str, Any], name: str, where: str) -> None:
 
 
 def check_registered(entry: Mapping[str, Any], names: Sequence[str], where: str) -> None:
-    """Refuse a class or function that a user registered under one of Keras's names: Keras writes no module for it."""
+    """Refuse a class or function of the user's own with one of Keras's names.
+
+    Keras writes a module for each class of its own, and none for a class that a user registered, or defined in a
+    program: `{"module": null, "class_name": "Dense", "registered_name": "Dense"}`.
+    """
     registered = entry.get("registered_name")
+    if entry.get("module") is None:
+        names = [name for name in names if ">" in name or name == "function"]
     if registered is not None and registered not in names:
-        refuse(where, registered, f"one of {listed(names)}, or null; code of your own is never imported")
+        refuse(where, registered, f"{listed([*names, 'null'])}; code of your own is never imported")

@@ -75,6 +75,10 @@ HOSTILE = {
     "torch": (with_layer("TorchModuleWrapper"), FILE.format("TorchModuleWrapper", "TorchModuleWrapper")),
     "lookup": (with_layer("StringLookup", {"vocabulary": "/etc/passwd"}), FILE.format("StringLookup", "StringLookup")),
     "custom": (with_layer("Mine", module="evil", registered_name="evil>Mine"), "class of the module 'evil'"),
+    "defined_in_a_program": (
+        with_layer("Dense", {"units": 1}, module=None, registered_name="Dense"),
+        "registered_name of class Dense: given 'Dense'",
+    ),
     "disguised": (with_layer("Dense", {"units": 1}, module="os"), "module of class Dense: given 'os'"),
     "registered": (
         with_layer("LSTM", {"units": 1}, module=None, registered_name="Custom>LSTM"),
