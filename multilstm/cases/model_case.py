@@ -1,10 +1,10 @@
 """A case for a user's model, with inputs that exercise what the model has.
 
 Two batches or more pass through the model one after the other. Where the model masks its inputs, the rows are complete,
-padded on the right, fully masked, interrupted twice, or padded on the left. One row has a single timestep. Two masked
-inputs have different rows. Some timesteps resemble a masked one in a feature, and count. Tokens reach from 0 to the end
-of the table, and one is repeated. Features reach beyond [-1, 1]. A loss, its gradient and a short training are compared
-too.
+padded on the right, fully masked, interrupted twice, or padded on the left. One row has a single timestep. One lacks a
+single timestep. Two masked inputs have different rows. Some timesteps resemble a masked one in a feature, and count.
+Tokens reach from 0 to the end of the table, and one is repeated. Features reach beyond [-1, 1]. A loss, its gradient
+and a short training are compared too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ LONGEST = 4096  # timesteps that are tried for a model with wide windows
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
-ROWS = ("complete", "padded on the right", "fully masked", "interrupted", "padded on the left", "one timestep")
+ROWS = (
+    *("complete", "padded on the right", "fully masked", "interrupted", "padded on the left", "one timestep"),
+    "one masked timestep",
+)
 NEAR = 2.0**-7  # of a mask_value, relative: the distance of features that resemble it
 
 
@@ -254,6 +257,8 @@ def _kept(row: str, timesteps: int) -> Array:
         kept[: max(1, middle) if timesteps > 1 else 0] = False
     elif row == "one timestep":
         kept[1:] = False
+    elif row == "one masked timestep":
+        kept[middle] = timesteps == 1
     return kept
 
 

@@ -258,6 +258,10 @@ FAULTS = {
         "masking",
         ignoring_mask(lambda mask: mask & (mask.sum(axis=1, keepdims=True) > 1)),
     ),
+    "rows of one masked timestep computed": (
+        "masking",
+        ignoring_mask(lambda mask: np.where((~mask).sum(axis=1, keepdims=True) == 1, True, mask)),
+    ),
     "the second interruption ignored": ("masking", ignoring_mask(interrupted_twice_computed)),
     "the state of a fully masked row reset": ("stateful_masking", in_forward(state_of_masked_rows_reset)),
     "the mask of the first input for all": ("two_inputs", first_mask_for_all),
