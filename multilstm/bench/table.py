@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from multilstm.bench.answer import digits, reasons, remarks, sentence
 from multilstm.bench.comparison import Change, Gap
@@ -70,7 +73,7 @@ def show_changes(changes: Sequence[Change], gaps: Sequence[Gap], conditions: Seq
     table = _table(("workload", "mode", "engine"), ("before\nms", "now\nms", "times"))
     for change in beyond:
         before, now = (milliseconds(row.median_s) for row in (change.old, change.new))
-        table.add_row(*map(printable, change.new.place), before, now, f"{change.ratio:.2f} {change.word}")
+        table.add_row(*change.new.place, before, now, f"{change.ratio:.2f} {change.word}")
     if beyond:
         console.print(table)
     reasons: dict[str, list[str]] = {}
@@ -160,7 +163,7 @@ def _matrix(result: Benchmark, workloads: Sequence[str], mode: str) -> Table:
             else:
                 cells.append("-")
         time = f"{milliseconds(rows[first].median_s)}{mark(result, rows[first])}" if first in rows else "-"
-        table.add_row(printable(workload), time, *cells)
+        table.add_row(workload, time, *cells)
     means = [f"{geometric_mean(values):.2f}" if values else "-" for values in ratios.values()]
     table.add_row("geometric mean", "", *means, style="bold")
     return table
@@ -230,12 +233,20 @@ def _thousands(value: float) -> str:
     )
 
 
+class _Rows(Table):
+    """A table whose cells are texts of a file: no markup, and no character that controls a terminal."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row of texts."""
+        super().add_row(*(Text(printable(cell)) for cell in cells), **options)
+
+
 def _table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table = _Rows(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in texts:
-        table.add_column(heading, overflow="fold")
+        table.add_column(escape(printable(heading)), overflow="fold")
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(escape(printable(heading)), justify="right", no_wrap=True)
     return table
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
-from multilstm.bench.results import Contestant, Row
+from multilstm.bench.results import Contestant, PublishedRow, Row
 from multilstm.bench.standing import exponents, is_clear, leads, ratio, relative_times, standing
 from multilstm.bench.table import missing, show, show_changes
 
@@ -257,3 +257,15 @@ def test_leads_are_the_times_of_others_divided_by_ours():
     assert (lead.mean, lead.worst) == pytest.approx((1.0, 0.5))
     assert (lead.where, lead.shapes) == ("b", 2)
     assert found["jax-scan-tuned", "jax-scan"][2:] == (pytest.approx(2.0), pytest.approx(2.0), "a", 1)
+
+
+@pytest.mark.parametrize("text", ["[/]", "[bold red]x", "\x1b[31mred", "a\u202eb"])
+def test_texts_of_a_file_are_no_markup(text):
+    rows = [made.row(text, "forward", engine, 0.1) for engine in (text, "jax-scan")]
+    published = [PublishedRow("forward", 1.0, text, text, text)]
+    result = made.result(rows, (text, "other"), contestants={text: Contestant({text: text}, {text: text})})
+    result.workloads[text].published = published
+    result.rows.append(made.row("other", "forward", text, 0.2))
+    shown = printed(show, result)
+    assert not set(shown) & set("\x1b\u202e")
+    assert "\\x1b" in shown or "\\u202e" in shown or text in " ".join(shown.split())
