@@ -11,7 +11,7 @@ __all__ = ["without_constants_of_modules"]
 
 @contextlib.contextmanager
 def without_constants_of_modules() -> Iterator[None]:
-    """Draw no number that stands in the source of an imported module.
+    """Draw no number of the source of an imported module.
 
     Since version 6.131, Hypothesis now and then draws such numbers, of all modules outside of site-packages. One seed
     would then mean other models after each import and in each installation. A folder `.hypothesis` would be written

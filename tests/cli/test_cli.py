@@ -1,6 +1,5 @@
 """The command line as a user meets it: exit codes, one-line errors, where output goes."""
 
-import json
 import os
 import pathlib
 import subprocess
@@ -177,9 +176,16 @@ def test_diff_exits_with_0_for_equal_models_and_1_for_others(run, model, tmp_pat
     assert done.returncode == 1, done.stderr
     assert "LSTM 'lstm': go_backwards is False, then True (alone changes outputs by " in " ".join(done.stdout.split())
     assert max(map(len, done.stdout.splitlines())) <= 80
-    text = {**json.loads(other.to_json()), "compile_config": {"optimizer": "adam", "loss": "mse"}}
-    (tmp_path / "compiled.json").write_text(json.dumps(text))
-    done = run("diff", "other.json", "compiled.json")
+
+
+def test_diff_states_that_the_training_of_compiled_models_is_not_compared(run, tmp_path):
+    (tmp_path / "other.json").write_text(SPEC.to_json())
+    (tmp_path / "two_trainings.py").write_text(
+        "import dataclasses, multilstm\n"
+        "def plain(): return multilstm.load('other.json')\n"
+        "def trained(): return dataclasses.replace(plain(), training={'optimizer': 'adam', 'loss': 'mse'})\n"
+    )
+    done = run("diff", "two_trainings:plain", "two_trainings:trained")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert "They were compiled with other optimizers, losses or metrics, which are not compared." in said

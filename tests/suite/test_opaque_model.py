@@ -1,6 +1,7 @@
 """A file of the real library with layers that the spec does not describe: loaded, executed, and compared."""
 
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import multilstm
 from multilstm.cases.model_case import model_case
 from multilstm.errors import InputError, SpecError, UnsupportedError, UsageError
+from multilstm.files.keras_facts import KerasFacts
 from multilstm.ledger.facts import certain_facts, where
 from multilstm.ledger.rows import ledger
+from multilstm.spec.keras_json_opaque import Question
 from multilstm.suite.difference import compare_models
 
 MADE = pathlib.Path(__file__).parents[1] / "files" / "made"
@@ -107,3 +110,17 @@ def test_arguments_that_keras_refuses_name_the_layer(loaded, tmp_path):
     path.write_text(loaded.spec.to_json().replace('"num_heads": 2', '"num_heads": -2'))
     with pytest.raises(SpecError, match=r"'attention' \(MultiHeadAttention\): Keras refuses the layer"):
         multilstm.load(path)
+
+
+def test_the_keras_json_of_the_user_is_neither_read_nor_written(tmp_path, monkeypatch):
+    """Keras would take the order of the axes from it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    question = Question("Conv3D", {"filters": 2, "kernel_size": 3}, [(None, 8, 9, 10, 4)], False, {})
+    with KerasFacts() as keras:
+        plain = keras.ask(question)
+    folder = tmp_path / ".keras"
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "keras.json").write_text(json.dumps({"image_data_format": "channels_first"}))
+    with KerasFacts() as keras:
+        assert keras.ask(question) == plain
