@@ -8,7 +8,7 @@ from multilstm.execution.availability import available
 
 @pytest.mark.parametrize("engines", [(), []], ids=["tuple", "list"])
 def test_no_engine_is_refused(engines):
-    """It meant all engines, though a caller who filters a list until nothing is left means none."""
+    """A list that a caller filtered until nothing is left means no engine, and not all of them."""
     with pytest.raises(UsageError, match=r"no engine is given; expected some of .*jax-scan.*, or None for all"):
         available(engines)
 
