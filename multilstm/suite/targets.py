@@ -47,12 +47,15 @@ def target_for(path: str | os.PathLike[str], name: str | None = None) -> Target:
         UsageError: for an unknown name, and for a suffix that the target lacks.
     """
     targets = list(TARGETS.values()) if name is None else [target_named(name)]
-    suffix = pathlib.Path(path).suffix
+    by_suffix: dict[str, list[Target]] = {}
     for target in targets:
-        if suffix in target.suffixes:
-            return target
-    expected = [f"{' or '.join(target.suffixes)} ({target.name})" for target in targets]
-    raise UsageError(f"the file {str(path)!r} has the suffix {suffix!r}; expected {listed(expected)}")
+        for suffix in target.suffixes:
+            by_suffix.setdefault(suffix, []).append(target)
+    suffix = pathlib.Path(path).suffix
+    if suffix not in by_suffix:
+        expected = [f"{known} ({', '.join(target.name for target in by_suffix[known])})" for known in by_suffix]
+        raise UsageError(f"the file {str(path)!r} has the suffix {suffix!r}; expected {listed(expected)}")
+    return by_suffix[suffix][0]
 
 
 def with_opset(target: Target, opset: int | None) -> Target:

@@ -36,7 +36,7 @@ def test_a_file_has_a_target(path, name, expected):
 @pytest.mark.parametrize(
     ("path", "name", "message"),
     [
-        ("port.caffe", None, r"'port.caffe' has the suffix '.caffe'; expected .py \(torch\)"),
+        ("port.caffe", None, r"suffix '.caffe'; expected .py \(torch, flax-nnx, .*, tf1\), .onnx \(onnx\), .keras"),
         ("port", None, "the suffix ''; expected"),
         ("port.npz", "torch", r"the suffix '.npz'; expected .py \(torch\)$"),
         ("port.py", "caffe", "unknown target 'caffe': expected one of torch"),
