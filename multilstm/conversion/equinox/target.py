@@ -40,12 +40,12 @@ _HEAD = """\
 def unroll(
     cell: eqx.nn.LSTMCell,
     x: jax.Array,
-    state: tuple[jax.Array, jax.Array] | None = None,
+    state: State | None = None,
 """
 _DOC = '''\
     """Run a cell over x [batch, timesteps, features].
 
-    Returns the sequence [batch, timesteps, units] and the last state (hidden, cell).
+    Returns the sequence [batch, timesteps, units] and the last state.
 '''
 _ZEROS = """\
     if state is None:
@@ -53,11 +53,10 @@ _ZEROS = """\
         state = (zeros, zeros)
 
 """
-_RESULT = "-> tuple[jax.Array, tuple[jax.Array, jax.Array]]:"
 UNROLL = f'''{_HEAD}    reverse: bool = False,
-) {_RESULT}
+) -> tuple[jax.Array, State]:
 {_DOC}    """
-{_ZEROS}    def step(state, x_t):
+{_ZEROS}    def step(state: State, x_t: jax.Array) -> tuple[State, jax.Array]:
         state = jax.vmap(cell)(x_t, state)
         return state, state[0]
 
@@ -66,12 +65,14 @@ UNROLL = f'''{_HEAD}    reverse: bool = False,
 '''
 UNROLL_MASKED = f'''{_HEAD}    mask: jax.Array | None = None,
     reverse: bool = False,
-) {_RESULT}
+) -> tuple[jax.Array, State]:
 {_DOC}    A timestep where mask [batch, timesteps] is False keeps the state.
     """
 {_ZEROS}    mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
 
-    def step(state, inputs):
+    def step(
+        state: State, inputs: tuple[jax.Array, jax.Array]
+    ) -> tuple[State, jax.Array]:
         x_t, counts = inputs
         new_state = jax.vmap(cell)(x_t, state)
         state = jax.tree.map(partial(jnp.where, counts[:, None]), new_state, state)
@@ -172,6 +173,10 @@ class _Source(AbstractUnrolledSource):
     @property
     def base(self) -> str:
         return "eqx.Module"
+
+    def imports(self, text: str) -> Iterator[str]:
+        yield from super().imports(text)
+        yield from ("", "State = tuple[jax.Array, jax.Array]  # hidden, cell") if "State" in text else ()
 
     def helpers(self, text: str) -> Iterator[str]:
         yield from super().helpers(text)

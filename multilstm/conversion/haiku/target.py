@@ -80,7 +80,9 @@ UNROLL_MASKED = f'''{_HEAD}    mask: jax.Array | None = None,
     """
 {_ZEROS}    mask = jnp.ones(x.shape[:2], bool) if mask is None else mask
 
-    def step(inputs, state):
+    def step(
+        inputs: tuple[jax.Array, jax.Array], state: hk.LSTMState
+    ) -> tuple[jax.Array, hk.LSTMState]:
         x_t, counts = inputs
         _, new_state = core(x_t, state)
         state = jax.tree.map(partial(jnp.where, counts[:, None]), new_state, state)
@@ -146,14 +148,16 @@ def _(layer: Embedding, shapes: Sequence[Shape], name: str) -> Part:
 @_part.register(SpatialDropout1D)
 def _(layer: Dropout | SpatialDropout1D, shapes: Sequence[Shape], name: str) -> Part:
     axes = ", broadcast_dims=(1,)" if isinstance(layer, SpatialDropout1D) else ""
-    return Part("", f"hk.dropout(hk.maybe_next_rng_key(), {layer.rate} * is_training, {{0}}{axes})")
+    rate = f"{layer.rate} if is_training else 0.0"
+    return Part("", f"hk.dropout(hk.maybe_next_rng_key(), {rate}, {{0}}{axes})")
 
 
 @_part.register
 def _(layer: LayerNormalization, shapes: Sequence[Shape], name: str) -> Part:
     if layer.axes(shapes[0]) != (len(shapes[0]) - 1,):
         raise refused(layer, f"axis={layer.axis}", "the source normalizes the last axis")
-    return Part(f'hk.LayerNorm(-1, {layer.scale}, {layer.center}, eps={layer.epsilon}, name="{name}")', "{m}({0})")
+    options = f"create_scale={layer.scale}, create_offset={layer.center}, eps={layer.epsilon}"
+    return Part(f'hk.LayerNorm(-1, {options}, name="{name}")', "{m}({0})")
 
 
 @_part.register
@@ -196,7 +200,7 @@ class _Source(AbstractUnrolledSource):
         yield from ("    def __init__(self) -> None:", f'        super().__init__(name="{MODULE}")')
 
     def parameters(self, names: Sequence[str], text: str) -> tuple[list[str], str]:
-        mode = ["*", "is_training: bool = False"] if "* is_training" in text else []
+        mode = ["*", "is_training: bool = False"] if "if is_training" in text else []
         return [*(f"{name}: {self.tensor}" for name in names), *mode], self.result
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:

@@ -59,11 +59,12 @@ class LSTM(nn.Module):
         mask: torch.Tensor | None,
         direction: str,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        projected = x @ getattr(self, f"weight_ih_{direction}").mT
+        """Return the sequence of one direction, and its last states."""
+        projected = x @ getattr(self, f"weight_ih_{direction}").T
         if self.bias:
             for name in ("bias_ih", "bias_hh"):
                 projected = projected + getattr(self, f"{name}_{direction}")
-        recurrent = getattr(self, f"weight_hh_{direction}").mT
+        recurrent = getattr(self, f"weight_hh_{direction}").T
         steps, output = range(x.shape[1]), torch.zeros_like(hidden)
         outputs = [output] * len(steps)
         for step in steps if direction == "l0" else reversed(steps):
