@@ -3,29 +3,35 @@
 Reports that another room tests:
 
 - keras#12365: tests/conversion/test_inference.py
+- tensorflow#65381: tests/migration/test_migrate.py, the row hard_sigmoid of the changes
 - keras#23058: the ledger's row export_of_one_timestep
 - unicode-org/lstm_word_segmentation#28: tests/files/test_hostile_protobuf.py, the metadata of a SavedModel
 - PyTorchStepByStep#61: tests/files/test_hostile_pickle.py, a pickled module
 """
 
+import io
 import json
 import pathlib
 import zipfile
 
+import h5py
 import keras2_entries
 import numpy as np
 import pytest
 import safetensors.numpy
+from marks import needs
 from small_models import run
 from written_files import archive, by_layer, hdf5, keras_archive, legacy, weights_of
 
 import multilstm
 from multilstm.conversion import LSTMWeights, from_dialect, to_dialect
-from multilstm.errors import MultilstmError
+from multilstm.errors import MultilstmError, ParityError
 from multilstm.explain.identify import identify
+from multilstm.files.compiled import Compiled
 from multilstm.jobs.job import Batch, Step
 from multilstm.migration.code import migrated_source
-from multilstm.spec import LSTM, Bidirectional, Dense, Input, Masking, Model, Sequential, from_json
+from multilstm.spec import LSTM, Bidirectional, Dense, Embedding, Input, Masking, Model, Sequential, from_json
+from multilstm.suite.targets import TARGETS
 
 MADE = pathlib.Path(__file__).parent / "files" / "made"
 
@@ -254,3 +260,61 @@ def test_keras_16348_an_archive_and_its_onnx_file_are_one_model(tmp_path):
     second = multilstm.load(stored(tmp_path / "m.onnx", content))
     results = [answers(each.spec, each.weights, [x])[0] for each in (first, second)]
     np.testing.assert_allclose(results[1], results[0], rtol=0, atol=1e-12)
+
+
+@needs("keras2")
+def test_tfjs_8489_a_file_of_keras_2_is_one_that_tensorflow_js_reads():
+    """TensorFlow.js wants `batch_input_shape`, dtypes as text and serialized objects of a class name and a config."""
+    layers = [Embedding(30, 8), LSTM(6, return_sequences=True), LSTM(5), Dense(1, "sigmoid")]
+    spec = Sequential(layers, (340,), input_dtype="int32")
+    weights = {name: array.astype("float32") for name, array in weights_of(spec).items()}
+    content = TARGETS["keras2"].files(spec, weights, Compiled())[".h5"]
+    with h5py.File(io.BytesIO(content)) as file:
+        config = json.loads(file.attrs["model_config"])
+        names = [name for layer in file["model_weights"].values() for name in layer.attrs["weight_names"]]
+    entries = config["config"]["layers"]
+    assert [entry["class_name"] for entry in entries] == ["InputLayer", "Embedding", "LSTM", "LSTM", "Dense"]
+    assert entries[0]["config"]["batch_input_shape"] == [None, 340]
+    assert [entry["class_name"] for entry in entries if "batch_shape" in entry["config"]] == []
+    assert {entry["config"]["dtype"] for entry in entries} == {"int32", "float32"}
+    objects = [value for entry in entries for value in entry["config"].values() if isinstance(value, dict)]
+    assert {kind for value in objects for kind in value} >= {"class_name", "config"}
+    assert len(names) == len(spec.weight_shapes)
+
+
+def machine_translation(mask_zero=True):
+    """Return the textbook model of keras#20320, on batches of padded sentences."""
+    source, target = (Input((None,), dtype="int32", name=name) for name in ("source", "target"))
+    _, *states = LSTM(5, return_state=True)(Embedding(11, 4, mask_zero=mask_zero)(source))
+    decoded = LSTM(5, return_sequences=True)(Embedding(9, 3, mask_zero=mask_zero)(target), initial_state=states)
+    return Model([source, target], Dense(9, "softmax")(decoded))
+
+
+SENTENCES = {
+    "source": np.array([[3, 1, 4, 1, 5], [9, 2, 6, 0, 0], [7, 0, 0, 0, 0]], np.int32),
+    "target": np.array([[1, 5, 2, 7], [1, 8, 0, 0], [1, 4, 3, 0]], np.int32),
+}
+
+
+@needs("keras2")
+@needs("keras-tensorflow")
+def test_keras_20320_both_generations_of_keras_give_one_answer_and_gradient():
+    """Accuracy fell from 60 % to 10 % in the report. The layers and the masked loss of both generations agree today."""
+    following = np.eye(9)[np.array([[5, 2, 7, 0], [8, 0, 0, 0], [4, 3, 0, 0]])]
+    engines = ("keras2", "keras-tensorflow")
+    report = multilstm.parity(
+        machine_translation(), SENTENCES, targets=following, loss="categorical_crossentropy", engines=engines,
+        dtypes=("float64",),
+    )  # fmt: skip
+    report.check()
+    kinds = {engine: {cell.kind for cell in report.cells if cell.engine == engine} for engine in engines}
+    assert all(found >= {"output", "hidden", "cell", "gradient"} for found in kinds.values()), kinds
+
+
+def test_keras_20320_a_program_that_drops_the_masks_is_named():
+    spec = machine_translation()
+    weights = weights_of(spec)
+    (recorded,) = answers(machine_translation(mask_zero=False), weights, SENTENCES.values())
+    report = multilstm.parity(spec, SENTENCES, weights=weights, against=recorded, engines=("reference",))
+    with pytest.raises(ParityError, match="as if no timestep were masked"):
+        report.check()
