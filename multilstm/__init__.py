@@ -17,7 +17,7 @@ from multilstm.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, whose import takes time
 if TYPE_CHECKING:
-    from multilstm.api import RunResult, convert, migrate, parity, run
+    from multilstm.api import RunResult, convert, inference_models, migrate, parity, run
     from multilstm.errors import MultilstmError
     from multilstm.files import LoadedModel, Provenance, load
     from multilstm.spec import (
@@ -182,6 +182,7 @@ __all__ = [
     "convert",
     "discriminating_weights",
     "gates",
+    "inference_models",
     "initial_weights",
     "load",
     "load_weights",
@@ -193,7 +194,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "api": "RunResult convert migrate parity run",
+    "api": "RunResult convert inference_models migrate parity run",
     "errors": "MultilstmError",
     "files": "LoadedModel Provenance load",
     "spec": """

@@ -10,7 +10,7 @@ import sys
 import pytest
 from no_framework import forbidden, write_stubs
 
-from multilstm import api
+from multilstm.api import comparison
 from multilstm.suite import compare_cases as suite
 from multilstm.workers import WorkerPool
 
@@ -56,7 +56,7 @@ def pool(living_pool):
 def kept_workers(living_pool):
     """All calls of `run` and `parity` in a module share the workers of `living_pool`."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((api, "WorkerPool"), (suite, "worker_pool")):
+        for module, name in ((comparison, "WorkerPool"), (suite, "worker_pool")):
             patch.setattr(module, name, lambda *_: contextlib.nullcontext(living_pool()))
         yield
 

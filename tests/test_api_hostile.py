@@ -6,7 +6,8 @@ from hostile import assert_short_line, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from multilstm import Adam, api, parity, run
+from multilstm import Adam, parity, run
+from multilstm.api import comparison
 from multilstm.errors import InputError, MultilstmError
 from multilstm.spec import LSTM, Dense, Sequential
 from multilstm.spec.arrays import State
@@ -78,8 +79,8 @@ def nothing_runs(monkeypatch):
     def fail(*_, **__):
         pytest.fail("the call was not refused")
 
-    monkeypatch.setattr(api, "WorkerPool", fail)
-    monkeypatch.setattr(api, "compare_cases", fail)
+    monkeypatch.setattr(comparison, "WorkerPool", fail)
+    monkeypatch.setattr(comparison, "compare_cases", fail)
 
 
 @pytest.mark.parametrize("place", CALLS)

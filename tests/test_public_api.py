@@ -28,7 +28,7 @@ PUBLIC = {
         OrthogonalRegularizer PReLU Permute Provenance RMSprop ReLU RepeatVector Rescaling Reshape RunResult SGD
         Sequential SimpleRNN Softmax SpatialDropout1D SpatialDropout2D State Subtract TimeDistributed UnitNorm
         UnitNormalization UpSampling1D ZeroPadding1D ZeroPadding2D __version__ convert discriminating_weights
-        gates initial_weights load load_weights migrate parity run save_weights schedules
+        gates inference_models initial_weights load load_weights migrate parity run save_weights schedules
     """,
     "multilstm.spec": """
         Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D

@@ -99,14 +99,14 @@ def _inference_models(loaded: LoadedModel, target: Target, out: str, console: Co
     from multilstm.suite.conversion import convert_model
     from multilstm.suite.inference import proven_inference
 
-    proven = proven_inference(loaded.spec, loaded.weights)
+    models = proven_inference(loaded)
     conversions = {}
-    for part, graph in proven.parts.items():
+    for part, model in models.parts.items():
         with ProgressLines(console) as progress:
-            conversions[part] = convert_model(graph, proven.weights_of(part), target, progress)
-    lines = [proven.sentence]
+            conversions[part] = convert_model(model.spec, model.weights, target, progress)
+    lines = [models.sentence]
     lines += [] if loaded.weights is not None else ["The model has no weights: those of the files are random."]
-    lines += [f"Note: {note}." for note in proven.models.notes(loaded.spec)]
+    lines += [f"Note: {note}." for note in models.notes]
     for part, conversion in conversions.items():
         lines.append(f"{part.capitalize()}: {conversion.report.sentence}")
         lines += [f"Note: {note}." for note in conversion.notes]

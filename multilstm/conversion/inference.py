@@ -1,4 +1,4 @@
-"""The two inference models of an encoder-decoder: its training graph, cut where the decoder begins.
+"""The graphs of the two inference models of an encoder-decoder: its training graph, cut where the decoder begins.
 
 In training, the decoder reads the target sequence as an input of the model (teacher forcing). For inference, the
 encoder runs once, and the decoder runs on one timestep after the other, from the states of the timestep before. The
@@ -29,11 +29,11 @@ from multilstm.spec import (
 from multilstm.spec.layers.recurrent import Recurrent
 from multilstm.spec.subgraph import pruned
 
-__all__ = ["InferenceModels", "inference_models"]
+__all__ = ["InferenceGraphs", "inference_graphs"]
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceModels:
+class InferenceGraphs:
     """Encoder and decoder of a training model, with the names of its layers.
 
     The inputs of the decoder are those of the training model, then `handed`, then `fresh`. Its outputs are those of the
@@ -73,8 +73,8 @@ class InferenceModels:
             )
 
 
-def inference_models(spec: Graph) -> InferenceModels:
-    """Cut the training model of an encoder-decoder into its two inference models.
+def inference_graphs(spec: Graph) -> InferenceGraphs:
+    """Cut the training model of an encoder-decoder into the graphs of its two inference models.
 
     Raises:
         UnsupportedError: for a model without such a border, and for a layer of the decoder that needs more than one
@@ -97,7 +97,7 @@ def inference_models(spec: Graph) -> InferenceModels:
         for reason in _reasons(spec, index, set(of_decoder), masked):
             raise UnsupportedError(f"inference models: {spec.layer(spec.calls[index].layer).label} {reason}")
     _check_once(spec, of_decoder)
-    return _Cut(spec, tokens, of_decoder).models()
+    return _Cut(spec, tokens, of_decoder).graphs()
 
 
 class _Cut:
@@ -118,8 +118,8 @@ class _Cut:
         self.place: dict[Ref, Ref] = {}  # of each tensor in the decoder
         self.names = {str(layer.name) for layer in spec.layers}
 
-    def models(self) -> InferenceModels:
-        """Return both models."""
+    def graphs(self) -> InferenceGraphs:
+        """Return both graphs."""
         spec, inner = self.spec, set(self.of_decoder)
         calls = [spec.calls[index] for index in self.of_decoder]
         for index in self.of_decoder:
@@ -159,7 +159,7 @@ class _Cut:
             for name, kind in zip(names, spec.layer(spec.calls[index].layer).state_names, strict=True)
         }
         encoder = dataclasses.replace(encoder, name=f"{spec.name}_encoder")
-        return InferenceModels(encoder, decoder, self.tokens, tuple(handed), states, tuple(fresh), outputs)
+        return InferenceGraphs(encoder, decoder, self.tokens, tuple(handed), states, tuple(fresh), outputs)
 
     def _copied_input(self, index: int) -> None:
         """Take over an input of the training model, with any number of timesteps if it has timesteps of its own."""

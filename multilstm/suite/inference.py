@@ -11,45 +11,47 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from multilstm.conversion.inference import InferenceModels, inference_models
+from multilstm.conversion.inference import InferenceGraphs, inference_graphs
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import ParityError, shown
+from multilstm.files import LoadedModel
 from multilstm.jobs.job import Answer, Batch, Job, Step
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import Array
 from multilstm.suite.hidden_masks import exercising_case
 
-__all__ = ["ProvenInference", "proven_inference"]
+__all__ = ["InferenceModels", "proven_inference"]
 
 TOLERANCE = 1e-12
 KEPT = ("outputs", "states")
 
 
 @dataclasses.dataclass(frozen=True)
-class ProvenInference:
-    """The inference models of a training model, and their proof.
+class InferenceModels:
+    """The two inference models of an encoder-decoder, each with its weights: `run`, `parity` and `convert` take them.
 
     Attributes:
-        models: encoder and decoder.
-        weights: every weight of the training model by `layer/weight`.
+        encoder: the model that runs once. Its outputs are the inputs `graphs.handed` of the decoder, in this order.
+        decoder: the model that runs on one timestep after the other. Its last outputs are its next inputs
+            `graphs.states`, in this order.
+        graphs: both models without weights, with the names of the inputs and states.
+        notes: sentences, without a full stop, on the use of the models and their differences from the training model.
         difference: the largest difference of an output or a state between decoding and the training model.
         timesteps: the number of timesteps that were decoded.
     """
 
-    models: InferenceModels
-    weights: Mapping[str, Array]
+    encoder: LoadedModel
+    decoder: LoadedModel
+    graphs: InferenceGraphs
+    notes: tuple[str, ...]
     difference: float
     timesteps: int
 
     @property
-    def parts(self) -> dict[str, Graph]:
+    def parts(self) -> dict[str, LoadedModel]:
         """Both models by `encoder` and `decoder`."""
-        return {"encoder": self.models.encoder, "decoder": self.models.decoder}
-
-    def weights_of(self, part: str) -> dict[str, Array]:
-        """Return the weights of the encoder or the decoder by `layer/weight`."""
-        return {name: self.weights[name] for name in self.parts[part].weight_shapes}
+        return {"encoder": self.encoder, "decoder": self.decoder}
 
     @property
     def sentence(self) -> str:
@@ -60,47 +62,66 @@ class ProvenInference:
         )
 
 
-def proven_inference(spec: Graph, weights: Mapping[str, Array] | None = None) -> ProvenInference:
+def proven_inference(model: LoadedModel) -> InferenceModels:
     """Cut the training model of an encoder-decoder into its two inference models, and prove them.
 
     Args:
-        spec: the training model.
-        weights: every weight by `layer/weight`; None: random ones.
+        model: the training model; without weights, it gets random ones.
 
     Raises:
-        UnsupportedError: for a model without such a border; see `inference_models`.
+        UnsupportedError: for a model without such a border; see `inference_graphs`.
         ParityError: if decoding step by step gives other answers.
         InputError: for weights that do not fit.
     """
-    models = inference_models(spec)
-    case = exercising_case(spec, weights=weights)
+    spec, graphs = model.spec, inference_graphs(model.spec)
+    case = exercising_case(spec, weights=model.weights)
     numbers = case.initial_weights
     inputs = dict(next(case.forward.batches()).inputs)
-    inputs |= {name: _kept(spec, name, inputs[name]) for name in models.tokens}
-    desired = _run(spec, numbers, inputs)
-    encoded = _run(models.encoder, numbers, {name: inputs[name] for name in models.encoder.inputs})
-    carried = dict(zip(models.handed, encoded.outputs, strict=True))
+    inputs |= {name: _kept(spec, name, inputs[name]) for name in graphs.tokens}
+    timesteps = inputs[graphs.tokens[0]].shape[1]
+    difference = _difference(spec, _decoded(graphs, numbers, inputs), _forced(spec, graphs, numbers, inputs))
+    encoder, decoder = (
+        _part(model, name, graph, numbers) for name, graph in (("encoder", graphs.encoder), ("decoder", graphs.decoder))
+    )
+    return InferenceModels(encoder, decoder, graphs, tuple(graphs.notes(spec)), difference, timesteps)
+
+
+def _part(model: LoadedModel, name: str, graph: Graph, weights: Mapping[str, Array]) -> LoadedModel:
+    """Return the encoder or the decoder of a training model, with its weights and its origin."""
+    origin = dataclasses.replace(model.provenance, format=f"{model.provenance.format}, cut to its {name}")
+    return LoadedModel(graph, {name: weights[name] for name in graph.weight_shapes}, origin)
+
+
+def _forced(
+    spec: Graph, graphs: InferenceGraphs, weights: Mapping[str, Array], inputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the outputs and last states of the training model that the decoder has too (teacher forcing)."""
+    answer = _run(spec, weights, inputs)
+    desired = {f"output {number}": answer.outputs[number] for number in graphs.outputs}
+    return desired | {name: getattr(answer.states[layer], kind) for name, (layer, kind) in graphs.states.items()}
+
+
+def _decoded(graphs: InferenceGraphs, weights: Mapping[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the outputs and last states of the encoder, then the decoder on one timestep after the other."""
+    encoded = _run(graphs.encoder, weights, {name: inputs[name] for name in graphs.encoder.inputs})
+    carried = dict(zip(graphs.handed, encoded.outputs, strict=True))
     batch = len(next(iter(inputs.values())))
-    carried |= {name: np.zeros((batch, models.decoder.inputs[name].shape[0] or 0)) for name in models.fresh}
+    carried |= {name: np.zeros((batch, graphs.decoder.inputs[name].shape[0] or 0)) for name in graphs.fresh}
     steps: list[tuple[Array, ...]] = []
-    timesteps = inputs[models.tokens[0]].shape[1]
-    for timestep in range(timesteps):
+    for timestep in range(inputs[graphs.tokens[0]].shape[1]):
         given = {
-            name: inputs[name][:, timestep : timestep + 1] if name in models.tokens else carried.get(name)
-            for name in models.decoder.inputs
+            name: inputs[name][:, timestep : timestep + 1] if name in graphs.tokens else carried.get(name)
+            for name in graphs.decoder.inputs
         }
         feed = {name: inputs[name] if array is None else array for name, array in given.items()}
-        outputs = _run(models.decoder, numbers, feed).outputs
-        steps.append(outputs[: len(models.outputs)])
-        carried |= dict(zip(models.states, outputs[len(models.outputs) :], strict=True))
-    actual = {
-        f"output {number}": _joined(models.decoder, place, [step[place] for step in steps])
-        for place, number in enumerate(models.outputs)
+        outputs = _run(graphs.decoder, weights, feed).outputs
+        steps.append(outputs[: len(graphs.outputs)])
+        carried |= dict(zip(graphs.states, outputs[len(graphs.outputs) :], strict=True))
+    joined = {
+        f"output {number}": _joined(graphs.decoder, place, [step[place] for step in steps])
+        for place, number in enumerate(graphs.outputs)
     }
-    wanted = {f"output {number}": desired.outputs[number] for number in models.outputs}
-    actual |= {name: carried[name] for name in models.states}
-    wanted |= {name: getattr(desired.states[layer], kind) for name, (layer, kind) in models.states.items()}
-    return ProvenInference(models, numbers, _difference(spec, actual, wanted), timesteps)
+    return joined | {name: carried[name] for name in graphs.states}
 
 
 def _joined(decoder: Graph, place: int, steps: Sequence[Array]) -> Array:

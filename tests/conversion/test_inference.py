@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from small_models import run, weights_of
 
+import multilstm
 from multilstm.cli.app import app
-from multilstm.conversion.inference import inference_models
-from multilstm.errors import ParityError, UnsupportedError
+from multilstm.conversion.inference import inference_graphs
+from multilstm.errors import InputError, ParityError, UnsupportedError
+from multilstm.files import LoadedModel, Provenance, load_model
+from multilstm.files.compiled import Compiled
 from multilstm.jobs.job import Batch, Step
 from multilstm.spec import (
     GRU,
@@ -30,8 +33,8 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.suite import inference
-from multilstm.suite.inference import TOLERANCE, proven_inference
+from multilstm.suite import inference, targets
+from multilstm.suite.inference import TOLERANCE
 
 
 def inputs(encoded=(None, 3), decoded=(None, 4)):
@@ -97,16 +100,16 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_decoding_step_by_step_gives_the_answers_of_the_training_model(name):
     spec = MODELS[name]
-    proven = proven_inference(spec)
-    assert proven.difference <= TOLERANCE
-    assert proven.timesteps == 7 if name != "fixed_length" else 6
-    kept = {name for graph in proven.parts.values() for name in graph.weight_shapes}
+    models = multilstm.inference_models(spec)
+    assert models.difference <= TOLERANCE
+    assert models.timesteps == (6 if name == "fixed_length" else 7)
+    kept = {name for model in models.parts.values() for name in model.weights}
     left_out = {"dense_2/kernel", "dense_2/bias"} if name == "bidirectional_encoder" else set()
     assert kept == set(spec.weight_shapes) - left_out
 
 
 def test_inputs_and_outputs_have_the_names_of_the_layers():
-    models = inference_models(MODELS["attention"])
+    models = inference_graphs(MODELS["attention"])
     assert list(models.encoder.inputs) == ["source"]
     assert models.encoder.output_shapes == ((None, None, 5), (None, 5), (None, 5))
     assert models.handed == ("encoder_output", "decoder_hidden", "decoder_cell")
@@ -116,13 +119,13 @@ def test_inputs_and_outputs_have_the_names_of_the_layers():
 
 
 def test_notes_name_zeros_masks_and_outputs_that_are_left_out():
-    notes = "; ".join(inference_models(MODELS["bidirectional_encoder"]).notes(MODELS["bidirectional_encoder"]))
+    notes = "; ".join(inference_graphs(MODELS["bidirectional_encoder"]).notes(MODELS["bidirectional_encoder"]))
     assert notes == (
         "the first call of the decoder takes zeros for 'second_hidden', 'second_cell'; outputs that do not depend on "
         "the decoder are left out: number 2"
     )
     assert "a masked timestep keeps the states" in "".join(
-        inference_models(MODELS["two_layers_with_masks"]).notes(MODELS["two_layers_with_masks"])
+        inference_graphs(MODELS["two_layers_with_masks"]).notes(MODELS["two_layers_with_masks"])
     )
 
 
@@ -132,23 +135,43 @@ SEED = 1  # of weights with which the decoder writes several tokens
 def test_keras_12365_a_greedy_loop_writes_what_the_training_model_predicts():
     """Without the proof of the suite: a loop as a user writes it."""
     spec = MODELS["lstm"]
-    models, weights = inference_models(spec), weights_of(spec, seed=SEED, scale=3.0)
+    weights = weights_of(spec, seed=SEED, scale=3.0)
+    models = multilstm.inference_models(spec, weights=weights)
 
-    def answer(graph, arrays):
-        needed = {name: weights[name] for name in graph.weight_shapes}
-        return run(graph, Step("forward", Batch(arrays), keep=("outputs",)), weights=needed).answers[0].outputs
+    def answer(graph, weights, arrays):
+        return run(graph, Step("forward", Batch(arrays), keep=("outputs",)), weights=weights).answers[0].outputs
 
     source = np.array([[3, 1, 4, 1, 5]], np.int32)
-    states = dict(zip(models.handed, answer(models.encoder, {"source": source}), strict=True))
+    encoded = answer(models.encoder.spec, models.encoder.weights, {"source": source})
+    states = dict(zip(models.graphs.handed, encoded, strict=True))
     written, token = [], 1
     for _ in range(6):
-        scores, *ends = answer(models.decoder, {"target": np.array([[token]], np.int32), **states})
-        states = dict(zip(models.states, ends, strict=True))
+        fed = {"target": np.array([[token]], np.int32), **states}
+        scores, *ends = answer(models.decoder.spec, models.decoder.weights, fed)
+        states = dict(zip(models.graphs.states, ends, strict=True))
         token = int(scores[0, 0].argmax())
         written.append(token)
-    forced = answer(spec, {"source": source, "target": np.array([[1, *written[:-1]]], np.int32)})[0]
+    forced = answer(spec, weights, {"source": source, "target": np.array([[1, *written[:-1]]], np.int32)})[0]
     assert forced[0].argmax(axis=-1).tolist() == written
     assert len(set(written)) > 1
+
+
+def test_both_models_keep_the_origin_of_the_file_and_have_notes():
+    origin = Provenance("Keras 3 archive (.keras)", "Keras", "3.15.1", generation=3)
+    spec = MODELS["bidirectional_encoder"]
+    models = multilstm.inference_models(LoadedModel(spec, weights_of(spec), origin))
+    sentence = "The model is from Keras 3.15.1: Keras 3 archive (.keras), cut to its"
+    assert [model.provenance.sentence for model in models.parts.values()] == [
+        f"{sentence} encoder.", f"{sentence} decoder."
+    ]  # fmt: skip
+    assert models.decoder.provenance.generation == 3
+    assert models.notes == tuple(models.graphs.notes(spec))
+
+
+def test_weights_that_do_not_fit_are_refused():
+    weights = weights_of(MODELS["lstm"])
+    with pytest.raises(InputError, match="dense/bias"):
+        multilstm.inference_models(MODELS["lstm"], weights={**weights, "dense/bias": np.zeros(3)})
 
 
 def decoder_of(layer, *after):
@@ -230,7 +253,7 @@ REFUSED = {
 def test_another_shape_is_refused_by_name(label):
     make, message = REFUSED[label]
     with pytest.raises(UnsupportedError, match=message):
-        inference_models(make())
+        inference_graphs(make())
 
 
 def swapped(models):
@@ -245,12 +268,12 @@ def crossed(models):
 
 @pytest.mark.parametrize("fault", [swapped, crossed])
 def test_wrong_states_fail_the_proof(fault, monkeypatch):
-    monkeypatch.setattr(inference, "inference_models", lambda spec: fault(inference_models(spec)))
+    monkeypatch.setattr(inference, "inference_graphs", lambda spec: fault(inference_graphs(spec)))
     with pytest.raises(ParityError, match="decoding step by step differs from the training model in"):
-        proven_inference(MODELS["lstm"])
+        multilstm.inference_models(MODELS["lstm"])
 
 
-def test_the_command_writes_both_models(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_the_models_of_the_python_function(tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     (tmp_path / "own_encoder_decoder.py").write_text(
         "from multilstm import LSTM, Dense, Input, Model\n\n\ndef model():\n"
@@ -266,3 +289,7 @@ def test_the_command_writes_both_models(tmp_path, monkeypatch, capsys):
         "port_decoder.onnx", "port_decoder.proof.json", "port_encoder.onnx", "port_encoder.proof.json"
     ]  # fmt: skip
     assert "Decoding 7 timesteps one by one gives the outputs and states" in capsys.readouterr().out.replace("\n", " ")
+    models = multilstm.inference_models(load_model("own_encoder_decoder:model"))
+    for part, model in models.parts.items():
+        files = targets.TARGETS["onnx"].files(model.spec, model.weights, Compiled())
+        assert (tmp_path / f"port_{part}.onnx").read_bytes() == files[".onnx"]

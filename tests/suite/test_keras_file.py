@@ -6,7 +6,7 @@ import pytest
 from old_models import CLIPPED, DENSE, RMSPROP, old_file
 
 import multilstm
-from multilstm import api
+from multilstm.api import conversion as api
 from multilstm.cases.model_case import model_case
 from multilstm.compare import Comparison, Quantity
 from multilstm.conversion.keras_file import classes_needed, keras_config

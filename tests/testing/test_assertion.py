@@ -81,7 +81,7 @@ def test_the_message_has_values_statistics_place_and_command(workers):
 def test_the_traceback_of_a_refusal_shows_the_line_of_the_test_alone(suite):
     shown = suite("def test_it(): assert_parity(SPEC, X, engines=['kears'])\n").stdout.str()
     assert "E   multilstm.errors.UsageError: unknown engine 'kears'" in shown
-    assert "api.py" not in shown
+    assert "comparison.py" not in shown
     assert "assertion.py" not in shown
 
 

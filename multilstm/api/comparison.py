@@ -1,44 +1,44 @@
-"""The library's two calls: `run` executes a model on one engine, `parity` compares engines with the reference."""
+"""The two calls that execute: `run` executes a model on one engine, `parity` compares engines with the reference."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-import numpy as np
-
+from multilstm.api.arguments import (
+    Inputs,
+    answers_in,
+    batch_in,
+    check_without_inputs,
+    model_in,
+    targets_in,
+    weights_in,
+)
 from multilstm.cases.case import Case, Fit
 from multilstm.cases.recipes import GivenBatches
 from multilstm.engines.registry import engine_row
-from multilstm.errors import InputError, UsageError, choice, shown
+from multilstm.errors import UsageError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options, as_names
-from multilstm.files import AnyModel, LoadedModel, load, resolved
-from multilstm.files.compiled import Compiled, OptimizerState, compiled
+from multilstm.files import AnyModel, LoadedModel, resolved
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
-from multilstm.migration import Migration, migrate_model
 from multilstm.report.data import Report
 from multilstm.spec import Graph
-from multilstm.spec.arrays import AnyState, Array, as_array, by_name
-from multilstm.spec.optimizers import LOSSES, Optimizer
+from multilstm.spec.arrays import AnyState, Array
+from multilstm.spec.optimizers import Optimizer
 from multilstm.suite.compare_cases import compare_cases
-from multilstm.suite.conversion import Conversion, convert_model
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.recorded import quantities_from
-from multilstm.suite.targets import target_named, with_opset
-from multilstm.weights.initializers import discriminating_weights
-from multilstm.weights.layout import check_weights
 from multilstm.workers import Pool, WorkerPool
 from multilstm.workers.executor_pool import behind
 from multilstm.workers.pool import TIMEOUT_S
 
-Inputs = Array | Mapping[str, Array]
+__all__ = ["RunResult", "parity", "run"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +104,8 @@ def run(  # noqa: PLR0913 - the public signature
         WorkerError: if the engine raised or crashed.
     """
     engine_row(engine)
-    graph, weights = _model(resolved(spec), weights)
-    batch, all_weights = check_batch(graph, _batch(graph, inputs, states, mask)), _weights(graph, weights)
+    graph, weights = model_in(resolved(spec), weights)
+    batch, all_weights = check_batch(graph, batch_in(graph, inputs, states, mask)), weights_in(graph, weights)
     job = Job(
         graph,
         all_weights,
@@ -184,23 +184,23 @@ def parity(  # noqa: PLR0913 - the public signature
         EngineUnavailableError: if a named engine cannot run here.
     """
     model = resolved(spec)
-    graph, weights = _model(model, weights)
+    graph, weights = model_in(model, weights)
     graph = graph if seed is None else graph.with_seeds(seed)
     if inputs is None:
         data = (targets, loss, optimizer, states, mask, dropout, against)
-        _check_without_inputs(data)
+        check_without_inputs(data)
         case = exercising_case(graph, weights=weights)
     else:
         batch = dataclasses.replace(
-            _batch(graph, inputs, states, mask),
-            targets=_targets(targets, loss, optimizer),
+            batch_in(graph, inputs, states, mask),
+            targets=targets_in(targets, loss, optimizer),
             dropout={} if dropout is None else dropout,
         )
-        case = _case(graph, check_batch(graph, batch), _weights(graph, weights), loss, optimizer)
+        case = _case(graph, check_batch(graph, batch), weights_in(graph, weights), loss, optimizer)
     if isinstance(model, LoadedModel):
         case = dataclasses.replace(case, origin=model.origin, generation=model.provenance.generation)
     tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
-    recorded = None if against is None else quantities_from(case, _answers(against))
+    recorded = None if against is None else quantities_from(case, answers_in(against))
     with _pool(workers, executor, engines, case.generation) as (pool, names):
         availability = available(names, device, case.generation, pool)
         options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
@@ -229,126 +229,6 @@ def _pool(
         yield pool, names
 
 
-def _check_without_inputs(data: Sequence[object]) -> None:
-    """Refuse data of the user's own that belongs to inputs, where no inputs are given."""
-    names = ("targets", "loss", "optimizer", "states", "mask", "dropout", "against")
-    given = [name for name, value in zip(names, data, strict=True) if value is not None]
-    if given:
-        raise UsageError(f"{', '.join(given)}: given without inputs, to which they belong; give inputs too")
-
-
-def convert(
-    model: AnyModel, to: str = "torch", *, weights: Mapping[str, Array] | None = None, opset: int | None = None
-) -> Conversion:
-    """Convert a model into another framework, and prove that the result gives the same answers.
-
-    The converted files are executed in a process of their own. Outputs, sequences and states, and gradients where the
-    files have them, are compared with the float64 reference, in float32 and float64.
-
-    Args:
-        model: as in `run`.
-        to: the framework or format. `torch`: an `nn.Module` and its state dict. `flax-nnx` and `flax-linen`: a module
-            and its parameters; `equinox` and `haiku` too. `scan`: a program, the model and its weights. `onnx`: a
-            file for inference. `keras`: a `.keras` file with its training. `keras2`: a file of Keras 2. `tf1`: code of
-            TensorFlow 1 and its variables.
-        weights: every weight by `layer/weight`; None: those of a loaded model, or else random ones.
-        opset: for ONNX, the version of its operators, 14 to 22; None: 17.
-
-    Returns:
-        Files, comparison and notes; `save(path)` writes them.
-
-    Raises:
-        UnsupportedError: for a layer or an option that the framework lacks.
-        ParityError: if the files give other answers.
-        InputError: if the weights do not fit the spec.
-        UsageError: for an unknown framework, and for an opset that does not fit.
-        EngineUnavailableError: if the framework is not installed.
-    """
-    target, source = with_opset(target_named(to), opset), resolved(model)
-    given = compiled(source) if isinstance(source, LoadedModel) else Compiled()
-    if weights is not None:  # the arrays of the optimizer belong to the weights of the file
-        given = dataclasses.replace(given, state=OptimizerState())
-    spec, weights = _model(source, weights)
-    if weights is not None:
-        check_weights(spec, weights)
-    return convert_model(spec, weights, target, compiled=given)
-
-
-def migrate(
-    path: str | os.PathLike[str],
-    weights: str | os.PathLike[str] | None = None,
-    *,
-    keras_version: str | None = None,
-    updates: int = 100,
-) -> Migration:
-    """Translate a model file of Keras 1 or 2 into a `.keras` file of Keras 3 that means the same, and prove it.
-
-    Args:
-        path: the model: HDF5, or the JSON of `model.to_json()`.
-        weights: the file of the weights, where `path` holds none.
-        keras_version: the version of Keras that wrote the model, such as `2.2.4`, where the file does not state it.
-        updates: the number of updates with the optimizer of the file that are compared, if it has one.
-
-    Returns:
-        The file, the changes of meaning that touch the model, and the comparisons; `save(path)` writes the file.
-
-    Raises:
-        UsageError: for a model of Keras 3 or of another program, or of an unknown version.
-        InputError: for a file that cannot be read.
-        SpecError: for a layer or an option that multilstm does not execute.
-        ParityError: if the new file gives other answers.
-        EngineUnavailableError: if Keras or PyTorch is not installed.
-    """
-    if updates < 1:
-        raise UsageError(f"updates must be at least 1, given {updates}")
-    return migrate_model(load(path, weights, keras_version=keras_version), updates)
-
-
-def _answers(against: Array | Mapping[str, Array]) -> dict[str, Array]:
-    """Return recorded answers by quantity, as NumPy arrays."""
-    named = by_name("against", against if isinstance(against, Mapping) else {"output": against})
-    return {name: as_array(f"against {name!r}", array) for name, array in named.items()}
-
-
-def _model(model: Any, weights: Mapping[str, Array] | None) -> tuple[Graph, Mapping[str, Array] | None]:
-    """Return the spec, and the given weights or those of a loaded model."""
-    if isinstance(model, LoadedModel):
-        return model.spec, model.weights if weights is None else weights
-    if not isinstance(model, Graph):
-        raise UsageError(
-            f"the model is {type(model).__name__}, expected the result of multilstm.Model, multilstm.Sequential or "
-            "multilstm.load, the path of a file, or a keras.Model"
-        )
-    return model, weights
-
-
-def _targets(
-    targets: Array | Sequence[Array] | None, loss: str | None, optimizer: Optimizer | None
-) -> tuple[Array, ...]:
-    """Return one array for every output; empty without targets."""
-    if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise UsageError(
-            f"optimizer is {shown(optimizer)}, expected an optimizer of multilstm, such as multilstm.Adam()"
-        )
-    if (targets is None) != (loss is None):
-        given, missing = ("loss", "targets") if targets is None else ("targets", "loss")
-        raise UsageError(f"targets and loss belong together, but only {given} is given; give {missing} too")
-    if optimizer is not None and loss is None:
-        raise UsageError("an optimizer needs targets and a loss, but neither is given; give both")
-    if loss is not None and (not isinstance(loss, str) or loss not in LOSSES):
-        raise UsageError(choice("loss", loss, LOSSES))
-    expected = "expected a NumPy array, or a list with one for each output"
-    if targets is None:
-        return ()
-    if not isinstance(targets, (np.ndarray, list, tuple)) or len(targets) == 0:
-        raise InputError(f"targets: given {shown(targets)}, {expected}")
-    arrays = (targets,) if isinstance(targets, np.ndarray) else tuple(targets)
-    if not all(isinstance(array, np.ndarray) for array in arrays):
-        types = ", ".join(type(array).__name__ for array in arrays)
-        raise InputError(f"targets: {expected}, given: {types}")
-    return arrays
-
-
 def _case(
     spec: Graph, batch: Batch, weights: Mapping[str, Array], loss: str | None, optimizer: Optimizer | None
 ) -> Case:
@@ -367,28 +247,3 @@ def _case(
         weights=weights,
         exact_in_float32=all(array.dtype.kind != "f" or array.dtype.itemsize <= 4 for array in arrays),
     )
-
-
-def _batch(spec: Graph, inputs: Inputs, states: Mapping[str, AnyState] | None, mask: Inputs | None) -> Batch:
-    return Batch(
-        _by_name(spec, inputs),
-        masks={} if mask is None else _by_name(spec, mask),
-        states={} if states is None else states,
-    )
-
-
-def _by_name(spec: Graph, arrays: Inputs) -> dict[str, Any]:
-    if isinstance(arrays, Mapping):
-        return dict(arrays)
-    if len(spec.inputs) != 1:
-        raise UsageError(
-            f"the model has the inputs {', '.join(spec.inputs)}, but one array is given; give a dict with one for each"
-        )
-    return {next(iter(spec.inputs)): arrays}
-
-
-def _weights(spec: Graph, weights: Mapping[str, Array] | None) -> Mapping[str, Array]:
-    if weights is None:
-        return discriminating_weights(spec)
-    check_weights(spec, weights)
-    return {name: np.asarray(array) for name, array in weights.items()}
