@@ -21,8 +21,9 @@ from multilstm.errors import SpecError, UsageError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
-from multilstm.spec import Embedding, Graph, Masking
+from multilstm.spec import Graph, Layer, Masking
 from multilstm.spec.arrays import Array
+from multilstm.spec.layers import makes_mask
 from multilstm.spec.optimizers import SGD
 from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weights
@@ -83,15 +84,14 @@ class ModelInputs:
         rng = np.random.default_rng([self.seed, number])
         inputs = {}
         for name in self.spec.inputs:
-            array = self._input(rng, name, number)
-            if name in masking:
-                rows = self._rows(number, list(masking).index(name))
-                kept = np.stack([_kept(row, array.shape[1]) for row in rows])
-                if array.dtype.kind == "f" and np.ndim(masking[name]) == 0:
-                    complete = kept.all(axis=1)
-                    array[complete] = _resembling(array[complete], float(masking[name]))
-                array[~kept] = masking[name]
-            inputs[name] = array
+            inputs[name] = self._input(rng, name, number)
+        for shift, ((name, axis), value) in enumerate(masking.items()):
+            sequences = inputs[name].reshape(-1, *inputs[name].shape[axis:])  # a view
+            kept = np.stack([_kept(row, sequences.shape[1]) for row in self._rows(number, len(sequences), shift)])
+            if sequences.dtype.kind == "f" and np.ndim(value) == 0:
+                complete = kept.all(axis=1)
+                sequences[complete] = _resembling(sequences[complete], float(value))
+            sequences[~kept] = value
         targets: tuple[Array, ...] = ()
         if not self.spec.opaque:  # else there is no loss, and a size of an output may be unknown
             shapes = map(closed, self.spec.with_open_sizes(self.size, self.timesteps).output_shapes)
@@ -102,7 +102,8 @@ class ModelInputs:
         """Return what the inputs exercise, in words for a reader."""
         sizes = f"{self.count} batches of {self.size} sequences{self._length}, values up to {LARGEST:g}"
         if self._masked_values:
-            rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number))
+            count = max(math.prod(self._shape(name)[:axis]) for name, axis in self._masked_values)
+            rows = dict.fromkeys(row for number in range(self.count) for row in self._rows(number, count))
             sizes = f"{sizes}, rows {', '.join(rows)}"
         return sizes
 
@@ -117,20 +118,24 @@ class ModelInputs:
         return f" of {' and '.join(map(str, sorted(lengths)))} timesteps" if lengths and self.spec.recurrent else ""
 
     @property
-    def _masked_values(self) -> dict[str, float | Array]:
-        """The values of masked timesteps, by input."""
-        return {**masked_inputs(self.spec), **self.masking}
+    def _masked_values(self) -> dict[tuple[str, int], float | Array]:
+        """The values of masked timesteps, by input and axis of the timesteps."""
+        return {**masked_inputs(self.spec), **{(name, 1): vector for name, vector in self.masking.items()}}
 
-    def _rows(self, number: int, shift: int = 0) -> list[str]:
-        return [self.rows[(number * self.size + row + shift) % len(self.rows)] for row in range(self.size)]
+    def _rows(self, number: int, count: int, shift: int = 0) -> list[str]:
+        return [self.rows[(number * count + row + shift) % len(self.rows)] for row in range(count)]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an input, the batch in front."""
+        return (self.size, *(self.timesteps if size is None else size for size in self.spec.inputs[name].shape))
 
     def _input(self, rng: np.random.Generator, name: str, number: int) -> Array:
-        layer = self.spec.inputs[name]
-        shape = (self.size, *(self.timesteps if size is None else size for size in layer.shape))
+        layer, shape = self.spec.inputs[name], self._shape(name)
         tables = self.spec.token_tables.get(name, ())
         if tables:
             # Tokens 0 mark padding where the Embedding masks, so the other rows begin with 1.
-            first = 1 if name in masked_inputs(self.spec) and min(tables) > 1 else 0
+            is_masked = any(name == source for source, _ in masked_inputs(self.spec))
+            first = 1 if is_masked and min(tables) > 1 else 0
             tokens = rng.integers(first, min(tables), size=shape, dtype=np.int32)
             last = min(tables) - 1  # twice, since the gradients of a repeated token add up
             for place, token in ((2, min(first, last)), (1, last), (0, last)):
@@ -223,13 +228,27 @@ def example_case(
     )
 
 
-def masked_inputs(spec: Graph) -> dict[str, float]:
-    """Return the value that masks a timestep, for every input that a Masking or a masking Embedding reads."""
-    values = {name: layers[-1].mask_value for name, layers in spec.readers(Masking).items()}
-    for name, embeddings in spec.readers(Embedding).items():
-        if any(layer.mask_zero for layer in embeddings):
-            values[name] = 0
+def masked_inputs(spec: Graph) -> dict[tuple[str, int], float]:
+    """Return the value that masks a timestep, for every input that a Masking or a masking Embedding reads.
+
+    The values are by the name of the input and the axis of its timesteps. It is 1, or 2 where a model inside of a
+    TimeDistributed reads the input, and more in nested ones.
+    """
+    values: dict[tuple[str, int], float] = {}
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        found = {1: float(getattr(layer, "mask_value", 0.0))} if makes_mask(layer) else {}
+        if (inside := layer.inner_model) is not None:
+            found = {axis + _depth(layer): value for (_, axis), value in masked_inputs(inside.model).items()}
+        for ref in call.inputs if found else ():
+            if (source := spec.calls[ref.call].layer) in spec.inputs:
+                values |= {(source, axis): value for axis, value in found.items()}
     return values
+
+
+def _depth(layer: Layer) -> int:
+    """Return the number of TimeDistributed around the model inside of a layer."""
+    return 0 if layer.wrapped is None else 1 + _depth(layer.wrapped)
 
 
 def unreached_maskings(spec: Graph) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -94,7 +95,7 @@ class RandomBatches:
         rng = np.random.default_rng([self.seed, number])
         keep = mask(self.mask, self.size, self.timesteps, number)
         sized = self.spec.with_open_sizes(self.size, self.timesteps)
-        inputs = {name: self._input(rng, name, keep) for name in self.spec.inputs}
+        inputs = {name: self._input(rng, name, keep, number) for name in self.spec.inputs}
         targets = tuple(rng.random(closed(shape)).astype(np.float32) for shape in sized.output_shapes)
         states = {name: self._state(rng, name) for name in self.states}
         dropout = draw_dropout(rng, self.spec, self.size, self.timesteps)
@@ -105,10 +106,12 @@ class RandomBatches:
         """Return a shape with the timesteps filled in."""
         return [self.timesteps if size is None else size for size in shape]
 
-    def _input(self, rng: np.random.Generator, name: str, keep: Array) -> Array:
+    def _input(self, rng: np.random.Generator, name: str, keep: Array, number: int) -> Array:
         layer = self.spec.inputs[name]
         shape = self._sizes((self.size, *layer.shape))
         if layer.dtype == "int32":
+            if len(shape) > 2:  # the words of each sentence are masked
+                keep = mask(self.mask, math.prod(shape[:-1]), shape[-1], number).reshape(shape)
             tokens = rng.integers(1, 7, shape, dtype=np.int32)
             return np.where(keep, tokens, 0).astype(np.int32) if self.by_value else tokens
         values = (self.scale * rng.standard_normal(shape)).astype(np.float32)

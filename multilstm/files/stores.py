@@ -7,16 +7,18 @@ multilstm's own files name them by `layer/weight`. Every array is checked agains
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.old_weights import as_keras_3
-from multilstm.spec import Graph
+from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
 from multilstm.spec.building import snake_case
 from multilstm.spec.dialects import Part
+from multilstm.spec.layers import InnerModel
 
 __all__ = [
     "Assigned",
@@ -58,8 +60,18 @@ class Store(Protocol):
 
 
 def parts_of(spec: Graph) -> tuple[Part, ...]:
-    """Return the layers of a spec in its order."""
-    return tuple(Part(str(layer.name), type(layer).__name__) for layer in spec.layers)
+    """Return the layers of a spec in its order, those of models inside layers included."""
+    return tuple(_part(layer, str(layer.name)) for layer in spec.layers)
+
+
+def _part(layer: Layer, name: str) -> Part:
+    if layer.inner_model is None:
+        return Part(name, type(layer).__name__)
+    if isinstance(layer, InnerModel):
+        inside = tuple(part.within(name) for part in parts_of(layer.model))
+        return Part(layer.model.name, "Sequential" if layer.model.sequential else "Functional", inside)
+    assert layer.wrapped is not None
+    return Part(name, type(layer).__name__, (_part(layer.wrapped, name),))
 
 
 def leaves(parts: Sequence[Part]) -> Iterator[Part]:
@@ -168,10 +180,9 @@ def _groups(parts: Sequence[Part], folder: str, root: str) -> Iterator[tuple[str
         base = snake_case(part.class_name)
         group = f"{folder}/{base}_{counts[base]}" if counts[base] else f"{folder}/{base}"
         counts[base] += 1
-        if part.class_name == "TimeDistributed" and part.parts:
-            (model,) = part.parts
-            yield from _groups(model.parts, f"{group}/layer/{root}", root)
-        elif part.parts:
+        while part.class_name == "TimeDistributed" and part.parts:
+            (part,), group = part.parts, f"{group}/layer"
+        if part.parts:
             inside = "cell/cells" if part.class_name == "RNN" else root
             yield from _groups(part.parts, f"{group}/{inside}", root)
         else:
@@ -179,11 +190,15 @@ def _groups(parts: Sequence[Part], folder: str, root: str) -> Iterator[tuple[str
 
 
 def weights_by_layer(spec: Graph) -> dict[str, list[str]]:
-    """Return the names of the weights of every layer that has some, in Keras's order."""
+    """Return the names of the weights of every layer that has some, in Keras's order.
+
+    The layers of a model inside of a layer `document` have paths such as `document/lstm`.
+    """
+    paths = {leaf.name for leaf in leaves(parts_of(spec))}
     names: dict[str, list[str]] = {}
     for weight in spec.weight_shapes:
-        layer, _, name = weight.partition("/")
-        names.setdefault(layer, []).append(name)
+        path = next(path for path in itertools.accumulate(weight.split("/"), "{}/{}".format) if path in paths)
+        names.setdefault(path, []).append(weight.removeprefix(f"{path}/"))
     return names
 
 

@@ -20,7 +20,8 @@ from multilstm.scan.recurrent import Sequences, run
 from multilstm.scan.stack import merge
 from multilstm.spec import Bidirectional, Call, Graph, Layer, TimeDistributed
 from multilstm.spec.arrays import AnyState, as_state
-from multilstm.spec.layers import Recurrent
+from multilstm.spec.layers import InnerModel, Recurrent
+from multilstm.spec.propagation import walk
 from multilstm.spec.shapes import Shape
 
 
@@ -38,6 +39,9 @@ class ForwardOptions(NamedTuple):
     custom_gradient: bool
     mesh: MeshOption | Split
     dtype: str | None
+
+
+NOTHING = Batch({}, (), {}, {}, {}, None)  # for layers inside of a TimeDistributed
 
 
 class Walker:
@@ -69,7 +73,9 @@ class Walker:
             return [output, *state] if layer.return_state else [output]
         if isinstance(layer, Bidirectional):
             return self._bidirectional(name, layer, x, mask, initial, self._real(call))
-        if isinstance(layer, TimeDistributed) and layer.layer.recurrent:
+        if isinstance(layer, InnerModel):
+            return [self._inner_model(call, layer, x)]
+        if isinstance(layer, TimeDistributed) and (layer.layer.recurrent or layer.inner_model):
             return [self._distributed(call, layer, x)]
         given = Given(
             *(name, inputs, masks, {**self.weights, **self.statistics}, self.dropout, self.cast),
@@ -86,10 +92,17 @@ class Walker:
         return [output]
 
     def _distributed(self, call: Call, layer: TimeDistributed, x: jax.Array) -> jax.Array:
-        """Return the output of a recurrent layer for the sequence of each timestep; its states are not kept."""
-        inside = Walker(self.options, self.weights, Batch({}, (), {}, {}, {}, None), self.training)
+        """Return the output of a recurrent layer or a model for the sequence of each timestep, without its states."""
+        inside = Walker(self.options, self.weights, NOTHING, self.training)
         (output,) = inside(call, layer.layer, [x.reshape(-1, *x.shape[2:])], [None], [])
         return output.reshape(*x.shape[:2], *output.shape[1:])
+
+    def _inner_model(self, call: Call, layer: InnerModel, x: jax.Array) -> jax.Array:
+        """Return the output of a model for sequences `[batch, ...]`, with the masks of its own layers."""
+        options = self.options._replace(spec=layer.model)
+        inside = Walker(options, within(self.weights, call.layer), NOTHING, self.training)
+        tensors, _ = walk(layer.model, {layer.source: x}, {}, inside)
+        return tensors[layer.model.outputs[0]]
 
     def cast(self, array: jax.Array) -> jax.Array:
         """Return an array of floats in the dtype of computation, and an array of integers unchanged."""

@@ -17,7 +17,7 @@ from multilstm.errors import SpecError, listed, shown
 from multilstm.random import check_seed, derived_seed
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers import LSTM, Embedding, InputLayer
+from multilstm.spec.layers import LSTM, InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.layers.recurrent import Recurrent
 from multilstm.spec.penalties import Constraint, OrthogonalRegularizer, Regularizer
@@ -89,8 +89,10 @@ class Graph:
         _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # each raises SpecError
 
     def layer(self, name: str) -> Layer:
-        """Return the layer of that name."""
-        return self._by_name[name]
+        """Return the layer of a name, or of a path such as `document/lstm` for a layer of a model inside."""
+        first, _, rest = name.partition("/")
+        inner = self._by_name[first].inner_model if rest else None
+        return self._by_name[first] if inner is None else inner.model.layer(rest)
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:
@@ -244,10 +246,13 @@ class Graph:
         layers: dict[str, list[L]] = {}
         for call in self.calls:
             layer = self.layer(call.layer)
+            inside = layer.inner_model
             layer = layer.wrapped or layer
+            found = [layer] if isinstance(layer, kind) else []
+            found += [] if inside is None else inside.model.readers(kind).get(inside.source, [])
             source = self.calls[call.inputs[0].call].layer if call.inputs else ""
-            if isinstance(layer, kind) and source in self.inputs:
-                layers.setdefault(source, []).append(layer)
+            if found and source in self.inputs:
+                layers.setdefault(source, []).extend(found)
         return layers
 
     @cached_property
@@ -260,9 +265,8 @@ class Graph:
             read = {name for ref in call.inputs for name in sources[ref.call]}
             part = layer.wrapped or layer
             sources.append({call.layer} if call.layer in self.inputs else read if part.moves_values else set())
-            if isinstance(part, Embedding):
-                for name in read:
-                    tables.setdefault(name, []).append(part.input_dim)
+            for name in read if layer.table_sizes else ():
+                tables.setdefault(name, []).extend(layer.table_sizes)
         return tables
 
     @cached_property
@@ -332,8 +336,7 @@ class Graph:
         """
 
         def changed(layer: Layer) -> Layer:
-            inner: dict[str, Any] = {} if layer.wrapped is None else {"layer": changed(layer.wrapped)}
-            return change(dataclasses.replace(layer, **inner) if inner else layer)
+            return change(layer.with_inner(changed))
 
         return dataclasses.replace(self, layers=tuple(map(changed, self.layers)))
 
@@ -349,12 +352,11 @@ class Graph:
         check_seed("with_seeds", seed)
 
         def seeded(layer: Layer, name: str) -> Layer:
-            changed: dict[str, Any] = {}
             if layer.wrapped is not None:
-                changed["layer"] = seeded(layer.wrapped, name)
-            elif any(True for _ in layer.dropout_masks(name, (None, None, 1))):
-                changed["seed"] = derived_seed(seed, name)
-            return dataclasses.replace(layer, **changed) if changed else layer
+                return layer.with_inner(lambda inner: seeded(inner, name))
+            drops = any(True for _ in layer.dropout_masks(name, (None, None, 1)))
+            changed: dict[str, Any] = {"seed": derived_seed(seed, name)} if drops else {}
+            return dataclasses.replace(layer, **changed)
 
         return dataclasses.replace(self, layers=tuple(seeded(layer, str(layer.name)) for layer in self.layers))
 

@@ -24,7 +24,7 @@ from multilstm.spec.dialects.merged_masks import check_merged_masks
 from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
-from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
+from multilstm.spec.keras_json_layer import MODELS, SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
 from multilstm.spec.keras_json_opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
 from multilstm.spec.keras_json_operations import (
@@ -46,7 +46,6 @@ __all__ = ["SIZE_LIMIT", "from_json", "read_json", "to_json"]
 SIZE_LIMIT = 16 * 2**20  # characters; a thousand LSTM layers, as Keras writes them, are 2 million
 ATTENTION_FLAGS = ("use_causal_mask", "return_attention_scores")
 FLAGS = ("training", *ATTENTION_FLAGS)  # arguments of a call, which must be False
-MODELS = ("Sequential", "Functional", "Model")
 
 
 def to_json(graph: Graph) -> str:
@@ -58,18 +57,21 @@ def to_json(graph: Graph) -> str:
     Returns:
         One line. Layer names, arguments and wiring are kept; dtypes are left to Keras's defaults.
     """
+    return json.dumps(model_config(graph), allow_nan=False)
+
+
+def model_config(graph: Graph) -> dict[str, Any]:
+    """Return the data of `to_json`."""
     if graph.sequential:
         layers = [_written(layer) for layer in graph.layers]
         config = {"name": graph.name, "layers": layers}
-        model = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
-    else:
-        model = {
-            "module": "keras.src.models.functional",
-            "class_name": "Functional",
-            "config": _functional(graph),
-            "registered_name": "Functional",
-        }
-    return json.dumps(model, allow_nan=False)
+        return {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+    return {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": _functional(graph),
+        "registered_name": "Functional",
+    }
 
 
 def from_json(source: str | Mapping[str, Any], version: str | None = None) -> Graph:
@@ -118,6 +120,11 @@ def read_json(
         raise SpecError(text) from None
 
 
+def read_model(entry: Mapping[str, Any]) -> Graph:
+    """Return a model inside of a layer, in Keras 3's form, without models inside of it."""
+    return _read(entry, {}, None)
+
+
 def _read(model: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) -> Graph:
     name = class_of(model, MODELS, "the model")
     config = as_dict(model.get("config"), f"config of {name}")
@@ -139,8 +146,8 @@ def _read(model: Mapping[str, Any], places: Mapping[str, str], ask: Ask | None) 
 
 def _frozen(layer: Layer) -> Layer:
     """Return the layer untrained, as a layer of a model with `trainable=False`."""
-    inner: dict[str, Any] = {} if layer.wrapped is None else {"layer": _frozen(layer.wrapped)}
-    return layer if "trainable" in layer.refused else dataclasses.replace(layer, trainable=False, **inner)
+    layer = layer.with_inner(_frozen)
+    return layer if "trainable" in layer.refused else dataclasses.replace(layer, trainable=False)
 
 
 def _functional(graph: Graph) -> dict[str, Any]:

@@ -8,7 +8,7 @@ which decide no shape and no formula.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
@@ -23,9 +23,11 @@ from multilstm.spec.json_values import (
     refuse,
 )
 from multilstm.spec.layer_base import InnerLayer, Layer
-from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InputLayer
+from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InnerModel, InputLayer
 
-__all__ = ["SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
+__all__ = ["MODELS", "SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
+
+MODELS = ("Sequential", "Functional", "Model")
 
 POLICIES = ("float32", "float64", *MIXED_POLICIES)
 POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # of Keras 3, 3.0, and tf.keras
@@ -56,7 +58,9 @@ class Reader:
             value = getattr(layer, key)
             if key in layer.refused or (key == "name" and value is None):
                 continue
-            if isinstance(value, Layer):
+            if isinstance(value, InnerModel):
+                config[key] = _models().model_config(value.model)
+            elif isinstance(value, Layer):
                 config[key] = write_layer(value)
             else:
                 config[key] = self.arguments[key].write(value)
@@ -176,7 +180,7 @@ def write_layer(layer: Layer) -> dict[str, Any]:
     return {"module": "keras.layers", "class_name": type(layer).__name__, "config": config, "registered_name": None}
 
 
-def read_layer(entry: Any, where: str, known: Iterable[type[Layer]] = WRITTEN) -> Layer:
+def read_layer(entry: Any, where: str, known: Collection[type[Layer]] = WRITTEN) -> Layer:
     """Return the layer that an entry of Keras's JSON describes.
 
     Args:
@@ -188,10 +192,12 @@ def read_layer(entry: Any, where: str, known: Iterable[type[Layer]] = WRITTEN) -
         SpecError: for a class or an argument that multilstm does not execute as Keras does.
     """
     entry = as_dict(entry, where)
+    if InnerModel in known and entry.get("class_name") in MODELS:
+        return _inner_model(entry, where)
     config = as_dict(entry.get("config"), f"{where}: config")
     name = config.get("name", entry.get("name"))
     where = f"{where} {shown(name)}" if name is not None else where
-    classes = {layer.__name__: layer for layer in known}
+    classes = {layer.__name__: layer for layer in known if layer is not InnerModel}
     layer = classes[class_of(entry, tuple(classes), where)]
     where = f"{where} ({layer.__name__})"
     if "name" in entry and entry["name"] != name:
@@ -199,6 +205,20 @@ def read_layer(entry: Any, where: str, known: Iterable[type[Layer]] = WRITTEN) -
     reader = READERS[layer]
     reader.check(config, where)
     return reader.read({**config, **({} if name is None else {"name": name})}, where)
+
+
+def _inner_model(entry: Mapping[str, Any], where: str) -> InnerModel:
+    try:
+        return InnerModel(_models().read_model(entry))
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def _models() -> Any:
+    """Return the module of whole models, which hold layers and are held by some."""
+    from multilstm.spec import keras_json
+
+    return keras_json
 
 
 def _check_fixed(key: str, value: Any, expected: Any, where: str) -> None:

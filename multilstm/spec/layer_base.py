@@ -8,7 +8,7 @@ from those of `Layer`. Every other part of the spec (shapes, masks, JSON, summar
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ from multilstm.spec.arguments import Argument, ArgumentError, Flag, Name, check_
 from multilstm.spec.shapes import Shape
 
 if TYPE_CHECKING:
+    from multilstm.spec.layers.inner_model import InnerModel
     from multilstm.spec.layers.recurrent import Recurrent
     from multilstm.spec.penalties import Regularizer
 
@@ -172,6 +173,21 @@ class Layer:
     def wrapped(self) -> Layer | None:
         """The layer inside a wrapper, whose arguments and weights the wrapper uses."""
         return None
+
+    @property
+    def inner_model(self) -> InnerModel | None:
+        """The model that a TimeDistributed applies to every timestep; None for any other layer."""
+        return None
+
+    def with_inner(self, change: Callable[[Layer], Layer]) -> Layer:
+        """Return this layer with the layers directly inside of it changed; a layer without any is returned itself."""
+        inner: dict[str, Any] = {} if self.wrapped is None else {"layer": change(self.wrapped)}
+        return dataclasses.replace(self, **inner) if inner else self
+
+    @property
+    def table_sizes(self) -> tuple[int, ...]:
+        """The sizes of the tables that look up the values of the input."""
+        return ()
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from multilstm.errors import UnsupportedError, shown
 from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.graph import Call, Graph, Ref
 from multilstm.spec.keys import key_text
 from multilstm.spec.layer_base import Layer
-from multilstm.spec.layers import GetItem, InputLayer
+from multilstm.spec.layers import GetItem, InnerModel, InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
 from multilstm.spec.penalties import WeightFunction
 
@@ -94,6 +95,8 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
     """
     if isinstance(layer, InputLayer):
         return _input(layer)
+    if isinstance(layer, InnerModel):
+        return _chain(layer.model, module, portable)
     if isinstance(layer, OpaqueLayer):
         arguments = {**layer.arguments, "name": layer.name}
         return Expression(
@@ -114,6 +117,19 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
     name = type(layer).__name__
     source = "keras_layers" if portable and name in PORTABLE else module
     return Expression(f"{source}.{name}", (*positional, *sorted(named, key=lambda argument: argument[0] == "name")))
+
+
+def _chain(graph: Graph, module: str, portable: bool) -> Expression:
+    """Return a model inside of a layer as a Sequential."""
+    refs = [Ref(number) for number in range(len(graph.calls))]
+    inputs = [call.inputs for call in graph.calls]
+    if len(graph.layers) < len(refs) or inputs != [(), *((ref,) for ref in refs[:-1])] or graph.outputs != (refs[-1],):
+        raise UnsupportedError(
+            f"model {shown(graph.name)} inside of a TimeDistributed has no source code here, since it is no chain of "
+            f"layers; write its source code by itself"
+        )
+    layers = listed_source(layer_expression(layer, module, portable) for layer in graph.layers)
+    return Expression("keras.Sequential", (("", layers), ("name", _text(graph.name))))
 
 
 def _input(layer: InputLayer) -> Expression:
@@ -146,7 +162,10 @@ def _text(value: Any) -> str:
 def lacks_an_activation(spec: Graph) -> bool:
     """Whether a layer has an activation that Keras 3 lacks."""
     layers = [layer.wrapped or layer for layer in spec.layers]
-    return any(value in KERAS3_LACKS for layer in layers for value in vars(layer).values() if isinstance(value, str))
+    inside = [layer.inner_model.model for layer in spec.layers if layer.inner_model is not None]
+    return any(map(lacks_an_activation, inside)) or any(
+        value in KERAS3_LACKS for layer in layers for value in vars(layer).values() if isinstance(value, str)
+    )
 
 
 def keras_source(graph: Graph) -> str:

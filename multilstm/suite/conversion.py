@@ -106,6 +106,12 @@ def convert_model(
         ParityError: where the converted files give other answers, or are read back as another model.
         EngineUnavailableError: where the target's framework is not installed.
     """
+    for layer in spec.layers:
+        if layer.inner_model is not None:
+            raise UnsupportedError(
+                f"{layer.label} holds a model that masks its own timesteps, which no target writes; convert the model "
+                f"inside and the layers behind it as two models"
+            )
     engine_row(base_name(target.engine)).require()
     held, notes = _rounded(weights, target.dtype)
     case = _case(spec.with_layers(without_dropout if target.keeps_penalties else _in_inference), held)
@@ -268,15 +274,11 @@ def without_dropout(layer: Layer) -> Layer:
     """Return a layer without dropout, which draws random masks in training alone."""
     fields = {field.name for field in dataclasses.fields(layer)}
     changes: dict[str, Any] = dict.fromkeys(fields & {"dropout", "recurrent_dropout", "rate"}, 0.0)
-    if isinstance(layer.wrapped, Layer):
-        changes["layer"] = without_dropout(layer.wrapped)
-    return dataclasses.replace(layer, **changes)
+    return dataclasses.replace(layer.with_inner(without_dropout), **changes)
 
 
 def _in_inference(layer: Layer) -> Layer:
     """Return a layer without dropout and penalties, which act in training alone."""
     fields = {field.name for field in dataclasses.fields(layer)}
     changes: dict[str, Any] = {name: None for name in fields if name.endswith("_regularizer")}
-    if isinstance(layer.wrapped, Layer):
-        changes["layer"] = _in_inference(layer.wrapped)
-    return dataclasses.replace(without_dropout(layer), **changes)
+    return dataclasses.replace(without_dropout(layer.with_inner(_in_inference)), **changes)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from multilstm.cases.model_case import TIMESTEPS, enough_timesteps, model_case
+from multilstm.cases.model_case import ROWS, TIMESTEPS, _kept, enough_timesteps, model_case
 from multilstm.spec import (
     LSTM,
     Concatenate,
@@ -63,3 +63,15 @@ def test_tokens_fit_the_smallest_table_behind_layers_that_move_values(make):
 def test_values_that_a_layer_computes_are_no_tokens():
     x = Input((4, 2), name="x")
     assert Model(x, Embedding(9, 2)(GetItem((ALL, ALL, 0))(Dense(2)(x)))).token_tables == {}
+
+
+@pytest.mark.parametrize("depth", [1, 2], ids=["documents", "pages"])
+def test_each_kind_of_row_is_in_the_sequences_that_a_model_inside_masks(depth):
+    inner = Sequential([Embedding(9, 2, mask_zero=True), LSTM(2)], (None,), input_dtype="int32")
+    for _ in range(depth):
+        inner = TimeDistributed(inner)
+    case = model_case(Sequential([inner], (None,) * (depth + 1), input_dtype="int32"))
+    rows = np.concatenate([b.inputs["input_layer"].reshape(-1, TIMESTEPS) != 0 for b in case.forward.batches()])
+    kinds = {tuple(row) for row in rows.tolist()}
+    assert kinds == {tuple(_kept(row, TIMESTEPS).tolist()) for row in ROWS}
+    assert all(row in case.description for row in ROWS)

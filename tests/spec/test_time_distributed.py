@@ -19,7 +19,6 @@ from multilstm.spec import (
 )
 
 INSIDE = {
-    "mask": (Embedding(3, 2, mask_zero=True), "Embedding with mask_zero=True"),
     "state": (LSTM(1, stateful=True), "LSTM with stateful=True"),
     "states": (GRU(1, return_state=True), "GRU with return_state=True"),
     "dropout": (SimpleRNN(1, dropout=0.5), "SimpleRNN with dropout=0.5"),

@@ -249,6 +249,25 @@ def _sentences() -> Graph:
     return Model(tokens, [last, *sentences, TimeDistributed(LSTM(2))(Embedding(7, 2)(tokens))])
 
 
+def _masked_words() -> Graph:
+    """Return a document of sentences whose models mask words, and layers whose masks a TimeDistributed loses."""
+    tokens = Input((TIMESTEPS, 5), dtype="int32")
+    words = Sequential([Embedding(7, 3, mask_zero=True), Dense(3, "tanh"), GRU(3)], (None,), input_dtype="int32")
+    word = Input((5,), dtype="int32")
+    table = Embedding(7, 2, mask_zero=True)(word)
+    forward = LSTM(2, return_sequences=True, name="forward")(table)
+    backward = LSTM(2, go_backwards=True, kernel_regularizer=L2(0.1), name="backward")(table)
+    both = Concatenate()([LSTM(2, name="top")(forward), backward, GlobalMaxPooling1D()(forward)])
+    sentence = TimeDistributed(Model(word, both, name="sentence"), name="sentences")(tokens)
+    zeros = TimeDistributed(Masking())(TimeDistributed(Embedding(7, 2, mask_zero=True))(tokens))
+    pages = Reshape((3, 2, 5))(tokens)
+    page = Sequential([TimeDistributed(words), LSTM(2)], (2, 5), input_dtype="int32", name="page")
+    documents = [TimeDistributed(words, name="documents")(tokens), TimeDistributed(page, name="pages")(pages)]
+    nested = TimeDistributed(TimeDistributed(words), name="nested")(pages)
+    outputs = [LSTM(2)(layer) for layer in (sentence, TimeDistributed(LSTM(2))(zeros), *documents)]
+    return Model(tokens, [*outputs, sentence, nested])
+
+
 def _noise() -> Graph:
     """Return layers that are given noise in training, and layers with a number or a slope for each feature."""
     x = Input((TIMESTEPS, FEATURES))
@@ -293,6 +312,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "images": (_images, ("none",)),
     "time_distributed": (_time_distributed, ("none",)),
     "sentences": (_sentences, ("none",)),
+    "masked_words": (_masked_words, ("scattered", "full_row")),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),
     "noise": (_noise, ("none",)),

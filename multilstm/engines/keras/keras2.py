@@ -25,6 +25,7 @@ from multilstm.frameworks.self_test import Operations
 from multilstm.jobs.dtypes import MIXED
 from multilstm.jobs.job import Answer, Batch, Job
 from multilstm.spec.arrays import AnyState
+from multilstm.spec.dialects.merged_masks import inner_mask_difference
 
 
 class AbstractKeras2Engine(AbstractEngine):
@@ -61,6 +62,9 @@ class AbstractKeras2Engine(AbstractEngine):
                     f"Keras 2 uses it only while the layer's own state is zero; leave the engine keras2 out, or give "
                     f"stateful=False"
                 )
+        for layer in job.spec.layers:
+            if reason := inner_mask_difference(layer):
+                raise UnsupportedError(f"keras2: {layer.label}: {reason}; leave the engine keras2 out")
         return self.program(job)
 
     @abc.abstractmethod

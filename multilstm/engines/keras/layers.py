@@ -18,12 +18,14 @@ from multilstm.spec import (
     GaussianDropout,
     GaussianNoise,
     GetItem,
+    InputLayer,
     Layer,
+    Ref,
     SpatialDropout1D,
     SpatialDropout2D,
     TimeDistributed,
 )
-from multilstm.spec.layers import Recurrent
+from multilstm.spec.layers import InnerModel, Recurrent
 from multilstm.spec.layers.opaque import OpaqueLayer
 
 
@@ -113,17 +115,35 @@ class AbstractToolkit(abc.ABC):
     @make.register
     def _(self, layer: TimeDistributed) -> Any:
         """Return a wrapper around the Keras layer of its inner layer. A dropout needs none: its mask has timesteps."""
-        if layer.layer.recurrent:
-            return self._make(layer, layer=self._without_states(layer.layer))
-        inner = self.make(layer.layer)
+        inner = self._inside(layer.layer)
         if isinstance(inner, self.given_dropout):
             return self.make(dataclasses.replace(layer.layer, name=layer.name))
         return self._make(layer, layer=inner)
 
-    def _without_states(self, layer: Layer) -> Any:
-        """Return a recurrent layer, or a Bidirectional, that returns its output alone."""
+    @make.register
+    def _(self, layer: InnerModel) -> Any:
+        """Return a functional model."""
+        graph = layer.model
+        made = {name: self._inside(graph.layer(name)) for name in graph.layer_inputs}
+        tensors: dict[Ref, Any] = {}
+        for number, call in enumerate(graph.calls):
+            part = graph.layer(call.layer)
+            inputs = [tensors[ref] for ref in call.inputs]
+            if isinstance(part, InputLayer):
+                dtype = "int32" if part.dtype == "int32" else None  # None: the floatx of the job
+                outputs = source = self.keras.Input(part.shape, dtype=dtype, name=part.name)
+            else:
+                outputs = made[call.layer](inputs[0] if len(inputs) == 1 else inputs)
+            outputs = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+            tensors |= {Ref(number, place): output for place, output in enumerate(outputs)}
+        return self.keras.Model(source, tensors[graph.outputs[0]], name=graph.name)
+
+    def _inside(self, layer: Layer) -> Any:
+        """Return a layer inside of a TimeDistributed; a recurrent one, or a Bidirectional, returns its output alone."""
+        if not layer.recurrent:
+            return self.make(layer)
         if layer.wrapped is not None:
-            return self._make(layer, layer=self._without_states(layer.wrapped))
+            return self._make(layer, layer=self._inside(layer.wrapped))
         return self._make(layer, return_state=False)
 
     @make.register

@@ -153,7 +153,8 @@ class KerasModel:
         variables = {}
         for layer in self.layers:
             shapes = {key: shape for key, shape in self.spec.weight_shapes.items() if key.split("/")[0] == layer}
-            for (key, shape), variable in zip(shapes.items(), floats_of(self.layers[layer]), strict=True):
+            weights = weights_of(self.spec.layer(layer), self.layers[layer])
+            for (key, shape), variable in zip(shapes.items(), weights, strict=True):
                 if tuple(variable.shape) != shape:
                     raise AssertionError(f"Keras built {key} with shape {variable.shape}, the spec says {shape}")
                 variables[key] = variable
@@ -174,6 +175,24 @@ class KerasModel:
             sources=tuple(key for key in self.inputs if key in inputs or key in self._state_names()),
             given_states=self.given_states,
         )
+
+
+def weights_of(layer: Layer, made: Any) -> list[Any]:
+    """Return the weights of a Keras layer in the order of the spec.
+
+    Keras orders the layers of a model by their depth, so those of a model inside are found by their names.
+
+    Args:
+        layer: the layer.
+        made: the Keras layer.
+    """
+    if layer.inner_model is None:
+        return floats_of(made)
+    if layer.wrapped is not None:
+        return weights_of(layer.wrapped, made.layer)
+    graph = layer.inner_model.model
+    names = [name for name, count in graph.parameter_counts.items() if count]
+    return [weight for name in names for weight in weights_of(graph.layer(name), made.get_layer(name))]
 
 
 def floats_of(layer: Any) -> list[Any]:

@@ -50,19 +50,19 @@ class ReferenceEngine(AbstractEngine):
 
     def prepare(self, job: Job) -> ReferenceProgram:
         """Return a program; Masking's mask_value is rounded to the job's dtype, as on engines that compute in it."""
-        layers = tuple(
-            dataclasses.replace(layer, mask_value=float(np.dtype(stored(job.dtype)).type(layer.mask_value)))
-            if isinstance(layer, Masking)
-            else layer
-            for layer in job.spec.layers
-        )
+        dtype = np.dtype(stored(job.dtype))
+
+        def rounded(layer: Layer) -> Layer:
+            if not isinstance(layer, Masking):
+                return layer
+            return dataclasses.replace(layer, mask_value=float(dtype.type(layer.mask_value)))
+
         for layer in job.spec.opaque:
             raise UnsupportedError(f"layer {layer.label}: the reference does not compute it; Keras's engines do")
         unknown = [name for name in job.faults if name not in (*FAULTS, *SEMANTICS)]
         if unknown:
             raise UsageError(choice("fault", unknown[0], FAULTS))
-        spec = dataclasses.replace(job.spec, layers=layers)
-        return ReferenceProgram(spec, job.loss, job.optimizer, frozenset(job.faults))
+        return ReferenceProgram(job.spec.with_layers(rounded), job.loss, job.optimizer, frozenset(job.faults))
 
     def operations(self) -> Operations:
         """Return NumPy's operations."""

@@ -15,7 +15,7 @@ from multilstm.spec import TimeDistributed
 def _(layer: TimeDistributed, given: Given) -> Any:
     """Apply the layer inside to `[batch * timesteps, ...]`, and return `[batch, timesteps, ...]`."""
     x = given.input
-    if layer.layer.recurrent:
+    if layer.layer.recurrent or layer.inner_model:
         raise UnsupportedError(
             f"torch-lstm: it does not execute a {layer.layer.class_name} inside of TimeDistributed {layer.name!r}; "
             f"leave the engine torch-lstm out"

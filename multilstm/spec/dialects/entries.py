@@ -7,7 +7,7 @@ from typing import Any
 
 from multilstm.errors import listed
 from multilstm.spec.dialects.tables import MERGES
-from multilstm.spec.json_values import as_dict, refuse
+from multilstm.spec.json_values import as_dict, objects, refuse
 
 __all__ = [
     "MODELS",
@@ -17,6 +17,7 @@ __all__ = [
     "layer_list",
     "merge_layer",
     "model_of",
+    "stays_model",
     "written_class",
 ]
 
@@ -34,11 +35,42 @@ def written_class(entry: Any) -> Any:
 
 
 def model_of(entry: Any) -> Any:
-    """Return the entry of the whole model that an entry is, or that its TimeDistributed wraps; None for a layer."""
-    if class_name(entry) == "TimeDistributed":
-        config = entry.get("config")
-        entry = config.get("layer") if isinstance(config, Mapping) else None
-    return entry if isinstance(class_name(entry), str) and class_name(entry) in MODELS else None
+    """Return the entry of the whole model that an entry is, or that its TimeDistributed wraps; None for a layer.
+
+    A TimeDistributed whose model stays a model is a layer.
+    """
+    if stays_model(entry):
+        return None
+    inner = _distributed(entry) if class_name(entry) == "TimeDistributed" else entry
+    return inner if _is_whole(inner) else None
+
+
+def stays_model(entry: Any) -> bool:
+    """Whether an entry is a TimeDistributed around a model that makes masks, or that has a TimeDistributed inside.
+
+    A TimeDistributed around another one is such an entry too.
+    """
+    inner = _distributed(entry) if class_name(entry) == "TimeDistributed" else None
+    if class_name(inner) == "TimeDistributed":
+        return _is_whole(_distributed(inner)) or stays_model(inner)
+    return _is_whole(inner) and any(map(_stays_inside, objects(inner)))
+
+
+def _stays_inside(entry: Mapping[str, Any]) -> bool:
+    config = entry.get("config")
+    masks = isinstance(config, Mapping) and bool(config.get("mask_zero"))
+    return entry.get("class_name") in ("Masking", "TimeDistributed") or (
+        entry.get("class_name") == "Embedding" and masks
+    )
+
+
+def _distributed(entry: Any) -> Any:
+    config = entry.get("config")
+    return config.get("layer") if isinstance(config, Mapping) else None
+
+
+def _is_whole(entry: Any) -> bool:
+    return isinstance(class_name(entry), str) and class_name(entry) in MODELS
 
 
 def is_model(entry: Any) -> bool:

@@ -1,8 +1,11 @@
-"""Masks that meet in a merging layer: Keras 0 to 2 combine them in another way than Keras 3, which a spec follows.
+"""Masks that Keras 0 to 2 combine or pass on in another way than Keras 3, which a spec follows.
 
 Keras 2 keeps a timestep that all masked inputs keep, and ignores inputs without a mask. Keras 3 keeps a timestep that
 any input keeps. Its Multiply, Maximum and Minimum also replace masked values, where Keras 2 computes with them. The
 sources are `compute_mask` in keras/layers/merge.py of Keras 2.2.4 and in keras/src/layers/merging/ of Keras 3.15.1.
+
+Keras 2 passes the mask that a TimeDistributed makes inside on to the next layer, and Keras 3 loses it
+(`TimeDistributed.compute_mask` in tf_keras/src/layers/rnn/time_distributed.py of tf-keras 2.21).
 """
 
 from __future__ import annotations
@@ -11,19 +14,20 @@ from typing import Any
 
 from multilstm.errors import SpecError
 from multilstm.spec.graph import Graph, Ref
+from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import (
     Add,
     Average,
     Concatenate,
-    Embedding,
-    Masking,
     Maximum,
     Minimum,
     Multiply,
     Subtract,
+    TimeDistributed,
+    makes_mask,
 )
 
-__all__ = ["check_merged_masks"]
+__all__ = ["check_merged_masks", "inner_mask_difference"]
 
 
 class _Mask:
@@ -37,25 +41,51 @@ def check_merged_masks(graph: Graph, version: str) -> None:
         graph: the model.
         version: the version of Keras that wrote it, for the message.
     """
+    for layer in graph.layers:
+        if reason := inner_mask_difference(layer):
+            raise SpecError(
+                f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of Keras "
+                f"{version}; put the layer and the layers that read its mask into a model inside of one TimeDistributed"
+            )
+        if layer.inner_model is not None:
+            check_merged_masks(layer.inner_model.model, version)
+    for layer, given, rank in _masked_calls(graph)[1]:
+        if reason := _difference(layer, given, rank):
+            raise SpecError(
+                f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of "
+                f"Keras {version}; give the layer inputs without masks, or a Concatenate inputs with one mask"
+            )
+
+
+def inner_mask_difference(layer: Layer) -> str:
+    """Return the difference between Keras 2 and 3 for a mask made inside of a TimeDistributed; empty without one."""
+    if isinstance(layer, TimeDistributed) and makes_mask(layer.layer):
+        return f"Keras 2 passes the mask of the {layer.layer.class_name} inside on, and Keras 3 loses it"
+    if layer.inner_model is None:
+        return ""
+    graph = layer.inner_model.model
+    if _masked_calls(graph)[0][graph.outputs[0]] is not None:
+        return "Keras 2 passes the mask of the output of the model inside on, and Keras 3 loses it"
+    return next(filter(None, map(inner_mask_difference, graph.layers)), "")
+
+
+def _masked_calls(graph: Graph) -> tuple[dict[Ref, _Mask | None], list[tuple[Layer, list[_Mask | None], int]]]:
+    """Return the mask of every tensor, and the calls with masked inputs: layer, masks, and rank of the first input."""
     masks: dict[Ref, _Mask | None] = {}
     made: dict[Any, _Mask] = {}  # by the inputs and the number that they are compared with
+    calls: list[tuple[Layer, list[_Mask | None], int]] = []
     for number, call in enumerate(graph.calls):
         layer = graph.layer(call.layer)
         given = [masks[ref] for ref in call.inputs]
         mask: _Mask | None = None
-        if isinstance(layer, Masking) or (isinstance(layer, Embedding) and layer.mask_zero):
-            value = layer.mask_value if isinstance(layer, Masking) else 0
-            mask = made.setdefault((call.inputs, value), _Mask())
+        if makes_mask(layer):
+            mask = made.setdefault((call.inputs, getattr(layer, "mask_value", 0)), _Mask())
         elif any(given):
-            rank = len(graph.tensor_shapes[call.inputs[0]])
-            if reason := _difference(layer, given, rank):
-                raise SpecError(
-                    f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of "
-                    f"Keras {version}; give the layer inputs without masks, or a Concatenate inputs with one mask"
-                )
+            calls.append((layer, given, len(graph.tensor_shapes[call.inputs[0]])))
             mask = _output_mask(layer, given)
         for output in range(layer.output_count):
             masks[Ref(number, output)] = mask if output < layer.masked_outputs else None
+    return masks, calls
 
 
 def _difference(layer: Any, masks: list[_Mask | None], rank: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from multilstm.errors import listed, shown
@@ -14,9 +14,11 @@ from multilstm.spec.dialects.entries import (
     layer_list,
     merge_layer,
     model_of,
+    stays_model,
     written_class,
 )
 from multilstm.spec.dialects.functional import FileGraph
+from multilstm.spec.dialects.inner_models import distributed_part, models_inside, without_dropout
 from multilstm.spec.dialects.layers import DEPTH_LIMIT
 from multilstm.spec.dialects.networks import History, Network, Node, Part, config_of, is_chain
 from multilstm.spec.json_values import as_dict, refuse
@@ -50,20 +52,29 @@ class ModelTranslator:
         self.places: Mapping[str, str] = {}
         self.parts: tuple[Part, ...] = ()
 
-    def model(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the model as Keras 3's JSON has it."""
-        is_sequential, config = entry["class_name"] == "Sequential", config_of_entry(entry, "the model")
+    def model(self, entry: Mapping[str, Any], where: str = "", depth: int = 0) -> dict[str, Any]:
+        """Return the model as Keras 3's JSON has it.
+
+        Args:
+            entry: the model in the file.
+            where: the beginning of the places of its layers.
+            depth: the number of models and wrappers around it.
+        """
+        is_sequential, config = entry["class_name"] == "Sequential", config_of_entry(entry, f"{where}the model")
         title = config.get("name", "sequential" if is_sequential else "model")
         kept = {key: config[key] for key in ("trainable", "dtype", "build_input_shape") if key in config}
-        entries = layer_list(config.get("layers"), f"layers of {entry['class_name']}")
-        if is_sequential and not any(is_model(layer) or class_name(layer) == "Merge" for layer in entries):
-            layers = [self.layers.layer(layer, f"layer {number}") for number, layer in enumerate(entries)]
+        entries = layer_list(config.get("layers"), f"{where}layers of {entry['class_name']}")
+        if is_sequential and not any(models_inside(entries)) and not any(class_name(x) == "Merge" for x in entries):
+            layers = [
+                self.layers.layer(layer, f"{where}layer {number}", depth) for number, layer in enumerate(entries)
+            ]
             second = {layer["class_name"] for layer in layers[1:2]}
-            if any("written" in layer for layer in layers):
-                self.parts = tuple(Part(str(layer["config"].get("name")), written_class(layer)) for layer in layers)
+            if depth or any("written" in layer for layer in layers):
+                named = zip((layer["config"].get("name") for layer in layers), entries, strict=True)
+                self.parts = tuple(Part(str(name), str(written_class(layer))) for name, layer in named)
             _set_token_dtypes(layers[:1], {layers[0]["config"].get("name"): second})
             return {"class_name": "Sequential", "config": {**kept, "name": title, "layers": layers}}
-        network = self._network(entry, "", 0)
+        network = self._network(entry, where, depth)
         self.places, self.parts = network.places, tuple(network.parts)
         _set_token_dtypes(network.entries.values(), network.readers())
         if is_sequential and is_chain(network):
@@ -99,6 +110,38 @@ class ModelTranslator:
             network.freeze()
         return network
 
+    def _add_distributed(
+        self, network: Network, entry: Mapping[str, Any], place: str, depth: int, nodes: Sequence[Node]
+    ) -> str:
+        """Add a TimeDistributed whose model stays a model, and return its name."""
+        translator = ModelTranslator(self.layers)
+        name = network.add(self._around_model(entry, translator, place, depth), place, nodes)
+        network.parts.append(distributed_part(entry, name, translator.parts))
+        return name
+
+    def _around_model(
+        self, entry: Mapping[str, Any], translator: ModelTranslator, place: str, depth: int
+    ) -> dict[str, Any]:
+        """Return the entry of a TimeDistributed, whose model `translator` translates."""
+        if depth > DEPTH_LIMIT:
+            refuse(place, depth, f"at most {DEPTH_LIMIT} models inside one another")
+        config = config_of_entry(entry, place)
+        where = f"{place}: layer of TimeDistributed"
+        if class_name(config["layer"]) == "TimeDistributed":
+            inner = self._around_model(config["layer"], translator, where, depth + 1)
+        else:
+            model = translator.model(config["layer"], f"{where}: ", depth + 1)
+            inner = without_dropout(model, where, self.layers.notes)
+        trainable = config.get("trainable", True) not in (False, 0)
+        if not trainable:
+            inner["config"] = {**inner["config"], "trainable": False}
+        named = {"name": config["name"]} if "name" in config else {}
+        shape = {"batch_shape": config.get("batch_input_shape", config.get("batch_shape"))}
+        return {
+            "class_name": "TimeDistributed",
+            "config": {**named, **shape, "trainable": trainable, "layer": inner},
+        }
+
     # --- Sequential
 
     def _sequential(self, config: Mapping[str, Any], where: str, depth: int) -> Network:
@@ -117,6 +160,10 @@ class ModelTranslator:
                 self._merge_of_models(network, entry, place, depth)
             elif is_model(entry):
                 self._append_model(network, entry, place, depth)
+            elif stays_model(entry):
+                self._append_input(network, entry, place)
+                name = self._add_distributed(network, entry, place, depth, [Node.of(network.outputs)])
+                network.outputs = [History(name, 0, 0)]
             else:
                 self._append(network, self.layers.layer(entry, place, depth), place, written_class(entry))
         return network
@@ -129,13 +176,19 @@ class ModelTranslator:
             network.outputs = [History(network.add(entry, place, written=written), 0, 0)]
             network.inputs = list(network.outputs)
             return
-        if not network.entries:
-            name = entry["config"].get("name")
-            shape = {"batch_shape": entry["config"].get("batch_shape")}
-            title = {"name": f"{name}_input"} if isinstance(name, str) else {}
-            self._append(network, {"class_name": "InputLayer", "config": {**shape, **title}}, place, None)
+        self._append_input(network, entry, place)
         name = network.add(entry, place, [Node.of(network.outputs)], written)
         network.outputs = [History(name, 0, 0)]
+
+    def _append_input(self, network: Network, entry: Mapping[str, Any], place: str) -> None:
+        """Add the input that the first layer brings with it; nothing after another layer."""
+        if network.entries:
+            return
+        config = config_of_entry(entry, place)
+        name = config.get("name")
+        shape = {"batch_shape": config.get("batch_shape", config.get("batch_input_shape"))}
+        title = {"name": f"{name}_input"} if isinstance(name, str) else {}
+        self._append(network, {"class_name": "InputLayer", "config": {**shape, **title}}, place, None)
 
     def _append_model(self, network: Network, entry: Mapping[str, Any], place: str, depth: int) -> None:
         """Add the layers of a model that reads the last output, or is the first layer and brings its own inputs."""
@@ -199,6 +252,9 @@ class ModelTranslator:
                 child, names = graph.children[name]
                 network.inline(child, names, calls)
                 network.parts.append(Part(name, written_class(entry), tuple(child.parts)).renamed(names))
+            elif stays_model(entry):
+                named = {**entry, "config": {**config_of_entry(entry, place), "name": name}}
+                self._add_distributed(network, named, place, depth, calls)
             else:
                 is_merge = class_name(entry) == "Merge"
                 translated = merge_layer(entry, place) if is_merge else self.layers.layer(entry, place, depth)

@@ -77,7 +77,8 @@ class Part(NamedTuple):
     """A layer or a model in the order of a file.
 
     Attributes:
-        name: of a layer, its name in the whole model; of a model, its name in the file.
+        name: of a layer, its name in the whole model, or its path such as `document/lstm` inside of a layer; of a
+            model, its name in the file.
         class_name: the class that the file has, such as CuDNNLSTM.
         parts: of a model its layers, of a TimeDistributed around a model that model; empty for layers.
     """
@@ -88,8 +89,21 @@ class Part(NamedTuple):
 
     def renamed(self, names: Mapping[str, str]) -> Part:
         """Return the part with the new names of its layers."""
-        parts = tuple(part.renamed(names) for part in self.parts if part.parts or part.name in names)
-        return self._replace(parts=parts) if self.parts else self._replace(name=names[self.name])
+        parts = tuple(part.renamed(names) for part in self.parts if part.parts or part._outer in names)
+        if self.parts:
+            return self._replace(parts=parts)
+        return self._replace(name=names[self._outer] + self.name.removeprefix(self._outer))
+
+    def within(self, name: str) -> Part:
+        """Return the part of a model inside of a layer with that name, which begins the paths of the layers."""
+        if self.parts:
+            return self._replace(parts=tuple(part.within(name) for part in self.parts))
+        return self._replace(name=f"{name}/{self.name}")
+
+    @property
+    def _outer(self) -> str:
+        """The name of the layer of the whole model."""
+        return self.name.partition("/")[0]
 
 
 @dataclasses.dataclass
@@ -233,7 +247,7 @@ class Network:
             shape: the shape of the input with the timesteps, where the file has it.
         """
         for name, entry in self.entries.items():
-            self.entries[name] = _distributed(entry, shape, self.places[name])
+            self.entries[name] = _distributed(entry, shape)
 
     def freeze(self) -> None:
         """Mark every layer as untrained, as in a model with `trainable=False`."""
@@ -259,7 +273,7 @@ class Network:
 _ALONG = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")  # equal for arrays with another axis
 
 
-def _distributed(entry: dict[str, Any], shape: Any, place: str) -> dict[str, Any]:
+def _distributed(entry: dict[str, Any], shape: Any) -> dict[str, Any]:
     """Return a layer that computes every timestep as the layer of an entry."""
     kind, config = entry["class_name"], entry["config"]
     if kind == "InputLayer":
@@ -270,15 +284,6 @@ def _distributed(entry: dict[str, Any], shape: Any, place: str) -> dict[str, Any
         axis = config.get("axis", -1)
         moved = axis + 1 if isinstance(axis, int) and axis > 0 else axis
         return {**entry, "config": {**config, "axis": moved}}
-    if kind == "TimeDistributed":
-        refuse(place, kind, "layers that are not distributed once more inside a TimeDistributed")
-    if kind == "Masking" or (kind == "Embedding" and config.get("mask_zero")):
-        given = kind if kind == "Masking" else f"{kind} with mask_zero=True"
-        raise SpecError(
-            f"{place}: given {given} in a model inside a TimeDistributed, which makes a mask for every timestep; "
-            f"multilstm does not execute such masks, and without them the answers differ; save the model inside and "
-            f"the layers after the TimeDistributed as two models, and compare each"
-        )
     inner = {key: value for key, value in config.items() if key not in ("batch_shape", "batch_input_shape")}
     outer = {"name": config["name"], "trainable": config.get("trainable", True)}
     return {"class_name": "TimeDistributed", "config": {**outer, "layer": {**entry, "config": inner}}}

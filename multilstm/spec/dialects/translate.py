@@ -8,7 +8,8 @@ from typing import Any
 
 from multilstm.errors import listed, shown
 from multilstm.spec.dialects.cells import without_cells
-from multilstm.spec.dialects.entries import MODELS, is_model
+from multilstm.spec.dialects.entries import MODELS
+from multilstm.spec.dialects.inner_models import models_inside
 from multilstm.spec.dialects.keras0 import keras1_form
 from multilstm.spec.dialects.layers import KeptLayers, LayerTranslator
 from multilstm.spec.dialects.models import ModelTranslator
@@ -116,8 +117,7 @@ def _policy_notes(model: Mapping[str, Any]) -> Iterator[str]:
 def _has_models(model: Mapping[str, Any]) -> bool:
     """Whether a model of Keras 3 has models inside it."""
     config = model.get("config")
-    layers = config.get("layers") if isinstance(config, Mapping) else config
-    return isinstance(layers, (list, tuple)) and any(map(is_model, layers))
+    return any(models_inside(config.get("layers") if isinstance(config, Mapping) else config))
 
 
 def _unpacked(model: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ from multilstm.spec.layers.core import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
+from multilstm.spec.layers.inner_model import InnerModel, makes_mask
 from multilstm.spec.layers.input import Input, InputLayer
 from multilstm.spec.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
@@ -107,6 +108,7 @@ __all__ = [
     "GlobalAveragePooling2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "InnerModel",
     "Input",
     "InputLayer",
     "LayerNormalization",
@@ -135,4 +137,5 @@ __all__ = [
     "UpSampling1D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "makes_mask",
 ]

@@ -61,6 +61,10 @@ class Embedding(Layer):
     embeddings_constraint: MatrixConstraint = None
     mask_zero: Flag = False
 
+    @property
+    def table_sizes(self) -> tuple[int, ...]:
+        return (self.input_dim,)
+
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         if self.mask_zero or len(inputs) < 2:
             check_rank(self.label, inputs, 2, "[batch, timesteps] of tokens")

@@ -17,10 +17,12 @@ from multilstm.spec.layers.core import (
     Dense,
     Dropout,
     Embedding,
+    Masking,
     Rescaling,
     SpatialDropout1D,
     SpatialDropout2D,
 )
+from multilstm.spec.layers.inner_model import InnerModel, as_layer, makes_mask
 from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
 from multilstm.spec.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from multilstm.spec.layers.pooling import (
@@ -186,16 +188,28 @@ class TimeDistributed(Layer):
     As in Keras, the mask of the timesteps is passed on. A Dropout inside draws a mask for every timestep. In training,
     a BatchNormalization inside takes the statistics of one timestep after the other. A recurrent layer inside reads
     the sequence of each timestep, `[batch, timesteps, steps, features]`, from states of zeros and without a mask.
+
+    A mask that a Masking or an Embedding inside makes is lost, as in Keras 3. To mask the sequence of each timestep,
+    give a model: `TimeDistributed(Sequential([Embedding(9, 4, mask_zero=True), LSTM(3)], (None,)))`. It becomes an
+    `InnerModel`.
     """
 
-    layer: Annotated[Layer, inner_layer(*DISTRIBUTED, Embedding, *STARTING, Bidirectional)]
+    layer: Annotated[
+        Layer, inner_layer(*DISTRIBUTED, Embedding, Masking, *STARTING, Bidirectional, InnerModel, TimeDistributed)
+    ]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", as_layer(self.layer))
         super().__post_init__()
         _check_trainable(self, self.layer)
-        for argument in ("mask_zero", "stateful", "return_state", "dropout", "recurrent_dropout"):
+        if isinstance(self.layer, TimeDistributed) and self.inner_model is None:
+            raise SpecError(
+                f"TimeDistributed: given a TimeDistributed around a {self.layer.layer.class_name}, expected one around "
+                f"a model; fold the timesteps of both axes with a Reshape"
+            )
+        for argument in ("stateful", "return_state", "dropout", "recurrent_dropout"):
             inner = self.layer.wrapped or self.layer
-            if getattr(inner, argument, False) and isinstance(inner, (Embedding, Recurrent)):
+            if getattr(inner, argument, False) and isinstance(inner, Recurrent):
                 raise SpecError(
                     f"TimeDistributed: given {inner.class_name} with {argument}={getattr(inner, argument)}, which "
                     f"multilstm does not execute inside; leave it out"
@@ -222,8 +236,27 @@ class TimeDistributed(Layer):
         return self.layer.statistics
 
     @property
+    def inner_model(self) -> InnerModel | None:
+        return self.layer.inner_model
+
+    @property
+    def table_sizes(self) -> tuple[int, ...]:
+        return self.layer.table_sizes
+
+    @property
     def behaviour(self) -> tuple[str, ...]:
-        return (f"a {self.layer.class_name} with the same weights at every timestep", *self.layer.behaviour)
+        lost = ("its mask is lost, as in Keras 3",) if makes_mask(self.layer) else ()
+        return (f"a {self.layer.class_name} with the same weights at every timestep", *lost, *self.layer.behaviour)
+
+    def output_mask(self, inputs: Sequence[Any], masks: Sequence[Any]) -> Any:
+        """Return the mask of the timesteps.
+
+        Raises:
+            InputError: for a mask that Keras would give to layers of a model inside.
+        """
+        if masks[0] is not None and self.inner_model is not None:
+            self.inner_model.check_mask(nested=isinstance(self.layer, TimeDistributed))
+        return masks[0]
 
     def _output_shapes(self, inputs: Shape) -> tuple[Shape, ...]:
         if len(inputs) < 3:

@@ -13,7 +13,6 @@ from multilstm.spec import (
     Conv1D,
     Dense,
     Dot,
-    Embedding,
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     Layer,
@@ -143,9 +142,9 @@ def test_gradient_of_a_layer_of_the_catalogue(name, masked, training):
     """Along a random direction in each input and weight, with random gradients of the output."""
     layer, shapes = LAYERS_OF_CATALOGUE[name]
     rng = np.random.default_rng(1)
-    part = layer.wrapped or layer
-    is_table = isinstance(part, Embedding)  # of tokens, which have no gradient
-    inputs = [rng.integers(part.input_dim, size=(2, *s)) if is_table else rng.normal(size=(2, *s)) for s in shapes]
+    tables = layer.table_sizes
+    is_table = bool(tables)  # of tokens, which have no gradient
+    inputs = [rng.integers(min(tables), size=(2, *s)) if is_table else rng.normal(size=(2, *s)) for s in shapes]
     masks = [
         rng.random(x.shape[:2]) < 0.6 if masked and number != 2 and x.ndim == 3 else None
         for number, x in enumerate(inputs)

@@ -60,6 +60,31 @@ def write_nested(keras, name):
     model.save_weights(FOLDER / f"{name}.nested.weights.h5")
 
 
+def write_documents(keras, name):
+    """Write documents of sentences: a model inside masks the words, and an LSTM reads the sentences."""
+    layers = keras.layers
+    word = keras.Input((5,), dtype="int32")
+    table = layers.Embedding(9, 3, mask_zero=True, name="table")(word)
+    deep = layers.LSTM(2, name="zz")(layers.Dropout(0.5, name="drop")(layers.Dense(3, name="dense")(table)))
+    flat = layers.LSTM(2, go_backwards=True, dropout=0.1, name="aa")(table)
+    sentence = keras.Model(word, layers.Concatenate(name="both")([deep, flat]), name="sentence")
+    tokens = keras.Input((4, 5), dtype="int32")
+    read = layers.TimeDistributed(sentence, name="sentences")(tokens)
+    pages = keras.Sequential([layers.Embedding(9, 2, mask_zero=True, name="table"), layers.GRU(2, name="gru")], name="words")
+    pages = layers.TimeDistributed(layers.TimeDistributed(pages, name="inner"), name="pages")
+    page = layers.Reshape((4, 2), name="flat")(pages(layers.Reshape((2, 2, 5), name="halves")(tokens)))
+    both = layers.LSTM(2, name="document")(layers.Concatenate(name="join")([read, page]))
+    model = keras.Model(tokens, layers.Dense(2, name="head")(both))
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=w.shape) if w.dtype != np.uint32 else w for w in model.get_weights()])
+    x = rng.integers(1, 9, (3, 4, 5)).astype(np.int32)
+    x[0, 1, 3:] = x[0, 2, 1] = x[1, 0, :2] = x[1, 2] = x[2, 3] = 0
+    np.savez(FOLDER / f"{name}.documents.npz", x=x, y=model.predict(x, verbose=0))
+    (FOLDER / f"{name}.documents.json").write_text(model.to_json() + "\n")
+    for suffix in (".keras", ".h5", ".weights.h5"):
+        (model.save_weights if "weights" in suffix else model.save)(FOLDER / f"{name}.documents{suffix}")
+
+
 def write_operations(keras, name):
     """Write operators on tensors and functions of `keras.ops` between layers; the first ones act behind a mask."""
     layers, ops = keras.layers, keras.ops
@@ -184,12 +209,14 @@ def main(library):
         write_keras(tf_keras, name, (".keras", ".h5", ".weights.h5", ".legacy_weights.h5"))
         write_cudnn(tf_keras, tensorflow, name)
         write_nested(tf_keras, name)
+        write_documents(tf_keras, name)
     else:
         import keras
 
         legacy = () if keras.__version__.startswith("3.0.") else (".h5",)  # which fails to write this model
         write_keras(keras, f"keras-{keras.__version__}", (".keras", *legacy, ".weights.h5"))
         write_nested(keras, f"keras-{keras.__version__}")
+        write_documents(keras, f"keras-{keras.__version__}")
         write_operations(keras, f"keras-{keras.__version__}")
         write_opaque(keras, f"keras-{keras.__version__}")
 

@@ -189,12 +189,14 @@ def test_a_sequential_inside_time_distributed():
     ]
 
 
-def distributed(*layers, outputs, inputs=("x",)):
-    """Return a model of an LSTM and a TimeDistributed around a graph."""
+def distributed(*layers, outputs, inputs=("x",), shape=(4,)):
+    """Return a model of a TimeDistributed around a graph, behind an LSTM where its timesteps are no sequences."""
     ends = {"inputs": [[name, 0, 0] for name in inputs], "outputs": [[name, 0, 0] for name in outputs]}
-    inner = functional(*(source(name, 4) for name in inputs), *layers, **ends)
+    inner = functional(*(source(name, *shape) for name in inputs), *layers, **ends)
     wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": inner}}
-    return stack(lstm(return_sequences=True), wrapper)
+    if shape == (4,):
+        return stack(lstm(return_sequences=True), wrapper)
+    return stack({**wrapper, "config": {**wrapper["config"], "batch_input_shape": [None, None, *shape]}})
 
 
 def test_a_graph_inside_time_distributed():
@@ -207,21 +209,44 @@ def test_a_graph_inside_time_distributed():
     assert spec.output_shapes == ((None, None, 4),)
 
 
-@pytest.mark.parametrize(
-    ("layer", "given"),
-    [
-        ({"class_name": "Masking", "config": {"name": "m"}}, "Masking"),
-        (
-            {"class_name": "Embedding", "config": {"name": "m", "input_dim": 9, "output_dim": 4, "mask_zero": True}},
-            "Embedding with mask_zero=True",
-        ),
-    ],
-    ids=["masking", "mask_zero"],
-)
-def test_refuses_masks_of_a_model_inside_time_distributed(layer, given):
-    model = distributed(called(layer, [["x", 0, 0, {}]]), outputs=["m"])
-    with pytest.raises(SpecError, match=rf"given {given} in a model inside a TimeDistributed.* as two models"):
+MASKS = {
+    "masking": {"class_name": "Masking", "config": {"name": "m", "mask_value": -1.0}},
+    "mask_zero": {
+        "class_name": "Embedding",
+        "config": {"name": "m", "input_dim": 9, "output_dim": 4, "mask_zero": True},
+    },
+}
+
+
+@pytest.mark.parametrize("layer", MASKS.values(), ids=MASKS)
+def test_a_model_that_masks_stays_a_model_inside_time_distributed(layer):
+    """Its recurrent layer and its Dropout drop in training alone."""
+    end = called(lstm(name="end", dropout=0.5, batch_input_shape=None), [["d", 0, 0, {}]])
+    dropout = called({"class_name": "Dropout", "config": {"name": "d", "rate": 0.5}}, [["m", 0, 0, {}]])
+    shape = (None,) if layer["class_name"] == "Embedding" else (None, 4)
+    model = distributed(called(layer, [["x", 0, 0, {}]]), dropout, end, outputs=["end"], shape=shape)
+    spec, translated = read_json(model)
+    inner = spec.layers[-1].inner_model.model
+    assert [type(part).__name__ for part in inner.layers] == ["InputLayer", layer["class_name"], "Dropout", "LSTM"]
+    assert [inner.layer("d").rate, inner.layer("end").dropout] == [0.0, 0.0]
+    assert sum("acts in training alone" in note for note in translated.notes) == 2
+    assert {weight for weight in spec.weight_shapes if weight.startswith("t/end")} == {
+        "t/end/kernel", "t/end/recurrent_kernel", "t/end/bias"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", MASKS.values(), ids=MASKS)
+def test_refuses_a_mask_that_leaves_the_model_of_keras_2(layer):
+    shape = (None,) if layer["class_name"] == "Embedding" else (None, 4)
+    model = distributed(called(layer, [["x", 0, 0, {}]]), outputs=["m"], shape=shape)
+    with pytest.raises(SpecError, match=r"passes the mask of the output of the model inside on, and Keras 3 loses it"):
         from_json(model)
+
+
+def test_refuses_a_mask_of_a_layer_inside_time_distributed_of_keras_2():
+    wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": MASKS["mask_zero"]}}
+    with pytest.raises(SpecError, match=r"'t': Keras 2 passes the mask of the Embedding inside on, and Keras 3 loses"):
+        from_json(stack(lstm(return_sequences=True), wrapper))
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(("x", "y"), ["one"]), (("x",), ["one", "x"])], ids=str)
