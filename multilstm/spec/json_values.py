@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from multilstm.errors import SpecError, choice, listed, shown
 
 __all__ = [
+    "MASK_OPERATIONS",
     "MIXED_POLICIES",
     "TEXT_LIMIT",
     "as_dict",
@@ -26,6 +27,10 @@ __all__ = [
 TEXT_LIMIT = 1000  # characters of one name
 MIXED_POLICIES = ("mixed_float16", "mixed_bfloat16")  # dtype policies of Keras, and dtypes of a run
 RANK_LIMIT = 32
+MASK_OPERATIONS = (  # of `keras.ops`, which compute the masks of calls
+    "NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate",
+    "ConvertToTensor",
+)  # fmt: skip
 
 
 def refuse(where: str, given: Any, expected: str) -> NoReturn:

@@ -19,7 +19,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from multilstm.errors import shown
-from multilstm.spec.json_values import as_dict, is_operation, refuse
+from multilstm.spec.json_values import MASK_OPERATIONS, as_dict, is_operation, refuse
 from multilstm.spec.keras_json_operations import names_in
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import Concatenate
@@ -33,10 +33,6 @@ _SAMPLES = 16_384  # random values of an atom
 _SHARES = np.random.default_rng(0).random(_SAMPLES)
 _PIECES = 64  # of a mask
 _DEPTH = 100  # of operations on operations
-_OPERATIONS = (
-    "NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "OnesLike", "Concatenate",
-    "ConvertToTensor",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +158,7 @@ class MaskClaims:
         """Return the value of an operation's result."""
         name, number, _ = _history(tensor, where)
         if name not in self.operations or depth > _DEPTH:
-            refuse(where, tensor, f"the result of {', '.join(_OPERATIONS)}")
+            refuse(where, tensor, f"the result of {', '.join(MASK_OPERATIONS)}")
         if (name, number) not in self._results:
             self._results[name, number] = self._operation(tensor, name, number, where, depth)
         return self._results[name, number]
@@ -289,7 +285,7 @@ def without_masks(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], MaskCla
             continue
         if is_operation(entry) and entry.get("name") in values:
             layers.append(entry)  # an operation on values; a mask may be computed of its result too
-        if is_operation(entry) and entry.get("class_name") in _OPERATIONS:
+        if is_operation(entry) and entry.get("class_name") in MASK_OPERATIONS:
             where = f"operation {shown(entry.get('name'))}"
             calls = [as_dict(node, where) for node in _nodes(entry)]
             if str(entry.get("name")) in claims.operations:

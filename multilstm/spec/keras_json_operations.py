@@ -17,7 +17,7 @@ from typing import Any
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import is_integer, is_real
 from multilstm.spec.flow import Flow
-from multilstm.spec.json_values import as_dict, check_registered, refuse
+from multilstm.spec.json_values import MASK_OPERATIONS, as_dict, check_registered, refuse
 from multilstm.spec.keys import KEY, Slice
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
@@ -129,7 +129,7 @@ def with_modules(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _lacks_module(entry: Any) -> bool:
     kind = entry.get("class_name") if isinstance(entry, Mapping) and entry.get("module") is None else None
-    if not isinstance(kind, str) or kind not in _LAYERS:
+    if not isinstance(kind, str) or kind not in (*_LAYERS, *MASK_OPERATIONS):
         return False
     nodes = entry.get("inbound_nodes")
     first = nodes[0] if isinstance(nodes, (list, tuple)) and nodes else None

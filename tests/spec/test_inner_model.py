@@ -96,7 +96,11 @@ def test_shapes_and_weights_are_those_of_the_model():
     assert spec.output_shapes == ((None, 2), (None, None, 4))
     assert spec.token_tables == {"tokens": [9]}
     assert spec.parameter_counts["sentences"] == 27 + 12 + 2 * 48
-    assert list(spec.weight_shapes)[:3] == ["sentences/table/embeddings", "sentences/dense/kernel", "sentences/dense/bias"]
+    assert list(spec.weight_shapes)[:3] == [
+        "sentences/table/embeddings",
+        "sentences/dense/kernel",
+        "sentences/dense/bias",
+    ]
     assert list(spec.regularizers) == ["sentences/flat/kernel"]
     assert spec.layer("sentences/deep") == LSTM(2, name="deep")
     assert "document" in spec.recurrent
@@ -173,4 +177,6 @@ def test_refuses_a_mask_of_timesteps_that_would_reach_a_layer_inside(nested):
     layer = TimeDistributed(TimeDistributed(inner)) if nested else TimeDistributed(inner)
     spec = Model(words, layer(words))
     with pytest.raises(InputError, match=r"gets a mask of timesteps, which Keras would give to"):
-        outputs(spec, initial_weights(spec, 0), {"words": np.ones((2, *shape))}, {"words": np.ones((2, shape[0]), bool)})
+        outputs(
+            spec, initial_weights(spec, 0), {"words": np.ones((2, *shape))}, {"words": np.ones((2, shape[0]), bool)}
+        )

@@ -113,10 +113,6 @@ class _Recorded:
         """The penalties of the weights."""
         return list(self._loaded.losses)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of the weights."""
-        self._loaded.zero_grad()
-
     def __call__(self, tensors: list[Any], training: bool, mask: list[Any]) -> list[Any]:
         self._answers.clear()
         tensors, masks = ([values[index] for index in self._order] for values in (tensors, mask))

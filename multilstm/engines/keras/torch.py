@@ -51,7 +51,8 @@ class AbstractTorchProgram(AbstractKerasProgram):
                 loss = None if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
         sources = [tensors[index].requires_grad_() for index in self.sources]
-        self.model.zero_grad()
+        for variable in self.model.trainable_variables:  # zero_grad misses one of two variables of one path
+            variable.value.grad = None
         outputs = keras.tree.flatten(self.model(tensors, training=True, mask=masks))
         loss = self.total_loss(targets, outputs, self.model.losses)
         if self.model.trainable_variables or sources:  # PyTorch raises where nothing is differentiated

@@ -34,7 +34,7 @@ def without_dropout(entry: Mapping[str, Any], where: str, notes: dict[str, None]
     config = dict(config_of_entry(entry, where))
     for key in _RATES.get(str(class_name(entry)), ()):
         value: Any = config.get(key)
-        if is_real(value) and 0 < value:
+        if is_real(value) and value > 0:
             config[key] = 0.0
             notes[f"{where}: {key}={shown(value)} inside acts in training alone and is left out"] = None
     for key in ("layer", "backward_layer"):

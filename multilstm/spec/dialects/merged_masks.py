@@ -4,8 +4,8 @@ Keras 2 keeps a timestep that all masked inputs keep, and ignores inputs without
 any input keeps. Its Multiply, Maximum and Minimum also replace masked values, where Keras 2 computes with them. The
 sources are `compute_mask` in keras/layers/merge.py of Keras 2.2.4 and in keras/src/layers/merging/ of Keras 3.15.1.
 
-Keras 2 passes the mask that a TimeDistributed makes inside on to the next layer, and Keras 3 loses it
-(`TimeDistributed.compute_mask` in tf_keras/src/layers/rnn/time_distributed.py of tf-keras 2.21).
+Keras 2 passes a mask made inside of a TimeDistributed to the next layer, and Keras 3 loses it. The source is
+`TimeDistributed.compute_mask` in tf_keras/src/layers/rnn/time_distributed.py of tf-keras 2.21.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def check_merged_masks(graph: Graph, version: str) -> None:
     for layer in graph.layers:
         if reason := inner_mask_difference(layer):
             raise SpecError(
-                f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of Keras "
-                f"{version}; put the layer and the layers that read its mask into a model inside of one TimeDistributed"
+                f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of "
+                f"Keras {version}; put all layers that use the mask into one model inside of a TimeDistributed"
             )
         if layer.inner_model is not None:
             check_merged_masks(layer.inner_model.model, version)

@@ -65,9 +65,7 @@ class ModelTranslator:
         kept = {key: config[key] for key in ("trainable", "dtype", "build_input_shape") if key in config}
         entries = layer_list(config.get("layers"), f"{where}layers of {entry['class_name']}")
         if is_sequential and not any(models_inside(entries)) and not any(class_name(x) == "Merge" for x in entries):
-            layers = [
-                self.layers.layer(layer, f"{where}layer {number}", depth) for number, layer in enumerate(entries)
-            ]
+            layers = [self.layers.layer(layer, f"{where}layer {number}", depth) for number, layer in enumerate(entries)]
             second = {layer["class_name"] for layer in layers[1:2]}
             if depth or any("written" in layer for layer in layers):
                 named = zip((layer["config"].get("name") for layer in layers), entries, strict=True)

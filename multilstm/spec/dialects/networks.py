@@ -77,8 +77,8 @@ class Part(NamedTuple):
     """A layer or a model in the order of a file.
 
     Attributes:
-        name: of a layer, its name in the whole model, or its path such as `document/lstm` inside of a layer; of a
-            model, its name in the file.
+        name: of a layer, its name in the whole model; its path, such as `document/lstm`, inside of a TimeDistributed.
+            Of a model, its name in the file.
         class_name: the class that the file has, such as CuDNNLSTM.
         parts: of a model its layers, of a TimeDistributed around a model that model; empty for layers.
     """
@@ -89,10 +89,10 @@ class Part(NamedTuple):
 
     def renamed(self, names: Mapping[str, str]) -> Part:
         """Return the part with the new names of its layers."""
-        parts = tuple(part.renamed(names) for part in self.parts if part.parts or part._outer in names)
+        parts = tuple(part.renamed(names) for part in self.parts if part.parts or part.outer in names)
         if self.parts:
             return self._replace(parts=parts)
-        return self._replace(name=names[self._outer] + self.name.removeprefix(self._outer))
+        return self._replace(name=names[self.outer] + self.name.removeprefix(self.outer))
 
     def within(self, name: str) -> Part:
         """Return the part of a model inside of a layer with that name, which begins the paths of the layers."""
@@ -101,7 +101,7 @@ class Part(NamedTuple):
         return self._replace(name=f"{name}/{self.name}")
 
     @property
-    def _outer(self) -> str:
+    def outer(self) -> str:
         """The name of the layer of the whole model."""
         return self.name.partition("/")[0]
 

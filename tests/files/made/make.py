@@ -70,7 +70,9 @@ def write_documents(keras, name):
     sentence = keras.Model(word, layers.Concatenate(name="both")([deep, flat]), name="sentence")
     tokens = keras.Input((4, 5), dtype="int32")
     read = layers.TimeDistributed(sentence, name="sentences")(tokens)
-    pages = keras.Sequential([layers.Embedding(9, 2, mask_zero=True, name="table"), layers.GRU(2, name="gru")], name="words")
+    pages = keras.Sequential(
+        [layers.Embedding(9, 2, mask_zero=True, name="table"), layers.GRU(2, name="gru")], name="words"
+    )
     pages = layers.TimeDistributed(layers.TimeDistributed(pages, name="inner"), name="pages")
     page = layers.Reshape((4, 2), name="flat")(pages(layers.Reshape((2, 2, 5), name="halves")(tokens)))
     both = layers.LSTM(2, name="document")(layers.Concatenate(name="join")([read, page]))
