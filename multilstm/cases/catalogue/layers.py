@@ -312,7 +312,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], tuple[str, ...]]] = {
     "images": (_images, ("none",)),
     "time_distributed": (_time_distributed, ("none",)),
     "sentences": (_sentences, ("none",)),
-    "masked_words": (_masked_words, ("scattered", "full_row")),
+    "masked_words": (_masked_words, ("full_row",)),
     "text_model": (_text_model, MASKED),
     "residual": (_residual, (*MASKED, "full_row")),
     "noise": (_noise, ("none",)),

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 MODELS = ("Sequential", "Functional", "Model")
+_DEPTH = 32  # of wrappers in a file, which may contain themselves; fewer are read
 
 
 def class_name(entry: Any) -> Any:
@@ -50,10 +51,10 @@ def stays_model(entry: Any) -> bool:
 
     A TimeDistributed around another one is such an entry too.
     """
-    inner = _distributed(entry) if class_name(entry) == "TimeDistributed" else None
-    if class_name(inner) == "TimeDistributed":
-        return _is_whole(_distributed(inner)) or stays_model(inner)
-    return _is_whole(inner) and any(map(_stays_inside, objects(inner)))
+    inner, depth = entry, 0
+    while class_name(inner) == "TimeDistributed" and depth < _DEPTH:
+        inner, depth = _distributed(inner), depth + 1
+    return depth > 0 and _is_whole(inner) and (depth > 1 or any(map(_stays_inside, objects(inner))))
 
 
 def _stays_inside(entry: Mapping[str, Any]) -> bool:
