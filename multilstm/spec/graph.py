@@ -248,8 +248,9 @@ class Graph:
             layer = self.layer(call.layer)
             inside = layer.inner_model
             layer = layer.wrapped or layer
-            found = [layer] if isinstance(layer, kind) else []
-            found += [] if inside is None else inside.model.readers(kind).get(inside.source, [])
+            found: list[L] = [layer] if isinstance(layer, kind) else []
+            if inside is not None:
+                found += inside.model.readers(kind).get(inside.source, [])
             source = self.calls[call.inputs[0].call].layer if call.inputs else ""
             if found and source in self.inputs:
                 layers.setdefault(source, []).extend(found)

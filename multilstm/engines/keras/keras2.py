@@ -62,9 +62,9 @@ class AbstractKeras2Engine(AbstractEngine):
                     f"Keras 2 uses it only while the layer's own state is zero; leave the engine keras2 out, or give "
                     f"stateful=False"
                 )
-        for layer in job.spec.layers:
-            if reason := inner_mask_difference(layer):
-                raise UnsupportedError(f"keras2: {layer.label}: {reason}; leave the engine keras2 out")
+        for part in job.spec.layers:
+            if reason := inner_mask_difference(part):
+                raise UnsupportedError(f"keras2: {part.label}: {reason}; leave the engine keras2 out")
         return self.program(job)
 
     @abc.abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from multilstm.errors import SpecError
 from multilstm.spec.arguments import one_of
@@ -47,6 +47,9 @@ from multilstm.spec.layers.structure import (
     ZeroPadding2D,
 )
 from multilstm.spec.shapes import Shape, show
+
+if TYPE_CHECKING:
+    from multilstm.spec.graph import Graph
 
 __all__ = ["DISTRIBUTED", "MERGE_MODES", "RECURRENT", "Bidirectional", "TimeDistributed"]
 
@@ -197,6 +200,10 @@ class TimeDistributed(Layer):
     layer: Annotated[
         Layer, inner_layer(*DISTRIBUTED, Embedding, Masking, *STARTING, Bidirectional, InnerModel, TimeDistributed)
     ]
+
+    if TYPE_CHECKING:
+
+        def __init__(self, layer: Layer | Graph, *, name: str | None = None, trainable: bool = True) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer", as_layer(self.layer))
