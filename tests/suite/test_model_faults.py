@@ -14,18 +14,7 @@ from multilstm.engines.reference.row_gradient import RowGradient
 from multilstm.execution.options import Options
 from multilstm.ledger import matching
 from multilstm.ledger.rows import ledger
-from multilstm.spec import (
-    LSTM,
-    Bidirectional,
-    Concatenate,
-    Dense,
-    Embedding,
-    Input,
-    Masking,
-    Model,
-    Sequential,
-    TimeDistributed,
-)
+from multilstm.spec import LSTM, Bidirectional, Concatenate, Dense, Embedding, Input, Masking, Model, Sequential
 from multilstm.spec.arrays import State
 from multilstm.spec.optimizers import SGD
 from multilstm.suite.compare_cases import compare_cases
@@ -42,11 +31,6 @@ def two_masked_inputs():
     return Model([first, second], Dense(2)(Concatenate()(list(both))))
 
 
-def documents_of_words():
-    sentence = Sequential([Embedding(9, 3, mask_zero=True), LSTM(4)], (None,), input_dtype="int32")
-    return Sequential([TimeDistributed(sentence), LSTM(3), Dense(2)], (None, None), input_dtype="int32")
-
-
 MODELS = {
     "plain": Sequential([LSTM(4, return_sequences=True), LSTM(3), Dense(2)], (None, 3)),
     "masking": Sequential([Masking(-1.0), LSTM(4, return_sequences=True), LSTM(3), Dense(2)], (None, 3)),
@@ -60,7 +44,6 @@ MODELS = {
     "stateful_masking": Sequential([Masking(), LSTM(4, stateful=True), Dense(2)], (None, 3), batch_size=3),
     "vocabulary": Sequential([Embedding(5000, 3), LSTM(4), Dense(2)], (None,), input_dtype="int32"),
     "two_inputs": two_masked_inputs(),
-    "documents": documents_of_words(),
     "options": Sequential(
         [LSTM(4, go_backwards=True, activation="relu", recurrent_activation="hard_sigmoid"), Dense(2)], (None, 3)
     ),
@@ -231,21 +214,6 @@ def first_mask_for_all(patch):
     patch.setattr(reference_engine, "walk", walk)
 
 
-def empty_sentences_masked(patch):
-    """Mask the sentences without a word, as the TimeDistributed of Keras 2 does for a mask that leaves it."""
-    true_walk = reference_engine.walk
-
-    def walk(spec, inputs, masks, apply):
-        mask = (next(iter(inputs.values())) != 0).any(axis=-1)
-
-        def masked(call, layer, arrays, given, passed):
-            return apply(call, layer, arrays, [mask] if isinstance(layer, LSTM) else given, passed)
-
-        return true_walk(spec, inputs, masks, masked)
-
-    patch.setattr(reference_engine, "walk", walk)
-
-
 def state_of_masked_rows_reset(layer, x, mask, weights, start, dropout):
     if mask is not None and start is not None:
         start = State(*(np.where(mask.any(axis=1)[:, None], array, 0.0) for array in start))
@@ -332,14 +300,6 @@ FAULTS = {
         ignoring_mask(lambda mask: np.where(mask.any(axis=1, keepdims=True), mask, True)),
     ),
     "mask reversed": ("masking", ignoring_mask(lambda mask: mask[:, ::-1])),
-    "mask of words ignored": ("documents", ignoring_mask(lambda mask: None)),
-    "only lengths of sentences known": ("documents", ignoring_mask(right_padded)),
-    "the second interruption of a sentence ignored": ("documents", ignoring_mask(interrupted_twice_computed)),
-    "empty sentences computed": (
-        "documents",
-        ignoring_mask(lambda mask: np.where(mask.any(axis=1, keepdims=True), mask, True)),
-    ),
-    "empty sentences masked": ("documents", empty_sentences_masked),
     "zero_output_for_mask ignored": ("zero_output", in_layer(zero_output_for_mask=False)),
     "carried state forgotten": ("stateful", states_forgotten),
     "state not reset": (
