@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from multilstm.bench.charts import Chart, charts, engines_of
@@ -42,12 +43,23 @@ def check_folder(folder: str) -> None:
 def write_pictures(result: Benchmark, folder: str) -> list[str]:
     """Draw all plots of a run into a folder; return the paths of the files.
 
+    The style is matplotlib's own. A `matplotlibrc` of the user, or of the current folder, changes nothing: it could
+    call LaTeX.
+
     Raises:
         InputError: for a file that cannot be written.
     """
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        return list(_written(result, folder))
+
+
+def _written(result: Benchmark, folder: str) -> Iterator[str]:
+    """Draw all plots, and yield the path of each file that is written."""
     from matplotlib.figure import Figure
 
-    paths = []
     for chart in charts(result):
         height = 1.2 + 0.19 * sum(len(series.points) for series in chart.series) + 0.35 * len(chart.groups)
         figure = Figure(figsize=(8.0, height if chart.kind == "bars" else 4.5), layout="constrained")
@@ -60,9 +72,9 @@ def write_pictures(result: Benchmark, folder: str) -> list[str]:
             stream = io.BytesIO()
             metadata = {"Date": None} if kind == "svg" else None  # the same bytes each time
             figure.savefig(stream, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
-            paths.append(os.path.join(folder, f"{chart.name}.{kind}"))
-            write_bytes(paths[-1], stream.getvalue())
-    return paths
+            path = os.path.join(folder, f"{chart.name}.{kind}")
+            write_bytes(path, stream.getvalue())
+            yield path
 
 
 def _draw_bars(axes: Any, chart: Chart, engines: list[str]) -> None:

@@ -95,3 +95,18 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write into the folder"):
         check_folder(str(tmp_path / "file" / "folder"))
+
+
+def test_the_matplotlibrc_of_the_user_changes_no_picture(tmp_path):
+    """The file may lie in the current folder, and call LaTeX."""
+    matplotlib = pytest.importorskip("matplotlib", reason="matplotlib (extra `plots`) is not installed")
+    from multilstm.bench.pictures import write_pictures
+
+    plain, styled = tmp_path / "plain", tmp_path / "styled"
+    for folder in (plain, styled):
+        folder.mkdir()
+    write_pictures(grown(), str(plain))
+    with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
+        write_pictures(grown(), str(styled))
+        assert matplotlib.rcParams["text.usetex"]
+    assert (plain / "error.png").read_bytes() == (styled / "error.png").read_bytes()
