@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import tempfile
 import warnings
@@ -40,11 +41,40 @@ def _is_of_keras(model: object) -> bool:
     )
 
 
+_FRAMEWORKS = ("keras", "tf_keras", "tensorflow", "jax", "torch", "multilstm")
+_PARTS = ("layers", "layer", "forward_layer", "backward_layer", "cell", "cells")  # attributes of layers with others
+
+
+def _check_functions(model: Any, name: str) -> None:
+    """Refuse activations of the user's own: Keras writes their names alone, and `def relu` would be read as Keras's.
+
+    Raises:
+        InputError: with the layer, and the module of the function.
+    """
+    left, seen = [model], set[int]()
+    while left:
+        layer = left.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        for argument in ("activation", "recurrent_activation"):
+            function = getattr(layer, argument, None)
+            module = getattr(function, "__module__", None) or ""
+            if inspect.isfunction(function) and module.partition(".")[0] not in _FRAMEWORKS:
+                raise InputError(
+                    f"{name}: {argument} of the layer {shown(getattr(layer, 'name', ''))} is the function "
+                    f"{shown(function.__name__)} of {shown(module)}; expected one of Keras's, by its name"
+                )
+        for part in (getattr(layer, attribute, None) for attribute in _PARTS):
+            left += part if isinstance(part, (list, tuple)) else [part] if part is not None else []
+
+
 def _saved(model: Any) -> LoadedModel:
     """Return the content of the file that a model of Keras saves."""
     name = f"the Keras model {shown(getattr(model, 'name', ''))}"
     if not getattr(model, "built", False):
         raise InputError(f"{name} is not built and has no weights; give it an Input, or call it once")
+    _check_functions(model, name)
     with tempfile.TemporaryDirectory(prefix="multilstm-") as folder:
         path = os.path.join(folder, "model.keras")
         try:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import types
 import warnings
 
 import pytest
@@ -90,3 +91,31 @@ def test_a_model_that_cannot_be_read_is_refused(call, model, error, message):
     with pytest.raises(error, match=message) as caught:
         call(model)
     assert str(caught.value).isprintable()
+
+
+def relu(x):
+    return 3 * x
+
+
+INSIDE = {
+    "layer": types.SimpleNamespace(name="mine", activation=relu),
+    "cell": types.SimpleNamespace(name="rnn", cell=types.SimpleNamespace(name="mine", recurrent_activation=relu)),
+    "direction": types.SimpleNamespace(name="both", backward_layer=types.SimpleNamespace(name="mine", activation=relu)),
+    "model": types.SimpleNamespace(name="inner", layers=[types.SimpleNamespace(name="mine", activation=relu)]),
+}
+
+
+@pytest.mark.parametrize("place", INSIDE)
+def test_an_activation_of_the_users_own_is_refused_though_its_name_is_one_of_keras(place):
+    """Keras would write its name alone."""
+    model = keras_model(write(json.dumps(to_json(SPEC))), layers=[INSIDE[place]])
+    with pytest.raises(
+        InputError, match=r"activation of the layer 'mine' is the function 'relu' of '.*test_in_memory'"
+    ):
+        resolved(model)
+
+
+def test_activations_of_frameworks_are_those_of_their_names():
+    function = types.FunctionType(relu.__code__, {"__name__": "keras.src.activations.activations"}, "relu")
+    model = keras_model(write(json.dumps(to_json(SPEC))), layers=[types.SimpleNamespace(name="a", activation=function)])
+    assert resolved(model).spec.weight_shapes == SPEC.weight_shapes
