@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import keyword
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from multilstm.errors import UnsupportedError, shown
@@ -85,18 +85,25 @@ def listed_source(items: Iterable[Expression | str]) -> Expression:
     return Expression("", tuple(("", item) for item in items))
 
 
-def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool = False) -> Expression:
+Models = Sequence[tuple[Graph, str]]  # models inside of layers, and the variables that hold them
+
+
+def layer_expression(
+    layer: Layer, module: str = "keras.layers", portable: bool = False, models: Models = ()
+) -> Expression:
     """Return a layer as an expression of Keras, without the arguments that have Keras's default.
 
     Args:
         layer: the layer.
         module: the name of Keras's module of layers in the source.
         portable: whether classes come from `keras_layers` where `multilstm.keras_layers` has them.
+        models: the variables of models inside of layers; a chain of layers needs none.
+
+    Raises:
+        UnsupportedError: for a model inside that is no chain and has no variable.
     """
     if isinstance(layer, InputLayer):
         return _input(layer)
-    if isinstance(layer, InnerModel):
-        return _chain(layer.model, module, portable)
     if isinstance(layer, OpaqueLayer):
         arguments = {**layer.arguments, "name": layer.name}
         return Expression(
@@ -106,8 +113,10 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
     named: list[tuple[str, Expression | str]] = []
     for field in dataclasses.fields(layer):
         value = getattr(layer, field.name)
-        if isinstance(value, Layer):
-            positional.append(("", layer_expression(value, module, portable)))
+        if isinstance(value, InnerModel):
+            positional.append(("", _model(value.model, module, portable, models)))
+        elif isinstance(value, Layer):
+            positional.append(("", layer_expression(value, module, portable, models)))
         elif field.default is dataclasses.MISSING or field.name in REQUIRED:
             positional.append(("", _value(value)))
         elif isinstance(value, WeightFunction):
@@ -119,17 +128,34 @@ def layer_expression(layer: Layer, module: str = "keras.layers", portable: bool 
     return Expression(f"{source}.{name}", (*positional, *sorted(named, key=lambda argument: argument[0] == "name")))
 
 
-def _chain(graph: Graph, module: str, portable: bool) -> Expression:
-    """Return a model inside of a layer as a Sequential."""
-    refs = [Ref(number) for number in range(len(graph.calls))]
-    inputs = [call.inputs for call in graph.calls]
-    if len(graph.layers) < len(refs) or inputs != [(), *((ref,) for ref in refs[:-1])] or graph.outputs != (refs[-1],):
+def _model(graph: Graph, module: str, portable: bool, models: Models) -> Expression | str:
+    """Return a model inside of a layer: its variable, or a chain of layers as a Sequential."""
+    for model, variable in models:
+        if model is graph:
+            return variable
+    if not _is_chain(graph):
         raise UnsupportedError(
             f"model {shown(graph.name)} inside of a TimeDistributed has no source code here, since it is no chain of "
             f"layers; write its source code by itself"
         )
-    layers = listed_source(layer_expression(layer, module, portable) for layer in graph.layers)
+    layers = listed_source(layer_expression(layer, module, portable, models) for layer in graph.layers)
     return Expression("keras.Sequential", (("", layers), ("name", _text(graph.name))))
+
+
+def _is_chain(graph: Graph) -> bool:
+    refs = [Ref(number) for number in range(len(graph.calls))]
+    inputs = [call.inputs for call in graph.calls]
+    is_chain = inputs == [(), *((ref,) for ref in refs[:-1])] and graph.outputs == (refs[-1],)
+    return is_chain and len(graph.layers) == len(refs) and not any(isinstance(x, GetItem) for x in graph.layers)
+
+
+def _branching(graph: Graph) -> Iterator[Graph]:
+    """Yield the models inside of layers that are no chains, the innermost ones first."""
+    for layer in graph.layers:
+        if layer.inner_model is not None:
+            yield from _branching(layer.inner_model.model)
+            if not _is_chain(layer.inner_model.model):
+                yield layer.inner_model.model
 
 
 def _input(layer: InputLayer) -> Expression:
@@ -178,21 +204,32 @@ def keras_source(graph: Graph) -> str:
     if lacks_an_activation(graph):
         lines += ["", "from multilstm import keras_layers"]
     lines.append("")
-    lines += _sequential(graph) if graph.sequential else _Functional(graph).lines()
+    taken, models = {*_MODULES, "model"}, list[tuple[Graph, str]]()
+    for model in _branching(graph):
+        variable = _variable(model.name, taken)
+        lines += [*_Functional(model, variable, taken, models).lines(), ""]
+        models.append((model, variable))
+    lines += _sequential(graph, models) if graph.sequential else _Functional(graph, "model", taken, models).lines()
     return "\n".join(lines) + "\n"
 
 
-def _sequential(graph: Graph) -> Iterator[str]:
-    layers = listed_source(layer_expression(layer, "layers") for layer in graph.layers)
+def _sequential(graph: Graph, models: Models) -> Iterator[str]:
+    layers = listed_source(layer_expression(layer, "layers", models=models) for layer in graph.layers)
     yield from Expression("keras.Sequential", (("", layers), ("name", _text(graph.name)))).lines("model = ")
 
 
 class _Functional:
-    """The lines of a functional model: one assignment a call, with variables named after the layers."""
+    """The lines of a functional model: one assignment a call, with variables named after the layers.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._taken = {*_MODULES, "model"}
+    Args:
+        graph: the model.
+        result: the variable of the model.
+        taken: the variables of the program, to which this adds its own.
+        models: see `layer_expression`.
+    """
+
+    def __init__(self, graph: Graph, result: str, taken: set[str], models: Models) -> None:
+        self._graph, self._result, self._taken, self._models = graph, result, taken, models
         names = [call.layer for call in graph.calls]
         shared = (name for name in dict.fromkeys(names) if names.count(name) > 1)
         layers = [name for name in shared if not isinstance(graph.layer(name), GetItem)]
@@ -202,7 +239,7 @@ class _Functional:
     def lines(self) -> Iterator[str]:
         graph = self._graph
         for name, variable in self._shared.items():
-            yield from layer_expression(graph.layer(name), "layers").lines(f"{variable} = ")
+            yield from self._expression(graph.layer(name)).lines(f"{variable} = ")
         for index, call in enumerate(graph.calls):
             yield from self._call(index, call)
         inputs = {call.layer: self._tensors[Ref(index)] for index, call in enumerate(graph.calls)}
@@ -211,7 +248,7 @@ class _Functional:
         arguments = [self._one_or_list(sources), self._one_or_list(outputs)]
         yield ""
         model = Expression("keras.Model", (*(("", argument) for argument in arguments), ("name", _text(graph.name))))
-        yield from model.lines("model = ")
+        yield from model.lines(f"{self._result} = ")
 
     def _call(self, index: int, call: Call) -> Iterator[str]:
         layer = self._graph.layer(call.layer)
@@ -243,7 +280,7 @@ class _Functional:
         if call.layer in self._shared:
             yield from Expression(self._shared[call.layer], tuple(arguments)).lines(start)
             return
-        *lines, last = layer_expression(layer, "layers").lines(start, "(")
+        *lines, last = self._expression(layer).lines(start, "(")
         yield from lines
         yield from Expression(last[:-1], tuple(arguments)).lines()
 
@@ -261,13 +298,20 @@ class _Functional:
     def _one_or_list(items: list[str]) -> Expression | str:
         return items[0] if len(items) == 1 else listed_source(items)
 
+    def _expression(self, layer: Layer) -> Expression:
+        return layer_expression(layer, "layers", models=self._models)
+
     def _variable(self, name: str) -> str:
-        """Return a new identifier for a name."""
-        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower() or "tensor"
-        plain = f"tensor_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
-        number, variable = 1, plain
-        while variable in self._taken:
-            number += 1
-            variable = f"{plain}_{number}"
-        self._taken.add(variable)
-        return variable
+        return _variable(name, self._taken)
+
+
+def _variable(name: str, taken: set[str]) -> str:
+    """Return a new identifier for a name, and add it to those that are taken."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower() or "tensor"
+    plain = f"tensor_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
+    number, variable = 1, plain
+    while variable in taken:
+        number += 1
+        variable = f"{plain}_{number}"
+    taken.add(variable)
+    return variable

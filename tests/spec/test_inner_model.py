@@ -26,7 +26,7 @@ from multilstm.spec import (
     from_json,
 )
 from multilstm.spec.penalties import L2
-from multilstm.spec.source import keras_source
+from multilstm.spec.source import keras_source, layer_expression
 
 
 def sentence(*layers):
@@ -126,12 +126,15 @@ def test_the_summary_states_that_the_masks_stay_inside():
     assert "its mask is lost, as in Keras 3" in lost
 
 
-def test_the_source_has_a_chain_and_refuses_branches():
+def test_the_source_has_a_chain_as_an_expression_and_branches_as_a_variable():
     assert 'keras.Sequential([keras.Input((None,), dtype="int32"' in re.sub(
         r"\(\s+", "(", re.sub(r"\[\s+", "[", re.sub(r",\n\s+", ", ", keras_source(documents(sentence(LSTM(2))))))
     )
+    lines = keras_source(documents(branches())).splitlines()
+    assert 'branches = keras.Model(word, both, name="branches")' in lines
+    assert 'sentences = layers.TimeDistributed(branches, name="sentences")(tokens)' in lines
     with pytest.raises(UnsupportedError, match=r"'branches' inside of a TimeDistributed has no source code here"):
-        keras_source(documents(branches()))
+        layer_expression(TimeDistributed(branches()))
 
 
 def passed_states():

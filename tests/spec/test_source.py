@@ -8,6 +8,7 @@ import pytest
 
 from multilstm.cases.catalogue import catalogue
 from multilstm.spec import GRU, LSTM, Bidirectional, Dense, GetItem, Input, Model, Sequential, from_json
+from multilstm.spec.layers import InnerModel
 from multilstm.spec.penalties import WeightFunction
 from multilstm.spec.source import WIDTH, keras_source
 
@@ -42,6 +43,8 @@ def built(ask_keras):
 
 def as_keras_writes(layer):
     """Return the layer without the arguments that Keras's JSON leaves out, and without the name of an inner layer."""
+    if isinstance(layer, InnerModel):
+        return layer.with_inner(as_keras_writes)
     if layer.wrapped is not None:
         return dataclasses.replace(layer, layer=as_keras_writes(dataclasses.replace(layer.wrapped, name=None)))
     changes = {"use_cudnn": "auto", "implementation": 2} if isinstance(layer, (LSTM, GRU)) else {}
