@@ -183,7 +183,9 @@ def _old_checkpoint(path: str, content: bytes) -> Contents:
 def _checkpoint(path: str, parsed: Parsed) -> Contents:
     entry = parsed.document["entry"]
     kind = "checkpoint of PyTorch" + (f", entry {shown(entry)}" if entry else "")
-    return Contents(path, kind, program="PyTorch", store=StateDict(_tensors(parsed), ordered=True))
+    tensors = _tensors(parsed)
+    ordered = list(tensors) != sorted(tensors)  # a module has its weight before its bias
+    return Contents(path, kind, program="PyTorch", store=StateDict(tensors, ordered))
 
 
 def _keras_metadata(path: str, content: bytes) -> Contents:

@@ -19,12 +19,12 @@ import numpy as np
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.stores import Assigned, checked, leaves, weights_by_layer
-from multilstm.spec import GRU, LSTM, Embedding, Graph, SimpleRNN
+from multilstm.spec import GRU, LSTM, Conv1D, Conv2D, Dense, DepthwiseConv2D, Graph, SimpleRNN
 from multilstm.spec.arrays import Array
 from multilstm.spec.dialects import Part
 from multilstm.spec.layer_base import Layer
 
-__all__ = ["StateDict"]
+__all__ = ["Formula", "StateDict"]
 
 _RECURRENT = re.compile(r"(weight|bias)_(ih|hh|hr)(?:_l(\d+)(_reverse)?)?")
 ORDER = ("weight", "bias", "running_mean", "running_var")  # of a module's parameters, as Keras's layers have them
@@ -33,7 +33,8 @@ LINEAR = {"weight", "bias"}
 # PyTorch's class of each recurrent layer, and the values of the arguments that each class has.
 CLASSES: Mapping[type, str] = {LSTM: "LSTM", GRU: "GRU", SimpleRNN: "RNN"}
 KERAS = {name: layer.__name__ for layer, name in CLASSES.items()}
-KNOWN: Mapping[str, Mapping[str, tuple[object, ...]]] = {
+Formula = Mapping[str, tuple[object, ...]]  # the values of an argument that a layer may have
+KNOWN: Mapping[str, Formula] = {
     "LSTM": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",)},
     "GRU": {"activation": ("tanh",), "recurrent_activation": ("sigmoid",), "reset_after": (True,)},
     "RNN": {"activation": ("tanh", "relu")},
@@ -48,10 +49,12 @@ class Module:
     Attributes:
         name: the module in the file; for an LSTM of several layers with `layer K`.
         parameters: its tensors by their own name: `weight`, `bias_ih`, `weight_hh_reverse`, ...
+        group: the module in the file, which the layers of one LSTM module share.
     """
 
     name: str
     parameters: Mapping[str, Array]
+    group: str
 
     @property
     def is_recurrent(self) -> bool:
@@ -74,12 +77,12 @@ class Module:
         """The names and shapes of the tensors."""
         return tuple(sorted((name, array.shape) for name, array in self.parameters.items()))
 
-    def check(self, layer: Layer, *, standard: bool) -> None:
+    def check(self, layer: Layer, formula: Formula | None) -> None:
         """Raise InputError for a layer that computes another formula than the module, whatever its shapes.
 
         Args:
             layer: the layer that takes the weights.
-            standard: whether a recurrent module has PyTorch's activations.
+            formula: the arguments of a recurrent module, if the file states them; None: those of PyTorch.
         """
         kinds = {CLASSES.get(type(part), part.class_name) for part in layer.recurrent.values()}
         if self.is_recurrent and self.kind not in kinds:
@@ -87,12 +90,13 @@ class Module:
         if not self.is_recurrent and kinds:
             expected = f"a{'n' if kinds != {'GRU'} else ''} {listed(kinds)}"
             raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of {expected}")
-        for part in layer.recurrent.values() if standard else ():
-            for argument, values in KNOWN[self.kind].items():
+        for part in layer.recurrent.values():
+            for argument, values in (KNOWN[self.kind] if formula is None else formula).items():
                 if (value := getattr(part, argument)) not in values:
+                    owner = f"PyTorch's {self.kind}" if formula is None else shown(self.name)
                     raise InputError(
-                        f"{layer.label} has {argument}={value!r}; PyTorch's {self.kind} has "
-                        f"{' or '.join(map(repr, values))}; change the architecture"
+                        f"{layer.label} has {argument}={value!r}; {owner} has {' or '.join(map(repr, values))}; change "
+                        f"the architecture"
                     )
 
     def converted(self, layer: Layer) -> list[Array]:
@@ -100,9 +104,10 @@ class Module:
         if not self.is_recurrent:
             names = sorted(self.parameters, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
             arrays = [(name, self.parameters[name]) for name in names if self.parameters[name].ndim]
-            return [array if isinstance(layer, Embedding) else _transposed(name, array) for name, array in arrays]
+            return [_transposed(name, array) if _has_kernel(layer) else array for name, array in arrays]
         weights = []
         is_gru = self.kind == "GRU"
+        has_both = is_gru and all(getattr(part, "reset_after", True) for part in layer.recurrent.values())
         for direction in ("", "_reverse") if "weight_hh_reverse" in self.parameters else ("",):
             parameters = {
                 name: _keras_gates(array) if is_gru else array
@@ -112,7 +117,7 @@ class Module:
             weights += [parameters[f"weight_{part}{direction}"].T for part in ("ih", "hh")]
             biases = [parameters.get(f"bias_{part}{direction}") for part in ("ih", "hh")]
             if biases[0] is not None and biases[1] is not None:
-                weights.append(np.stack(biases) if is_gru else biases[0] + biases[1])  # type: ignore[arg-type]
+                weights.append(np.stack(biases) if has_both else biases[0] + biases[1])  # type: ignore[arg-type]
         return weights
 
     def fits(self, spec: Graph, layer: str, names: Sequence[str]) -> bool:
@@ -138,13 +143,13 @@ class StateDict:
         tensors: the tensors.
         ordered: whether the file keeps the order in which the model holds its modules.
         notes: sentences on the modules.
-        standard: whether recurrent modules have the activations of PyTorch.
+        formulas: the arguments of the recurrent modules by name, if the file states them; None: those of PyTorch.
     """
 
     tensors: Mapping[str, Array]
     ordered: bool
     notes: tuple[str, ...] = ()
-    standard: bool = True
+    formulas: Mapping[str, Formula] | None = None
 
     def assign(self, spec: Graph, parts: Sequence[Part]) -> Assigned:
         """Return the weights of the modules; see the docstring of this file."""
@@ -161,14 +166,14 @@ class StateDict:
         modules, words = self._sorted(spec, modules, order, wanted)
         weights: dict[str, Array] = {}
         for name, module in zip(order, modules, strict=True):
-            module.check(spec.layer(name), standard=self.standard)
+            module.check(spec.layer(name), None if self.formulas is None else self.formulas.get(module.name, {}))
             weights |= checked(
                 spec, name, wanted[name], module.converted(spec.layer(name)), f" (read from {shown(module.name)})"
             )
         pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
         notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM and RNN were added"]
         notes += _twins(modules) if words == "in order" else []
-        notes += _epsilons([spec.layer(name) for name in order]) if self.standard else []
+        notes += _epsilons([spec.layer(name) for name in order]) if self.formulas is None else []
         notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
         return Assigned({name: weights[name] for name in spec.weight_shapes}, (*notes, *self.notes))
 
@@ -183,7 +188,7 @@ class StateDict:
             return modules, "in order"
         groups: dict[str, list[Module]] = {}
         for module in modules:
-            groups.setdefault(module.name.partition(" layer ")[0], []).append(module)
+            groups.setdefault(module.group, []).append(module)
         fitting = list(itertools.islice(_arrangements(spec, list(groups.values()), order, wanted), 2))
         equal = len({_signature(group) for group in groups.values()}) < len(groups)
         if len(fitting) > 1 or (fitting and equal):
@@ -210,25 +215,24 @@ class StateDict:
         )
 
     def _modules(self) -> Iterator[Module]:
-        modules: dict[str, dict[str, Array]] = {}
+        modules: dict[str, dict[int, dict[str, Array]]] = {}  # by name and number of the layer
         for name, array in self.tensors.items():
             module, _, parameter = name.rpartition(".")
+            layers = modules.setdefault(module, {})
             match = _RECURRENT.fullmatch(parameter)
             if match is None:
-                modules.setdefault(module, {})[parameter] = array
+                layers.setdefault(0, {})[parameter] = array
                 continue
             if match[2] == "hr":
                 raise InputError(f"{shown(module)} is an LSTM with proj_size, which multilstm does not execute")
-            place = (
-                module
-                if match[3] in (None, "0") and f"{module}.weight_hh_l1" not in self.tensors
-                else (f"{module} layer {match[3]}".lstrip())
-            )
-            modules.setdefault(place, {})[f"{match[1]}_{match[2]}{match[4] or ''}"] = array
-        for place, parameters in modules.items():
-            if any(name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")) for name in parameters):
-                _check_recurrent(place, parameters)
-            yield Module(place, parameters)
+            layers.setdefault(int(match[3] or 0), {})[f"{match[1]}_{match[2]}{match[4] or ''}"] = array
+        for module, layers in modules.items():
+            for number in sorted(layers):  # a dict that was sorted by name has layer 10 before layer 2
+                place = f"{module} layer {number}".lstrip() if max(layers) else module
+                parameters = layers[number]
+                if any(name.startswith(("weight_ih", "weight_hh", "bias_ih", "bias_hh")) for name in parameters):
+                    _check_recurrent(place, parameters)
+                yield Module(place, parameters, module)
 
 
 def _arrangements(
@@ -260,10 +264,8 @@ def _of_a_loss(module: Module) -> bool:
 def _twins(modules: Sequence[Module]) -> list[str]:
     """Return a note where modules of equal shapes could change places."""
     for number, module in enumerate(modules):
-        others = [other for other in modules[number + 1 :] if other.shapes == module.shapes]
-        others = [
-            other for other in others if other.name.partition(" layer ")[0] != module.name.partition(" layer ")[0]
-        ]
+        later = modules[number + 1 :]
+        others = [other for other in later if other.shapes == module.shapes and other.group != module.group]
         if others:
             return [
                 f"{module.name} and {others[0].name} have the same shapes, so that only the order of the file decides; "
@@ -346,6 +348,11 @@ def _keras_gates(array: Array) -> Array:
         return array  # the check of the shapes names it
     r, z, h = np.split(array, 3)
     return np.concatenate([z, r, h])
+
+
+def _has_kernel(layer: Layer) -> bool:
+    """Whether a layer multiplies by its first weight, which PyTorch holds transposed; a table or a scale stays."""
+    return isinstance(layer.wrapped or layer, Dense | Conv1D | Conv2D | DepthwiseConv2D)
 
 
 def _transposed(name: str, array: Array) -> Array:

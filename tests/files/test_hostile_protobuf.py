@@ -56,11 +56,15 @@ def test_numbers_outside_of_raw_data_are_read(load):
     np.testing.assert_array_equal(weights["lstm/bias"], [44, 48, 50, 46])
 
 
-def test_states_what_the_architecture_must_have(load):
-    activations = attribute("activations", *(field(9, name) for name in ("HardSigmoid", "Tanh", "Tanh")))
-    notes = load(model(node(attributes=[activations, attribute("direction", field(4, "reverse"))]))).provenance.notes
+def test_states_the_direction_of_a_node(load):
+    notes = load(model(node(attributes=[attribute("direction", field(4, "reverse"))]))).provenance.notes
     assert "runs backwards: it needs go_backwards=True" in " ".join(notes)
-    assert "has the activations HardSigmoid, Tanh, Tanh" in " ".join(notes)
+
+
+def test_refuses_an_architecture_of_other_activations(load):
+    activations = attribute("activations", *(field(9, name) for name in ("HardSigmoid", "Tanh", "Tanh")))
+    with pytest.raises(InputError, match=r"has recurrent_activation='sigmoid'; .* has 'hard_sigmoid_keras2'"):
+        load(model(node(attributes=[activations])))
 
 
 EXTERNAL = tensor("W", W, more=field(13, field(1, "location") + field(2, "/etc/passwd")) + field(14, 1))

@@ -101,7 +101,10 @@ def test_an_rnn_gives_the_sum_of_its_biases():
 
 def test_other_programs_than_pytorch_may_have_other_activations():
     spec = Sequential([LSTM(4, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 5))
-    assert len(assigned(lstm("", 5, 4), spec, standard=False).weights) == 3
+    assert (
+        len(assigned(lstm("", 5, 4), spec, formulas={"": {"recurrent_activation": ("hard_sigmoid_keras2",)}}).weights)
+        == 3
+    )
 
 
 TWINS = {**lstm("rnn.", 5, 4), **linear("a.", 4, 4), **linear("b.", 4, 4)}
@@ -160,7 +163,7 @@ def test_suggests_the_source_of_a_plain_stack_that_takes_the_weights(tensors, so
         f'python -c "from multilstm import *; print({source}.to_json())" > model.json, then --architecture model.json'
     )
     for stack in first.split(" or "):
-        spec = eval(stack, vars(multilstm))
+        spec = eval(stack, {name: getattr(multilstm, name) for name in multilstm.__all__})
         assert list(assigned(tensors, spec).weights) == list(spec.weight_shapes)
 
 
@@ -193,3 +196,36 @@ def test_names_an_epsilon_that_is_not_that_of_pytorch(epsilon):
     result = assigned(tensors, spec)
     np.testing.assert_array_equal(result.weights["layer_normalization/beta"], tensors["norm.bias"])
     assert any("has epsilon=0.001, PyTorch's default is 1e-05" in note for note in result.notes) == (epsilon == 1e-3)
+
+
+def test_layers_of_one_lstm_are_taken_by_their_numbers():
+    names = sorted(name for layer in range(12) for name in lstm("rnn.", 4, 4, layer=layer))  # rnn.bias_hh_l10 before l2
+    tensors = {name: np.full((16, 4) if "weight" in name else 16, int(name.split("_l")[1])) for name in names}
+    tensors = {name: array.astype(float) for name, array in tensors.items()}
+    spec = Sequential([LSTM(4, return_sequences=True, name=f"a{layer}") for layer in range(12)], input_shape=(None, 4))
+    for ordered in (True, False):
+        weights = assigned(tensors, spec, ordered=ordered).weights
+        assert [weights[f"a{layer}/kernel"][0, 0] for layer in range(12)] == list(range(12))
+
+
+def test_a_scale_over_timesteps_and_features_stays_as_it_is():
+    scale = np.arange(16.0).reshape(4, 4)
+    spec = Sequential([LSTM(4, return_sequences=True), LayerNormalization(axis=(1, 2), name="n")], input_shape=(4, 5))
+    tensors = {**lstm("rnn.", 5, 4), "n.weight": scale, "n.bias": scale + 1}
+    weights = assigned(tensors, spec).weights
+    np.testing.assert_array_equal(weights["n/gamma"], scale)
+    np.testing.assert_array_equal(weights["n/beta"], scale + 1)
+
+
+@pytest.mark.parametrize("reset_after", [False, True])
+def test_a_gru_of_another_program_must_have_the_arguments_of_its_file(reset_after):
+    tensors = lstm("", 5, 4, gates=3)
+    formulas = {"": {"activation": ("tanh",), "reset_after": (reset_after,)}}
+    spec = Sequential([GRU(4, reset_after=reset_after, name="a")], input_shape=(None, 5))
+    bias = assigned(tensors, spec, formulas=formulas).weights["a/bias"]
+    gates = [np.split(tensors[f"bias_{short}_l0"], 3) for short in ("ih", "hh")]
+    biases = [np.concatenate([z, r, n]) for r, z, n in gates]
+    np.testing.assert_array_equal(bias, np.stack(biases) if reset_after else sum(biases))
+    other = Sequential([GRU(4, reset_after=not reset_after)], input_shape=(None, 5))
+    with pytest.raises(InputError, match=f"has reset_after={not reset_after}; '' has {reset_after}"):
+        assigned(tensors, other, formulas=formulas)

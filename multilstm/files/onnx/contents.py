@@ -41,7 +41,7 @@ def as_weights(contents: Contents) -> Contents:
     if contents.graph is None:
         return contents
     try:
-        tensors, notes = weights_of(contents.graph)
+        weights = weights_of(contents.graph)
     except InputError as error:
         raise InputError(f"cannot read {contents.path!r}: {error}") from None
-    return dataclasses.replace(contents, store=StateDict(tensors, ordered=True, notes=notes, standard=False))
+    return dataclasses.replace(contents, store=StateDict(weights.tensors, True, weights.notes, weights.formulas))

@@ -8,6 +8,7 @@ has both.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,12 +23,12 @@ from multilstm.spec.layers import Recurrent
 __all__ = [
     "GATES",
     "GATE_COUNT",
-    "STANDARD",
     "STATES",
     "Output",
     "Recurrence",
     "RecurrentLayer",
     "activation_name",
+    "activations_of",
     "read_recurrence",
 ]
 
@@ -36,8 +37,8 @@ DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": ("forward/", 
 STANDARD = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 GATE_COUNT = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STATES = {"LSTM": ("hidden", "cell"), "GRU": ("hidden",), "RNN": ("hidden",)}
-ALPHA_BETA = {  # the defaults of the activations that take numbers
-    "hardsigmoid": (0.2, 0.5), "elu": (1.0, None), "affine": (1.0, 0.0), "leakyrelu": (0.01, None),
+ALPHA_BETA = {  # the defaults of the activations that take numbers; NaN: programs differ
+    "hardsigmoid": (0.2, 0.5), "elu": (1.0, None), "affine": (math.nan, math.nan), "leakyrelu": (0.01, None),
     "scaledtanh": (None, None), "thresholdedrelu": (1.0, None),
 }  # fmt: skip
 NAMES = {
@@ -170,7 +171,7 @@ def read_recurrence(node: Node, constant: Callable[[str], Array | None]) -> Recu
         raise InputError(
             f"{node.label}: hidden_size is {shown(node.attributes['hidden_size'])}, but R has {units} units"
         )
-    gates, candidate = _activations(node, directions)
+    gates, candidate = activations_of(node, directions)
     weights: dict[str, Array] = {}
     for number, prefix in enumerate(DIRECTIONS[direction]):
         weights[f"{prefix}kernel"] = _reordered(node.op, arrays[0], number)
@@ -212,7 +213,7 @@ def _reordered(op: str, array: Any, number: int) -> Array:
     return np.ascontiguousarray(np.concatenate([gates[gate] for gate in GATES]).T)
 
 
-def _activations(node: Node, directions: int) -> tuple[str | None, str]:
+def activations_of(node: Node, directions: int) -> tuple[str | None, str]:
     """Return the activations of the gates, None without gates, and of the candidate."""
     count = len(STANDARD[node.op])
     ops = node.attributes.get("activations") or STANDARD[node.op] * directions

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.onnx.flow import MOVES, Flow
 from multilstm.files.onnx.normalization import OF_NORMALIZATION
@@ -20,6 +22,7 @@ from multilstm.files.parsers.onnx_graph import RECURRENT, FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.spec import Activation, Concatenate, Dense, Embedding, GetItem, Graph, Input, Model, RepeatVector, Tensor
 from multilstm.spec.arrays import Array
+from multilstm.spec.layer_base import Layer
 
 __all__ = ["Translation", "spec_of"]
 
@@ -33,6 +36,8 @@ ACTIVATIONS = {
     "Tanh": "tanh",
 }
 AXIS_WORDS = {"b": "batch", "t": "timesteps", "f": "features", "d": "directions or layers", "1": "1"}
+HALF = (10, 16)
+SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
 
 
 class Translation(NamedTuple):
@@ -99,6 +104,9 @@ class _Translator:
             if id(node) in live and id(node) not in self.fused:
                 self._node(node)
         outputs = [tensor for name in self.graph.outputs for tensor in self._outputs(name)]
+        kinds = [*(kind for _, kind, _ in self.graph.inputs), *(node.attributes.get("to") for node in self.graph.nodes)]
+        if any(isinstance(kind, int) and kind in HALF for kind in kinds):
+            self.notes.append("the file computes in half precision; here the dtype of a run decides: give --dtype")
         try:
             spec = Model(self.inputs, outputs, "onnx")
         except SpecError as error:
@@ -231,6 +239,11 @@ class _Translator:
         tensor = Embedding(*table.shape, name=name)(self.tensor(tokens))
         return tokens._replace(parts=(tensor,), axes=(*tokens.axes, "f"), features=table.shape[1])
 
+    def _each(self, view: View, layer: Layer) -> View:
+        """Return the view behind a layer along the features: of a stack each part by itself, else the joined parts."""
+        parts = [self._part(part) for part in view.parts] if "d" in view.axes else [self.tensor(view)]
+        return view._replace(parts=tuple(layer(part) for part in parts))
+
     def dense(self, node: Node) -> View:
         """Return the view of MatMul or Gemm with a constant matrix, and of an Add of a constant vector behind it."""
         view, kernel = self.view(node.input(0), node.label), self.graph.constants.get(node.input(1))
@@ -248,16 +261,16 @@ class _Translator:
                 output = users[0]
                 others = [self.graph.constants.get(name) for name in output.inputs if name != node.outputs[0]]
                 bias = others[0] if others else None
-        if output is not node and (bias is None or bias.size != kernel.shape[1]):
-            output, bias = node, None
+        bias = None if bias is None else _vector(bias, kernel.shape[1], len(view.axes))
+        output = node if bias is None else output
         if node.input(2) and bias is None:
-            raise InputError(f"{node.label}: its bias is no constant; expected a constant vector")
+            raise InputError(f"{node.label}: its bias is no constant vector of {kernel.shape[1]} numbers; expected one")
         name = self.name(node.name, "dense")
         self.weights[f"{name}/kernel"] = kernel
         if bias is not None:
-            self.weights[f"{name}/bias"] = bias.ravel()
-        tensor = Dense(kernel.shape[1], use_bias=bias is not None, name=name)(self.tensor(view))
-        result = view._replace(parts=(tensor,), features=kernel.shape[1])
+            self.weights[f"{name}/bias"] = bias
+        layer = Dense(kernel.shape[1], use_bias=bias is not None, name=name)
+        result = self._each(view, layer)._replace(features=kernel.shape[1])
         if output is not node:
             self.fused.add(id(output))
             self.views[output.outputs[0]] = result
@@ -266,6 +279,8 @@ class _Translator:
     def activation(self, node: Node) -> View:
         """Return the view of an activation."""
         view = self.view(node.input(0), node.label)
+        if node.op == "Selu" and not all(np.allclose(node.attributes.get(key, SELU[key]), SELU[key]) for key in SELU):
+            raise InputError(f"{node.label}: alpha and gamma are not those of Keras, {list(SELU.values())}")
         if node.op in ("Softmax", "HardSigmoid", "Elu"):
             rank = len(view.axes)
             axis = node.attributes.get("axis", 1 if self.graph.opset < 13 else -1)
@@ -275,8 +290,7 @@ class _Translator:
             activation = "softmax" if node.op == "Softmax" else activation_name(node.op, alpha, beta, node.label)
         else:
             activation = ACTIVATIONS[node.op]
-        tensor = Activation(activation, name=self.name(node.name, activation))(self.tensor(view))
-        return view._replace(parts=(tensor,))
+        return self._each(view, Activation(activation, name=self.name(node.name, activation)))
 
     def concat(self, node: Node) -> View:
         """Return the view of joined features, or of a stack of states."""
@@ -356,6 +370,13 @@ class _Translator:
                 f"{'the input' if directions == 1 else 'the inputs'} {listed(map(shown, names))} of the spec"
             )
         return [tensor for group in zip(*states.values(), strict=True) for tensor in group]
+
+
+def _vector(bias: Array, size: int, rank: int) -> Array | None:
+    """Return a bias that is added along the features as a vector; None for one along other axes."""
+    if bias.ndim > rank or bias.size not in (1, size) or (bias.size > 1 and bias.shape[-1] != size):
+        return None
+    return np.ascontiguousarray(np.broadcast_to(bias.ravel(), size))
 
 
 _HANDLERS: dict[str, Callable[[_Translator, Node], View]] = {

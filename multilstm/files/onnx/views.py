@@ -7,7 +7,7 @@ The axes: `b` batch, `t` timesteps, `f` features, `d` several directions or laye
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,10 @@ __all__ = ["Part", "SwappedAxesError", "View", "moved", "selection"]
 
 Part: TypeAlias = Tensor | Output
 Constants = Mapping[str, Array]
+SLICE = {"starts": None, "ends": None, "axes": 0, "steps": 1}  # arguments of Slice, and their defaults for one axis
+TO_THE_END = np.iinfo(np.int64).max
+FLOATS = (1, 10, 11, 16, "FLOAT", "FLOAT16", "DOUBLE")  # of TensorProto.DataType; text before version 6
+KEEPS_TOKENS = (1, 6, 7, 11, "FLOAT", "INT32", "INT64", "DOUBLE")
 
 
 class SwappedAxesError(InputError):
@@ -61,6 +65,7 @@ def moved(node: Node, view: View, constants: Constants, opset: int) -> View:
         InputError: for a move that changes more than the order and the number of axes.
     """
     if node.op in ("Identity", "Dropout", "Cast"):
+        _check_unchanged(node, view, constants, opset)
         return view
     if node.op == "Transpose":
         return _transposed(node, view)
@@ -74,11 +79,24 @@ def moved(node: Node, view: View, constants: Constants, opset: int) -> View:
     place, start, stop = selection(node, view, constants)
     if stop is None:
         return _selected(node, view, place, start)._replace(axes=view.axes[:place] + view.axes[place + 1 :])
-    if (start, stop) == (0, view.size(view.axes[place])):
+    if not start and stop in (view.size(view.axes[place]), TO_THE_END):
         return view
-    if stop - start == 1 or (start, stop) == (-1, np.iinfo(np.int64).max):
+    if (stop - start == 1 and stop) or (start, stop) == (-1, TO_THE_END):  # -1 to 0 is empty
         return _selected(node, view, place, start)
     raise InputError(f"{node.label}: it takes {start} to {stop} of the {shown(view.axes[place])} axis; no layer does")
+
+
+def _check_unchanged(node: Node, view: View, constants: Constants, opset: int) -> None:
+    """Raise InputError for a Dropout that drops numbers, and for a Cast that changes them."""
+    if node.op == "Dropout":
+        mode = constants.get(node.input(2))
+        is_given = bool(node.input(2)) and (mode is None or bool(mode.any()))
+        if is_given or (opset < 7 and not node.attributes.get("is_test")):
+            raise InputError(f"{node.label}: it drops numbers at random; export the model in inference mode")
+    known = FLOATS if "f" in view.axes else KEEPS_TOKENS
+    kind = node.attributes.get("to")
+    if node.op == "Cast" and not (isinstance(kind, int | str) and kind in known):
+        raise InputError(f"{node.label}: it casts to the data type {shown(kind)}, which changes numbers; no layer does")
 
 
 def _place(axis: int, rank: int, node: Node) -> int:
@@ -96,7 +114,8 @@ def _transposed(node: Node, view: View) -> View:
 
 
 def _squeezed(node: Node, view: View, places: list[int] | None) -> View:
-    places = [place for place, axis in enumerate(view.axes) if axis == "1"] if places is None else places
+    if places is None:
+        places = [place for place, axis in enumerate(view.axes) if view.size(axis) == 1]
     wrong = [view.axes[place] for place in places if view.axes[place] != "1"]
     if wrong:
         raise InputError(f"{node.label}: it removes the axis {shown(wrong[0])}; expected an axis of size 1")
@@ -114,20 +133,32 @@ def _unsqueezed(node: Node, view: View, places: list[int] | None) -> View:
 
 def selection(node: Node, view: View, constants: Constants) -> tuple[int, int, int | None]:
     """Return the axis that Gather or Slice selects from, the first place, and the end; None for a place alone."""
-    names = node.inputs[1:] if node.op == "Gather" else node.inputs[1:5]
-    arrays = [constants.get(name) for name in names if name]
-    values = [np.ravel(array).tolist() for array in arrays if array is not None]
-    if len(values) < len(arrays) or any(len(value) != 1 for value in values):
-        raise InputError(f"{node.label}: it selects by a computed or long index; expected one constant place")
     if node.op == "Gather":
+        index: Any = constants.get(node.input(1))
+        (first,) = _single(node, index)
         place = _place(int(node.attributes.get("axis", 0)), len(view.axes), node)
-        index = int(values[0][0])
-        return place, index, None if arrays[0] is not None and arrays[0].ndim == 0 else index + 1
-    if not values:  # Slice before version 10
-        values = [node.attributes.get(key, []) for key in ("starts", "ends", "axes")]
-    if len(values) < 3 or any(len(value) != 1 for value in values) or values[3:4] not in ([], [[1]]):
-        raise InputError(f"{node.label}: it selects with steps or from several axes; expected one range of one axis")
-    return _place(int(values[2][0]), len(view.axes), node), int(values[0][0]), int(values[1][0])
+        return place, first, None if not np.shape(index) else (first + 1 or TO_THE_END)
+    inputs = [node.input(number) for number in range(1, 5)]  # attributes before version 10
+    start, stop, axis, step = _single(
+        node,
+        *(
+            constants.get(name) if name else node.attributes.get(key, default)
+            for name, (key, default) in zip(inputs, SLICE.items(), strict=True)
+        ),
+    )
+    if step != 1:
+        raise InputError(f"{node.label}: it selects with the step {step}; expected 1")
+    return _place(axis, len(view.axes), node), start, stop
+
+
+def _single(node: Node, *arrays: Any) -> list[int]:
+    """Return the number in each array; raise InputError for one that is computed, or holds several numbers."""
+    if any(np.size(array) != 1 or np.asarray(array).dtype.kind not in "iu" for array in arrays):
+        raise InputError(
+            f"{node.label}: it selects by a computed index, by several, or from several axes; expected one range of "
+            f"one axis, constant"
+        )
+    return [int(np.ravel(array)[0]) for array in arrays]
 
 
 def _selected(node: Node, view: View, place: int, index: int) -> View:

@@ -6,28 +6,38 @@ This serves graphs with nodes that have no layer: their LSTMs, matrices and tabl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.onnx.recurrent import GATE_COUNT, GATES, STANDARD
+from multilstm.files.onnx.recurrent import GATE_COUNT, GATES, activations_of
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
+from multilstm.files.state_dict import Formula
 from multilstm.spec.arrays import Array
 
-__all__ = ["weights_of"]
+__all__ = ["NodeWeights", "weights_of"]
 
 DIRECTIONS = {"forward": ("",), "reverse": ("",), "bidirectional": ("", "_reverse")}
 
 
-def weights_of(graph: FoldedGraph) -> tuple[dict[str, Array], tuple[str, ...]]:
-    """Return the weights of LSTM, MatMul, Gemm and Gather nodes by the names of PyTorch, and notes on the nodes.
+class NodeWeights(NamedTuple):
+    """Weights by the names of PyTorch, the arguments that a layer of each recurrent node must have, and notes."""
+
+    tensors: dict[str, Array]
+    formulas: dict[str, Formula]
+    notes: tuple[str, ...]
+
+
+def weights_of(graph: FoldedGraph) -> NodeWeights:
+    """Return the weights of LSTM, MatMul, Gemm and Gather nodes.
 
     Raises:
         InputError: for an LSTM with options that no layer has, and for weights that are no constants.
     """
     reader = _Reader(graph)
-    return dict(reader.tensors()), tuple(reader.notes)
+    return NodeWeights(dict(reader.tensors()), reader.formulas, tuple(reader.notes))
 
 
 class _Reader:
@@ -36,6 +46,7 @@ class _Reader:
     def __init__(self, graph: FoldedGraph) -> None:
         self.constants, self.nodes = graph.constants, graph.nodes
         self.budget = Budget(sum(array.nbytes for array in graph.constants.values()))
+        self.formulas: dict[str, Formula] = {}
         self.notes: list[str] = []
         self.additions = {name: node for node in graph.nodes if node.op == "Add" for name in node.inputs}
         self.sources = {output: node.op for node in graph.nodes for output in node.outputs}
@@ -72,12 +83,12 @@ class _Reader:
         suffixes = DIRECTIONS[direction]
         if direction == "reverse":
             self.notes.append(f"{node.label} runs backwards: it needs go_backwards=True")
-        standard = list(STANDARD[node.op]) * len(suffixes)
-        activations = attributes.get("activations") or standard
-        if activations != standard:
-            self.notes.append(
-                f"{node.label} has the activations {listed(activations)}; the architecture must have the same"
-            )
+        gates, candidate = activations_of(node, len(suffixes))
+        self.formulas[name] = {
+            "activation": (candidate,),
+            **({"recurrent_activation": (gates,)} if gates else {}),
+            **({"reset_after": (bool(attributes.get("linear_before_reset", 0)),)} if node.op == "GRU" else {}),
+        }
         for number, suffix in enumerate(suffixes):
             for part, index in (("ih", 1), ("hh", 2)):
                 array = self._array(node, index)
@@ -96,14 +107,12 @@ class _Reader:
                     yield f"{name}.bias_{part}_l0{suffix}", _reordered(node.op, bias)
 
     def _check(self, node: Node) -> None:
-        """Refuse options that no layer has, and note those that the architecture must have."""
+        """Refuse options that no layer has."""
         attributes = node.attributes
         if node.input(7):
             raise InputError(f"{node.label} has peepholes (P), which multilstm does not execute")
         if "clip" in attributes or attributes.get("input_forget"):
             raise InputError(f"{node.label} has clip or input_forget, which multilstm does not execute")
-        if node.op == "GRU" and not attributes.get("linear_before_reset", 0):
-            self.notes.append(f"{node.label} resets before its product: it needs reset_after=False")
 
     def _bias(self, output: str) -> Array | None:
         """Return the constant vector that an Add node adds to a tensor, or None."""

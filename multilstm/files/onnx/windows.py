@@ -151,6 +151,8 @@ def _pool(run: Translator, node: Node) -> View:
         raise InputError(f"{node.label}: it has dilations, which no layer has; expected 1")
     kind = MaxPooling1D if node.op == "MaxPool" else AveragePooling1D
     same = node.attributes.get("auto_pad") == "SAME_UPPER"
+    if same and node.attributes.get("count_include_pad"):
+        raise InputError(f"{node.label}: its means count padding (count_include_pad), and Keras's do not; expected 0")
     tensor = kind(size, stride, "same" if same else "valid", name=run.name(node.name, "pooling"))(run.tensor(view))
     return _behind(view, tensor, view.features, lambda steps: (steps - (1 if same else size)) // stride + 1)
 
@@ -173,8 +175,9 @@ def _normalization(run: Translator, node: Node) -> View:
 
 def _merge(run: Translator, node: Node) -> View:
     """Return the view of a sum or a product of two values of the same axes."""
-    views = [run.view(name, node.label) for name in node.inputs]
-    first = views[0]
+    first, *others = views = [run.view(name, node.label) for name in node.inputs]
+    if not others:
+        return first
     if any((view.axes, view.features) != (first.axes, first.features) for view in views) or "d" in first.axes:
         raise InputError(f"{node.label}: its inputs have different axes; expected values of the same shape")
     kind = Add if node.op in ("Add", "Sum") else Multiply
@@ -184,8 +187,11 @@ def _merge(run: Translator, node: Node) -> View:
 def _scaled(run: Translator, node: Node) -> View:
     """Return the view of a value divided by a constant number."""
     view, divisor = run.view(node.input(0), node.label), run.graph.constants.get(node.input(1))
-    if divisor is None or divisor.size != 1 or "d" in view.axes:
-        raise InputError(f"{node.label}: it divides by a computed value, or by several; expected one constant number")
+    is_one = divisor is not None and divisor.size == 1 and divisor.ndim <= len(view.axes) and divisor.all()
+    if divisor is None or not is_one or "d" in view.axes:
+        raise InputError(
+            f"{node.label}: it divides by a computed value, by 0, or by several; expected one constant number"
+        )
     layer = Rescaling(1.0 / float(divisor.ravel()[0]), name=run.name(node.name, "rescaling"))
     return view._replace(parts=(layer(run.tensor(view)),))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 from multilstm.files.parsers.onnx_tensors import tensor_array
-from multilstm.files.parsers.parsed import Budget, check_name
+from multilstm.files.parsers.parsed import Budget, as_plain, check_name
 from multilstm.files.parsers.protobuf import Message, varints
 from multilstm.spec.arrays import Array
 
@@ -25,7 +25,7 @@ __all__ = ["RECURRENT", "FoldedGraph", "Node", "as_document", "folded_graph", "f
 
 DOMAINS = ("", "ai.onnx")
 RECURRENT = ("LSTM", "GRU", "RNN")
-CAST_DTYPES = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f4", 11: "f8"}  # by TensorProto.DataType; half is widened
+CAST_DTYPES = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8"}  # by TensorProto.DataType
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _gather(node: Node, values: list[Array], budget: Budget) -> Array:
 def _cast(node: Node, values: list[Array], budget: Budget) -> Array:
     dtype = np.dtype(CAST_DTYPES[node.attributes["to"]])
     budget.take_array(node.label, values[0].shape, dtype)
-    return values[0].astype(dtype)
+    return as_plain(values[0].astype(dtype))  # half precision is rounded, then widened
 
 
 def _filled(node: Node, values: list[Array], budget: Budget) -> Array:
