@@ -101,7 +101,8 @@ def refused(engine: str, name: str, dtype: str, part: str) -> bool:
 def _outside_of_torch(name: str) -> bool:
     """Whether a recurrent layer has a mask, a TimeDistributed, or arguments that PyTorch's class lacks."""
     case = catalogue()[name]
-    if any(isinstance(layer, TimeDistributed) and layer.layer.recurrent for layer in case.spec.layers):
+    inside = [layer for layer in case.spec.layers if isinstance(layer, TimeDistributed)]
+    if any(layer.layer.recurrent or layer.inner_model for layer in inside):
         return True
     masked = any("masked" in facts for facts in certain_facts(case, "float64").values())
     return masked or not all(map(_is_of_torch, case.spec.recurrent.values()))
