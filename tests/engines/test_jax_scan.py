@@ -87,6 +87,15 @@ def embedding():
     return Sequential([*layers, Dense(3, activation="softmax")], input_shape=(None,), input_dtype="int32")
 
 
+def documents():
+    word = Input((4,), dtype="int32")
+    table = Embedding(9, 4, mask_zero=True)(word)
+    both = Concatenate()([LSTM(3)(table), LSTM(2, go_backwards=True)(table)])
+    tokens = Input((None, 4), dtype="int32", name="tokens")
+    read = TimeDistributed(Model(word, both, name="sentence"))(tokens)
+    return Model(tokens, Dense(3, activation="softmax")(LSTM(4)(read)))
+
+
 def shared_with_two_outputs():
     source, target = Input((None, FEATURES), name="source"), Input((None, FEATURES), name="target")
     lstm, dense = LSTM(5, use_bias=False), Dense(3, activation="softmax")
@@ -102,7 +111,7 @@ SPECS = {
     function.__name__: function()
     for function in (
         stacked, masked, bidirectional, backwards, encoder_decoder, bidirectional_encoder, embedding,
-        shared_with_two_outputs, stateful,
+        documents, shared_with_two_outputs, stateful,
     )
 }  # fmt: skip
 
@@ -111,7 +120,8 @@ def make_batch(spec, rng):
     inputs = {}
     for name, layer in spec.inputs.items():
         if layer.dtype == "int32":
-            inputs[name] = rng.integers(1, 9, (BATCH, TIMESTEPS)) * MASK
+            shape = (BATCH, TIMESTEPS, *layer.shape[1:])
+            inputs[name] = rng.integers(1, 9, shape) * (MASK if len(shape) == 2 else rng.random(shape) < 0.6)
         else:
             x = rng.normal(size=(BATCH, TIMESTEPS, FEATURES))
             has_masking = any(isinstance(each, Masking) for each in spec.layers)
