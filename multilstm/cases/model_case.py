@@ -251,13 +251,21 @@ def _depth(layer: Layer) -> int:
     return 0 if layer.wrapped is None else 1 + _depth(layer.wrapped)
 
 
-def unreached_maskings(spec: Graph) -> list[str]:
-    """Return the names of the Masking layers that read another layer's output, so that inputs cannot plan its mask."""
-    return [
-        call.layer
-        for call in spec.calls
-        if isinstance(spec.layer(call.layer), Masking) and spec.calls[call.inputs[0].call].layer not in spec.inputs
-    ]
+def unreached_maskings(spec: Graph, direct: bool = True) -> list[str]:
+    """Return the names of the Masking layers that read another layer's output, so that inputs cannot plan its mask.
+
+    Args:
+        spec: the model. A layer of a model inside of a TimeDistributed has a path such as `document/masking`.
+        direct: whether the inputs of `spec` are inputs of the whole model.
+    """
+    names: list[str] = []
+    for call in spec.calls:
+        layer = spec.layer(call.layer)
+        is_reached = direct and bool(call.inputs) and spec.calls[call.inputs[0].call].layer in spec.inputs
+        names += [call.layer] if isinstance(layer, Masking) and not is_reached else []
+        if (inside := layer.inner_model) is not None:
+            names += [f"{call.layer}/{name}" for name in unreached_maskings(inside.model, is_reached)]
+    return names
 
 
 def _kept(row: str, timesteps: int) -> Array:

@@ -6,6 +6,7 @@ exactly its mask_value, as a relu gives zeros. A search over input vectors finds
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,8 +16,9 @@ from multilstm.cases.model_case import BATCH, LARGEST, model_case, unreached_mas
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
-from multilstm.spec import Graph, Masking
+from multilstm.spec import Graph, Layer, Masking, Ref
 from multilstm.spec.arrays import Array
+from multilstm.spec.layers import InnerModel
 from multilstm.spec.subgraph import pruned
 
 TRIED = 512  # input vectors; half of the units of a relu are zero, so vectors that close up to eight of them are found
@@ -54,7 +56,7 @@ def masking_vectors(spec: Graph, weights: Mapping[str, Array]) -> dict[str, Arra
     vectors: dict[str, Array] = {}
     for name in unreached_maskings(spec):
         part, value = _before(spec, name)
-        if part is None or len(part.inputs) != 1:
+        if part is None or len(part.inputs) != 1 or "/" in name:  # a model inside: its inputs are not searched
             continue
         (source, layer), *_ = part.inputs.items()
         if len(layer.shape) != 2 or layer.dtype == "int32" or layer.batch_size or source in vectors:
@@ -77,10 +79,22 @@ def idle_masks(case: Case) -> tuple[str, ...]:
 
 def _before(spec: Graph, name: str) -> tuple[Graph | None, float]:
     """Return the model whose output is the input of a Masking, and the mask_value."""
-    layer = spec.layer(name)
-    assert isinstance(layer, Masking)
-    call = next(call for call in spec.calls if call.layer == name)
-    return pruned(spec, spec.calls, call.inputs[:1]), layer.mask_value
+    first, _, rest = name.partition("/")
+    number, call = next((number, call) for number, call in enumerate(spec.calls) if call.layer == first)
+    layer = spec.layer(first)
+    if layer.inner_model is None:
+        assert isinstance(layer, Masking)
+        return pruned(spec, spec.calls, call.inputs[:1]), layer.mask_value
+    inside, value = _before(layer.inner_model.model, rest)
+    whole = pruned(spec, spec.calls, (Ref(number),))
+    if inside is None or whole is None:
+        return None, value
+
+    def shortened(part: Layer) -> Layer:
+        return InnerModel(inside) if isinstance(part, InnerModel) else part.with_inner(shortened)
+
+    layers = tuple(shortened(part) if part.name == first else part for part in whole.layers)
+    return dataclasses.replace(whole, layers=layers), value
 
 
 def _vector(part: Graph, weights: Mapping[str, Array], source: str, value: float) -> Array | None:

@@ -61,6 +61,16 @@ def test_the_verdict_names_a_masking_that_did_not_act(name):
     assert "Masking is not exercised: hidden masked no timestep of these inputs." in report.sentence
 
 
+@pytest.mark.parametrize(("bias", "idle"), [(True, ("td/hidden",)), (False, ())], ids=["a bias", "no bias"])
+@pytest.mark.parametrize("depth", [1, 2], ids=["one wrapper", "two wrappers"])
+def test_the_verdict_names_a_masking_of_a_model_inside_that_did_not_act(depth, bias, idle):
+    """The first Masking of the model inside gives zeros, which stay zeros without a bias."""
+    inner = Sequential([Masking(-1.0), Dense(3, use_bias=bias), Masking(name="hidden"), LSTM(2)], (4, 3))
+    layer = TimeDistributed(inner if depth == 1 else TimeDistributed(inner), name="td")
+    case = exercising_case(Sequential([layer], (*(5, 2)[:depth], 4, 3)), 3, 6, None)
+    assert idle_masks(case) == idle
+
+
 def test_given_inputs_decide_whether_a_masking_acts():
     """An input of zeros behind a relu without a bias."""
     spec = Sequential(SPECS["no bias"], (None, 3))
