@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from multilstm.errors import InputError
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import GetItem, InputLayer
 from multilstm.spec.shapes import Shape
@@ -52,7 +53,10 @@ class Flow:
             return True
         arrays = [np.zeros((1,) * len(self.shape(tensor))) for tensor in inputs]
         masks = [np.ones((1, 1), bool) if self._known[_key(tensor)][1] else None for tensor in inputs]
-        return layer.output_mask(arrays, masks) is not None
+        try:
+            return layer.output_mask(arrays, masks) is not None
+        except InputError:  # of a mask that the input need not have; it is refused where it is given
+            return False
 
 
 def _key(tensor: Tensor) -> tuple[int, int]:
