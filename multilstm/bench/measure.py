@@ -97,7 +97,7 @@ class Measurement:
         def timer(row: Row) -> list[float] | None:
             try:
                 answer = workers[row.engine].call(call, self.timeout_s)
-            except WorkerError as error:
+            except _LOST as error:
                 row.fail(str(error))
                 return None
             if answer["joules"] is not None:
@@ -117,7 +117,7 @@ class Measurement:
             row = ready[name]
             row.samples, row.repeated = timing
             row.joules = sum(joules[name]) / len(joules[name]) if name in joules else None
-            with contextlib.suppress(WorkerError):
+            with contextlib.suppress(*_LOST):
                 row.peak_bytes = workers[name].call({"call": "finish"}, self.timeout_s)["peak_bytes"]
 
     def _measure_product(self, workers: Mapping[str, Worker]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from multilstm.bench.contestants.base import AbstractContestant
 from multilstm.bench.contestants.jax_scan import ScanContestant
+from multilstm.errors import InputError
 
 
 class Faulty(AbstractContestant):
@@ -31,6 +32,8 @@ class Faulty(AbstractContestant):
             self._calls += 1
             if self._fault == "crashes_when_timed" and self._calls > 1:
                 os._exit(7)
+            if self._fault == "refuses_when_timed" and self._calls > 1:
+                raise InputError("an array that does not fit")
             return run.call()
 
         return dataclasses.replace(run, call=call, answers=lambda value: spoil(self._fault, run.answers(value)))

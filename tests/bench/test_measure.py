@@ -31,6 +31,7 @@ FAULTS = {  # the reported failure
     "missing": "expected gradient:lstm/kernel, gradient:lstm/recurrent_kernel, gradient:lstm/bias",
     "raises": "ZeroDivisionError: on purpose",
     "crashes_when_timed": "its worker ended with exit code 7",
+    "refuses_when_timed": "an array that does not fit",
 }
 BASE = "jax-scan"
 needs_jax = needs(BASE)
