@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from multilstm.spec import Embedding, Graph
+from multilstm.spec.layers import wrapper_count
 from multilstm.spec.shapes import closed
 
 __all__ = ["forward_flops"]
@@ -28,6 +29,12 @@ def forward_flops(spec: Graph, batch: int, timesteps: int) -> int:
     for index, call in enumerate(sized.calls):
         layer = sized.layer(call.layer)
         if isinstance(layer, Embedding) or not call.inputs:
+            continue
+        if layer.inner_model is not None:
+            depth, shape = wrapper_count(layer), closed(sized.tensor_shapes[call.inputs[0]])
+            folded = (math.prod(shape[: depth + 1]), *shape[depth + 1 :])
+            inside = layer.inner_model.model.with_sizes({layer.inner_model.source: folded})
+            total += forward_flops(inside, folded[0], timesteps)
             continue
         products = sum(size for name, size in matrices.items() if name.split("/")[0] == call.layer)
         output = next(shape for ref, shape in sized.tensor_shapes.items() if ref.call == index)

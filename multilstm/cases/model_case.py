@@ -21,9 +21,9 @@ from multilstm.errors import SpecError, UsageError
 from multilstm.jobs.dropout_masks import draw_dropout
 from multilstm.jobs.job import Batch
 from multilstm.jobs.memory import check_memory
-from multilstm.spec import Graph, Layer, Masking
+from multilstm.spec import Graph, Masking
 from multilstm.spec.arrays import Array
-from multilstm.spec.layers import makes_mask
+from multilstm.spec.layers import makes_mask, wrapper_count
 from multilstm.spec.optimizers import SGD
 from multilstm.spec.shapes import closed
 from multilstm.weights.layout import check_weights
@@ -239,16 +239,11 @@ def masked_inputs(spec: Graph) -> dict[tuple[str, int], float]:
         layer = spec.layer(call.layer)
         found = {1: float(getattr(layer, "mask_value", 0.0))} if makes_mask(layer) else {}
         if (inside := layer.inner_model) is not None:
-            found = {axis + _depth(layer): value for (_, axis), value in masked_inputs(inside.model).items()}
+            found = {axis + wrapper_count(layer): value for (_, axis), value in masked_inputs(inside.model).items()}
         for ref in call.inputs if found else ():
             if (source := spec.calls[ref.call].layer) in spec.inputs:
                 values |= {(source, axis): value for axis, value in found.items()}
     return values
-
-
-def _depth(layer: Layer) -> int:
-    """Return the number of TimeDistributed around the model inside of a layer."""
-    return 0 if layer.wrapped is None else 1 + _depth(layer.wrapped)
 
 
 def unreached_maskings(spec: Graph, direct: bool = True) -> list[str]:

@@ -109,8 +109,8 @@ def convert_model(
     for layer in spec.layers:
         if layer.inner_model is not None:
             raise UnsupportedError(
-                f"{layer.label} holds a model that masks its own timesteps, which no target writes; convert the model "
-                f"inside and the layers behind it as two models"
+                f"{layer.label} holds a model, which no target writes; convert the model inside and the layers behind "
+                f"it as two models"
             )
     engine_row(base_name(target.engine)).require()
     held, notes = _rounded(weights, target.dtype)

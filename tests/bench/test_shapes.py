@@ -51,6 +51,12 @@ def test_flops_of_other_layers():
     assert forward_flops(spec, 2, 10) == 2 * (2 * 10 * per_step + 2 * 3 * 6)
 
 
+def test_flops_of_a_model_inside_of_a_time_distributed():
+    sentence = Sequential([Embedding(9, 3, mask_zero=True), LSTM(4)], (None,), input_dtype="int32")
+    spec = Sequential([TimeDistributed(TimeDistributed(sentence))], (None, 5, 6), input_dtype="int32")
+    assert forward_flops(spec, 2, 7) == 2 * (2 * 7 * 5 * 6) * 16 * (3 + 4)
+
+
 def test_a_call_of_a_mode():
     workload = model_workload("m", SPEC, None, 2, 6, 3)
     assert (workload.batch, workload.timesteps) == (2, 6)

@@ -5,7 +5,7 @@ import pytest
 
 from multilstm.engines.registry import ENGINES, base_name
 from multilstm.errors import InputError, UnsupportedError, UsageError
-from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Sequential
+from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Embedding, Sequential, TimeDistributed
 from multilstm.spec.layers import ACTIVATIONS
 from multilstm.suite.conversion import convert_model
 from multilstm.suite.targets import TARGETS, target_for, target_named, with_opset
@@ -104,3 +104,11 @@ def test_a_weight_that_float32_does_not_hold_is_refused_in_one_line():
     weights["lstm/bias"][3] = 1e300
     with pytest.raises(InputError, match=r"'lstm/bias' holds 1e\+300, more than float32 does"):
         convert_model(spec, weights, TARGETS["scan"])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_target_writes_a_model_inside_of_a_layer(name):
+    sentence = Sequential([Embedding(9, 3, mask_zero=True), LSTM(4)], (None,), input_dtype="int32")
+    spec = Sequential([TimeDistributed(sentence, name="td"), LSTM(3)], (None, None), input_dtype="int32")
+    with pytest.raises(UnsupportedError, match="TimeDistributed 'td' holds a model, which no target writes"):
+        convert_model(spec, None, TARGETS[name])

@@ -26,7 +26,7 @@ from multilstm.spec.layers.core import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
-from multilstm.spec.layers.inner_model import InnerModel, makes_mask
+from multilstm.spec.layers.inner_model import InnerModel, makes_mask, wrapper_count
 from multilstm.spec.layers.input import Input, InputLayer
 from multilstm.spec.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from multilstm.spec.layers.noise import AlphaDropout, GaussianDropout, GaussianNoise
@@ -138,4 +138,5 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "makes_mask",
+    "wrapper_count",
 ]

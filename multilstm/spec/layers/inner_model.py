@@ -16,7 +16,7 @@ from multilstm.spec.shapes import Shape, show
 if TYPE_CHECKING:
     from multilstm.spec.graph import Graph
 
-__all__ = ["InnerModel", "as_layer"]
+__all__ = ["InnerModel", "as_layer", "makes_mask", "wrapper_count"]
 
 
 def _check_graph(name: str, value: Any) -> Any:
@@ -148,6 +148,11 @@ class InnerModel(Layer):
 def makes_mask(layer: Layer) -> bool:
     """Whether a layer makes a mask from the values of its input."""
     return isinstance(layer, Masking) or (isinstance(layer, Embedding) and layer.mask_zero)
+
+
+def wrapper_count(layer: Layer) -> int:
+    """Return the number of wrappers around the innermost layer or model of a layer."""
+    return 0 if layer.wrapped is None else 1 + wrapper_count(layer.wrapped)
 
 
 def as_layer(value: Any) -> Any:
