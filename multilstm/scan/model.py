@@ -62,7 +62,7 @@ class ScanModel(AbstractModel):
     def __post_init__(self) -> None:
         if not isinstance(self.spec, Graph):
             raise InputError(f"model: spec is {shown(self.spec)}, expected a multilstm.Model or multilstm.Sequential")
-        check_computed(self.spec.recurrent.values())
+        check_computed(self.spec)
         object.__setattr__(self, "custom_gradient", as_flag("model: custom_gradient", self.custom_gradient))
         object.__setattr__(self, "loss_scale", as_positive("model: loss_scale", self.loss_scale))
         object.__setattr__(self, "mesh", as_mesh("model: mesh", self.mesh))

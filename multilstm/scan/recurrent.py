@@ -5,7 +5,7 @@ The LSTM is `multilstm.scan.lstm`. GRU and SimpleRNN are plain `lax.scan`, with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import singledispatch
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from multilstm.scan.dropout import Dropout
 from multilstm.scan.layer import lstm
 from multilstm.scan.loops.ragged import mask_of_lengths
 from multilstm.scan.loops.split import MeshOption, Split
-from multilstm.spec import GRU, LSTM, SimpleRNN
+from multilstm.spec import GRU, LSTM, Graph, SimpleRNN
 from multilstm.spec.arrays import AnyState, HiddenState, State
 from multilstm.spec.layers import Recurrent
 
@@ -66,11 +66,14 @@ def run(layer: Recurrent, given: Sequences) -> tuple[jax.Array, AnyState]:
     raise NotImplementedError(type(layer))
 
 
-def check_computed(layers: Iterable[Recurrent]) -> None:
-    """Raise UnsupportedError for a recurrent layer that `multilstm.scan` does not compute."""
-    for layer in layers:
-        if type(layer) not in run.registry:
-            raise UnsupportedError(f"multilstm.scan: it does not compute {layer.label}; leave the engine jax-scan out")
+def check_computed(spec: Graph) -> None:
+    """Raise UnsupportedError for a recurrent layer of a model that `multilstm.scan` does not compute."""
+    for part in spec.recurrent.values():
+        if type(part) not in run.registry:
+            raise UnsupportedError(f"multilstm.scan: it does not compute {part.label}; leave the engine jax-scan out")
+    for layer in spec.layers:
+        if layer.inner_model is not None:
+            check_computed(layer.inner_model.model)
 
 
 @run.register

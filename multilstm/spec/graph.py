@@ -91,8 +91,12 @@ class Graph:
     def layer(self, name: str) -> Layer:
         """Return the layer of a name, or of a path such as `document/lstm` for a layer of a model inside."""
         first, _, rest = name.partition("/")
-        inner = self._by_name[first].inner_model if rest else None
-        return self._by_name[first] if inner is None else inner.model.layer(rest)
+        if not rest:
+            return self._by_name[first]
+        inner = self._by_name[first].inner_model
+        if inner is None:
+            raise KeyError(name)
+        return inner.model.layer(rest)
 
     @cached_property
     def _by_name(self) -> dict[str, Layer]:

@@ -282,8 +282,10 @@ def test_a_constraint_acts_after_the_step_and_frozen_weights_stay():
     assert np.linalg.norm(after["lstm/recurrent_kernel"], axis=0).max() < 0.5
 
 
-def test_refuses_a_recurrent_layer_that_it_does_not_compute():
+@pytest.mark.parametrize("inside", [False, True], ids=["layer", "model inside"])
+def test_refuses_a_recurrent_layer_that_it_does_not_compute(inside):
     spec = Sequential([ConvLSTM2D(2, 2, name="images")], input_shape=(None, 4, 4, 1))
+    spec = Sequential([TimeDistributed(spec)], (3, None, 4, 4, 1)) if inside else spec
     with pytest.raises(
         UnsupportedError, match="it does not compute ConvLSTM2D 'images'; leave the engine jax-scan out"
     ):
