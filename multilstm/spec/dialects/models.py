@@ -130,8 +130,9 @@ class ModelTranslator:
         else:
             model = translator.model(config["layer"], f"{where}: ", depth + 1)
             inner = without_dropout(model, where, self.layers.notes)
-        trainable = config.get("trainable", True) not in (False, 0)
-        if not trainable:
+        trainable = config.get("trainable", True)
+        trainable = bool(trainable) if trainable in (0, 1) else trainable
+        if trainable is False:
             inner["config"] = {**inner["config"], "trainable": False}
         named = {"name": config["name"]} if "name" in config else {}
         shape = {"batch_shape": config.get("batch_input_shape", config.get("batch_shape"))}

@@ -16,6 +16,7 @@ from multilstm.errors import SpecError
 from multilstm.spec import from_json, to_json
 
 RECORDED = json.loads(pathlib.Path(__file__).with_name("tf_keras.json").read_text(encoding="utf-8"))["models"]
+MADE = pathlib.Path(__file__).parents[2] / "files" / "made"
 BRANCH = {"name": "Sequential", "layers": [{"name": "LSTM", "output_dim": 2, "init": "uniform", "input_shape": [7, 3]}]}
 MERGED = {
     "name": "Sequential",
@@ -30,6 +31,10 @@ GRAPH = {
 }
 TREES = {
     **{f"{name}-{form}": RECORDED[name][form] for name in RECORDED for form in ("to_json", "config.json")},
+    **{
+        name: json.loads((MADE / f"{name}.documents.json").read_text(encoding="utf-8"))
+        for name in ("tf_keras-2.21.0", "keras-3.15.1")
+    },
     "keras_2": stack(lstm(), lstm(name="b")),
     "keras_0": MERGED,
     "graph": GRAPH,
