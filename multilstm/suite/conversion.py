@@ -147,7 +147,7 @@ def _training_notes(target: Target, given: Compiled) -> tuple[str, ...]:
     if target.keeps_training:
         return given.notes
     is_compiled = given.training is not None or given.notes
-    return ("the result has neither the optimizer nor the loss of the model",) if is_compiled else ()
+    return ("the optimizer and the losses of the model are left out",) if is_compiled else ()
 
 
 def _row(target: Target, path: pathlib.Path) -> EngineRow:

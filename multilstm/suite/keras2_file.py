@@ -7,7 +7,7 @@ executed by tf-keras in another process.
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -36,11 +36,6 @@ def _files(spec: Graph, weights: Mapping[str, Array], given: Compiled) -> dict[s
     return {".h5": written_by(engine_row(ENGINE), "multilstm.engines.keras.keras2_writer:serve", message)}
 
 
-def _notes(spec: Graph, given: Compiled) -> Iterator[str]:
-    if given.training is not None:
-        yield "the optimizer and the losses are left out: compile the model"
-
-
 def _check(path: pathlib.Path, spec: Graph, weights: Mapping[str, Array]) -> None:
     """Raise ParityError where the file read as data holds another model, or other weights."""
     loaded = load(path)
@@ -59,7 +54,6 @@ KERAS2 = Target(
     (".h5",),
     f"{ENGINE}@file",
     _files,
-    _notes,
     executor="multilstm.engines.keras.keras2_saved:SavedKeras2Engine",
     keeps_penalties=True,
     dtype="float32",

@@ -5,9 +5,12 @@ import pytest
 
 from multilstm.engines.registry import ENGINES, base_name
 from multilstm.errors import InputError, UnsupportedError, UsageError
+from multilstm.files.compiled import Compiled
 from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Embedding, Sequential, TimeDistributed
 from multilstm.spec.layers import ACTIVATIONS
-from multilstm.suite.conversion import convert_model
+from multilstm.spec.optimizers import Adam
+from multilstm.spec.training import Training
+from multilstm.suite.conversion import _training_notes, convert_model
 from multilstm.suite.targets import TARGETS, target_for, target_named, with_opset
 from multilstm.weights import discriminating_weights
 
@@ -112,3 +115,12 @@ def test_no_target_writes_a_model_inside_of_a_layer(name):
     spec = Sequential([TimeDistributed(sentence, name="td"), LSTM(3)], (None, None), input_dtype="int32")
     with pytest.raises(UnsupportedError, match="TimeDistributed 'td' holds a model, which no target writes"):
         convert_model(spec, None, TARGETS[name])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_without_a_training_states_that_it_is_left_out(name):
+    given = Compiled(Training(Adam(), ("MeanSquaredError",)))
+    notes = _training_notes(TARGETS[name], given)
+    expected = () if TARGETS[name].keeps_training else ("the optimizer and the losses of the model are left out",)
+    assert notes == expected
+    assert _training_notes(TARGETS[name], Compiled()) == ()
