@@ -84,10 +84,12 @@ class RunFile:
         """Take the description of the run: a report without cells.
 
         Raises:
-            InputError: if the earlier run was another one: other versions, options or cases.
+            InputError: if the earlier run was another one: other versions, options or cases. Also for a file whose
+                bytes are not those that the run wrote, such as one with a byte order mark.
         """
         if self.earlier is not None:
             check_same_run(self.path, self.earlier.report, header)
+            _check_last_line(self.path, self.earlier.size)
         self._header = header
 
     def add(self, job: JobKey, digest: str, cells: Sequence[Cell], elapsed_s: float) -> None:
@@ -139,9 +141,22 @@ class RunFile:
         if not self._is_written and self.earlier is None:
             write_bytes(self.path, f"{json_line(_header(self._header))}\n".encode())
         elif not self._is_written and self.earlier is not None:
-            os.truncate(self.path, self.earlier.size)
+            with open(self.path, "r+b") as file:
+                file.truncate(self.earlier.size - 1)
+                file.seek(0, os.SEEK_END)
+                file.write(b"\n")  # which the last line may lack
         self._is_written = True
         return open(self.path, "ab")
+
+
+def _check_last_line(path: str, size: int) -> None:
+    """Refuse a file in which no line ends at a number of bytes: what is appended there would be lost."""
+    with open(path, "rb") as file:
+        file.seek(size - 1)
+        if file.read(1) not in (b"\n", b""):
+            raise InputError(
+                f"cannot go on with {path!r}: another program has changed its bytes; write a new file with --json"
+            )
 
 
 def check_same_run(path: str, earlier: Report, now: Report) -> None:

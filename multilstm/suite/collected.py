@@ -94,7 +94,8 @@ class Collected:
         """Take the jobs of the file's earlier run for judged.
 
         Raises:
-            InputError: for a job that this run does not have, or that had other inputs or weights.
+            InputError: for a job that this run does not have, or that had other inputs or weights. Also for another
+                number of jobs.
         """
         if self._file is None or self._file.earlier is None:
             return
@@ -109,6 +110,11 @@ class Collected:
                     f"cannot go on with {self._file.path!r}: it holds the job {shown(str(job))}, but {fault}; repeat "
                     f"that run's options and files, or write a new file with --json"
                 )
+        if earlier.report.jobs != len(self._due):
+            raise InputError(
+                f"cannot go on with {self._file.path!r}: its first line counts {earlier.report.jobs} jobs, and this "
+                f"run has {len(self._due)}; write a new file with --json"
+            )
         self.cells += earlier.report.cells
         self._done |= earlier.digests.keys()
         self._earlier_s = earlier.elapsed_s

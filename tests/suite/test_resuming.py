@@ -124,6 +124,37 @@ def test_a_whole_run_goes_on_with_nothing(whole, tmp_path):
     assert pool.jobs == []
 
 
+@pytest.mark.unit
+def test_a_last_line_without_its_line_feed_is_kept(whole, tmp_path):
+    """Some editors and copies leave it out. The next job would be appended to that line."""
+    path, lines = tmp_path / "r.json", whole[0].read_bytes().splitlines()
+    path.write_bytes(b"\n".join(lines[:4]))
+    second = CountingPool()
+    report = compare(path, second, resume=True)
+    assert len(second.jobs) == 12 - 3
+    assert comparisons(read_report(str(path))) == comparisons(report) == comparisons(whole[1])
+
+
+@pytest.mark.unit
+def test_a_file_with_a_byte_order_mark_is_refused_and_stays(whole, tmp_path):
+    """Its lines end three bytes later than in the text that is read."""
+    path, lines = tmp_path / "r.json", whole[0].read_bytes().splitlines()
+    content = b"\xef\xbb\xbf" + b"".join(line + b"\n" for line in lines[:4])
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="another program has changed its bytes; write a new file with --json"):
+        compare(path, CountingPool(), resume=True)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.unit
+def test_another_number_of_jobs_is_refused(whole, tmp_path):
+    """The end of the run would contradict the first line, and no program could read the file."""
+    path, text = tmp_path / "r.json", whole[0].read_text()
+    path.write_text(text.replace('"jobs": 12', '"jobs": 99').rpartition('{"end"')[0])
+    with pytest.raises(InputError, match="its first line counts 99 jobs, and this run has 12"):
+        compare(path, CountingPool(), resume=True)
+
+
 def heavier(case):
     weights = {name: array * 1.5 for name, array in case.initial_weights.items()}
     return dataclasses.replace(case, weights=weights)
