@@ -20,7 +20,7 @@ from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.json_data import parse_json
 from multilstm.spec.building import Model, Sequential
 from multilstm.spec.dialects import Translated, keras3_config
-from multilstm.spec.dialects.merged_masks import check_merged_masks
+from multilstm.spec.dialects.merged_masks import check_merged_masks, dropped_masks
 from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
 from multilstm.spec.json_values import as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
@@ -110,7 +110,8 @@ def read_json(
         graph = _read(translated.config, translated.places, ask)
         if not translated.version.startswith("3"):
             check_merged_masks(graph, translated.version)
-        return graph, translated
+        notes = (*translated.notes, *dropped_masks(graph, translated.version))
+        return graph, dataclasses.replace(translated, notes=notes)
     except SpecError as error:
         words = set(re.findall(r"\w+", str(error)))
         renamed = [f"{old} for {new}" for new, old in translated.renamed.items() if new in words]

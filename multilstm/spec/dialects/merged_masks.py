@@ -6,10 +6,13 @@ sources are `compute_mask` in keras/layers/merge.py of Keras 2.2.4 and in keras/
 
 Keras 2 passes a mask made inside of a TimeDistributed to the next layer, and Keras 3 loses it. The source is
 `TimeDistributed.compute_mask` in tf_keras/src/layers/rnn/time_distributed.py of tf-keras 2.21.
+
+Keras 3.0 to 3.3 drop the masks of layers that merge. Files of these versions are read with the later rule, and a note.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from multilstm.errors import SpecError
@@ -27,7 +30,7 @@ from multilstm.spec.layers import (
     makes_mask,
 )
 
-__all__ = ["check_merged_masks", "inner_mask_difference"]
+__all__ = ["check_merged_masks", "dropped_masks", "inner_mask_difference"]
 
 
 class _Mask:
@@ -55,6 +58,24 @@ def check_merged_masks(graph: Graph, version: str) -> None:
                 f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of "
                 f"Keras {version}; give the layer inputs without masks, or a Concatenate inputs with one mask"
             )
+
+
+def dropped_masks(graph: Graph, version: str) -> tuple[str, ...]:
+    """Return notes on the layers of a model of Keras 3.0 to 3.3 that merge masks, which those versions drop.
+
+    Keras 3.4 keeps the masks of a list of inputs (https://github.com/keras-team/keras/pull/19685).
+
+    Args:
+        graph: the model.
+        version: the version of Keras that wrote it.
+    """
+    number = tuple(map(int, re.findall(r"\d+", version)[:2]))
+    if not (3, 0) <= number < (3, 4):
+        return ()
+    kinds = (Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract)
+    labels = dict.fromkeys(layer.label for layer, *_ in _masked_calls(graph)[1] if isinstance(layer, kinds))
+    rule = f"Keras {version} drops the masks of its inputs; Keras 3.4 and later keep them, and so does multilstm"
+    return tuple(f"layer {label}: {rule}" for label in labels)
 
 
 def inner_mask_difference(layer: Layer) -> str:

@@ -1,6 +1,7 @@
 """Masks that meet in a merging layer of an old model: refused where Keras 2 and Keras 3 differ."""
 
 import itertools
+import json
 
 import pytest
 
@@ -22,7 +23,8 @@ from multilstm.spec import (
     Subtract,
     from_json,
 )
-from multilstm.spec.dialects.merged_masks import check_merged_masks
+from multilstm.spec.dialects.merged_masks import check_merged_masks, dropped_masks
+from multilstm.spec.keras_json import read_json
 
 pytestmark = pytest.mark.unit
 LINEAR = {"add": Add(), "subtract": Subtract(), "average": Average(), "concatenate": Concatenate()}
@@ -105,3 +107,21 @@ def test_a_file_of_keras_2_is_refused(second):
         return
     with pytest.raises(SpecError, match="'concatenate': it merges sequences with different masks"):
         from_json(model)
+
+
+@pytest.mark.parametrize("second", ["plain", "equal", "other_input"])
+@pytest.mark.parametrize("name", [*LINEAR, *REPLACING])
+def test_a_note_names_masks_that_the_first_versions_of_keras_3_drop(name, second):
+    spec = merged({**LINEAR, **REPLACING}[name], "masked", second)
+    for version in ("3.0.5", "3.3.3"):
+        (note,) = dropped_masks(spec, version)
+        assert f"'{name}': Keras {version} drops the masks of its inputs" in note
+    for version in ("2.15.0", "3", "3.4.1", "3.15.1"):
+        assert not dropped_masks(spec, version)
+    assert not dropped_masks(merged(Add(), "plain", "plain"), "3.3.3")
+
+
+def test_the_note_is_one_of_the_file():
+    model = json.loads(merged(Add(), "masked", "other_input").to_json())
+    notes = {version: read_json(model, version)[1].notes for version in ("3.3.3", "3.4.0")}
+    assert [len(found) for found in notes.values()] == [1, 0]
