@@ -22,7 +22,10 @@ class LSTM(nn.Module):
         self.units, self.bias = units, bias
         self.activation, self.recurrent_activation = activation, recurrent_activation
         self.directions = ("l0", "l0_reverse") if bidirectional else ("l0",)
-        shapes = {"weight_ih": (4 * units, features), "weight_hh": (4 * units, units)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (4 * units, features),
+            "weight_hh": (4 * units, units),
+        }
         if bias:
             shapes |= {"bias_ih": (4 * units,), "bias_hh": (4 * units,)}
         for direction in self.directions:
