@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -54,9 +55,11 @@ def answered(asked, folder):
 
 
 def said(error):
-    """Return the class and the first line of an exception's message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
+    """Return the class and the message of an exception, and those of the exception that caused it."""
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))  # without colours
+    text = f"{type(error).__name__}: {' '.join(plain.split())}"[:300]
+    cause = error.__cause__
+    return text if cause is None else f"{type(error).__name__}: caused by {said(cause)}"[:300]
 
 
 def versions():
@@ -125,7 +128,8 @@ def keras_litert(asked, folder):
     def run(inputs):
         details = sorted(interpreter.get_input_details(), key=lambda row: row["name"])
         for row, array in zip(details, inputs, strict=True):
-            interpreter.resize_tensor_input(row["index"], array.shape, strict=True)  # free axes alone
+            if tuple(row["shape"]) != array.shape:
+                interpreter.resize_tensor_input(row["index"], array.shape, strict=True)  # free axes alone
         interpreter.allocate_tensors()
         for row, array in zip(details, inputs, strict=True):
             interpreter.set_tensor(row["index"], array)
@@ -206,10 +210,13 @@ def jax2onnx_flax(asked, folder):
         jax.ShapeDtypeStruct(tuple(axes.get(axis, size) for axis, size in enumerate(row["shape"])), row["dtype"])
         for row, axes in zip(asked["inputs"], free_axes(asked), strict=True)
     ]
-    definition, state = nnx.split(model)
+    # Every nnx.RNN keeps a key, for the start of its carry. The exporter takes no constant of this type, but its data.
+    definition, keys, state = nnx.split(model, nnx.RngKey, ...)
+    data = jax.tree.map(jax.random.key_data, keys)
 
     def forward(*arrays):
-        return nnx.merge(definition, state, copy=True)(*arrays)  # as a module of this trace: it counts its draws
+        wrapped = jax.tree.map(jax.random.wrap_key_data, data)
+        return nnx.merge(definition, wrapped, state, copy=True)(*arrays)  # of this trace: it counts its draws
 
     path = folder / "model.onnx"
     jax2onnx.to_onnx(forward, inputs=inputs, return_mode="file", output_path=str(path))
