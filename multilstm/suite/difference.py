@@ -74,6 +74,7 @@ class ModelDifference:
         answers: the largest difference of each answer to the same inputs, in the order of the first model; None for
             unequal shapes. Empty where the second model does not take the inputs of the first.
         outputs: the numbers of outputs of both.
+        rewired: whether layers are called on other tensors, which may act in training alone.
     """
 
     options: tuple[OptionChange, ...]
@@ -84,11 +85,12 @@ class ModelDifference:
     weights: tuple[WeightChange, ...]
     answers: Mapping[Quantity, float | None]
     outputs: tuple[int, int]
+    rewired: bool = False
 
     @property
     def same(self) -> bool:
-        """Whether layers, weights and answers are equal; names of layers may differ."""
-        changed = self.options or self.only_first or self.only_second or self.weights
+        """Whether layers, their calls, weights and answers are equal; names of layers may differ."""
+        changed = self.options or self.only_first or self.only_second or self.weights or self.rewired
         return not changed and len(set(self.outputs)) == 1 and set(self.answers.values()) == {0.0}
 
     @property
@@ -99,6 +101,8 @@ class ModelDifference:
         parts = []
         if self.only_first or self.only_second:
             parts.append("The models have other layers.")
+        elif self.rewired:
+            parts.append("The models call their layers on other tensors.")
         for noun, count in (("option", len(self.options)), ("weight", len(self.weights))):
             if count:
                 parts.append(f"{count} {noun}{' differs' if count == 1 else 's differ'}.")
@@ -142,7 +146,24 @@ def compare_models(case: Case, other: Graph, weights: Weights) -> ModelDifferenc
         weights=tuple(_weight_changes(case.spec, case.initial_weights, other, weights, pairs)),
         answers=answers,
         outputs=(len(case.spec.outputs), len(other.outputs)),
+        rewired=_rewired(case.spec, other, pairs),
     )
+
+
+def _rewired(first: Graph, second: Graph, pairs: Sequence[Pair]) -> bool:
+    """Whether corresponding layers are called on other tensors; the order of the calls does not matter."""
+    numbers: dict[Any, int] = {}
+    names = {str(a.name): str(b.name) for a, b in pairs}
+    return _wiring(first, names, numbers) != _wiring(second, {}, numbers)
+
+
+def _wiring(graph: Graph, names: Mapping[str, str], numbers: dict[Any, int]) -> set[int]:
+    """Return a number for each call, from `numbers`; equal calls of corresponding layers have one number."""
+    calls: list[int] = []
+    for call in graph.calls:
+        inputs, states = ([(calls[ref.call], ref.output) for ref in refs] for refs in (call.inputs, call.initial_state))
+        calls.append(numbers.setdefault((names.get(call.layer, call.layer), *inputs, None, *states), len(numbers)))
+    return set(calls)
 
 
 def with_inputs_of(first: Case, second: Case) -> Case:
@@ -301,5 +322,5 @@ def _weight_changes(
             continue
         if array.shape != other.shape:
             yield WeightChange(name, (array.shape, other.shape), None)
-        elif (distance := float(np.abs(array.astype(np.float64) - other).max(initial=0.0))) > 0:
+        elif (distance := _largest(array.astype(np.float64), other)) != 0:  # NaN too
             yield WeightChange(name, (array.shape, other.shape), distance)

@@ -116,6 +116,28 @@ def test_one_weight_is_listed_with_its_largest_difference():
     assert found.sentence.startswith("1 weight differs. Outputs differ by ")
 
 
+def test_a_weight_that_is_no_number_in_one_model_is_listed():
+    spec = Sequential([Embedding(1000, 4, name="e"), LSTM(3)], input_shape=(None,), input_dtype="int32")
+    weights = discriminating_weights(spec)
+    other = {**weights, "e/embeddings": weights["e/embeddings"].copy()}
+    other["e/embeddings"][999] = np.nan  # a token that the inputs hardly hold
+    assert [change.name for change in difference(spec, spec, weights, other).weights] == ["e/embeddings"]
+
+
+def dropping(*, before):
+    """A model with a Dropout before a Dense, or behind it."""
+    x = Input((None, 3), name="x")
+    drop, dense = Dropout(0.5, name="drop"), Dense(2, name="d")
+    return Model(x, LSTM(3, name="a")(dense(drop(x)) if before else drop(dense(x))))
+
+
+def test_layers_that_are_called_on_other_tensors_are_not_the_same_though_inference_is():
+    found = difference(dropping(before=True), dropping(before=False))
+    assert set(found.answers.values()) == {0.0}
+    assert not found.same
+    assert found.sentence == "The models call their layers on other tensors. Outputs are equal."
+
+
 def test_answers_stand_in_the_order_of_the_model():
     found = difference(stack(), stack(go_backwards=True))
     places = [quantity.where for quantity in found.answers]
