@@ -60,8 +60,8 @@ UNROLL = f'''{_HEAD}    reverse: bool = False,
         state = jax.vmap(cell)(x_t, state)
         return state, state[0]
 
-    state, sequence = jax.lax.scan(step, state, x.swapaxes(0, 1), reverse=reverse)
-    return sequence.swapaxes(0, 1), state
+    last, sequence = jax.lax.scan(step, state, x.swapaxes(0, 1), reverse=reverse)
+    return sequence.swapaxes(0, 1), last
 '''
 UNROLL_MASKED = f'''{_HEAD}    mask: jax.Array | None = None,
     reverse: bool = False,
@@ -79,8 +79,8 @@ UNROLL_MASKED = f'''{_HEAD}    mask: jax.Array | None = None,
         return state, state[0]
 
     inputs = (x.swapaxes(0, 1), mask.T)
-    state, sequence = jax.lax.scan(step, state, inputs, reverse=reverse)
-    return sequence.swapaxes(0, 1), state
+    last, sequence = jax.lax.scan(step, state, inputs, reverse=reverse)
+    return sequence.swapaxes(0, 1), last
 '''
 NTH = '''\
 def nth(key: jax.Array | None, n: int) -> jax.Array | None:

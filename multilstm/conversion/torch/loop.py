@@ -51,8 +51,8 @@ class LSTM(nn.Module):
             self.run(x, hidden[place], cell[place], mask, direction)
             for place, direction in enumerate(self.directions)
         ]
-        sequences, hidden, cell = zip(*runs)
-        return torch.cat(sequences, -1), (torch.stack(hidden), torch.stack(cell))
+        sequences, hiddens, cells = zip(*runs)
+        return torch.cat(sequences, -1), (torch.stack(hiddens), torch.stack(cells))
 
     def run(
         self,
