@@ -153,6 +153,12 @@ def test_a_layer_without_a_counterpart_is_refused_by_its_name(label, target):
 
 
 @pytest.mark.unit
+def test_tensorflow_1_refuses_a_mask_that_no_layer_takes():
+    with pytest.raises(UnsupportedError, match="tf1: Masking 'm' cannot be converted because of its mask"):
+        tf1_source(Sequential([Masking(0.5, name="m"), Dense(2)], input_shape=(None, 3)))
+
+
+@pytest.mark.unit
 def test_the_bias_that_haiku_adds_is_counted():
     assert further_parameters(MODELS["masks"]) == {
         name: 8 if name == "lstm_1" else 0 for name in MODELS["masks"].layer_inputs

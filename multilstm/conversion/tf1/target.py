@@ -15,6 +15,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from multilstm.conversion.modules.formatting import fits, wrapped
+from multilstm.conversion.modules.masks import Mask
 from multilstm.conversion.modules.names import attribute_names
 from multilstm.conversion.modules.notes import notes_of_modules
 from multilstm.conversion.modules.parts import Part, arithmetic
@@ -214,6 +215,9 @@ class _Source(AbstractUnrolledSource):
 
     def part(self, layer: Layer, shapes: Sequence[Shape]) -> Part:
         return arithmetic(layer, len(shapes)) or Part("", _part(layer, shapes, self._attributes[str(layer.name)]))
+
+    def _mask(self, mask: Mask, layer: Layer, x: str) -> Iterator[str]:
+        raise refused(layer, "its mask", "TensorFlow 1 has none")
 
     def cell(self, layer: LSTM, features: int, name: str) -> str:
         return f"tf.nn.rnn_cell.BasicLSTMCell({layer.units})"
