@@ -19,8 +19,10 @@ from multilstm.errors import UnsupportedError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
+from multilstm.fuzz import check
+from multilstm.fuzz.sample import Sample
 from multilstm.jobs.job import Batch, Job, Step
-from multilstm.spec import Input, LeakyReLU, Model
+from multilstm.spec import Bidirectional, Input, LeakyReLU, Model
 from multilstm.spec.dialects.training import read_training
 from multilstm.spec.dialects.versions import version_of
 from multilstm.suite.compare_cases import compare_cases, worker_pool
@@ -193,3 +195,11 @@ def test_the_old_rules_are_those_of_legacy_optimizers(legacy, name):
     for iteration, gradient in enumerate(gradients):
         weight, slots = rule.step(weight, rule.clip({0: gradient})[0], slots, rule.coefficients(iteration))
     np.testing.assert_allclose(weight, answers[name]["weight"], rtol=0, atol=1e-12)
+
+
+@needs(ENGINE)
+def test_a_bidirectional_has_activations_that_keras_2_lacks():
+    """tf-keras makes its second layer from the name of the activation."""
+    source, names = Input((None, 3)), ("mish", "gelu", "hard_sigmoid", "hard_silu", "log_softmax", "leaky_relu")
+    spec = Model(source, [Bidirectional(LSTM(2, activation=name))(source) for name in names])
+    check(Sample(spec, 2, 4), ENGINE, "float64", "portable")

@@ -33,15 +33,18 @@ _RENAMED = {("LeakyReLU", "negative_slope"): "alpha"}
 
 # Activations of a spec that have another name in Keras 2, or none. TensorFlow rounds the constants of its own gelu and
 # leaky_relu to float32.
-_ACTIVATIONS: Mapping[str, str | Callable[[Any], Any]] = {
+_OWN: dict[str, Any] = {
     "gelu": lambda x: 0.5 * x * (1.0 + tf.math.erf(x / math.sqrt(2.0))),
     "hard_sigmoid": lambda x: tf.nn.relu6(x + 3.0) / 6.0,
-    "hard_sigmoid_keras2": "hard_sigmoid",
     "hard_silu": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
-    "log_softmax": tf.nn.log_softmax,
+    "log_softmax": lambda x: tf.nn.log_softmax(x),
     "mish": lambda x: x * tf.tanh(tf.math.softplus(x)),
     "leaky_relu": lambda x: tf.where(x > 0, x, 0.2 * x),
 }
+for _name, _function in _OWN.items():  # a Bidirectional makes its second layer from the name of the activation
+    _function.__name__ = f"multilstm_{_name}"
+    tf_keras.utils.register_keras_serializable("multilstm")(_function)
+_ACTIVATIONS: Mapping[str, str | Callable[[Any], Any]] = {"hard_sigmoid_keras2": "hard_sigmoid", **_OWN}
 
 
 @final
