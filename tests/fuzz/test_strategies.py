@@ -1,10 +1,12 @@
 """Strategies: every class of the spec's table of layers is drawn with every argument, and fits its model."""
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.fuzz.sample import Sample
+from multilstm.fuzz.strategies import drawing
 from multilstm.fuzz.strategies.joins import JOINS, joined
 from multilstm.fuzz.strategies.layers import ROWS, layer_of
 from multilstm.fuzz.strategies.models import chains, embeddings, fronts, graphs, nested
@@ -176,3 +179,14 @@ def test_a_seed_means_the_same_models_whatever_is_imported(tmp_path):
     ]  # fmt: skip
     assert drawn[0] == drawn[1]
     assert not (tmp_path / ".hypothesis").exists()
+
+
+def test_the_models_of_a_seed_are_spread_over_all_that_hypothesis_draws(monkeypatch):
+    """The first ones are small: of 600 such models none had a Conv1D, a MaxPooling1D or a RepeatVector."""
+    numbers = itertools.count()
+    numbered = st.integers(0, 10**9).map(lambda _: types.SimpleNamespace(spec=next(numbers)))
+    monkeypatch.setattr(drawing, "samples", lambda: numbered)
+    drawn = [sample.spec for sample in drawing.draw_samples(0, 5)]
+    assert len(set(drawn)) == 5
+    assert drawn[0] <= 2
+    assert drawn[-1] > 10

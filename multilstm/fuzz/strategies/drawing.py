@@ -134,4 +134,5 @@ def draw_samples(number: int, count: int) -> list[Sample]:
 
     with _signals_later(), without_constants_of_modules():
         collect()
-    return list(by_model.values())[1 : count + 1]  # the first model is the simplest one for every seed
+    others = list(by_model.values())[1:]  # the first model is the simplest one for every seed, and the next ones small
+    return [others[number * len(others) // count] for number in range(count)] if len(others) > count else others
