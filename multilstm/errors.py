@@ -6,6 +6,7 @@ Every message names the fault, the given value, the expected values and the reme
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import reprlib
 from collections.abc import Iterable
@@ -107,11 +108,14 @@ def listed(names: Iterable[object]) -> str:
 
 
 def choice(what: str, given: object, known: Iterable[object]) -> str:
-    """Return the message for a name that is not one of the known ones.
+    """Return the message for a name that is not one of the known ones, with up to two known names that are like it.
 
     Args:
         what: the kind of thing, for example `"engine"`.
         given: the unknown name.
         known: the names that exist.
     """
-    return f"unknown {what} {shown(given)}: expected one of {listed(known)}"
+    names, text = [str(name) for name in known], given if isinstance(given, str) else ""
+    near = difflib.get_close_matches(text, names, n=2, cutoff=0.55) if len(text) <= NAME_LIMIT else []
+    hint = f"; did you mean {' or '.join(listed([name]) for name in near)}?" if near else ""
+    return f"unknown {what} {shown(given)}: expected one of {listed(names)}{hint}"

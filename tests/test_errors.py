@@ -44,4 +44,8 @@ def test_a_choice_names_the_given_and_the_known_names():
     assert choice("engine", "jaxx", ("jax-scan", "reference")) == (
         "unknown engine 'jaxx': expected one of jax-scan, reference"
     )
+    assert choice("engine", "pytorch", ("jax-scan", "torch-lstm", "keras-torch")).endswith(
+        "keras-torch; did you mean torch-lstm or keras-torch?"
+    )
+    assert choice("case", "a\x1b[31", ["a\x1b[31m"]).endswith(r"did you mean 'a\x1b[31m'?")
     assert len(choice("case", "x" * 10_000, map(str, range(10_000)))) < 500

@@ -17,10 +17,21 @@ from multilstm.report.document import pairs, part, policy, section, text
 
 __all__ = ["to_html"]
 
-COLUMNS = (
-    "ms", "minimum", "quartiles", "times", "sequences/s", "steps/s", "GFLOP/s", "of the peak",
-    "s: build, trace, compile, first call", "error", "MiB", "joules", "kernel",
-)  # fmt: skip
+COLUMNS = {
+    "ms": "median time of a call in milliseconds",
+    "minimum": "the shortest call, in milliseconds",
+    "quartiles": "a quarter of the calls was faster than the first number, a quarter slower than the second",
+    "times": "the median divided by that of the fastest engine of the table",
+    "sequences/s": "sequences in a second",
+    "steps/s": "timesteps in a second; all sequences of a batch make one at once",
+    "GFLOP/s": "rate of the matrix products that the model needs, in 1e9 operations a second",
+    "of the peak": "that rate divided by the best of a large matrix product, measured here",
+    "s: build, trace, compile, first call": "seconds before the first answer; a dash where an engine has no such phase",
+    "error": "largest difference from the float64 reference, divided by the largest value of the tensor",
+    "MiB": "largest memory of the engine's process",
+    "joules": "energy of a call, where the GPU counts it",
+    "kernel": "the implementation that computed",
+}
 
 
 def to_html(*results: Benchmark) -> str:
@@ -152,6 +163,8 @@ def _summary(result: Benchmark) -> Iterator[str]:
     lacking = missing(result)
     if lacking:
         yield section("Not timed", [f"<p>{text(line)}</p>" for line in lacking], is_open=True)
+    if result.timed:
+        yield section("Columns", pairs(COLUMNS))
     limit = f"{result.method.get('largest_spread', 0.1):.0%}".replace("%", " %")
     yield section("Marks", pairs({sign: meaning.format(limit=limit) for sign, meaning in MARKS.items()}))
     engines: Mapping[str, object] = {

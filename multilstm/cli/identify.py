@@ -50,7 +50,7 @@ def _by_outputs(arrays: str, inputs: str, outputs: str) -> tuple[list[str], bool
     fits, tried = find(read_arrays(arrays), x, y)
     lines = [f"{len(fits)} of {tried} conventions {'gives' if len(fits) == 1 else 'give'} the recorded outputs."]
     for convention, distance, _ in fits:
-        lines.append(f"  to {distance:.1e}: {convention.words}{_as_in(convention.dialects)}")
+        lines.append(f"  within {distance:.1e}: {convention.words}{_as_in(convention.dialects)}")
     if len(fits) > 1:
         lines.append("These inputs do not separate them: give random ones, over several timesteps.")
     if not fits:

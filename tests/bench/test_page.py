@@ -1,13 +1,14 @@
 """The page and the pictures of a run: complete, escaped, without a script."""
 
 import re
+from html import escape
 import xml.etree.ElementTree as ET
 
 import bench_results as made
 import pytest
 
 from multilstm.bench.charts import charts, engines_of
-from multilstm.bench.page import to_html
+from multilstm.bench.page import COLUMNS, to_html
 from multilstm.bench.svg import drawn
 from multilstm.errors import InputError
 from multilstm.report.document import hash_source
@@ -35,6 +36,13 @@ def test_a_page_has_the_answer_the_tables_and_the_plots():
     assert "skipped flax: needs flax" in html
     assert "its answer is 12 times the tolerance away" in html
     assert "<script" not in html
+
+
+def test_the_page_says_what_each_column_means():
+    html = to_html(made.usual())
+    for column, meaning in COLUMNS.items():
+        assert f'<th scope="col">{escape(column)}</th>' in html
+        assert f"<dd>{escape(meaning)}</dd>" in html
 
 
 def test_the_policy_admits_the_style_alone():
