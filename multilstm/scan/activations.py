@@ -50,6 +50,8 @@ ACTIVATIONS: dict[str, Function] = {
     "log_softmax": jax.nn.log_softmax,
 }
 
+OVER_UNITS = {"softmax", "log_softmax"}  # a unit's value depends on the others
+
 # The slope as a function of the activation's own output: the gradient needs only the output.
 _SLOPES: dict[str, Function] = {
     "linear": jnp.ones_like,

@@ -48,10 +48,18 @@ class LSTMParams(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The activations of an LSTM by name."""
+    """The activations of an LSTM by name, and the units that they reach.
+
+    Attributes:
+        activation: of the candidate and of the cell state.
+        recurrent_activation: of the three gates.
+        units: the number of units that count; the others, added by `loops/filling.py`, take no value from z or from
+            its derivative. 0: all.
+    """
 
     activation: str
     recurrent_activation: str
+    units: int = 0
 
     @property
     def gates(self) -> tuple[str, str, str, str]:
@@ -70,7 +78,8 @@ def cell_forward(names: Names, z: jax.Array, cell_before: jax.Array) -> tuple[St
     Returns:
         The state after the step, and for `cell_backward` an array of each gate, `[batch, units]`.
     """
-    both = [activate_and_keep(name, part) for name, part in zip(names.gates, jnp.split(z, 4, -1), strict=True)]
+    parts = _counted(names, jnp.split(z, 4, -1))
+    both = [activate_and_keep(name, part) for name, part in zip(names.gates, parts, strict=True)]
     (i, keep_i), (f, keep_f), (g, keep_g), (o, keep_o) = both
     cell = f * cell_before + i * g
     hidden = o * ACTIVATIONS[names.activation](cell)
@@ -97,4 +106,12 @@ def cell_backward(
     squashed, pull_cell = pullback(names.activation, activate_and_keep(names.activation, cell)[1])
     dcell = after.cell + pull_cell(after.hidden * o)
     dz = [pull_i(dcell * g), pull_f(dcell * cell_before), pull_g(dcell * i), pull_o(after.hidden * squashed)]
-    return jnp.concatenate(dz, -1), dcell * f
+    return jnp.concatenate(_counted(names, dz), -1), dcell * f
+
+
+def _counted(names: Names, gates: list[jax.Array]) -> list[jax.Array]:
+    """Return the gates' arrays `[batch, units]` with 0 for units that do not count: their 0 * infinity is NaN."""
+    if not names.units:
+        return gates
+    counts = jnp.arange(gates[0].shape[-1]) < names.units
+    return [jnp.where(counts, part, 0) for part in gates]

@@ -12,10 +12,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from multilstm.scan.activations import OVER_UNITS
 from multilstm.scan.arguments import as_flag
-from multilstm.scan.cell import LSTMParams, Names
+from multilstm.scan.cell import LSTMParams
 from multilstm.scan.dropout import Dropout
-from multilstm.scan.loops.checks import check_arrays, check_checkpoint, check_dropout, check_lengths, check_mesh
+from multilstm.scan.loops.checks import (
+    check_arrays,
+    check_checkpoint,
+    check_dropout,
+    check_lengths,
+    check_mesh,
+    check_names,
+)
 from multilstm.scan.loops.plan import Plan, Sizes
 from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.scan.loops.ragged import mask_of_lengths, reverse_within, run_ragged_with_custom_gradient
@@ -83,8 +91,8 @@ def lstm(  # noqa: PLR0913 - the public signature
     Raises:
         InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
     """
-    names = Names(activation, recurrent_activation)
-    params, x, state, mask = check_arrays(params, x, state, mask, names, dtype)
+    names = check_names(activation, recurrent_activation)
+    params, x, state, mask = check_arrays(params, x, state, mask, dtype)
     lengths = check_lengths(lengths, mask, x)
     dropout = check_dropout(dropout, params, x)
     backwards, by_hand = as_flag("lstm: go_backwards", go_backwards), as_flag("lstm: custom_gradient", custom_gradient)
@@ -96,6 +104,8 @@ def lstm(  # noqa: PLR0913 - the public signature
             check_mesh(mesh, sizes.batch), [sizes], measured_split, (params, x, state, mask, lengths, dropout)
         )
     plan = _plan(sizes, mesh, as_flag("lstm: unroll", unroll), checkpoint, by_hand and lengths is not None)
+    if OVER_UNITS & {*names.gates}:
+        plan = plan.with_widths(0, 0)
     options = LoopOptions(names, plan, backwards, zero_output, by_hand, mesh)
     return _compiled(options, Problem(params, x, state, mask, lengths, dropout))  # type: ignore[no-any-return]
 

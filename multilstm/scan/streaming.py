@@ -9,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from multilstm.errors import InputError
-from multilstm.scan.activations import check_activation
 from multilstm.scan.arguments import as_jax
 from multilstm.scan.cell import LSTMParams, Names, cell_forward
-from multilstm.scan.loops.checks import as_state, check_arrays, check_params
+from multilstm.scan.loops.checks import as_state, check_arrays, check_names, check_params
 from multilstm.scan.loops.projection import add_bias, matmul
 from multilstm.spec.arrays import State
 
@@ -42,9 +41,7 @@ def step(
     Raises:
         InputError: for an array of a wrong shape or dtype; nothing is broadcast silently.
     """
-    names = Names(activation, recurrent_activation)
-    for argument, name in names._asdict().items():
-        check_activation(argument, name)
+    names = check_names(activation, recurrent_activation)
     if not _are_in_jax(params, x_t, state):  # at its border, `jax.jit` would wrap integers and take lists apart
         params, x_t, state = check_params(params), as_jax("step: x_t", x_t), None if state is None else as_state(state)
     after = _compiled(names, params, x_t, state)
@@ -62,7 +59,7 @@ def _are_in_jax(params: Any, x_t: Any, state: Any) -> bool:
 def _step(names: Names, params: LSTMParams, x_t: Any, state: State | None) -> State:
     if np.ndim(x_t) != 2:
         raise InputError(f"step: x_t has shape {np.shape(x_t)}, expected (batch, features): one timestep")
-    params, x, before, _ = check_arrays(params, x_t[:, None], state, None, names, None)
+    params, x, before, _ = check_arrays(params, x_t[:, None], state, None, None)
     if before is None:
         zeros = jnp.zeros((x.shape[0], params.recurrent_kernel.shape[0]), x.dtype)
         before = State(zeros, zeros)

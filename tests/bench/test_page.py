@@ -1,8 +1,8 @@
 """The page and the pictures of a run: complete, escaped, without a script."""
 
 import re
-from html import escape
 import xml.etree.ElementTree as ET
+from html import escape
 
 import bench_results as made
 import pytest

@@ -207,7 +207,7 @@ def main(folder):
         alone = quantities(run, given, options)
         distances[name] = {quantity: distance(over[quantity], alone[quantity]) for quantity in alone}
     sequence = lstm(PARAMS, X, mesh=mesh)[0]
-    split._WORTH_SPLITTING = 0  # so that `auto` splits sizes of a test
+    split._WORTH_SPLITTING, split._WORTH_SHARING = 0, 2  # so that `auto` splits sizes of a test
     facts = {
         "distances": distances,
         "devices": mesh.size,

@@ -8,6 +8,7 @@ import pytest
 from multilstm.scan.loops.plan import (
     PLANS,
     SIDES,
+    WIDTHS,
     Layout,
     Plan,
     Request,
@@ -38,7 +39,7 @@ PLAN_OF_ROW = {
     "ragged": (request(32, 1000, 123, 320, ragged=True), Plan(Layout(2, 2), Layout(16), False)),
     "wide_kernel": (request(1, 500, 128, 512), Plan(Layout(8, 8), Layout(500, 4), False)),
     "gates_fit_in_kept_memory": (request(4, 30, 3, 6), Plan(Layout(30), Layout(30), False)),
-    "chunks": (request(1000, 64, 5, 32), Plan(Layout(8, 8), Layout(5), True)),
+    "chunks": (request(1000, 64, 5, 32), Plan(Layout(64), Layout(5), True)),
 }
 SIDES_OF_ROW = {
     "unmeasured_device": (request(16, 128, 768, 768, device="gpu"), (False, False)),
@@ -46,6 +47,25 @@ SIDES_OF_ROW = {
     "one_row": (request(1, 1000, 128, 512), (False, True)),
     "right": (request(64, 12, 1024, 1024), (False, False)),
 }
+
+WIDTHS_OF_ROW = {
+    "unmeasured_device": (request(30, 20, 5, 47, device="gpu"), (0, 0)),
+    "short_rest": (request(5, 50, 20, 100), (0, 0)),
+    "few_rows": (request(2, 2000, 20, 47), (0, 0)),
+    "few_outputs": (request(13, 6, 5, 49), (0, 0)),
+    "many_units": (request(20, 60, 40, 302), (0, 0)),
+    "large_outputs": (request(545, 148, 29, 26), (0, 0)),
+    "half_added": (request(351, 39, 39, 9), (0, 0)),
+    "some_added": (request(683, 18, 5, 11), (16, 0)),
+    "few_added": (request(28, 193, 6, 221), (224, 224)),
+}
+
+
+@pytest.mark.parametrize("row", WIDTHS, ids=[row.name for row in WIDTHS])
+def test_each_row_of_widths_decides_its_example(row):
+    example, widths = WIDTHS_OF_ROW[row.name]
+    assert row_for(WIDTHS, example) is row
+    assert row.choice(example) == widths
 
 
 @pytest.mark.parametrize("row", PLANS, ids=[row.name for row in PLANS])
@@ -62,7 +82,7 @@ def test_each_row_of_sides_decides_its_example(row):
     assert row.choice(example) == sides
 
 
-@pytest.mark.parametrize("table", [PLANS, SIDES], ids=["plans", "sides"])
+@pytest.mark.parametrize("table", [PLANS, SIDES, WIDTHS], ids=["plans", "sides", "widths"])
 def test_the_last_row_always_applies_and_each_row_has_a_measurement(table):
     assert table[-1].applies(request(0, 0, 1, 1))
     assert all(row.measured for row in table)
@@ -72,13 +92,21 @@ def test_small_is_one_chunk_with_stored_gates():
     assert plan(SMALL) == Plan(Layout(30), Layout(30), False)
 
 
-@pytest.mark.parametrize("sizes", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_large_is_chunked_and_without_a_gradient_written_out_in_chunks(sizes):
+@pytest.mark.parametrize(
+    ("sizes", "written"), [(WIDE, True), (NARROW, False)], ids=["wide_written_out", "narrow_in_a_loop"]
+)
+def test_the_gradient_of_large_sizes_is_chunked(sizes, written):
     found = plan(sizes)
     assert found.gradient.chunk < sizes["timesteps"]
     assert found.gradient.unroll == 1
-    assert found.forward.unroll == found.forward.chunk
-    assert found.forward.chunk < 50  # of that many steps the code takes long to compile
+    assert found.forward == (Layout(8, 8) if written else Layout(sizes["timesteps"]))  # more take long to compile
+
+
+def test_forward_is_written_out_where_features_and_units_are_many():
+    sizes = {"batch": 100, "timesteps": 100, "features": 100, "units": 100}
+    assert plan(sizes).forward == Layout(8, 8)
+    assert plan(sizes, features=99).forward == Layout(100)
+    assert plan(sizes, batch=10).forward == Layout(100)  # computes too little
 
 
 def test_steps_are_written_out_where_the_recurrent_kernel_is_large():
@@ -95,6 +123,7 @@ def test_few_timesteps_are_written_out_where_they_compute_much():
     assert plan(few, timesteps=9) == Plan(Layout(9), Layout(9), False)
     assert plan(few, batch=1000, timesteps=3) == Plan(Layout(3, 3), Layout(3, 3), False)
     assert plan(few, units=512).gradient == Layout(8, 4)
+    assert plan(few, units=68) == Plan(Layout(8), Layout(8, 8), False)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ EXAMPLES = {
     "placed": request(64, 100, 123, 320, is_placed=True),
     "unmeasured_device": request(64, 100, 123, 320, platform="gpu"),
     "wide_kernel": request(16, 128, 768, 768),
+    "few_rows_each": request(9, 196, 7, 57),
     "little_work": request(18, 16, 7, 44),
     "otherwise": request(62, 78, 42, 81),
 }
@@ -40,7 +41,7 @@ def test_several_processes_are_not_split(monkeypatch):
 
 
 def test_the_rows_by_size_alone_may_be_replaced_by_a_measurement():
-    assert [row.name for row in BY_SIZE] == ["wide_kernel", "little_work", "otherwise"]
+    assert [row.name for row in BY_SIZE] == ["wide_kernel", "few_rows_each", "little_work", "otherwise"]
     assert all(row.measured for row in SPLITS)
 
 

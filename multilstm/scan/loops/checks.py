@@ -21,16 +21,25 @@ from multilstm.spec.arrays import State
 MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
+def check_names(activation: str, recurrent_activation: str) -> Names:
+    """Return the activations.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    check_activation("activation", activation)
+    check_activation("recurrent_activation", recurrent_activation)
+    return Names(activation, recurrent_activation)
+
+
 def check_arrays(
-    params: LSTMParams, x: Any, state: State | None, mask: Any, names: Names, dtype: str | None
+    params: LSTMParams, x: Any, state: State | None, mask: Any, dtype: str | None
 ) -> tuple[LSTMParams, jax.Array, State | None, jax.Array | None]:
     """Return the arguments of `lstm` as arrays of one floating dtype: `dtype`, or the promotion of all their dtypes.
 
     Raises:
         InputError: naming the argument, what was given, and what was expected.
     """
-    for argument, name in names._asdict().items():
-        check_activation(argument, name)
     params = check_params(params)
     features, units = params.kernel.shape[0], params.recurrent_kernel.shape[0]
     x = as_jax("lstm: x", x)

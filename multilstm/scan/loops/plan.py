@@ -1,6 +1,6 @@
 """The layout of the loop over time, chosen by size at trace time; it changes no answer beyond rounding.
 
-`PLANS` and `SIDES` are the choices as tables. The first row that applies decides. The rows of the
+`PLANS`, `SIDES` and `WIDTHS` are the choices as tables. The first row that applies decides. The rows of the
 user's options hold everywhere. The others were measured on CPUs and apply there; see docs/explanation/speed.md.
 """
 
@@ -22,17 +22,20 @@ class Layout(NamedTuple):
             one product. A loop runs over as many of these groups as the chunk has.
         left: whether a timestep's hidden states are columns, with the recurrent kernel on their left.
         hoisted: whether the inputs of a whole chunk meet the kernel in one product, before the loop.
+        width: the units of the loop, with those that `filling.py` adds; 0: the LSTM's own.
     """
 
     chunk: int
     unroll: int = 1
     left: bool = False
     hoisted: bool = False
+    width: int = 0
 
     def __str__(self) -> str:
         parts = [f"chunks of {self.chunk} steps"]
         parts += [f"{self.unroll} written out"] * (self.unroll > 1)
         parts += ["inputs projected first"] * self.hoisted + ["the recurrent kernel on the left"] * self.left
+        parts += [f"{self.width} units, to fill vectors"] * (self.width > 0)
         return ", ".join(parts)
 
 
@@ -63,6 +66,12 @@ class Plan(NamedTuple):
         forward, gradient = self.forward._replace(left=left), self.gradient._replace(left=left)
         return self._replace(forward=forward, gradient=gradient, left_backward=left_backward)
 
+    def with_widths(self, forward: int, gradient: int) -> Plan:
+        """Return the plan with these numbers of units in the loops."""
+        return self._replace(
+            forward=self.forward._replace(width=forward), gradient=self.gradient._replace(width=gradient)
+        )
+
 
 class Sizes(NamedTuple):
     """The sizes of a problem; the batch is that of one device if several share it.
@@ -87,9 +96,14 @@ class Sizes(NamedTuple):
         return self.batch * self.timesteps * self.units * (self.features + self.units)
 
     @property
+    def outputs(self) -> int:
+        """The number of outputs of all timesteps."""
+        return self.batch * self.timesteps * self.units
+
+    @property
     def state_bytes(self) -> int:
         """The memory of the hidden states of all timesteps; a gate takes as much."""
-        return self.batch * self.timesteps * self.units * self.itemsize
+        return self.outputs * self.itemsize
 
     @property
     def kernel_bytes(self) -> int:
@@ -143,9 +157,16 @@ _FETCHED_BYTES = 4 << 20  # of a recurrent kernel that every timestep fetches fr
 _FEW_ROWS = range(8, 33)  # with fewer and with more, such a kernel is slower on the left, at least forward
 _FEW_STEPS = 8
 _WRITTEN_OUT = 4  # timesteps of the gradient with a wide kernel
+_VECTOR = 8  # units that a CPU computes at once
+_MANY_OUTPUTS = 8_000
+_MANY_UNITS = 256
+_COPIED_BYTES = 6 << 20  # of the outputs, above which copying them takes longer than full vectors save
 _FORWARD = Layout(8, 8)
 _RAGGED_FORWARD = Layout(2, 2)  # each number of rows compiles this code once
-_WORTH_UNROLLING = 5e7  # products: below, compiling the written-out timesteps takes longer than they save
+_WORTH_UNROLLING = 4e7  # products: below, compiling the written-out timesteps takes longer than they save
+_WORTH_PROJECTING = (
+    200  # features + units: below, projecting the inputs of 8 timesteps at once is slower than one by one
+)
 _WORTH_LEAVING_LOOPS = 5e5  # products: the same if no loop remains, which saves a tenth of the gradient too
 
 
@@ -154,7 +175,9 @@ def _whole(request: Request) -> Layout:
 
 
 def _forward(request: Request) -> Layout:
-    return _FORWARD if request.sizes.products >= _WORTH_UNROLLING else _whole(request)
+    sizes = request.sizes
+    written = sizes.products >= _WORTH_UNROLLING and sizes.features + sizes.units >= _WORTH_PROJECTING
+    return _FORWARD if written else _whole(request)
 
 
 def _rows_chunk(request: Request) -> int:
@@ -185,6 +208,11 @@ def _written_out(request: Request) -> Plan:
     return Plan(layout, layout, False)
 
 
+def _few(request: Request) -> Plan:
+    plan = _written_out(request)
+    return plan if request.sizes.units <= _NARROW else plan._replace(forward=_whole(request))
+
+
 def _one_loop(request: Request) -> Plan:
     return Plan(_whole(request), _whole(request), False)
 
@@ -206,6 +234,11 @@ def _wide(request: Request) -> Plan:
     chunk = timesteps if _fits(request) else _rows_chunk(request)
     chunk = min(-(-chunk // _WRITTEN_OUT) * _WRITTEN_OUT, max(timesteps, 1))
     return Plan(_forward(request), Layout(chunk, _WRITTEN_OUT), False)
+
+
+def _full(request: Request) -> int:
+    """Return the next number of units that fills whole vectors."""
+    return -(-request.sizes.units // _VECTOR) * _VECTOR
 
 
 def _one_chunk(request: Request) -> Plan:
@@ -232,8 +265,9 @@ PLANS = (
         "not measured outside of CPUs: the plainest loop is the default there",
     ),
     Row(
-        "few_timesteps", _few_steps, _written_out,
-        "three layers of (64,8,16,32): forward 0.39 to 0.32, gradient 1.56 to 1.37",
+        "few_timesteps", _few_steps, _few,
+        "three layers of (64,8,16,32): forward 0.39 to 0.32, gradient 1.56 to 1.37; with more units forward is a loop: "
+        "(37,7,108,82) 0.46 to 0.36",
     ),
     Row(
         "ragged", lambda request: request.ragged, _ragged,
@@ -271,6 +305,46 @@ SIDES = (
     Row("right", lambda request: True, lambda request: (False, False), "no gain elsewhere"),
 )  # fmt: skip
 
+WIDTHS = (
+    Row(
+        "unmeasured_device", lambda request: request.platform != "cpu", lambda request: (0, 0),
+        "not measured outside of CPUs",
+    ),
+    Row(
+        "short_rest", lambda request: request.sizes.units % 4 == 0, lambda request: (0, 0),
+        "four units are a short vector; forward at (5,50,20,100) 0.28 to 0.33",
+    ),
+    Row(
+        "few_rows", lambda request: request.sizes.batch < 3, lambda request: (0, 0),
+        "the product counts; forward at (1,100,20,50) 0.085 to 0.117",
+    ),
+    Row(
+        "few_outputs", lambda request: request.sizes.outputs < _MANY_OUTPUTS, lambda request: (0, 0),
+        "padding the weights counts; forward at (13,6,5,49) 0.048 to 0.062",
+    ),
+    Row(
+        "many_units", lambda request: request.sizes.units > _MANY_UNITS, lambda request: (0, 0),
+        "the rest of a row is a small part of it; forward at (64,50,30,300), (32,60,40,300): the same",
+    ),
+    Row(
+        "large_outputs", lambda request: request.sizes.state_bytes > _COPIED_BYTES, lambda request: (0, 0),
+        "the outputs are copied; forward at (545,148,29,26) 36 to 44",
+    ),
+    Row(
+        "half_added", lambda request: 2 * _full(request) > 3 * request.sizes.units, lambda request: (0, 0),
+        "forward at (351,39,39,9) 2.8 to 2.1, but gradient 5.2 to 7.2",
+    ),
+    Row(
+        "some_added", lambda request: 12 * _full(request) > 13 * request.sizes.units,
+        lambda request: (_full(request), 0),
+        "forward at (683,18,5,11) 2.5 to 0.9, (4,209,3,11) 0.29 to 0.20; but gradient 4.4 to 5.2 and 0.74 to 0.82",
+    ),
+    Row(
+        "few_added", lambda request: True, lambda request: (_full(request), _full(request)),
+        "(28,193,6,221): forward 26 to 20, gradient 87 to 75; gradient at (100,30,50,30) 3.3 to 2.5",
+    ),
+)  # fmt: skip
+
 
 def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:
     """Return the plan for these sizes and options.
@@ -283,6 +357,7 @@ def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> 
     """
     request = Request(sizes, unroll, checkpoint, ragged, platform())
     plan: Plan = row_for(PLANS, request).choice(request)
+    plan = plan.with_widths(*row_for(WIDTHS, request).choice(request))
     return plan.on_sides(*row_for(SIDES, request).choice(request))
 
 

@@ -75,3 +75,7 @@ class LoopOptions:
     zero_output_for_mask: bool = False
     custom_gradient: bool = True
     split: Split | None = None
+
+    def counting(self, units: int) -> LoopOptions:
+        """Return the options of a loop over more units, of which these many count."""
+        return dataclasses.replace(self, names=self.names._replace(units=units))

@@ -1,4 +1,4 @@
-"""A loop over time on several devices, each over its own rows of the batch."""
+"""A loop over time on one device or several, each over its own rows of the batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import jax
 from jax.sharding import PartitionSpec
 
 from multilstm.scan.dropout import Dropout
+from multilstm.scan.loops.filling import with_full_vectors
 from multilstm.scan.loops.problem import LoopOptions, Problem
 
 
 def over_devices(options: LoopOptions, loop: Callable[..., Any], problem: Problem) -> Any:
     """Run the loop on every device over its own rows; the weights' gradients of all devices are summed."""
     if options.split is None:
-        return loop(options, problem)
+        return with_full_vectors(options, loop, problem)
     mesh, batch = options.split.mesh, problem.x.shape[0]
     if batch % mesh.size:
         problem = problem.with_equal_shares(mesh.size)
@@ -31,7 +32,7 @@ def over_devices(options: LoopOptions, loop: Callable[..., Any], problem: Proble
     )
 
     def on_device(problem: Problem) -> Any:
-        return loop(options, problem)
+        return with_full_vectors(options, loop, problem)
 
     result = jax.shard_map(on_device, mesh=mesh, in_specs=(split,), out_specs=rows, check_vma=False)(problem)
     return result if problem.x.shape[0] == batch else jax.tree.map(lambda array: array[:batch], result)

@@ -71,12 +71,8 @@ class Row(NamedTuple):
 
 
 _NEAR_BYTES = 2 << 20  # of a recurrent kernel that each core keeps in its own cache
+_WORTH_SHARING = 6  # rows of each device: below, forward is slower
 _WORTH_SPLITTING = 70_000  # outputs: below, starting the loops on two devices takes longer than the loop
-
-
-def _outputs(request: SplitRequest) -> int:
-    sizes = request.sizes
-    return sizes.batch * sizes.timesteps * sizes.units
 
 
 SPLITS = (
@@ -92,7 +88,11 @@ SPLITS = (
         "each device fetches the whole kernel: (28,117,8,387): 0.99 and 0.94; (16,128,768,768): forward 0.41",
     ),
     Row(
-        "little_work", lambda request: _outputs(request) < _WORTH_SPLITTING, False,
+        "few_rows_each", lambda request: request.sizes.batch < _WORTH_SHARING * request.devices, False,
+        "(9,196,7,57): 0.77 and 1.11; (7,254,2,190): 0.88 and 1.51; (13,447,49,160): 1.35 and 1.76",
+    ),
+    Row(
+        "little_work", lambda request: request.sizes.outputs < _WORTH_SPLITTING, False,
         "(13,11,49,11): 0.52 and 0.60; (18,16,7,44): 1.07 and 0.85; (48,79,41,15): 1.01 and 0.95",
     ),
     Row(
@@ -100,7 +100,7 @@ SPLITS = (
         "(134,55,18,11): 1.49 and 1.29; (62,78,42,81): 1.76 and 1.26; (525,27,23,338): 1.02 and 1.03",
     ),
 )  # fmt: skip
-BY_SIZE = SPLITS[-3:]  # the rows in whose place a measurement may decide
+BY_SIZE = SPLITS[-4:]  # the rows in whose place a measurement may decide
 
 
 def split_over(

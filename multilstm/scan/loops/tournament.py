@@ -54,6 +54,11 @@ def _both(layout: Layout, recompute: bool = False, left_backward: bool = False) 
     return Plan(layout, layout, recompute, left_backward)
 
 
+def _full(sizes: Sizes, vector: int) -> Plan:
+    width = -(-sizes.units // vector) * vector
+    return _rules(sizes).with_widths(width, width)
+
+
 def _chunk(sizes: Sizes) -> int:
     return min(max(4, -(-_ROWS // sizes.batch)), sizes.timesteps)
 
@@ -74,6 +79,9 @@ CONTESTANTS = (
     Contestant("left", lambda sizes: _both(Layout(sizes.timesteps, left=True), left_backward=True)),
     Contestant("left_backward", lambda sizes: _both(Layout(sizes.timesteps), left_backward=True)),
     Contestant("written_out_left", lambda sizes: _written_out(sizes, left=True)),
+    Contestant("vectors_of_8", lambda sizes: _full(sizes, 8)),
+    Contestant("vectors_of_16", lambda sizes: _full(sizes, 16)),
+    Contestant("own_units", lambda sizes: _rules(sizes).with_widths(0, 0)),
 )
 _PLANS = {contestant.name: contestant.plan for contestant in CONTESTANTS}
 

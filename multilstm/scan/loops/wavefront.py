@@ -15,10 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from multilstm.errors import InputError
-from multilstm.scan.activations import check_activation
 from multilstm.scan.arguments import as_flag, as_jax
 from multilstm.scan.cell import LSTMParams, Names, cell_forward
-from multilstm.scan.loops.checks import as_state, check_arrays, check_dtype, check_params
+from multilstm.scan.loops.checks import as_state, check_arrays, check_dtype, check_names, check_params
 from multilstm.scan.loops.projection import accumulator, add_bias, matmul
 from multilstm.spec.arrays import State
 
@@ -51,9 +50,7 @@ def wavefront(
     Raises:
         InputError: as `lstm`; for pairs of directions; for layers of different units or dtypes.
     """
-    names = Names(activation, recurrent_activation)
-    for argument, name in names._asdict().items():
-        check_activation(argument, name)
+    names = check_names(activation, recurrent_activation)
     zero = as_flag("stack: zero_output_for_mask", zero_output_for_mask)
     dtype = None if dtype is None else check_dtype("stack", dtype)
     starts = tuple(None if state is None else as_state(state) for state in states)
@@ -75,7 +72,7 @@ def _checked(
     starts: list[State] = []
     below = x
     for params, state in zip(layers, states, strict=True):
-        params, below, state, mask = check_arrays(params, below, state, mask, names, dtype)
+        params, below, state, mask = check_arrays(params, below, state, mask, dtype)
         units = params.recurrent_kernel.shape[0]
         if not checked:
             x = below
