@@ -32,10 +32,7 @@ def with_full_vectors(options: LoopOptions, loop: Loop, problem: Problem) -> tup
     if forward == gradient or not options.custom_gradient:
         return _run(options, loop, gradient, problem)
 
-    @jax.custom_vjp
-    def by_mode(problem: Problem) -> tuple[jax.Array, State]:
-        return _run(options, loop, forward, problem)
-
+    by_mode = jax.custom_vjp(lambda problem: _run(options, loop, forward, problem))
     by_mode.defvjp(
         lambda problem: jax.vjp(lambda problem: _run(options, loop, gradient, problem), problem),
         lambda pull, cotangents: pull(cotangents),
