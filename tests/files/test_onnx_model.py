@@ -26,6 +26,7 @@ import multilstm
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import InputError
+from multilstm.files.onnx.recurrent import activation_name
 from multilstm.files.onnx.spec import spec_of
 from multilstm.files.parsers.onnx_graph import from_document
 from multilstm.files.parsers.onnx_model import parse
@@ -362,3 +363,16 @@ def test_a_changed_model_is_read_or_refused(data):
     except InputError:
         return
     assert set(translation.weights) == set(translation.spec.weight_shapes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [((1.0, 0.0), "linear"), ((None, None), None), ((1.0, None), None), ((None, 0.0), None), ((2.0, 0.0), None)],
+    ids=["both", "none", "alpha", "beta", "another"],
+)
+def test_affine_has_no_default_since_programs_differ(numbers, name):
+    if name:
+        assert activation_name("Affine", *numbers, "the node") == name
+    else:
+        with pytest.raises(InputError, match="the node: the activation is 'Affine' with alpha"):
+            activation_name("Affine", *numbers, "the node")
