@@ -51,7 +51,7 @@ class AbstractTorchProgram(AbstractKerasProgram):
                 loss = None if kind == "forward" else self.total_loss(targets, outputs, self.model.losses)
                 return loss, outputs, []
         sources = [tensors[index].requires_grad_() for index in self.sources]
-        for variable in self.model.trainable_variables:  # zero_grad misses one of two variables of one path
+        for variable in self.model.trainable_variables:  # zero_grad misses some: gradients_of_one_path_add_up
             variable.value.grad = None
         outputs = keras.tree.flatten(self.model(tensors, training=True, mask=masks))
         loss = self.total_loss(targets, outputs, self.model.losses)
