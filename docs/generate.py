@@ -10,19 +10,14 @@ import csv
 import io
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from pages import DOCS, RECORDED, recorded_table, table, write_changed
 from rich.console import Console
+from speed_pages import benchmarks, drawn_leads, dropout, lengths, older_benchmarks, trainings
 
-from multilstm.bench.answer import reasons, remarks, sentence
-from multilstm.bench.charts import charts, engines_of
-from multilstm.bench.modes import MODES
-from multilstm.bench.results import Benchmark
-from multilstm.bench.standing import compared, geometric_mean, relative_times, standing
-from multilstm.bench.svg import drawn
-from multilstm.bench.table import milliseconds, missing
 from multilstm.cases.catalogue import FAMILIES, catalogue, family_of
 from multilstm.cli.app import app
 from multilstm.cli.exit_codes import EXIT_CODES
@@ -38,16 +33,8 @@ from multilstm.report.words import MEANING
 from multilstm.spec.dialects.tables import ROWS
 from multilstm.spec.layers.opaque import OPAQUE_CLASSES
 
-DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
-RECORDED = DOCS / "recorded"
 COMMANDS = ("doctor", "parity", "bench", "report", "summary", "diff", "convert", "migrate", "identify", "fuzz")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
 def cli() -> Iterator[str]:
@@ -158,97 +145,6 @@ def cases() -> Iterator[str]:
     first = {family_of(name): name for name in reversed(catalogue())}
     rows = [(f"`{family}`", meaning, counts[family], f"`{first[family]}`") for family, meaning in FAMILIES.items()]
     yield table(("family", "contents", "cases", "the first"), [*rows, ("all", "", counts.total(), "")])
-
-
-def benchmarks() -> Iterator[str]:
-    """Yield the recorded runs of `multilstm bench --json docs/recorded/bench_*.json`, and draw their plots."""
-    for path in sorted(RECORDED.glob("bench_*.json")):
-        run = Benchmark.read(str(path))
-        machine = run.environment
-        yield f"### `docs/recorded/{path.name}`\n"
-        yield f"{sentence(run)}\n"
-        yield f"{machine['processor']}, {machine['cores']} cores, {run.dtype}.\n"
-        yield "\n".join(f"- {line}" for line in (*reasons(run), *remarks(run), *missing(run))) + "\n"
-        yield from benchmark(run)
-        for chart in charts(run):
-            name = f"{path.stem}-{chart.name}.svg"
-            write_changed(DOCS / "_generated" / name, drawn(chart, engines_of(run), alone=True) + "\n")
-            yield f"![{chart.title}](../_generated/{name})\n"
-
-
-def benchmark(run: Benchmark) -> Iterator[str]:
-    """Yield one table a mode of one run, with geometric means, and the published times."""
-    for mode in run.modes:
-        names = [place.engine for place in standing(run, mode)]
-        if not names:
-            continue
-        lines: list[Sequence[str]] = []
-        ratios: dict[str, list[float]] = {name: [] for name in names}
-        for workload in run.workloads:
-            times, rows = relative_times(run, workload, mode), run.group(workload, mode)
-            for name in names:
-                ratios[name].append(times[name])
-            lines.append((workload, milliseconds(rows[0].median_s), *(f"{times[name]:.2f}" for name in names)))
-        means = [f"{geometric_mean(values):.2f}" for values in ratios.values()]
-        yield f"**{mode}**: {MODES[mode].meaning}\n"
-        yield table(("workload", "the fastest, ms", *names), [*lines, ("geometric mean", "", *means)])
-    published = [
-        (
-            name,
-            row.mode,
-            theirs.implementation,
-            theirs.hardware,
-            theirs.source,
-            theirs.milliseconds,
-            milliseconds(row.median_s),
-        )
-        for name, theirs, row in compared(run)
-    ]
-    if published:
-        yield "**Published times**\n"
-        yield table(("workload", "mode", "program", "hardware", "source", "ms", "here, ms"), published)
-
-
-def older_benchmarks() -> Iterator[str]:
-    """Yield the tables of the runs before contestants ran in random order, with geometric means."""
-    with (RECORDED / "scan_speed.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for quantity in ("forward", "gradient"):
-        chosen = [row for row in rows if row["quantity"] == quantity]
-        columns = [name for name in rows[0] if name.startswith("vs ") and any(row[name] for row in chosen)]
-        lines = []
-        for row in chosen:
-            best = f"{row['vs best Keras']} ({row['best Keras']})"
-            ratios = [best if name == "vs best Keras" else row[name] or "-" for name in columns]
-            lines.append((row["shape"], row["ms"], *ratios))
-        means = [f"{geometric_mean([float(row[name]) for row in chosen if row[name]]):.2f}" for name in columns]
-        yield f"### {quantity.title()}\n"
-        yield table(
-            ("batch x timesteps x features x units", "`multilstm.scan`, ms", *(name[3:] for name in columns)),
-            [*lines, ("geometric mean", "", *means)],
-        )
-
-
-def recorded_table(name: str) -> Iterator[str]:
-    """Yield a recorded file of comma-separated values as a table."""
-    with (RECORDED / name).open(encoding="utf-8") as file:
-        head, *rows = list(csv.reader(file))
-    yield table(head, rows)
-
-
-def lengths() -> Iterator[str]:
-    """Yield the recorded run over long sequences."""
-    yield from recorded_table("scan_length.csv")
-
-
-def trainings() -> Iterator[str]:
-    """Yield the recorded trainings of the fifth seed program."""
-    yield from recorded_table("scan_training.csv")
-
-
-def dropout() -> Iterator[str]:
-    """Yield the recorded run of `multilstm.bench.dropout`."""
-    yield from recorded_table("dropout.csv")
 
 
 def hostile() -> Iterator[str]:
@@ -374,7 +270,8 @@ def recorded_runs() -> Iterator[str]:
 
 PAGES: tuple[Callable[[], Iterator[str]], ...] = (
     cli, verdicts, exit_codes, opaque, tolerances, ledger_rows, facts, engines, cases, benchmarks, older_benchmarks,
-    lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, layout_proofs, exporters, recorded_runs,
+    drawn_leads, lengths, trainings, dropout, hostile, floors, old_keras, drift, layouts, layout_proofs, exporters,
+    recorded_runs,
 )  # fmt: skip
 
 
@@ -383,12 +280,6 @@ def write_all(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for function in PAGES:
         write_changed(folder / f"{function.__name__}.md", "\n".join(function()))
-
-
-def write_changed(path: pathlib.Path, text: str) -> None:
-    """Write a text, but leave a file with the same text alone."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

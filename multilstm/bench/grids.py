@@ -12,6 +12,7 @@ from multilstm.bench.contestants import CONTESTANTS
 from multilstm.bench.modes import FORWARD, GRADIENT, STREAM, TRAIN, Mode
 from multilstm.bench.rounds import Method
 from multilstm.bench.shapes import Published, Shape, drawn_shapes
+from multilstm.bench.standing import KERAS
 from multilstm.bench.workload import BATCHES, Workload, case_workload
 from multilstm.cases.catalogue import catalogue
 from multilstm.errors import UsageError, choice
@@ -124,7 +125,6 @@ _PUBLISHED = (
     *_LATENCY[:2],
 )  # fmt: skip
 DRAWN = 40  # shapes of the grid `drawn`
-_KERAS = ("keras-jax", "keras-tensorflow", "keras-torch")
 GRIDS: dict[str, Grid] = {
     grid.name: grid
     for grid in (
@@ -135,7 +135,7 @@ GRIDS: dict[str, Grid] = {
             (FORWARD, TRAIN),
             Method(rounds=3, pause_s=0.2, measured_s=0.2),
             shapes=(_SEED_SHAPES[2], _LATENCY[0], _SPEECH),
-            engines=("jax-scan", *_KERAS, "torch-lstm"),
+            engines=("jax-scan", *KERAS, "torch-lstm"),
         ),
         Grid(
             "published",
@@ -179,7 +179,7 @@ GRIDS: dict[str, Grid] = {
                 rounds=3, pause_s=0.2, warmup_s=0.03, measured_s=0.1, largest_spread=0.25, slow_s=0.5, slow_rounds=1
             ),
             shapes=drawn_shapes(0, DRAWN),
-            engines=("jax-scan", "jax-scan-tuned", "jax-plain", *_KERAS, "torch-lstm", "flax"),
+            engines=("jax-scan", "jax-scan-tuned", "jax-plain", *KERAS, "torch-lstm", "flax"),
         ),
     )
 }

@@ -10,7 +10,7 @@ from rich.console import Console
 from multilstm.bench.answer import reasons, remarks, sentence
 from multilstm.bench.comparison import changes, different_conditions, gaps, slower_than
 from multilstm.bench.results import Contestant, PublishedRow, Row
-from multilstm.bench.standing import exponents, is_clear, leads, ratio, relative_times, standing
+from multilstm.bench.standing import BEST_KERAS, exponents, is_clear, leads, ratio, relative_times, standing
 from multilstm.bench.table import missing, show, show_changes
 
 
@@ -257,6 +257,21 @@ def test_leads_are_the_times_of_others_divided_by_ours():
     assert (lead.mean, lead.worst) == pytest.approx((1.0, 0.5))
     assert (lead.where, lead.shapes) == ("b", 2)
     assert found["jax-scan-tuned", "jax-scan"][2:] == (pytest.approx(2.0), pytest.approx(2.0), "a", 1)
+
+
+def test_the_best_of_keras_is_another_backend_at_each_workload():
+    times = {
+        "a": {"jax-scan": 1.0, "keras-jax": 4.0, "keras-torch": 3.0},
+        "b": {"jax-scan": 1.0, "keras-jax": 3.0, "keras-torch": 9.0},
+        "c": {"jax-scan": 1.0, "keras-jax": 3.0},
+    }
+    rows = [
+        made.row(workload, "forward", engine, seconds)
+        for workload, of_workload in times.items()
+        for engine, seconds in of_workload.items()
+    ]
+    (best,) = [lead for lead in leads(made.result(rows, tuple(times)), "forward") if lead.other == BEST_KERAS]
+    assert (best.mean, best.worst, best.shapes) == (pytest.approx(3.0), pytest.approx(3.0), 3)
 
 
 @pytest.mark.parametrize("text", ["[/]", "[bold red]x", "\x1b[31mred", "a\u202eb"])
