@@ -111,6 +111,7 @@ class Worker:
             process = self._ready()
             try:
                 answer = process.connection.call(message, timeout_s, lambda: self._watch(process))
+                self._watch(process)  # a quick job ends before it is watched
             except ConnectionLostError:
                 raise self._lost(process) from None
             except TimeLimitError:
