@@ -111,6 +111,7 @@ _ALL = (
         possible=masked,
     ),
     Fact("not_finite", "an input contains NaN or infinity", not_finite, possible=always),
+    Fact("large_integers", "an input has integers beyond 32 bits, which no run gives", possible=always),
     Fact("initial_state", "an initial state is given to the layer", given_state),
     Fact(
         "nonzero_state",
