@@ -267,6 +267,17 @@ def is_transformed_by_torch(apis):
     assert seen == [True, True, True, False]
 
 
+@check("multilstm fuzz --seed draws other models after each import", "jax")
+def without_constants_of_modules(apis):
+    from hypothesis.internal.conjecture import providers
+
+    found = providers._get_local_constants()
+    assert len(found)
+    with apis.without_constants_of_modules():
+        assert not len(providers._get_local_constants())
+    assert providers._get_local_constants() is found
+
+
 def override(row):
     """Fail unless Keras still declares the method with these parameters, and calls it somewhere."""
     import keras
@@ -289,10 +300,12 @@ def failure(function, *arguments):
 def main(path):
     import keras
 
-    from multilstm.frameworks import private_keras, private_tensorflow, private_torch
+    from multilstm.frameworks import private_hypothesis, private_keras, private_tensorflow, private_torch
 
     backend = keras.backend.backend()
-    apis = types.SimpleNamespace(**{**vars(private_tensorflow), **vars(private_torch), **vars(private_keras)})
+    apis = types.SimpleNamespace(
+        **{**vars(private_hypothesis), **vars(private_tensorflow), **vars(private_torch), **vars(private_keras)}
+    )
     answers = {name: failure(function, apis) for name, (function, on, _) in CHECKS.items() if backend in on} | {
         row.method: failure(override, row) for row in private_keras.OVERRIDES
     }

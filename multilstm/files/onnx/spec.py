@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from multilstm.errors import InputError, SpecError, listed, shown
+from multilstm.files.onnx.attributes import check_attributes
 from multilstm.files.onnx.flow import MOVES, Flow
 from multilstm.files.onnx.normalization import OF_NORMALIZATION
 from multilstm.files.onnx.recurrent import Output, Recurrence, RecurrentLayer, activation_name, read_recurrence
@@ -97,6 +98,9 @@ class _Translator:
             raise InputError(
                 f"no node LSTM, GRU or RNN leads to an output; the operators of the main graph are {listed(operators)}"
             )
+        for node in self.graph.nodes:
+            if id(node) in live:
+                check_attributes(node)
         for name, kind, sizes in self.graph.inputs:
             if any(id(node) in live and self.flow.is_data(node, name) for node in self.flow.consumers.get(name, ())):
                 self._add_input(name, kind, sizes)
