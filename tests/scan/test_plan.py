@@ -61,6 +61,12 @@ WIDTHS_OF_ROW = {
 }
 
 
+@pytest.mark.parametrize("rest", range(8))
+def test_units_are_added_to_a_rest_that_is_no_short_vector(rest):
+    added = choose(Sizes(30, 20, 5, 160 + rest, 4), False, False, False).forward.width
+    assert added == (0 if rest in (0, 2, 4) else 168)
+
+
 @pytest.mark.parametrize("row", WIDTHS, ids=[row.name for row in WIDTHS])
 def test_each_row_of_widths_decides_its_example(row):
     example, widths = WIDTHS_OF_ROW[row.name]

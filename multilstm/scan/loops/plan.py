@@ -311,8 +311,8 @@ WIDTHS = (
         "not measured outside of CPUs",
     ),
     Row(
-        "short_rest", lambda request: request.sizes.units % 4 == 0, lambda request: (0, 0),
-        "four units are a short vector; forward at (5,50,20,100) 0.28 to 0.33",
+        "short_rest", lambda request: request.sizes.units % _VECTOR in (0, 2, 4), lambda request: (0, 0),
+        "2 and 4 units are short vectors; forward at (5,50,20,100) 0.28 to 0.33, at (40,181,1,18) 2.1 to 2.8",
     ),
     Row(
         "few_rows", lambda request: request.sizes.batch < 3, lambda request: (0, 0),
