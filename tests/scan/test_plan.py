@@ -113,6 +113,7 @@ def test_forward_is_written_out_where_features_and_units_are_many():
     assert plan(sizes).forward == Layout(8, 8)
     assert plan(sizes, features=99).forward == Layout(100)
     assert plan(sizes, batch=10).forward == Layout(100)  # computes too little
+    assert plan(sizes, batch=2000).forward == Layout(100)  # the sums of eight timesteps exceed the memory that is kept
 
 
 def test_steps_are_written_out_where_the_recurrent_kernel_is_large():

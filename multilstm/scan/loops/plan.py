@@ -177,7 +177,8 @@ def _whole(request: Request) -> Layout:
 def _forward(request: Request) -> Layout:
     sizes = request.sizes
     written = sizes.products >= _WORTH_UNROLLING and sizes.features + sizes.units >= _WORTH_PROJECTING
-    return _FORWARD if written else _whole(request)
+    projected = 4 * sizes.batch * _FORWARD.unroll * sizes.units * sizes.itemsize  # bytes of the gates' sums
+    return _FORWARD if written and projected <= _KEPT_BYTES else _whole(request)
 
 
 def _rows_chunk(request: Request) -> int:
