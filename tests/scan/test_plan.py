@@ -54,7 +54,7 @@ WIDTHS_OF_ROW = {
     "few_rows": (request(2, 2000, 20, 47), (0, 0)),
     "few_outputs": (request(13, 6, 5, 49), (0, 0)),
     "many_units": (request(20, 60, 40, 302), (0, 0)),
-    "large_outputs": (request(545, 148, 29, 26), (0, 0)),
+    "large_outputs": (request(545, 148, 29, 25), (0, 0)),
     "half_added": (request(351, 39, 39, 9), (0, 0)),
     "some_added": (request(683, 18, 5, 11), (16, 0)),
     "few_added": (request(28, 193, 6, 221), (224, 224)),
