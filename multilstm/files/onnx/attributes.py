@@ -1,4 +1,4 @@
-"""The attributes that multilstm knows of each operator: one that it does not know could change the numbers.
+"""The known attributes of each operator: another one could change the numbers.
 
 The operators and their attributes, of all versions: https://onnx.ai/onnx/operators/.
 """
@@ -47,7 +47,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 
 
 def check_attributes(node: Node) -> None:
-    """Refuse an attribute that multilstm does not know. Operators without a layer are refused elsewhere.
+    """Refuse an attribute without a known meaning. Operators without a layer are refused elsewhere.
 
     Raises:
         InputError: with the node, the attribute and its value.
@@ -59,7 +59,6 @@ def check_attributes(node: Node) -> None:
         is_default = (node.op, name, value) == ("BatchNormalization", "spatial", 1)
         if name not in KNOWN[node.op] and not is_default:
             raise InputError(
-                f"{node.label}: its attribute {shown(name)} is {shown(value)}, and multilstm does not know its "
-                f"meaning; expected {listed(KNOWN[node.op]) or 'no attribute'}; export the model with a newer operator "
-                f"set, or without it"
+                f"{node.label}: its attribute {shown(name)} is {shown(value)}, whose meaning is unknown; expected "
+                f"{listed(KNOWN[node.op]) or 'no attribute'}; export the model with a newer operator set, or without it"
             )
