@@ -8,7 +8,6 @@ the activations, the LSTM, the other layers and the gradients of regularizers.
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple, final
 
@@ -26,10 +25,11 @@ from multilstm.engines.reference.faults import (
     with_logits,
     with_masks_kept,
 )
-from multilstm.engines.reference.layers import AnyRecord, Applied, Given, Maybe, apply, within
+from multilstm.engines.reference.layers import AnyRecord, Given, apply, within
 from multilstm.engines.reference.losses import loss_and_gradient
 from multilstm.engines.reference.penalties import penalty_gradient
 from multilstm.engines.reference.rounded_numbers import activations_of, optimizers_of, with_rounded_numbers
+from multilstm.engines.reference.tape import GradientSums, Taped
 from multilstm.errors import UnsupportedError, UsageError, choice
 from multilstm.frameworks import numpy as numpy_platform
 from multilstm.frameworks.self_test import Operations
@@ -69,28 +69,12 @@ class ReferenceEngine(AbstractEngine):
         return Operations(np.asarray, np.asarray, lambda f: f, np.sum, np.matmul, np.transpose, np.tanh, sigmoid)
 
 
-class _Taped(NamedTuple):
-    """One call on the tape.
-
-    Attributes:
-        position: of the call in the graph.
-        call: the call.
-        applied: its outputs and its way back.
-        given: for each of its recurrent layers the name if its initial state was given or carried, else None.
-    """
-
-    position: int
-    call: Call
-    applied: Applied
-    given: tuple[str | None, ...]
-
-
 class _Pass(NamedTuple):
     """One forward pass."""
 
     tensors: dict[Ref, Any]
     masks: dict[Ref, Any]
-    tape: list[_Taped]
+    tape: list[Taped]
     statistics: dict[str, Array]
 
 
@@ -100,52 +84,6 @@ class _Gradients(NamedTuple):
     weights: dict[str, Any]
     inputs: dict[str, Array]
     states: dict[str, AnyState]
-
-
-class _GradientSums:
-    """Gradients of the loss; those of a tensor, weight or state that is used several times add up.
-
-    Attributes:
-        tensors: by tensor of the graph; a tensor that the loss does not reach is missing.
-        weights: by `layer/weight`; a weight that the loss does not reach is missing.
-        states: by recurrent layer, for initial states that the batch gives.
-    """
-
-    def __init__(self, given_states: Mapping[str, AnyState]) -> None:
-        self.tensors: dict[Ref, Array] = {}
-        self.weights: dict[str, Any] = {}
-        self.states = {
-            name: as_state(*(np.zeros(np.shape(array)) for array in state)) for name, state in given_states.items()
-        }
-
-    def add(self, ref: Ref, gradient: Maybe) -> None:
-        """Add a gradient of a tensor; None where the loss does not depend on it."""
-        if gradient is not None:
-            self.tensors[ref] = self.tensors[ref] + gradient if ref in self.tensors else gradient
-
-    def add_of_weight(self, name: str, gradient: Any) -> None:
-        """Add a gradient of a weight, an array or a `RowGradient`."""
-        self.weights[name] = self.weights[name] + gradient if name in self.weights else gradient
-
-    def go_back(self, taped: _Taped) -> None:
-        """Add the gradients of inputs, weights and initial states of one call, if any reach its outputs."""
-        position, call, applied, given = taped
-        arriving = [self.tensors.get(Ref(position, number)) for number in range(len(applied.outputs))]
-        if all(gradient is None for gradient in arriving):
-            return
-        back = applied.backward(arriving)
-        for ref, d_input in zip(call.inputs, back.inputs, strict=True):
-            self.add(ref, d_input)
-        for name, d_weight in back.weights.items():
-            self.add_of_weight(f"{call.layer}/{name}", d_weight)
-        for number, ref in enumerate(call.initial_state):
-            if given[number * len(given) // len(call.initial_state)] is None:
-                self.add(ref, back.states[number])
-        for number, part in enumerate(given):
-            if part in self.states:
-                state = self.states[part]
-                added = back.states[number * len(state) : (number + 1) * len(state)]
-                self.states[part] = as_state(*map(operator.add, state, added))
 
 
 @final
@@ -240,7 +178,7 @@ class ReferenceProgram(AbstractProgram):
             [i for i, c in enumerate(self._spec.calls) if not isinstance(self._spec.layer(c.layer), InputLayer)]
         )
         current = dict(states)
-        tape: list[_Taped] = []
+        tape: list[Taped] = []
         statistics: dict[str, Array] = {}
 
         def apply_call(
@@ -268,7 +206,7 @@ class ReferenceProgram(AbstractProgram):
                 ),
             )
             given = tuple(name if name in current else None for name in names)
-            tape.append(_Taped(next(calls), call, applied, given))
+            tape.append(Taped(next(calls), call, applied, given))
             statistics.update({f"{call.layer}/{name}": array for name, array in applied.statistics.items()})
             for name, record in zip(names, applied.records, strict=True):
                 self.records[name] = record
@@ -301,7 +239,7 @@ class ReferenceProgram(AbstractProgram):
     ) -> _Gradients:
         """Return the gradients of trained weights, inputs and given states: go back over the tape."""
         inputs, given_states = self._spec.sources(states)
-        sums = _GradientSums({name: states[name] for name in given_states})
+        sums = GradientSums({name: states[name] for name in given_states})
         for ref, gradient in d_outputs:
             sums.add(ref, gradient)
         for taped in reversed(run.tape):

@@ -14,6 +14,7 @@ import numpy as np
 
 from multilstm.engines.reference.faults import TIMESTEPS_ARE_CUT, faults_of_call
 from multilstm.engines.reference.layers.base import Applied, Given, Gradients, Maybe, apply, present, within
+from multilstm.engines.reference.tape import GradientSums, Taped
 from multilstm.spec import Call, Layer, Ref, TimeDistributed
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import InnerModel
@@ -73,7 +74,7 @@ def _folded(array: Array) -> Array:
 def _(layer: InnerModel, given: Given) -> Applied:
     """Apply the model to sequences `[batch, ...]`, from states of zeros and with the masks of its own layers."""
     graph = layer.model
-    tape: dict[int, Applied] = {}
+    tape: list[Taped] = []
     numbers = iter([number for number, call in enumerate(graph.calls) if call.layer != layer.source])
 
     def apply_call(call: Call, part: Layer, inputs: list[Any], masks: list[Any], _: list[Any]) -> Sequence[Array]:
@@ -81,33 +82,18 @@ def _(layer: InnerModel, given: Given) -> Applied:
         weights, shape = within(given.weights, call.layer), graph.tensor_shapes[call.inputs[0]]
         faults = faults_of_call(given.faults, shape)
         applied = apply(part, Given(inputs, masks, weights, starts, faults=faults, training=given.training))
-        tape[next(numbers)] = applied
+        tape.append(Taped(next(numbers), call, applied, starts))
         return applied.outputs
 
     tensors, _ = walk(graph, {layer.source: given.inputs[0]}, {}, apply_call)
     (output,) = graph.outputs
+    source = next(Ref(number) for number, call in enumerate(graph.calls) if call.layer == layer.source)
 
     def backward(gradients: list[Maybe]) -> Gradients:
-        arriving: dict[Ref, Maybe] = {output: gradients[0]}
-        weights: dict[str, Any] = {}
-        for number, applied in reversed(tape.items()):
-            given_back = [arriving.get(Ref(number, place)) for place in range(len(applied.outputs))]
-            if all(gradient is None for gradient in given_back):
-                continue
-            call, back = graph.calls[number], applied.backward(given_back)
-            for ref, d_input in zip(call.inputs, back.inputs, strict=True):
-                arriving[ref] = _added(arriving.get(ref), d_input)
-            for name, d_weight in back.weights.items():
-                key = f"{call.layer}/{name}"
-                weights[key] = weights[key] + d_weight if key in weights else d_weight
-        source = next(number for number, call in enumerate(graph.calls) if call.layer == layer.source)
-        return Gradients([arriving.get(Ref(source))], weights)
+        sums = GradientSums({})
+        sums.add(output, gradients[0])
+        for taped in reversed(tape):
+            sums.go_back(taped)
+        return Gradients([sums.tensors.get(source)], sums.weights)
 
     return Applied([tensors[output]], backward)
-
-
-def _added(first: Maybe, second: Maybe) -> Maybe:
-    """Return the sum of two gradients; None is that of an array which the loss does not reach."""
-    if first is None or second is None:
-        return second if first is None else first
-    return first + second
