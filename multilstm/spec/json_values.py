@@ -10,6 +10,7 @@ from multilstm.errors import SpecError, choice, listed, shown
 __all__ = [
     "MASK_OPERATIONS",
     "MIXED_POLICIES",
+    "MODELS",
     "TEXT_LIMIT",
     "as_dict",
     "as_scalar",
@@ -24,6 +25,7 @@ __all__ = [
     "refuse",
 ]
 
+MODELS = ("Sequential", "Functional", "Model")  # classes of whole models
 TEXT_LIMIT = 1000  # characters of one name
 MIXED_POLICIES = ("mixed_float16", "mixed_bfloat16")  # dtype policies of Keras, and dtypes of a run
 RANK_LIMIT = 32

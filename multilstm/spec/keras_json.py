@@ -23,8 +23,8 @@ from multilstm.spec.dialects import Translated, keras3_config
 from multilstm.spec.dialects.merged_masks import check_merged_masks, dropped_masks
 from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
-from multilstm.spec.json_values import as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
-from multilstm.spec.keras_json_layer import MODELS, SHAPES, check_dtype, read_layer, write_layer
+from multilstm.spec.json_values import MODELS, as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
+from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
 from multilstm.spec.keras_json_masks import without_masks
 from multilstm.spec.keras_json_opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
 from multilstm.spec.keras_json_operations import (

@@ -15,6 +15,7 @@ from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import arguments_of
 from multilstm.spec.json_values import (
     MIXED_POLICIES,
+    MODELS,
     as_dict,
     as_shape,
     check_registered,
@@ -25,9 +26,7 @@ from multilstm.spec.json_values import (
 from multilstm.spec.layer_base import InnerLayer, Layer
 from multilstm.spec.layers import LAYERS, Bidirectional, GetItem, InnerModel, InputLayer
 
-__all__ = ["MODELS", "SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
-
-MODELS = ("Sequential", "Functional", "Model")
+__all__ = ["SHAPES", "Reader", "check_dtype", "read_layer", "write_layer"]
 
 POLICIES = ("float32", "float64", *MIXED_POLICIES)
 POLICY_CLASSES = ("DTypePolicy", "FloatDTypePolicy", "Policy")  # of Keras 3, 3.0, and tf.keras

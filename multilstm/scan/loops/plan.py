@@ -164,9 +164,7 @@ _COPIED_BYTES = 6 << 20  # of the outputs, above which copying them takes longer
 _FORWARD = Layout(8, 8)
 _RAGGED_FORWARD = Layout(2, 2)  # each number of rows compiles this code once
 _WORTH_UNROLLING = 4e7  # products: below, compiling the written-out timesteps takes longer than they save
-_WORTH_PROJECTING = (
-    200  # features + units: below, projecting the inputs of 8 timesteps at once is slower than one by one
-)
+_WORTH_PROJECTING = 200  # features + units: below, projecting the inputs of 8 timesteps at once is slower
 _WORTH_LEAVING_LOOPS = 5e5  # products: the same if no loop remains, which saves a tenth of the gradient too
 
 
@@ -238,8 +236,7 @@ def _wide(request: Request) -> Plan:
 
 
 def _full(request: Request) -> int:
-    """Return the next number of units that fills whole vectors."""
-    return -(-request.sizes.units // _VECTOR) * _VECTOR
+    return full_width(request.sizes.units, _VECTOR)
 
 
 def _one_chunk(request: Request) -> Plan:
@@ -345,6 +342,11 @@ WIDTHS = (
         "(28,193,6,221): forward 26 to 20, gradient 87 to 75; gradient at (100,30,50,30) 3.3 to 2.5",
     ),
 )  # fmt: skip
+
+
+def full_width(units: int, vector: int) -> int:
+    """Return the next number of units that fills vectors of this size."""
+    return -(-units // vector) * vector
 
 
 def choose(sizes: Sizes, unroll: bool, checkpoint: bool | int, ragged: bool) -> Plan:

@@ -19,7 +19,7 @@ import numpy as np
 
 from multilstm.scan.cell import LSTMParams, Names
 from multilstm.scan.loops import records
-from multilstm.scan.loops.plan import Layout, Plan, Sizes, choose, platform
+from multilstm.scan.loops.plan import Layout, Plan, Sizes, choose, full_width, platform
 from multilstm.scan.loops.problem import LoopOptions, Problem
 from multilstm.scan.loops.recurrence import run_with_custom_gradient
 from multilstm.scan.loops.shards import over_devices
@@ -55,7 +55,7 @@ def _both(layout: Layout, recompute: bool = False, left_backward: bool = False) 
 
 
 def _full(sizes: Sizes, vector: int) -> Plan:
-    width = -(-sizes.units // vector) * vector
+    width = full_width(sizes.units, vector)
     return _rules(sizes).with_widths(width, width)
 
 

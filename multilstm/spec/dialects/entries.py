@@ -7,10 +7,9 @@ from typing import Any
 
 from multilstm.errors import listed
 from multilstm.spec.dialects.tables import MERGES
-from multilstm.spec.json_values import as_dict, objects, refuse
+from multilstm.spec.json_values import MODELS, as_dict, objects, refuse
 
 __all__ = [
-    "MODELS",
     "class_name",
     "config_of_entry",
     "is_model",
@@ -21,7 +20,6 @@ __all__ = [
     "written_class",
 ]
 
-MODELS = ("Sequential", "Functional", "Model")
 _DEPTH = 32  # of wrappers in a file, which may contain themselves; fewer are read
 
 

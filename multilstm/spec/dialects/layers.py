@@ -7,12 +7,11 @@ from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import is_real
-from multilstm.spec.dialects.entries import MODELS
 from multilstm.spec.dialects.operations import OPERATIONS, operation_entry
 from multilstm.spec.dialects.tables import ANY, EVERYWHERE, FLAGS, RECURRENT, REFUSED, ROWS, Row
 from multilstm.spec.dialects.values import initializer, penalty, plain
 from multilstm.spec.dialects.versions import Version
-from multilstm.spec.json_values import as_dict, class_of, refuse
+from multilstm.spec.json_values import MODELS, as_dict, class_of, refuse
 from multilstm.spec.layers import LAYERS
 
 __all__ = ["DEPTH_LIMIT", "KeptLayers", "LayerTranslator"]

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from multilstm.errors import listed, shown
 from multilstm.spec.dialects.entries import (
-    MODELS,
     class_name,
     config_of_entry,
     is_model,
@@ -21,7 +20,7 @@ from multilstm.spec.dialects.functional import FileGraph
 from multilstm.spec.dialects.inner_models import distributed_part, models_inside, without_dropout
 from multilstm.spec.dialects.layers import DEPTH_LIMIT
 from multilstm.spec.dialects.networks import History, Network, Node, Part, config_of, is_chain
-from multilstm.spec.json_values import as_dict, refuse
+from multilstm.spec.json_values import MODELS, as_dict, refuse
 
 __all__ = ["ModelTranslator"]
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from multilstm.errors import listed, shown
 from multilstm.spec.dialects.cells import without_cells
-from multilstm.spec.dialects.entries import MODELS
 from multilstm.spec.dialects.inner_models import models_inside
 from multilstm.spec.dialects.keras0 import keras1_form
 from multilstm.spec.dialects.layers import KeptLayers, LayerTranslator
 from multilstm.spec.dialects.models import ModelTranslator
 from multilstm.spec.dialects.networks import Part
 from multilstm.spec.dialects.versions import version_of
-from multilstm.spec.json_values import MIXED_POLICIES, as_dict, class_of, objects
+from multilstm.spec.json_values import MIXED_POLICIES, MODELS, as_dict, class_of, objects
 
 __all__ = ["Translated", "keras3_config"]
 

@@ -51,9 +51,6 @@ from multilstm.spec.shapes import Shape, show
 if TYPE_CHECKING:
     from multilstm.spec.graph import Graph
 
-if TYPE_CHECKING:
-    from multilstm.spec.graph import Graph
-
 __all__ = ["DISTRIBUTED", "MERGE_MODES", "RECURRENT", "Bidirectional", "TimeDistributed"]
 
 RECURRENT: tuple[type[Recurrent], ...] = (LSTM, GRU, SimpleRNN, ConvLSTM2D)
