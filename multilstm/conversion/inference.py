@@ -27,6 +27,7 @@ from multilstm.spec import (
     Ref,
 )
 from multilstm.spec.layers.recurrent import Recurrent
+from multilstm.spec.names import unused
 from multilstm.spec.subgraph import pruned
 
 __all__ = ["InferenceGraphs", "inference_graphs"]
@@ -203,11 +204,7 @@ class _Cut:
         self.calls.append(call)
 
     def _unique(self, name: str) -> str:
-        number, free = 1, name
-        while free in self.names:
-            number, free = number + 1, f"{name}_{number}"
-        self.names.add(free)
-        return free
+        return unused(name, self.names, 0)
 
 
 def _sources(spec: Graph) -> list[set[str]]:

@@ -18,6 +18,7 @@ from multilstm.spec.keys import key_text
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import GetItem, InnerModel, InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
+from multilstm.spec.names import unused
 from multilstm.spec.penalties import WeightFunction
 
 __all__ = ["Expression", "keras_source", "lacks_an_activation", "layer_expression"]
@@ -309,9 +310,4 @@ def _variable(name: str, taken: set[str]) -> str:
     """Return a new identifier for a name, and add it to those that are taken."""
     plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower() or "tensor"
     plain = f"tensor_{plain}" if plain[0].isdigit() or keyword.iskeyword(plain) else plain
-    number, variable = 1, plain
-    while variable in taken:
-        number += 1
-        variable = f"{plain}_{number}"
-    taken.add(variable)
-    return variable
+    return unused(plain, taken)

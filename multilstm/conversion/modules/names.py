@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from multilstm.spec import Graph
+from multilstm.spec.names import unused
 
 __all__ = ["attribute_names", "identifier"]
 
@@ -29,9 +30,4 @@ def identifier(name: str, taken: set[str], longest: int = LONGEST) -> str:
     plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_").lower()[:longest] or "layer"
     if plain[0].isdigit() or keyword.iskeyword(plain) or keyword.issoftkeyword(plain):
         plain = f"layer_{plain}"
-    number, new = 1, plain
-    while new in taken:
-        number += 1
-        new = f"{plain}_{number}"
-    taken.add(new)
-    return new
+    return unused(plain, taken)

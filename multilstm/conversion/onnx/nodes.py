@@ -13,6 +13,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from multilstm.spec.arrays import Array
+from multilstm.spec.names import unused
 from multilstm.spec.shapes import Shape
 
 __all__ = ["LAST", "Node", "Nodes", "Scope", "Value", "safe_name"]
@@ -24,12 +25,7 @@ AXES_ARE_INPUTS = {"ReduceSum": 13}  # the operator set from which the axes are 
 def safe_name(name: str, taken: set[str]) -> str:
     """Return a new name of letters, digits, and `_ / . -`, and add it to `taken`."""
     plain = re.sub(r"[^\w/.\-]", "_", name, flags=re.ASCII) or "layer"
-    number, new = 0, plain
-    while new in taken:
-        number += 1
-        new = f"{plain}_{number}"
-    taken.add(new)
-    return new
+    return unused(plain, taken, 0)
 
 
 class Node(NamedTuple):

@@ -24,6 +24,7 @@ from multilstm.files.parsers.parsed import Budget
 from multilstm.spec import Activation, Concatenate, Dense, Embedding, GetItem, Graph, Input, Model, RepeatVector, Tensor
 from multilstm.spec.arrays import Array
 from multilstm.spec.layer_base import Layer
+from multilstm.spec.names import unused
 
 __all__ = ["Translation", "spec_of"]
 
@@ -121,12 +122,7 @@ class _Translator:
     def name(self, text: str, default: str) -> str:
         """Return a name for a layer that no other layer has."""
         base = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")[:60] or default
-        name, number = base, 0
-        while name in self.names:
-            number += 1
-            name = f"{base}_{number}"
-        self.names.add(name)
-        return name
+        return unused(base, self.names, 0)
 
     def _add_input(self, name: str, kind: int, sizes: tuple[int | None, ...] | None) -> None:
         consumers = self.flow.consumers.get(name, [])
