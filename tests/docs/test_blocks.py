@@ -11,6 +11,8 @@ import tomllib
 import numpy as np
 import pytest
 
+from multilstm.bench.answer import sentence
+from multilstm.bench.results import Benchmark
 from multilstm.cli.app import app
 from multilstm.engines import registry
 
@@ -122,6 +124,13 @@ def test_the_divergence_of_the_readme_is_the_recorded_one():
     passages = shown.split("...\n")
     assert len(passages) == 2
     assert [passage for passage in passages if passage not in recorded] == []
+
+
+def test_the_answer_of_the_readme_is_that_of_the_recorded_benchmark():
+    (shown,) = re.findall(
+        r"That of a recorded run\s+of three shapes is: `(.*), \.\.\.`", README.read_text(encoding="utf-8")
+    )
+    assert shown in sentence(Benchmark.read(str(ROOT / "docs" / "recorded" / "bench_quick.json")))
 
 
 def test_the_report_that_is_explained_is_the_recorded_one():
