@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from multilstm.engines.executor import Executor
+from multilstm.engines.reference import engine as reference_engine
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import JUDGE
 from multilstm.jobs.dtypes import stored
+from multilstm.spec import LSTM
 from multilstm.spec.arrays import State
 
 
@@ -66,3 +68,18 @@ def with_arrays(result, change):
 def scaled(factor, dtype):
     """Return a fault that multiplies all numbers of the answers, and stores them as an engine in that dtype does."""
     return lambda patch: lambda result: with_arrays(result, lambda array: (factor * array).astype(stored(dtype)))
+
+
+def lstms_masked_by_zeros(patch):
+    """Let every LSTM take the timesteps where the first input is zero for masked ones."""
+    true_walk = reference_engine.walk
+
+    def walk(spec, inputs, masks, apply):
+        mask = (next(iter(inputs.values())) != 0).any(axis=-1)
+
+        def masked(call, layer, arrays, given, passed):
+            return apply(call, layer, arrays, [mask] if isinstance(layer, LSTM) else given, passed)
+
+        return true_walk(spec, inputs, masks, masked)
+
+    patch.setattr(reference_engine, "walk", walk)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from faulty_pool import FaultyPool
+from faulty_pool import FaultyPool, lstms_masked_by_zeros
 
 from multilstm.cases.model_case import model_case
 from multilstm.engines.reference import engine as reference_engine
@@ -41,20 +41,6 @@ def of_the_first_sentence(mask):
     return np.broadcast_to(mask[:1], mask.shape)
 
 
-def empty_sentences_masked(patch):
-    """Mask the sentences without a word, as the TimeDistributed of Keras 2 does for a mask that leaves it."""
-
-    def walk(spec, inputs, masks, apply):
-        mask = (next(iter(inputs.values())) != 0).any(axis=-1)
-
-        def masked(call, layer, arrays, given, passed):
-            return apply(call, layer, arrays, [mask] if isinstance(layer, LSTM) else given, passed)
-
-        return true_walk(spec, inputs, masks, masked)
-
-    patch.setattr(reference_engine, "walk", walk)
-
-
 def masked_by_the_first_feature(patch):
     def walk(spec, inputs, masks, apply):
         changed = {name: np.where(x[..., :1] == -1.0, -1.0, x) for name, x in inputs.items()}
@@ -74,7 +60,7 @@ FAULTS = {
         "tokens",
         masks_of_words(lambda mask: np.where(mask.any(axis=1, keepdims=True), mask, True)),
     ),
-    "empty sentences masked": ("tokens", empty_sentences_masked),
+    "empty sentences masked": ("tokens", lstms_masked_by_zeros),
     "a word masked by its first feature": ("features", masked_by_the_first_feature),
 }
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from faulty_pool import FaultyPool
+from faulty_pool import FaultyPool, lstms_masked_by_zeros
 
 from multilstm.cases.model_case import model_case
 from multilstm.engines.reference import engine as reference_engine
@@ -200,20 +200,6 @@ def in_masked_inputs(masked):
     return fault
 
 
-def first_mask_for_all(patch):
-    true_walk = reference_engine.walk
-
-    def walk(spec, inputs, masks, apply):
-        mask = (next(iter(inputs.values())) != 0).any(axis=-1)
-
-        def masked(call, layer, arrays, given, passed):
-            return apply(call, layer, arrays, [mask] if isinstance(layer, LSTM) else given, passed)
-
-        return true_walk(spec, inputs, masks, masked)
-
-    patch.setattr(reference_engine, "walk", walk)
-
-
 def state_of_masked_rows_reset(layer, x, mask, weights, start, dropout):
     if mask is not None and start is not None:
         start = State(*(np.where(mask.any(axis=1)[:, None], array, 0.0) for array in start))
@@ -264,7 +250,7 @@ FAULTS = {
     ),
     "the second interruption ignored": ("masking", ignoring_mask(interrupted_twice_computed)),
     "the state of a fully masked row reset": ("stateful_masking", in_forward(state_of_masked_rows_reset)),
-    "the mask of the first input for all": ("two_inputs", first_mask_for_all),
+    "the mask of the first input for all": ("two_inputs", lstms_masked_by_zeros),
     "gradients of a repeated token assigned": ("vocabulary", repeated_tokens_assigned),
     "token 0 read as token 1": ("vocabulary", first_token_is_padding),
     "gates i and f exchanged": ("plain", gates_exchanged(0, 1)),
