@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hostile import assert_short_line, outcome
+from hostile_values import assert_short_line, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

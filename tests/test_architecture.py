@@ -1,6 +1,7 @@
 """The rooms of the package import each other in one direction only, lazy and type-checking imports included."""
 
 import ast
+import collections
 import itertools
 import pathlib
 
@@ -96,3 +97,10 @@ def test_an_import_from_above_is_seen(source):
 def test_the_floors_name_each_room_once():
     rooms = list(itertools.chain.from_iterable(FLOORS))
     assert len(rooms) == len(set(rooms))
+
+
+def test_modules_that_tests_import_by_a_bare_name_have_distinct_names():
+    root = PACKAGE.parent
+    modules = [path for folder in ("tests/helpers", "parity", "docs") for path in (root / folder).glob("*.py")]
+    names = collections.Counter(path.stem for path in modules if not path.stem.startswith(("test_", "conftest")))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import safetensors.numpy
-from hostile import VALUES, assert_answer_or_line, assert_short_line, outcome
+from hostile_values import VALUES, assert_answer_or_line, assert_short_line, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from saved import FORMAT, About, load

@@ -3,8 +3,8 @@
 import json
 import xml.etree.ElementTree as ET
 
-import pages
 import pytest
+import small_reports
 
 from multilstm import LSTM, Sequential
 from multilstm.cli.app import app
@@ -25,8 +25,8 @@ def call(tmp_path, monkeypatch):
 @pytest.fixture
 def written(tmp_path):
     for name in ("a.json", "b.json"):
-        (tmp_path / name).write_text(pages.every_verdict().to_json())
-    old = pages.report(pages.cell(), environment={"multilstm": "0.0.1"})
+        (tmp_path / name).write_text(small_reports.every_verdict().to_json())
+    old = small_reports.report(small_reports.cell(), environment={"multilstm": "0.0.1"})
     (tmp_path / "old.json").write_text(old.to_json())
     return tmp_path
 
@@ -35,7 +35,7 @@ def test_parity_writes_its_report_as_data_and_as_a_page(call, tmp_path):
     assert call("parity", *JOB, "--json", "r.json", "--html", "r.html") == 0
     assert call("report", "r.json", "--html", "again.html") == 0
     assert (tmp_path / "r.html").read_text() == (tmp_path / "again.html").read_text()
-    _, _, data = pages.read_page((tmp_path / "r.html").read_text())
+    _, _, data = small_reports.read_page((tmp_path / "r.html").read_text())
     assert data["runs"][0]["command"] == "multilstm parity"
     assert read_report(str(tmp_path / "r.json")).cells
 

@@ -4,7 +4,7 @@ import os
 import string
 import tempfile
 
-from hostile import assert_short_line, outcome
+from hostile_values import assert_short_line, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from hostile import VALUES, assert_answer_or_line, assert_short_line
+from hostile_values import VALUES, assert_answer_or_line, assert_short_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console

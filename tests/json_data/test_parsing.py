@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hostile import assert_short_line, outcome
+from hostile_values import assert_short_line, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

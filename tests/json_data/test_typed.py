@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hostile import VALUES, assert_short_line, outcome
+from hostile_values import VALUES, assert_short_line, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ import re
 import shlex
 import xml.etree.ElementTree as ET
 
-import pages
 import pytest
+import small_reports
 from markdown_it import MarkdownIt
 
 from multilstm.report.annotations import annotation_lines
@@ -35,11 +35,11 @@ HOSTILE = {
 def hostile_report(text):
     """Return a report in which every text from a file is `text`."""
     words = {"message": text, "explanation": text}
-    return pages.report(
-        pages.cell(text, text, f"hidden:{text}", "diverges", 9.0, **words),
-        pages.cell(text, text, f"cell:{text}", "error", None, **words),
-        pages.cell(text, text, f"cell:{text}", "unsupported", None, **words),
-        pages.cell(text, text, f"cell:{text}", "known", 2.0, known=(pages.KnownRow(text, text),)),
+    return small_reports.report(
+        small_reports.cell(text, text, f"hidden:{text}", "diverges", 9.0, **words),
+        small_reports.cell(text, text, f"cell:{text}", "error", None, **words),
+        small_reports.cell(text, text, f"cell:{text}", "unsupported", None, **words),
+        small_reports.cell(text, text, f"cell:{text}", "known", 2.0, known=(small_reports.KnownRow(text, text),)),
         skipped={text: text},
         remarks=(text,),
         environment={"multilstm": text, "python": text, "options": {"engines": [text]}},
@@ -53,7 +53,7 @@ def suites(report):
 
 
 def test_junit_has_one_test_for_each_cell():
-    report = pages.every_verdict()
+    report = small_reports.every_verdict()
     by_name, root = suites(report)
     tests = [test for name, suite in by_name.items() if name != "run" for test in suite.iter("testcase")]
     assert len(tests) == len(report.cells)
@@ -74,7 +74,7 @@ def test_junit_has_one_test_for_each_cell():
 
 
 def test_a_failure_in_junit_has_its_cause_and_the_command():
-    _, root = suites(pages.every_verdict())
+    _, root = suites(small_reports.every_verdict())
     (failure,) = root.iter("failure")
     message, explanation, command = failure.text.splitlines()
     assert message == failure.get("message")
@@ -85,16 +85,20 @@ def test_a_failure_in_junit_has_its_cause_and_the_command():
 
 
 def test_the_seconds_of_a_job_count_once():
-    two_jobs = [pages.cell(quantity=f"hidden:{name}") for name in "ab"] + [pages.cell("other", seconds=2.0)]
-    assert float(suites(pages.report(*two_jobs))[1].get("time")) == 2.5
+    two_jobs = [small_reports.cell(quantity=f"hidden:{name}") for name in "ab"] + [
+        small_reports.cell("other", seconds=2.0)
+    ]
+    assert float(suites(small_reports.report(*two_jobs))[1].get("time")) == 2.5
 
 
 @pytest.mark.parametrize(
     "report",
     [
-        pages.report(),
-        pages.report(pages.cell(verdict="unsupported", share=None)),
-        pages.report(pages.cell(), pages.cell(engine="keras-jax", verdict="unsupported"), named=("keras-jax",)),
+        small_reports.report(),
+        small_reports.report(small_reports.cell(verdict="unsupported", share=None)),
+        small_reports.report(
+            small_reports.cell(), small_reports.cell(engine="keras-jax", verdict="unsupported"), named=("keras-jax",)
+        ),
     ],
     ids=["no_cell", "unsupported", "a_named_engine_is_idle"],
 )
@@ -139,18 +143,20 @@ def test_a_name_in_markdown_is_read_as_it_is():
     name = "a|b`c\\d_*e*@f"
     (row,) = [
         line
-        for line in to_markdown({"": pages.report(pages.cell(engine=name))}).splitlines()
+        for line in to_markdown({"": small_reports.report(small_reports.cell(engine=name))}).splitlines()
         if line.startswith("| <code>")
     ]
     assert html.unescape(re.search("<code>(.*)</code>", row)[1]) == name
 
 
 def test_a_mention_in_markdown_mentions_nobody():
-    assert not re.search(r"(@|&#64;)(?!<!-- -->)", to_markdown({"": pages.report(skipped={"x": "ask @someone"})}))
+    assert not re.search(
+        r"(@|&#64;)(?!<!-- -->)", to_markdown({"": small_reports.report(skipped={"x": "ask @someone"})})
+    )
 
 
 def test_the_summary_begins_with_the_verdict_and_shows_the_first_difference():
-    summary = to_markdown({"": pages.every_verdict()})
+    summary = to_markdown({"": small_reports.every_verdict()})
     lines = summary.splitlines()
     assert lines[0] == "## Different answers: keras-jax (1 quantity)."
     assert "| quantities | equal | rounded | within | known | unsupported | diverges | error |" in lines
@@ -164,7 +170,9 @@ def test_the_summary_begins_with_the_verdict_and_shows_the_first_difference():
 
 
 def test_the_summary_shows_the_first_differences_of_many():
-    summary = to_markdown({"": pages.report(*(pages.cell(f"case{n}", verdict="diverges") for n in range(15)))})
+    summary = to_markdown(
+        {"": small_reports.report(*(small_reports.cell(f"case{n}", verdict="diverges") for n in range(15)))}
+    )
     assert "3 more differences: the report as data has all of them." in summary
     assert summary.count("```text") == 12
 
@@ -182,7 +190,7 @@ def test_a_hostile_text_begins_no_command_of_github(text):
 
 
 def test_a_run_that_was_killed_is_seen():
-    report = pages.report(pages.cell(), remarks=("The run was killed: 3 of 9 jobs are missing.",))
+    report = small_reports.report(small_reports.cell(), remarks=("The run was killed: 3 of 9 jobs are missing.",))
     (skipped,) = suites(report)[1].iter("skipped")
     assert skipped.get("message") == report.remarks[0]
     assert "\n\n> The run was killed: 3 of 9 jobs are missing.\n\n" in to_markdown({"": report})
@@ -192,13 +200,13 @@ def test_a_run_that_was_killed_is_seen():
 
 
 def test_the_file_of_an_annotation_is_the_model():
-    report = pages.report(pages.cell(verdict="diverges"), arguments=Arguments(model="models/a,b.json"))
+    report = small_reports.report(small_reports.cell(verdict="diverges"), arguments=Arguments(model="models/a,b.json"))
     (line,) = annotation_lines(report)
     assert line.startswith("::error file=models/a%2Cb.json,title=multilstm%3A jax-scan diverges in ")
 
 
 def test_a_run_without_a_comparison_is_an_annotation():
-    (line,) = annotation_lines(pages.report(skipped={"keras-jax": "jax is not installed"}))
+    (line,) = annotation_lines(small_reports.report(skipped={"keras-jax": "jax is not installed"}))
     assert line == (
         "::error title=multilstm%3A nothing was compared::Nothing was compared (keras-jax: jax is not installed)."
     )
@@ -219,7 +227,7 @@ def test_a_run_without_a_comparison_is_an_annotation():
     ids=["case", "recorded_on_gpu", "unprintable", "from_python"],
 )
 def test_the_command_computes_a_cell_again(cell, arguments, line):
-    report = pages.report(pages.cell(**cell), arguments=arguments)
+    report = small_reports.report(small_reports.cell(**cell), arguments=arguments)
     assert repeating_command(report, report.cells) == ("" if line is None else f"multilstm parity {line}")
     assert line is None or shlex.split(line)
 

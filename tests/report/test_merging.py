@@ -2,8 +2,8 @@
 
 import dataclasses
 
-import pages
 import pytest
+import small_reports
 
 from multilstm.cli.app import app
 from multilstm.report.merging import merged
@@ -15,13 +15,13 @@ ONE, TWO = "1" * 64, "2" * 64
 
 
 def cell(case, engine, verdict="within", digest=ONE, **more):
-    return dataclasses.replace(pages.cell(case, engine, verdict=verdict, **more), part="forward", digest=digest)
+    return dataclasses.replace(small_reports.cell(case, engine, verdict=verdict, **more), part="forward", digest=digest)
 
 
 def report(*cells, keras="3.15.1", processor="a processor", version=__version__, remarks=(), **options):
     engines = list(dict.fromkeys(made.engine for made in cells))
     versions = {"keras": keras, "numpy": "2.4.6"}
-    return pages.report(
+    return small_reports.report(
         *cells,
         environment={
             "multilstm": version,
@@ -139,5 +139,5 @@ def test_the_command_merges_files(tmp_path, monkeypatch, capsys):
     assert app(arguments, exit_on_error=False, result_action="return_value") == 0
     assert capsys.readouterr().out.startswith("Same answers on keras-jax, keras-torch: 2 quantities")
     assert app((*arguments, "--html", "x.html"), exit_on_error=False, result_action="return_value") == 0
-    _, _, data = pages.read_page((tmp_path / "x.html").read_text())
+    _, _, data = small_reports.read_page((tmp_path / "x.html").read_text())
     assert [run["engines"] for run in data["runs"]] == [["keras-jax", "keras-torch"]]

@@ -2,8 +2,8 @@ import base64
 import hashlib
 import re
 
-import pages
 import pytest
+import small_reports
 from catalogue_report import catalogue_report
 
 from multilstm.compare import VERDICTS
@@ -53,7 +53,7 @@ def line_of(cell, *quantities, share=None):
 
 
 def test_the_data_holds_every_cell():
-    report = pages.every_verdict()
+    report = small_reports.every_verdict()
     lines = lines_of(page_data({"": report}))
     assert sorted(lines) == sorted(map(line_of, report.cells))
 
@@ -61,12 +61,12 @@ def test_the_data_holds_every_cell():
 def test_agreeing_quantities_of_a_kind_are_one_line_with_the_weakest_verdict_and_the_largest_share():
     names = ("hidden:a", "hidden:b", "hidden:c")
     cells = [
-        pages.cell(quantity=names[0], verdict="bitwise", share=0.0),
-        pages.cell(quantity=names[1], verdict="within", share=0.1234),
-        pages.cell(quantity=names[2], verdict="rounded", share=0.01),
+        small_reports.cell(quantity=names[0], verdict="bitwise", share=0.0),
+        small_reports.cell(quantity=names[1], verdict="within", share=0.1234),
+        small_reports.cell(quantity=names[2], verdict="rounded", share=0.01),
     ]
-    data = page_data({"": pages.report(*cells, pages.cell(quantity="cell:a"))})
-    assert lines_of(data) == [line_of(cells[1], *names, share=0.12), line_of(pages.cell(quantity="cell:a"))]
+    data = page_data({"": small_reports.report(*cells, small_reports.cell(quantity="cell:a"))})
+    assert lines_of(data) == [line_of(cells[1], *names, share=0.12), line_of(small_reports.cell(quantity="cell:a"))]
     (row,) = data["runs"][0]["rows"]
     assert row[5][4:7] == [0.12, 1.2e-7, 1]  # of the second, which has the largest share
 
@@ -75,36 +75,39 @@ def test_agreeing_quantities_of_a_kind_are_one_line_with_the_weakest_verdict_and
     "facts", [{"verdict": "known"}, {"verdict": "diverges"}, {"response": 1e-7}], ids=["known", "diverges", "response"]
 )
 def test_a_quantity_that_differs_or_has_a_widened_tolerance_keeps_a_line_of_its_own(facts):
-    cells = [pages.cell(quantity="hidden:a"), pages.cell(quantity="hidden:b", share=0.1234567, **facts)]
-    assert lines_of(page_data({"": pages.report(*cells)})) == [line_of(cells[0]), line_of(cells[1], share=0.123)]
+    cells = [small_reports.cell(quantity="hidden:a"), small_reports.cell(quantity="hidden:b", share=0.1234567, **facts)]
+    assert lines_of(page_data({"": small_reports.report(*cells)})) == [
+        line_of(cells[0]),
+        line_of(cells[1], share=0.123),
+    ]
 
 
 def test_the_quantities_of_a_job_that_did_not_run_are_one_line_of_each_kind():
     names = ("hidden:a", "hidden:b", "cell:a")
     facts = {"verdict": "unsupported", "share": None, "message": "no such layer"}
-    cells = [pages.cell(quantity=name, **facts) for name in names]
-    assert lines_of(page_data({"": pages.report(*cells)})) == [line_of(cells[0], *names[:2]), line_of(cells[2])]
+    cells = [small_reports.cell(quantity=name, **facts) for name in names]
+    assert lines_of(page_data({"": small_reports.report(*cells)})) == [line_of(cells[0], *names[:2]), line_of(cells[2])]
 
 
 def test_the_texts_of_equal_jobs_stand_once():
-    cells = [pages.cell(f"case-{number}", engine) for number in range(50) for engine in pages.ENGINES]
-    data = page_data({"": pages.report(*cells)})
+    cells = [small_reports.cell(f"case-{number}", engine) for number in range(50) for engine in small_reports.ENGINES]
+    data = page_data({"": small_reports.report(*cells)})
     assert (len(data["groups"]), len(data["layouts"])) == (1, 1)
     assert len(data["texts"]) == len(set(data["texts"]))
 
 
 def test_parts_and_kernels_stay_apart():
-    kernels = [pages.cell(kernel="a"), pages.cell(kernel="b")]
-    parts = [pages.cell(quantity="loss", part="program"), pages.cell(part="forward")]
+    kernels = [small_reports.cell(kernel="a"), small_reports.cell(kernel="b")]
+    parts = [small_reports.cell(quantity="loss", part="program"), small_reports.cell(part="forward")]
     for cells in (kernels, parts):
-        (row,) = page_data({"": pages.report(*cells)})["runs"][0]["rows"]
+        (row,) = page_data({"": small_reports.report(*cells)})["runs"][0]["rows"]
         assert len(row[5:]) == 2
 
 
 @pytest.mark.parametrize("share", [float("inf"), float("-inf"), float("nan")], ids=str)
 def test_a_number_that_is_not_finite_is_null(share):
-    page = to_html({"": pages.report(pages.cell(verdict="diverges", share=share))})
-    assert lines_of(pages.read_page(page)[2])[0][-1] is None
+    page = to_html({"": small_reports.report(small_reports.cell(verdict="diverges", share=share))})
+    assert lines_of(small_reports.read_page(page)[2])[0][-1] is None
 
 
 def test_every_verdict_has_a_letter_of_its_own_and_every_kind_a_column():
@@ -116,20 +119,20 @@ def test_every_verdict_has_a_letter_of_its_own_and_every_kind_a_column():
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_text_of_a_user_is_neither_markup_nor_invisible(text):
-    harmless, _, _ = pages.read_page(to_html({"a.json": pages.report(pages.cell())}))
-    report = pages.report(
-        pages.cell(text, text, f"hidden:{text}", "diverges", message=text, explanation=text, kernel=text),
-        environment={"multilstm": pages.__version__, text: {text: text}, "options": {"engines": [text]}},
+    harmless, _, _ = small_reports.read_page(to_html({"a.json": small_reports.report(small_reports.cell())}))
+    report = small_reports.report(
+        small_reports.cell(text, text, f"hidden:{text}", "diverges", message=text, explanation=text, kernel=text),
+        environment={"multilstm": small_reports.__version__, text: {text: text}, "options": {"engines": [text]}},
         skipped={text: text},
         shortened={text: text},
         inputs=text,
         arguments=Arguments(model=text, weights=text),
-        ledger={"x": {**pages.ROW, "title": text, "link": text}},
+        ledger={"x": {**small_reports.ROW, "title": text, "link": text}},
         idle_masks=(text,),
         judge=text,
     )
     page = to_html({text: report})
-    tags, texts, data = pages.read_page(page)
+    tags, texts, data = small_reports.read_page(page)
     assert {tag for tag, _ in tags} <= {tag for tag, _ in harmless} | {"h3", "p", "dt", "dd"}
     assert [tag for tag, _ in tags].count("script") == 2
     assert {key for _, attributes in tags for key in attributes if key.startswith("on")} == set()
@@ -142,8 +145,8 @@ def test_text_of_a_user_is_neither_markup_nor_invisible(text):
 
 
 def test_the_policy_admits_exactly_the_style_and_the_script_of_the_page():
-    page = to_html({"": pages.every_verdict()})
-    tags, texts, _ = pages.read_page(page)
+    page = to_html({"": small_reports.every_verdict()})
+    tags, texts, _ = small_reports.read_page(page)
     (policy,) = [attributes["content"] for _, attributes in tags if "http-equiv" in attributes]
     sources = dict(part.split(" ", 1) for part in policy.split("; "))
     assert sources["default-src"] == sources["base-uri"] == sources["form-action"] == "'none'"
@@ -155,7 +158,7 @@ def test_the_policy_admits_exactly_the_style_and_the_script_of_the_page():
 
 
 def test_the_page_needs_no_network_and_no_inline_style():
-    tags, _, _ = pages.read_page(to_html({"": pages.every_verdict()}))
+    tags, _, _ = small_reports.read_page(to_html({"": small_reports.every_verdict()}))
     for tag, attributes in tags:
         assert not {"src", "style", "srcset"} & set(attributes)
         assert tag != "link"
@@ -163,26 +166,35 @@ def test_the_page_needs_no_network_and_no_inline_style():
 
 
 def test_the_script_sets_no_markup():
-    page = to_html({"": pages.every_verdict()})
+    page = to_html({"": small_reports.every_verdict()})
     for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert name not in page
     assert len(SCRIPTS) == 3
 
 
 def test_the_page_shows_verdict_skipped_engines_known_rows_and_environment_without_its_script():
-    report = pages.every_verdict()
-    _, texts, _ = pages.read_page(to_html({"a.json": report}))
+    report = small_reports.every_verdict()
+    _, texts, _ = small_reports.read_page(to_html({"a.json": report}))
     shown = "\n".join(text for tag, text in texts if tag not in ("script", "style"))
     for sentence in report.sentences:
         assert sentence in shown
-    for text in ("torch is not installed", pages.ROW["title"], pages.ROW["advice"], pages.__version__, "half of it"):
+    for text in (
+        "torch is not installed",
+        small_reports.ROW["title"],
+        small_reports.ROW["advice"],
+        small_reports.__version__,
+        "half of it",
+    ):
         assert text in shown
     assert "a.json" not in shown  # one report needs no name
 
 
 def test_several_reports_of_one_version_stand_together():
-    first, second = pages.report(pages.cell()), pages.report(pages.cell(verdict="diverges"))
-    _, texts, data = pages.read_page(to_html({"a.json": first, "b.json": second}))
+    first, second = (
+        small_reports.report(small_reports.cell()),
+        small_reports.report(small_reports.cell(verdict="diverges")),
+    )
+    _, texts, data = small_reports.read_page(to_html({"a.json": first, "b.json": second}))
     shown = "\n".join(text for _, text in texts)
     assert [run["name"] for run in data["runs"]] == ["a.json", "b.json"]
     assert first.sentence in shown
@@ -190,14 +202,14 @@ def test_several_reports_of_one_version_stand_together():
 
 
 def test_reports_of_two_versions_are_refused():
-    other = pages.report(pages.cell(), environment={"multilstm": "0.0.1"})
+    other = small_reports.report(small_reports.cell(), environment={"multilstm": "0.0.1"})
     with pytest.raises(InputError, match=r"of multilstm 0\.0\.1, .*; one page shows reports of one version"):
-        to_html({"a.json": pages.report(pages.cell()), "b.json": other})
+        to_html({"a.json": small_reports.report(small_reports.cell()), "b.json": other})
 
 
 def test_a_report_of_another_version_has_no_reasons_of_this_one():
-    (old,) = page_data({"": pages.report(pages.cell(), environment={"multilstm": "0.0.1"})})["runs"]
-    data = page_data({"": pages.report(pages.cell())})
+    (old,) = page_data({"": small_reports.report(small_reports.cell(), environment={"multilstm": "0.0.1"})})["runs"]
+    data = page_data({"": small_reports.report(small_reports.cell())})
     assert old["reasons"] == {}
     assert "8 eps" in data["texts"][data["runs"][0]["reasons"]["float32/cpu/hidden"]]
 
@@ -218,19 +230,23 @@ COMMANDS = {
 
 @pytest.mark.parametrize(("arguments", "options", "line"), COMMANDS.values(), ids=COMMANDS)
 def test_the_command_repeats_the_run(arguments, options, line):
-    environment = {"multilstm": pages.__version__, "options": {**pages.OPTIONS, **options}}
-    (run,) = page_data({"": pages.report(pages.cell(), arguments=arguments, environment=environment)})["runs"]
+    environment = {"multilstm": small_reports.__version__, "options": {**small_reports.OPTIONS, **options}}
+    (run,) = page_data({"": small_reports.report(small_reports.cell(), arguments=arguments, environment=environment)})[
+        "runs"
+    ]
     assert run["command"] == line
     assert run["model"] == (arguments is not None and arguments.model is not None)
 
 
 @pytest.mark.parametrize("environment", [{}, {"options": None}, {"options": [1]}, {"multilstm": ["x"]}], ids=repr)
 def test_a_foreign_environment_is_shown_and_nothing_more(environment):
-    assert "<dl>" in to_html({"": pages.report(pages.cell(), environment=environment)})
+    assert "<dl>" in to_html({"": small_reports.report(small_reports.cell(), environment=environment)})
 
 
 def test_an_empty_report_is_a_page():
-    _, texts, data = pages.read_page(to_html({"": pages.report(skipped={"keras-jax": "jax is not installed"})}))
+    _, texts, data = small_reports.read_page(
+        to_html({"": small_reports.report(skipped={"keras-jax": "jax is not installed"})})
+    )
     assert data["runs"][0]["rows"] == []
     assert any("Nothing was compared (keras-jax: jax is not installed)" in text for _, text in texts)
 
@@ -243,7 +259,7 @@ def test_the_page_of_the_whole_catalogue_has_less_than_1_mb():
 
 
 def test_the_script_is_small():
-    page = to_html({"": pages.report()})
+    page = to_html({"": small_reports.report()})
     script = re.search(r'<script type="module">.*?</script>', page, re.DOTALL)
     assert script
     assert len(script[0]) < 30_000

@@ -3,8 +3,8 @@
 import os
 import shutil
 
-import pages
 import pytest
+import small_reports
 from catalogue_report import catalogue_report
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright (extra `browser`) is not installed")
@@ -62,7 +62,7 @@ def letters(page, row):
 
 
 def test_the_worst_comes_first_and_each_verdict_has_its_letter(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     assert names(page) == ["seed2-b", "seed1-a", "seed3-c", "seed3-c"]
     assert letters(page, 0) == ["x", "!", "="]
     assert letters(page, 1) == ["k", "w", "w", "w"]
@@ -70,7 +70,7 @@ def test_the_worst_comes_first_and_each_verdict_has_its_letter(opened):
 
 
 def test_exactly_one_engine_differs_then_which(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     assert not page.locator("#which").is_visible()
     page.get_by_role("radio", name="Exactly one engine differs (1)").check()
     assert names(page) == ["seed1-a"]
@@ -89,14 +89,14 @@ def test_exactly_one_engine_differs_then_which(opened):
     ids=["case", "ledger", "two_words", "none"],
 )
 def test_search(opened, words, found):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_label("Search").fill(words)
     assert names(page) == found
     assert page.get_by_role("status").inner_text().startswith(f"{len(found)} of 4 rows")
 
 
 def test_filters_by_verdict_and_dtype(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_label("Dtype").select_option("float64")
     assert names(page) == ["seed3-c"]
     page.get_by_role("combobox", name="Verdict").select_option("diverges")
@@ -104,7 +104,7 @@ def test_filters_by_verdict_and_dtype(opened):
 
 
 def test_sorting_by_an_engine(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_role("button", name="keras-torch").click()
     assert names(page)[:2] == ["seed2-b", "seed1-a"]
     page.get_by_role("button", name="jax-scan").click()
@@ -115,7 +115,7 @@ def test_sorting_by_an_engine(opened):
 
 
 def test_a_cell_shows_its_cause_and_the_command_that_repeats_it(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_label("keras-jax, forward: known").click()
     dialog = page.get_by_role("dialog")
     shown = dialog.inner_text()
@@ -129,7 +129,11 @@ def test_a_cell_shows_its_cause_and_the_command_that_repeats_it(opened):
 
 
 def test_kinds_with_one_tolerance_share_its_reason(opened):
-    page = opened(pages.report(*(pages.cell(quantity=name) for name in ("hidden:lstm", "cell:lstm", "hidden:lstm_1"))))
+    page = opened(
+        small_reports.report(
+            *(small_reports.cell(quantity=name) for name in ("hidden:lstm", "cell:lstm", "hidden:lstm_1"))
+        )
+    )
     page.locator("#grid a").click()
     shown = page.get_by_role("dialog").inner_text()
     assert shown.count("8 eps") == 1
@@ -138,13 +142,17 @@ def test_kinds_with_one_tolerance_share_its_reason(opened):
 
 
 def test_a_divergence_shows_where_it_begins(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_label("keras-jax, forward: diverges").click()
     assert "first in LSTM 'lstm', timestep 3, gate f" in page.get_by_role("dialog").inner_text()
 
 
 def test_a_divergence_shows_its_error_over_the_timesteps(opened):
-    page = opened(pages.report(pages.cell(quantity="sequence:lstm", verdict="diverges", mismatch=pages.MISMATCH)))
+    page = opened(
+        small_reports.report(
+            small_reports.cell(quantity="sequence:lstm", verdict="diverges", mismatch=small_reports.MISMATCH)
+        )
+    )
     page.locator("#grid a").click()
     drawing = page.get_by_role("dialog").get_by_role("img")
     words = "sequence:lstm: error / tolerance at 90 timesteps; above 1 from timestep 45 on"
@@ -156,9 +164,13 @@ def test_a_divergence_shows_its_error_over_the_timesteps(opened):
 
 
 def test_agreeing_quantities_of_a_kind_unfold(opened):
-    cells = [pages.cell(quantity=f"hidden:{name}", share=share) for name, share in (("a", 0.1), ("b", 0.5), ("c", 0.2))]
+    cells = [
+        small_reports.cell(quantity=f"hidden:{name}", share=share)
+        for name, share in (("a", 0.1), ("b", 0.5), ("c", 0.2))
+    ]
     page = opened(
-        pages.report(*cells), "#case=seed1-stateful&dtype=float32&engine=jax-scan&kind=forward&quantity=hidden:c"
+        small_reports.report(*cells),
+        "#case=seed1-stateful&dtype=float32&engine=jax-scan&kind=forward&quantity=hidden:c",
     )
     row = page.get_by_role("dialog").locator("tr[aria-current]")
     assert "0.5" in row.inner_text()
@@ -167,7 +179,7 @@ def test_agreeing_quantities_of_a_kind_unfold(opened):
 
 
 def test_the_keyboard_reaches_every_cell(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.locator("#grid a[tabindex='0']").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
@@ -183,12 +195,12 @@ def test_the_keyboard_reaches_every_cell(opened):
 
 
 def test_a_link_opens_its_cell(opened):
-    page = opened(pages.every_verdict())
+    page = opened(small_reports.every_verdict())
     page.get_by_label("keras-jax, forward: diverges").click()
     page.get_by_role("link", name="hidden:lstm").click()
     fragment = page.evaluate("location.hash")
     assert "seed2-b" in fragment
-    page = opened(pages.every_verdict(), fragment)
+    page = opened(small_reports.every_verdict(), fragment)
     assert page.get_by_role("dialog").get_by_role("heading").first.inner_text() == "seed2-b on keras-jax"
     assert page.locator("tr[aria-current]").inner_text().startswith("hidden:lstm")
     page.go_back()
@@ -196,14 +208,14 @@ def test_a_link_opens_its_cell(opened):
 
 @pytest.mark.parametrize("fragment", ["#case=nothing&dtype=float32", "#case=%E0%A4%A", "#=", "#<script>="], ids=repr)
 def test_a_link_of_another_run_is_said_so(opened, fragment):
-    page = opened(pages.every_verdict(), fragment)
+    page = opened(small_reports.every_verdict(), fragment)
     assert page.get_by_role("alert").inner_text().startswith("This page has no cell")
     assert not page.get_by_role("dialog").is_visible()
 
 
 def test_names_with_markup_are_text(opened):
     hostile = {"case": NAME, "engine": NAME, "quantity": f"hidden:{NAME}", "message": NAME, "explanation": NAME}
-    report = pages.report(pages.cell(verdict="diverges", share=9.0, **hostile))
+    report = small_reports.report(small_reports.cell(verdict="diverges", share=9.0, **hostile))
     page = opened(report)
     shown = NAME.replace("\u202e", r"\u202e")
     assert names(page) == [shown]
@@ -216,7 +228,7 @@ def test_names_with_markup_are_text(opened):
 
 def test_the_policy_stops_a_script_and_an_image(chromium, tmp_path):
     path = tmp_path / "report.html"
-    path.write_text(pages.every_verdict().to_html(), encoding="utf-8")
+    path.write_text(small_reports.every_verdict().to_html(), encoding="utf-8")
     page = chromium.new_page()
     page.goto(path.as_uri())
     blocked = page.evaluate(
@@ -239,7 +251,7 @@ def test_the_policy_stops_a_script_and_an_image(chromium, tmp_path):
 
 
 def test_printing_draws_every_row_and_opens_every_section(opened):
-    many = pages.report(*(pages.cell(f"case-{number}") for number in range(120)))
+    many = small_reports.report(*(small_reports.cell(f"case-{number}") for number in range(120)))
     page = opened(many)
     assert len(names(page)) < 120
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -251,7 +263,7 @@ def test_printing_draws_every_row_and_opens_every_section(opened):
 
 
 def test_more_rows_by_the_button(opened):
-    page = opened(pages.report(*(pages.cell(f"case-{number}") for number in range(120))))
+    page = opened(small_reports.report(*(small_reports.cell(f"case-{number}") for number in range(120))))
     before = len(names(page))
     page.get_by_role("button", name="Show more rows").click()
     assert len(names(page)) == 2 * before
@@ -259,7 +271,7 @@ def test_more_rows_by_the_button(opened):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_as_wide_as_the_window(opened, width):
-    page = opened(pages.every_verdict(), width=width)
+    page = opened(small_reports.every_verdict(), width=width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.locator("#grid a").first.click()
     assert page.evaluate("document.getElementById('detail').scrollWidth") <= width
@@ -269,7 +281,7 @@ def test_the_page_is_as_wide_as_the_window(opened, width):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_rules_of_axe(opened, scheme, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    page = opened(pages.every_verdict(), width=width, scheme=scheme)
+    page = opened(small_reports.every_verdict(), width=width, scheme=scheme)
     page.context.set_offline(False)
     for step in ("matrix", "dialog"):
         if step == "dialog":
@@ -280,7 +292,7 @@ def test_the_rules_of_axe(opened, scheme, width):
 
 def test_a_browser_without_decompression_says_so(chromium, tmp_path):
     path = tmp_path / "report.html"
-    path.write_text(pages.every_verdict().to_html(), encoding="utf-8")
+    path.write_text(small_reports.every_verdict().to_html(), encoding="utf-8")
     page = chromium.new_page()
     page.add_init_script("delete window.DecompressionStream")
     page.goto(path.as_uri())

@@ -1,8 +1,8 @@
 import dataclasses
 import json
 
-import pages
 import pytest
+import small_reports
 
 from multilstm.compare import FAILS, Mismatch
 from multilstm.errors import InputError
@@ -23,10 +23,10 @@ def written(tmp_path):
 
 
 def test_a_report_comes_back_as_it_was(written):
-    report = pages.report(
-        *pages.every_verdict().cells,
-        pages.cell("seed4-d", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
-        pages.cell("seed4-d", quantity="output", verdict="diverges", mismatch=pages.MISMATCH),
+    report = small_reports.report(
+        *small_reports.every_verdict().cells,
+        small_reports.cell("seed4-d", verdict="diverges", mismatch=Mismatch(3, 9, (0, 2), 1.5, 1.0, 0.5, 0.2, 0.1, 1)),
+        small_reports.cell("seed4-d", quantity="output", verdict="diverges", mismatch=small_reports.MISMATCH),
         skipped={"torch-lstm": "no torch"},
         shortened={"seed1-a": "half"},
         named=("keras-jax",),
@@ -36,8 +36,8 @@ def test_a_report_comes_back_as_it_was(written):
         judge="the recorded answers",
         inputs="the given arrays",
         arguments=Arguments(model="m.keras", batch=2),
-        ledger={pages.ROW["id"]: pages.ROW},
-        touches=({**pages.ROW, "engines": ["keras-jax"], "layers": ["lstm"], "certain": True},),
+        ledger={small_reports.ROW["id"]: small_reports.ROW},
+        touches=({**small_reports.ROW, "engines": ["keras-jax"], "layers": ["lstm"], "certain": True},),
         cases=("seed1-a", "seed2-b", "seed3-c", "seed4-d"),
         jobs=10,
         seconds=3.5,
@@ -50,21 +50,23 @@ def test_a_report_comes_back_as_it_was(written):
 
 def test_a_mismatch_that_is_not_finite_is_read_without_its_numbers(written):
     mismatch = Mismatch(3, 9, (0,), 1e308, -1e308, None, float("inf"), 1.0)
-    report = pages.report(pages.cell(verdict="diverges", mismatch=mismatch))
+    report = small_reports.report(small_reports.cell(verdict="diverges", mismatch=mismatch))
     (cell,) = read_report(written(report.to_json())).cells
     assert (cell.verdict, cell.comparison.mismatch) == ("diverges", None)
 
 
 def test_a_file_without_the_error_over_timesteps_is_read(written):
-    report = pages.report(pages.cell(quantity="output", verdict="diverges", mismatch=pages.MISMATCH))
+    report = small_reports.report(
+        small_reports.cell(quantity="output", verdict="diverges", mismatch=small_reports.MISMATCH)
+    )
     curve = ', "over_time": {"timesteps": 90, "shares": [0.0, 0.01, 0.5, 20.0, 300000.0, null]}'
     text = report.to_json()
     assert curve in text
     (cell,) = read_report(written(text.replace(curve, ""))).cells
-    assert cell.comparison.mismatch == pages.MISMATCH._replace(over_time=None)
+    assert cell.comparison.mismatch == small_reports.MISMATCH._replace(over_time=None)
 
 
-LINES = pages.every_verdict().to_json().splitlines()
+LINES = small_reports.every_verdict().to_json().splitlines()
 
 
 def test_a_killed_run_keeps_what_it_has(written):
@@ -81,11 +83,11 @@ def test_a_last_line_that_is_cut_off_is_named_and_left_out(written):
 
 
 def test_jobs_come_back_in_the_order_of_their_cases_and_engines(written):
-    report = dataclasses.replace(pages.every_verdict(), cases=("seed3-c", "seed2-b", "seed1-a"))
+    report = dataclasses.replace(small_reports.every_verdict(), cases=("seed3-c", "seed2-b", "seed1-a"))
     lines = report.to_json().splitlines()
     cells = read_report(written("\n".join([lines[0], *reversed(lines[1:-1])]))).cells
     assert list(dict.fromkeys(cell.case for cell in cells)) == ["seed3-c", "seed2-b", "seed1-a"]
-    assert [cell.engine for cell in cells if cell.case == "seed2-b"] == list(pages.ENGINES)
+    assert [cell.engine for cell in cells if cell.case == "seed2-b"] == list(small_reports.ENGINES)
 
 
 def changed(number, **changes):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hostile import assert_short_line, outcome
+from hostile_values import assert_short_line, outcome
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

@@ -4,8 +4,8 @@ import json
 import re
 
 import numpy as np
-import pages
 import pytest
+import small_reports
 from marks import needs
 
 from multilstm import LSTM, Dense, Masking, Sequential, discriminating_weights
@@ -104,8 +104,8 @@ def test_a_file_without_inputs_is_repeated_by_the_command_line(tmp_path, workers
 def diverging(**more):
     """Return a report of one cell that diverges, in a file from a stranger."""
     mismatch = Mismatch(3, 8, (0, 1), 0.5, 0.25, None, 0.125, 0.0625, batch=1)
-    cell = pages.cell("m", "keras-jax", verdict="diverges", share=2.0, mismatch=mismatch, **more)
-    return pages.report(cell, arguments=Arguments(model="my model.json"))
+    cell = small_reports.cell("m", "keras-jax", verdict="diverges", share=2.0, mismatch=mismatch, **more)
+    return small_reports.report(cell, arguments=Arguments(model="my model.json"))
 
 
 def test_the_message_of_a_file_ends_with_both_commands():
@@ -122,8 +122,8 @@ def test_the_message_of_a_file_ends_with_both_commands():
     "text", ["a\x1b[31mb", "a\u202eb", "x" * 5000, "line\n" * 500], ids=["control", "direction", "long", "lines"]
 )
 def test_a_hostile_text_stays_text_in_the_message(text):
-    error = pages.cell(text, "keras-jax", verdict="error", share=None, message=text, explanation=text)
-    for report in (diverging(explanation=text), pages.report(error)):
+    error = small_reports.cell(text, "keras-jax", verdict="error", share=None, message=text, explanation=text)
+    for report in (diverging(explanation=text), small_reports.report(error)):
         message = failure_message(report)
         assert all(line.isprintable() for line in message.splitlines())
         assert len(message.splitlines()) < 60

@@ -5,8 +5,8 @@ import os
 import sys
 import xml.etree.ElementTree as ET
 
-import pages
 import pytest
+import small_reports
 
 from multilstm.report.reading import read_report
 from multilstm.testing.recorder import joined
@@ -54,8 +54,8 @@ def test_the_joined_report_keeps_the_sentences_of_each_test():
         "idle_limits": ("relu",),
         "remarks": ("The run did not end.",),
     }
-    first = pages.report(pages.cell("seed1-a"))
-    second = pages.report(pages.cell("seed1-a"), without_judge=("layer",), judge="each other", **silent)
+    first = small_reports.report(small_reports.cell("seed1-a"))
+    second = small_reports.report(small_reports.cell("seed1-a"), without_judge=("layer",), judge="each other", **silent)
     report = joined({"test_1": first, "test_2": second})
     assert (report.idle_masks, report.idle_limits, report.without_judge) == (("mask",), ("relu",), ("layer",))
     assert report.without_recurrent == ("test_2 seed1-a",)
