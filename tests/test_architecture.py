@@ -104,3 +104,18 @@ def test_modules_that_tests_import_by_a_bare_name_have_distinct_names():
     modules = [path for folder in ("tests/helpers", "parity", "docs") for path in (root / folder).glob("*.py")]
     names = collections.Counter(path.stem for path in modules if not path.stem.startswith(("test_", "conftest")))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+JOBS = {"execution/execution.py", "api/comparison.py", "bench/agreement.py", "workers/executor_pool.py"}
+"""Modules that give a job to a pool. `run` and the judge of `bench` have one engine, whose error ends them."""
+
+
+def gives_jobs(source):
+    """Whether a module calls `pool.execute(engine, job)`; an engine's own `execute` has the job alone."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and len(node.args) == 2)
+    return any(isinstance(call.func, ast.Attribute) and call.func.attr == "execute" for call in calls)
+
+
+def test_one_method_makes_the_errors_of_an_engine_from_its_refusals():
+    modules = {path.relative_to(PACKAGE).as_posix() for path in MODULES if gives_jobs(path.read_text(encoding="utf-8"))}
+    assert modules == JOBS

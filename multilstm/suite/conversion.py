@@ -25,6 +25,7 @@ from multilstm.engines.reference.faults import FAULTS
 from multilstm.engines.registry import CONVERTED, EngineRow, base_name, engine_row, registered
 from multilstm.errors import InputError, ParityError, UnsupportedError, listed, shown
 from multilstm.execution.availability import available
+from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.files.compiled import Compiled
 from multilstm.files.outputs import PROOF, write_outputs
@@ -35,7 +36,6 @@ from multilstm.spec.arrays import Array
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.updates import compared_updates
-from multilstm.workers import Pool
 from multilstm.workers.run_folder import RunFolder
 
 __all__ = ["FORWARD", "GRADIENTS", "Conversion", "check_updates", "convert_model", "without_dropout"]
@@ -133,7 +133,8 @@ def convert_model(
                 following = [follow] if follow else []
                 report = compare_cases((case,), options, *following, availability=availability, pool=pool)
                 report.check()
-                trained, why_not = _updated(pool, target, case, given, updates, _known_faults(report))
+                execution = Execution(pool, target.engine, case, "float64", options)
+                trained, why_not = _updated(execution, target, given, updates, _known_faults(report))
     return Conversion(
         files,
         report,
@@ -194,14 +195,13 @@ def _trained_in(dtype: str | None, compiled: Compiled) -> Compiled:
 
 
 def _updated(
-    pool: Pool, target: Target, case: Case, compiled: Compiled, count: int, known: Sequence[Divergence]
+    execution: Execution, target: Target, compiled: Compiled, count: int, known: Sequence[Divergence]
 ) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
     """Return the comparison of each weight after updates with the optimizer of the files, and notes on it.
 
     Args:
-        pool: the workers.
+        execution: the model with the batches of the updates, on the engine that executes the files.
         target: the format.
-        case: the model with the batches of the updates.
         compiled: the training.
         count: the number of updates.
         known: the rows of the ledger whose faults the reference computes too.
@@ -209,12 +209,13 @@ def _updated(
     Raises:
         ParityError: where they differ.
     """
-    if compiled.training is None or not target.keeps_training or not case.spec.trainable_weights:
+    spec = execution.case.spec
+    if compiled.training is None or not target.keeps_training or not spec.trainable_weights:
         return (), ()
-    if any(layer.stateful for layer in case.spec.recurrent.values()):
+    if any(layer.stateful for layer in spec.recurrent.values()):
         return (), (f"updates were not compared: {target.title} on PyTorch trains no stateful layer",)
     faults = [row.prediction for row in known]
-    compared = tuple(compared_updates(pool, target.engine, case, compiled.training, compiled.state, count, faults))
+    compared = tuple(compared_updates(execution, compiled.training, compiled.state, count, faults))
     check_updates(compared, f"the {target.suffixes[0]} file")
     notes = (f"updates were compared with a reference that has this fault too: {row.title}" for row in known)
     return compared, tuple(notes)
@@ -227,7 +228,7 @@ def _known_faults(report: Report) -> tuple[Divergence, ...]:
 
 
 def check_updates(compared: tuple[Comparison, ...], file: str) -> None:
-    """Raise ParityError where arrays differ after updates.
+    """Raise ParityError where arrays differ after updates, or the engine failed.
 
     Args:
         compared: the comparison of each array.
@@ -235,9 +236,11 @@ def check_updates(compared: tuple[Comparison, ...], file: str) -> None:
     """
     failed = [comparison for comparison in compared if comparison.verdict not in AGREES]
     if failed:
+        fault = str(failed[0].message or failed[0].quantity)
+        if failed[0].verdict == "diverges":
+            fault = f"{len(failed)} of {len(compared)} arrays differ. The first is {fault}"
         raise ParityError(
-            f"after updates with the optimizer of {file}, {len(failed)} of {len(compared)} arrays differ. The first is "
-            f"{failed[0].message or failed[0].quantity}. To leave the optimizer out, run "
+            f"after updates with the optimizer of {file}, {fault}. To leave the optimizer out, run "
             f"multilstm.convert(model.spec, 'keras', weights=model.weights) in Python, with model = multilstm.load(...)"
         )
 

@@ -83,7 +83,7 @@ def judge_attempt(execution: Execution, part: Part, attempt: Attempt, desired: Q
             part=str(part),
             seconds=attempt.seconds,
             implementation=attempt.implementation,
-            comparison=_failed(quantity, attempt.error)
+            comparison=failed(quantity, attempt.error)
             if attempt.error
             else _compared(execution, quantity, actual.get(quantity, []), desired.get(quantity, [])),
         )
@@ -184,7 +184,8 @@ def _allowed_of_training(judge: Execution, cell: Cell, desired: Sequence[Array])
     return 0.5 * max((float(np.abs(array - initial).max(initial=0.0)) for array in desired), default=0.0)
 
 
-def _failed(quantity: Quantity, error: MultilstmError) -> Comparison:
+def failed(quantity: Quantity, error: MultilstmError) -> Comparison:
+    """Return the comparison of a quantity that an engine refused to compute, or failed to."""
     verdict = "unsupported" if isinstance(error, UnsupportedError) else "error"
     return Comparison(quantity, verdict, message=str(error))
 

@@ -21,6 +21,8 @@ from multilstm.compare import Comparison, Quantity, compare_batches, tolerance
 from multilstm.compare.tolerances import RESPONSE_SHARE
 from multilstm.engines.reference.faults import PADDING_IS_COUNTED
 from multilstm.engines.registry import JUDGE
+from multilstm.errors import UnsupportedError, WorkerError
+from multilstm.execution.execution import Execution
 from multilstm.execution.response import MULTIPLE, UNIT, perturbed
 from multilstm.files.compiled import OptimizerState
 from multilstm.jobs.job import Answer, Job, Step
@@ -28,7 +30,7 @@ from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import LOSSES
 from multilstm.spec.schedules import Schedule
 from multilstm.spec.training import Training, loss_class
-from multilstm.workers import Pool
+from multilstm.suite.judge_part import failed
 
 __all__ = ["compared_updates", "milestones", "update_job"]
 
@@ -60,20 +62,14 @@ def update_job(case: Case, training: Training, state: OptimizerState, count: int
 
 
 def compared_updates(
-    pool: Pool,
-    engine: str,
-    case: Case,
-    training: Training,
-    state: OptimizerState,
-    count: int,
-    faults: Collection[str] = (),
+    execution: Execution, training: Training, state: OptimizerState, count: int, faults: Collection[str] = ()
 ) -> Iterator[Comparison]:
     """Yield the comparison of each weight, and of each array of the optimizer, at each milestone.
 
+    An engine that fails gives one comparison for each array of the last milestone, with the verdict of its error.
+
     Args:
-        pool: the workers.
-        engine: the engine that executes the file.
-        case: the model with the batches of the updates.
+        execution: the model with the batches of the updates, on the engine that executes the file.
         training: the training that the file means.
         state: the arrays of the optimizer at the beginning.
         count: the number of updates.
@@ -83,33 +79,44 @@ def compared_updates(
     if not isinstance(rate, Schedule):  # a file holds it in float32
         optimizer = dataclasses.replace(training.optimizer, learning_rate=float(np.float32(rate)))
         training = dataclasses.replace(training, optimizer=optimizer)
-    job = update_job(case, training, state, count)
+    job = update_job(execution.case, training, state, count)
     job = dataclasses.replace(job, faults=(*job.faults, *faults))
-    nearby = dataclasses.replace(job, weights=perturbed(case.spec, job.weights, UNIT["float64"], seed=0))
+    nearby = dataclasses.replace(job, weights=perturbed(job.spec, job.weights, UNIT["float64"], seed=0))
     in_file = dataclasses.replace(job, layers="plain", faults=())
-    actual, desired, moved = (
-        pool.execute(name, one).answers for name, one in ((engine, in_file), (JUDGE, job), (JUDGE, nearby))
-    )
+    judge = dataclasses.replace(execution, engine=JUDGE)
+    desired, moved = (judge.execute(one).answers for one in (job, nearby))
+    try:
+        actual = execution.execute(in_file).answers
+    except (UnsupportedError, WorkerError) as error:
+        yield from (failed(quantity, error) for quantity, _ in _arrays(count, desired[-1]))
+        return
     for number in milestones(count):
-        answers = (actual[number - 1], desired[number - 1], moved[number - 1])
-        if number > 1 and _is_rounding(*answers[1:]):
+        answers = (desired[number - 1], moved[number - 1])
+        if number > 1 and _is_rounding(*answers):
             return
-        yield from _judged(number, *answers)
+        yield from _judged(number, actual[number - 1] if number <= len(actual) else None, *answers)
 
 
-def _judged(number: int, actual: Answer, desired: Answer, moved: Answer) -> Iterator[Comparison]:
+def _judged(number: int, actual: Answer | None, desired: Answer, moved: Answer) -> Iterator[Comparison]:
+    """Yield the comparisons at a milestone; an array that the engine did not return is missing."""
+    others = {} if actual is None else dict(_arrays(number, actual))
+    nearby = dict(_arrays(number, moved))
+    for quantity, array in _arrays(number, desired):
+        response = MULTIPLE * _distance(array, nearby[quantity])
+        row = dataclasses.replace(tolerance("float64", "cpu", quantity.kind), response=response)
+        yield compare_batches(quantity, [others[quantity]] if quantity in others else [], [array], row)
+
+
+def _arrays(number: int, answer: Answer) -> Iterator[tuple[Quantity, Array]]:
+    """Yield the weights and the arrays of the optimizer after a number of updates."""
     for kind in KINDS:
-        row = tolerance("float64", "cpu", kind)
-        for name, array in getattr(desired, kind).items():
-            response = MULTIPLE * _distance(array, getattr(moved, kind)[name])
-            allowed = dataclasses.replace(row, response=response)
-            quantity = Quantity(kind, f"updates_{number}/{name}")
-            yield compare_batches(quantity, [getattr(actual, kind)[name]], [array], allowed)
+        for name, array in getattr(answer, kind).items():
+            yield Quantity(kind, f"updates_{number}/{name}"), array
 
 
 def _is_rounding(desired: Answer, moved: Answer) -> bool:
     """Whether rounding moves an array further than a comparison allows."""
-    pairs = [(array, getattr(moved, kind)[name]) for kind in KINDS for name, array in getattr(desired, kind).items()]
+    pairs = zip(dict(_arrays(0, desired)).values(), dict(_arrays(0, moved)).values(), strict=True)
     return any(MULTIPLE * _distance(*pair) > RESPONSE_SHARE * _distance(pair[0], 0.0) for pair in pairs)
 
 

@@ -11,10 +11,14 @@ from multilstm.compare import AGREES
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.reference.faults import SOFTPLUS_ENDS
+from multilstm.errors import InputError, ParityError, UnsupportedError, WorkerError
+from multilstm.execution.execution import Execution
+from multilstm.execution.options import Options
 from multilstm.files.compiled import OptimizerState
 from multilstm.spec import LSTM, Bidirectional, Dense, LayerNormalization, Sequential
 from multilstm.spec.optimizers import Adam
 from multilstm.spec.training import Training
+from multilstm.suite.conversion import check_updates
 from multilstm.suite.updates import compared_updates
 
 SPEC = Sequential(
@@ -73,7 +77,8 @@ def without_training(job):
 def comparisons(engine, faults):
     """Return the comparisons of an engine that is a function of a job."""
     pool = SimpleNamespace(execute=lambda name, job: (engine if name == "file" else executed)(job))
-    return list(compared_updates(pool, "file", model_case(SPEC), TRAINING, OptimizerState(), 2, faults))
+    execution = Execution(pool, "file", model_case(SPEC), "float64", Options(("file",)))
+    return list(compared_updates(execution, TRAINING, OptimizerState(), 2, faults))
 
 
 def differing(compared):
@@ -97,3 +102,34 @@ def test_a_fault_of_the_optimizer_is_seen_beside_the_known_one(fault):
 
 def test_a_weight_that_is_not_trained_is_seen_beside_the_known_fault():
     assert differing(comparisons(without_training, (SOFTPLUS_ENDS,))) == {f"updates_{n}/{BIAS}" for n in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "message"),
+    [
+        (InputError("given 3"), "error", "engine 'file': InputError: given 3"),
+        (WorkerError("no answer", kind="timeout"), "error", "no answer"),
+        (UnsupportedError("no slots"), "unsupported", "no slots"),
+    ],
+    ids=["refusal", "timeout", "unsupported"],
+)
+def test_an_engine_that_fails_is_an_error_of_every_array(error, verdict, message):
+    def failing(job):
+        raise error
+
+    compared = tuple(comparisons(failing, ()))
+    assert {comparison.quantity.kind for comparison in compared} == {"weights", "slots"}
+    assert {(comparison.verdict, comparison.message) for comparison in compared} == {(verdict, message)}
+    with pytest.raises(ParityError, match=f"^after updates with the optimizer of the file, {message}. To leave"):
+        check_updates(compared, "the file")
+
+
+def test_arrays_that_an_engine_leaves_out_are_missing():
+    def without_bias(job):
+        result = executed(job)
+        weights = {name: array for name, array in result.answers[0].weights.items() if name != BIAS}
+        return dataclasses.replace(result, answers=(dataclasses.replace(result.answers[0], weights=weights),))
+
+    compared = comparisons(without_bias, ())
+    missing = {comparison.quantity.where for comparison in compared if "it is missing" in comparison.message}
+    assert {f"updates_1/{BIAS}"} | {f"updates_2/{name}" for name in SPEC.trainable_weights} <= missing
