@@ -17,8 +17,8 @@ from multilstm.cli.app import run
 from multilstm.cli.progress import say
 from multilstm.errors import MultilstmError
 from multilstm.files.compiled import compiled
-from multilstm.report.data import Report
 from multilstm.report.files import write_text
+from multilstm.report.report import Report
 from multilstm.report.words import printable
 from multilstm.suite.conversion import convert_model
 from multilstm.suite.targets import target_named

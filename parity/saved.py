@@ -41,8 +41,9 @@ from multilstm.files.atomic import write_bytes
 from multilstm.files.tensors import read_tensors
 from multilstm.jobs.dtypes import DTYPES
 from multilstm.json_data import parse_json, typed
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
 from multilstm.report.files import check_writable, write_text
+from multilstm.report.report import Report
 from multilstm.report.terminal import show
 from multilstm.report.words import printable
 from multilstm.suite.compare_cases import worker_pool

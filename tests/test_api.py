@@ -21,7 +21,7 @@ from multilstm import (
 )
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import InputError, ParityError, UsageError
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 
 pytestmark = pytest.mark.usefixtures("kept_workers")
 

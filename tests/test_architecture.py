@@ -2,8 +2,10 @@
 
 import ast
 import collections
+import graphlib
 import itertools
 import pathlib
+from collections.abc import Mapping
 
 import pytest
 
@@ -36,21 +38,38 @@ def room_of(path: pathlib.Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imported_rooms(source: str) -> set[str]:
-    """Return the rooms that a module imports anywhere in its syntax tree."""
-    rooms = set()
+def imported_names(source: str) -> set[str]:
+    """Return the dotted names of this package that a module imports anywhere in its syntax tree."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "multilstm":
-                room = rest.split(".")[0]
-                rooms.add(room if room in LEVEL else "__init__")
-    return rooms
+            names.update(alias.name for alias in node.names)
+    return {name for name in names if name.split(".")[0] == "multilstm"}
+
+
+def imported_rooms(source: str) -> set[str]:
+    """Return the rooms that a module imports."""
+    rooms = {name.partition(".")[2].split(".")[0] for name in imported_names(source)}
+    return {room if room in LEVEL else "__init__" for room in rooms}
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Return modules that import each other in a circle; an empty list without one.
+
+    Args:
+        sources: the source of each module, by its dotted name.
+    """
+    imports = {}
+    for module, source in sources.items():
+        parents = ((name, name.rpartition(".")[0]) for name in imported_names(source))
+        imports[module] = {next((name for name in names if name in sources), module) for names in parents} - {module}
+    try:
+        graphlib.TopologicalSorter(imports).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
 
 
 def forbidden(room: str, imported: set[str]) -> set[str]:
@@ -64,6 +83,25 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 @pytest.mark.parametrize("path", MODULES, ids=[path.relative_to(PACKAGE).as_posix() for path in MODULES])
 def test_a_module_imports_only_rooms_below_its_own(path):
     assert forbidden(room_of(path), imported_rooms(path.read_text(encoding="utf-8"))) == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """The room `spec` is exempt: a graph holds layers, a TimeDistributed holds a graph, a graph describes itself."""
+    sources = {}
+    for path in MODULES:
+        name = ".".join(("multilstm", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        if not name.startswith("multilstm.spec."):
+            sources[name] = path.read_text(encoding="utf-8")
+    assert circle(sources) == []
+
+
+def test_a_circle_of_lazy_imports_is_seen():
+    sources = {
+        "multilstm.a": "from multilstm.b import c",
+        "multilstm.b": "import multilstm.d",
+        "multilstm.d": "def late():\n    from multilstm import a",
+    }
+    assert set(circle(sources)) == set(sources)
 
 
 def test_every_room_has_a_floor():
@@ -84,7 +122,7 @@ def test_a_room_documents_its_data_and_its_imports(room):
     [
         "from multilstm.cli.app import main",
         "import multilstm.suite",
-        "def late():\n    from multilstm.report.data import Report",
+        "def late():\n    from multilstm.report.report import Report",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from multilstm.execution.options import Options",
         "from multilstm import parity",
     ],

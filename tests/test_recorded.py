@@ -8,7 +8,8 @@ import pytest
 
 from multilstm.compare import Comparison, Quantity
 from multilstm.jobs.implementation import Implementation
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
+from multilstm.report.report import Report
 
 MEASURE = pathlib.Path(__file__).parents[1] / "parity" / "measure.py"
 HERE = {

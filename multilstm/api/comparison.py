@@ -27,7 +27,7 @@ from multilstm.files import AnyModel, LoadedModel, resolved
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Batch, Job, Step
 from multilstm.jobs.validation import check_batch, check_range
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec import Graph
 from multilstm.spec.arrays import AnyState, Array
 from multilstm.spec.optimizers import Optimizer

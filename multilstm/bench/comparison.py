@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from multilstm.bench.results import Benchmark, Facts, Row
-from multilstm.report.data import flat
+from multilstm.report.text import flat
 
 __all__ = ["Change", "Gap", "changes", "different_conditions", "gaps", "slower_than"]
 

@@ -12,8 +12,8 @@ from multilstm.bench.results import Benchmark, Row
 from multilstm.bench.standing import compared, exponents, relative_times
 from multilstm.bench.svg import STYLE, drawn
 from multilstm.bench.table import MARKS, mark, milliseconds, missing, three_digits
-from multilstm.report.data import counted, flat
 from multilstm.report.document import pairs, part, policy, section, text
+from multilstm.report.text import counted, flat
 
 __all__ = ["to_html"]
 

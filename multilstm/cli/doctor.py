@@ -20,8 +20,8 @@ def doctor(*, engine: OptionalNames = None, device: Device = "cpu", json: Path =
     """
     from multilstm.doctor import examine, render
     from multilstm.engines.registry import engine_row
-    from multilstm.report.data import json_text
     from multilstm.report.files import check_writable, write_text
+    from multilstm.report.text import json_text
 
     engines = names("--engine", engine)
     for name in engines:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multilstm.execution.availability import Availability
     from multilstm.execution.options import Options
     from multilstm.report.arguments import Arguments
-    from multilstm.report.data import Report
+    from multilstm.report.report import Report
     from multilstm.workers import Pool
 
 TIMEOUT_S, FULL_TIMEOUT_S = 600.0, 3600.0

@@ -47,7 +47,7 @@ class ProgressLines:
 
     def __call__(self, progress: Progress) -> None:
         """Show that one part of one case is judged, with its weakest verdict."""
-        from multilstm.report.data import weakest
+        from multilstm.report.cells import weakest
         from multilstm.report.words import printable
 
         case = printable(progress.case)

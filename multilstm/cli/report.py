@@ -13,7 +13,7 @@ from multilstm.cli.types import FilePath, Flag, Path
 from multilstm.errors import UsageError
 
 if TYPE_CHECKING:
-    from multilstm.report.data import Report
+    from multilstm.report.report import Report
 
 
 def report(

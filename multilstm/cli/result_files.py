@@ -12,8 +12,8 @@ from multilstm.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from multilstm.report.data import Report
-    from multilstm.report.records import RunFile
+    from multilstm.report.report import Report
+    from multilstm.report.run_file import RunFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ResultFiles:
             InputError: for a file of `--resume` that is no run.
         """
         from multilstm.report.reading import read_recorded
-        from multilstm.report.records import RunFile
+        from multilstm.report.run_file import RunFile
 
         if self.resume is not None:
             return RunFile(self.resume, read_recorded(self.resume))

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from multilstm.conversion.onnx.model import Written, onnx_model
-from multilstm.conversion.onnx.target import OPSET, OPSET_VARIABLE
+from multilstm.conversion.onnx.opset import OPSET, OPSET_VARIABLE
 from multilstm.engines.base import AbstractEngine, AbstractProgram
 from multilstm.engines.converted import converted_file
 from multilstm.errors import UnsupportedError

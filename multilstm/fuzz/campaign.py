@@ -28,8 +28,9 @@ from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Reproducer, script
 from multilstm.fuzz.shrink import shrink
 from multilstm.json_data import parse_json, typed
-from multilstm.report.data import Cell, json_text
+from multilstm.report.cells import Cell
 from multilstm.report.files import write_text
+from multilstm.report.text import json_text
 from multilstm.spec import Layer
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.judge_part import judge_part

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 
 from multilstm.fuzz.campaign import Campaign
-from multilstm.report.data import counted
 from multilstm.report.terminal import shown
+from multilstm.report.text import counted
 
 
 def show_campaign(campaign: Campaign, folder: str, console: Console) -> None:

@@ -15,7 +15,7 @@ from multilstm.frameworks.packages import versions
 from multilstm.ledger.facts import certain_facts, possible_facts, where
 from multilstm.ledger.predictions import combinations
 from multilstm.ledger.rows import SEVERITIES, Divergence, ledger
-from multilstm.report.data import Cell
+from multilstm.report.cells import Cell
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from multilstm.files.compiled import Compiled, compiled, version_in
 from multilstm.migration.drift import DRIFTS, Drift
 from multilstm.migration.measured import measured
 from multilstm.migration.seen import OldModel
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec.dialects.training import optimizer_config
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.conversion import FORWARD, GRADIENTS, Conversion, convert_model, without_dropout

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multilstm.report.data import Report, counted
+from multilstm.report.data import ReportData
+from multilstm.report.sentences import sentence_of
+from multilstm.report.text import counted
 from multilstm.report.words import printable
 
 __all__ = ["annotation_lines"]
@@ -15,7 +17,7 @@ __all__ = ["annotation_lines"]
 SHOWN = 10  # GitHub shows no more errors of one step
 
 
-def annotation_lines(report: Report) -> Iterator[str]:
+def annotation_lines(report: ReportData) -> Iterator[str]:
     """Yield one `::error` line for each group of failures, at most 10, or one line if nothing was compared.
 
     Remarks, such as that on a run that was killed, are `::warning` lines before them.
@@ -27,7 +29,7 @@ def annotation_lines(report: Report) -> Iterator[str]:
     for remark in report.remarks:
         yield _command("warning", remark, {**of_file, "title": "multilstm: remark"})
     if not report.agrees and not report.failures:
-        yield _command("error", report.sentence, {**of_file, "title": "multilstm: nothing was compared"})
+        yield _command("error", sentence_of(report), {**of_file, "title": "multilstm: nothing was compared"})
     groups = report.failure_groups
     for cells in groups[:SHOWN]:
         cell, others = cells[0], len(cells) - 1

@@ -6,19 +6,20 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
+from multilstm.report.data import ReportData
 from multilstm.report.words import printable
 
 __all__ = ["options_of", "repeating_command", "run_command"]
 
 
-def options_of(report: Report) -> Mapping[str, Any]:
+def options_of(report: ReportData) -> Mapping[str, Any]:
     """Return the options of a run; empty where its environment has none."""
     options = report.environment.get("options")
     return options if isinstance(options, dict) else {}
 
 
-def run_command(report: Report) -> str:
+def run_command(report: ReportData) -> str:
     """Return the command that repeats the run, without the options that name a cell.
 
     It is empty for a run from Python, and where a word contains a character that a reader could not see.
@@ -26,7 +27,7 @@ def run_command(report: Report) -> str:
     return _line(_run_words(report))
 
 
-def repeating_command(report: Report, cells: Sequence[Cell]) -> str:
+def repeating_command(report: ReportData, cells: Sequence[Cell]) -> str:
     """Return the command that computes some cells of one job again; empty where `run_command` is.
 
     Args:
@@ -45,7 +46,7 @@ def repeating_command(report: Report, cells: Sequence[Cell]) -> str:
     return _line([*words, "--quantity", *dict.fromkeys(cell.kind for cell in cells)])
 
 
-def _run_words(report: Report) -> list[str]:
+def _run_words(report: ReportData) -> list[str]:
     """Return the words of `run_command`; empty for a run from Python."""
     if report.arguments is None:
         return []

@@ -12,10 +12,11 @@ from typing import Any
 
 from multilstm.compare import VERDICTS
 from multilstm.errors import InputError
-from multilstm.report.data import Report, counted, flat
+from multilstm.report.data import ReportData
 from multilstm.report.document import packed, pairs, part, policy, section, text
 from multilstm.report.page_data import known_rows, page_data
-from multilstm.report.sentences import totals
+from multilstm.report.sentences import sentence_of, sentences_of, totals
+from multilstm.report.text import counted, flat
 from multilstm.report.words import LETTERS, MEANING
 
 __all__ = ["to_html"]
@@ -23,7 +24,7 @@ __all__ = ["to_html"]
 SCRIPTS = ("rows.js", "detail.js", "matrix.js")
 
 
-def to_html(reports: Mapping[str, Report]) -> str:
+def to_html(reports: Mapping[str, ReportData]) -> str:
     """Return a page that shows reports.
 
     Args:
@@ -50,33 +51,33 @@ def to_html(reports: Mapping[str, Report]) -> str:
     )
 
 
-def _title(reports: Mapping[str, Report]) -> str:
+def _title(reports: Mapping[str, ReportData]) -> str:
     """Return the headline, behind the names of the users' models."""
     models = dict.fromkeys(report.model for report in reports.values() if report.model)
     return ": ".join(filter(None, (", ".join(models), _headline(reports))))
 
 
-def _headline(reports: Mapping[str, Report]) -> str:
+def _headline(reports: Mapping[str, ReportData]) -> str:
     if len(reports) == 1:
-        return next(report.sentences[0] for report in reports.values())
+        return next(sentences_of(report)[0] for report in reports.values())
     return f"{counted(len(reports), 'report')} of multilstm parity"
 
 
-def _mood(report: Report) -> str:
+def _mood(report: ReportData) -> str:
     """Return the class of a verdict: good, fair or bad."""
     if not report.agrees:
         return "bad"
     return "fair" if report.counts["known"] else "good"
 
 
-def _heading(reports: Mapping[str, Report]) -> Iterator[str]:
+def _heading(reports: Mapping[str, ReportData]) -> Iterator[str]:
     """Yield the verdict of each report; that of a single one is the heading of the page."""
     if len(reports) > 1:
         yield f"<h1>{text(_headline(reports))}</h1>"
     for name, report in reports.items():
-        first, *others = report.sentences
+        first, *others = sentences_of(report)
         if len(reports) > 1:
-            yield f'<p class="verdict {_mood(report)}"><b>{text(name)}</b>: {text(report.sentence)}</p>'
+            yield f'<p class="verdict {_mood(report)}"><b>{text(name)}</b>: {text(sentence_of(report))}</p>'
         else:
             yield f'<h1 class="verdict {_mood(report)}">{text(first)}</h1>'
             yield f"<p>{text(' '.join(others))}</p>" if others else ""
@@ -85,7 +86,7 @@ def _heading(reports: Mapping[str, Report]) -> Iterator[str]:
         yield f'<p class="quiet">{text(model + totals(report))}</p>'
 
 
-def _run(name: str, report: Report, several: bool) -> Iterator[str]:
+def _run(name: str, report: ReportData, several: bool) -> Iterator[str]:
     """Yield the sections of one report below the matrix."""
     if several:
         yield f"<h2>{text(name)}</h2>"
@@ -119,7 +120,7 @@ def _run(name: str, report: Report, several: bool) -> Iterator[str]:
     yield section("Environment", pairs(dict(flat(report.environment))))
 
 
-def _shortened(report: Report) -> dict[str, list[str]]:
+def _shortened(report: ReportData) -> dict[str, list[str]]:
     """Return the executed cases by the words of their reduction."""
     cases: dict[str, list[str]] = {}
     for case in dict.fromkeys(cell.case for cell in report.cells):
@@ -128,7 +129,7 @@ def _shortened(report: Report) -> dict[str, list[str]]:
     return cases
 
 
-def _verdicts(report: Report) -> list[str]:
+def _verdicts(report: ReportData) -> list[str]:
     """Return the table of the number of quantities by engine and verdict."""
     verdicts = [verdict for verdict in VERDICTS if report.counts[verdict]]
     head = "".join(

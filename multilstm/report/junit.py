@@ -10,8 +10,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 
 from multilstm.errors import EngineUnavailableError
+from multilstm.report.cells import Cell
 from multilstm.report.command import repeating_command
-from multilstm.report.data import Cell, Report
+from multilstm.report.data import ReportData
+from multilstm.report.sentences import sentence_of
 from multilstm.report.words import MEANING, printable
 
 __all__ = ["to_junit"]
@@ -19,7 +21,7 @@ __all__ = ["to_junit"]
 ELEMENTS = {"diverges": "failure", "error": "error", "unsupported": "skipped"}
 
 
-def to_junit(reports: Mapping[str, Report]) -> str:
+def to_junit(reports: Mapping[str, ReportData]) -> str:
     """Return JUnit XML: a suite for each engine, device, dtype and layers, and one on the runs themselves.
 
     A quantity that diverges is a failure. One that an engine does not execute is skipped. A known difference passes,
@@ -40,7 +42,7 @@ def to_junit(reports: Mapping[str, Report]) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode")
 
 
-def _suite(names: Sequence[str], tests: Sequence[ET.Element], report: Report) -> ET.Element:
+def _suite(names: Sequence[str], tests: Sequence[ET.Element], report: ReportData) -> ET.Element:
     """Return a suite; the class of each test case begins with the names of the suite, so that it is unique."""
     suite = ET.Element("testsuite", name=printable(" ".join(names)))
     _count(suite, tests)
@@ -62,12 +64,12 @@ def _count(element: ET.Element, tests: Sequence[ET.Element]) -> None:
     element.set("time", f"{sum(float(test.get('time', 0)) for test in tests):.3f}")
 
 
-def _run_tests(report: Report) -> Iterator[ET.Element]:
+def _run_tests(report: ReportData) -> Iterator[ET.Element]:
     """Yield a test case for the verdict, and a skipped one for each engine that was skipped and each remark."""
     verdict = ET.Element("testcase", name="verdict")
     if report.exit_code() == EngineUnavailableError.exit_code:
-        ET.SubElement(verdict, "error", type="nothing compared", message=printable(report.sentence))
-    ET.SubElement(verdict, "system-out").text = printable(report.sentence)
+        ET.SubElement(verdict, "error", type="nothing compared", message=printable(sentence_of(report)))
+    ET.SubElement(verdict, "system-out").text = printable(sentence_of(report))
     yield verdict
     remarks = {f"remark {number}": remark for number, remark in enumerate(report.remarks, 1)}
     for name, reason in {**report.skipped, **remarks}.items():
@@ -76,7 +78,7 @@ def _run_tests(report: Report) -> Iterator[ET.Element]:
         yield test
 
 
-def _by_job(report: Report) -> dict[tuple[str, str, str, str], list[Cell]]:
+def _by_job(report: ReportData) -> dict[tuple[str, str, str, str], list[Cell]]:
     jobs: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in report.cells:
         jobs.setdefault((cell.engine, cell.device, cell.dtype, cell.layers), []).append(cell)
@@ -90,7 +92,7 @@ def _timed(cells: Sequence[Cell]) -> Iterator[tuple[Cell, float]]:
             yield cell, seconds if number == 0 else 0.0
 
 
-def _test(cell: Cell, seconds: float, report: Report) -> ET.Element:
+def _test(cell: Cell, seconds: float, report: ReportData) -> ET.Element:
     """Return the test case of a cell."""
     test = ET.Element("testcase", classname=cell.case, name=printable(str(cell.quantity)), time=f"{seconds:.3f}")
     comparison = cell.comparison

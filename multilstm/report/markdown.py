@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from multilstm.compare import VERDICTS
+from multilstm.report.cells import Cell
 from multilstm.report.command import repeating_command, run_command
-from multilstm.report.data import Cell, Report, counted
+from multilstm.report.data import ReportData
 from multilstm.report.page_data import known_rows
+from multilstm.report.sentences import sentences_of
+from multilstm.report.text import counted
 from multilstm.report.words import MEANING, printable
 
 __all__ = ["to_markdown"]
@@ -21,7 +24,7 @@ FAILURES_SHOWN = 12
 MESSAGE_LIMIT = 1000  # characters; GitHub cuts summaries off at 1 MiB
 
 
-def to_markdown(reports: Mapping[str, Report]) -> str:
+def to_markdown(reports: Mapping[str, ReportData]) -> str:
     """Return a summary: verdict, quantities by engine and verdict, differences, and the command that repeats the run.
 
     Args:
@@ -31,9 +34,9 @@ def to_markdown(reports: Mapping[str, Report]) -> str:
     return "\n\n".join(parts)
 
 
-def _report(name: str, report: Report) -> Iterator[str]:
+def _report(name: str, report: ReportData) -> Iterator[str]:
     """Yield the paragraphs, tables and blocks of one report."""
-    first, *others = report.sentences
+    first, *others = sentences_of(report)
     yield f"## {_code(name) + ': ' if name else ''}{_plain(first)}"
     if others:
         yield _plain(" ".join(others))
@@ -55,7 +58,7 @@ def _report(name: str, report: Report) -> Iterator[str]:
         yield f"Repeat the run with:\n\n{_block(command, 'sh')}"
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: ReportData) -> Iterator[str]:
     """Yield the table of the number of quantities by engine and verdict, with the meaning of each verdict."""
     verdicts = [verdict for verdict in VERDICTS if report.counts[verdict]]
     yield "| quantities | " + " | ".join(verdicts) + " |"
@@ -67,7 +70,7 @@ def _table(report: Report) -> Iterator[str]:
     yield f"\n<sub>{meanings}.</sub>"
 
 
-def _failures(report: Report) -> Iterator[str]:
+def _failures(report: ReportData) -> Iterator[str]:
     """Yield a block for each group of failures, the first ones alone."""
     groups = report.failure_groups
     for cells in groups[:FAILURES_SHOWN]:
@@ -77,7 +80,7 @@ def _failures(report: Report) -> Iterator[str]:
         yield f"{counted(left, 'more difference')}: the report as data has all of them."
 
 
-def _failure(report: Report, cells: Sequence[Cell]) -> Iterator[str]:
+def _failure(report: ReportData, cells: Sequence[Cell]) -> Iterator[str]:
     """Yield the lines on failures of one engine, case and dtype: the message, its explanation, and the command."""
     cell, others = cells[0], len(cells) - 1
     more = f", with {counted(others, 'more quantity', 'more quantities')}" if others else ""

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from multilstm.compare import AGREES
+from multilstm.report.cells import Cell, JobKey, in_order, weakest
 from multilstm.report.command import options_of
-from multilstm.report.data import Cell, JobKey, Report, counted, in_order, weakest
+from multilstm.report.report import Report
+from multilstm.report.text import counted
 
 __all__ = ["merged"]
 

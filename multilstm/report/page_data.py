@@ -21,8 +21,9 @@ from typing import Any
 from multilstm.compare import AGREES, VERDICTS, Comparison, Quantity
 from multilstm.compare.tolerances import tolerance
 from multilstm.errors import UsageError
+from multilstm.report.cells import Cell, weakest
 from multilstm.report.command import options_of, run_command
-from multilstm.report.data import Cell, Report, weakest
+from multilstm.report.data import ReportData
 from multilstm.report.words import ASPECTS, LETTERS, MEANING, printable
 from multilstm.version import __version__
 
@@ -71,7 +72,7 @@ class _Tables:
         }
 
 
-def page_data(reports: Mapping[str, Report]) -> dict[str, Any]:
+def page_data(reports: Mapping[str, ReportData]) -> dict[str, Any]:
     """Return the data of the page.
 
     Args:
@@ -91,14 +92,14 @@ def page_data(reports: Mapping[str, Report]) -> dict[str, Any]:
     }
 
 
-def known_rows(report: Report) -> dict[str, Mapping[str, Any]]:
+def known_rows(report: ReportData) -> dict[str, Mapping[str, Any]]:
     """Return the rows of the ledger that explain a cell, by id; a report may lack all texts but the title."""
     known = {row.id: row.title for cell in report.cells for row in cell.comparison.known}
     without = {"consequence": "", "advice": "", "link": ""}
     return {name: report.ledger.get(name, {"id": name, "title": title, **without}) for name, title in known.items()}
 
 
-def _run(name: str, report: Report, tables: _Tables) -> dict[str, Any]:
+def _run(name: str, report: ReportData, tables: _Tables) -> dict[str, Any]:
     """Return one report: the command that its cells share, the reasons of its tolerances, and its rows."""
     engines = options_of(report).get("engines")
     return {
@@ -111,7 +112,7 @@ def _run(name: str, report: Report, tables: _Tables) -> dict[str, Any]:
     }
 
 
-def _reasons(report: Report, tables: _Tables) -> dict[str, int]:
+def _reasons(report: ReportData, tables: _Tables) -> dict[str, int]:
     """Return the reason of each tolerance by dtype, device and kind; those of this version alone are known."""
     keys = {(cell.dtype, cell.device, cell.kind) for cell in report.cells if cell.comparison.tolerance}
     if report.environment.get("multilstm") != __version__:
@@ -127,7 +128,7 @@ def _reasons(report: Report, tables: _Tables) -> dict[str, int]:
     return reasons
 
 
-def _rows(report: Report, tables: _Tables) -> Iterator[list[Any]]:
+def _rows(report: ReportData, tables: _Tables) -> Iterator[list[Any]]:
     """Yield the jobs of each case in one dtype: `[case, device, dtype, layers, reduction, job, ...]`."""
     rows: dict[tuple[str, ...], list[Cell]] = {}
     for cell in report.cells:

@@ -18,7 +18,10 @@ from multilstm.files.regular import read_text
 from multilstm.jobs.implementation import Implementation
 from multilstm.json_data import parse_json, typed
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import SCHEMA, Cell, JobKey, Report, counted, in_order
+from multilstm.report.cells import Cell, JobKey, in_order
+from multilstm.report.data import SCHEMA
+from multilstm.report.report import Report
+from multilstm.report.text import counted
 
 __all__ = ["Recorded", "read_recorded", "read_report"]
 

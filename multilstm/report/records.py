@@ -1,4 +1,4 @@
-"""The file of a run: JSON lines, written while the run goes on, so that a run that is killed keeps what it has.
+"""The records of a run: JSON lines, one for the run, one for each judged job, and one for the verdict.
 
     {"schema": 3, "run": {"environment": ..., "cases": [...], "jobs": 12, ...}}
     {"job": {"case": "seed1", "engine": "keras-jax", ..., "elapsed_s": 3.5, "cells": [...]}}
@@ -10,172 +10,46 @@ The first line describes the run, and each further one a judged job. Only the fi
 from __future__ import annotations
 
 import dataclasses
-import os
-import threading
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
-from multilstm.errors import InputError, shown
-from multilstm.files.atomic import write_bytes
-from multilstm.report.data import SCHEMA, Cell, JobKey, Report, flat, json_line
-from multilstm.report.reading import Recorded
+from multilstm.report.cells import Cell, JobKey
+from multilstm.report.data import SCHEMA, ReportData
+from multilstm.report.sentences import sentence_of
+from multilstm.report.text import json_line
 
-__all__ = ["RunFile", "check_same_run", "json_lines"]
+__all__ = ["end_record", "header_record", "job_record", "json_lines"]
 
-# Facts of an environment that change no answer.
-FREE = ("cores", "options: timeout_s", "options: memory_gb")
-DIFFERENCES_SHOWN = 5
 AT_THE_END = ("seconds", "ledger")
 NOT_WRITTEN = (*AT_THE_END, "cells", "remarks")
 
 
-def json_lines(report: Report) -> Iterator[str]:
+def json_lines(report: ReportData) -> Iterator[str]:
     """Yield the lines of a complete run."""
     by_job: dict[JobKey, list[Cell]] = {}
     for cell in report.cells:
         by_job.setdefault(cell.job, []).append(cell)
     jobs = len(by_job) if report.jobs else 0  # a job without a wanted quantity leaves no cell
-    yield json_line(_header(dataclasses.replace(report, jobs=jobs)))
+    yield json_line(header_record(dataclasses.replace(report, jobs=jobs)))
     for job, cells in by_job.items():
-        yield json_line(_job(job, cells[0].digest, cells, report.seconds))
-    yield json_line(_end(report))
+        yield json_line(job_record(job, cells[0].digest, cells, report.seconds))
+    yield json_line(end_record(report))
 
 
-def _header(report: Report) -> dict[str, Any]:
+def header_record(report: ReportData) -> dict[str, Any]:
+    """Return the first line of a run: its description without its cells."""
     names = [field.name for field in dataclasses.fields(report) if field.name not in NOT_WRITTEN]
     run = {name: getattr(report, name) for name in names}
     run["arguments"] = None if report.arguments is None else dataclasses.asdict(report.arguments)
     return {"schema": SCHEMA, "run": run}
 
 
-def _job(job: JobKey, digest: str, cells: Sequence[Cell], elapsed_s: float) -> dict[str, Any]:
+def job_record(job: JobKey, digest: str, cells: Sequence[Cell], elapsed_s: float) -> dict[str, Any]:
+    """Return the line of a judged job; `elapsed_s` counts the seconds since the run began."""
     fields = {**job._asdict(), "digest": digest, "elapsed_s": round(elapsed_s, 3)}
     return {"job": {**fields, "cells": [cell.to_dict() for cell in cells]}}
 
 
-def _end(report: Report) -> dict[str, Any]:
-    return {"end": {"verdict": report.sentence, **{name: getattr(report, name) for name in AT_THE_END}}}
-
-
-class RunFile:
-    """The file to which a run appends each job as soon as it is judged; several threads may share it.
-
-    A file of that name is replaced when the first job is judged, and stays as it is until then. After an error of the
-    file system nothing more is appended, and `end` writes the whole file again.
-
-    Args:
-        path: the file.
-        earlier: the file as an earlier run left it, which this run goes on with; None: a new file.
-
-    Attributes:
-        failure: the first error of the file system, in words; empty without one.
-    """
-
-    def __init__(self, path: str, earlier: Recorded | None = None) -> None:
-        self.path = path
-        self.earlier = earlier
-        self.failure = ""
-        self._header: Report | None = None
-        self._is_written = False
-        self._stream: IO[bytes] | None = None
-        self._lock = threading.Lock()
-
-    def begin(self, header: Report) -> None:
-        """Take the description of the run: a report without cells.
-
-        Raises:
-            InputError: if the earlier run was another one: other versions, options or cases. Also for a file whose
-                bytes are not those that the run wrote, such as one with a byte order mark.
-        """
-        if self.earlier is not None:
-            check_same_run(self.path, self.earlier.report, header)
-            _check_last_line(self.path, self.earlier.size)
-        self._header = header
-
-    def add(self, job: JobKey, digest: str, cells: Sequence[Cell], elapsed_s: float) -> None:
-        """Append one judged job.
-
-        Args:
-            job: the job.
-            digest: the digest of its inputs and weights.
-            cells: its judged quantities.
-            elapsed_s: the seconds since the run began, those of the runs that it continues included.
-        """
-        with self._lock:
-            self._append(json_line(_job(job, digest, cells, elapsed_s)))
-
-    def end(self, report: Report) -> None:
-        """Append the verdict of a run that has cells; without cells an earlier file stays.
-
-        Raises:
-            InputError: if the file could not be written; what was judged before the error is in it.
-        """
-        with self._lock:
-            if report.cells:
-                self._append(json_line(_end(report)))
-        self.close()
-        if self.failure:
-            write_bytes(self.path, "".join(f"{line}\n" for line in json_lines(report)).encode())
-
-    def close(self) -> None:
-        """Close the file; `add` and `end` open it again."""
-        with self._lock:
-            if self._stream is not None:
-                self._stream.close()
-                self._stream = None
-
-    def _append(self, line: str) -> None:
-        if self.failure:
-            return
-        try:
-            if self._stream is None:
-                self._stream = self._opened()
-            self._stream.write(f"{line}\n".encode())
-            self._stream.flush()
-        except (OSError, InputError) as error:
-            self.failure = str(error)
-
-    def _opened(self) -> IO[bytes]:
-        """Return the file, open at its end: a new one with its first line, or the earlier one without a broken line."""
-        assert self._header is not None
-        if not self._is_written and self.earlier is None:
-            write_bytes(self.path, f"{json_line(_header(self._header))}\n".encode())
-        elif not self._is_written and self.earlier is not None:
-            with open(self.path, "r+b") as file:
-                file.truncate(self.earlier.size - 1)
-                file.seek(0, os.SEEK_END)
-                file.write(b"\n")  # which the last line may lack
-        self._is_written = True
-        return open(self.path, "ab")
-
-
-def _check_last_line(path: str, size: int) -> None:
-    """Refuse a file in which no line ends at a number of bytes: what is appended there would be lost."""
-    with open(path, "rb") as file:
-        file.seek(size - 1)
-        if file.read(1) not in (b"\n", b""):
-            raise InputError(
-                f"cannot go on with {path!r}: another program has changed its bytes; write a new file with --json"
-            )
-
-
-def check_same_run(path: str, earlier: Report, now: Report) -> None:
-    """Return if a run may go on with the file of an earlier one.
-
-    Raises:
-        InputError: for other versions, another machine, other options or other cases, with both values of each.
-    """
-    sides = [
-        {**dict(flat(report.environment)), "cases": ", ".join(report.cases), "judge": report.judge}
-        for report in (earlier, now)
-    ]
-    names = [name for name in dict.fromkeys((*sides[0], *sides[1])) if name not in FREE]
-    pairs = [(name, *(side.get(name, "") for side in sides)) for name in names]
-    differing = [f"{name} was {shown(old)}, is {shown(new)}" for name, old, new in pairs if old != new]
-    if differing:
-        more = len(differing) - DIFFERENCES_SHOWN
-        listing = "; ".join(differing[:DIFFERENCES_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        raise InputError(
-            f"cannot go on with {path!r}: it is of another run: {listing}; repeat that run's options, or write a new "
-            f"file with --json"
-        )
+def end_record(report: ReportData) -> dict[str, Any]:
+    """Return the last line of a complete run: its verdict."""
+    return {"end": {"verdict": sentence_of(report), **{name: getattr(report, name) for name in AT_THE_END}}}

@@ -6,16 +6,27 @@ from collections.abc import Iterator
 
 from multilstm.compare import AGREES
 from multilstm.errors import VALUE_LIMIT
-from multilstm.report.data import Cell, Report, counted
+from multilstm.report.cells import Cell
+from multilstm.report.data import ReportData
+from multilstm.report.text import counted
 from multilstm.report.words import of_engine, without_name
 
-__all__ = ["sentences_of", "totals"]
+__all__ = ["sentence_of", "sentences_of", "totals"]
 
 UNRECORDED_SHOWN = 6  # names in the verdict
 
 
-def sentences_of(report: Report) -> Iterator[str]:
-    """Yield the verdict, then the engines and cases that it leaves out."""
+def sentence_of(report: ReportData) -> str:
+    """Return the verdict on a run in a few sentences; the first one names the worst."""
+    return " ".join(sentences_of(report))
+
+
+def sentences_of(report: ReportData) -> tuple[str, ...]:
+    """Return the verdict, then the engines and cases that it leaves out."""
+    return tuple(_sentences(report))
+
+
+def _sentences(report: ReportData) -> Iterator[str]:
     if not any(cell.verdict != "unsupported" for cell in report.cells):
         reasons = [of_engine(engine, reason) for engine, reason in report.skipped.items()]
         unsupported = dict.fromkeys(of_engine(cell.engine, cell.comparison.message) for cell in report.cells)
@@ -45,7 +56,7 @@ def sentences_of(report: Report) -> Iterator[str]:
         yield f"{'The model contains' if len(names) == 1 else f'{len(names)} models contain'} no recurrent layer."
 
 
-def totals(report: Report) -> str:
+def totals(report: ReportData) -> str:
     """Return the sizes of a run: `1 case on 2 engines: 642 quantities in 3 s; 106 of them were not executed`."""
     cases = counted(len({cell.case for cell in report.cells}), "case")
     quantities = counted(len(report.cells), "quantity", "quantities")
@@ -55,7 +66,7 @@ def totals(report: Report) -> str:
     return f"{text}; {unsupported:,} of them {verb} not executed." if unsupported else f"{text}."
 
 
-def _idle(report: Report, engine: str) -> str:
+def _idle(report: ReportData, engine: str) -> str:
     """Return the sentence on an engine that executed no case, with the first clause of its first refusal."""
     message = next(cell.comparison.message for cell in report.cells if cell.engine == engine)
     reason = without_name(engine, " ".join(message.split())).partition("; ")[0].rstrip(".")
@@ -63,7 +74,7 @@ def _idle(report: Report, engine: str) -> str:
     return f"{engine} executed nothing{f': {short}' if short else ''}."
 
 
-def _disagreements(report: Report) -> Iterator[str]:
+def _disagreements(report: ReportData) -> Iterator[str]:
     """Yield one sentence for each kind of disagreement, such as `Different answers: keras-jax (8 quantities).`."""
     for title, verdict in (("Different answers", "diverges"), ("Errors", "error"), ("Known differences", "known")):
         by_engine: dict[str, list[Cell]] = {}
@@ -74,7 +85,7 @@ def _disagreements(report: Report) -> Iterator[str]:
             yield f"{title}: {', '.join(_of_engine(engine, cells) for engine, cells in by_engine.items())}."
 
 
-def _without_judge(report: Report) -> Iterator[str]:
+def _without_judge(report: ReportData) -> Iterator[str]:
     """Yield the sentence on the quantities that engines agree on, and no reference computes."""
     engines = list(dict.fromkeys(cell.engine for cell in report.cells if cell.verdict == "unjudged"))
     if engines:
@@ -92,7 +103,7 @@ def _of_engine(engine: str, cells: list[Cell]) -> str:
     return f"{engine} ({counted(len(cells), 'quantity', 'quantities')}{': ' if rows else ''}{', '.join(rows)})"
 
 
-def _agreement(report: Report) -> str:
+def _agreement(report: ReportData) -> str:
     """Return the sentence on the quantities that agree."""
     agreeing = sum(report.counts[verdict] for verdict in AGREES)
     if agreeing == sum(cell.verdict != "unsupported" for cell in report.cells):

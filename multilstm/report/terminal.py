@@ -14,8 +14,10 @@ from rich.table import Table
 
 from multilstm.cases.families import family_of
 from multilstm.compare.comparison import VERDICTS
-from multilstm.report.data import Cell, Report, counted, weakest
-from multilstm.report.sentences import totals
+from multilstm.report.cells import Cell, weakest
+from multilstm.report.data import ReportData
+from multilstm.report.sentences import sentence_of, totals
+from multilstm.report.text import counted
 from multilstm.report.words import ASPECTS, MEANING, printable
 
 FAILURES_SHOWN = 12
@@ -33,7 +35,7 @@ STYLES = {
 }
 
 
-def show(report: Report, console: Console, verbose: bool = False) -> None:
+def show(report: ReportData, console: Console, verbose: bool = False) -> None:
     """Print the report: the verdict, the differences, a table a dtype, and remarks.
 
     Args:
@@ -59,7 +61,7 @@ def show(report: Report, console: Console, verbose: bool = False) -> None:
     _totals(report, console)
 
 
-def to_text(report: Report, width: int = 80) -> str:
+def to_text(report: ReportData, width: int = 80) -> str:
     """Return the report as `show` prints it, without colours."""
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
     show(report, console)
@@ -67,17 +69,17 @@ def to_text(report: Report, width: int = 80) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip("\n")
 
 
-def _verdict_sentence(report: Report, console: Console) -> None:
+def _verdict_sentence(report: ReportData, console: Console) -> None:
     if report.failures:
         style = "bold red"
     else:
         style = (
             "bold green" if report.agrees and not report.counts["known"] + report.counts["unjudged"] else "bold yellow"
         )
-    console.print(f"[{style}]{shown(report.sentence)}[/]")
+    console.print(f"[{style}]{shown(sentence_of(report))}[/]")
 
 
-def _tables(report: Report, console: Console, verbose: bool) -> None:
+def _tables(report: ReportData, console: Console, verbose: bool) -> None:
     by_dtype: dict[str, list[Cell]] = {}
     for cell in report.cells:
         by_dtype.setdefault(cell.dtype, []).append(cell)
@@ -130,7 +132,7 @@ def _verdict(cells: Sequence[Cell]) -> str:
     return f"[{STYLES[verdict]}]{verdict}[/]" + ("*" if supported and len(supported) < len(cells) else "")
 
 
-def _legend(report: Report, console: Console) -> None:
+def _legend(report: ReportData, console: Console) -> None:
     """Print the number of quantities with each verdict, and the meaning of the verdict."""
     if not report.cells:
         return
@@ -152,7 +154,7 @@ def _legend(report: Report, console: Console) -> None:
         console.print(f"[dim]* without the cases that {shown(', '.join(partly))} does not execute[/]")
 
 
-def _failures(report: Report, console: Console) -> None:
+def _failures(report: ReportData, console: Console) -> None:
     """Print each failing job or quantity once; a message that all quantities of a job share is printed once."""
     groups = report.failure_groups
     if groups:
@@ -170,7 +172,7 @@ def _failures(report: Report, console: Console) -> None:
             _indented(shown(first.explanation), console)
 
 
-def _touches(report: Report, console: Console, verbose: bool) -> None:
+def _touches(report: ReportData, console: Console, verbose: bool) -> None:
     """Print the rows of the ledger that concern a user's model in plain Keras, the most severe first."""
     if not report.touches:
         return
@@ -194,7 +196,7 @@ def _touch(touch: Mapping[str, Any], observed: bool, console: Console) -> None:
         _indented(f"[{markup}]{shown(text)}[/]", console)
 
 
-def _known(report: Report, console: Console) -> None:
+def _known(report: ReportData, console: Console) -> None:
     """Print the rows of the ledger behind the known cells that no list of the model's problems has shown."""
     listed = {touch["id"] for touch in report.touches if touch["certain"]}
     engines_by_row: dict[tuple[str, str], set[str]] = {}
@@ -208,7 +210,7 @@ def _known(report: Report, console: Console) -> None:
         console.print(f"[yellow]{shown(row_id)}[/] on {shown(', '.join(sorted(engines)))}: {shown(title)}")
 
 
-def _remarks(report: Report, console: Console) -> None:
+def _remarks(report: ReportData, console: Console) -> None:
     """Print skipped engines, shortened cases, and the kernels that computed the LSTMs on a GPU."""
     lines = [f"[yellow]skipped[/] {shown(engine)}: {shown(reason)}" for engine, reason in report.skipped.items()]
     lines += [*_versions(report), *_amplified(report), *_shortened(report), *_implementations(report)]
@@ -218,14 +220,14 @@ def _remarks(report: Report, console: Console) -> None:
         console.print(line)
 
 
-def _versions(report: Report) -> Iterator[str]:
+def _versions(report: ReportData) -> Iterator[str]:
     """Yield the versions of each row that is not of the environment of the run."""
     for engine, versions in report.versions.items():
         listing = ", ".join(f"{package} {version}" for package, version in versions.items())
         yield f"[dim]versions[/] {shown(engine)}: {shown(listing)}"
 
 
-def _amplified(report: Report) -> Iterator[str]:
+def _amplified(report: ReportData) -> Iterator[str]:
     """Yield the number of quantities that need more than the table of tolerances, by dtype."""
     dtypes = Counter(cell.dtype for cell in report.cells if cell.comparison.response)
     for dtype, number in dtypes.items():
@@ -236,7 +238,7 @@ def _amplified(report: Report) -> Iterator[str]:
         )
 
 
-def _shortened(report: Report) -> Iterator[str]:
+def _shortened(report: ReportData) -> Iterator[str]:
     shortened: dict[str, list[str]] = {}
     executed = {cell.case for cell in report.cells}
     for case, reduction in report.shortened.items():
@@ -248,7 +250,7 @@ def _shortened(report: Report) -> Iterator[str]:
         yield f"[dim]shortened[/] {shown(which)}: {shown(reduction)} (--full runs {whole} whole)"
 
 
-def _implementations(report: Report) -> Iterator[str]:
+def _implementations(report: ReportData) -> Iterator[str]:
     """Yield the kernels that computed the LSTMs on a GPU, by engine; a loop in place of cuDNN is marked."""
     cases_by_kernel: dict[tuple[str, str], dict[str, None]] = {}
     for cell in report.cells:
@@ -260,7 +262,7 @@ def _implementations(report: Report) -> Iterator[str]:
         yield f"[{style}]ran[/] {shown(engine)}: {shown(kernel)}: {counted(len(cases), 'case')} ({shown(some)})"
 
 
-def _totals(report: Report, console: Console) -> None:
+def _totals(report: ReportData, console: Console) -> None:
     if not report.cells:
         return
     console.print()

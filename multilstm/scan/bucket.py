@@ -23,10 +23,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from multilstm.errors import InputError, shown
 from multilstm.jobs.dropout_masks import dropout_masks
 from multilstm.scan.batch import Arrays, Batch, Evaluation
+from multilstm.scan.compiled import AbstractCompiledModel
 from multilstm.scan.forward import is_open
 from multilstm.scan.loops.plan import platform
 from multilstm.scan.loops.split import Split
-from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import as_arrays, check_batch
 

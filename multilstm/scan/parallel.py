@@ -38,8 +38,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from multilstm.errors import InputError, UsageError
 from multilstm.scan.arguments import as_numbers, narrowed
 from multilstm.scan.batch import Arrays, Batch, Evaluation
+from multilstm.scan.compiled import AbstractCompiledModel
 from multilstm.scan.loops.split import AXIS
-from multilstm.scan.methods import AbstractCompiledModel
 from multilstm.scan.model import ScanModel
 from multilstm.scan.validation import check_batch
 

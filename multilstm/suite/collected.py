@@ -14,8 +14,8 @@ from multilstm.execution.digest import digest
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
-from multilstm.report.data import Cell, JobKey
-from multilstm.report.records import RunFile
+from multilstm.report.cells import Cell, JobKey
+from multilstm.report.run_file import RunFile
 
 __all__ = ["Collected", "Due", "OnProgress", "Progress"]
 

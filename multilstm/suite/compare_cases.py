@@ -22,8 +22,9 @@ from multilstm.execution.quantities import Quantities
 from multilstm.frameworks.machine import cores
 from multilstm.ledger.matching import explaining_rows, touches
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import JobKey, Report, in_order
-from multilstm.report.records import RunFile
+from multilstm.report.cells import JobKey, in_order
+from multilstm.report.report import Report
+from multilstm.report.run_file import RunFile
 from multilstm.suite.collected import Collected, Due, OnProgress
 from multilstm.suite.drift import drift
 from multilstm.suite.hidden_masks import idle_masks

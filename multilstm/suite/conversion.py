@@ -30,7 +30,7 @@ from multilstm.execution.options import Options
 from multilstm.files.compiled import Compiled
 from multilstm.files.outputs import PROOF, write_outputs
 from multilstm.ledger import Divergence, ledger
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
 from multilstm.suite.compare_cases import compare_cases, worker_pool

@@ -22,7 +22,7 @@ from multilstm.explain import explain, explain_error, first_block
 from multilstm.jobs.implementation import Implementation
 from multilstm.ledger.matching import Predicted, mark_known
 from multilstm.ledger.predictions import predict
-from multilstm.report.data import Cell
+from multilstm.report.cells import Cell
 from multilstm.spec.arrays import Array
 
 # The largest gradient of a weight that sums to zero in float64, as a share of the largest one of its layer.

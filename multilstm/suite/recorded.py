@@ -17,7 +17,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities
 from multilstm.explain.recorded import explain_recorded
-from multilstm.report.data import RECORDED, Cell
+from multilstm.report.cells import RECORDED, Cell
 from multilstm.spec.arrays import Array
 from multilstm.suite.judge_part import Attempt, judge_attempt, with_explanations
 from multilstm.workers import WorkerPool

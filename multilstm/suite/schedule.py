@@ -11,7 +11,7 @@ from typing import Any
 from multilstm.cases.case import Case
 from multilstm.execution.execution import Execution
 from multilstm.execution.part import Part
-from multilstm.report.data import Cell
+from multilstm.report.cells import Cell
 from multilstm.suite.judge import Judge
 from multilstm.suite.judge_part import judge_part
 

@@ -15,7 +15,7 @@ from multilstm.compare.comparison import VERDICTS
 from multilstm.execution.execution import Execution
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import Quantities
-from multilstm.report.data import Cell
+from multilstm.report.cells import Cell
 from multilstm.suite.judge_part import Attempt, attempt_part, judge_attempt
 
 __all__ = ["compare_all_pairs"]

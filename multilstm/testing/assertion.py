@@ -14,7 +14,7 @@ from multilstm.engines.registry import JUDGE
 from multilstm.errors import EngineUnavailableError, MultilstmError, ParityError
 from multilstm.files import AnyModel
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec.arrays import Array
 from multilstm.testing.message import failure_message
 

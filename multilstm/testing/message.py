@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from multilstm.compare import Comparison, Mismatch
 from multilstm.errors import shown
+from multilstm.report.cells import Cell
 from multilstm.report.command import repeating_command
-from multilstm.report.data import Cell, Report, counted
+from multilstm.report.report import Report
+from multilstm.report.text import counted
 from multilstm.report.words import of_engine, printable
 
 __all__ = ["failure_message"]

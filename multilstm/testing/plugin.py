@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multilstm.report.data import Report
+    from multilstm.report.report import Report
     from multilstm.testing.session import Workers
 
 MARKERS = (

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from multilstm.errors import MultilstmError, UsageError, shown
-from multilstm.report.data import Report
 from multilstm.report.files import check_writable, write_text
 from multilstm.report.reading import read_report
+from multilstm.report.report import Report
 from multilstm.testing.assertion import listening
 
 __all__ = ["Recorder", "joined"]

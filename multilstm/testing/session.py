@@ -14,7 +14,7 @@ from multilstm.errors import EngineUnavailableError, MultilstmError, UsageError,
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.frameworks.machine import cores
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.testing.assertion import assert_parity, listening
 from multilstm.testing.recorder import Recorder
 from multilstm.testing.settings import DEFAULTS, ENGINE, SKIP, settings_of

@@ -48,7 +48,7 @@ pytest.importorskip("onnxruntime", reason="install multilstm[onnx]")
 onnx = pytest.importorskip("onnx")
 
 from multilstm.conversion.onnx.model import onnx_model  # noqa: E402
-from multilstm.conversion.onnx.target import OPSETS  # noqa: E402
+from multilstm.conversion.onnx.opset import OPSETS  # noqa: E402
 from multilstm.engines.onnx_file import OnnxFileEngine  # noqa: E402
 from multilstm.frameworks.onnxruntime import runner  # noqa: E402
 

@@ -17,7 +17,7 @@ from multilstm.execution.quantities import quantities_of
 from multilstm.execution.response import MULTIPLE, UNIT, moved_by_rounding, perturbed
 from multilstm.jobs.dtypes import stored
 from multilstm.jobs.job import Batch
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.report.terminal import to_text
 from multilstm.spec import LSTM, Dense, Embedding, Sequential
 from multilstm.suite.judge_part import judge_part

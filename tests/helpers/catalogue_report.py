@@ -17,7 +17,8 @@ from multilstm.execution.quantities import quantities_of
 from multilstm.jobs.implementation import Implementation
 from multilstm.jobs.job import Answer, Result
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
+from multilstm.report.report import Report
 from multilstm.version import __version__
 
 ENGINES = ("keras-jax", "keras-tensorflow", "keras-torch", "jax-scan", "torch-lstm")

@@ -8,7 +8,8 @@ import zlib
 from multilstm.compare import Comparison, KnownRow, Mismatch, OverTime, Quantity, Rounding
 from multilstm.jobs.implementation import Implementation
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
+from multilstm.report.report import Report
 from multilstm.version import __version__
 
 ENGINES = ("keras-jax", "keras-torch", "jax-scan")

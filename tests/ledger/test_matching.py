@@ -14,7 +14,8 @@ from multilstm.jobs.implementation import Implementation
 from multilstm.ledger import matching as known
 from multilstm.ledger.matching import mark_known, touches
 from multilstm.ledger.rows import ledger
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
+from multilstm.report.report import Report
 from multilstm.report.terminal import show
 from multilstm.spec import LSTM, Masking, Sequential
 

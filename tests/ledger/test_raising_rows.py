@@ -13,7 +13,7 @@ from multilstm.jobs.implementation import Implementation
 from multilstm.ledger import matching
 from multilstm.ledger.matching import mark_known
 from multilstm.ledger.rows import ledger
-from multilstm.report.data import Cell
+from multilstm.report.cells import Cell
 from multilstm.spec import LSTM, BatchNormalization, Bidirectional, Input, Masking, Model, Sequential
 
 ROWS = {row.id: row for row in ledger() if row.effect == "raises"}

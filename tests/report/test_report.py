@@ -9,8 +9,9 @@ from rich.console import Console
 from multilstm.compare import Comparison, Quantity, Rounding
 from multilstm.errors import InputError, ParityError
 from multilstm.jobs.implementation import Implementation
-from multilstm.report.data import Cell, Report, weakest
+from multilstm.report.cells import Cell, weakest
 from multilstm.report.files import check_writable, write_text
+from multilstm.report.report import Report
 from multilstm.report.terminal import show
 
 

@@ -7,8 +7,9 @@ import pytest
 from multilstm.compare import Comparison, KnownRow, Quantity
 from multilstm.jobs.implementation import Implementation
 from multilstm.report.arguments import Arguments
-from multilstm.report.data import Cell, Report
+from multilstm.report.cells import Cell
 from multilstm.report.html import to_html
+from multilstm.report.report import Report
 from multilstm.report.terminal import to_text
 
 LOST = KnownRow("stateful_state_is_lost", "a stateful LSTM forgets its state")

@@ -14,7 +14,7 @@ from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.errors import ParityError
 from multilstm.files.compiled import OptimizerState, compiled
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec import GRU, LSTM, Bidirectional, Dense, Masking, Sequential, from_json
 from multilstm.spec.optimizers import SGD
 from multilstm.spec.training import Training

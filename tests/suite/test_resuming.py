@@ -16,7 +16,7 @@ from multilstm.cases.catalogue import select
 from multilstm.errors import InputError, WorkerError
 from multilstm.execution.options import Options
 from multilstm.report.reading import read_recorded, read_report
-from multilstm.report.records import RunFile
+from multilstm.report.run_file import RunFile
 from multilstm.suite.compare_cases import compare_cases
 
 ROOT = pathlib.Path(__file__).parents[2]

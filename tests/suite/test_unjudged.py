@@ -9,7 +9,7 @@ from multilstm.errors import UnsupportedError, WorkerError
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
-from multilstm.report.data import Report
+from multilstm.report.report import Report
 from multilstm.spec import LSTM, Sequential
 from multilstm.suite import unjudged
 from multilstm.suite.judge_part import Attempt

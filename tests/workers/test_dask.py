@@ -17,7 +17,7 @@ from multilstm.errors import EngineUnavailableError
 from multilstm.execution.availability import available
 from multilstm.execution.options import Options
 from multilstm.report.reading import read_report
-from multilstm.report.records import RunFile
+from multilstm.report.run_file import RunFile
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.workers import WorkerPool
 

@@ -14,8 +14,8 @@ from onnx import TensorProto, checker, helper
 from multilstm.conversion.onnx import attention, windows
 from multilstm.conversion.onnx.layers import Given, write
 from multilstm.conversion.onnx.nodes import Nodes, Scope, Value, safe_name
+from multilstm.conversion.onnx.opset import OPSET, check_opset
 from multilstm.conversion.onnx.recurrent import RecurrentCall
-from multilstm.conversion.onnx.target import OPSET, check_opset
 from multilstm.errors import UnsupportedError
 from multilstm.spec import Call, Embedding, Graph, Layer
 from multilstm.spec.arrays import Array

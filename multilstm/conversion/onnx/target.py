@@ -6,27 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 
+from multilstm.conversion.onnx.opset import OPSET, OPSET_VARIABLE, check_opset
 from multilstm.conversion.target import Target
-from multilstm.errors import UsageError
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 
-__all__ = ["ONNX", "OPSET", "OPSETS", "OPSET_VARIABLE", "check_opset", "onnx_target"]
-
-OPSETS = range(14, 23)
-OPSET = 17  # the first with LayerNormalization
-OPSET_VARIABLE = "MULTILSTM_ONNX_OPSET"  # of the engine's process; without it, the default
-
-
-def check_opset(opset: object) -> int:
-    """Return a version of ONNX's operators.
-
-    Raises:
-        UsageError: for another one than 14 to 22.
-    """
-    if not isinstance(opset, int) or isinstance(opset, bool) or opset not in OPSETS:
-        raise UsageError(f"opset is {opset!r}; expected {OPSETS[0]} to {OPSETS[-1]}")
-    return opset
+__all__ = ["ONNX", "onnx_target"]
 
 
 def _files(spec: Graph, weights: Mapping[str, Array], training: object = None, opset: int = OPSET) -> dict[str, bytes]:
