@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run an application and exit. Every expected error is one line on standard error and an exit code.
+    """Run an application and exit. Every expected error is a message on standard error and an exit code.
 
     Args:
         app: the application.

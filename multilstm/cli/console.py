@@ -39,8 +39,8 @@ def print_written(paths: Iterable[str | None], console: Console) -> None:
 
 
 def print_error(message: object) -> None:
-    """Print an error as one line on standard error."""
+    """Print an error on standard error: as one line, which a terminal shows broken at words."""
     from multilstm.report.words import printable
 
     line = f"multilstm: {printable(str(message))}"
-    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+    Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=not sys.stderr.isatty())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from multilstm.cli.console import result_console
-from multilstm.cli.types import Device, OptionalNames, Path, names
+from multilstm.cli.types import Device, Flag, OptionalNames, Path, names
 
 
-def doctor(*, engine: OptionalNames = None, device: Device = "cpu", json: Path = None) -> int:
-    """Show which engines can run here, with which settings, and test their arithmetic.
+def doctor(*, engine: OptionalNames = None, device: Device = "cpu", verbose: Flag = False, json: Path = None) -> int:
+    """Show which engines can run here, and test their arithmetic.
 
     Parameters
     ----------
@@ -15,6 +15,8 @@ def doctor(*, engine: OptionalNames = None, device: Device = "cpu", json: Path =
         Engines to examine, for example `--engine jax-scan keras-torch`. Default: all.
     device
         The device of the engines.
+    verbose
+        Show the settings of each engine, and the consequence and remedy of each known problem.
     json
         Write the diagnosis to this file; `-` is standard output.
     """
@@ -31,7 +33,7 @@ def doctor(*, engine: OptionalNames = None, device: Device = "cpu", json: Path =
     diagnosis = examine(engines or None, device)
     try:
         if json != "-":
-            render(diagnosis, result_console())
+            render(diagnosis, result_console(), verbose)
     finally:
         if json is not None:
             write_text(json, json_text(diagnosis.to_dict()))

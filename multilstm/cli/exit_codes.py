@@ -9,8 +9,8 @@ TERMINATED = 128 + signal.SIGTERM
 CLOSED_OUTPUT = 128 + 13  # SIGPIPE, which Windows lacks
 
 EXIT_CODES = {
-    0: "All answers that were compared agree, also without a judge, or the ledger of divergences explains their "
-    "differences.",
+    0: "All answers that were compared agree, also without a judge, or known divergences of the frameworks explain "
+    "their differences.",
     1: "An answer differs, or an engine failed. With `--strict` also: a difference is known, answers agree without a "
     "judge, an engine was skipped, or a case was not executed.",
     2: "The command line is wrong, for example an unknown name.",

@@ -14,42 +14,52 @@ from multilstm.doctor.diagnosis import Diagnosis, EngineDiagnosis
 from multilstm.ledger.known_issues import KNOWN_ISSUES
 
 
-def render(diagnosis: Diagnosis, console: Console) -> None:
-    """Print the diagnosis."""
+def render(diagnosis: Diagnosis, console: Console, verbose: bool = False) -> None:
+    """Print the diagnosis.
+
+    Args:
+        diagnosis: the engines of this machine.
+        console: the terminal.
+        verbose: whether each engine's settings are shown, and the consequence and remedy of each known problem.
+    """
     machine, memory = diagnosis.machine, diagnosis.machine["memory_bytes"]
     about = [f"Python {machine['python']}", machine["platform"], f"{machine['cores']} cores"]
     about += [f"{memory / 2**30:.0f} GiB"] if memory else []
     blocks: list[Any] = [
         Text(f"multilstm {machine['multilstm']} on {diagnosis.device}", "bold"),
         _text(", ".join(about), "dim"),
-        Text(),
-        _engine_table(diagnosis.engines, diagnosis.variables),
-        *_failures(diagnosis.engines),
-        *_issues(diagnosis.engines),
-        *_user_settings(diagnosis),
-        Text(),
         _conclusion(diagnosis),
+        Text(),
+        _engine_table(diagnosis, verbose),
+        *_failures(diagnosis.engines),
+        *_issues(diagnosis.engines, verbose),
+        *_user_settings(diagnosis),
     ]
     console.print(Group(*blocks))
 
 
-def _engine_table(engines: Iterable[EngineDiagnosis], variables: Mapping[str, str]) -> Table:
+def _engine_table(diagnosis: Diagnosis, verbose: bool) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     table.add_column("Engine", no_wrap=True)
     table.add_column("Self-test", no_wrap=True)
     table.add_column("Computes with")
-    for engine in engines:
+    for engine in diagnosis.engines:
         name = Text(engine.name, "bold" if engine.status == "ready" else "dim")
-        table.add_row(name, _verdict(engine), Group(*_facts(engine, variables)))
+        settings = _settings(engine, diagnosis.variables) if verbose else [d for d in engine.devices if d != "cpu"]
+        table.add_row(name, _verdict(engine), Group(*_facts(engine, ", ".join(settings))))
     return table
 
 
-def _facts(engine: EngineDiagnosis, variables: Mapping[str, str]) -> list[Text]:
-    """Return the lines about one engine; switches that only repeat a variable of the user are left out."""
+def _settings(engine: EngineDiagnosis, variables: Mapping[str, str]) -> list[str]:
+    """Return the devices and the switches; a switch that only repeats a variable of the user is left out."""
+    switches = engine.switches.items()
+    return [*engine.devices, *(f"{name} {value}" for name, value in switches if variables.get(name) != value)]
+
+
+def _facts(engine: EngineDiagnosis, settings: str) -> list[Text]:
+    """Return the lines about one engine."""
     if engine.status != "ready":
         return [_text(engine.reason), *([_text(engine.remedy, "green")] if engine.remedy else [])]
-    switches = [f"{name} {value}" for name, value in engine.switches.items() if variables.get(name) != value]
-    settings = ", ".join([*engine.devices, *switches])
     kernel = engine.implementation.kernel
     return [
         _text(", ".join(f"{name} {version}" for name, version in engine.versions.items())),
@@ -81,28 +91,26 @@ def _failures(engines: Iterable[EngineDiagnosis]) -> list[Any]:
     return _section("Failures", blocks)
 
 
-def _issues(engines: Sequence[EngineDiagnosis]) -> list[Any]:
-    """Return every known problem once, by installed package: the problem, its consequence, and the remedy."""
+def _issues(engines: Sequence[EngineDiagnosis], verbose: bool) -> list[Any]:
+    """Return every known problem once, by installed package."""
     by_package: dict[str, list[Any]] = {}
     for issue in KNOWN_ISSUES:
         affected = [engine for engine in engines if issue in engine.issues]
         if not affected:
             continue
-        body = Text.assemble(
-            (_capitalized(issue.title), "bold"),
-            (f" ({', '.join(engine.name for engine in affected)})\n", "dim"),
-            f"{issue.consequence}\n",
-            (f"Remedy: {issue.advice}", "green"),
-        )
-        if issue.link:
-            body.append(f"\n{issue.link}", "dim")
+        names = f" ({', '.join(engine.name for engine in affected)})"
+        body = Text.assemble((_capitalized(issue.title), "bold" if verbose else ""), (names, "dim"))
+        if verbose:
+            body.append(f"\n{issue.consequence}\n").append(f"Remedy: {issue.advice}", "green")
+            body.append(f"\n{issue.link}" if issue.link else "", "dim")
         item = Table.grid(padding=(0, 1, 0, 0))
         item.add_row("-", body)
         by_package.setdefault(f"{issue.package} {affected[0].versions[issue.package]}", []).append(item)
     blocks: list[Any] = []
     for package, items in by_package.items():
         blocks += [_text(package, "bold"), *items]
-    return _section("Known problems of the installed versions", blocks)
+    more = "" if verbose else "; multilstm doctor --verbose shows consequences and remedies"
+    return _section(f"Known problems of the installed versions{more}", blocks)
 
 
 def _capitalized(phrase: str) -> str:

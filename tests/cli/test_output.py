@@ -67,6 +67,20 @@ def test_ascii_output_gives_no_traceback(command, tmp_path):
     assert done.stdout.isascii()
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
+def test_an_error_is_broken_at_words_on_a_terminal_and_is_one_line_elsewhere(tmp_path):
+    command = "parity --engine reference --case nothing-of-this-name"
+    assert len(shell(f"multilstm {command}", tmp_path).stderr.splitlines()) == 1
+    terminal, stderr = os.openpty()
+    process = [sys.executable, "-m", "multilstm", *command.split()]
+    subprocess.run(process, cwd=tmp_path, env=environment(COLUMNS="40"), stderr=stderr, timeout=300, check=False)
+    os.close(stderr)
+    lines = os.read(terminal, 10_000).decode().splitlines()
+    os.close(terminal)
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 40
+
+
 def test_a_case_with_a_name_beyond_ascii_is_printed(tmp_path):
     (tmp_path / "models.py").write_text(
         "from multilstm import LSTM, Sequential\n"

@@ -34,9 +34,9 @@ def diagnosis(*engines, **arguments):
     return Diagnosis(**{**defaults, "engines": engines, **arguments})
 
 
-def shown(a_diagnosis, width=80):
+def shown(a_diagnosis, width=80, verbose=False):
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    doctor.render(a_diagnosis, console)
+    doctor.render(a_diagnosis, console, verbose)
     return console.file.getvalue()
 
 
@@ -135,7 +135,7 @@ def test_the_stderr_of_a_worker_is_shown_as_plain_text():
 def test_a_shared_failure_and_a_shared_issue_are_shown_once():
     issue = next(row for row in KNOWN_ISSUES if row.package == "jaxlib")
     first = dataclasses.replace(WRONG, issues=(issue,))
-    text = shown(diagnosis(first, dataclasses.replace(first, name="keras-jax")))
+    text = shown(diagnosis(first, dataclasses.replace(first, name="keras-jax")), verbose=True)
     assert "jax-scan, keras-jax: sums, float64" in text
     assert text.count(issue.link) == 1
     assert "jaxlib 0.9" in map(str.strip, text.splitlines())
@@ -145,9 +145,33 @@ def test_a_shared_failure_and_a_shared_issue_are_shown_once():
 @pytest.mark.parametrize("issue", KNOWN_ISSUES, ids=lambda issue: issue.id)
 def test_a_known_problem_is_shown_in_full(issue):
     engine = dataclasses.replace(READY, name=issue.engines[0], versions={issue.package: issue.last}, issues=(issue,))
-    words = " ".join(shown(diagnosis(engine)).split())
+    words = " ".join(shown(diagnosis(engine), verbose=True).split())
     for text in (issue.title[1:], issue.consequence, f"Remedy: {issue.advice}", issue.link, issue.engines[0]):
         assert " ".join(text.split()) in words
+
+
+def test_few_words_name_the_problems_alone_and_tell_how_to_see_more():
+    issue = KNOWN_ISSUES[0]
+    switches = {"denormals": "flushed"}
+    text = shown(
+        diagnosis(dataclasses.replace(READY, issues=(issue,), versions={issue.package: issue.last}, switches=switches))
+    )
+    words = " ".join(text.split())
+    assert issue.title[1:] in words
+    assert "multilstm doctor --verbose" in words
+    assert issue.consequence not in words
+    assert "denormals" not in words
+
+
+def test_the_verdict_comes_before_the_engines():
+    lines = shown(diagnosis(REFERENCE, WRONG)).splitlines()
+    assert lines[2].startswith("1 of 2 engines pass. Do not trust jax-scan")
+
+
+def test_a_gpu_is_named_also_without_settings():
+    engine = dataclasses.replace(READY, devices=("NVIDIA H200",))
+    assert "NVIDIA H200" in shown(diagnosis(engine, device="gpu"))
+    assert "cpu" not in shown(diagnosis(READY)).splitlines()[5]
 
 
 def test_a_problem_whose_title_begins_with_a_name_keeps_its_letters():
@@ -157,8 +181,9 @@ def test_a_problem_whose_title_begins_with_a_name_keeps_its_letters():
         assert "- categorical_crossentropy is wrong" in shown(diagnosis(dataclasses.replace(READY, issues=(issue,))))
 
 
+@pytest.mark.parametrize("verbose", [False, True], ids=["short", "verbose"])
 @pytest.mark.parametrize("width", [80, 60])
-def test_no_line_is_wider_than_the_terminal(width):
+def test_no_line_is_wider_than_the_terminal(width, verbose):
     versions = {issue.package: issue.last for issue in KNOWN_ISSUES}
     engines = [
         dataclasses.replace(
@@ -170,7 +195,7 @@ def test_no_line_is_wider_than_the_terminal(width):
         )
         for name in ENGINES
     ]
-    text = shown(diagnosis(*engines, variables={"XLA_FLAGS": FLAG * 4}), width)
+    text = shown(diagnosis(*engines, variables={"XLA_FLAGS": FLAG * 4}), width, verbose)
     words = " ".join(text.split())
     assert all(issue.title[1:] in words for issue in KNOWN_ISSUES)
     assert max(map(len, text.splitlines())) <= width
