@@ -83,7 +83,7 @@ class Migration:
         if self.oracle is not None:
             yield f"Compared with tf-keras: {self.oracle.sentence}"
         if self.file.updates:
-            yield f"Trained by the optimizer of the file, all arrays agree with the old rule {self.file.trained}."
+            yield f"Trained by the optimizer of the file, all arrays agree with its old rule {self.file.trained}."
         if not self.needed:
             yield "Plain Keras 3 loads the file."
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from multilstm.cases.model_case import enough_timesteps
 from multilstm.conversion.keras_file import draws_mask_per_gate
-from multilstm.spec import Bidirectional, Call, Graph, Layer, Ref
+from multilstm.spec import BatchNormalization, Bidirectional, Call, Graph, Layer, Ref
 from multilstm.spec.arguments import KERAS3_LACKS
 from multilstm.spec.dialects.training import optimizer_config
 from multilstm.spec.dialects.versions import Version
@@ -22,18 +22,23 @@ from multilstm.spec.training import Training
 __all__ = [
     "OldModel",
     "clips_together",
+    "corrects_variance",
     "decays",
     "draws_mask_per_gate_somewhere",
     "has_hard_sigmoid",
+    "has_hinge",
     "has_masked_loss",
     "has_rmsprop",
+    "is_frozen",
     "is_held",
     "is_stateful",
     "masked_tensors",
     "pads_bidirectional",
+    "penalizes_activity",
     "uses_unread_optimizer",
 ]
 
+HINGES = ("Hinge", "SquaredHinge")
 _LAYERS = "layer "
 
 
@@ -141,6 +146,39 @@ def is_held(old: OldModel) -> Sequence[str]:
         str(layer.name)
         for layer, shape in zip(layers, shapes, strict=True)
         if layer.statistics or isinstance(layer, OpaqueLayer) or any(layer.dropout_masks("", tuple(shape)))
+    )
+
+
+def has_hinge(old: OldModel) -> Sequence[str]:
+    """Return the outputs whose loss is a hinge, in a version that keeps labels of 0 and 1."""
+    if old.training is None or not old.version.takes_hinge_labels_as_they_are:
+        return ()
+    outputs = zip(old.spec.outputs, old.training.losses, strict=True)
+    return tuple(f"output {old.spec.calls[ref.call].layer}" for ref, loss in outputs if loss in HINGES)
+
+
+def penalizes_activity(old: OldModel) -> Sequence[str]:
+    """Return the layers with a penalty of their output, in a version that does not divide it by the batch size."""
+    if not old.version.sums_activity_penalties:
+        return ()
+    return _named(name for name, part in old.parts if part.activity is not None)
+
+
+def is_frozen(old: OldModel) -> Sequence[str]:
+    """Return each BatchNormalization that is not trained, in a version that then normalizes by the batch."""
+    if not old.version.normalizes_frozen_layers_by_batches:
+        return ()
+    return _named(name for name, part in old.parts if isinstance(part, BatchNormalization) and not part.trainable)
+
+
+def corrects_variance(old: OldModel) -> Sequence[str]:
+    """Return each trained BatchNormalization whose moving variance Keras 3 would update otherwise."""
+    layers = ((layer, len(shape)) for name, shape in old.spec.layer_inputs.items() for layer in (old.spec.layer(name),))
+    return _named(
+        str(layer.name)
+        for layer, rank in layers
+        for part, inside in ((layer, rank), (layer.wrapped, rank - 1))
+        if isinstance(part, BatchNormalization) and part.trainable and old.version.corrects_variance(inside)
     )
 
 

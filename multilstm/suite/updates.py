@@ -32,9 +32,10 @@ from multilstm.spec.schedules import Schedule
 from multilstm.spec.training import Training, loss_class
 from multilstm.suite.judge_part import failed
 
-__all__ = ["compared_updates", "milestones", "update_job"]
+__all__ = ["compared_updates", "executed_loss", "milestones", "update_job"]
 
 KINDS = ("weights", "slots")
+SUBSTITUTE = "mean_squared_error"  # for a loss that multilstm does not execute
 
 
 def milestones(count: int) -> tuple[int, ...]:
@@ -42,12 +43,17 @@ def milestones(count: int) -> tuple[int, ...]:
     return tuple(sorted({number for number in (1, 10, count) if number <= count}))
 
 
+def executed_loss(training: Training) -> str | None:
+    """Return the loss of a training, by Keras's name of its function; None where multilstm does not execute it."""
+    losses = [name for name in LOSSES if {loss_class(name)} == set(training.losses)]
+    return losses[0] if losses else None
+
+
 def update_job(case: Case, training: Training, state: OptimizerState, count: int) -> Job:
     """Return updates in float64 as a job of the reference, with the semantics of the training.
 
-    The loss is that of the training, or the mean squared error where multilstm does not execute that.
+    The loss is that of the training, or `SUBSTITUTE` where multilstm does not execute that.
     """
-    losses = {name for name in LOSSES if {loss_class(name)} == set(training.losses)}
     batches = list(case.forward.batches())
     kept = milestones(count)
     steps = [
@@ -56,7 +62,7 @@ def update_job(case: Case, training: Training, state: OptimizerState, count: int
     ]
     return Job(
         case.spec, case.initial_weights, tuple(steps), "float64", optimizer=training.optimizer,
-        loss=losses.pop() if losses else "mean_squared_error", slots=dict(state.slots) or None,
+        loss=executed_loss(training) or SUBSTITUTE, slots=dict(state.slots) or None,
         iteration=state.iteration, faults=(PADDING_IS_COUNTED,) if training.counts_padding else (),
     )  # fmt: skip
 

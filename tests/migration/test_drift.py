@@ -25,8 +25,15 @@ BOTH = {
 }
 PLAIN = {"recurrent_activation": "sigmoid", "implementation": 2}
 SEQUENCE = {**PLAIN, "return_sequences": True}
+HINGE = {"optimizer": {"class_name": "Adam", "config": {}}, "loss": "squared_hinge"}
+PENALTY = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.1}}
+PENALIZED = {**DENSE, "config": {**DENSE["config"], "activity_regularizer": PENALTY}}
 _ARGUMENTS = {name: value for name, value in CLIPPED["config"].items() if name != "decay"}
 NOT_LEGACY = {**CLIPPED, "config": _ARGUMENTS}
+
+
+def normalization(**changes):
+    return {"class_name": "BatchNormalization", "config": {"name": "norm", "axis": -1, "trainable": True, **changes}}
 
 
 def loaded(tmp_path, *layers, **options):
@@ -62,6 +69,21 @@ def touched(tmp_path, *layers, **options):
             {"optimizer": {"class_name": "Adam", "config": {}}, "version": "2.3.1"},
             {"masked_loss": ("output head",)},
         ),
+        ((LSTM2(**PLAIN), DENSE), HINGE, {"hinge_labels": ("output head",)}),
+        (
+            (LSTM2(**PLAIN), DENSE),
+            {**HINGE, "loss": "hinge", "version": "2.2.4-tf"},
+            {"hinge_labels": ("output head",)},
+        ),
+        ((LSTM2(**PLAIN), DENSE), {**HINGE, "version": "2.3.1"}, {}),
+        ((LSTM2(**PLAIN), PENALIZED), {"version": "2.3.1"}, {"activity_penalty": ("layer head",)}),
+        ((LSTM2(**PLAIN), PENALIZED), {"version": "2.4.0"}, {}),
+        ((LSTM2(**SEQUENCE), normalization()), {}, {"moving_variance": ("layer norm",)}),
+        ((LSTM2(**SEQUENCE), normalization()), {"version": "2.1.3"}, {}),
+        ((LSTM2(**SEQUENCE), normalization()), {"version": "2.6.0"}, {}),
+        ((normalization(batch_input_shape=[None, 4, 4, 2]),), {"version": "2.6.0"}, {"moving_variance": 1}),
+        ((LSTM2(**SEQUENCE), normalization(trainable=False)), {}, {"frozen_normalization": ("layer norm",)}),
+        ((LSTM2(**SEQUENCE), normalization(trainable=False)), {"version": "2.4.0"}, {}),
         (
             (masking(), LSTM2(**PLAIN), DENSE),
             {"optimizer": {"class_name": "Adam", "config": {}}, "version": "2.3.1"},

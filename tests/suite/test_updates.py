@@ -14,12 +14,14 @@ from multilstm.engines.reference.faults import SOFTPLUS_ENDS
 from multilstm.errors import InputError, ParityError, UnsupportedError, WorkerError
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
-from multilstm.files.compiled import OptimizerState
+from multilstm.files.compiled import Compiled, OptimizerState
 from multilstm.spec import LSTM, Bidirectional, Dense, LayerNormalization, Sequential
 from multilstm.spec.optimizers import Adam
 from multilstm.spec.training import Training
+from multilstm.suite import conversion
 from multilstm.suite.conversion import check_updates
-from multilstm.suite.updates import compared_updates
+from multilstm.suite.keras_file import KERAS
+from multilstm.suite.updates import compared_updates, executed_loss
 
 SPEC = Sequential(
     [
@@ -133,3 +135,22 @@ def test_arrays_that_an_engine_leaves_out_are_missing():
     compared = comparisons(without_bias, ())
     missing = {comparison.quantity.where for comparison in compared if "it is missing" in comparison.message}
     assert {f"updates_1/{BIAS}"} | {f"updates_2/{name}" for name in SPEC.trainable_weights} <= missing
+
+
+@pytest.mark.parametrize(
+    ("losses", "loss"),
+    [
+        (("MeanSquaredError",), "mean_squared_error"),
+        (("MeanSquaredError", "MeanSquaredError"), "mean_squared_error"),
+        (("Hinge",), None),
+        (("MeanSquaredError", "CategoricalCrossentropy"), None),
+    ],
+    ids=["executed", "twice", "not_executed", "several"],
+)
+def test_the_loss_of_a_training_is_executed_or_another_one_is_noted(losses, loss, monkeypatch):
+    training = Training(Adam(), losses)
+    assert executed_loss(training) == loss
+    monkeypatch.setattr(conversion, "compared_updates", lambda *_: [])
+    execution = SimpleNamespace(case=SimpleNamespace(spec=Sequential([LSTM(2), Dense(1)], input_shape=(None, 3))))
+    _, notes = conversion._updated(execution, KERAS, Compiled(training), 1, ())
+    assert [losses[0] in note and "mean_squared_error" in note for note in notes] == ([] if loss else [True])

@@ -79,6 +79,29 @@ class Version:
         """Whether the mean of a masked loss counts masked timesteps: Keras 2.3, TensorFlow 2.0 to 2.9."""
         return self.number < (2, 10) if self.tensorflow else (2, 3) <= self.number < (2, 4)
 
+    @property
+    def takes_hinge_labels_as_they_are(self) -> bool:
+        """Whether `hinge` keeps labels of 0 and 1; 2.2.4-tf is TensorFlow 1.13, which does, to 2.1."""
+        return self.number <= (2, 2, 4) if self.tensorflow else self.number < (2, 3)
+
+    @property
+    def sums_activity_penalties(self) -> bool:
+        """Whether the penalty of an `activity_regularizer` is not divided by the number of sequences of a batch."""
+        return self.number < (2, 2, 4) if self.tensorflow else self.number < (2, 4)
+
+    @property
+    def normalizes_frozen_layers_by_batches(self) -> bool:
+        """Whether a BatchNormalization that is not trained uses the batch in training; 2.2.4-tf may be TensorFlow 1."""
+        return self.number <= (2, 2, 4) if self.tensorflow else self.number < (2, 4)
+
+    def corrects_variance(self, rank: int) -> bool:
+        """Whether the moving variance of a BatchNormalization is of variances times n / (n - 1).
+
+        Args:
+            rank: the number of dimensions of the input; TensorFlow has a kernel of its own for four of them.
+        """
+        return rank == 4 if self.tensorflow else (2, 1, 4) <= self.number < (2, 4)
+
     def of_optimizer(self, arguments: Mapping[str, Any]) -> Version:
         """Return the version whose rules an optimizer follows: 2.10 for a legacy one of a later Keras 2.
 
