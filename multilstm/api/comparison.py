@@ -134,6 +134,7 @@ def parity(  # noqa: PLR0913 - the public signature
     dropout: Mapping[str, Array] | None = None,
     seed: int | None = None,
     engines: Sequence[str] | None = None,
+    without: Sequence[str] = (),
     dtypes: Sequence[str] = ("float32", "float64"),
     layers: str = "portable",
     device: str = "cpu",
@@ -163,6 +164,7 @@ def parity(  # noqa: PLR0913 - the public signature
         seed: from 0 to 2**31 - 1; every engine then draws the dropout masks that `dropout` does not give. The seeds of
             the layers are those of `spec.with_seeds(seed)`. None: the layers' own.
         engines: the names of the engines; None: all that are installed, `keras2` for a model of Keras 0.3 to 2 alone.
+        without: the names of engines that are left out, in place of `engines`.
         dtypes: the dtypes of the computation.
         layers: `portable` or `plain`.
         device: `cpu` or `gpu`.
@@ -180,7 +182,7 @@ def parity(  # noqa: PLR0913 - the public signature
 
     Raises:
         InputError: if arrays do not fit the spec.
-        UsageError: if a name is unknown, or a tolerance is no number from 0 to 1.
+        UsageError: if a name is unknown, a tolerance is no number from 0 to 1, or `engines` and `without` are given.
         EngineUnavailableError: if a named engine cannot run here.
     """
     model = resolved(spec)
@@ -202,7 +204,7 @@ def parity(  # noqa: PLR0913 - the public signature
     tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
     recorded = None if against is None else quantities_from(case, answers_in(against))
     with _pool(workers, executor, engines, case.generation) as (pool, names):
-        availability = available(names, device, case.generation, pool)
+        availability = available(names, device, case.generation, pool, without)
         options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
         for batch in case.forward.batches():
             check_range(batch, case.initial_weights, options.dtypes)

@@ -30,7 +30,11 @@ class Availability(NamedTuple):
 
 
 def available(
-    engines: Sequence[str] | None, device: str = "cpu", generation: int | None = None, pool: Pool | None = None
+    engines: Sequence[str] | None,
+    device: str = "cpu",
+    generation: int | None = None,
+    pool: Pool | None = None,
+    without: Sequence[str] = (),
 ) -> Availability:
     """Find the engines that can run on a device.
 
@@ -43,9 +47,10 @@ def available(
         device: `cpu` or `gpu`.
         generation: the generation of Keras that made the model; None: none.
         pool: the workers that look for a GPU; None: new ones of this machine.
+        without: engines that are left out, where none is named.
 
     Raises:
-        UsageError: for an unknown name or device, and for no name.
+        UsageError: for an unknown name or device, for no name, and for both `engines` and `without`.
         EngineUnavailableError: if an engine that was named is not installed, or finds no GPU.
         WorkerError: if an engine that was named cannot start.
     """
@@ -54,9 +59,12 @@ def available(
     engines = None if engines is None else as_names("engines", engines)
     if engines == ():
         raise UsageError(f"no engine is given; expected some of {', '.join(ENGINES)}, or None for all of them")
+    left_out = {engine_row(name).name: "left out" for name in as_names("without", without)}
+    if engines and left_out:
+        raise UsageError("engines and without are both given; give one of them")
     rows = [engine_row(name) for name in dict.fromkeys(engines or ENGINES)]
-    default = [row for row in rows if row.name != JUDGE and row.is_default(generation)]
-    names, skipped, facts = [], {}, {}
+    default = [row for row in rows if row.name not in (JUDGE, *left_out) and row.is_default(generation)]
+    names, skipped, facts = [], dict(left_out), {}
     with WorkerPool() if pool is None else contextlib.nullcontext(pool) as workers:
         for row in rows if engines else default:
             try:

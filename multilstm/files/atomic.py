@@ -30,12 +30,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     target = _target(path)
     beside = target.with_name(f".multilstm-{secrets.token_hex(8)}")
     try:
-        mode = _permissions(target)
+        mode = _mode(target)
+        permissions = 0o666 if mode is None else stat.S_IMODE(mode)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
-        with open(os.open(beside, flags, 0o666 if mode is None else mode), "wb") as stream:
+        with open(os.open(beside, flags, permissions), "wb") as stream:
             stream.write(content)
         if mode is not None:  # the umask may have taken some away
-            os.chmod(beside, mode)
+            os.chmod(beside, permissions)
         os.replace(beside, target)
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from None
@@ -63,20 +64,18 @@ def _target(path: str | os.PathLike[str]) -> pathlib.Path:
         raise _unwritable(path, "it names a folder")
     try:
         target = pathlib.Path(os.path.realpath(path))
-        mode = os.lstat(target).st_mode
-    except FileNotFoundError:
-        return target
-    except (OSError, ValueError) as error:  # such as a null character in the path
+        mode = _mode(target)
+    except (OSError, ValueError) as error:  # such as a null character in the path, or a current folder that is gone
         raise _unwritable(path, getattr(error, "strerror", None) or str(error)) from None
-    if not stat.S_ISREG(mode):
+    if mode is not None and not stat.S_ISREG(mode):
         raise _unwritable(path, "it is a folder or a device, expected a file")
     return target
 
 
-def _permissions(target: pathlib.Path) -> int | None:
-    """Return the permissions of an existing file, or None."""
+def _mode(target: pathlib.Path) -> int | None:
+    """Return the kind and the permissions of an existing file, or None."""
     try:
-        return stat.S_IMODE(os.stat(target).st_mode)
+        return os.lstat(target).st_mode
     except FileNotFoundError:
         return None
 

@@ -13,6 +13,7 @@ from multilstm.report.words import of_engine, without_name
 
 __all__ = ["sentence_of", "sentences_of", "totals"]
 
+REFERENCE = "reference"  # the engine that judges all others
 UNRECORDED_SHOWN = 6  # names in the verdict
 
 
@@ -43,6 +44,8 @@ def _sentences(report: ReportData) -> Iterator[str]:
         engines = list(dict.fromkeys(cell.engine for cell in partial))
         cases = len({cell.case for cell in partial})
         yield f"{counted(cases, 'case')} not executed by {', '.join(engines)}."
+    if {cell.engine for cell in report.cells if cell.verdict != "unsupported"} == {REFERENCE}:
+        yield "No other engine was compared with the reference, which is the judge."
     if report.idle_masks:
         layers = ", ".join(report.idle_masks)
         yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
@@ -104,10 +107,12 @@ def _of_engine(engine: str, cells: list[Cell]) -> str:
 
 
 def _agreement(report: ReportData) -> str:
-    """Return the sentence on the quantities that agree."""
-    agreeing = sum(report.counts[verdict] for verdict in AGREES)
-    if agreeing == sum(cell.verdict != "unsupported" for cell in report.cells):
-        engines = ", ".join(engine for engine in report.engines if engine not in report.idle)
+    """Return the sentence on the quantities that agree; those of the reference count where it is alone."""
+    executed = [cell for cell in report.cells if cell.verdict != "unsupported"]
+    executed = [cell for cell in executed if cell.engine != REFERENCE] or executed
+    agreeing = sum(cell.verdict in AGREES for cell in executed)
+    if agreeing == len(executed):
+        engines = ", ".join(dict.fromkeys(cell.engine for cell in executed))
         quantities = counted(agreeing, "quantity", "quantities")
         return f"Same answers on {engines}: {quantities}, compared with {report.judge}."
     if not agreeing:

@@ -47,8 +47,8 @@ def assert_parity(
         rtol: a tolerance relative to each desired value.
         against: answers of another program to the same inputs: the output, or arrays by quantity; see
             `multilstm.parity`.
-        more: other arguments of `multilstm.parity`: `targets`, `loss`, `optimizer`, `weights`, `states`, `mask`,
-            `dropout`, `layers`, `device` and `workers`.
+        more: other arguments of `multilstm.parity`: `without`, `targets`, `loss`, `optimizer`, `weights`, `states`,
+            `mask`, `dropout`, `layers`, `device` and `workers`.
 
     Returns:
         The report. Differences that the ledger explains pass.

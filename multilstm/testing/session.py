@@ -148,6 +148,8 @@ def bound_assertion(request: pytest.FixtureRequest, workers: Workers) -> Callabl
         settings = {**defaults, "workers": workers.pool(), **more}
         if more.get("against") is not None and "engines" not in more and ENGINE not in request.fixturenames:
             settings.pop("engines", None)
+        if settings.get("engines") is not None or settings.get("against") is not None:
+            settings.pop("without", None)
         with listening(record):
             return assert_parity(*arguments, **settings)
 
@@ -161,12 +163,13 @@ def _defaults(item: pytest.Item, settings: Settings) -> dict[str, Any]:
     defaults: dict[str, Any] = {"device": settings.device}
     if ENGINE in getattr(item, "fixturenames", ()):
         defaults["engines"] = (engine_of(item),)
-    elif settings.engines or skipped:
-        chosen = [name for name in engine_names(settings) if name not in skipped]
-        installed = chosen if settings.engines else [name for name in chosen if not ENGINES[name].missing]
-        if not installed:
-            pytest.skip("; ".join(skipped.values()) or "no engine is installed")
-        defaults["engines"] = tuple(installed)
+    elif settings.engines:
+        chosen = tuple(name for name in settings.engines if name not in skipped)
+        if not chosen:
+            pytest.skip("; ".join(skipped.values()))
+        defaults["engines"] = chosen
+    elif skipped:
+        defaults["without"] = tuple(skipped)
     if settings.dtypes:
         defaults["dtype"] = settings.dtypes
     for mark in reversed(list(item.iter_markers(DEFAULTS))):  # the closest one last

@@ -151,7 +151,7 @@ def test_saved_inputs_and_answers_agree_with_the_reference(run, model, tmp_path)
     assert saved.returncode == 0, saved.stderr
     done = run("parity", model, *to, "--inputs", "in.safetensors", "--against", "out.safetensors")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Same answers on reference, recorded: 2 quantities")
+    assert done.stdout.startswith("Same answers on recorded: 1 quantity, compared")
     assert "2 batches of 3 sequences from 'in.safetensors'" in " ".join(done.stdout.split())
 
 

@@ -15,3 +15,20 @@ def test_no_engine_is_refused(engines):
 
 def test_none_means_all_but_the_judge():
     assert "reference" not in available(None).engines
+
+
+def test_engines_are_left_out_without_naming_the_others():
+    found = available(None, without=("keras-torch", "jax-scan"))
+    assert not {"keras-torch", "jax-scan"} & set(found.engines)
+    assert found.skipped["keras-torch"] == "left out"
+    assert not found.named
+
+
+@pytest.mark.parametrize(
+    ("engines", "without", "message"),
+    [(("jax-scan",), ("keras-torch",), "give one of them"), (None, ("keras",), "unknown engine 'keras'")],
+    ids=["both", "unknown"],
+)
+def test_engines_that_cannot_be_left_out_are_refused(engines, without, message):
+    with pytest.raises(UsageError, match=message):
+        available(engines, without=without)

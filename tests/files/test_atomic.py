@@ -145,3 +145,14 @@ def test_a_path_that_names_a_folder_makes_no_file(tmp_path, writer, name):
     with pytest.raises(InputError, match="it names a folder"):
         writer(f"{tmp_path}/{name}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no folder that a process is in")
+@writers
+def test_a_current_folder_that_is_gone_is_named(tmp_path, monkeypatch, writer):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(InputError, match=r"cannot write 'x\.json': No such file"):
+        writer("x.json")

@@ -77,7 +77,7 @@ def test_a_moving_variance_is_not_negative():
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals are the main thread's")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_samples_are_drawn_is_not_lost(monkeypatch, number):
     """Hypothesis adds a callback to the garbage collector, and Python only prints an exception that is raised there."""
 

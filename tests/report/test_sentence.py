@@ -41,6 +41,15 @@ SENTENCES = {
         (AGREES, cell("jax-scan", "bitwise")),
         "Same answers on keras-jax, jax-scan: 2 quantities, compared with the float64 reference.",
     ),
+    "reference_beside_an_engine": (
+        (AGREES, cell("reference", "bitwise")),
+        "Same answers on keras-jax: 1 quantity, compared with the float64 reference.",
+    ),
+    "reference_alone": (
+        (cell("reference", "bitwise"), IDLE),
+        "Same answers on reference: 1 quantity, compared with the float64 reference. "
+        "torch-lstm executed nothing: no masks. No other engine was compared with the reference, which is the judge.",
+    ),
     "difference": (
         (AGREES, WRONG),
         "Different answers: keras-torch (1 quantity). 1 other quantity agrees with the float64 reference.",

@@ -124,6 +124,23 @@ def test_a_marker_leaves_an_engine_out(suite, without_frameworks):
     result.stdout.fnmatch_lines(["SKIPPED*is slow"])
 
 
+@pytest.mark.skipif(bool(registry.not_installed(("jax", "torch"))), reason="jax or torch is not installed")
+def test_an_engine_that_a_marker_leaves_over_is_not_named(suite, monkeypatch):
+    """An engine without a case fails a test only where the user names it."""
+    installed = {"numpy", "jax", "jaxlib", "torch"}
+    monkeypatch.setattr(registry, "not_installed", lambda modules: tuple(sorted({*modules} - installed)))
+    result = suite(
+        "from multilstm import LSTM, Masking, Sequential\n"
+        "@pytest.mark.multilstm_skip_engine('torch-module', reason='is slow')\n"
+        "@pytest.mark.multilstm(dtype='float32')\n"
+        "def test_mask(multilstm_parity):\n"
+        "    report = multilstm_parity(Sequential([Masking(), LSTM(2)], input_shape=(None, 3)), X)\n"
+        "    assert report.idle == ('torch-lstm',)\n"
+        "    assert 'jax-scan' in report.engines and 'torch-module' not in report.engines\n"
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_the_markers_are_registered(suite):
     result = suite("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.multilstm(dtype=, atol=, rtol=):*"])

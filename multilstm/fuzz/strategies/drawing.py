@@ -90,14 +90,15 @@ def extremes(sample: Sample) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def _signals_later() -> Iterator[None]:
-    """Delay Ctrl-C and SIGTERM until the samples are drawn, which takes about a second.
+    """Delay Ctrl-C, SIGTERM and SIGHUP until the samples are drawn, which takes about a second.
 
     Hypothesis registers a callback with the garbage collector and does not remove it. Python prints an exception of
     such a callback and continues, so the signal would be lost.
     """
     callbacks, later = gc.callbacks[:], list[int]()
     is_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
-    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    names = ("SIGINT", "SIGTERM", "SIGHUP") if is_main else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]  # Windows has no SIGHUP
     handlers = {number: signal.signal(number, lambda number, _: later.append(number)) for number in numbers}
     try:
         yield
