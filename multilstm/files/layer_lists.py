@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.old_weights import as_keras_3, keras_1_count
+from multilstm.files.old_weights import as_keras_3, from_deviations, keras_1_count
 from multilstm.files.stores import Assigned, checked, described, leaves, weights_by_layer
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
@@ -29,10 +29,12 @@ class LayerLists:
     Attributes:
         layers: for every layer its arrays by name, in the order of `weight_names`.
         backend: Keras's backend; None where the file does not state it.
+        version: the version of Keras that computed the weights; None where it is unknown.
     """
 
     layers: tuple[tuple[str, tuple[Named, ...]], ...]
     backend: str | None = None
+    version: str | None = None
 
     def assign(self, spec: Graph, parts: Sequence[Part]) -> Assigned:
         """Return the weights by the names of the layers, or by their order if the names are others."""
@@ -46,7 +48,10 @@ class LayerLists:
         for arrays, layers in groups:
             for name, given in _split(spec, wanted, layers, arrays).items():
                 _check_order(spec.layer(name).label, wanted[name], [weight for weight, _ in given])
-                converted, remark = as_keras_3(spec.layer(name), [array for _, array in given], self.backend)
+                held = [array for _, array in given]
+                converted, remark = as_keras_3(spec.layer(name), held, self.backend)
+                if any("running_std" in weight for weight, _ in given):
+                    converted, remark = from_deviations(spec.layer(name), held, self.version)
                 weights |= checked(spec, name, wanted[name], converted)
                 notes += (f"layer {shown(name)}: {remark}",) if remark else ()
         return Assigned({name: weights[name] for name in spec.weight_shapes}, notes)

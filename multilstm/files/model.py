@@ -17,6 +17,7 @@ from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, 
 from multilstm.files.contents import Contents, read_contents
 from multilstm.files.exits import process_stays
 from multilstm.files.keras_facts import KerasFacts
+from multilstm.files.layer_lists import LayerLists
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx.contents import as_model, as_weights
 from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
@@ -210,10 +211,14 @@ def _parts(config: Mapping[str, Any]) -> tuple[Part, ...]:
 
 
 def _assigned(holder: Contents, design: _Design) -> Assigned | None:
-    if holder.store is None:
+    store = holder.store
+    if store is None:
         return None
+    if isinstance(store, LayerLists):
+        origin = design.provenance
+        store = dataclasses.replace(store, version=holder.version or (None if origin is None else origin.version))
     try:
-        return holder.store.assign(design.spec, design.parts)
+        return store.assign(design.spec, design.parts)
     except InputError as error:
         raise InputError(f"weights of {holder.path!r}: {error}") from None
 

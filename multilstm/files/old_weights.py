@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from multilstm.conversion.operations import CuDNN
+from multilstm.errors import InputError
 from multilstm.spec import GRU, LSTM, Conv1D, ConvLSTM2D, Layer, Normalization
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 
-__all__ = ["as_keras_3", "keras_1_count"]
+__all__ = ["as_keras_3", "from_deviations", "keras_1_count"]
 
 # The order in which Keras 1 stores the gates: LSTM i, c, f, o, which Keras 2 and 3 hold as i, f, c, o; GRU z, r, h.
+DEVIATIONS_UNTIL = (1, 0, 6)  # the first version whose BatchNormalization holds variances
 KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), ConvLSTM2D: (0, 2, 1, 3), GRU: (0, 1, 2)}
 
 
@@ -35,6 +38,33 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
     size = len(arrays) // len(layers)
     parts = [_converted(part, arrays[k * size : (k + 1) * size], backend) for k, part in enumerate(layers)]
     return [array for part, _ in parts for array in part], parts[0][1]
+
+
+def from_deviations(layer: Layer, arrays: Sequence[Array], version: str | None) -> tuple[Sequence[Array], str]:
+    """Return the weights of a BatchNormalization whose last array the file calls `running_std`, and a sentence.
+
+    Before Keras 1.0.6 it holds deviations, and the layer divides by `running_std + epsilon`. From 1.0.6 to 1.2 it holds
+    variances (keras/layers/normalization.py).
+
+    Args:
+        layer: the layer.
+        arrays: its arrays, of which the last is `running_std`.
+        version: the version of Keras that computed them; None: unknown.
+
+    Raises:
+        InputError: for an unknown version.
+    """
+    if version is None:
+        raise InputError(
+            f"{layer.label}: the file does not state its version of Keras, and holds running_std, which is a deviation "
+            f"before Keras 1.0.6 and a variance since; give the version, such as keras_version='1.0.5'"
+        )
+    if tuple(map(int, re.findall(r"\d+", version)[:3])) >= DEVIATIONS_UNTIL:
+        return arrays, ""
+    *others, deviation = arrays
+    epsilon = getattr(layer, "epsilon", 0.0)
+    variance = np.asarray((deviation.astype(np.float64) + epsilon) ** 2 - epsilon, deviation.dtype)
+    return [*others, variance], "its running_std, a deviation before Keras 1.0.6, was made a variance"
 
 
 def keras_1_count(layer: Layer, count: int) -> int:

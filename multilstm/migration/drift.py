@@ -96,6 +96,16 @@ DRIFTS: tuple[Drift, ...] = (
         repaired=False,
     ),
     Drift(
+        "first_masked_timesteps",
+        before="a masked timestep before the first that is kept returns the initial hidden state",
+        since="2.3, and TensorFlow's Keras",
+        now="it returns zeros",
+        seen="a recurrent layer with a mask that has an initial state or is stateful",
+        places=seen.returns_state_before_first_timestep,
+        writes="nothing: Keras 3 has no such layer; only these timesteps, and sequences without any other, differ",
+        repaired=False,
+    ),
+    Drift(
         "masked_loss",
         before="the mean of a masked loss counts masked timesteps (Keras 2.3, TensorFlow 2.0 to 2.9)",
         since="2.10, and before Keras 2.3",
@@ -133,6 +143,16 @@ DRIFTS: tuple[Drift, ...] = (
         seen="a BatchNormalization with `trainable=False`",
         places=seen.is_frozen,
         writes="the same layer; only training differs",
+        repaired=False,
+    ),
+    Drift(
+        "moving_deviation",
+        before="a BatchNormalization averages the deviations of batches, and divides by them plus epsilon",
+        since="1.0.6",
+        now="it averages their variances, and divides by the root of them plus epsilon",
+        seen="a trained BatchNormalization in Keras 0 or 1",
+        places=seen.averages_deviations,
+        writes="variances with which predictions are the same; only further training differs",
         repaired=False,
     ),
     Drift(

@@ -21,6 +21,7 @@ from multilstm.spec.training import Training
 
 __all__ = [
     "OldModel",
+    "averages_deviations",
     "clips_together",
     "corrects_variance",
     "decays",
@@ -35,6 +36,7 @@ __all__ = [
     "masked_tensors",
     "pads_bidirectional",
     "penalizes_activity",
+    "returns_state_before_first_timestep",
     "uses_unread_optimizer",
 ]
 
@@ -137,6 +139,16 @@ def pads_bidirectional(old: OldModel) -> Sequence[str]:
     return _named(call.layer for call in calls if isinstance(old.spec.layer(call.layer), Bidirectional))
 
 
+def returns_state_before_first_timestep(old: OldModel) -> Sequence[str]:
+    """Return the recurrent layers with a mask and an initial state, in versions that return this state as output."""
+    if not old.version.returns_state_before_first_timestep:
+        return ()
+    masked = masked_tensors(old.spec)
+    calls = [call for call in old.spec.calls if any(ref in masked for ref in call.inputs)]
+    layers = [(call, part) for call in calls for part in old.spec.layer(call.layer).recurrent.values()]
+    return _named(call.layer for call, part in layers if (call.initial_state or part.stateful) and not part.unroll)
+
+
 def is_held(old: OldModel) -> Sequence[str]:
     """Return the layers called with `training=False` that compute otherwise in training."""
     calls = [call for call in old.spec.calls if call.layer in old.held]
@@ -180,6 +192,13 @@ def corrects_variance(old: OldModel) -> Sequence[str]:
         for part, inside in ((layer, rank), (layer.wrapped, rank - 1))
         if isinstance(part, BatchNormalization) and part.trainable and old.version.corrects_variance(inside)
     )
+
+
+def averages_deviations(old: OldModel) -> Sequence[str]:
+    """Return each trained BatchNormalization, in a version whose moving averages are of deviations."""
+    if not old.version.averages_deviations:
+        return ()
+    return _named(name for name, part in old.parts if isinstance(part, BatchNormalization) and part.trainable)
 
 
 def is_stateful(old: OldModel) -> Sequence[str]:

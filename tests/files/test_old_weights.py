@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import written_files
+from written_files import by_layer, hdf5, legacy
 
-from multilstm import GRU, LSTM, Bidirectional, SimpleRNN
+from multilstm import GRU, LSTM, Bidirectional, Sequential, SimpleRNN, load
+from multilstm.errors import InputError
 from multilstm.files.old_weights import as_keras_3
-from multilstm.spec import Conv1D, ConvLSTM2D
+from multilstm.spec import BatchNormalization, Conv1D, ConvLSTM2D
 
 KERAS_1 = [(3, 2), (2, 2), (2,)]
 CUDNN = [(3, 8), (2, 8), (16,)]
@@ -99,3 +102,41 @@ def test_weights_of_a_conv_lstm_of_keras_1(backend):
     assert all((actual == expected).all() for actual, expected in zip(arrays, desired, strict=True))
     assert remark.startswith("the twelve arrays of Keras 1 (gates i, c, f, o) were joined")
     assert ("reversed in rows and columns" in remark) is (backend == "theano")
+
+
+NORMALIZATION = ("gamma", "beta", "running_mean")
+STATISTICS = np.asarray([2.0, 3.0, 4.0], np.float32)
+
+
+@pytest.fixture
+def normalized(tmp_path):
+    """Return a function that loads the moving variance of a BatchNormalization from a file of Keras 1."""
+    spec = Sequential([LSTM(3, name="a"), BatchNormalization(name="norm", epsilon=0.01)], input_shape=(None, 2))
+
+    def loaded(version, last="running_std", given=None):
+        weights = {**written_files.weights_of(spec), "norm/moving_variance": STATISTICS}
+        lists = by_layer(spec, weights)
+        arrays = lists["norm"].values()
+        lists["norm"] = dict(zip((f"norm_{name}" for name in (*NORMALIZATION, last)), arrays, strict=True))
+        path = tmp_path / "old.h5"
+        path.write_bytes(hdf5(legacy(lists, **({} if version is None else {"keras_version": version}))))
+        return load(path, architecture=spec, keras_version=given).weights["norm/moving_variance"]
+
+    return loaded
+
+
+@pytest.mark.parametrize("version", ["0.3.3", "1.0.5"])
+def test_deviations_become_variances(normalized, version):
+    inputs = np.linspace(-1, 1, 3)
+    np.testing.assert_allclose(inputs / np.sqrt(normalized(version) + 0.01), inputs / (STATISTICS + 0.01), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("version", "name"), [("1.0.6", "running_std"), ("1.2.2", "running_std"), (None, "variance")])
+def test_variances_stay(normalized, version, name):
+    np.testing.assert_array_equal(normalized(version, last=name), STATISTICS)
+
+
+def test_deviations_or_variances_of_an_unknown_version_are_asked_for(normalized):
+    with pytest.raises(InputError, match=r"running_std, which is a deviation before Keras 1\.0\.6"):
+        normalized(None)
+    assert normalized(None, given="1.0.5")[0] > STATISTICS[0]

@@ -15,8 +15,8 @@ RMSPROP = {"class_name": "RMSprop", "config": {"lr": 0.01, "rho": 0.9, "decay": 
 CLIPPED = {**RMSPROP, "config": {**RMSPROP["config"], "clipnorm": 0.05}}
 
 
-def masking(value=0.0):
-    config = {"name": "mask", "mask_value": value, "trainable": True, "batch_input_shape": [None, None, 3]}
+def masking(value=0.0, size=None):
+    config = {"name": "mask", "mask_value": value, "trainable": True, "batch_input_shape": [size, None, 3]}
     return {"class_name": "Masking", "config": config}
 
 

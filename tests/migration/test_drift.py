@@ -26,6 +26,7 @@ BOTH = {
 PLAIN = {"recurrent_activation": "sigmoid", "implementation": 2}
 SEQUENCE = {**PLAIN, "return_sequences": True}
 HINGE = {"optimizer": {"class_name": "Adam", "config": {}}, "loss": "squared_hinge"}
+STATEFUL = LSTM2(**PLAIN, stateful=True, batch_input_shape="LEFT OUT")
 PENALTY = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.1}}
 PENALIZED = {**DENSE, "config": {**DENSE["config"], "activity_regularizer": PENALTY}}
 _ARGUMENTS = {name: value for name, value in CLIPPED["config"].items() if name != "decay"}
@@ -84,6 +85,10 @@ def touched(tmp_path, *layers, **options):
         ((normalization(batch_input_shape=[None, 4, 4, 2]),), {"version": "2.6.0"}, {"moving_variance": 1}),
         ((LSTM2(**SEQUENCE), normalization(trainable=False)), {}, {"frozen_normalization": ("layer norm",)}),
         ((LSTM2(**SEQUENCE), normalization(trainable=False)), {"version": "2.4.0"}, {}),
+        ((masking(size=2), STATEFUL), {}, {"reset_states": 1, "first_masked_timesteps": ("layer a",)}),
+        ((masking(size=2), STATEFUL), {"version": "2.3.0"}, {"reset_states": 1}),
+        ((LSTM2(**SEQUENCE), normalization()), {"version": "1.0.5"}, {"moving_deviation": ("layer norm",)}),
+        ((LSTM2(**SEQUENCE), normalization()), {"version": "1.0.6"}, {}),
         (
             (masking(), LSTM2(**PLAIN), DENSE),
             {"optimizer": {"class_name": "Adam", "config": {}}, "version": "2.3.1"},

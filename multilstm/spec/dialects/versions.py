@@ -102,6 +102,16 @@ class Version:
         """
         return rank == 4 if self.tensorflow else (2, 1, 4) <= self.number < (2, 4)
 
+    @property
+    def returns_state_before_first_timestep(self) -> bool:
+        """Whether a masked timestep before the first kept one returns the initial hidden state, and not zeros."""
+        return not self.tensorflow and self.number < (2, 3)
+
+    @property
+    def averages_deviations(self) -> bool:
+        """Whether a BatchNormalization has moving averages of deviations, not of variances."""
+        return self.number < (1, 0, 6)
+
     def of_optimizer(self, arguments: Mapping[str, Any]) -> Version:
         """Return the version whose rules an optimizer follows: 2.10 for a legacy one of a later Keras 2.
 
