@@ -62,11 +62,12 @@ def dtypes(case: Case, device: str) -> tuple[str, ...]:
     """Return the dtypes in which a case is computed.
 
     Half precision is computed for one variant of each seed program. On a GPU it is computed for all variants and for
-    the conditions on cuDNN, and tf32 with it.
+    the conditions on cuDNN, and tf32 with it. The sweep has every pair of options and data in float32, and any three
+    options with all data in float64.
     """
     if device == "gpu":
         return ("float32", "float64", *((*MIXED, "tf32") if case.family in (*SEEDS, "gpu") else ()))
-    if case.family in IN_FLOAT64_ALONE:
+    if case.family in IN_FLOAT64_ALONE or (case.family == "sweep" and not case.training):
         return ("float64",)
     return ("float32", "float64", *(MIXED if case.name in PROGRAMS else ()))
 
