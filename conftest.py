@@ -109,6 +109,43 @@ OTHERS = (
 PROCESSES = {"ask_keras", "kept_workers", "living_pool", "pool"}  # fixtures that start a framework
 TESTS = pathlib.Path(__file__).parent / "tests"
 
+# Files of more than 15 s, the longest first: with `-n 2 --dist loadfile` a long file at the end occupies one core
+# alone. The first file of tests/keras_layers computes for all of them; the others follow once it has ended.
+LONGEST_FIRST = (
+    "parity/test_keras_jax.py",
+    "parity/test_keras_tensorflow_training.py",
+    "tests/keras_layers/test_activations.py",
+    "parity/test_jax_scan.py",
+    "parity/test_keras_tensorflow.py",
+    "parity/test_keras_torch.py",
+    "parity/test_ledger.py",
+    "tests/bench/test_measure.py",
+    "tests/engines/test_keras2.py",
+    "parity/test_plain.py",
+    "tests/fuzz/test_engines.py",
+    "tests/engines/test_bad_input.py",
+    "tests/suite/test_written_targets.py",
+    "tests/scan/test_parallel.py",
+    "tests/scan/test_jax_modes.py",
+    "tests/fuzz/test_script.py",
+    "tests/engines/test_determinism.py",
+    "tests/engines/test_penalties.py",
+    "tests/frameworks/test_kernels.py",
+    "tests/cli/test_cli.py",
+    "tests/engines/test_gpu.py",
+    "tests/fuzz/test_strategies.py",
+    "tests/engines/test_jax_scan.py",
+    "tests/scan/test_gradient.py",
+    "tests/scan/test_ragged.py",
+    "tests/engines/test_mixed_precision.py",
+)
+
+
+def pytest_configure(config):
+    """Let pytest-xdist take the files in the order of the items, instead of by their number of tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
 
 def pytest_ignore_collect(collection_path, config):
     """With `-m unit`, leave out other files and folders: some import a framework when they are collected."""
@@ -119,7 +156,9 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the items of the tiers; parity/catalogue_items.py marks the quick items of the parity suite."""
+    """Sort the items, and mark those of the tiers; parity/catalogue_items.py marks the quick items of the suite."""
+    places = {TESTS.parent / path: place for place, path in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
     for item in items:
         if is_unit(item.path) and not PROCESSES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.unit)

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -34,3 +35,11 @@ def test_a_long_function_is_seen():
     body = "\n".join("    x = 1" for _ in range(FUNCTION_LINES))
     assert too_long(f'def f():\n    """Documented."""\n{body}') == ["f: 61 lines"]
     assert too_long(f'def f():\n    """Documented."""\n{body[10:]}') == []
+
+
+def test_the_files_that_run_first_exist():
+    named = re.findall(
+        r'^    "((?:tests|parity)/\S+\.py)",$', (ROOT / "conftest.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(named) == len(set(named)) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
