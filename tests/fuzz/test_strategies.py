@@ -58,8 +58,8 @@ REFUSED = [(kind, "dropout") for kind in (Attention, AdditiveAttention)]  # by a
 UNDRAWN_ENDS = ("_initializer", "_constraint")
 
 
-def collected(strategy, count):
-    """Return `count` values that a strategy draws, the same ones in every run."""
+def collected(strategy, count, suffice=lambda values: False):
+    """Return `count` values that a strategy draws, the same ones in every run; fewer as soon as they suffice."""
     values = []
 
     def collect(value):
@@ -68,6 +68,8 @@ def collected(strategy, count):
     for number in range(count // 50):  # a long run repeats its examples with small changes
         run = given(strategy)(collect)
         seed(number)(settings(max_examples=50, phases=[Phase.generate], database=None, deadline=None)(run))()
+        if suffice(values):
+            break
     return values
 
 
@@ -124,7 +126,11 @@ def test_every_argument_of_every_class_is_drawn(kind):
 
 
 def test_every_class_without_a_state_is_drawn_inside_of_a_time_distributed():
-    assert {type(layer.wrapped) for layer in collected(layers_of(TimeDistributed), 3000)} == set(DISTRIBUTED)
+    def wrapped(layers):
+        return {type(layer.wrapped) for layer in layers}
+
+    layers = collected(layers_of(TimeDistributed), 3000, lambda layers: wrapped(layers) >= set(DISTRIBUTED))
+    assert wrapped(layers) == set(DISTRIBUTED)
 
 
 @pytest.mark.parametrize("role", ["activation", "recurrent_activation"])
