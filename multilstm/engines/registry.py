@@ -63,6 +63,11 @@ class EngineRow:
         """The versions of the packages that compute, by name."""
         return versions_for(self.needs) if self.versions is None else self.versions
 
+    @property
+    def executes_one_model(self) -> bool:
+        """Whether it executes the files of one model, so that no part of the model can be executed alone."""
+        return CONVERTED in self.settings
+
     def is_default(self, generation: int | None) -> bool:
         """Whether the engine runs without being named, for a model of a generation of Keras; None: of no Keras.
 

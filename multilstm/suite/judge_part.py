@@ -11,7 +11,7 @@ import numpy as np
 
 from multilstm.compare import AGREES, Comparison, Quantity, compare_batches, tolerance
 from multilstm.compare.quantity import FORWARD
-from multilstm.engines.registry import JUDGE
+from multilstm.engines.registry import JUDGE, engine_row
 from multilstm.errors import MultilstmError, UnsupportedError, WorkerError
 from multilstm.execution.execution import Execution
 from multilstm.execution.part import Part
@@ -204,7 +204,7 @@ def _compared(
 
 def _explained(execution: Execution, part: Part, cells: list[Cell], error: MultilstmError | None) -> list[Cell]:
     """Return the cells, those of the forward part that failed with the explanation that they share."""
-    if part is not Part.FORWARD:
+    if part is not Part.FORWARD or engine_row(execution.engine).executes_one_model:
         return cells
     broken = {cell.quantity for cell in cells if cell.verdict == "error"}
     if broken and isinstance(error, WorkerError) and error.kind in ("exception", "crash"):

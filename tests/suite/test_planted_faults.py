@@ -1,5 +1,6 @@
 """Faults planted in the scan engine: the suite must catch, locate and explain each of them."""
 
+import dataclasses
 import itertools
 import os
 import pathlib
@@ -87,4 +88,14 @@ def test_without_a_fault_the_same_case_agrees(judge, case, quantity):
     cells = judge("", case, quantity)
     assert cells
     assert {cell.verdict for cell in cells} <= {"within", "bitwise"}
+    assert {cell.comparison.explanation for cell in cells} == {""}
+
+
+def test_an_engine_of_one_model_is_not_asked_for_its_parts(judge, monkeypatch):
+    row = registry.ENGINES["faulty"]
+    bound = dataclasses.replace(row, settings={**row.settings, registry.CONVERTED: "model.keras"})
+    monkeypatch.setitem(registry.ENGINES, "faulty", bound)
+    fault, (case, quantity, _) = next(iter(CAUGHT_BY.items()))
+    cells = judge(fault, case, quantity)
+    assert "diverges" in {cell.verdict for cell in cells}
     assert {cell.comparison.explanation for cell in cells} == {""}
