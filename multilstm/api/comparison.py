@@ -203,8 +203,9 @@ def parity(  # noqa: PLR0913 - the public signature
         case = dataclasses.replace(case, origin=model.origin, generation=model.provenance.generation)
     tolerances: dict[str, Any] = {"atol": atol, "rtol": rtol, "any_tolerance": any_tolerance}
     recorded = None if against is None else quantities_from(case, answers_in(against))
-    with _pool(workers, executor, engines, case.generation) as (pool, names):
-        availability = available(names, device, case.generation, pool, without)
+    with _pool(workers, executor, engines, case.generation, without) as (pool, names):
+        left_out = () if executor is not None and engines is None else without
+        availability = available(names, device, case.generation, pool, left_out)
         options = Options(availability.engines, as_names("dtypes", dtypes), layers, device, **tolerances)
         for batch in case.forward.batches():
             check_range(batch, case.initial_weights, options.dtypes)
@@ -217,6 +218,7 @@ def _pool(
     executor: Executor | Mapping[str, Executor] | None,
     engines: Sequence[str] | None,
     generation: int | None,
+    without: Sequence[str],
 ) -> Iterator[tuple[Pool | None, Sequence[str] | None]]:
     """Yield the pool of a call, and the names of its engines."""
     if executor is None:
@@ -225,7 +227,8 @@ def _pool(
     if workers is not None:
         raise UsageError("workers and executor are both given; give one of them")
     if engines is None:
-        engines = tuple(executor) if isinstance(executor, Mapping) else available(None, "cpu", generation).engines
+        default = available(None, "cpu", generation, without=without).engines
+        engines = tuple(name for name in executor if name not in without) if isinstance(executor, Mapping) else default
     names = tuple(dict.fromkeys(as_names("engines", engines)))
     with behind(executor, names, TIMEOUT_S) as pool:
         yield pool, names

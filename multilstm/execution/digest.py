@@ -9,6 +9,7 @@ import numpy as np
 
 from multilstm.cases.case import Case
 from multilstm.execution.part import Part
+from multilstm.execution.quantities import Quantities
 from multilstm.spec import to_json
 from multilstm.spec.arrays import Array
 from multilstm.spec.optimizers import optimizer_to_dict
@@ -16,8 +17,14 @@ from multilstm.spec.optimizers import optimizer_to_dict
 __all__ = ["digest"]
 
 
-def digest(case: Case, part: Part) -> str:
-    """Return the SHA-256 of the model, the weights and the steps of a part, before any rounding to a dtype."""
+def digest(case: Case, part: Part, recorded: Quantities | None = None) -> str:
+    """Return the SHA-256 of the model, the weights and the steps of a part, before any rounding to a dtype.
+
+    Args:
+        case: the case.
+        part: the part of the case.
+        recorded: answers of another program, which are judged in place of an engine's; None: none.
+    """
     total = hashlib.sha256()
 
     def add(label: str, array: Array) -> None:
@@ -41,4 +48,7 @@ def digest(case: Case, part: Part) -> str:
                 add(name, array)
         for array in batch.targets:
             add("target", array)
+    for quantity, arrays in (recorded or {}).items():
+        for array in arrays:
+            add(str(quantity), array)
     return total.hexdigest()

@@ -236,7 +236,7 @@ def _provenance(design: _Design, holder: Contents, notes: tuple[str, ...]) -> Pr
 def _from_function(source: str) -> LoadedModel:
     sys.path.insert(0, "")
     try:
-        with process_stays():
+        with process_stays(), contextlib.redirect_stdout(sys.stderr):  # a result may go to standard output
             model = import_target(source)()
     except MultilstmError:
         raise

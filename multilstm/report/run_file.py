@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 from multilstm.errors import InputError, shown
 from multilstm.files.atomic import write_bytes
@@ -17,6 +17,12 @@ from multilstm.report.text import flat, json_line
 
 __all__ = ["RunFile", "check_same_run"]
 
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows: two runs with one file are not seen
+    fcntl = None
+
 # Facts of an environment that change no answer.
 FREE = ("cores", "options: timeout_s", "options: memory_gb")
 DIFFERENCES_SHOWN = 5
@@ -26,7 +32,8 @@ class RunFile:
     """The file to which a run appends each job as soon as it is judged; several threads may share it.
 
     A file of that name is replaced when the first job is judged, and stays as it is until then. After an error of the
-    file system nothing more is appended, and `end` writes the whole file again.
+    file system nothing more is appended, and `end` writes the whole file again. The file is locked while it is open, so
+    that no other run replaces it.
 
     Args:
         path: the file.
@@ -49,9 +56,10 @@ class RunFile:
         """Take the description of the run: a report without cells.
 
         Raises:
-            InputError: if the earlier run was another one: other versions, options or cases. Also for a file whose
-                bytes are not those that the run wrote, such as one with a byte order mark.
+            InputError: if the earlier run was another one: other versions, options or cases. Also for a file to which
+                another run appends, and for one whose bytes are not those that the run wrote.
         """
+        _check_free(self.path)
         if self.earlier is not None:
             check_same_run(self.path, self.earlier.report, header)
             _check_last_line(self.path, self.earlier.size)
@@ -73,13 +81,15 @@ class RunFile:
         """Append the verdict of a run that has cells; without cells an earlier file stays.
 
         Raises:
-            InputError: if the file could not be written; what was judged before the error is in it.
+            InputError: if the file could not be written, or another run appends to it; what was judged before the
+                error is in it.
         """
         with self._lock:
             if report.cells:
                 self._append(json_line(end_record(report)))
         self.close()
         if self.failure:
+            _check_free(self.path)
             write_bytes(self.path, "".join(f"{line}\n" for line in json_lines(report)).encode())
 
     def close(self) -> None:
@@ -103,6 +113,7 @@ class RunFile:
     def _opened(self) -> IO[bytes]:
         """Return the file, open at its end: a new one with its first line, or the earlier one without a broken line."""
         assert self._header is not None
+        _check_free(self.path)
         if not self._is_written and self.earlier is None:
             write_bytes(self.path, f"{json_line(header_record(self._header))}\n".encode())
         elif not self._is_written and self.earlier is not None:
@@ -111,7 +122,23 @@ class RunFile:
                 file.seek(0, os.SEEK_END)
                 file.write(b"\n")  # which the last line may lack
         self._is_written = True
-        return open(self.path, "ab")
+        stream = open(self.path, "ab")  # noqa: SIM115 - `close` closes it
+        if fcntl is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return stream
+
+
+def _check_free(path: str) -> None:
+    """Refuse a file to which another run appends."""
+    if fcntl is None or not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"cannot write {path!r}: another run appends to it; wait for its end, or name another file"
+            ) from None
 
 
 def _check_last_line(path: str, size: int) -> None:

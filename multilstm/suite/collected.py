@@ -14,6 +14,7 @@ from multilstm.execution.digest import digest
 from multilstm.execution.execution import Execution
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
+from multilstm.execution.quantities import Quantities
 from multilstm.report.cells import Cell, JobKey
 from multilstm.report.run_file import RunFile
 
@@ -21,11 +22,19 @@ __all__ = ["Collected", "Due", "OnProgress", "Progress"]
 
 
 class Due(NamedTuple):
-    """A job that a run has to judge."""
+    """A job that a run has to judge.
+
+    Attributes:
+        case: the case.
+        dtype: the dtype of the computation.
+        part: the part of the case.
+        recorded: the answers of another program, which are judged; None: those of an engine.
+    """
 
     case: Case
     dtype: str
     part: Part
+    recorded: Quantities | None = None
 
     def key(self, engine: str, options: Options) -> JobKey:
         """Return the name of the job on an engine."""
@@ -78,7 +87,7 @@ class Collected:
         self._earlier_s = 0.0
         self._start = time.perf_counter()
         self._done: set[JobKey] = set()
-        self._digests: dict[tuple[str, Part], str] = {}
+        self._digests: dict[tuple[str, Part, bool], str] = {}
         self._lock = threading.Lock()
 
     @property
@@ -94,8 +103,8 @@ class Collected:
         """Take the jobs of the file's earlier run for judged.
 
         Raises:
-            InputError: for a job that this run does not have, or that had other inputs or weights. Also for another
-                number of jobs.
+            InputError: for a job that this run does not have, or that had other inputs, weights or recorded answers.
+                Also for another number of jobs.
         """
         if self._file is None or self._file.earlier is None:
             return
@@ -103,8 +112,8 @@ class Collected:
         for job, recorded in earlier.digests.items():
             due = self._due.get(job)
             fault = "" if due else "this run does not have it"
-            if due and recorded != self.digest(due.case, due.part):
-                fault = "its inputs, weights or model were others"
+            if due and recorded != self.digest(due):
+                fault = "its inputs, weights, model or recorded answers were others"
             if fault:
                 raise InputError(
                     f"cannot go on with {self._file.path!r}: it holds the job {shown(str(job))}, but {fault}; repeat "
@@ -119,18 +128,18 @@ class Collected:
         self._done |= earlier.digests.keys()
         self._earlier_s = earlier.elapsed_s
 
-    def digest(self, case: Case, part: Part) -> str:
-        """Return the digest of a part, computed once for all engines and dtypes."""
-        key = (case.name, part)
+    def digest(self, due: Due) -> str:
+        """Return the digest of a job, computed once for all engines and dtypes."""
+        key = (due.case.name, due.part, due.recorded is None)
         if key not in self._digests:
-            self._digests[key] = digest(case, part)
+            self._digests[key] = digest(due.case, due.part, due.recorded)
         return self._digests[key]
 
     def add(self, execution: Execution, part: Part, cells: Sequence[Cell]) -> None:
         """Take the cells of a job that is judged."""
         job = Due(execution.case, execution.dtype, part).key(execution.engine, execution.options)
         with self._lock:
-            number = self.digest(execution.case, part)
+            number = self.digest(self._due[job])
             judged = [dataclasses.replace(cell, digest=number) for cell in cells]
             self.cells += judged
             self._done.add(job)

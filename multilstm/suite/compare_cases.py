@@ -74,12 +74,12 @@ def compare_cases(
     Raises:
         EngineUnavailableError: if an engine of `options.engines` cannot run here.
         InputError: if drawing the weights of a case exceeds the time limit of a job. Also if the file's earlier run had
-            other versions, options, cases, inputs or weights.
+            other versions, options, cases, inputs, weights or recorded answers.
     """
     due = {job.key(engine, options): job for engine in options.engines for job in _due(cases, options, engine)}
     if recorded:
         _check_judged(cases[0])
-        answers = Due(cases[0], judged_in(recorded, options), Part.FORWARD)
+        answers = Due(cases[0], judged_in(recorded, options), Part.FORWARD, recorded)
         due[answers.key(RECORDED, options)] = answers
     _draw_weights(cases, options.timeout_s)
     header = dataclasses.replace(_header(cases, options, availability), arguments=arguments, jobs=len(due))
@@ -93,7 +93,7 @@ def compare_cases(
             if file is not None:
                 stack.callback(file.close)
             workers = stack.enter_context(worker_pool(options)) if pool is None else pool
-            _judge(missing, options, workers, collected, recorded)
+            _judge(missing, options, workers, collected)
     cells = tuple(in_order(collected.cells, header.cases, (*options.engines, RECORDED), options.dtypes))
     return dataclasses.replace(header, cells=cells, ledger=explaining_rows(cells), seconds=collected.seconds)
 
@@ -151,9 +151,7 @@ def _draw_weights(cases: Sequence[Case], timeout_s: float) -> None:
             _ = case.initial_weights
 
 
-def _judge(
-    due: dict[JobKey, Due], options: Options, workers: Pool, collected: Collected, recorded: Quantities | None
-) -> None:
+def _judge(due: dict[JobKey, Due], options: Options, workers: Pool, collected: Collected) -> None:
     """Judge jobs on their engines, then the recorded answers."""
     _compare_unjudged(due, options, workers, collected)
     by_engine = []
@@ -164,11 +162,11 @@ def _judge(
     judge = Judge(workers, options)
     cases = {job.case.name: job.case for job in due.values() if job.case.is_judged}
     judge_work(by_engine, list(cases.values()), judge, collected.add)
-    for key, job in due.items():
-        if recorded and key.engine == RECORDED:
+    for job in due.values():
+        if job.recorded is not None:
             desired = judge.desired(job.case, job.dtype, job.part)
             execution = Execution(workers, RECORDED, job.case, job.dtype, options)
-            collected.add(execution, job.part, judge_recorded(execution, recorded, desired))
+            collected.add(execution, job.part, judge_recorded(execution, job.recorded, desired))
 
 
 def _compare_unjudged(due: dict[JobKey, Due], options: Options, workers: Pool, collected: Collected) -> None:
@@ -177,7 +175,7 @@ def _compare_unjudged(due: dict[JobKey, Due], options: Options, workers: Pool, c
     Every engine is executed, also one whose jobs an earlier run has judged: the others are compared with it.
     """
     jobs = {(job.case.name, job.dtype, job.part): job for job in due.values() if not job.case.is_judged}
-    for case, dtype, part in jobs.values():
+    for case, dtype, part, _ in jobs.values():
         engines = [engine for engine in options.engines if part in due_parts(case, dtype, options, engine)]
         for execution, cells in compare_all_pairs([Execution(workers, e, case, dtype, options) for e in engines], part):
             if Due(case, dtype, part).key(execution.engine, options) in due:

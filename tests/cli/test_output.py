@@ -81,6 +81,17 @@ def test_an_error_is_broken_at_words_on_a_terminal_and_is_one_line_elsewhere(tmp
     assert max(map(len, lines)) <= 40
 
 
+def test_a_model_that_prints_leaves_standard_output_to_the_result(tmp_path):
+    (tmp_path / "models.py").write_text(
+        "from multilstm import LSTM, Sequential\nprint('loading')\n"
+        "def model():\n    print('building')\n    return Sequential([LSTM(2)], input_shape=(None, 1))\n"
+    )
+    done = shell("multilstm parity models:model --engine reference --dtype float32 --json -", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("{") for line in done.stdout.splitlines())
+    assert done.stderr.startswith("loading\nbuilding\n")
+
+
 def test_a_case_with_a_name_beyond_ascii_is_printed(tmp_path):
     (tmp_path / "models.py").write_text(
         "from multilstm import LSTM, Sequential\n"

@@ -18,6 +18,7 @@ from multilstm.execution.options import Options
 from multilstm.report.reading import read_recorded, read_report
 from multilstm.report.run_file import RunFile
 from multilstm.suite.compare_cases import compare_cases
+from multilstm.suite.recorded import quantities_from, reference_answers
 
 ROOT = pathlib.Path(__file__).parents[2]
 CASES = select(("seed4-*", "seed3-units"))
@@ -168,7 +169,11 @@ REFUSED = {
     "engine": ({"options": dataclasses.replace(OPTIONS, engines=("jax-scan",))}, None, "options: engines was"),
     "tolerance": ({"options": dataclasses.replace(OPTIONS, atol=1e-3)}, None, "options: atol was '', is '0.001'"),
     "cases": ({"cases": CASES[:1]}, None, "cases was"),
-    "weights": ({"cases": (CASES[0], heavier(CASES[1]), CASES[2])}, None, "its inputs, weights or model were others"),
+    "weights": (
+        {"cases": (CASES[0], heavier(CASES[1]), CASES[2])},
+        None,
+        "its inputs, weights, model or recorded answers were others",
+    ),
     "parts": (
         {"cases": (CASES[0], dataclasses.replace(CASES[1], loss=None), CASES[2])},
         None,
@@ -223,3 +228,50 @@ def test_a_killed_command_goes_on(tmp_path):
     assert f"[{len(killed.digests) + 1}/9]" in stderr
     assert f"[{len(killed.digests)}/9]" not in stderr
     assert len(read_recorded(str(path)).digests) == 9
+
+
+def test_a_file_of_a_run_under_way_is_refused_and_stays(tmp_path):
+    path = tmp_path / "run.jsonl"
+    file = RunFile(str(path))
+    pool = CountingPool(last=2)
+    with pytest.raises(KeyboardInterrupt):
+        compare_cases(CASES, OPTIONS, pool=pool, file=file)
+    earlier = read_recorded(str(path))
+    file.add(*judged_job(earlier))  # opens and locks the file again
+    written = path.read_bytes()
+    for other in (RunFile(str(path)), RunFile(str(path), earlier)):
+        with pytest.raises(InputError, match="another run appends to it"):
+            other.begin(earlier.report)
+    late = RunFile(str(path))
+    late._header = earlier.report  # it began before the file was there
+    late.add(*judged_job(earlier))
+    with pytest.raises(InputError, match="another run appends to it"):
+        late.end(earlier.report)
+    assert path.read_bytes() == written
+    file.close()
+    RunFile(str(path), earlier).begin(earlier.report)
+
+
+def judged_job(recorded):
+    cell = recorded.report.cells[0]
+    return cell.job, cell.digest, [cell], 1.0
+
+
+def test_other_recorded_answers_are_judged_again(tmp_path):
+    case, path = select(("seed4-one-feature",))[0], tmp_path / "run.jsonl"
+    options = Options(("reference",), ("float64",), quantities=("hidden",))
+    right = dict(reference_answers(case, options))
+    arrays = {name: array for name, array in right.items() if name.startswith("hidden")}
+
+    def judged(answers, earlier):
+        file = RunFile(str(path), earlier)
+        recorded = quantities_from(case, answers)
+        report = compare_cases((case,), options, pool=FaultyPool(), recorded=recorded, file=file)
+        file.end(report)
+        return report
+
+    assert judged(arrays, None).agrees
+    assert judged(arrays, read_recorded(str(path))).agrees
+    wrong = {name: array + 0.5 for name, array in arrays.items()}
+    with pytest.raises(InputError, match="its inputs, weights, model or recorded answers were others"):
+        judged(wrong, read_recorded(str(path)))
