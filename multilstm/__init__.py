@@ -13,6 +13,9 @@ at its first use, so that the command line handles signals before it imports any
 
 from __future__ import annotations
 
+import os
+import sys
+
 from multilstm.version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, whose import takes time
@@ -214,6 +217,25 @@ _MODULES = {
     "weights.layout": "gates",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def _forget_folder() -> None:
+    """Take the current folder off the path of modules, where `python -m` puts it: its `numpy.py` is not ours.
+
+    This acts before any other import, and only for `python -m multilstm`, and `python -m` with a module of the package.
+    """
+    if sys.flags.safe_path or sys.argv[:1] != ["-m"]:  # Python replaces `-m` before the first line of the module
+        return
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        folder = ""
+    if module.partition(".")[0] == "multilstm" and sys.path[0] in ("", folder):
+        del sys.path[0]
+
+
+_forget_folder()
 
 if not TYPE_CHECKING:  # a type checker refuses unknown names
 

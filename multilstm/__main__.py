@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def _forget_folder() -> None:
-    """Take the current folder off the path of modules, where `python -m` puts it: its `numpy.py` is not ours."""
-    try:
-        folder = os.getcwd()
-    except OSError:  # it was removed
-        folder = ""
-    if not sys.flags.safe_path and sys.path[0] in ("", folder):
-        del sys.path[0]
-
-
 def _leave(number: int, _: FrameType | None) -> NoReturn:
     """End the process at once, while there is nothing to clean up."""
     os._exit(128 + number)
@@ -86,5 +76,4 @@ def main() -> NoReturn:
 
 
 if __name__ == "__main__":
-    _forget_folder()
     main()

@@ -193,7 +193,7 @@ def _take_part(options: argparse.Namespace) -> int:
             coordinator_bind_address=options.coordinator if host in _LOOPBACK else None,
         )
         sys.argv = [options.program, *options.arguments]
-        sys.path[: 0 if sys.flags.safe_path else 1] = [str(pathlib.Path(options.program).resolve().parent)]
+        sys.path.insert(0, str(pathlib.Path(options.program).resolve().parent))
         runpy.run_path(options.program, run_name="__main__")
     except SystemExit as leaving:
         if leaving.code in (None, 0):

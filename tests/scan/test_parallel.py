@@ -299,6 +299,26 @@ def test_a_program_sees_the_modules_of_its_own_folder_and_not_of_the_current_one
 
 
 @needs_collectives
+@pytest.mark.parametrize("alone", [False, True], ids=["together", "alone"])
+def test_the_launcher_imports_no_module_of_the_current_folder(tmp_path, alone):
+    (tmp_path / "folder").mkdir()
+    for name in ("jax", "numpy", "argparse", "beside"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the current folder')")
+    (tmp_path / "folder" / "beside.py").write_text("")
+    path = tmp_path / "folder" / "program.py"
+    path.write_text("import beside, sys\nprint(sys.argv[1:])")
+    named = ["-mmultilstm.scan.launch"] if alone else ["-m", "multilstm.scan.launch"]
+    place = ["--index", "0", "--coordinator", f"127.0.0.1:{launch._free_port()}"] if alone else []
+    command = [sys.executable, *named, "--processes", "1", *place, str(path), "argument"]
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "['argument']\n"), done.stderr
+
+
+@needs_collectives
 def test_no_process_outlives_a_launcher_that_is_killed(tmp_path):
     path = tmp_path / "program.py"
     path.write_text("import time, sys\nsys.stderr.write('started\\n')\nsys.stderr.flush()\ntime.sleep(600)")
