@@ -144,7 +144,8 @@ def test_modules_that_tests_import_by_a_bare_name_have_distinct_names():
     assert [name for name, count in names.items() if count > 1] == []
 
 
-JOBS = {"execution/execution.py", "api/comparison.py", "bench/agreement.py", "workers/executor_pool.py"}
+POOLS = {"workers/executor_pool.py", "fuzz/patience.py"}
+JOBS = {"execution/execution.py", "api/comparison.py", "bench/agreement.py", *POOLS}
 """Modules that give a job to a pool. `run` and the judge of `bench` have one engine, whose error ends them."""
 
 

@@ -3,6 +3,7 @@
 The folder of a campaign contains `campaign.json` with its counts. For every new kind of divergence it contains the
 shrunk sample, `NAME.json`, and its reproducer, `NAME.py`. Only complete rounds are counted; an interrupted round is
 repeated.
+An engine that hangs costs a round one time-out, one more to repeat it, and the time for shrinking.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.explain import CAUSES, cause, explain
 from multilstm.files.regular import read_text
+from multilstm.fuzz.patience import ImpatientPool
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import Reproducer, script
 from multilstm.fuzz.shrink import shrink
@@ -44,7 +46,7 @@ SIZE_LIMIT = 16 * 2**20  # bytes of campaign.json
 ROUND = 20  # samples
 FLOAT32_EVERY = 4  # rounds; float64 shows more differences, since rounding hides none, but float32 is used more
 SHRINK_S = 120.0
-TIMEOUT_S = 120.0  # of a job; samples are small
+TIMEOUT_S = 120.0  # of a job; samples are small, and after a time-out an engine is left out of the round
 Draw = Callable[[int, int], list[Sample]]
 OnMessage = Callable[[str], None]
 
@@ -199,7 +201,9 @@ def _round(
     start = time.monotonic()
     drawn = draw(1_000_003 * campaign.seed + campaign.rounds, ROUND)
     samples = {f"round{campaign.rounds}-{index}": sample for index, sample in enumerate(drawn)}
-    cells = compare_cases([sample.case(name) for name, sample in samples.items()], options, pool=pool).cells
+    cells = compare_cases(
+        [sample.case(name) for name, sample in samples.items()], options, pool=ImpatientPool(pool)
+    ).cells
     failures = 0
     for failing in _failing(pool, samples, cells, options):
         failures += 1

@@ -1,6 +1,7 @@
 """Engines that need no framework: the reference, with one fault each."""
 
 import dataclasses
+import time
 
 from multilstm.engines.reference import lstm as reference_lstm
 from multilstm.engines.reference.engine import ReferenceEngine
@@ -32,3 +33,10 @@ class InputGradientDoubled(ReferenceEngine):
 
         program.step = step
         return program
+
+
+class Hanging(ReferenceEngine):
+    """Each job runs without an end."""
+
+    def prepare(self, job):
+        time.sleep(3600)

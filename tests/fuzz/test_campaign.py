@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from multilstm.cases.recipes import GivenBatches
 from multilstm.cli.fuzz import fuzz
 from multilstm.engines import registry
 from multilstm.engines.registry import EngineRow
-from multilstm.errors import EngineUnavailableError, InputError, ParityError
+from multilstm.errors import EngineUnavailableError, InputError, ParityError, UnsupportedError, WorkerError
 from multilstm.execution.options import Options
 from multilstm.fuzz import campaign as module
 from multilstm.fuzz import check, open_campaign, run_campaign, sample_from_json, shrink_failures
+from multilstm.fuzz.patience import ImpatientPool
 from multilstm.fuzz.rendering import show_campaign
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import LINES
@@ -114,6 +116,30 @@ def test_a_round_that_is_broken_off_is_not_counted(faulty, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go(str(tmp_path), faulty, draw=interrupted)
     assert (tmp_path / "campaign.json").read_text() == before
+
+
+def test_an_engine_that_hangs_is_left_out_of_the_rest_of_a_round(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT_S", 5.0)
+    monkeypatch.setattr(module, "SHRINK_S", 0.0)
+    campaign, _ = go(str(tmp_path), engine("Hanging"))
+    ((_, finding),) = campaign.findings.items()
+    assert (finding.samples, finding.symptom) == (1, "timeout")
+    assert "no answer after 5 s" in finding.title
+    assert (campaign.samples, campaign.ran) == (4, {"faulty": 1})
+    assert campaign.verdicts["faulty unsupported"] > campaign.verdicts["faulty error"]
+
+
+def test_a_pool_of_a_round_repeats_other_errors_and_waits_for_the_reference():
+    def failing(engine, job):
+        raise WorkerError("lost", kind=job)
+
+    pool = ImpatientPool(SimpleNamespace(execute=failing))
+    kinds = [("a", "crash"), ("a", "timeout"), ("reference", "timeout"), ("reference", "timeout"), ("b", "memory")]
+    for name, kind in kinds:
+        with pytest.raises(WorkerError, match="lost"):
+            pool.execute(name, kind)
+    with pytest.raises(UnsupportedError, match="left out after a time-out in this round: lost"):
+        pool.execute("a", "crash")
 
 
 def test_all_agree_leaves_no_finding(tmp_path):
