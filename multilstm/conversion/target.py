@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from multilstm.errors import UnsupportedError
 from multilstm.spec import Graph
@@ -37,6 +37,8 @@ class Target:
         executor: the class that executes the files, as `module:Class`, where it is not that of the engine.
         keeps_penalties: whether the files hold regularizers, which their losses then have.
         keeps_training: whether the files hold optimizer and losses where they are given.
+        stateful_calls: the calls of a stateful layer through which the files carry its state. It is `one` call,
+            several that are `dependent` on each other, or `any`.
         dtype: of the weights in the files; None: that of the model.
         check: reads the main file back as data; ParityError for another spec or other weights. None: the engine alone
             reads the files.
@@ -53,6 +55,7 @@ class Target:
     executor: str | None = None
     keeps_penalties: bool = False
     keeps_training: bool = False
+    stateful_calls: Literal["one", "dependent", "any"] = "one"
     dtype: str | None = None
     check: Callable[[pathlib.Path, Graph, Mapping[str, Array]], None] | None = None
 

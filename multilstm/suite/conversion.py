@@ -9,6 +9,7 @@ after 100 updates. Files that do not agree are an error, and nothing is written.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from multilstm.cases.case import Case
 from multilstm.cases.model_case import BATCH, enough_timesteps
 from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Comparison
-from multilstm.conversion.target import Target
+from multilstm.conversion.target import Target, refusal
 from multilstm.engines.reference.faults import FAULTS
 from multilstm.engines.registry import CONVERTED, EngineRow, base_name, engine_row, registered
 from multilstm.errors import InputError, ParityError, UnsupportedError, listed, shown
@@ -106,12 +107,7 @@ def convert_model(
         ParityError: where the converted files give other answers, or are read back as another model.
         EngineUnavailableError: where the target's framework is not installed.
     """
-    for layer in spec.layers:
-        if layer.inner_model is not None:
-            raise UnsupportedError(
-                f"{layer.label} holds a model, which no target writes; convert the model inside and the layers behind "
-                f"it as two models"
-            )
+    _check_layers(spec, target)
     engine_row(base_name(target.engine)).require()
     held, notes = _rounded(weights, target.dtype)
     case = _case(spec.with_layers(without_dropout if target.keeps_penalties else _in_inference), held)
@@ -141,6 +137,39 @@ def convert_model(
         (*_training_notes(target, given), *notes, *reasons, *why_not, *target.notes(spec, given)),
         trained,
     )
+
+
+def _check_layers(spec: Graph, target: Target) -> None:
+    """Raise UnsupportedError for a layer that no target writes, and for a stateful one whose calls the target parts."""
+    for layer in spec.layers:
+        if layer.inner_model is not None:
+            raise UnsupportedError(
+                f"{layer.label} holds a model, which no target writes; convert the model inside and the layers behind "
+                f"it as two models"
+            )
+    for name in dict.fromkeys(name.split("/")[0] for name, layer in spec.recurrent.items() if layer.stateful):
+        calls = [index for index, call in enumerate(spec.calls) if call.layer == name]
+        if target.stateful_calls == "any" or all(spec.calls[index].initial_state for index in calls[1:]):
+            continue
+        if target.stateful_calls == "one":
+            reason = "it is stateful, so each call goes on from the one before, and in the files all begin alike"
+        elif any(first not in _before(spec, second) for first, second in itertools.pairwise(calls)):
+            reason = "it is stateful, and Keras chooses the order of calls that do not depend on each other"
+        else:
+            continue
+        raise refusal(target.name, spec.layer(name), f"its {len(calls)} calls", reason)
+
+
+def _before(spec: Graph, index: int) -> set[int]:
+    """Return the numbers of the calls that a call depends on."""
+    before: set[int] = set()
+    stack = [index]
+    while stack:
+        call = spec.calls[stack.pop()]
+        direct = {ref.call for ref in (*call.inputs, *call.initial_state)} - before
+        before |= direct
+        stack += direct
+    return before
 
 
 def _training_notes(target: Target, given: Compiled) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ KERAS2 = Target(
     _files,
     executor="multilstm.engines.keras.keras2_saved:SavedKeras2Engine",
     keeps_penalties=True,
+    stateful_calls="dependent",
     dtype="float32",
     check=_check,
 )

@@ -119,6 +119,7 @@ KERAS = Target(
     _notes,
     executor="multilstm.engines.keras.saved:SavedKerasEngine",
     keeps_penalties=True,
+    stateful_calls="dependent",
     keeps_training=True,
     dtype="float32",
     check=check_read_back,

@@ -1,12 +1,14 @@
 """The table of conversion targets: its rows, and the choice by name or suffix."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from multilstm.engines.registry import ENGINES, base_name
+from multilstm.engines.registry import ENGINES, EngineRow, base_name
 from multilstm.errors import InputError, UnsupportedError, UsageError
 from multilstm.files.compiled import Compiled
-from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Embedding, Sequential, TimeDistributed
+from multilstm.spec import LSTM, Activation, Bidirectional, Dense, Embedding, Input, Model, Sequential, TimeDistributed
 from multilstm.spec.layers import ACTIVATIONS
 from multilstm.spec.optimizers import Adam
 from multilstm.spec.training import Training
@@ -115,6 +117,48 @@ def test_no_target_writes_a_model_inside_of_a_layer(name):
     spec = Sequential([TimeDistributed(sentence, name="td"), LSTM(3)], (None, None), input_dtype="int32")
     with pytest.raises(UnsupportedError, match="TimeDistributed 'td' holds a model, which no target writes"):
         convert_model(spec, None, TARGETS[name])
+
+
+def called_twice(apart, stateful=True):
+    """Return a model whose layer has two calls; the second one reads the first, or another input."""
+    shared = LSTM(3, return_sequences=True, stateful=stateful, name="shared")
+    first, second = Input((4, 3), batch_size=2, name="a"), Input((4, 3), batch_size=2, name="b")
+    once = shared(first)
+    return Model([first, second] if apart else first, [once, shared(second if apart else once)])
+
+
+def reached(spec, monkeypatch, name):
+    """Return whether a target is asked for the files of a model."""
+
+    def files(*_):
+        raise KeyboardInterrupt
+
+    row = EngineRow(base_name(TARGETS[name].engine), "module:Class", ("numpy",), None, {})
+    monkeypatch.setitem(ENGINES, row.name, row)
+    try:
+        convert_model(spec, None, dataclasses.replace(TARGETS[name], files=files))
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "dependent"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_stateful_layer_with_two_calls_is_refused_where_its_state_would_be_lost(name, apart, monkeypatch):
+    carries = {"any": True, "one": False, "dependent": not apart}[TARGETS[name].stateful_calls]
+    if carries:
+        assert reached(called_twice(apart), monkeypatch, name)
+        return
+    with pytest.raises(
+        UnsupportedError, match=f"^{name}: LSTM 'shared' cannot be converted because of its 2 calls: it"
+    ):
+        reached(called_twice(apart), monkeypatch, name)
+
+
+@pytest.mark.parametrize("name", ["torch", "equinox", "keras"])
+def test_a_layer_whose_calls_share_no_state_is_converted(name, monkeypatch):
+    assert reached(called_twice(True, stateful=False), monkeypatch, name)
+    assert reached(called_twice(False, stateful=False), monkeypatch, name)
 
 
 @pytest.mark.parametrize("name", TARGETS)

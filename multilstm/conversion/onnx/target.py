@@ -33,7 +33,7 @@ def _notes(spec: Graph, training: object = None) -> Iterator[str]:
             )
 
 
-ONNX = Target("onnx", "ONNX", (".onnx",), "onnx-file", _files, _notes)
+ONNX = Target("onnx", "ONNX", (".onnx",), "onnx-file", _files, _notes, stateful_calls="any")
 
 
 def onnx_target(opset: int) -> Target:

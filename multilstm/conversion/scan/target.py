@@ -107,5 +107,6 @@ SCAN = Target(
     _files,
     further=(".json", ".safetensors"),
     executor="multilstm.engines.scan_file:ScanFileEngine",
+    stateful_calls="any",
     check=_check,
 )
