@@ -2,8 +2,8 @@
 
 Modules are assigned to the layers of a spec by equal names, else in the order of the file. Safetensors files are sorted
 by name, so there the shapes must leave one assignment. An LSTM module of several layers gives one layer of the spec for
-each. PyTorch holds each weight transposed, and two biases, which are
-added in an LSTM and an RNN. Gates of its LSTM have Keras's order; those of its GRU are r, z, n, Keras's z, r, h
+each. PyTorch holds each weight transposed, and two biases, which are added in an LSTM and an RNN. Gates of its LSTM
+have Keras's order; those of its GRU are r, z, n, Keras's z, r, h
 (https://pytorch.org/docs/stable/generated/torch.nn.GRU.html).
 """
 
@@ -80,6 +80,9 @@ class Module:
     def check(self, layer: Layer, formula: Formula | None) -> None:
         """Raise InputError for a layer that computes another formula than the module, whatever its shapes.
 
+        A kernel under another name than PyTorch's may be that of another program. Its shape shows its layout, unless
+        it is the same in both layouts, such as that of a square matrix.
+
         Args:
             layer: the layer that takes the weights.
             formula: the arguments of a recurrent module, if the file states them; None: those of PyTorch.
@@ -90,6 +93,13 @@ class Module:
         if not self.is_recurrent and kinds:
             expected = f"a{'n' if kinds != {'GRU'} else ''} {listed(kinds)}"
             raise InputError(f"{layer.label} takes no weights of {self.described()}; expected those of {expected}")
+        for name, array in self.parameters.items():
+            if _has_kernel(layer) and name != "weight" and _has_both_layouts(array):
+                raise InputError(
+                    f"{layer.label} takes {shown(f'{self.name}.{name}'.lstrip('.'))} {list(array.shape)}, which may be "
+                    f"in PyTorch's layout or in Keras's; expected the name weight, and PyTorch's layout, outputs "
+                    f"first; rename it, and transpose it if its inputs come first"
+                )
         for part in layer.recurrent.values():
             for argument, values in (KNOWN[self.kind] if formula is None else formula).items():
                 if (value := getattr(part, argument)) not in values:
@@ -353,6 +363,12 @@ def _keras_gates(array: Array) -> Array:
 def _has_kernel(layer: Layer) -> bool:
     """Whether a layer multiplies by its first weight, which PyTorch holds transposed; a table or a scale stays."""
     return isinstance(layer.wrapped or layer, Dense | Conv1D | Conv2D | DepthwiseConv2D)
+
+
+def _has_both_layouts(array: Array) -> bool:
+    """Whether an array has the same shape in the layouts of PyTorch and Keras, and other values."""
+    other = _transposed("weight", array)
+    return other.shape == array.shape and not np.array_equal(other, array, equal_nan=True)
 
 
 def _transposed(name: str, array: Array) -> Array:

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 import multilstm
-from multilstm import GRU, LSTM, Bidirectional, Dense, LayerNormalization, Sequential, SimpleRNN
+from multilstm import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Embedding,
+    LayerNormalization,
+    Sequential,
+    SimpleRNN,
+    TimeDistributed,
+)
 from multilstm.errors import InputError
 from multilstm.files.state_dict import StateDict
 from multilstm.files.stores import parts_of
@@ -229,3 +240,34 @@ def test_a_gru_of_another_program_must_have_the_arguments_of_its_file(reset_afte
     other = Sequential([GRU(4, reset_after=not reset_after)], input_shape=(None, 5))
     with pytest.raises(InputError, match=f"has reset_after={not reset_after}; '' has {reset_after}"):
         assigned(tensors, other, formulas=formulas)
+
+
+KERNELS = {
+    "dense": (Dense(3, use_bias=False), (None, 3), (3, 3)),
+    "each_timestep": (TimeDistributed(Dense(3, use_bias=False)), (4, 3), (3, 3)),
+    "convolution": (Conv1D(3, 3, use_bias=False), (4, 3), (3, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ["kernel", "original", "w", "fc.Weight", "0.weight_g"])
+@pytest.mark.parametrize(("layer", "shape", "size"), KERNELS.values(), ids=KERNELS)
+def test_refuses_a_kernel_of_another_name_that_fits_both_layouts(layer, shape, size, name):
+    tensors = {name: np.random.default_rng(0).normal(size=size)}
+    with pytest.raises(InputError, match=f"takes '{name}' .* in PyTorch's layout or in Keras's; expected the name wei"):
+        assigned(tensors, Sequential([layer], input_shape=shape))
+
+
+def test_takes_a_kernel_of_another_name_whose_layout_is_plain():
+    rng = np.random.default_rng(0)
+    kernel, even = rng.normal(size=(3, 2)), np.eye(3)
+    dense = Sequential([Dense(2, use_bias=False)], input_shape=(3,))
+    assert np.array_equal(assigned({"kernel": kernel}, dense).weights["dense/kernel"], kernel)
+    square = Sequential([Dense(3, use_bias=False)], input_shape=(3,))
+    assert np.array_equal(assigned({"kernel": even}, square).weights["dense/kernel"], even)
+    assert np.array_equal(assigned({"weight": (w := rng.normal(size=(3, 3)))}, square).weights["dense/kernel"], w.T)
+
+
+def test_a_square_table_of_another_name_stays_as_it_is():
+    table = np.random.default_rng(0).normal(size=(3, 3))
+    spec = Sequential([Embedding(3, 3)], input_shape=(None,), input_dtype="int32")
+    assert np.array_equal(assigned({"table": table}, spec).weights["embedding/embeddings"], table)
