@@ -124,6 +124,7 @@ class _Job:
     digest: str
     elapsed_s: float
     cells: list[_Cell]
+    quantities: int | None = None  # older files of this schema lack it
 
 
 @dataclasses.dataclass
@@ -265,6 +266,9 @@ class _Reader:
         if key in self.jobs:
             raise InputError(f"{where}: the job {shown(str(key))} is there twice")
         _check_cells(job.cells, where)
+        if job.quantities not in (None, len(job.cells)):
+            count = counted(job.quantities or 0, "quantity", "quantities")
+            raise InputError(f"{where}: its job has {count}, but the file holds {len(job.cells)}")
         self.jobs[key] = job
         self.size += _size(line)
 

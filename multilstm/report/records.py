@@ -1,10 +1,11 @@
 """The records of a run: JSON lines, one for the run, one for each judged job, and one for the verdict.
 
     {"schema": 3, "run": {"environment": ..., "cases": [...], "jobs": 12, ...}}
-    {"job": {"case": "seed1", "engine": "keras-jax", ..., "elapsed_s": 3.5, "cells": [...]}}
+    {"job": {"case": "seed1", "engine": "keras-jax", ..., "quantities": 9, "cells": [...]}}
     {"end": {"seconds": 12.5, "verdict": "Same answers ...", "ledger": {...}}}
 
-The first line describes the run, and each further one a judged job. Only the file of a complete run has the last line.
+The first line describes the run, and each further one a judged job. The counts of jobs and of quantities
+show what was removed from a file. Only the file of a complete run has the last line.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def header_record(report: ReportData) -> dict[str, Any]:
 
 def job_record(job: JobKey, digest: str, cells: Sequence[Cell], elapsed_s: float) -> dict[str, Any]:
     """Return the line of a judged job; `elapsed_s` counts the seconds since the run began."""
-    fields = {**job._asdict(), "digest": digest, "elapsed_s": round(elapsed_s, 3)}
+    fields = {**job._asdict(), "digest": digest, "elapsed_s": round(elapsed_s, 3), "quantities": len(cells)}
     return {"job": {**fields, "cells": [cell.to_dict() for cell in cells]}}
 
 

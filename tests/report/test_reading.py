@@ -108,6 +108,10 @@ def with_cell(**changes):
     return changed(1, cells=cells)
 
 
+def without_cells(number):
+    return changed(number, cells=[])
+
+
 OLD = json.dumps({"schema": 2, "cells": []}, indent=1)
 REFUSED = {
     "empty": ("", "this is not JSON"),
@@ -132,6 +136,12 @@ REFUSED = {
     "known_without_a_row": (with_cell(verdict="known", known=[]), "expected the row of the ledger that explains it"),
     "quantity_twice": (changed(1, cells=2 * json.loads(LINES[1])["job"]["cells"]), "'hidden:lstm' is there twice"),
     "job_removed": ("\n".join([changed(0, jobs=len(LINES) - 2).splitlines()[0], *LINES[2:]]), "but the file holds"),
+    "cell_removed": (without_cells(1), "line 2: its job has 1 quantity, but the file holds 0"),
+    "cell_removed_of_several": (
+        changed(1, quantities=3),
+        "line 2: its job has 3 quantities, but the file holds 1; expected a report",
+    ),
+    "count_of_cells": (changed(1, quantities="1"), "line 2: job: quantities: given '1'; expected a whole number"),
     "kind": (with_cell(quantity="taste:lstm"), "unknown kind of quantity 'taste'"),
     "share": (with_cell(share="1"), "share: given '1'; expected a number"),
     "known": (with_cell(known=["row"]), "known[0]: given 'row'; expected an object"),
@@ -155,10 +165,11 @@ def test_a_file_that_is_no_report_is_refused_in_one_line(written, content, fault
 
 
 def without_failures(verdict):
-    """Return the lines of a report whose failures have another verdict, or none."""
+    """Return the lines of a report whose failures have another verdict, or none; as older files, without counts."""
     lines = [json.loads(line) for line in LINES]
     for line in lines[1:-1]:
         cells = line["job"]["cells"]
+        del line["job"]["quantities"]
         line["job"]["cells"] = [c for c in cells if verdict or c["verdict"] not in FAILS]
         for cell in cells:
             cell["verdict"] = verdict if cell["verdict"] in FAILS else cell["verdict"]

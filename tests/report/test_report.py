@@ -98,6 +98,7 @@ def test_json_has_the_promised_fields_and_no_infinity():
         "part": "",
         "digest": "",
         "elapsed_s": 2.0,
+        "quantities": 1,
     }
     assert cells[0] == {
         "quantity": "hidden:lstm", "verdict": "diverges", "max_abs": None, "share": None, "max_ulp": None,

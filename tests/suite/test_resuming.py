@@ -1,6 +1,7 @@
 """A run that was killed goes on with its file: what is recorded is not judged again, and another run is refused."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -154,6 +155,21 @@ def test_another_number_of_jobs_is_refused(whole, tmp_path):
     path.write_text(text.replace('"jobs": 12', '"jobs": 99').rpartition('{"end"')[0])
     with pytest.raises(InputError, match="its first line counts 99 jobs, and this run has 12"):
         compare(path, CountingPool(), resume=True)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "killed"])
+def test_a_file_without_some_of_the_cells_of_a_job_is_refused_and_stays(whole, tmp_path, complete):
+    path, lines = tmp_path / "r.json", whole[0].read_text().splitlines()
+    record = json.loads(lines[3])
+    del record["job"]["cells"][0]
+    lines[3] = json.dumps(record)
+    content = "\n".join(lines if complete else lines[:6]) + "\n"
+    path.write_text(content)
+    for read in (read_report, lambda path: compare(path, CountingPool(), resume=True)):
+        with pytest.raises(InputError, match=r"line 4: its job has .* but the file holds"):
+            read(str(path))
+    assert path.read_text() == content
 
 
 def heavier(case):
