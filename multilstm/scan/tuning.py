@@ -76,7 +76,7 @@ def _folder(cache: bool | str | os.PathLike[str]) -> str | None:
     """Return the folder of compiled programs, which is created; None for no folder.
 
     Raises:
-        InputError: for another type, and for a folder that cannot be written.
+        InputError: for another type, and for a folder that cannot be written, or with an entry that JAX could wait for.
     """
     if not isinstance(cache, (bool, str, os.PathLike)) or not (isinstance(cache, bool) or os.fspath(cache)):
         raise InputError(f"tune_cpu: cache must be True, False or a folder, given {shown(cache)}")
@@ -85,11 +85,22 @@ def _folder(cache: bool | str | os.PathLike[str]) -> str | None:
     folder = str(platformdirs.user_cache_path("multilstm") / "programs" if cache is True else os.fspath(cache))
     try:
         os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        with tempfile.TemporaryFile(dir=folder), os.scandir(folder) as entries:
+            waiting = next((entry.name for entry in entries if _is_special(entry)), None)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"tune_cpu: cache {shown(folder)} cannot be written ({reason}); expected a folder") from None
+    if waiting is not None:
+        raise InputError(
+            f"tune_cpu: cache {shown(folder)} holds {shown(waiting)}, which is a pipe, a socket or a device; expected "
+            f"regular files, since JAX would wait for it; remove it, or give another folder"
+        )
+    return folder
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder, or the target of a link, is neither a regular file nor a folder."""
+    return not entry.is_file() and not entry.is_dir() and os.path.exists(entry)
 
 
 def _keep_programs(folder: str | None) -> str:

@@ -11,7 +11,9 @@ import sys
 import numpy as np
 import pytest
 
+from multilstm.errors import InputError
 from multilstm.frameworks.machine import cores
+from multilstm.scan import tuning
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT_FAULTS = """
@@ -137,3 +139,24 @@ def test_no_device_and_a_late_call_are_refused(plain):
         "tune_cpu: cache '/dev/null' cannot be written (File exists); expected a folder",
         "tune_cpu: cache 'a\\x00b' cannot be written (embedded null byte); expected a folder",
     ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_folder_with_an_entry_that_jax_would_wait_for_is_refused(tmp_path, kind):
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs" / "jit_a-cache").write_bytes(b"")
+    pipe = tmp_path / ("pipe" if kind == "link" else "programs/jit_b-cache")
+    os.mkfifo(pipe)
+    if kind == "link":
+        (tmp_path / "programs" / "jit_b-cache").symlink_to(pipe)
+    with pytest.raises(InputError, match=r"programs' holds 'jit_b-cache', which is a pipe, a socket or a device"):
+        tuning._folder(tmp_path / "programs")
+
+
+def test_a_folder_of_files_and_folders_is_taken(tmp_path):
+    (tmp_path / "jit_a-cache").write_bytes(b"")
+    (tmp_path / "xla").mkdir()
+    if os.name != "nt":
+        (tmp_path / "broken").symlink_to(tmp_path / "absent")
+    assert tuning._folder(tmp_path) == str(tmp_path)
