@@ -33,8 +33,9 @@ LONGEST = 4096  # timesteps that are tried for a model with wide windows
 LARGEST = 3.0  # of the features of every second batch; saturates gates, and leaves float32 inside its tolerance
 INTEGERS = (-3, 4)  # the range of integer inputs that are no tokens
 LEARNING_RATE = 0.05
+EMPTY = "fully masked"
 ROWS = (
-    *("complete", "padded on the right", "fully masked", "interrupted", "padded on the left", "one timestep"),
+    *("complete", "padded on the right", EMPTY, "interrupted", "padded on the left", "one timestep"),
     "one masked timestep",
 )
 NEAR = 2.0**-7  # of a mask_value, relative: the distance of features that resemble it
@@ -153,6 +154,7 @@ def model_case(
     timesteps: int | None = None,
     weights: Mapping[str, Array] | None = None,
     masking: Mapping[str, Array] | None = None,
+    rows: tuple[str, ...] = ROWS,
 ) -> Case:
     """Return a case for a user's model, with random inputs that exercise it.
 
@@ -162,6 +164,7 @@ def model_case(
         timesteps: the length of the sequences, where the model leaves it open; None: `enough_timesteps`.
         weights: every weight by `layer/weight`; None: random ones.
         masking: see `ModelInputs`.
+        rows: see `ModelInputs`.
 
     Returns:
         A case of the model's outputs and states, its gradients of a squared error, and an epoch of SGD.
@@ -175,7 +178,7 @@ def model_case(
         if size < 1:
             raise UsageError(f"--{name} must be at least 1, given {size}")
     check_memory(spec, batch, timesteps)
-    inputs = ModelInputs(spec, batch, timesteps, masking=masking or {})
+    inputs = ModelInputs(spec, batch, timesteps, masking=masking or {}, rows=rows)
     return example_case(spec, inputs.batches(), inputs.exercised(), weights)
 
 
@@ -269,7 +272,7 @@ def _kept(row: str, timesteps: int) -> Array:
     middle = timesteps // 2
     if row == "padded on the right":
         kept[max(1, middle) :] = False
-    elif row == "fully masked":
+    elif row == EMPTY:
         kept[:] = False
     elif row == "interrupted" and timesteps > 4:
         kept[1 : middle - 1] = kept[middle : timesteps - 1] = False

@@ -35,6 +35,7 @@ class Target:
         settings: environment variables that the engine's process needs before it starts.
         further: the suffixes of the other files, which are written next to the main file.
         executor: the class that executes the files, as `module:Class`, where it is not that of the engine.
+        is_plain_keras: whether the files hold layers of Keras itself, with their faults.
         keeps_penalties: whether the files hold regularizers, which their losses then have.
         keeps_training: whether the files hold optimizer and losses where they are given.
         stateful_calls: the calls of a stateful layer through which the files carry its state. It is `one` call,
@@ -53,6 +54,7 @@ class Target:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     further: tuple[str, ...] = ()
     executor: str | None = None
+    is_plain_keras: bool = False
     keeps_penalties: bool = False
     keeps_training: bool = False
     stateful_calls: Literal["one", "dependent", "any"] = "one"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from multilstm.cases.case import Case
-from multilstm.cases.model_case import BATCH, enough_timesteps
+from multilstm.cases.model_case import BATCH, ROWS, enough_timesteps
 from multilstm.cases.recipes import GivenBatches
 from multilstm.compare import AGREES, Comparison
 from multilstm.conversion.target import Target, refusal
@@ -35,6 +35,7 @@ from multilstm.report.report import Report
 from multilstm.spec import Graph, Layer
 from multilstm.spec.arrays import Array
 from multilstm.suite.compare_cases import compare_cases, worker_pool
+from multilstm.suite.empty_sequences import FILLED, notes_on_empty_sequences
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.suite.updates import SUBSTITUTE, compared_updates, executed_loss
 from multilstm.workers.run_folder import RunFolder
@@ -110,7 +111,10 @@ def convert_model(
     _check_layers(spec, target)
     engine_row(base_name(target.engine)).require()
     held, notes = _rounded(weights, target.dtype)
-    case = _case(spec.with_layers(without_dropout if target.keeps_penalties else _in_inference), held)
+    executed = spec.with_layers(without_dropout if target.keeps_penalties else _in_inference)
+    case = _case(executed, held)
+    if target.is_plain_keras and (on_empty := tuple(notes_on_empty_sequences(case))):
+        case, notes = _case(executed, held, FILLED), (*notes, *on_empty)
     given = _trained_in(target.dtype, compiled or Compiled())
     files = target.files(spec, case.initial_weights, given)
     dtypes, reasons = _dtypes(case, target)
@@ -289,15 +293,21 @@ def _dtypes(case: Case, target: Target) -> tuple[tuple[str, ...], tuple[str, ...
     return ("float32", "float64"), ()
 
 
-def _case(spec: Graph, weights: Mapping[str, Array] | None) -> Case:
-    """Return a case whose batches have three lengths and two sizes, where the model leaves them open."""
-    case = dataclasses.replace(exercising_case(spec, weights=weights), optimizer=None, training=())
+def _case(spec: Graph, weights: Mapping[str, Array] | None, rows: tuple[str, ...] = ROWS) -> Case:
+    """Return a case whose batches have three lengths and two sizes, where the model leaves them open.
+
+    Args:
+        spec: the model.
+        weights: every weight by `layer/weight`; None: random ones.
+        rows: the kinds of masked rows.
+    """
+    case = dataclasses.replace(exercising_case(spec, weights=weights, rows=rows), optimizer=None, training=())
     sizes = [size for layer in spec.inputs.values() for size in (layer.batch_size, *layer.shape)]
     if None not in sizes:
         return case
     timesteps = enough_timesteps(spec)
     others = [
-        exercising_case(spec, batch, length, case.initial_weights)
+        exercising_case(spec, batch, length, case.initial_weights, rows)
         for batch, length in ((1, 2 * timesteps), (BATCH, 3 * timesteps))
     ]
     batches = tuple(batch for each in (case, *others) for batch in each.forward.batches())

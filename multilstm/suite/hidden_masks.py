@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from multilstm.cases.case import Case
-from multilstm.cases.model_case import BATCH, LARGEST, model_case, unreached_maskings
+from multilstm.cases.model_case import BATCH, LARGEST, ROWS, model_case, unreached_maskings
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.jobs.job import Batch, Job, Step
@@ -26,7 +26,11 @@ NEAR = (0.98, 1.0, 1.02)  # factors of a vector that must all be masked: no engi
 
 
 def exercising_case(
-    spec: Graph, batch: int = BATCH, timesteps: int | None = None, weights: Mapping[str, Array] | None = None
+    spec: Graph,
+    batch: int = BATCH,
+    timesteps: int | None = None,
+    weights: Mapping[str, Array] | None = None,
+    rows: tuple[str, ...] = ROWS,
 ) -> Case:
     """Return the case of `model_case`, in which Masking layers behind other layers act where a search finds inputs.
 
@@ -35,15 +39,16 @@ def exercising_case(
         batch: the number of sequences in a batch, where the model leaves it open.
         timesteps: the length of the sequences, where the model leaves it open; None: `enough_timesteps`.
         weights: every weight by `layer/weight`; None: random ones.
+        rows: see `ModelInputs`.
 
     Raises:
         UsageError: see `model_case`.
         InputError: see `model_case`.
     """
-    case = model_case(spec, batch, timesteps, weights)
+    case = model_case(spec, batch, timesteps, weights, rows=rows)
     if spec.opaque or not unreached_maskings(spec):  # the search needs the reference
         return case
-    return model_case(spec, batch, timesteps, weights, masking_vectors(spec, case.initial_weights))
+    return model_case(spec, batch, timesteps, weights, masking_vectors(spec, case.initial_weights), rows)
 
 
 def masking_vectors(spec: Graph, weights: Mapping[str, Array]) -> dict[str, Array]:

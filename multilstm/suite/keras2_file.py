@@ -55,6 +55,7 @@ KERAS2 = Target(
     f"{ENGINE}@file",
     _files,
     executor="multilstm.engines.keras.keras2_saved:SavedKeras2Engine",
+    is_plain_keras=True,
     keeps_penalties=True,
     stateful_calls="dependent",
     dtype="float32",

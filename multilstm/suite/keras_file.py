@@ -118,6 +118,7 @@ KERAS = Target(
     _files,
     _notes,
     executor="multilstm.engines.keras.saved:SavedKerasEngine",
+    is_plain_keras=True,
     keeps_penalties=True,
     stateful_calls="dependent",
     keeps_training=True,
