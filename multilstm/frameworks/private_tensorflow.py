@@ -30,3 +30,15 @@ def read_tensorflow_profile(content: bytes) -> Any:
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     return xplane_pb2.XSpace.FromString(content)
+
+
+def leave_cudnn_out_of_tf_keras() -> None:
+    """Let recurrent layers of tf-keras trace their loop alone, without a second graph for cuDNN.
+
+    `tf_keras.src.layers.rnn.gru_lstm_utils.function_register` in tf-keras 2.18 to 2.21. Each call of a layer registers
+    that graph with its gradient, which takes longer than all else. TensorFlow selects it on a GPU alone, and the engine
+    `keras2` refuses GPUs.
+    """
+    from tf_keras.src.layers.rnn import gru_lstm_utils
+
+    gru_lstm_utils.function_register = lambda *arguments, **more: None

@@ -231,6 +231,21 @@ def tensorflow_is_deterministic(apis):
     assert apis.tensorflow_is_deterministic() is True
 
 
+@check("models of the engine keras2 take twice the time to build", "tensorflow")
+def leave_cudnn_out_of_tf_keras(apis):
+    import tensorflow as tf
+    import tf_keras
+
+    def operations():
+        traced = tf.function(tf_keras.layers.LSTM(2)).get_concrete_function(tf.zeros((2, 3, 4)))
+        return {node.op for each in traced.graph.as_graph_def().library.function for node in each.node_def}
+
+    assert "CudnnRNNV3" in operations()
+    apis.leave_cudnn_out_of_tf_keras()
+    assert "CudnnRNNV3" not in operations()
+    assert {"While", "StatelessWhile"} & operations()
+
+
 @check("reports no longer show which kernels TensorFlow launched on a GPU", "tensorflow")
 def read_tensorflow_profile(apis):
     from tensorflow.tsl.profiler.protobuf import xplane_pb2

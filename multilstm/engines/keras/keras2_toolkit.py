@@ -17,6 +17,7 @@ import tf_keras
 from multilstm.engines.keras.dropout import GivenDropoutMixin, GivenRecurrentDropoutMixin
 from multilstm.engines.keras.layers import AbstractToolkit, arguments_of
 from multilstm.errors import UnsupportedError
+from multilstm.frameworks import private_tensorflow
 from multilstm.spec import Layer
 from multilstm.spec.penalties import Regularizer, WeightFunction
 
@@ -45,6 +46,8 @@ for _name, _function in _OWN.items():  # a Bidirectional makes its second layer 
     _function.__name__ = f"multilstm_{_name}"
     tf_keras.utils.register_keras_serializable("multilstm")(_function)
 _ACTIVATIONS: Mapping[str, str | Callable[[Any], Any]] = {"hard_sigmoid_keras2": "hard_sigmoid", **_OWN}
+
+private_tensorflow.leave_cudnn_out_of_tf_keras()
 
 
 @final
