@@ -25,7 +25,7 @@ from multilstm.jobs.job import Batch, Job, Step
 from multilstm.spec import Bidirectional, Input, LeakyReLU, Model
 from multilstm.spec.dialects.training import read_training
 from multilstm.spec.dialects.versions import version_of
-from multilstm.suite.compare_cases import compare_cases, worker_pool
+from multilstm.suite.compare_cases import compare_cases
 from multilstm.weights.initializers import discriminating_weights
 
 ENGINE = "keras2"
@@ -49,9 +49,8 @@ X = np.linspace(-1, 1, 24, dtype="float32").reshape(2, 4, 3)
 
 
 @pytest.fixture(scope="module")
-def workers():
-    with worker_pool(OPTIONS) as pool:
-        yield pool
+def workers(living_pool):
+    return living_pool()
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +125,7 @@ def test_the_slope_of_a_leaky_relu_has_another_name(workers):
 
 
 @needs(ENGINE)
+@pytest.mark.usefixtures("kept_workers")
 def test_a_file_of_tf_keras_is_compared_on_keras2_by_default():
     model, made = load(f"{MADE}.h5"), np.load(f"{MADE}.npz")
     (x,) = (made[name] for name in made.files if name == "x")
@@ -198,6 +198,7 @@ def test_the_old_rules_are_those_of_legacy_optimizers(legacy, name):
 
 
 @needs(ENGINE)
+@pytest.mark.usefixtures("kept_workers")
 def test_a_bidirectional_has_activations_that_keras_2_lacks():
     """tf-keras makes its second layer from the name of the activation."""
     source, names = Input((None, 3)), ("mish", "gelu", "hard_sigmoid", "hard_silu", "log_softmax", "leaky_relu")
