@@ -86,6 +86,7 @@ def case(name, names, masked=False):
 
 CASES = {name: case(name, names, name == "masked") for name, names in NAMES.items()}
 KNOWN_TO_PLAIN = case("plain", PLAIN)
+UNKNOWN_TO_PARTIAL = case("partial", ("recurrent", "bidirectional_2"))
 UNKNOWN_TO_PLAIN = {name: case(name, [name]) for name in ONLY_PORTABLE}
 IN_TRAINING = ("gradient", "weights", "loss")
 
@@ -181,7 +182,7 @@ def test_parity_gives_seeds(engine):
 
 @pytest.mark.parametrize("engine", engine_params(lambda row: row.partial and row.gradients))
 def test_the_partial_engine_refuses(cells, engine):
-    judged = cells(engine, CASES["unmasked"], kinds=())
+    judged = cells(engine, UNKNOWN_TO_PARTIAL, kinds=())
     assert {cell.verdict for cell in judged if cell.kind == "gradient"} == {"unsupported"}
     assert {cell.verdict for cell in judged if cell.kind in ("output", "hidden", "cell")} <= set(AGREES)
 
