@@ -17,7 +17,7 @@ from typing import IO, Any
 from multilstm.errors import SpecError
 from multilstm.frameworks.process_environment import for_process, python_path
 from multilstm.frameworks.targets import not_installed
-from multilstm.spec.keras_json_opaque import Question
+from multilstm.spec.keras_json.opaque import Question
 from multilstm.spec.layers.opaque import Facts
 
 __all__ = ["KerasFacts"]

@@ -25,7 +25,7 @@ from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
 from multilstm.spec.dialects import Part
 from multilstm.spec.dialects.versions import is_version
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 __all__ = ["load", "load_model"]
 

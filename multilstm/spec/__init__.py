@@ -11,7 +11,7 @@ and json_data. For example:
 
 from multilstm.spec.building import Model, Sequential
 from multilstm.spec.graph import Call, Graph, Ref
-from multilstm.spec.keras_json import from_json, to_json
+from multilstm.spec.keras_json.model import from_json, to_json
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
     ELU,

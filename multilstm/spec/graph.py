@@ -373,7 +373,7 @@ class Graph:
 
     def to_json(self) -> str:
         """Return the model as Keras 3's own JSON, which `keras.models.model_from_json` reads."""
-        from multilstm.spec.keras_json import to_json
+        from multilstm.spec.keras_json.model import to_json
 
         return to_json(self)
 

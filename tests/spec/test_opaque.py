@@ -6,7 +6,7 @@ import pytest
 
 from multilstm.errors import SpecError
 from multilstm.spec import LSTM, Conv1D, Dense, Input, Model, from_json
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 from multilstm.spec.layers.opaque import OPAQUE_CLASSES, Facts, OpaqueLayer, OpaqueWeight, checked_config
 from multilstm.spec.source import keras_source
 

@@ -13,7 +13,7 @@ from multilstm.errors import InputError, SpecError, UnsupportedError, UsageError
 from multilstm.files.keras_facts import KerasFacts
 from multilstm.ledger.facts import certain_facts, where
 from multilstm.ledger.rows import ledger
-from multilstm.spec.keras_json_opaque import Question
+from multilstm.spec.keras_json.opaque import Question
 from multilstm.suite.difference import compare_models
 
 MADE = pathlib.Path(__file__).parents[1] / "files" / "made"

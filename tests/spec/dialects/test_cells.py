@@ -5,7 +5,7 @@ from keras2_entries import lstm, stack
 
 from multilstm.errors import SpecError
 from multilstm.spec import GRU, LSTM, Bidirectional, Input, Model, Sequential, SimpleRNN, from_json
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 IDENTITY = {"class_name": "DTypePolicy", "config": {"name": "float32"}}
 

@@ -8,7 +8,7 @@ from keras2_entries import lstm, stack
 
 from multilstm.errors import SpecError
 from multilstm.spec import LSTM, Dense, Input, Model, Sequential, from_json
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 # Functional ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import pytest
 
 from multilstm.errors import SpecError
 from multilstm.spec import LSTM, Activation, Concatenate, Dense, Dropout, Input, Model, from_json
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 OLD = {"recurrent_activation": "hard_sigmoid_keras2", "implementation": 1}
 

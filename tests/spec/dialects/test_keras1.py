@@ -23,7 +23,7 @@ from multilstm.spec import (
     from_json,
 )
 from multilstm.spec.dialects import keras3_config
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 HARD_SIGMOID = "hard_sigmoid of Keras 1.2.2 is clip(0.2 * x + 0.5, 0, 1); Keras 3 would use relu6(x + 3) / 6"
 

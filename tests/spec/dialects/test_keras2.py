@@ -6,7 +6,7 @@ from keras2_entries import SCALING, lstm, stack
 from multilstm.errors import SpecError
 from multilstm.spec import L1L2, LSTM, Bidirectional, Embedding, Input, Sequential, from_json
 from multilstm.spec.dialects import keras3_config
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 
 def first(model):

@@ -21,7 +21,7 @@ from multilstm.spec import (
     SpatialDropout2D,
     from_json,
 )
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 KERAS_1_CONV_LSTM = {
     "name": "c", "trainable": True, "batch_input_shape": [None, 3, 6, 5, 2], "input_dtype": "float32",

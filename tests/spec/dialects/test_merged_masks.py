@@ -24,7 +24,7 @@ from multilstm.spec import (
     from_json,
 )
 from multilstm.spec.dialects.merged_masks import check_merged_masks, dropped_masks
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 pytestmark = pytest.mark.unit
 LINEAR = {"add": Add(), "subtract": Subtract(), "average": Average(), "concatenate": Concatenate()}

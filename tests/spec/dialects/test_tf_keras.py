@@ -18,7 +18,7 @@ from multilstm.spec import (
     Sequential,
     TimeDistributed,
 )
-from multilstm.spec.keras_json import read_json
+from multilstm.spec.keras_json.model import read_json
 
 FACTS = json.loads(pathlib.Path(__file__).with_name("tf_keras.json").read_text(encoding="utf-8"))
 FLOAT32 = 0.009999999776482582  # Keras's 0.01, rounded to float32

@@ -215,9 +215,9 @@ def _inner_model(entry: Mapping[str, Any], where: str) -> InnerModel:
 
 def _models() -> Any:
     """Return the module of whole models, which hold layers and are held by some."""
-    from multilstm.spec import keras_json
+    from multilstm.spec.keras_json import model
 
-    return keras_json
+    return model
 
 
 def _check_fixed(key: str, value: Any, expected: Any, where: str) -> None:

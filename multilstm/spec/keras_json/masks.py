@@ -20,7 +20,7 @@ import numpy as np
 
 from multilstm.errors import shown
 from multilstm.spec.json_values import MASK_OPERATIONS, as_dict, is_operation, refuse
-from multilstm.spec.keras_json_operations import names_in
+from multilstm.spec.keras_json.histories import names_in
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import Concatenate
 from multilstm.spec.shapes import Shape, show

@@ -34,7 +34,7 @@ from multilstm.spec import (
     to_json,
 )
 
-SAME_SOURCE = Path(__file__).with_name("same_source.py")
+SAME_SOURCE = Path(__file__).parents[1] / "same_source.py"
 MODELS = {name: build(multilstm_spec) for name, build in runpy.run_path(str(SAME_SOURCE))["MODELS"].items()}
 # Arguments of Keras's constructors that Keras's own JSON leaves out.
 DROPPED = {

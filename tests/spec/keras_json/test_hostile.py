@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from multilstm import spec as multilstm_spec
 from multilstm.errors import SpecError
 from multilstm.spec import LSTM, Input, Model, Sequential, from_json, to_json
-from multilstm.spec.keras_json import SIZE_LIMIT
+from multilstm.spec.keras_json.model import SIZE_LIMIT
 
-SAME_SOURCE = Path(__file__).with_name("same_source.py")
+SAME_SOURCE = Path(__file__).parents[1] / "same_source.py"
 MODELS = {name: build(multilstm_spec) for name, build in runpy.run_path(str(SAME_SOURCE))["MODELS"].items()}
 
 

@@ -1,7 +1,7 @@
 """Keras 3's JSON of a model, to and from a spec: data only, so that a file from a stranger is safe to read.
 
 `from_json(to_json(spec)) == spec` for every spec that `Model` and `Sequential` make. `multilstm.json_data` parses the
-text, and `keras_json_layer.py` reads the layers. Keras's entries about compilation and building are ignored.
+text, and `layer.py` reads the layers. Keras's entries about compilation and building are ignored.
 
 The format is that of `keras.Model.to_json` of Keras 3.0 to 3.15. Its sources are keras/src/models/functional.py and
 keras/src/saving/serialization_lib.py. `multilstm.spec.dialects` translates that of Keras 0.3 to 2 first.
@@ -23,20 +23,12 @@ from multilstm.spec.dialects import Translated, keras3_config
 from multilstm.spec.dialects.merged_masks import check_merged_masks, dropped_masks
 from multilstm.spec.flow import Flow
 from multilstm.spec.graph import Graph, Ref
-from multilstm.spec.json_values import MODELS, as_dict, as_shape, class_of, ends_in_order, is_operation, refuse
-from multilstm.spec.keras_json_layer import SHAPES, check_dtype, read_layer, write_layer
-from multilstm.spec.keras_json_masks import without_masks
-from multilstm.spec.keras_json_opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
-from multilstm.spec.keras_json_operations import (
-    History,
-    Node,
-    Operation,
-    as_history,
-    history_of,
-    read_operation,
-    with_modules,
-    written_operands,
-)
+from multilstm.spec.json_values import MODELS, as_dict, as_shape, class_of, is_operation, refuse
+from multilstm.spec.keras_json.histories import History, Node, ends, histories
+from multilstm.spec.keras_json.layer import SHAPES, check_dtype, read_layer, write_layer
+from multilstm.spec.keras_json.masks import without_masks
+from multilstm.spec.keras_json.opaque import TRAINING, Ask, PendingLayer, is_opaque, read_opaque, write_opaque
+from multilstm.spec.keras_json.operations import Operation, read_operation, with_modules, written_operands
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
@@ -268,8 +260,8 @@ def _read_functional(title: str, config: Mapping[str, Any], places: Mapping[str,
             nodes[name, index] = _node(node, layer, f"layer {shown(name)}, call {index}")
     tensors = _called(layers, nodes)
     masks.check(tensors)
-    inputs = [_tensor(tensors, history) for history in _ends(config.get("input_layers"), "input_layers")]
-    outputs = [_tensor(tensors, history) for history in _ends(config.get("output_layers"), "output_layers")]
+    inputs = [_tensor(tensors, history) for history in ends(config.get("input_layers"), "input_layers")]
+    outputs = [_tensor(tensors, history) for history in ends(config.get("output_layers"), "output_layers")]
     return Model(inputs, outputs, title)
 
 
@@ -331,16 +323,4 @@ def _node(node: Any, layer: Layer | Operation | PendingLayer, where: str) -> tup
     if not isinstance(args, (list, tuple)) or len(args) not in ((1, 2) if layer.state_count else (1,)):
         refuse(f"{where}: args", args, "a list of one tensor, or of one list of tensors")
     states = kwargs.get("initial_state") if len(args) == 1 else args[1]
-    return _histories(args[0], where), _histories(states, f"{where}: initial_state") if states is not None else []
-
-
-def _histories(value: Any, where: str) -> list[History]:
-    return [history_of(item, where) for item in (value if isinstance(value, (list, tuple)) else [value])]
-
-
-def _ends(value: Any, where: str) -> list[History]:
-    """Return the tensors of `input_layers` or `output_layers`: one `["name", 0, 0]`, a list or an object of them."""
-    value = ends_in_order(value)
-    if not isinstance(value, (list, tuple)) or not value:
-        refuse(where, value, 'a list such as [["input_layer", 0, 0]]')
-    return [as_history(item, where) for item in ([value] if isinstance(value[0], str) else value)]
+    return histories(args[0], where), histories(states, f"{where}: initial_state") if states is not None else []

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.flow import Flow
 from multilstm.spec.json_values import as_dict, check_registered, is_known_module, refuse
-from multilstm.spec.keras_json_layer import check_dtype
-from multilstm.spec.keras_json_operations import History, history_of
+from multilstm.spec.keras_json.histories import History, history_of
+from multilstm.spec.keras_json.layer import check_dtype
 from multilstm.spec.layer_base import Tensor
 from multilstm.spec.layers.opaque import OPAQUE_CLASSES, Facts, OpaqueLayer, checked_config
 from multilstm.spec.shapes import Shape

@@ -11,13 +11,14 @@ operation; the other layers are written as layers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from multilstm.errors import SpecError, listed, shown
 from multilstm.spec.arguments import is_integer, is_real
 from multilstm.spec.flow import Flow
 from multilstm.spec.json_values import MASK_OPERATIONS, as_dict, check_registered, refuse
+from multilstm.spec.keras_json.histories import History, history_of, is_tensor, tensors_of
 from multilstm.spec.keys import KEY, Slice
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import (
@@ -42,19 +43,12 @@ from multilstm.spec.layers import (
 from multilstm.spec.shapes import Shape, show
 
 __all__ = [
-    "History",
-    "Node",
     "Operation",
-    "as_history",
-    "history_of",
-    "names_in",
     "read_operation",
     "with_modules",
     "written_operands",
 ]
 
-Node = tuple[str, int]  # call number n of the layer of that name
-History = tuple[Node, int]  # and output number k of it
 MODULE = "keras.src.ops.numpy"
 _ALL = Slice()
 _WITHOUT_MASK = (GetItem, Reshape, Permute, Dot, GlobalMaxPooling1D)  # layers that neither use a mask nor pass it on
@@ -83,7 +77,7 @@ class Operation:
         if kwargs and set(kwargs) != {"training"}:  # which a call of a model gives to all that is inside it
             refuse(f"{self.where}: kwargs", kwargs, "none, as Keras writes it")
         self._operands.append(args)
-        return [history_of(item, self.where) for item in _tensors_of(args)]
+        return [history_of(item, self.where) for item in tensors_of(args)]
 
     def call(self, number: int, tensors: Sequence[Tensor], flow: Flow) -> Tensor:
         """Return the result of a call.
@@ -134,7 +128,7 @@ def _lacks_module(entry: Any) -> bool:
     nodes = entry.get("inbound_nodes")
     first = nodes[0] if isinstance(nodes, (list, tuple)) and nodes else None
     args = first.get("args") if isinstance(first, Mapping) else None
-    pair = isinstance(args, (list, tuple)) and len(args) == 2 and any(map(_is_tensor, args))
+    pair = isinstance(args, (list, tuple)) and len(args) == 2 and any(map(is_tensor, args))
     return kind not in _SHARED or (kind in _PAIRS and pair)
 
 
@@ -164,55 +158,16 @@ def written_operands(layer: Layer) -> list[Any]:
     return [KEY.write(layer.key)] if isinstance(layer, GetItem) else []
 
 
-def history_of(item: Any, where: str) -> History:
-    """Return the place of a tensor in Keras 3's JSON."""
-    if not _is_tensor(item):
-        refuse(where, item, "a __keras_tensor__")
-    return as_history(as_dict(item.get("config"), where).get("keras_history"), where)
-
-
-def as_history(value: Any, where: str) -> History:
-    """Return the place of a tensor: a list of a layer, the number of its call, and that of the output."""
-    kinds = [type(item) for item in value] if isinstance(value, (list, tuple)) else []
-    if kinds != [str, int, int]:
-        refuse(where, value, 'a layer, a call and an output such as ["lstm", 0, 0]')
-    return (value[0], value[1]), value[2]
-
-
-def names_in(value: Any) -> Iterator[str]:
-    """Yield the names of the layers and operations whose results are in the arguments of a call."""
-    for tensor in _tensors_of(value):
-        config = tensor.get("config")
-        history = config.get("keras_history") if isinstance(config, Mapping) else None
-        if isinstance(history, (list, tuple)) and history and isinstance(history[0], str):
-            yield history[0]
-
-
-def _tensors_of(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        if _is_tensor(value):
-            yield value
-            return
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors_of(item)
-
-
 # --- the layers -----------------------------------------------------------------------------------------------------
 
 _Layers = tuple[Layer, ...]  # each reads the one before; the first has the inputs of the operation
 _Maker = Callable[[Operation, Sequence[Any], Sequence[Shape]], _Layers]
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
-
-
 def _check_operands(operation: Operation, operands: Sequence[Any], count: int) -> None:
     """Refuse any operands but a number of tensors."""
-    if len(operands) != count or not all(map(_is_tensor, operands)):
-        others = [operand for operand in operands if not _is_tensor(operand)]
+    if len(operands) != count or not all(map(is_tensor, operands)):
+        others = [operand for operand in operands if not is_tensor(operand)]
         expected = f"{count} tensors (write an array with a layer of Keras)" if count > 1 else "one tensor"
         refuse(f"{operation.where}: operands", others[0] if others else len(operands), expected)
 
@@ -223,7 +178,7 @@ def _pair(layer: Layer) -> _Maker:
 
     def make(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
         operation.arguments()
-        if scaled is not None and len(operands) == 2 and any(map(is_real, operands)) and any(map(_is_tensor, operands)):
+        if scaled is not None and len(operands) == 2 and any(map(is_real, operands)) and any(map(is_tensor, operands)):
             is_first = is_real(operands[0])
             return (Rescaling(*scaled(operands[0 if is_first else 1], is_first)),)
         _check_operands(operation, operands, 2)
@@ -234,7 +189,7 @@ def _pair(layer: Layer) -> _Maker:
 
 def _divide(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
     operation.arguments()
-    if len(operands) != 2 or not _is_tensor(operands[0]) or not is_real(operands[1]) or not operands[1]:
+    if len(operands) != 2 or not is_tensor(operands[0]) or not is_real(operands[1]) or not operands[1]:
         refuse(f"{operation.where}: operands", list(operands), "a tensor and a number other than 0")
     return (Rescaling(1.0 / operands[1]),)
 
@@ -294,7 +249,7 @@ def _concatenate(operation: Operation, operands: Sequence[Any], shapes: Sequence
 
 
 def _get_item(operation: Operation, operands: Sequence[Any], shapes: Sequence[Shape]) -> _Layers:
-    if len(operands) != 2 or not _is_tensor(operands[0]):
+    if len(operands) != 2 or not is_tensor(operands[0]):
         refuse(f"{operation.where}: operands", list(operands), "a tensor and a key")
     operation.arguments()
     return (GetItem(KEY.read(operands[1], f"{operation.where}: key")),)
