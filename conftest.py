@@ -109,7 +109,7 @@ OTHERS = (
 PROCESSES = {"ask_keras", "kept_workers", "living_pool", "pool"}  # fixtures that start a framework
 TESTS = pathlib.Path(__file__).parent / "tests"
 
-# Files of more than 15 s, the longest first: with `-n 2 --dist loadfile` a long file at the end occupies one core
+# Files of more than 25 s, the longest first: with `-n 2 --dist loadfile` a long file at the end occupies one core
 # alone. The first file of tests/keras_layers computes for all of them; the others follow once it has ended.
 LONGEST_FIRST = (
     "parity/test_keras_jax.py",
@@ -119,15 +119,19 @@ LONGEST_FIRST = (
     "parity/test_keras_tensorflow.py",
     "parity/test_keras_torch.py",
     "parity/test_ledger.py",
+    "tests/jobs/test_dropout_masks.py",
     "tests/bench/test_measure.py",
     "tests/engines/test_keras2.py",
     "parity/test_plain.py",
     "tests/fuzz/test_engines.py",
+    "tests/docs/test_examples.py",
     "tests/engines/test_bad_input.py",
+    "tests/test_api.py",
     "tests/suite/test_written_targets.py",
     "tests/scan/test_parallel.py",
     "tests/scan/test_jax_modes.py",
     "tests/fuzz/test_script.py",
+    "tests/doctor/test_doctor.py",
     "tests/engines/test_determinism.py",
     "tests/engines/test_penalties.py",
     "tests/frameworks/test_kernels.py",
