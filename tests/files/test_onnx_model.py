@@ -302,7 +302,7 @@ HOSTILE = {
     "negative_fill": ([operator("ConstantOfShape", ["s"], ["f"])], [indices("s", [-5])], "claims|does not fit"),
     "expanded": ([operator("Expand", ["v", "s"], ["f"])], [*VECTOR, indices("s", [2**35, 4])], "claims .* bytes"),
     "gathered": (
-        [operator("Gather", ["v", "s"], ["f"])] * 2,
+        [operator("Gather", ["v", "s"], [name]) for name in "fg"],
         [tensor("v", np.ones((1, 10**5))), indices("s", [0] * 10**4)],
         "claims .* bytes",
     ),

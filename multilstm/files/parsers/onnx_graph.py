@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = ["RECURRENT", "FoldedGraph", "Node", "as_document", "folded_graph", "f
 
 DOMAINS = ("", "ai.onnx")
 RECURRENT = ("LSTM", "GRU", "RNN")
+DEFINITIONS = ((5, 8), (11, 1))  # of GraphProto, the fields of constants and inputs, and the field of their names
 CAST_DTYPES = {1: "f4", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8"}  # by TensorProto.DataType
 
 
@@ -79,7 +81,8 @@ def folded_graph(model: Message, budget: Budget) -> FoldedGraph:
     """Return the main graph of a model.
 
     Raises:
-        InputError: for numbers in other files, and for constants that need more memory than `budget` has.
+        InputError: for numbers in other files, for a value with several definitions, and for constants that need more
+            memory than `budget` has.
     """
     graph = model.messages(7)[-1]
     if graph.all(15):
@@ -89,6 +92,7 @@ def folded_graph(model: Message, budget: Budget) -> FoldedGraph:
     for tensor in graph.messages(5):
         name = check_name(tensor.text(8), "the graph")
         constants[name] = tensor_array(tensor, f"constant {shown(name)}", budget)
+    _check_single(graph)
     nodes = []
     for number, message in enumerate(graph.messages(1)):
         budget.count()
@@ -119,6 +123,19 @@ def folded_graph(model: Message, budget: Budget) -> FoldedGraph:
     )
 
 
+def _check_single(graph: Message) -> None:
+    """Raise InputError for a name that several constants, inputs or nodes define: programs take another of them each.
+
+    An input may have the name of a constant, its default.
+    """
+    tensors, inputs = ([message.text(number) for message in graph.messages(field)] for field, number in DEFINITIONS)
+    results = [name for node in graph.messages(1) for name in node.texts(2) if name]
+    for names in ([*tensors, *results], [*inputs, *results]):
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise InputError(f"the graph defines {shown(name)} {count} times; expected once; the file is broken")
+
+
 def _value_info(message: Message) -> tuple[str, int, tuple[int | None, ...] | None]:
     """Return the name, data type and sizes of an input."""
     name = check_name(message.text(1), "the graph")
@@ -134,6 +151,8 @@ def _node(message: Message, number: int, budget: Budget) -> Node:
     attributes: dict[str, Any] = {}
     for attribute in message.messages(5):
         name = check_name(attribute.text(1), "the graph")
+        if name in attributes:
+            raise InputError(f"a node {shown(op)} has the attribute {shown(name)} twice; the file is broken")
         attributes[name] = _attribute(attribute, f"attribute {shown(name)}", budget)
     return Node(
         check_name(message.text(3), "the graph") or f"{op}_{number}",
