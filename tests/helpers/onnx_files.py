@@ -84,11 +84,13 @@ def lstm_weights(features, units, directions=1, prefix="", seed=0):
     return {f"{prefix}{name}": rng.normal(size=(directions, *s)).astype("float32") for name, s in shapes.items()}
 
 
-def lstm_file(*attributes, extra=(), states=(), directions=1, sizes=(None, 2, 5), nodes=None, tensors=(), outputs="y"):
+def lstm_file(
+    *attributes, extra=(), states=(), directions=1, sizes=(None, 2, 5), before=(), nodes=None, tensors=(), outputs="y"
+):
     """Return a model with one LSTM of 5 features and 4 units, whose outputs are `y`, `h` and `c`."""
     inputs = ["x", "W", "R", "B", *extra]
     lstm = operator("LSTM", inputs, ["y", "h", "c"], *attributes, name="rnn")
     constants = [tensor(name, array) for name, array in lstm_weights(5, 4, directions).items()]
     infos = [value_info("x", FLOAT, sizes), *(value_info(name, FLOAT, shape) for name, shape in states)]
     results = [value_info(name, FLOAT, ()) for name in outputs.split()]
-    return onnx_file([lstm, *(nodes or ())], [*constants, *tensors], infos, results)
+    return onnx_file([*before, lstm, *(nodes or ())], [*constants, *tensors], infos, results)

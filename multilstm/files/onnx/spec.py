@@ -16,7 +16,8 @@ from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.onnx.attributes import check_attributes
 from multilstm.files.onnx.flow import MOVES, Flow
 from multilstm.files.onnx.normalization import OF_NORMALIZATION
-from multilstm.files.onnx.recurrent import Output, Recurrence, RecurrentLayer, activation_name, read_recurrence
+from multilstm.files.onnx.recurrent import Output, RecurrentLayer, activation_name, read_recurrence
+from multilstm.files.onnx.states import StateInputs, initial_states
 from multilstm.files.onnx.views import Part, SwappedAxesError, View, moved
 from multilstm.files.onnx.windows import OF_WINDOWS, last_timestep
 from multilstm.files.parsers.onnx_graph import RECURRENT, FoldedGraph, Node
@@ -89,6 +90,7 @@ class _Translator:
         self.names: set[str] = set()
         self.fused: set[int] = set()
         self.joined: dict[tuple[Part, ...], Tensor] = {}
+        self.state_inputs = StateInputs(self.flow)
         self.budget = Budget(sum(array.nbytes for array in graph.constants.values()))
 
     def translate(self) -> Translation:
@@ -113,11 +115,11 @@ class _Translator:
         if any(isinstance(kind, int) and kind in HALF for kind in kinds):
             self.notes.append("the file computes in half precision; here the dtype of a run decides: give --dtype")
         try:
-            spec = Model(self.inputs, outputs, "onnx")
+            spec = Model([*self.inputs, *self.state_inputs.tensors], outputs, "onnx")
         except SpecError as error:
             raise InputError(f"the nodes do not fit each other: {error}") from None
         weights = {name: self.weights[name] for name in spec.weight_shapes}
-        return Translation(spec, weights, tuple(self.notes))
+        return Translation(spec, weights, (*self.notes, *self.state_inputs.notes))
 
     def name(self, text: str, default: str) -> str:
         """Return a name for a layer that no other layer has."""
@@ -152,7 +154,7 @@ class _Translator:
     def _outputs(self, name: str) -> list[Tensor]:
         view = self.view(name, f"output {shown(name)}")
         stacked = "d" in view.axes and "t" not in view.axes  # states; the sequences of two directions are joined
-        tensors = [self._part(part) for part in view.parts] if stacked else [self.tensor(view)]
+        tensors = [self.part(part) for part in view.parts] if stacked else [self.tensor(view)]
         axes = [axis for axis in view.axes if axis in "btf"]
         if {"1", "d"} & set(view.axes) or axes != sorted(axes, key="btf".index):
             words = ", ".join(AXIS_WORDS[axis] for axis in view.axes)
@@ -168,7 +170,7 @@ class _Translator:
             raise InputError(f"{where}: {shown(name)} is {known}; expected a value computed from the inputs by layers")
         return self.views[name]
 
-    def _part(self, part: Part) -> Tensor:
+    def part(self, part: Part) -> Tensor:
         """Return the tensor of one part."""
         if isinstance(part, Tensor):
             return part
@@ -193,7 +195,7 @@ class _Translator:
     def tensor(self, view: View) -> Tensor:
         """Return the tensor of a view, its parts joined along the last axis."""
         if len(view.parts) == 1:
-            return self._part(view.parts[0])
+            return self.part(view.parts[0])
         if view.parts in self.joined:
             return self.joined[view.parts]
         first, second = view.parts[:2]
@@ -208,7 +210,7 @@ class _Translator:
             ):
                 tensor = layer.output(kind)
         if tensor is None:
-            tensor = Concatenate(name=self.name("concatenate", ""))([self._part(part) for part in view.parts])
+            tensor = Concatenate(name=self.name("concatenate", ""))([self.part(part) for part in view.parts])
         self.joined[view.parts] = tensor
         return tensor
 
@@ -241,7 +243,7 @@ class _Translator:
 
     def _each(self, view: View, layer: Layer) -> View:
         """Return the view behind a layer along the features: of a stack each part by itself, else the joined parts."""
-        parts = [self._part(part) for part in view.parts] if "d" in view.axes else [self.tensor(view)]
+        parts = [self.part(part) for part in view.parts] if "d" in view.axes else [self.tensor(view)]
         return view._replace(parts=tuple(layer(part) for part in parts))
 
     def dense(self, node: Node) -> View:
@@ -323,7 +325,7 @@ class _Translator:
         if view.features != recurrence.features:
             raise InputError(f"{node.label}: its input has {view.features} features, W has {recurrence.features}")
         name = self.name(node.name, node.op.lower())
-        states = self._states(node, name, recurrence)
+        states = initial_states(self, self.state_inputs, node, name, recurrence, view.batch)
         wanted = None if self.wanted is None else self.wanted[name] or {"hidden"}
         layer = RecurrentLayer(recurrence, name, tensor, states, wanted)
         self.recurrent.append(layer)
@@ -341,35 +343,6 @@ class _Translator:
         for output, kind in zip(node.outputs[1:], recurrence.states, strict=False):
             self.views[output] = results[kind]
         return results["sequence"]
-
-    def _states(self, node: Node, name: str, recurrence: Recurrence) -> list[Tensor] | None:
-        """Return the initial states of a recurrent node in Keras's order, or None for zeros."""
-        units, directions = recurrence.units, recurrence.directions
-        given = [node.input(5 + number) for number in range(len(recurrence.states))]
-        if all(map(self.flow.is_zero, given)):
-            return None
-        if any(map(self.flow.is_zero, given)):
-            raise InputError(f"{node.label}: one of initial_h and initial_c is zero, the other is given; expected both")
-        states: dict[str, list[Tensor]] = {}
-        for kind, value in zip(recurrence.states, given, strict=True):
-            origin = self.flow.origin(value)
-            if not origin:
-                view = self.view(value, node.label)
-                if directions == 1 and view.axes == ("1", "b", "f"):  # one tensor, which may be joined from several
-                    states[kind] = [self.tensor(view)]
-                    continue
-                if not view.is_stack or len(view.parts) != directions or view.axes[-2:] != ("b", "f"):
-                    raise InputError(f"{node.label}: initial_h and initial_c have other axes than its states")
-                states[kind] = [self._part(part) for part in view.parts]
-                continue
-            names = [self.name(f"{name}_{kind}", kind) for _ in range(directions)]
-            states[kind] = [Input((units,), name=label) for label in names]
-            self.inputs += states[kind]
-            self.notes.append(
-                f"{node.label}: its initial {kind} state is a part of the input {shown(origin)} in the file, and "
-                f"{'the input' if directions == 1 else 'the inputs'} {listed(map(shown, names))} of the spec"
-            )
-        return [tensor for group in zip(*states.values(), strict=True) for tensor in group]
 
 
 def _vector(bias: Array, size: int, rank: int) -> Array | None:

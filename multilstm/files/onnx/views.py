@@ -17,7 +17,7 @@ from multilstm.files.parsers.onnx_graph import Node
 from multilstm.spec import Tensor
 from multilstm.spec.arrays import Array
 
-__all__ = ["Part", "SwappedAxesError", "View", "moved", "selection"]
+__all__ = ["FLOATS", "Part", "SwappedAxesError", "View", "moved", "selection"]
 
 Part: TypeAlias = Tensor | Output
 Constants = Mapping[str, Array]

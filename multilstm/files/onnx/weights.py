@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
+from multilstm.files.onnx.flow import Flow
 from multilstm.files.onnx.recurrent import GATE_COUNT, GATES, activations_of
+from multilstm.files.onnx.states import check_zeros
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.files.parsers.parsed import Budget
 from multilstm.files.state_dict import Formula
@@ -45,6 +47,7 @@ class _Reader:
 
     def __init__(self, graph: FoldedGraph) -> None:
         self.constants, self.nodes = graph.constants, graph.nodes
+        self.flow = Flow(graph)
         self.budget = Budget(sum(array.nbytes for array in graph.constants.values()))
         self.formulas: dict[str, Formula] = {}
         self.notes: list[str] = []
@@ -96,6 +99,8 @@ class _Reader:
                     raise InputError(
                         f"{node.label}: W or R has the shape {array.shape}, expected [directions, {count}*units, ...]"
                     )
+                if part == "hh":
+                    check_zeros(self.flow, node, len(suffixes), array.shape[-1], None)
                 yield f"{name}.weight_{part}_l0{suffix}", _reordered(node.op, array[number])
             if node.input(3):
                 both = self._array(node, 3)
@@ -113,6 +118,8 @@ class _Reader:
             raise InputError(f"{node.label} has peepholes (P), which multilstm does not execute")
         if "clip" in attributes or attributes.get("input_forget"):
             raise InputError(f"{node.label} has clip or input_forget, which multilstm does not execute")
+        if any(state in self.constants for state in self.flow.states(node)):
+            raise InputError(f"{node.label} has constant initial states that are not zero, which no layer has")
 
     def _bias(self, output: str) -> Array | None:
         """Return the constant vector that an Add node adds to a tensor, or None."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from multilstm.errors import InputError, listed, shown
 from multilstm.files.onnx.flow import Flow
-from multilstm.files.onnx.views import View, selection
+from multilstm.files.onnx.views import Part, View, selection
 from multilstm.files.parsers.onnx_graph import FoldedGraph, Node
 from multilstm.spec import (
     Add,
@@ -49,6 +49,10 @@ class Translator(Protocol):
 
     def tensor(self, view: View) -> Tensor:
         """Return the tensor of a view."""
+        ...
+
+    def part(self, part: Part) -> Tensor:
+        """Return the tensor of one part of a view."""
         ...
 
     def name(self, text: str, default: str) -> str:

@@ -22,7 +22,7 @@ from multilstm.files.parsers.parsed import Budget, as_plain, check_name
 from multilstm.files.parsers.protobuf import Message, varints
 from multilstm.spec.arrays import Array
 
-__all__ = ["RECURRENT", "FoldedGraph", "Node", "as_document", "folded_graph", "from_document"]
+__all__ = ["RECURRENT", "FoldedGraph", "Node", "as_document", "fold", "folded_graph", "from_document"]
 
 DOMAINS = ("", "ai.onnx")
 RECURRENT = ("LSTM", "GRU", "RNN")
@@ -100,18 +100,10 @@ def folded_graph(model: Message, budget: Budget) -> FoldedGraph:
         if not node.outputs:
             raise InputError(f"{node.label} has no outputs; the file is broken")
         values = [constants.get(name) for name in node.inputs if name]
-        fold = _FOLDED.get(node.op)
-        if fold is None or any(value is None for value in values) or len(values) < len(node.inputs):
+        if node.op not in _FOLDED or any(value is None for value in values) or len(values) < len(node.inputs):
             nodes.append(node)
             continue
-        try:
-            result = fold(node, [value for value in values if value is not None], budget)
-        except InputError:
-            raise
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-            raise InputError(
-                f"{node.label} does not fit its constants ({shown(str(error))}); the file is broken"
-            ) from None
+        result = fold(node, [value for value in values if value is not None], budget)
         constants |= dict.fromkeys(node.outputs[:1], result)
     inputs = [_value_info(message) for message in graph.messages(11)]
     return FoldedGraph(
@@ -191,6 +183,20 @@ def _attribute(message: Message, where: str, budget: Budget) -> Any:
 
 
 Fold = Callable[[Node, list[Array], Budget], Array]
+
+
+def fold(node: Node, values: list[Array], budget: Budget) -> Array:
+    """Return the first output of a node that moves numbers, for the arrays of its inputs.
+
+    Raises:
+        InputError: for arrays that do not fit the node, or that need more memory than `budget` has.
+    """
+    try:
+        return _FOLDED[node.op](node, values, budget)
+    except InputError:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"{node.label} does not fit its constants ({shown(str(error))}); the file is broken") from None
 
 
 def _checked(array: Any, node: Node, budget: Budget) -> Array:
