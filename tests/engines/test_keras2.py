@@ -14,6 +14,8 @@ from marks import needs
 
 from multilstm import LSTM, Sequential, load, parity
 from multilstm.cases.catalogue import catalogue
+from multilstm.engines.executor import Executor
+from multilstm.engines.reference.engine import ReferenceEngine
 from multilstm.engines.registry import ENGINES
 from multilstm.errors import UnsupportedError
 from multilstm.execution.availability import available
@@ -22,7 +24,7 @@ from multilstm.execution.part import Part
 from multilstm.fuzz import check
 from multilstm.fuzz.sample import Sample
 from multilstm.jobs.job import Batch, Job, Step
-from multilstm.spec import Bidirectional, Input, LeakyReLU, Model
+from multilstm.spec import Bidirectional, Dense, Input, LeakyReLU, Masking, Model
 from multilstm.spec.dialects.training import read_training
 from multilstm.spec.dialects.versions import version_of
 from multilstm.suite.compare_cases import compare_cases
@@ -204,3 +206,22 @@ def test_a_bidirectional_has_activations_that_keras_2_lacks():
     source, names = Input((None, 3)), ("mish", "gelu", "hard_sigmoid", "hard_silu", "log_softmax", "leaky_relu")
     spec = Model(source, [Bidirectional(LSTM(2, activation=name))(source) for name in names])
     check(Sample(spec, 2, 4), ENGINE, "float64", "portable")
+
+
+@needs(ENGINE)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("masked", [False, True], ids=["unmasked", "masked"])
+def test_the_crossentropy_is_that_of_the_outputs(workers, activation, masked):
+    layers = [Masking(-1.0)] if masked else []
+    head = Dense(5, activation=activation)
+    spec = Sequential([*layers, LSTM(3, return_sequences=True), head], input_shape=(4, 3))
+    inputs = X.astype("float64")
+    inputs[0, 2:] = -1.0
+    batch = Batch({"input_layer": inputs}, targets=(np.linspace(0.0, 2.0, 40).reshape(2, 4, 5),))
+    step = Step("gradient", batch, keep=("gradients",))
+    weights = {name: array.astype("float64") for name, array in discriminating_weights(spec).items()}
+    given = Job(spec, weights, (step,), "float64", loss="categorical_crossentropy")
+    desired = Executor(ReferenceEngine()).execute(given).answers[0]
+    actual = workers.execute(ENGINE, given).answers[0]
+    for name, gradient in desired.gradients.items():
+        np.testing.assert_allclose(actual.gradients[name], gradient, rtol=1e-9, atol=1e-12)

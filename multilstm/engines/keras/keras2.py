@@ -85,11 +85,26 @@ class Keras2Engine(AbstractKeras2Engine):
         return Keras2Program(job)
 
 
+class CrossentropyOfOutputs(tf_keras.losses.CategoricalCrossentropy):  # type: ignore[misc]
+    """The crossentropy of the outputs; tf-keras alone would take the values before their activation.
+
+    The row `categorical_crossentropy_logits` of the ledger describes the same of Keras 3 on TensorFlow.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """See `tf_keras.losses.Loss.call`."""
+        return super().call(y_true, tf.identity(y_pred))
+
+
 class Keras2Program(AbstractTensorflowProgram):
     """A functional model of tf-keras."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(dataclasses.replace(job, optimizer=None))
+
+    def make_loss(self, job: Job) -> Any:
+        """Return the loss of the job, of the outputs themselves."""
+        return CrossentropyOfOutputs() if job.loss == "categorical_crossentropy" else super().make_loss(job)
 
     def make_toolkit(self, job: Job) -> Keras2Toolkit:
         """Return the classes of tf-keras."""
