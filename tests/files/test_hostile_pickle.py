@@ -164,6 +164,34 @@ def test_refuses_a_hostile_checkpoint(load, content, message):
         load(content)
 
 
+OTHER_FORMS = [
+    "torch._utils\n_rebuild_sparse_tensor",
+    "torch._utils\n_rebuild_qtensor",
+    "numpy.core.multiarray\n_reconstruct",
+]
+
+
+@pytest.mark.parametrize("function", OTHER_FORMS)
+def test_names_a_tensor_of_a_form_that_is_not_read(load, function):
+    made = b"c" + function.encode() + b"\n(" + tensor() + b"tR"
+    with pytest.raises(InputError, match=rf"tensor 'fc.weight' is made by .*{function.split('_')[-1]}.* to_dense"):
+        load(checkpoint(state(made)))
+
+
+@pytest.mark.parametrize(
+    ("place", "is_read"),
+    [("semantic", True), ("schema_net", True), ("model_ema", False), ("optimizer", False), ("lrScheduler", False)],
+)
+def test_an_entry_holds_no_model_by_a_word_of_its_name(load, place, is_read):
+    inner = state(tensor())[2:-1]
+    content = checkpoint(opcodes(b"}(", text(place), inner, b"u"))
+    if is_read:
+        assert set(load(content).weights) == {"dense/kernel", "dense/bias"}
+    else:
+        with pytest.raises(InputError, match="no dict of tensors by name"):
+            load(content)
+
+
 def test_a_dict_that_contains_itself_ends(load):
     with pytest.raises(InputError, match="no dict of tensors by name"):
         load(checkpoint(opcodes(b"}q\x00", text("a"), b"h\x00s")))

@@ -110,6 +110,70 @@ def test_an_rnn_gives_the_sum_of_its_biases():
     np.testing.assert_array_equal(weights["a/kernel"], tensors["weight_ih_l0"].T)
 
 
+HEAD = linear("fc.", 4, 2)
+STACK = Sequential([LSTM(4, name="rnn"), Dense(2, name="fc")], input_shape=(None, 5))
+FURTHER = {
+    "peepholes": ({"rnn.weight_ci": np.ones(4)}, "'rnn' has 'weight_ci' beside the weights of a recurrent layer"),
+    "learned_states": ({"rnn.h0": np.ones((1, 1, 4)), "rnn.c0": np.ones((1, 1, 4))}, "'rnn' has 'h0', 'c0' beside"),
+    "mask": ({"rnn.weight_hh_l0_mask": np.ones((16, 4))}, "'rnn' has 'weight_hh_l0_mask' beside"),
+    "weight_drop": ({"rnn.weight_hh_l0_raw": np.ones((16, 4))}, "'rnn' has 'weight_hh_l0_raw' beside"),
+    "number": ({"rnn.scale": np.float64(5)}, "'rnn' has 'scale' beside"),
+    "scale_of_a_linear": ({"fc.scale": np.float64(5)}, r"weights kernel, bias, but the module is 'fc' .* scale \[\]"),
+    "mask_of_a_linear": ({"fc.weight_mask": np.ones((2, 4))}, r"'fc' .* weight_mask \[2, 4\]"),
+}
+
+
+@pytest.mark.parametrize(("further", "message"), FURTHER.values(), ids=FURTHER)
+def test_refuses_a_tensor_that_enters_no_weight(further, message):
+    with pytest.raises(InputError, match=message):
+        assigned({**lstm("rnn.", 5, 4), **HEAD, **further}, STACK)
+
+
+NORM = Sequential([LayerNormalization()], input_shape=(None, 4))
+WRONG_ROLES = {
+    "statistics": ({"running_mean": np.ones(4), "running_var": np.ones(4)}, NORM),
+    "alphabet": ({"alpha": np.ones(4), "shift": np.ones(4)}, NORM),
+    "scale_as_shift": ({"weight": np.ones(4)}, Sequential([LayerNormalization(scale=False)], input_shape=(None, 4))),
+}
+
+
+@pytest.mark.parametrize(("tensors", "spec"), WRONG_ROLES.values(), ids=WRONG_ROLES)
+def test_refuses_a_tensor_whose_meaning_is_that_of_another_weight(tensors, spec):
+    with pytest.raises(InputError, match="expected one tensor for each weight, by PyTorch's names"):
+        assigned({f"norm.{name}": array for name, array in tensors.items()}, spec)
+
+
+def test_takes_the_names_of_keras_whatever_their_alphabet():
+    weights = assigned({"norm.beta": np.zeros(4), "norm.gamma": np.ones(4)}, NORM).weights
+    assert [array[0] for array in weights.values()] == [1, 0]
+
+
+def test_notes_the_counts_that_change_no_answer():
+    counts = {"n_averaged": np.int64(3), "fc.num_batches_tracked": np.int64(7)}
+    notes = assigned({**counts, **lstm("rnn.", 5, 4), **HEAD}, STACK).notes
+    assert "left out, as counts that change no answer: n_averaged, fc.num_batches_tracked" in notes
+
+
+@pytest.mark.parametrize("name", ["geometric_lstm", "symmetric", "glossary", "lossless"])
+def test_a_module_is_no_part_of_a_loss_by_some_letters(name):
+    tensors = {**lstm(f"{name}.", 5, 4), **HEAD}
+    assert set(assigned(tensors, STACK).weights) == set(STACK.weight_shapes)
+    one = Sequential([Dense(2)], input_shape=(None, 4))
+    with pytest.raises(InputError, match="the file holds 2 modules"):
+        assigned(tensors, one)
+
+
+def test_a_module_with_the_name_of_a_layer_is_no_part_of_a_loss():
+    spec = Sequential([LSTM(4, name="metric"), Dense(2, name="fc")], input_shape=(None, 5))
+    assert "by name" in assigned({**lstm("metric.", 5, 4), **HEAD}, spec).notes[0]
+
+
+@pytest.mark.parametrize("name", ["loss", "net.triplet_loss", "tripletLoss", "criterion", "metrics.1"])
+def test_a_part_of_a_loss_is_left_out(name):
+    tensors = {**lstm("rnn.", 5, 4), **HEAD, f"{name}.weight": np.ones(3)}
+    assert f"left out, as parts of a loss: {name}" in assigned(tensors, STACK).notes
+
+
 def test_other_programs_than_pytorch_may_have_other_activations():
     spec = Sequential([LSTM(4, recurrent_activation="hard_sigmoid_keras2")], input_shape=(None, 5))
     assert (

@@ -6,13 +6,14 @@ old format is five pickles in a row, and then the storages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from multilstm.errors import InputError, listed, shown
-from multilstm.files.parsers.parsed import Budget, Parsed, as_plain, bfloat16_to_float32, check_name
+from multilstm.files.parsers.parsed import Budget, Parsed, as_plain, bfloat16_to_float32, check_name, words
 from multilstm.files.parsers.pickled import Opaque, Storage, TensorView, interpreted
 from multilstm.files.parsers.zip_members import Archive
 from multilstm.spec.arrays import Array
@@ -21,7 +22,8 @@ __all__ = ["checkpoint", "is_checkpoint", "parse"]
 
 MODULE_DEPTH_LIMIT = 32
 DEPTH_LIMIT = 4  # dicts inside one another in which a state dict is looked for
-OPTIMIZERS = ("optim", "sched", "ema")  # in the names of entries that hold no weights of the model
+OPTIMIZERS = re.compile(r"optim.*|sched.*|ema")  # a word in the names of entries that hold no weights of the model
+REBUILT = re.compile(r"torch\._\w+\._rebuild_\w+|numpy\.\w+\.multiarray\.\w+")  # functions that make other arrays
 
 
 def is_checkpoint(names: tuple[str, ...]) -> bool:
@@ -84,6 +86,8 @@ def _parsed(value: Any, read: Callable[[Storage], bytes], order: str, budget: Bu
     for name, tensor in tensors.items():
         where = f"tensor {shown(check_name(name, 'the checkpoint'))}"
         budget.count()
+        if isinstance(tensor, Opaque):
+            raise InputError(f"{where} is made by {shown(tensor.name)}; expected a dense tensor; save its to_dense()")
         storage = tensor.storage
         if storage.key not in storages:
             content = read(storage)
@@ -119,7 +123,7 @@ def _view(numbers: Array, tensor: TensorView) -> Array:
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
 
 
-def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
+def _state_dict(value: Any) -> tuple[str, dict[str, TensorView | Opaque]]:
     """Return the only dict of tensors of a checkpoint, and its place."""
     if isinstance(value, Opaque) and not _is_module(value):
         raise InputError(
@@ -127,9 +131,7 @@ def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
             f"model.state_dict() instead"
         )
     dicts = dict(_dicts(value, "", DEPTH_LIMIT))
-    models = {
-        place: tensors for place, tensors in dicts.items() if not any(word in place.lower() for word in OPTIMIZERS)
-    }
+    models = {place: tensors for place, tensors in dicts.items() if not any(map(OPTIMIZERS.fullmatch, words(place)))}
     if not models:
         raise InputError("this checkpoint of PyTorch has no dict of tensors by name; save model.state_dict()")
     largest = max(models, key=lambda place: len(models[place]))
@@ -140,7 +142,7 @@ def _state_dict(value: Any) -> tuple[str, dict[str, TensorView]]:
     return largest, models[largest]
 
 
-def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, TensorView]]]:
+def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, TensorView | Opaque]]]:
     """Yield the dicts that hold tensors by name, with their place. A module counts as its state dict."""
     if _is_module(value):
         tensors = dict(_parameters(value, "", MODULE_DEPTH_LIMIT, Budget(0)))
@@ -149,13 +151,16 @@ def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, 
         return
     if not isinstance(value, dict) or not depth:
         return
-    tensors = {
-        str(name): item for name, item in value.items() if isinstance(item, TensorView) and isinstance(name, str)
-    }
+    tensors = {str(name): item for name, item in value.items() if _is_tensor(item) and isinstance(name, str)}
     if tensors:
         yield place, tensors
     for name, item in value.items():
         yield from _dicts(item, f"{place}/{name}".lstrip("/"), depth - 1)
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor, or an array of a form that is not read, such as a sparse one."""
+    return isinstance(value, TensorView) or (isinstance(value, Opaque) and bool(REBUILT.fullmatch(value.name)))
 
 
 def _is_module(value: Any) -> bool:
@@ -165,7 +170,7 @@ def _is_module(value: Any) -> bool:
     )
 
 
-def _parameters(module: Opaque, prefix: str, depth: int, budget: Budget) -> Iterator[tuple[str, TensorView]]:
+def _parameters(module: Opaque, prefix: str, depth: int, budget: Budget) -> Iterator[tuple[str, TensorView | Opaque]]:
     """Yield the tensors of a module and of those inside it, with the names of `state_dict()`."""
     if not depth:
         raise InputError(f"modules are nested more than {MODULE_DEPTH_LIMIT} deep; save model.state_dict()")
@@ -173,7 +178,7 @@ def _parameters(module: Opaque, prefix: str, depth: int, budget: Budget) -> Iter
     for part in ("_parameters", "_buffers"):
         tensors = module.state.get(part)
         for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
-            if isinstance(tensor, TensorView) and not (isinstance(left_out, list) and name in left_out):
+            if _is_tensor(tensor) and not (isinstance(left_out, list) and name in left_out):
                 yield f"{prefix}{name}", tensor
     modules = module.state["_modules"]
     for name, inner in modules.items() if isinstance(modules, dict) else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from multilstm.errors import InputError, shown
 from multilstm.spec.arrays import Array
 
-__all__ = ["NAME_LIMIT", "OBJECT_LIMIT", "Budget", "Parsed", "as_plain", "check_name"]
+__all__ = ["NAME_LIMIT", "OBJECT_LIMIT", "Budget", "Parsed", "as_plain", "check_name", "words"]
 
 SMALL = 64 * 2**20  # bytes that any file may unpack to
 RATIO = 16  # unpacked bytes for each byte of a larger file; Keras and PyTorch do not compress weights
@@ -76,6 +77,11 @@ def check_name(name: str, where: str) -> str:
     if len(name) > NAME_LIMIT:
         raise InputError(f"{where}: a name has {len(name):,} characters, expected at most {NAME_LIMIT:,}")
     return name
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case: `net.tripletLoss_1` has `net`, `triplet` and `loss`."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def as_plain(array: Array) -> Array:
