@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -65,7 +66,18 @@ def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
         discard_output()
         sys.exit(CLOSED_OUTPUT)
     except OSError as error:  # such as a full disk behind standard output
-        print_error(error)
+        print_error(_named(error))
         discard_output()
         sys.exit(MultilstmError.exit_code)
     sys.exit(code or 0)
+
+
+def _named(error: OSError) -> str:
+    """Return an error of the operating system with the name of the place that could not be read or written."""
+    if error.filename is not None:
+        return str(error)
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return f"the current folder was removed ({error.strerror or error}); change to another one"
+    return f"cannot write standard output: {error.strerror or error}"

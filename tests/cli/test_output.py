@@ -188,3 +188,20 @@ def test_a_report_does_not_replace_its_model(model, json, tmp_path):
     assert done.returncode == 2
     assert "is the file of the model" in done.stderr
     assert (tmp_path / "mine.py").read_text() == "f = None\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        ("cd gone && rmdir ../gone && multilstm report x.jsonl", "the current folder was removed (No such file or "),
+        ("cd gone && rmdir ../gone && multilstm diff a.keras b.keras", "the current folder was removed (No such file "),
+        ("cd gone && rmdir ../gone && multilstm parity mod:f", "the current folder was removed (No such file or "),
+        ("multilstm doctor --json - >/dev/full", "cannot write standard output: No space left on device"),
+    ],
+    ids=["report", "diff", "parity", "full"],
+)
+def test_an_error_of_the_system_names_the_place(command, fault, tmp_path):
+    (tmp_path / "gone").mkdir()
+    done = shell(command, tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert f"multilstm: {fault}" in done.stderr
