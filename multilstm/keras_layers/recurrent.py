@@ -17,6 +17,7 @@ from multilstm.frameworks import private_keras
 from multilstm.keras_layers import checks
 from multilstm.keras_layers.dropout import SeedGenerator, drawn_mask
 from multilstm.keras_layers.threads import with_masks_of_threads
+from multilstm.spec.arrays import native
 
 
 class MaskWithStates:
@@ -27,7 +28,8 @@ class MaskWithStates:
     """
 
     def __call__(self, sequences: Any, initial_state: Any = None, mask: Any = None, **arguments: Any) -> Any:
-        """Compute the layer, as Keras's own layer does."""
+        """Compute the layer, as Keras's own layer does; arrays may have any byte order."""
+        sequences, initial_state, mask = keras.tree.map_structure(native, (sequences, initial_state, mask))
         if mask is None and initial_state is not None and not isinstance(sequences, keras.KerasTensor):
             mask = private_keras.keras_mask(sequences)
         checks.check_sequences(self, sequences)

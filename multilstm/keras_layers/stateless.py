@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from multilstm.spec.arrays import native
+
 _registered = keras.saving.register_keras_serializable(package="multilstm")
 
 
@@ -199,7 +201,8 @@ class Rescaling(keras.layers.Rescaling):  # type: ignore[misc]
         if keras.config.image_data_format() == "channels_first":
             return super().call(inputs)
         scale, offset = (
-            ops.convert_to_tensor(np.asarray(value), dtype=self.compute_dtype) for value in (self.scale, self.offset)
+            ops.convert_to_tensor(native(np.asarray(value)), dtype=self.compute_dtype)
+            for value in (self.scale, self.offset)
         )
         return ops.cast(inputs, self.compute_dtype) * scale + offset
 

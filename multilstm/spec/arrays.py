@@ -10,7 +10,18 @@ import numpy as np
 
 from multilstm.errors import InputError, shown
 
-__all__ = ["AnyState", "Array", "HiddenState", "State", "as_array", "as_numpy", "as_state", "by_name", "namespace"]
+__all__ = [
+    "AnyState",
+    "Array",
+    "HiddenState",
+    "State",
+    "as_array",
+    "as_numpy",
+    "as_state",
+    "by_name",
+    "namespace",
+    "native",
+]
 
 Array = np.ndarray
 RANK_LIMIT = 32  # axes of an array of NumPy
@@ -63,7 +74,7 @@ def as_array(label: str, values: Any) -> Array:
 
 
 def as_numpy(label: str, values: Any) -> Array:
-    """Return `values` as a NumPy array of any dtype.
+    """Return `values` as a NumPy array of any dtype, in this machine's byte order.
 
     Args:
         label: the name of the array, the beginning of every error.
@@ -77,10 +88,21 @@ def as_numpy(label: str, values: Any) -> Array:
     if _is_masked(values):
         raise InputError(f"{label}: given a NumPy masked array, whose mask would be lost; give an array and a mask")
     try:
-        return np.asarray(values)
+        array: Array = native(np.asarray(values))
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         reason = shown(str(error))
         raise InputError(f"{label}: given {type(values).__name__}, expected an array ({reason})") from None
+    return array
+
+
+def native(value: Any) -> Any:
+    """Return a NumPy array in this machine's byte order, and any other value unchanged.
+
+    Files of HDF5, FITS and netCDF often have the other order, which JAX and PyTorch refuse.
+    """
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        return value.astype(value.dtype.newbyteorder("="))
+    return value
 
 
 def _is_masked(values: Any, depth: int = RANK_LIMIT) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 from harness import compiled, data, error, fill, normal, numpy, scenario
 from portable_lstm import BATCH, FEATURES, TIMESTEPS, UNITS
 
-from multilstm.keras_layers import GRU, SimpleRNN
+from multilstm.keras_layers import GRU, Bidirectional, Rescaling, SimpleRNN
 
 KINDS = {"gru": lambda **more: GRU(UNITS, **more), "before": lambda **more: GRU(UNITS, reset_after=False, **more),
          "simple": lambda **more: SimpleRNN(UNITS, **more)}  # fmt: skip
@@ -63,3 +63,19 @@ def recurrent_configuration(folder, *others):
         "simple_dropout": error(SimpleRNN, 3, dropout=1.5),
         "gru_flag": error(GRU, 3, reset_after="yes"),
     }
+
+
+@scenario()
+def recurrent_byte_order():
+    """Arrays in the byte order of another machine, and native ones: sequences, mask, states and constants."""
+    x, mask, state = normal(BATCH, TIMESTEPS, FEATURES), np.ones((BATCH, TIMESTEPS), "int32"), normal(BATCH, UNITS)
+    swapped = lambda array: array.astype(array.dtype.newbyteorder())  # noqa: E731
+    layers = {name: make() for name, make in KINDS.items()} | {"both": Bidirectional(GRU(UNITS))}
+    scale = normal(FEATURES)
+    found = {}
+    for way, change in (("native", lambda array: array), ("foreign", swapped)):
+        for name, layer in layers.items():
+            states = [change(state)] * (2 if name == "both" else 1)
+            found[f"{name}_{way}"] = numpy(layer(change(x), initial_state=states, mask=change(mask)))
+        found[f"rescaling_{way}"] = numpy(Rescaling(change(scale), change(scale))(x))
+    return found

@@ -46,3 +46,9 @@ def test_options_survive_a_configuration_and_wrong_ones_are_refused(ran):
     assert "GRU: units must be a positive integer below 2**31; given 0" in found["gru_units"]
     assert "SimpleRNN: dropout must be a number with 0 <= dropout < 1; given 1.5" in found["simple_dropout"]
     assert "GRU: reset_after must be True or False; given 'yes'" in found["gru_flag"]
+
+
+@pytest.mark.parametrize("name", [*KINDS, "both", "rescaling"])
+def test_arrays_of_another_byte_order_give_the_same_answer(ran, name):
+    found = ran("recurrent_byte_order")
+    np.testing.assert_array_equal(found[f"{name}_foreign"], found[f"{name}_native"])
