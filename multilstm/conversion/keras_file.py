@@ -18,7 +18,7 @@ __all__ = ["classes_needed", "draws_mask_per_gate", "keras_config"]
 _MODULE = "multilstm.keras_layers.recurrent"
 
 
-def draws_mask_per_gate(layer: Layer | None) -> bool:
+def draws_mask_per_gate(layer: Layer) -> bool:
     """Whether training draws a dropout mask for each gate, because of `implementation=1`, which Keras 3 does not save.
 
     With a recurrent dropout, Keras 3 always draws such masks.
@@ -39,11 +39,10 @@ def keras_config(spec: Graph) -> dict[str, Any]:
     """
     config: dict[str, Any] = json.loads(to_json(spec))
     for entry, layer in zip(config["config"]["layers"], spec.layers, strict=True):
-        if draws_mask_per_gate(layer):
-            entry |= _registered(layer)
-        elif draws_mask_per_gate(layer.wrapped):
-            assert layer.wrapped is not None
-            entry["config"]["layer"] |= _registered(layer.wrapped)
+        for part in layer.nested:
+            if draws_mask_per_gate(part):
+                entry |= _registered(part)
+            entry = entry["config"].get("layer", entry)
     return config
 
 
@@ -55,9 +54,7 @@ def classes_needed(spec: Graph, training: Training | None) -> tuple[str, ...]:
 
 def _of_layers(spec: Graph) -> Iterator[str]:
     for layer in spec.layers:
-        for part in (layer, layer.wrapped):
-            if part is None:
-                continue
+        for part in layer.nested:
             if draws_mask_per_gate(part):
                 yield type(part).__name__
             values = (value for value in vars(part).values() if isinstance(value, str))

@@ -66,9 +66,8 @@ class OldModel:
     def parts(self) -> Iterator[tuple[str, Layer]]:
         """Every layer and every layer inside a wrapper, with the name of the outer one."""
         for layer in self.spec.layers:
-            for part in (layer, layer.wrapped):
-                if part is not None:
-                    yield str(layer.name), part
+            for part in layer.nested:
+                yield str(layer.name), part
 
 
 def masked_tensors(spec: Graph) -> set[Ref]:
@@ -189,8 +188,8 @@ def corrects_variance(old: OldModel) -> Sequence[str]:
     return _named(
         str(layer.name)
         for layer, rank in layers
-        for part, inside in ((layer, rank), (layer.wrapped, rank - 1))
-        if isinstance(part, BatchNormalization) and part.trainable and old.version.corrects_variance(inside)
+        for depth, part in enumerate(layer.nested)
+        if isinstance(part, BatchNormalization) and part.trainable and old.version.corrects_variance(rank - depth)
     )
 
 

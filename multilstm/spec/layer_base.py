@@ -175,6 +175,11 @@ class Layer:
         return None
 
     @property
+    def nested(self) -> tuple[Layer, ...]:
+        """This layer and the layers inside of it, from the outside in."""
+        return (self, *(() if self.wrapped is None else self.wrapped.nested))
+
+    @property
     def inner_model(self) -> InnerModel | None:
         """The model that a TimeDistributed applies to every timestep; None for any other layer."""
         return None

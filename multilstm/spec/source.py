@@ -188,11 +188,8 @@ def _text(value: Any) -> str:
 
 def lacks_an_activation(spec: Graph) -> bool:
     """Whether a layer has an activation that Keras 3 lacks."""
-    layers = [layer.wrapped or layer for layer in spec.layers]
-    inside = [layer.inner_model.model for layer in spec.layers if layer.inner_model is not None]
-    return any(map(lacks_an_activation, inside)) or any(
-        value in KERAS3_LACKS for layer in layers for value in vars(layer).values() if isinstance(value, str)
-    )
+    values = (value for layer in spec.layers for part in layer.nested for value in vars(part).values())
+    return any(value in KERAS3_LACKS for value in values if isinstance(value, str))
 
 
 def keras_source(graph: Graph) -> str:

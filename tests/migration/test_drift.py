@@ -23,6 +23,10 @@ BOTH = {
     "class_name": "Bidirectional",
     "config": {"name": "both", "merge_mode": "concat", "trainable": True, "layer": LSTM2(return_sequences=True)},
 }
+EACH = {
+    "class_name": "TimeDistributed",
+    "config": {"name": "each", "trainable": True, "layer": BOTH, "batch_input_shape": [None, 3, 4, 3]},
+}
 PLAIN = {"recurrent_activation": "sigmoid", "implementation": 2}
 SEQUENCE = {**PLAIN, "return_sequences": True}
 HINGE = {"optimizer": {"class_name": "Adam", "config": {}}, "loss": "squared_hinge"}
@@ -53,6 +57,7 @@ def touched(tmp_path, *layers, **options):
     [
         ((LSTM2(),), {}, {"hard_sigmoid": ("layer a",)}),
         ((LSTM2(**PLAIN),), {}, {}),
+        ((EACH,), {"version": "2.4.0"}, {"hard_sigmoid": ("layer each",)}),
         ((LSTM2(**{**PLAIN, "dropout": 0.2, "implementation": 1}),), {}, {"mask_per_gate": ("layer a",)}),
         ((LSTM2(**PLAIN, dropout=0.2),), {}, {}),
         ((LSTM2(**PLAIN), DENSE), {"optimizer": RMSPROP}, {"rmsprop_epsilon": 1, "decay": 1}),

@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 
 from multilstm.cases.catalogue import catalogue
-from multilstm.spec import GRU, LSTM, Bidirectional, Dense, GetItem, Input, Model, Sequential, from_json
+from multilstm.spec import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Dense,
+    GetItem,
+    Input,
+    Masking,
+    Model,
+    Sequential,
+    TimeDistributed,
+    from_json,
+)
 from multilstm.spec.layers import InnerModel
 from multilstm.spec.penalties import WeightFunction
 from multilstm.spec.source import WIDTH, keras_source
@@ -127,3 +139,18 @@ def test_a_name_is_a_text_or_an_identifier(name):
     }  # fmt: skip
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert not name or name in texts
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_program_imports_the_activations_that_keras_lacks(depth):
+    layer = LSTM(2, recurrent_activation="hard_sigmoid_keras2")
+    for wrapper in (Bidirectional, TimeDistributed)[:depth]:
+        layer = wrapper(layer)
+    source = keras_source(Sequential([layer], (3, 4, 2) if depth == 2 else (4, 2)))
+    assert "from multilstm import keras_layers" in source
+
+
+def test_a_program_imports_the_activations_inside_of_a_model():
+    inner = Sequential([Masking(), LSTM(2, recurrent_activation="hard_sigmoid_keras2")], (4, 2))
+    source = keras_source(Sequential([TimeDistributed(inner)], (3, 4, 2)))
+    assert "from multilstm import keras_layers" in source

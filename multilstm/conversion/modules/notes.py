@@ -11,7 +11,7 @@ __all__ = ["notes_of_modules"]
 
 def notes_of_modules(spec: Graph) -> Iterator[str]:
     """Yield sentences without a full stop."""
-    layers = [inner for layer in spec.layers for inner in (layer, layer.wrapped) if inner is not None]
+    layers = [inner for layer in spec.layers for inner in layer.nested]
     if any(isinstance(layer, Dropout | SpatialDropout1D) for layer in layers):
         yield "Dropout layers draw other masks than Keras's"
     if any(getattr(layer, "dropout", 0.0) or getattr(layer, "recurrent_dropout", 0.0) for layer in layers):

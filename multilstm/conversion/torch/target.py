@@ -14,7 +14,7 @@ __all__ = ["TORCH"]
 
 def _notes(spec: Graph) -> Iterator[str]:
     """Yield the differences between the model's training and the module's."""
-    layers = [inner for layer in spec.layers for inner in (layer, layer.wrapped) if inner is not None]
+    layers = [inner for layer in spec.layers for inner in layer.nested]
     two = [place for place, layer in spec.lstms.items() if layer.use_bias]
     if two:
         count = sum(4 * spec.lstms[place].units for place in two)

@@ -84,6 +84,10 @@ class InnerModel(Layer):
         return graph
 
     @property
+    def nested(self) -> tuple[Layer, ...]:
+        return (self, *(part for layer in self.model.layers for part in layer.nested))
+
+    @property
     def inner_model(self) -> InnerModel:
         return self
 
