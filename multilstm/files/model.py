@@ -21,6 +21,7 @@ from multilstm.files.layer_lists import LayerLists
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx.contents import as_model, as_weights
 from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
+from multilstm.files.theano import check_theano
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
 from multilstm.spec.dialects import Part
@@ -73,6 +74,8 @@ def load(
         if holder.store is None:
             raise InputError(f"{holder.path!r} is {holder.format} and holds no weights; give the file of the weights")
     design = _design(main, holder, architecture)
+    if "theano" in (holder.backend, None if design.provenance is None else design.provenance.backend):
+        check_theano(design.spec)
     assigned = _assigned(holder, design)
     return LoadedModel(
         design.spec,

@@ -9,13 +9,14 @@ import numpy as np
 
 from multilstm.conversion.operations import CuDNN
 from multilstm.errors import InputError
-from multilstm.spec import GRU, LSTM, Conv1D, ConvLSTM2D, Layer, Normalization
+from multilstm.spec import GRU, LSTM, Conv1D, Conv2D, ConvLSTM2D, Layer, Normalization, TimeDistributed
 from multilstm.spec.arrays import Array
 from multilstm.spec.layers import Recurrent
 
 __all__ = ["as_keras_3", "from_deviations", "keras_1_count"]
 
 # The order in which Keras 1 stores the gates: LSTM i, c, f, o, which Keras 2 and 3 hold as i, f, c, o; GRU z, r, h.
+REVERSED_IMAGE = "the kernels were reversed in rows and columns, since Theano reverses them in the computation"
 DEVIATIONS_UNTIL = (1, 0, 6)  # the first version whose BatchNormalization holds variances
 KERAS_1_ORDER = {LSTM: (0, 2, 1, 3), ConvLSTM2D: (0, 2, 1, 3), GRU: (0, 1, 2)}
 
@@ -28,8 +29,12 @@ def as_keras_3(layer: Layer, arrays: Sequence[Array], backend: str | None = None
         arrays: the layer's arrays in the order of the file. Arrays that fit no older layout are returned as they are.
         backend: Keras's backend, if the file states it.
     """
+    layer = _distributed(layer)
     if isinstance(layer, Conv1D) and arrays:
         return _convolution(layer, arrays, backend)
+    if isinstance(layer, Conv2D) and backend == "theano" and arrays and arrays[0].ndim == 4:
+        kernel, *bias = arrays
+        return [kernel[::-1, ::-1], *bias], REVERSED_IMAGE
     if isinstance(layer, Normalization):
         return [array for array in arrays if array.dtype.kind == "f"], ""  # without the counter of `adapt`
     layers = tuple(layer.recurrent.values())
@@ -52,14 +57,15 @@ def from_deviations(layer: Layer, arrays: Sequence[Array], version: str | None) 
         version: the version of Keras that computed them; None: unknown.
 
     Raises:
-        InputError: for an unknown version.
+        InputError: for an unknown version, and one that does not decide it, such as 1.
     """
-    if version is None:
+    number = () if version is None else tuple(map(int, re.findall(r"\d+", version)[:3]))
+    if number == DEVIATIONS_UNTIL[: len(number)] and len(number) < len(DEVIATIONS_UNTIL):
         raise InputError(
-            f"{layer.label}: the file does not state its version of Keras, and holds running_std, which is a deviation "
-            f"before Keras 1.0.6 and a variance since; give the version, such as keras_version='1.0.5'"
+            f"{layer.label}: the file holds running_std, which is a deviation before Keras 1.0.6 and a variance since; "
+            f"its version is {version or 'not known'}; give it whole, such as keras_version='1.0.5'"
         )
-    if tuple(map(int, re.findall(r"\d+", version)[:3])) >= DEVIATIONS_UNTIL:
+    if number >= DEVIATIONS_UNTIL:
         return arrays, ""
     *others, deviation = arrays
     epsilon = getattr(layer, "epsilon", 0.0)
@@ -69,8 +75,13 @@ def from_deviations(layer: Layer, arrays: Sequence[Array], version: str | None) 
 
 def keras_1_count(layer: Layer, count: int) -> int:
     """Return the number of arrays of a layer in Keras 1, which has W, U and b for each gate; `count` in Keras 3."""
-    gates = (len(KERAS_1_ORDER.get(type(part), (0,))) for part in layer.recurrent.values())
-    return 3 * sum(gates) or count
+    parts = _distributed(layer).recurrent.values()
+    return 3 * sum(len(KERAS_1_ORDER.get(type(part), (0,))) for part in parts) or count
+
+
+def _distributed(layer: Layer) -> Layer:
+    """Return the layer inside of a TimeDistributed, whose weights the file holds; else the layer."""
+    return _distributed(layer.layer) if isinstance(layer, TimeDistributed) else layer
 
 
 def _converted(layer: Recurrent, arrays: Sequence[Array], backend: str | None) -> tuple[Sequence[Array], str]:
@@ -100,7 +111,7 @@ def _images(arrays: Sequence[Array], backend: str | None, remarks: list[str]) ->
     """Convert the kernels of a ConvLSTM2D, which Theano reverses in the computation; see `_convolution`."""
     if backend == "theano" and len(arrays) > 1 and all(array.ndim == 4 for array in arrays[:2]):
         arrays = [*(kernel[::-1, ::-1] for kernel in arrays[:2]), *arrays[2:]]
-        remarks.append("the kernels were reversed in rows and columns, since Theano reverses them in the computation")
+        remarks.append(REVERSED_IMAGE)
     return arrays, "; ".join(remarks)
 
 

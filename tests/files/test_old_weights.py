@@ -137,6 +137,8 @@ def test_variances_stay(normalized, version, name):
 
 
 def test_deviations_or_variances_of_an_unknown_version_are_asked_for(normalized):
-    with pytest.raises(InputError, match=r"running_std, which is a deviation before Keras 1\.0\.6"):
-        normalized(None)
+    for version in (None, "1", "1.0"):
+        with pytest.raises(InputError, match=r"running_std, which is a deviation before Keras 1\.0\.6"):
+            normalized(None, given=version)
+    np.testing.assert_array_equal(normalized(None, given="1.2"), STATISTICS)
     assert normalized(None, given="1.0.5")[0] > STATISTICS[0]

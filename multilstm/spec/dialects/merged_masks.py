@@ -22,6 +22,7 @@ from multilstm.spec.layers import (
     Add,
     Average,
     Concatenate,
+    Dot,
     Maximum,
     Minimum,
     Multiply,
@@ -53,7 +54,7 @@ def check_merged_masks(graph: Graph, version: str) -> None:
         if layer.inner_model is not None:
             check_merged_masks(layer.inner_model.model, version)
     for layer, given, rank in _masked_calls(graph)[1]:
-        if reason := _difference(layer, given, rank):
+        if reason := _end_of_mask(layer, version) or _difference(layer, given, rank):
             raise SpecError(
                 f"layer {layer.label}: {reason}, and multilstm executes the rule of Keras 3 alone; the file is of "
                 f"Keras {version}; give the layer inputs without masks, or a Concatenate inputs with one mask"
@@ -107,6 +108,15 @@ def _masked_calls(graph: Graph) -> tuple[dict[Ref, _Mask | None], list[tuple[Lay
         for output in range(layer.output_count):
             masks[Ref(number, output)] = mask if output < layer.masked_outputs else None
     return masks, calls
+
+
+def _end_of_mask(layer: Any, version: str) -> str:
+    """Return the difference for a layer that was a `Merge` of Keras 0; empty without one.
+
+    Its `get_output_mask` returns None (keras/layers/core.py of Keras 0.3.3).
+    """
+    is_merge = isinstance(layer, Add | Average | Concatenate | Dot | Maximum | Multiply)
+    return "Keras 0 passes no mask through a Merge, and Keras 3 does" if is_merge and version.startswith("0") else ""
 
 
 def _difference(layer: Any, masks: list[_Mask | None], rank: int) -> str:

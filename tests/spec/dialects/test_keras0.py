@@ -123,3 +123,31 @@ def test_refuses_a_graph(path, value, message):
     place[key] = value
     with pytest.raises(SpecError, match=message):
         from_json(model)
+
+
+def two_lstms(mask_zero, **merging):
+    """Return a Graph of Keras 0 in which two LSTMs read one Embedding, and a third one both of them."""
+    lstm = {"name": "LSTM", "output_dim": 4, "return_sequences": True}
+    embedding = {"name": "Embedding", "input_dim": 6, "output_dim": 3, "mask_zero": mask_zero}
+    return {
+        "name": "Graph", "input_config": [{"name": "x", "input_shape": [4], "dtype": "int"}], "input_order": ["x"],
+        "nodes": {"e": embedding, "a": lstm, "b": lstm, "out": {**lstm, "return_sequences": False}},
+        "node_config": [
+            {"name": "e", "input": "x"}, {"name": "a", "input": "e"}, {"name": "b", "input": "e"},
+            {"name": "out", "inputs": ["a", "b"], "concat_axis": -1, "dot_axes": -1, **merging},
+        ],
+        "output_config": [{"name": "out", "input": "out"}], "output_order": ["out"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["concat", "sum", "ave", "mul", "dot"])
+def test_a_mask_that_ends_at_a_merge_of_keras_0_is_refused(mode):
+    from_json(two_lstms(False, merge_mode=mode))
+    with pytest.raises(SpecError, match="Keras 0 passes no mask through a Merge"):
+        from_json(two_lstms(True, merge_mode=mode))
+
+
+@pytest.mark.parametrize("axes", [0, 1, 2])
+def test_axes_of_a_dot_that_keras_0_counts_otherwise_are_refused(axes):
+    with pytest.raises(SpecError, match=f"given {axes}; expected a number below 0"):
+        from_json(two_lstms(False, merge_mode="dot", dot_axes=axes))
