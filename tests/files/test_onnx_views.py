@@ -138,9 +138,9 @@ REFUSED = {
     "division_by_zero": (after(operator("Div", ["y", "v"], ["z"]), tensors=[tensor("v", 0.0)]), "divides .* by 0"),
     "squeezed_features": (
         after(
-            operator("MatMul", ["h", "c"], ["m"], name="dense"),
+            operator("MatMul", ["h", "k"], ["m"], name="dense"),
             operator("Squeeze", ["m"], ["z"], name="squeeze"),
-            tensors=[tensor("c", np.ones((4, 1)))],
+            tensors=[tensor("k", np.ones((4, 1)))],
         ),
         "removes the axis 'f'",
     ),

@@ -119,7 +119,7 @@ class _Translator:
         except SpecError as error:
             raise InputError(f"the nodes do not fit each other: {error}") from None
         weights = {name: self.weights[name] for name in spec.weight_shapes}
-        return Translation(spec, weights, (*self.notes, *self.state_inputs.notes))
+        return Translation(spec, weights, tuple(self.notes))
 
     def name(self, text: str, default: str) -> str:
         """Return a name for a layer that no other layer has."""

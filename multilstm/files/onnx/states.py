@@ -35,13 +35,11 @@ class StateInputs:
 
     Attributes:
         tensors: the inputs of the spec.
-        notes: sentences on their origin.
     """
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
         self.tensors: list[Tensor] = []
-        self.notes: list[str] = []
         self._parts: dict[str, list[tuple[Array, Tensor]]] = {}  # by input of the graph, the numbers of each part
         self._uses: dict[str, set[tuple[str, int]]] = {}
         live = flow.live()
@@ -56,7 +54,7 @@ class StateInputs:
         """Return the inputs of the spec for one state, one for each direction.
 
         Args:
-            run: the run over the nodes, which names the inputs.
+            run: the run over the nodes, which names the inputs and takes a note.
             node: the recurrent node.
             kind: `hidden` or `cell`.
             value: the state.
@@ -80,7 +78,7 @@ class StateInputs:
                 self.tensors.append(tensor)
             tensors.append(tensor)
         names = [shown(tensor.layer.name) for tensor in tensors]
-        self.notes.append(
+        run.notes.append(
             f"{node.label}: its initial {kind} state is a part of the input {shown(origin)} in the file, and "
             f"{'the input' if len(names) == 1 else 'the inputs'} {listed(names)} of the spec"
         )

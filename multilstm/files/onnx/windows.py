@@ -42,6 +42,7 @@ class Translator(Protocol):
     weights: dict[str, Array]
     views: dict[str, View]
     fused: set[int]
+    notes: list[str]
 
     def view(self, name: str, where: str) -> View:
         """Return the view of a value."""
