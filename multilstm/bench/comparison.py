@@ -109,7 +109,8 @@ def _other_workload(old: Benchmark, new: Benchmark, name: str) -> str:
         return "this run did not measure it"
     for field in dataclasses.fields(Facts):
         before, now = (getattr(run.workloads[name], field.name) for run in (old, new))
-        if before != now and field.name not in SOURCES:
+        is_unknown = field.name == "spec" and not (before and now)  # a file of before it was recorded
+        if before != now and field.name not in SOURCES and not is_unknown:
             return f"another computation of the same name: {field.name} {before} then, {now} now"
     return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 SCHEMA = 3  # of the data that `Benchmark.write` writes
+SMALLEST, LARGEST = 1e-12, 1e24  # of a time, or of operations a second
 LIMIT = 100_000_000  # bytes; a run of the largest grid has about 1 MB
 EXPECTED = "a result that `multilstm bench --json` wrote"
 _BEGINNING = re.compile(rb'\s*\{\s*"benchmark"')
@@ -136,6 +138,7 @@ class Facts:
         masked: whether a mask reaches a recurrent layer.
         source: publication or program that the workload comes from.
         published: published times.
+        spec: SHA-256 of the model's spec; empty in files of before it was recorded.
     """
 
     batch: int
@@ -148,6 +151,7 @@ class Facts:
     masked: bool
     source: str
     published: list[PublishedRow]
+    spec: str = ""
 
 
 @dataclasses.dataclass
@@ -248,16 +252,11 @@ class Benchmark:
             if data.get("schema") != SCHEMA:
                 raise InputError(f"its schema is {shown(data.get('schema'))}, expected {SCHEMA}; measure again")
             read = typed(cls, data, "benchmark")
-            _check(read.rows)
-            _check_sizes(read.workloads)
+            _check(read.rows, read.workloads)
+            _check_numbers(read)
         except (InputError, UsageError) as error:
             raise InputError(f"cannot read {path!r}: {error}; expected {EXPECTED}") from None
         result: Benchmark = read
-        for row in result.rows:
-            if row.workload not in result.workloads:
-                raise InputError(
-                    f"cannot read {path!r}: a row names the workload {shown(row.workload)}, which it lacks"
-                )
         return result
 
 
@@ -286,11 +285,13 @@ def is_benchmark(data: object) -> bool:
     return isinstance(data, dict) and "benchmark" in data and "rows" in data
 
 
-def _check(rows: Sequence[Row]) -> None:
-    """Refuse repeated rows, unknown modes, empty rounds, times that are not above zero, and times of wrong answers."""
+def _check(rows: Sequence[Row], workloads: Mapping[str, Facts]) -> None:
+    """Refuse repeated rows, unknown names, empty rounds, times of 0 or less, and times of wrong answers."""
     places = set()
     for row in rows:
         mode_named(row.mode)
+        if row.workload not in workloads:
+            raise InputError(f"a row names the workload {shown(row.workload)}, which it lacks")
         if row.place in places:
             raise InputError(f"row {'/'.join(row.place)} is there twice")
         places.add(row.place)
@@ -302,9 +303,33 @@ def _check(rows: Sequence[Row]) -> None:
             raise InputError(f"row {'/'.join(row.place)}: it has times and {fault}, expected no time of a wrong answer")
 
 
-def _check_sizes(workloads: Mapping[str, Facts]) -> None:
-    """Refuse workloads without a sequence or a timestep: the growth of times with them has no logarithm."""
-    for name, facts in workloads.items():
+def _check_numbers(result: Benchmark) -> None:
+    """Refuse numbers that no measurement has, and workloads that lack those of a mode: tables divide by them."""
+    for name, facts in result.workloads.items():
         if min(facts.batch, facts.timesteps) < 1:
             sizes = f"{facts.batch} sequences of {facts.timesteps} timesteps"
             raise InputError(f"workload {shown(name)} has {sizes}, expected 1 or more of both")
+        modes = {row.mode for row in result.rows if row.workload == name}
+        for label, least in (("batches", 1), ("steps", 1), ("flops", 0)):
+            counts = getattr(facts, label)
+            if missing := sorted(mode for mode in modes if counts.get(mode, -1) < least):
+                count = f"{missing[0]}: {counts.get(missing[0])}"
+                raise InputError(f"workload {shown(name)} has {label} of {count}, expected {least} or more")
+        for published in facts.published:
+            _check_range(f"workload {shown(name)}: published milliseconds", published.milliseconds)
+    for row in result.rows:
+        place = f"row {'/'.join(row.place)}"
+        for seconds in itertools.chain(*row.samples, *row.repeated):
+            _check_range(f"{place}: seconds", seconds)
+        for label in ("build_s", "trace_s", "compile_s", "first_s", "error", "peak_bytes", "program_bytes", "joules"):
+            _check_range(f"{place}: {label}", getattr(row, label), 0.0)
+    for label, number in result.method.items():
+        _check_range(f"method: {label}", number, 0.0)
+    if result.product is not None:
+        _check_range("product: flops_per_s", result.product.flops_per_s)
+
+
+def _check_range(place: str, number: float | None, least: float = SMALLEST) -> None:
+    """Refuse a number whose quotients leave the range of floats; None is a number that was not measured."""
+    if number is not None and not least <= number <= LARGEST:
+        raise InputError(f"{place}: given {number}, expected a number from {least:g} to {LARGEST:g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from multilstm.bench.contestants import CONTESTANTS, contestant_row
@@ -21,6 +22,7 @@ from multilstm.execution.environment import environment
 from multilstm.files import LoadedModel
 from multilstm.frameworks.variables import framework_variables
 from multilstm.jobs.dtypes import check_dtype
+from multilstm.spec import to_json
 
 __all__ = ["Plan", "chosen_contestants", "grid_plan", "model_plan"]
 
@@ -127,6 +129,7 @@ class Plan:
             masked=bool(masked_inputs(workload.spec)),
             source=workload.source,
             published=[PublishedRow(**dataclasses.asdict(row)) for row in self.published.get(workload.name, ())],
+            spec=hashlib.sha256(to_json(workload.spec).encode()).hexdigest(),
         )
 
 

@@ -200,7 +200,7 @@ def test_different_conditions_are_named():
     ]  # fmt: skip
 
 
-FACTS = {"batch": 64, "timesteps": 99, "parameters": 7, "optimizer": "SGD", "masked": True}
+FACTS = {"batch": 64, "timesteps": 99, "parameters": 7, "optimizer": "SGD", "masked": True, "spec": "b"}
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -211,6 +211,12 @@ def test_another_workload_of_the_same_name_is_not_compared(name):
     assert {gap.row.place for gap in gaps(old, new)} == {row.place for row in old.timed}
     text = " ".join(printed(show_changes, [], gaps(old, new), []).split())
     assert f"not compared: another computation of the same name: {name} " in text
+
+
+def test_a_run_from_before_the_digest_of_the_spec_is_compared():
+    old, new = made.usual(), made.usual()
+    old.workloads["small 4x10"].spec = ""
+    assert len(changes(old, new)) == len(old.timed)
 
 
 def test_an_engine_that_fails_now_is_a_gap_and_a_failure():

@@ -1,11 +1,19 @@
 """Results as files: written, read back, and refused with one line."""
 
+import functools
+import io
 import json
+import operator
+import re
 
 import bench_results as made
 import pytest
+from hostile_values import assert_short_line
+from rich.console import Console
 
+from multilstm.bench.page import to_html
 from multilstm.bench.results import SCHEMA, Benchmark, begins_as_benchmark
+from multilstm.bench.table import show
 from multilstm.errors import InputError
 
 
@@ -77,3 +85,43 @@ def test_another_file_is_no_benchmark(tmp_path, text):
 
 def test_a_missing_file_is_no_benchmark(tmp_path):
     assert not begins_as_benchmark(str(tmp_path / "none"))
+
+
+def numbers(data, path=()):
+    """Yield the path of every number and of every entry of a dict by mode."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield (*path, key)
+        yield from numbers(value, (*path, key))
+
+
+def written():
+    data = json.loads(made.usual(workloads={"small 4x10": made.facts(published=[made.PUBLISHED])}).to_json())
+    del data["rows"][1:]
+    data["rows"][0].update(build_s=1.0, trace_s=1.0, compile_s=1.0, peak_bytes=1, program_bytes=1, joules=1.0)
+    return data
+
+
+PATHS = {"-".join(map(str, path)): path for path in numbers(written()) if path[0] != "schema"}
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, 1e-320, 1e308], ids=str)
+@pytest.mark.parametrize("name", PATHS)
+def test_a_file_with_a_strange_number_is_refused_or_shown(tmp_path, name, value):
+    data = written()
+    *path, last = PATHS[name]
+    place = functools.reduce(operator.getitem, path, data)
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    try:
+        result = Benchmark.read(str(file))
+    except InputError as error:
+        assert_short_line(str(error))
+        return
+    page, console = to_html(result), Console(file=io.StringIO())
+    show(result, console)
+    assert not {"inf", "nan"} & set(re.findall(r"\w+", page + console.file.getvalue()))

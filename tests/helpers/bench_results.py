@@ -18,6 +18,7 @@ def facts(batch=4, timesteps=10, published=()):
         masked=False,
         source="a <b>book</b>",
         published=list(published),
+        spec="a",
     )
 
 
