@@ -33,7 +33,7 @@ class ReportData:
         without_recurrent: the cases whose model contains no recurrent layer.
         without_judge: the layers that no reference computes, whose models' engines are compared with each other.
         idle_masks: the Masking layers that masked no timestep, since they read another layer's output.
-        idle_limits: the layers of a user's model whose largest output no value reached.
+        idle_limits: the limits of activations in a user's model that no value reached, in words.
         judge: the answers with which the engines are compared, in words.
         inputs: the inputs of a user's model, in words.
         origin: sentences on the program that wrote a user's model, and on what a newer one would silently change.

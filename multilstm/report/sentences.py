@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from multilstm.compare import AGREES
-from multilstm.errors import VALUE_LIMIT
+from multilstm.errors import VALUE_LIMIT, listed
 from multilstm.report.cells import Cell
 from multilstm.report.data import ReportData
 from multilstm.report.text import counted
@@ -50,7 +50,8 @@ def _sentences(report: ReportData) -> Iterator[str]:
         layers = ", ".join(report.idle_masks)
         yield f"Masking is not exercised: {layers} masked no timestep of these inputs."
     if report.idle_limits:
-        yield f"No value reaches the largest output of {', '.join(report.idle_limits)}: it is not exercised."
+        verb = "it is" if len(report.idle_limits) == 1 else "they are"
+        yield f"No value reaches {listed(report.idle_limits)}: {verb} not exercised."
     if report.unrecorded:
         first, more = report.unrecorded[:UNRECORDED_SHOWN], len(report.unrecorded) - UNRECORDED_SHOWN
         yield f"The recorded answers lack {', '.join(first)}{f' and {more:,} more' if more > 0 else ''}."

@@ -7,16 +7,29 @@ from faulty_pool import FaultyPool
 
 from multilstm.cases.model_case import model_case
 from multilstm.execution.options import Options
-from multilstm.spec import LSTM, Dense, ReLU, Sequential
+from multilstm.spec import GRU, LSTM, Bidirectional, Dense, ReLU, Rescaling, Sequential
 from multilstm.suite.compare_cases import compare_cases
 from multilstm.suite.idle_limits import idle_limits
 
 pytestmark = pytest.mark.unit
 IDLE = {
-    "max_value": [ReLU(max_value=1.0, name="limited")],
-    "relu6": [Dense(3, activation="relu6", name="limited")],
+    "max_value": ([ReLU(max_value=1.0, name="limited")], "the upper limit of limited: it is"),
+    "relu6": ([Dense(3, activation="relu6")], "the upper limit of relu6: it is"),
+    "hard_sigmoid": (
+        [Dense(3, activation="hard_sigmoid")],
+        "a limit of hard_sigmoid: it is",
+    ),
+    "gates": ([LSTM(3, recurrent_activation="hard_sigmoid", return_sequences=True)], "a limit of hard_sigmoid: it is"),
+    "inside_of_a_wrapper": (
+        [Bidirectional(LSTM(3, activation="relu6", return_sequences=True))],
+        "the upper limit of relu6: it is",
+    ),
 }
+LARGE = Rescaling(50.0)
 REACHED = {
+    "hard_sigmoid": [LARGE, Dense(3, activation="hard_sigmoid")],
+    "gates": [LARGE, LSTM(3, recurrent_activation="hard_sigmoid_keras2", return_sequences=True)],
+    "gates_of_a_gru": [LARGE, GRU(3, recurrent_activation="hard_sigmoid", return_sequences=True)],
     "max_value": [ReLU(max_value=0.1, name="limited")],
     "no limit": [ReLU(name="limited")],
     "relu": [Dense(3, activation="relu", name="limited")],
@@ -29,9 +42,10 @@ def case_of(layers):
 
 @pytest.mark.parametrize("label", IDLE)
 def test_a_limit_that_no_value_reaches_is_named(label):
-    report = compare_cases((case_of(IDLE[label]),), Options(("jax-scan",), ("float64",)), pool=FaultyPool())
+    layers, words = IDLE[label]
+    report = compare_cases((case_of(layers),), Options(("jax-scan",), ("float64",)), pool=FaultyPool())
     assert report.agrees
-    assert "No value reaches the largest output of limited: it is not exercised." in report.sentence
+    assert f"No value reaches {words}" in report.sentence
 
 
 @pytest.mark.parametrize("label", REACHED)
@@ -40,4 +54,4 @@ def test_a_limit_that_acts_is_not(label):
 
 
 def test_a_case_of_the_catalogue_has_no_such_sentence():
-    assert idle_limits(dataclasses.replace(case_of(IDLE["relu6"]), example=False)) == ()
+    assert idle_limits(dataclasses.replace(case_of(IDLE["relu6"][0]), example=False)) == ()

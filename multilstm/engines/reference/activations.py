@@ -158,8 +158,8 @@ def function_of(name: str) -> Function:
 
 @contextlib.contextmanager
 def with_functions(functions: Mapping[str, Function]) -> Iterator[None]:
-    """Compute with other functions of some names inside the `with` block."""
-    token = _faulty.set(functions)
+    """Compute with other functions of some names inside the `with` block, besides those of an outer block."""
+    token = _faulty.set({**_faulty.get(), **functions})
     try:
         yield
     finally:
