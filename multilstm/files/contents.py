@@ -185,7 +185,9 @@ def _checkpoint(path: str, parsed: Parsed) -> Contents:
     kind = "checkpoint of PyTorch" + (f", entry {shown(entry)}" if entry else "")
     tensors = _tensors(parsed)
     ordered = list(tensors) != sorted(tensors)  # a module has its weight before its bias
-    return Contents(path, kind, program="PyTorch", store=StateDict(tensors, ordered))
+    others = listed(shown(place or "/") for place in parsed.document["others"])
+    notes = (f"other tensors of the file were left out, those at {others}",) if others else ()
+    return Contents(path, kind, program="PyTorch", store=StateDict(tensors, ordered, notes))
 
 
 def _keras_metadata(path: str, content: bytes) -> Contents:

@@ -38,6 +38,7 @@ CHILDREN = (  # in the order of a layer's weights
     *("query_dense", "key_dense", "value_dense", "output_dense"),  # attention of several heads
 )
 RANDOM_STATE = "seed_generator"
+NO_WEIGHTS = {"optimizer", "metrics", RANDOM_STATE}  # folders in a model, or in a model inside, that change no answer
 
 
 class Assigned(NamedTuple):
@@ -128,8 +129,9 @@ class Tree:
         for path in self.arrays:
             steps = path.split("/")
             above = ["/".join(steps[:count]) for count in range(1, len(steps))]
-            if steps[0] == root and RANDOM_STATE not in steps and read.isdisjoint(above):
-                yield next(group for group in (*above, path) if group not in (root, *ways)).removeprefix(f"{root}/")
+            if NO_WEIGHTS.isdisjoint(steps) and read.isdisjoint(above):
+                outermost = next((group for group in above if group not in (root, *ways)), path)
+                yield outermost.removeprefix(f"{root}/")
 
     def _below(self, group: str) -> Iterator[Array]:
         """Yield the arrays of a layer: its own by number, then those of its parts."""

@@ -43,6 +43,8 @@ def shard_weights(path: str, manifest: Any, limit: int) -> tuple[LayerLists | No
     files = {name: os.path.join(os.path.dirname(path), name) for name in names}
     missing = [name for name, file in files.items() if not os.path.lexists(file)]
     if not files:
+        if any(group.get("weights") for group in groups):
+            raise InputError("weightsManifest has weights without paths; expected the names of their shards")
         return None, ()
     if len(missing) == len(files):
         return None, (f"the weights lie in the files {listed(names)}, which are not in the folder of the model",)

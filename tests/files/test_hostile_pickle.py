@@ -192,6 +192,12 @@ def test_an_entry_holds_no_model_by_a_word_of_its_name(load, place, is_read):
             load(content)
 
 
+def test_notes_the_other_tensors_of_a_checkpoint(load):
+    inner, other = state(tensor())[2:-1], b"}(" + text("v") + tensor() + b"u"
+    loaded = load(checkpoint(opcodes(b"}(", text("net"), inner, text("head"), other, text("optim"), other, b"u")))
+    assert "other tensors of the file were left out, those at 'head'" in loaded.provenance.notes
+
+
 def test_a_dict_that_contains_itself_ends(load):
     with pytest.raises(InputError, match="no dict of tensors by name"):
         load(checkpoint(opcodes(b"}q\x00", text("a"), b"h\x00s")))

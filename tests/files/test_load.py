@@ -165,6 +165,32 @@ def without(name):
     return {key: array for key, array in WEIGHTS.items() if key != name}
 
 
+def beside(path):
+    """Return a file with an array outside of the layers of the model."""
+
+    def write(file):
+        tree(SPEC, WEIGHTS)(file)
+        file[path] = np.zeros(2, np.float32)
+
+    return hdf5(write)
+
+
+def test_weights_of_the_model_itself_are_refused(write):
+    def owned(file):
+        legacy(by_layer(SPEC, WEIGHTS))(file)
+        group = file.create_group("top_level_model_weights")
+        group.attrs["weight_names"] = np.array(["scale:0"], "S")
+        group["scale:0"] = np.ones(())
+
+    with pytest.raises(InputError, match="the model has weights of its own, 'scale:0'"):
+        multilstm.load(write("m", hdf5(owned)), architecture=SPEC)
+
+
+@pytest.mark.parametrize("path", ["metrics/mean/vars/0", "layers/sequential/optimizer/vars/1"])
+def test_metrics_and_optimizers_are_no_weights(write, path):
+    same(multilstm.load(write("m", beside(path)), architecture=SPEC).weights)
+
+
 SMALL = Sequential([LSTM(3, name="lower")], input_shape=(None, 5))
 MISFITS = {
     "one_weight_fewer": (hdf5(tree(SPEC, without("upper/bias"))), SPEC, r"LSTM 'upper' .*given 2 weights .*expected 3"),
@@ -179,6 +205,12 @@ MISFITS = {
         hdf5(tree(SPEC, {**WEIGHTS, "head/bias": np.zeros(2, np.int32)})),
         SPEC, "bias has the dtype int32, expected float32",
     ),
+    **{
+        f"beside_the_layers_{path.split('/')[0]}": (
+            beside(path), SPEC, f"in the file but not in the model: {path.split('/')[0]}"
+        )
+        for path in ("vars/0", "encoder/vars/0", "_layer_checkpoint_dependencies/lstm/vars/0")
+    },
     "an_unknown_part": (
         hdf5(lambda file: file.create_dataset("layers/lstm/secret/vars/0", data=np.zeros(2))), SPEC, "part 'secret'",
     ),

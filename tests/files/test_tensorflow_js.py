@@ -67,6 +67,7 @@ REFUSED = {
     "backslash": (group("..\\secret"), "has a path"),
     "empty": (group(""), "has a path"),
     "no_text": (group(3), "expected text"),
+    "no_paths": (group(), "has weights without paths"),
     "no_list": ({"paths": ["a"]}, "weightsManifest: given .* expected a list"),
     "one_missing": (group("a", "b"), "the shards b are missing"),
     "short": (group("a", entries=[*ENTRIES, ENTRIES[0]]), "its shards have"),

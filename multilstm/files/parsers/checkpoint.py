@@ -32,7 +32,10 @@ def is_checkpoint(names: tuple[str, ...]) -> bool:
 
 
 def checkpoint(archive: Archive) -> Parsed:
-    """Return the tensors of an archive: the document has `tensors` (`[name, array]`) and `entry` (their place)."""
+    """Return the tensors of an archive.
+
+    The document has `tensors` (`[name, array]`), `entry` (their place), and `others` (the places of other tensors).
+    """
     pickle = next(name for name in archive.names if name.endswith("data.pkl"))
     folder = pickle.removesuffix("data.pkl")
     if f"{folder}constants.pkl" in archive.names:
@@ -80,7 +83,7 @@ def parse(content: bytes) -> Parsed:
 
 
 def _parsed(value: Any, read: Callable[[Storage], bytes], order: str, budget: Budget) -> Parsed:
-    entry, tensors = _state_dict(value)
+    entry, tensors, others = _state_dict(value)
     storages: dict[str, Array] = {}
     arrays: list[Array] = []
     for name, tensor in tensors.items():
@@ -98,7 +101,8 @@ def _parsed(value: Any, read: Callable[[Storage], bytes], order: str, budget: Bu
         numbers = storages[storage.key]
         budget.take_array(where, tensor.shape, numbers.dtype)
         arrays.append(as_plain(_view(numbers, tensor)))
-    return Parsed({"tensors": [[name, number] for number, name in enumerate(tensors)], "entry": entry}, tuple(arrays))
+    numbered = [[name, number] for number, name in enumerate(tensors)]
+    return Parsed({"tensors": numbered, "entry": entry, "others": others}, tuple(arrays))
 
 
 def _storages(value: Any) -> Iterator[Storage]:
@@ -123,8 +127,8 @@ def _view(numbers: Array, tensor: TensorView) -> Array:
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
 
 
-def _state_dict(value: Any) -> tuple[str, dict[str, TensorView | Opaque]]:
-    """Return the only dict of tensors of a checkpoint, and its place."""
+def _state_dict(value: Any) -> tuple[str, dict[str, TensorView | Opaque], list[str]]:
+    """Return the place of the largest dict of tensors in a checkpoint, the dict, and the places of the others."""
     if isinstance(value, Opaque) and not _is_module(value):
         raise InputError(
             f"this is a whole pickled object of class {shown(value.name)}, which only its own code can load; save "
@@ -139,7 +143,7 @@ def _state_dict(value: Any) -> tuple[str, dict[str, TensorView | Opaque]]:
     if rivals:
         places = listed(shown(place) for place in (largest, *rivals))
         raise InputError(f"this checkpoint has several models, at {places}; save one model.state_dict()")
-    return largest, models[largest]
+    return largest, models[largest], [place for place in models if place != largest]
 
 
 def _dicts(value: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, TensorView | Opaque]]]:

@@ -68,6 +68,7 @@ class Hdf5:
                 if name not in attributes and (text := self._text(legacy, name)) is not None:
                     attributes[name] = text
             document["layers"] = self._layers(legacy)
+            self._check_own_weights(legacy)
             optimizer = self._child(self.root, "optimizer_weights", "/")
             if isinstance(optimizer, h5py.Group):
                 document["optimizer"] = self._weights(optimizer, "optimizer_weights")
@@ -91,6 +92,16 @@ class Hdf5:
                 raise InputError(f"layer {shown(name)} is in layer_names, but the file has no group of that name")
             layers.append([name, self._weights(child, name)])
         return layers
+
+    def _check_own_weights(self, legacy: h5py.Group) -> None:
+        """Raise InputError for weights of the model itself, which tf.keras keeps apart from those of its layers."""
+        group = self._child(legacy, "top_level_model_weights", "/")
+        names = self._names(group, "weight_names", "/") if isinstance(group, h5py.Group) else []
+        if names:
+            raise InputError(
+                f"the model has weights of its own, {listed(map(shown, names))}, which no layer computes with; "
+                f"expected the weights of layers alone"
+            )
 
     def _weights(self, group: h5py.Group, where: str) -> list[Any]:
         weights = []
