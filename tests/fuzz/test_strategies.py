@@ -20,7 +20,7 @@ from multilstm.fuzz.strategies import drawing
 from multilstm.fuzz.strategies.joins import JOINS, joined
 from multilstm.fuzz.strategies.layers import ROWS, layer_of
 from multilstm.fuzz.strategies.models import chains, embeddings, fronts, graphs, nested
-from multilstm.fuzz.strategies.places import Setting, source
+from multilstm.fuzz.strategies.places import Place, Setting, source
 from multilstm.fuzz.strategies.recurrent import bidirectional, recurrent
 from multilstm.jobs.job import Job
 from multilstm.spec import (
@@ -35,7 +35,7 @@ from multilstm.spec import (
     Masking,
     Softmax,
 )
-from multilstm.spec.layers import ACTIVATIONS, DISTRIBUTED, LAYERS, RECURRENT, TimeDistributed
+from multilstm.spec.layers import ACTIVATIONS, DISTRIBUTED, LAYERS, RECURRENT, TimeDistributed, UnitNormalization
 
 ROOT = pathlib.Path(__file__).parents[2]
 DRAWN = tuple(kind for kind in LAYERS if kind is not ConvLSTM2D)  # random models have no films
@@ -196,3 +196,10 @@ def test_the_models_of_a_seed_are_spread_over_all_that_hypothesis_draws(monkeypa
     assert len(set(drawn)) == 5
     assert drawn[0] <= 2
     assert drawn[-1] > 10
+
+
+@pytest.mark.parametrize(("features", "is_taken"), [(1, False), (2, True)])
+def test_no_single_value_is_normalized_to_length_one(features, is_taken):
+    """Its gradient is exactly 0 in the reference, and rounding noise in an engine."""
+    place = Place(None, (None, None, features), np.zeros((1, 1, features)), None)
+    assert ROWS[UnitNormalization].takes(place) is is_taken
