@@ -248,12 +248,16 @@ def _from_function(source: str) -> LoadedModel:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the user's code may raise any class
-        raise InputError(f"model {source!r}: {type(error).__name__}: {error}") from error
+        hint = f"; give {source.replace('.py:', ':')!r}" if ".py:" in source else ""
+        raise InputError(f"model {source!r}: {type(error).__name__}: {error}{hint}") from error
     finally:
         with contextlib.suppress(ValueError):  # the module may have changed sys.path
             sys.path.remove("")
     if isinstance(model, LoadedModel):
         return model
     if not isinstance(model, Graph):
-        raise InputError(f"model {source!r}: it returned {type(model).__name__}, expected a Model or Sequential")
+        raise InputError(
+            f"model {source!r}: it returned {type(model).__name__}, expected a Model or Sequential of multilstm; "
+            f"save a model of Keras as .keras and give that file"
+        )
     return LoadedModel(model, None, Provenance("a Python function", shown(source)))

@@ -67,7 +67,11 @@ def test_calls_a_function_of_a_module(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("functions_for_test_model:number", "it returned int, expected a Model or Sequential"),
+        (
+            "functions_for_test_model:number",
+            "it returned int, expected a Model or Sequential of multilstm; save a model",
+        ),
+        ("functions_for_test_model.py:number", "is not a package; give 'functions_for_test_model:number'"),
         ("functions_for_test_model:raises", "RuntimeError: no luck"),
         ("functions_for_test_model:exits", "it exits with None, expected a Model or Sequential"),
         ("functions_for_test_model:exits_with_0", "it exits with 0"),
