@@ -26,6 +26,8 @@ __all__ = ["Agreement", "agreement", "desired_answers"]
 # the grid `quick` in float32: 1e-5. The margin is for gradients as small as their rounding error, whose step in an
 # adaptive optimizer has a random sign.
 UPDATE_SHARE = 0.02
+# The same for each weight alone. A bias has few numbers, and more of them may be as small as their rounding error.
+TENSOR_SHARE = 0.3
 KINDS = {"outputs": "output", "gradients": "gradient", "weights": "weights"}
 
 
@@ -107,10 +109,17 @@ def _fault_of_update(actual: Mapping[str, Array], desired: Mapping[str, Array], 
         initial = rounded(workload.weights[name.removeprefix(f"{KINDS['weights']}:")], dtype).astype("float64")
         if (actual[name] == initial).all() and (array.astype(stored(dtype)) != initial).any():
             return f"its {name} is not trained"
-        away += float(((actual[name] - array) ** 2).sum())
-        way += float(((initial - array) ** 2).sum())
-    share = math.sqrt(away / way) if way else 0.0
+        distances = float(((actual[name] - array) ** 2).sum()), float(((initial - array) ** 2).sum())
+        if (share := _share(*distances)) > TENSOR_SHARE:
+            return f"its {name} is away from the trained one by {share:.0%} of the update"
+        away, way = away + distances[0], way + distances[1]
+    share = _share(away, way)
     return f"its weights are away from the trained ones by {share:.0%} of the update" if share > UPDATE_SHARE else ""
+
+
+def _share(away: float, way: float) -> float:
+    """Return the root of the quotient of two sums of squares; 0 without an update."""
+    return math.sqrt(away / way) if way else 0.0
 
 
 def _growth(spec: Graph) -> float:

@@ -76,7 +76,7 @@ def convert(
         conversion = convert_model(loaded.spec, loaded.weights, target, progress, compiled(loaded))
     lines = [conversion.report.sentence]
     lines += [] if loaded.weights is not None else ["The model has no weights: those of the file are random."]
-    lines += [f"Note: {note}." for note in conversion.notes]
+    lines += [f"Note: {note}." for note in (*loaded.provenance.notes, *conversion.notes)]
     lines.append(f"Written: {', '.join(map(str, conversion.save(out)))}")
     for line in lines:
         console.print(printable(line), markup=False)
@@ -106,7 +106,7 @@ def _inference_models(loaded: LoadedModel, target: Target, out: str, console: Co
             conversions[part] = convert_model(model.spec, model.weights, target, progress)
     lines = [models.sentence]
     lines += [] if loaded.weights is not None else ["The model has no weights: those of the files are random."]
-    lines += [f"Note: {note}." for note in models.notes]
+    lines += [f"Note: {note}." for note in (*loaded.provenance.notes, *models.notes)]
     for part, conversion in conversions.items():
         lines.append(f"{part.capitalize()}: {conversion.report.sentence}")
         lines += [f"Note: {note}." for note in conversion.notes]

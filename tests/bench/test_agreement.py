@@ -44,6 +44,16 @@ def test_a_weight_that_is_not_trained_disagrees(trained):
     assert reason == f"its {name} is not trained" or "times the tolerance away" in reason
 
 
+@pytest.mark.parametrize("share", [-1.0, 0.5, 2.0])
+@pytest.mark.parametrize("name", ["lstm/bias", "dense/bias"])
+def test_another_update_of_one_small_weight_disagrees(trained, name, share):
+    mode, desired = trained
+    name = f"weights:{name}"
+    actual = {**moved(desired, 1.0), name: moved(desired, share)[name]}
+    reason = agreement(mode, actual, desired, WORKLOAD, "float32", "cpu").reason
+    assert reason.startswith(f"its {name} is away from the trained one by") or "times the tolerance away" in reason
+
+
 @pytest.mark.parametrize("share", [0.99, 1.0, 1.01])
 def test_weights_after_nearly_the_same_update_agree(trained, share):
     mode, desired = trained
