@@ -13,7 +13,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None, c
     Parameters
     ----------
     model
-        A file (`.keras`, HDF5 or JSON of Keras; state dict of PyTorch), or `module:function` that returns a model spec.
+        A file (`.keras`, HDF5 or JSON of Keras; state dict of PyTorch), or `module:function` that returns a model.
     weights
         The file of the weights, where the model's file holds none.
     architecture
@@ -21,7 +21,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None, c
     code
         Print the Keras 3 source that builds the model, and nothing else.
     """
-    from multilstm.files.model import load_model
+    from multilstm.files import load_model
     from multilstm.report.words import printable
     from multilstm.spec.source import keras_source
 

@@ -1,34 +1,29 @@
-"""A user's model: files read as data, or the result of a function that the user names."""
+"""A user's model: files read as data."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import pathlib
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from multilstm.errors import InputError, MultilstmError, SpecError, UsageError, shown
+from multilstm.errors import InputError, SpecError, UsageError, shown
 from multilstm.files.contents import Contents, read_contents
-from multilstm.files.exits import process_stays
 from multilstm.files.keras_facts import KerasFacts
 from multilstm.files.layer_lists import LayerLists
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.onnx.contents import as_model, as_weights
 from multilstm.files.stores import Assigned, leaves, parts_of, weights_by_layer
 from multilstm.files.theano import check_theano
-from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
 from multilstm.spec.dialects import Part
 from multilstm.spec.dialects.versions import is_version
 from multilstm.spec.keras_json.model import read_json
 
-__all__ = ["load", "load_model"]
+__all__ = ["load"]
 
 Path = str | os.PathLike[str]
 Architecture = Path | Graph | LoadedModel
@@ -86,45 +81,6 @@ def load(
         design.parts,
         design.held,
     )
-
-
-def load_model(
-    source: str, weights: str | None = None, architecture: str | None = None, keras_version: str | None = None
-) -> LoadedModel:
-    """Return the model behind a name of the command line.
-
-    Args:
-        source: the path of a file, see `load`, or `module:function`. The function is imported from the working folder
-            or the installed packages and called without arguments; it returns a spec or a `LoadedModel`. An existing
-            path is a file, whatever its name.
-        weights: see `load`.
-        architecture: see `load`.
-        keras_version: see `load`.
-
-    Raises:
-        InputError: as `load`, or for a function that fails, exits or returns no model.
-        SpecError: as `load`.
-        UsageError: for a name that is neither.
-    """
-    if source.endswith(".json") or _exists(source):
-        return load(source, weights, architecture, keras_version)
-    if not is_target(source):
-        if pathlib.PurePath(source).suffix:
-            raise InputError(f"cannot read {shown(source)}: there is no such file")
-        raise UsageError(f"model {source!r}: expected a model file (.keras, .h5, .json, ...), or module:function")
-    if architecture is not None:
-        raise UsageError(f"model {source!r} is a function, which returns an architecture; leave --architecture out")
-    loaded = _from_function(source)
-    if weights is None:
-        return loaded
-    return load(weights, architecture=loaded)
-
-
-def _exists(source: str) -> bool:
-    try:
-        return source != "" and pathlib.Path(source).exists()
-    except (OSError, ValueError):  # such as a name that is too long
-        return False
 
 
 def _with_version(contents: Contents, version: str | None) -> Contents:
@@ -234,30 +190,3 @@ def _provenance(design: _Design, holder: Contents, notes: tuple[str, ...]) -> Pr
         return Provenance(f"{holder.format}, with a spec", program, holder.version, holder.backend, notes)
     formats = dict.fromkeys((origin.format, holder.format))
     return dataclasses.replace(origin, format=", with ".join(formats), notes=(*origin.notes, *notes))
-
-
-def _from_function(source: str) -> LoadedModel:
-    sys.path.insert(0, "")
-    try:
-        with process_stays(), contextlib.redirect_stdout(sys.stderr):  # a result may go to standard output
-            model = import_target(source)()
-    except MultilstmError:
-        raise
-    except SystemExit as error:
-        raise InputError(f"model {source!r}: it exits with {error.code!r}, expected a Model or Sequential") from error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # the user's code may raise any class
-        hint = f"; give {source.replace('.py:', ':')!r}" if ".py:" in source else ""
-        raise InputError(f"model {source!r}: {type(error).__name__}: {error}{hint}") from error
-    finally:
-        with contextlib.suppress(ValueError):  # the module may have changed sys.path
-            sys.path.remove("")
-    if isinstance(model, LoadedModel):
-        return model
-    if not isinstance(model, Graph):
-        raise InputError(
-            f"model {source!r}: it returned {type(model).__name__}, expected a Model or Sequential of multilstm; "
-            f"save a model of Keras as .keras and give that file"
-        )
-    return LoadedModel(model, None, Provenance("a Python function", shown(source)))

@@ -9,7 +9,7 @@ import pytest
 
 from multilstm import LSTM, Dense, Sequential, parity, run
 from multilstm.errors import InputError, SpecError, UsageError
-from multilstm.files import LoadedModel, resolved
+from multilstm.files import LoadedModel, load_model, resolved
 from multilstm.spec import to_json
 
 SPEC = Sequential([LSTM(3), Dense(2)], input_shape=(None, 2), name="mine")
@@ -66,6 +66,21 @@ def test_a_model_of_keras_is_read_without_keras(monkeypatch):
     assert isinstance(loaded, LoadedModel)
     assert loaded.spec.weight_shapes == SPEC.weight_shapes
     assert "keras" not in sys.modules
+
+
+def test_a_function_may_return_a_model_of_keras(monkeypatch):
+    functions = types.SimpleNamespace(net=lambda: keras_model(write(json.dumps(to_json(SPEC)))))
+    monkeypatch.setitem(sys.modules, "functions_of_keras", functions)
+    loaded = load_model("functions_of_keras:net")
+    assert loaded.spec.weight_shapes == SPEC.weight_shapes
+    assert loaded.provenance.format == "a model in memory"
+
+
+def test_a_function_may_return_a_model_of_keras_that_cannot_be_saved(monkeypatch):
+    functions = types.SimpleNamespace(net=lambda: keras_model(raise_error))
+    monkeypatch.setitem(sys.modules, "functions_of_keras", functions)
+    with pytest.raises(InputError, match="the Keras model 'mine' cannot be saved: NotImplementedError"):
+        load_model("functions_of_keras:net")
 
 
 def test_a_spec_and_a_loaded_model_stay_as_they_are():

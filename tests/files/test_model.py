@@ -6,7 +6,7 @@ import pytest
 
 from multilstm import initial_weights, save_weights
 from multilstm.errors import InputError, SpecError, UsageError
-from multilstm.files.model import load_model
+from multilstm.files import load_model
 from multilstm.spec import LSTM, Sequential
 
 SPEC = Sequential([LSTM(2)], input_shape=(None, 3))
@@ -69,7 +69,7 @@ def test_calls_a_function_of_a_module(name):
     [
         (
             "functions_for_test_model:number",
-            "it returned int, expected a Model or Sequential of multilstm; save a model",
+            "it returned int, expected a Model or Sequential of multilstm or Keras",
         ),
         ("functions_for_test_model.py:number", "is not a package; give 'functions_for_test_model:number'"),
         ("functions_for_test_model:raises", "RuntimeError: no luck"),

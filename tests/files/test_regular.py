@@ -6,7 +6,7 @@ import pytest
 
 from multilstm import load_weights
 from multilstm.errors import InputError
-from multilstm.files.model import load_model
+from multilstm.files import load_model
 from multilstm.files.regular import read_bytes
 
 
