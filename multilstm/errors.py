@@ -28,6 +28,11 @@ __all__ = [
 
 VALUE_LIMIT = 200  # characters of one value in a message
 NAME_LIMIT = 40  # names of one list in a message
+_ALIASES = {  # names of dtypes in other programs
+    "fp32": "float32", "f32": "float32", "single": "float32", "fp64": "float64", "f64": "float64", "double": "float64",
+    "bf16": "mixed_bfloat16", "bfloat16": "mixed_bfloat16", "fp16": "mixed_float16", "float16": "mixed_float16",
+    "half": "mixed_float16",
+}  # fmt: skip
 
 
 class MultilstmError(Exception):
@@ -108,14 +113,23 @@ def listed(names: Iterable[object]) -> str:
 
 
 def choice(what: str, given: object, known: Iterable[object]) -> str:
-    """Return the message for a name that is not one of the known ones, with up to two known names that are like it.
+    """Return the message for a name that is not one of the known ones, with up to two known names that are meant.
 
     Args:
         what: the kind of thing, for example `"engine"`.
         given: the unknown name.
         known: the names that exist.
     """
-    names, text = [str(name) for name in known], given if isinstance(given, str) else ""
-    near = difflib.get_close_matches(text, names, n=2, cutoff=0.55) if len(text) <= NAME_LIMIT else []
+    names = [str(name) for name in known]
+    near = _near(given, names) if isinstance(given, str) and len(given) <= NAME_LIMIT else []
     hint = f"; did you mean {' or '.join(listed([name]) for name in near)}?" if near else ""
     return f"unknown {what} {shown(given)}: expected one of {listed(names)}{hint}"
+
+
+def _near(given: str, names: list[str]) -> list[str]:
+    """Return up to two names: that of an alias, else the shortest that contain the text, else those spelled alike."""
+    text = given.lower()
+    if _ALIASES.get(text) in names:
+        return [_ALIASES[text]]
+    containing = sorted((name for name in names if len(text) > 1 and text in name.lower()), key=len)
+    return containing[:2] or difflib.get_close_matches(given, names, n=2, cutoff=0.55)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from multilstm.errors import VALUE_LIMIT, choice, listed, shown
+from multilstm.jobs.dtypes import DTYPES
 
 
 class Broken:
@@ -49,3 +50,26 @@ def test_a_choice_names_the_given_and_the_known_names():
     )
     assert choice("case", "a\x1b[31", ["a\x1b[31m"]).endswith(r"did you mean 'a\x1b[31m'?")
     assert len(choice("case", "x" * 10_000, map(str, range(10_000)))) < 500
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("fp32", "float32"), ("float", "float32 or float64"), ("FP64", "float64"), ("double", "float64"),
+        ("bf16", "mixed_bfloat16"), ("fp16", "mixed_float16"), ("float16", "mixed_float16"),
+        ("tf", "tf32"), ("mixed_fp16", "mixed_float16 or mixed_bfloat16"),
+    ],
+)  # fmt: skip
+def test_a_dtype_is_suggested_by_its_other_names(given, meant):
+    assert choice("dtype", given, DTYPES).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("jax", "jax-scan or keras-jax"), ("Torch", "torch-lstm or keras-torch"), ("jax-scn", "jax-scan")],
+)
+def test_names_that_contain_the_text_are_suggested_first(given, meant):
+    assert choice("engine", given, ("flax", "keras-jax", "jax-scan", "keras-torch", "torch-lstm")).endswith(
+        f"; did you mean {meant}?"
+    )
+    assert "did you mean" not in choice("engine", "x", ("flax", "keras-jax"))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from multilstm.cli.bench_files import BenchFiles
 from multilstm.cli.console import result_console
 from multilstm.cli.model_files import read_files
 from multilstm.cli.progress import follower, say
-from multilstm.cli.types import Device, OptionalNames, OptionalSizes, OptionalWholeNumber, Path, WholeNumber, names
+from multilstm.cli.types import (
+    Device,
+    Dtype,
+    OptionalNames,
+    OptionalSizes,
+    OptionalWholeNumber,
+    Path,
+    WholeNumber,
+    names,
+)
 from multilstm.errors import EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ def bench(  # noqa: PLR0913 - the public signature
     mode: OptionalNames = None,
     batch: OptionalSizes = None,
     timesteps: OptionalSizes = None,
-    dtype: Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"] = "float32",
+    dtype: Dtype = "float32",
     device: Device = "cpu",
     weights: Path = None,
     architecture: Path = None,

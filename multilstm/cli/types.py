@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
-from multilstm.errors import UsageError
+from multilstm.errors import UsageError, choice
 
 
 def whole_number(_: type, tokens: Sequence[Any]) -> int:
@@ -28,6 +28,22 @@ def listed_numbers(_: type, tokens: Sequence[Any]) -> tuple[int, ...]:
         raise ValueError(f"expected whole numbers, such as 1,8,64, given {','.join(texts)!r}") from None
 
 
+def dtype_names(_: type, tokens: Sequence[Any]) -> Any:
+    """Return the dtypes of an option; cyclopts itself would suggest `tf32` in place of `fp32`."""
+    from multilstm.jobs.dtypes import DTYPES
+
+    dtypes = tuple(token.value for token in tokens)
+    for name in dtypes:
+        if name not in DTYPES:
+            raise ValueError(choice("dtype", name, DTYPES))
+    return dtypes
+
+
+def one_dtype(kind: type, tokens: Sequence[Any]) -> Any:
+    """Return the dtype of an option."""
+    return dtype_names(kind, tokens)[0]
+
+
 def file_path(_: type, tokens: Sequence[Any]) -> str:
     """Return the path of an argument; another option in its place would silently become a file's name."""
     text: str = tokens[0].value
@@ -38,9 +54,12 @@ def file_path(_: type, tokens: Sequence[Any]) -> str:
 
 _SEVERAL = Parameter(consume_multiple=True, negative=(), show_default=False)
 OptionalNames = Annotated[tuple[str, ...] | None, _SEVERAL]
+_DTYPE = Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"]
 OptionalDtypes = Annotated[
-    tuple[Literal["float32", "float64", "mixed_bfloat16", "mixed_float16", "tf32"], ...] | None, _SEVERAL
+    tuple[_DTYPE, ...] | None,
+    Parameter(consume_multiple=True, negative=(), show_default=False, converter=dtype_names),
 ]
+Dtype = Annotated[_DTYPE, Parameter(converter=one_dtype)]
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 _PATH = Parameter(allow_leading_hyphen=True, converter=file_path)
 FilePath = Annotated[str, _PATH]
