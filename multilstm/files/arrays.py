@@ -28,11 +28,12 @@ from multilstm.spec.arrays import Array
 __all__ = ["read_arrays", "write_arrays"]
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
+_UNNAMED = "arr_0"  # the name that numpy.savez gives to its first array without one
 _NPY_VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """Return the arrays of a file by name. The array of a .npy file has the empty name.
+    """Return the arrays of a file by name. The array of a .npy file, or the only unnamed one, has the empty name.
 
     Args:
         path: a file that `numpy.save`, `numpy.savez`, `numpy.savez_compressed` or safetensors wrote, whatever its name.
@@ -102,7 +103,7 @@ def _npz(content: bytes, name: str) -> dict[str, Array]:
                 if key in arrays:
                     raise InputError(f"cannot read {name!r}: it gives {shown(key)} twice; write the file again")
                 arrays[key] = _npy(archive.read(member), f"{name}: {key}")
-            return arrays
+            return {"": arrays[_UNNAMED]} if set(arrays) == {_UNNAMED} else arrays
     except _ZIP_ERRORS as error:
         raise InputError(f"cannot read {name!r}: {error}; expected a file of numpy.savez") from None
     except ValueError as error:

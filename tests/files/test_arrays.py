@@ -49,6 +49,14 @@ def test_writes_safetensors_under_other_names(tmp_path):
     assert read_tensors(tmp_path / "a.bin")[0].keys() == ARRAYS.keys()
 
 
+def test_an_only_array_without_a_name_is_that_of_a_npy_file(tmp_path):
+    np.savez(tmp_path / "a.npz", ARRAYS["x"])
+    np.savez(tmp_path / "b.npz", ARRAYS["x"], y=ARRAYS["mask"])
+    assert list(read_arrays(tmp_path / "a.npz")) == [""]
+    np.testing.assert_array_equal(read_arrays(tmp_path / "a.npz")[""], ARRAYS["x"], strict=True)
+    assert sorted(read_arrays(tmp_path / "b.npz")) == ["arr_0", "y"]
+
+
 def test_writes_no_npy(tmp_path):
     with pytest.raises(InputError, match=r"a\.npy.* has no names of arrays; use \.npz or \.safetensors"):
         write_arrays(tmp_path / "a.npy", ARRAYS)
