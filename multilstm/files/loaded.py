@@ -9,6 +9,7 @@ from typing import Any
 from multilstm.spec import Graph
 from multilstm.spec.arrays import Array
 from multilstm.spec.dialects import Part
+from multilstm.spec.summary import one_line
 
 __all__ = ["LoadedModel", "Provenance"]
 
@@ -56,7 +57,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class LoadedModel:
     """A user's model, read from files.
 
@@ -77,6 +78,10 @@ class LoadedModel:
     optimizer_state: Mapping[str, Array] | None = None
     parts: tuple[Part, ...] = ()
     held: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:  # one line in a notebook; the weights are pages of numbers
+        weights = "without weights" if self.weights is None else "with weights"
+        return f"<LoadedModel {weights}, from {_printable(self.provenance.format)}: {one_line(self.spec)}>"
 
     @property
     def origin(self) -> str:

@@ -33,7 +33,7 @@ from multilstm.json_data import parse_json, typed
 from multilstm.report.cells import Cell
 from multilstm.report.files import write_text
 from multilstm.report.text import json_text
-from multilstm.spec import Layer
+from multilstm.spec import Graph, Layer
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.judge_part import judge_part
 from multilstm.workers import WorkerPool
@@ -322,6 +322,8 @@ def traits(sample: Sample) -> set[str]:
             value = getattr(layer, field.name)
             if isinstance(value, Layer):
                 stack.append(value)
+            elif isinstance(value, Graph):
+                stack += value.layers
             elif field.name not in SIZES and value != field.default and (field.name, value) != ("activation", "linear"):
                 labels.add(f"{name} {field.name}={value!r}")
     return labels

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from multilstm.errors import SpecError, listed, shown
 from multilstm.random import check_seed, derived_seed
 from multilstm.spec.arguments import SIZE_LIMIT, ArgumentError, check_name
+from multilstm.spec.initial_state import check_initial_state
 from multilstm.spec.layer_base import Layer
 from multilstm.spec.layers import LSTM, InputLayer
 from multilstm.spec.layers.opaque import OpaqueLayer
@@ -51,7 +52,7 @@ class Call:
     initial_state: tuple[Ref, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Graph:
     """A model as flat data, made by `Model`, `Sequential` or `from_json`.
 
@@ -87,6 +88,11 @@ class Graph:
         if not self.outputs:
             raise SpecError(f"model {shown(self.name)}: it has no outputs")
         _ = self.tensor_shapes, self.weight_shapes, self.regularizers  # each raises SpecError
+
+    def __repr__(self) -> str:  # one line in a notebook; the fields of many layers are pages of text
+        from multilstm.spec.summary import one_line
+
+        return f"<{one_line(self)}>"
 
     def layer(self, name: str) -> Layer:
         """Return the layer of a name, or of a path such as `document/lstm` for a layer of a model inside."""
@@ -130,7 +136,7 @@ class Graph:
                 if any(size is not None and size >= SIZE_LIMIT for size in shape):
                     raise SpecError(f"{layer.label}: every size must be below 2**31, given an output {show(shape)}")
                 shapes[Ref(index, output)] = shape
-            _check_states(layer, [shapes[ref] for ref in call.initial_state], inputs)
+            check_initial_state(layer, [shapes[ref] for ref in call.initial_state], inputs)
         return shapes
 
     @cached_property
@@ -376,24 +382,3 @@ class Graph:
         from multilstm.spec.keras_json.model import to_json
 
         return to_json(self)
-
-
-def _check_states(layer: Layer, states: list[Shape], inputs: list[Shape]) -> None:
-    """Raise SpecError for initial states that a call of `layer` cannot start from; an empty list is allowed."""
-    if not states:
-        return
-    if len(states) != layer.state_count:
-        raise SpecError(
-            f"{layer.label}: initial_state has {len(states)} tensors, expected {layer.state_count or 'none'}"
-        )
-    for name, shape, expected in zip(layer.state_names, states, layer.state_shapes(inputs[0]), strict=True):
-        if not _starts(shape, expected):
-            raise SpecError(f"{layer.label}: initial {name} state has shape {show(shape)}, expected {show(expected)}")
-
-
-def _starts(state: Shape, expected: Shape) -> bool:
-    """Whether a tensor of shape `state` may be an initial state; only the batch may vary."""
-    batches = (state[:1], expected[:1])
-    return (
-        state[1:] == expected[1:] and len(state) == len(expected) and ((None,) in batches or batches[0] == batches[1])
-    )

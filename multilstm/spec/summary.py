@@ -16,12 +16,13 @@ from multilstm.spec.layers import InputLayer
 from multilstm.spec.penalties import WeightFunction
 from multilstm.spec.shapes import Shape, show
 
-__all__ = ["summary"]
+__all__ = ["one_line", "summary"]
 
 WIDTH = 80
 _NAME = 36  # columns of a layer's name and type
 _INDENT = " " * 4
 _RULE = "-" * WIDTH
+_LAYERS = 8  # in one line
 
 
 def summary(graph: Graph) -> str:
@@ -47,6 +48,24 @@ def summary(graph: Graph) -> str:
     lines += [*([] if trained == size else _row("Trainable", "", f"{trained:,}")), ""]
     lines += [line for text in _remarks(graph, calls) for line in _wrap(text, "")]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def one_line(graph: Graph) -> str:
+    """Return kind, name, layers, and shapes of inputs and outputs: `LSTM(8); (any, any, 5) -> (any, 8)`."""
+    words = [_word(layer) for layer in graph.layers if not isinstance(layer, InputLayer)]
+    if len(words) > _LAYERS:
+        words[_LAYERS:] = [f"{len(words) - _LAYERS} more layers"]
+    inputs = [(layer.batch_size, *layer.shape) for layer in graph.inputs.values()]
+    ends = " -> ".join(", ".join(map(show, shapes)) for shapes in (inputs, graph.output_shapes))
+    kind, arrow = ("Sequential", " -> ") if graph.sequential else ("Model", ", ")
+    return f"{kind} '{_fit(_safe(graph.name), 50)}': {arrow.join(words)}; {ends}"
+
+
+def _word(layer: Layer) -> str:
+    """Return a layer with its size or the layer inside: `LSTM(8)`, `Bidirectional(LSTM(8))`."""
+    inside = layer.wrapped
+    size = getattr(layer, "units", getattr(layer, "filters", "")) if inside is None else _word(inside)
+    return f"{layer.class_name}({size})" if size else layer.class_name
 
 
 def _layer(graph: Graph, calls: dict[str, list[int]], layer: Layer) -> Iterator[str]:

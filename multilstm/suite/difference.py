@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from multilstm.spec.arrays import Array
 
 __all__ = ["ModelDifference", "OptionChange", "WeightChange", "compare_models", "with_inputs_of"]
 
+L = TypeVar("L", Layer, Graph)
 Pair = tuple[Layer, Layer]
 Weights = Mapping[str, Array]
 
@@ -208,8 +209,18 @@ def _changed(first: Layer, second: Layer) -> Iterator[tuple[str, Any, Any]]:
         one, two = getattr(first, field.name), getattr(second, field.name)
         if isinstance(one, Layer) and type(one) is type(two):
             yield from ((f"{field.name}.{option}", *values) for option, *values in _changed(one, two))
+        elif isinstance(one, Graph) and isinstance(two, Graph) and _wired(one) == _wired(two):
+            for part, other in zip(one.layers, two.layers, strict=True):
+                place = f"{field.name}.{part.name}"
+                yield from ((f"{place}.{option}", *values) for option, *values in _changed(part, other))
         elif field.name != "name" and one != two:
             yield field.name, one, two
+
+
+def _wired(graph: Graph) -> tuple[Any, ...]:
+    """Return the data of a model that has equal options in equal places; a name with a dot is no part of a path."""
+    classes = [(layer.name, type(layer)) for layer in graph.layers]
+    return classes, graph.calls, graph.outputs, [layer for layer in graph.layers if "." in str(layer.name)]
 
 
 def _effect(case: Case, base: Quantities, layer: Layer, option: str, value: Any) -> float | None:
@@ -228,9 +239,12 @@ def _effect(case: Case, base: Quantities, layer: Layer, option: str, value: Any)
     return max(known, default=None) if len(known) == len(distances) else None
 
 
-def _with_option(layer: Layer, option: str, value: Any) -> Layer:
-    """Return the layer with another value of an option; `layer.units` is an option of the layer in a wrapper."""
+def _with_option(layer: L, option: str, value: Any) -> L:
+    """Return a layer with another value of an option, also of a layer inside: `layer.units`, `graph.lstm.units`."""
     name, _, inner = option.partition(".")
+    if isinstance(layer, Graph):
+        parts = (_with_option(part, inner, value) if part.name == name else part for part in layer.layers)
+        return dataclasses.replace(layer, layers=tuple(parts))
     changes: dict[str, Any] = {name: _with_option(getattr(layer, name), inner, value) if inner else value}
     return dataclasses.replace(layer, **changes)
 

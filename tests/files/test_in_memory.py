@@ -87,6 +87,10 @@ def test_a_spec_and_a_loaded_model_stay_as_they_are():
     loaded = resolved(keras_model(write(json.dumps(to_json(SPEC)))))
     assert resolved(SPEC) is SPEC
     assert resolved(loaded) is loaded
+    assert repr(loaded) == (
+        "<LoadedModel without weights, from a model in memory: Sequential 'mine': LSTM(3) -> Dense(2); "
+        "(any, any, 2) -> (any, 2)>"
+    )
 
 
 @pytest.mark.parametrize("call", [lambda model: run(model, "reference", None), parity], ids=["run", "parity"])

@@ -28,7 +28,7 @@ from multilstm.fuzz.rendering import show_campaign
 from multilstm.fuzz.sample import Sample, sample_of
 from multilstm.fuzz.script import LINES
 from multilstm.jobs.job import Batch
-from multilstm.spec import LSTM, Dense, Embedding, Input, Masking, Model, Sequential
+from multilstm.spec import LSTM, Dense, Embedding, Input, Masking, Model, Sequential, TimeDistributed
 from multilstm.suite.compare_cases import compare_cases
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -161,6 +161,12 @@ def test_a_folder_that_cannot_go_on_is_refused(tmp_path, content, said):
     (tmp_path / "campaign.json").write_text(content)
     with pytest.raises(InputError, match=said):
         open_campaign(str(tmp_path), 0, "plain")
+
+
+def test_options_of_layers_inside_of_a_model_are_traits():
+    words = Sequential([LSTM(2, unroll=True)], (3, 1), name="words")
+    spec = Sequential([TimeDistributed(words)], (2, 3, 1))
+    assert module.traits(Sample(spec)) == {"TimeDistributed", "InnerModel", "LSTM unroll=True"}
 
 
 def test_branches_and_states_are_traits():

@@ -106,6 +106,19 @@ def test_regularizers_and_constraints_of_a_layer():
     assert PENALISED in summary(MODELS["penalised"])
 
 
+def test_a_spec_is_one_line_in_a_notebook():
+    stack = Sequential([Bidirectional(LSTM(8, return_sequences=True)), GRU(4), Dense(2)], (None, 5), name="it's\n")
+    assert repr(stack) == (
+        r"<Sequential 'it's\n': Bidirectional(LSTM(8)) -> GRU(4) -> Dense(2); (any, any, 5) -> (any, 2)>"
+    )
+    x, y = Input((None, 3)), Input((4, 3), batch_size=2)
+    assert repr(Model([x, y], [LSTM(3)(x), LSTM(2)(y)], name="two")) == (
+        "<Model 'two': LSTM(3), LSTM(2); (any, any, 3), (2, 4, 3) -> (any, 3), (2, 2)>"
+    )
+    assert ": Dense(1) -> " in repr(deep := Sequential([*(Dense(1) for _ in range(9)), Dense(7)], (1,)))
+    assert repr(deep).endswith("-> Dense(1) -> 2 more layers; (any, 1) -> (any, 7)>")
+
+
 def test_names_untrained_layers():
     text = summary(MODELS["partly_frozen"])
     assert text.count("    not trained\n") == 3

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from multilstm.compare import Quantity
-from multilstm.spec import LSTM, Bidirectional, Dense, Dropout, Embedding, Input, Masking, Model, Sequential
+from multilstm.spec import (
+    LSTM,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    Masking,
+    Model,
+    Sequential,
+    TimeDistributed,
+)
 from multilstm.suite.difference import _distance, compare_models, with_inputs_of
 from multilstm.suite.hidden_masks import exercising_case
 from multilstm.weights import discriminating_weights
@@ -196,3 +207,13 @@ def test_states_of_the_inputs_reach_both_models():
     case = example_case(first, given_batches(first, arrays), "given", weights)
     others = {name.replace("a/", "b/"): array for name, array in weights.items()}
     assert compare_models(case, second, others).same
+
+
+def test_an_option_inside_of_a_model_is_named_with_its_effect():
+    def documents(activation):
+        words = Sequential([LSTM(3, activation=activation, name="a"), Dense(2, name="d")], (None, 3), name="words")
+        return Sequential([TimeDistributed(words, name="each"), LSTM(2, name="b")], (None, None, 3))
+
+    (change,) = difference(documents("tanh"), documents("relu")).options
+    assert change[:4] == ("TimeDistributed 'each'", "layer.graph.a.activation", "tanh", "relu")
+    assert change.effect > 1e-3
