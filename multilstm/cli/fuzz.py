@@ -25,7 +25,8 @@ def fuzz(
     Parameters
     ----------
     seconds
-        Start no further round of models after this time.
+        Start no further round of models after this time. A round is finished first: shrinking takes up to two minutes
+        for each new kind of failure.
     seed
         Random seed.
     engine

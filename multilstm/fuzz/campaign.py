@@ -32,7 +32,7 @@ from multilstm.fuzz.shrink import shrink
 from multilstm.json_data import parse_json, typed
 from multilstm.report.cells import Cell
 from multilstm.report.files import write_text
-from multilstm.report.text import json_text
+from multilstm.report.text import counted, json_text
 from multilstm.spec import Graph, Layer
 from multilstm.suite.compare_cases import compare_cases, worker_pool
 from multilstm.suite.judge_part import judge_part
@@ -182,7 +182,7 @@ def run_campaign(
         device: `cpu` or `gpu`.
         seconds: the time after which no further round starts.
         draw: returns random samples for the seed of a round and a number of samples.
-        on_message: called with one line after every round and finding.
+        on_message: called with one line after every round and finding, and before a round shrinks its failures.
         memory_gb: see `Options`.
     """
     end = time.monotonic() + seconds
@@ -204,11 +204,14 @@ def _round(
     cells = compare_cases(
         [sample.case(name) for name, sample in samples.items()], options, pool=ImpatientPool(pool)
     ).cells
-    failures = 0
+    count = len({(cell.case, cell.engine) for cell in cells if cell.verdict in FAILS})
+    is_announced = False
     for failing in _failing(pool, samples, cells, options):
-        failures += 1
         finding = campaign.covering(failing)
         if finding is None:
+            if not is_announced:
+                on_message(f"round {campaign.rounds + 1}: shrinking the new ones of {counted(count, 'failure')}")
+            is_announced = True
             finding = _shrink(failing, campaign, folder)
             on_message(f"{finding.engine}: {finding.title}")
         finding.samples += 1
@@ -220,7 +223,7 @@ def _round(
     campaign.ran = dict(Counter(campaign.ran) + Counter(engine for engine, _ in ran))
     campaign.save(folder)
     done = f"{campaign.samples} models in {campaign.seconds:.0f} s"
-    on_message(f"round {campaign.rounds}, {options.dtypes[0]}: {failures} failures; {done}")
+    on_message(f"round {campaign.rounds}, {options.dtypes[0]}: {counted(count, 'failure')}; {done}")
 
 
 def shrink_failures(

@@ -78,7 +78,8 @@ def test_similar_failures_are_shrunk_and_counted_once(faulty, tmp_path):
     assert (sample.batch, sample.loss, sample.seed) == (1, None, 0)
     assert len((tmp_path / f"{name}.py").read_text().splitlines()) <= LINES
     assert (campaign.samples, campaign.ran) == (4, {"faulty": 4})
-    assert [line.split(":")[0] for line in said] == ["faulty", "round 1, float64"]
+    assert [line.split(":")[0] for line in said] == ["round 1", "faulty", "round 1, float64"]
+    assert said[0] == "round 1: shrinking the new ones of 2 failures"
 
 
 def test_a_gradient_of_inputs_is_distinguished_from_one_of_weights(engine, tmp_path):
