@@ -122,9 +122,11 @@ def bench(  # noqa: PLR0913 - the public signature
         raise UsageError(f"--seed must not be negative, given {seed}")
     old = None if compare is None else Benchmark.read(compare)
     sizes = names("--batch", batch), names("--timesteps", timesteps)
-    plan = _plan(model, grid, names("--mode", mode), sizes, weights, architecture, seed)
+    engines, modes = names("--engine", engine), names("--mode", mode)
+    _check_names(engines, modes)
+    plan = _plan(model, grid, modes, sizes, weights, architecture, seed)
     method = _changed(plan.method, rounds, pause, seed)
-    plan = plan.on(names("--engine", engine), dtype, device, method, _checked_timeout(timeout))
+    plan = plan.on(engines, dtype, device, method, _checked_timeout(timeout))
     result, console = plan.empty_result(), result_console(json, html)
     say(plan.announcement)
     try:
@@ -156,6 +158,17 @@ def _check_fail_above(per_cent: float | None, compare: str | None) -> None:
         raise UsageError("--fail-above is for --compare, which is not given")
     if not 0 <= per_cent < math.inf:
         raise UsageError(f"--fail-above must be a finite number of per cent, 0 or above, given {per_cent:g}")
+
+
+def _check_names(engines: tuple[str, ...], modes: tuple[str, ...]) -> None:
+    """Refuse unknown names, before a model is read or the module of its function is imported."""
+    from multilstm.bench.contestants.registry import contestant_row
+    from multilstm.bench.modes import mode_named
+
+    for name in engines:
+        contestant_row(name)
+    for name in modes:
+        mode_named(name)
 
 
 def _plan(

@@ -31,6 +31,13 @@ class Machines:
     dask: str | None = None
     shrink: str | None = None
 
+    def check_names(self) -> None:
+        """Refuse unknown engines, before a model is read or the module of its function is imported."""
+        from multilstm.engines.registry import engine_row
+
+        for name in self.engines:
+            engine_row(name)
+
     @contextlib.contextmanager
     def ready(self, timeout_s: float, memory_gb: float | None) -> Iterator[tuple[Pool | None, tuple[str, ...]]]:
         """Have the engines registered inside of a `with` block, and yield the pool and the names for the run.

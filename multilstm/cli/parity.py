@@ -161,18 +161,20 @@ def parity(  # noqa: PLR0913 - the public signature
     written = (save_inputs, save_outputs, json, html, junit, markdown, resume)
     files = ModelFiles(model, weights, architecture, inputs, against, *written)
     files.check(sized=batch is not None or timesteps is not None)
-    cases = _cases(names("--case", case), full, batch, timesteps, seed, files)
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
     quantities, engines = names("--quantity", quantity), names("--engine", engine)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
     tolerances = (atol, rtol, any_tolerance)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
     machines = Machines(engines, names("--python", python), dask, shrink)
+    machines.check_names()
+    asked = Options(engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
+    cases = _cases(names("--case", case), full, batch, timesteps, seed, files)
     if shrink is not None and not all(case.is_judged for case in cases):
         raise UsageError("--shrink needs the reference, which does not compute this model; leave --shrink out")
     with machines.ready(limit_s, memory) as (pool, chosen):
         availability = available(chosen or None, device, cases[0].generation, pool)
-        options = Options(availability.engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
+        options = dataclasses.replace(asked, engines=availability.engines)
         arguments = files.arguments(batch, timesteps, seed, full)
         report = _compare(cases, options, availability, files, results, arguments, pool)
         _shrink(cases, report, options, shrink, results.console())

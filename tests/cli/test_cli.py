@@ -131,13 +131,6 @@ USAGE = {
 }
 
 
-@pytest.mark.parametrize("command", ["parity", "bench"])
-def test_a_dtype_is_suggested_by_the_name_of_other_programs(run, command):
-    done = run(command, "--dtype", "fp32")
-    assert done.returncode == 2
-    assert "did you mean float32?" in " ".join(done.stderr.replace("│", "").split())
-
-
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
 def test_usage_errors_exit_with_2(run, model, arguments):
     done = run(*arguments)
