@@ -67,13 +67,17 @@ def diff(
 
 def _lines(models: tuple[LoadedModel, LoadedModel], difference: ModelDifference) -> Iterator[str]:
     """Yield the difference as text."""
+    from multilstm.files.compiled import compiled_alike
     from multilstm.report.words import printable
 
     yield difference.sentence
     for label, model in zip(("First", "Second"), models, strict=True):
         random = "" if model.weights is not None else " Its weights are random."
         yield printable(f"{label}: {model.provenance.sentence}{random}")
-    if models[0].training != models[1].training:
+    trained = [model.training is not None for model in models]
+    if trained[0] != trained[1]:
+        yield f"Only the {'first' if trained[0] else 'second'} has an optimizer and a loss, which are not compared."
+    elif not compiled_alike(*models):
         yield "They were compiled with other optimizers, losses or metrics, which are not compared."
     for text in (*_layers(difference), *_weights(difference), *_answers(difference)):
         yield printable(text)

@@ -31,7 +31,7 @@ class Machines:
     dask: str | None = None
     shrink: str | None = None
 
-    def check_names(self) -> None:
+    def __post_init__(self) -> None:
         """Refuse unknown engines, before a model is read or the module of its function is imported."""
         from multilstm.engines.registry import engine_row
 

@@ -164,11 +164,9 @@ def parity(  # noqa: PLR0913 - the public signature
     dtypes = names("--dtype", dtype) or (device_dtypes(device) if full else Options.dtypes)
     quantities, engines = names("--quantity", quantity), names("--engine", engine)
     limit_s = (FULL_TIMEOUT_S if full else TIMEOUT_S) if timeout is None else timeout
-    tolerances = (atol, rtol, any_tolerance)
     results = ResultFiles(json, html, junit, markdown, annotations, resume, verbose)
     machines = Machines(engines, names("--python", python), dask, shrink)
-    machines.check_names()
-    asked = Options(engines, dtypes, layers, device, quantities, *tolerances, limit_s, memory)
+    asked = Options(engines, dtypes, layers, device, quantities, atol, rtol, any_tolerance, limit_s, memory)
     cases = _cases(names("--case", case), full, batch, timesteps, seed, files)
     if shrink is not None and not all(case.is_judged for case in cases):
         raise UsageError("--shrink needs the reference, which does not compute this model; leave --shrink out")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from multilstm.errors import InputError, SpecError, listed, shown
 from multilstm.files.loaded import LoadedModel
@@ -18,7 +19,7 @@ from multilstm.spec.dialects.versions import Version, version_of
 from multilstm.spec.optimizers import SGD, Adam, Optimizer
 from multilstm.spec.training import Training
 
-__all__ = ["Compiled", "OptimizerState", "compiled", "optimizer_state", "version_in"]
+__all__ = ["Compiled", "OptimizerState", "compiled", "compiled_alike", "optimizer_state", "version_in"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,28 @@ def compiled(loaded: LoadedModel) -> Compiled:
     except InputError as error:
         return Compiled(training, notes=(f"the arrays of the optimizer are zeros in the file: {error}", *notes))
     return Compiled(training, state, notes)
+
+
+def compiled_alike(first: LoadedModel, second: LoadedModel) -> bool:
+    """Whether two models were compiled with the same optimizer, losses and metrics, in any form of a file.
+
+    Optimizers and losses that multilstm does not execute are compared by their classes and arguments.
+    """
+    configs = [_plain(model.training or {}) for model in (first, second)]
+    trainings = [compiled(model).training for model in (first, second)]
+    keys = ("metrics", "weighted_metrics", *(("optimizer", "loss", "loss_weights") if None in trainings else ()))
+    return trainings[0] == trainings[1] and all(configs[0].get(key) == configs[1].get(key) for key in keys)
+
+
+def _plain(value: Any) -> Any:
+    """Return a part of a training configuration in one form, without names and modules of Python."""
+    if isinstance(value, Mapping):
+        named = {"optimizer" if key == "optimizer_config" else key: part for key, part in value.items()}
+        return {key: _plain(part) for key, part in named.items() if key not in _FORM and part is not None}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+_FORM = ("module", "registered_name", "build_config", "shared_object_id", "name", "dtype")
 
 
 def optimizer_state(loaded: LoadedModel, optimizer: Optimizer, by_weight: bool) -> OptimizerState:

@@ -7,7 +7,7 @@ import pytest
 from written_files import SPEC, weights_of
 
 from multilstm.errors import InputError
-from multilstm.files.compiled import compiled, optimizer_state
+from multilstm.files.compiled import compiled, compiled_alike, optimizer_state
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.stores import parts_of
 from multilstm.spec import LSTM, Sequential
@@ -120,3 +120,34 @@ def test_the_arguments_of_compile_that_are_left_out_are_in_a_note():
     model = dataclasses.replace(loaded([]), training=config, provenance=Provenance("", "Keras", "3.8.0", generation=3))
     note = "the file has no metrics, steps_per_execution, which change no weight; give them to compile again"
     assert compiled(model).notes == (note,)
+
+
+def training_in(form, optimizer="Adam", rate=0.001, loss="MeanSquaredError", metric="MeanAbsoluteError", **arguments):
+    """Return a model that was compiled, from a file of Keras 3: `keras` or `h5`."""
+    names = {"module": "keras.of.a.backend", "registered_name": None} if form == "keras" else {}
+    training = {
+        "optimizer" if form == "keras" else "optimizer_config": {
+            **names, "class_name": optimizer, "config": {"name": form, "learning_rate": rate, "clipnorm": None},
+        },
+        "loss": {**names, "class_name": loss, "config": {"name": "loss", **arguments}},
+        "metrics": [{**names, "class_name": metric, "config": {"name": "m", "dtype": "float32"}}],
+    }  # fmt: skip
+    return LoadedModel(SPEC, None, Provenance("", "Keras", "3.15.1", generation=3), training, parts=parts_of(SPEC))
+
+
+OTHERS = {
+    "optimizer": {"optimizer": "SGD"}, "rate": {"rate": 0.01}, "loss": {"loss": "MeanAbsoluteError"},
+    "metric": {"metric": "MeanSquaredError"}, "loss_not_read": {"loss": "BinaryCrossentropy", "from_logits": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, *OTHERS.values()], ids=["", *OTHERS])
+def test_two_forms_of_one_training_are_alike(change):
+    assert compiled_alike(training_in("keras", **change), training_in("h5", **change))
+    assert compiled_alike(training_in("keras"), training_in("h5", **change)) == (not change)
+
+
+def test_losses_that_are_not_read_are_compared_by_their_arguments():
+    first = training_in("keras", loss="BinaryCrossentropy", from_logits=True)
+    assert not compiled_alike(first, training_in("h5", loss="CategoricalCrossentropy", from_logits=True))
+    assert not compiled_alike(first, training_in("h5", loss="BinaryCrossentropy", label_smoothing=0.1))
