@@ -19,7 +19,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None, c
     architecture
         The file of the architecture, where the model's file holds weights alone.
     code
-        Print the Keras 3 source that builds the model, and nothing else.
+        Print the Keras 3 source that builds the model, after the notes on the file as comments, and nothing else.
     """
     from multilstm.files import load_model
     from multilstm.report.words import printable
@@ -27,6 +27,7 @@ def summary(model: str, /, *, weights: Path = None, architecture: Path = None, c
 
     loaded = load_model(model, weights, architecture)
     if code:
+        sys.stdout.writelines(f"# Note: {printable(note)}\n" for note in loaded.provenance.notes)
         sys.stdout.write(keras_source(loaded.spec))
         return 0
     count = "none; random ones are used" if loaded.weights is None else f"{len(loaded.weights)} arrays"

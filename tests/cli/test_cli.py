@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, where output goes."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -256,6 +257,16 @@ def test_summary_of_keras_json(run, model):
     done = run("summary", model)
     assert done.returncode == 0
     assert "4*(features*units + units*units + units)" in done.stdout
+
+
+def test_the_code_of_a_model_has_the_notes_on_its_file(run, tmp_path):
+    config = json.loads(Sequential([LSTM(2)], input_shape=(None, 3)).to_json())
+    config["config"]["layers"][1]["config"]["dtype"] = "mixed_bfloat16"
+    (tmp_path / "mixed.json").write_text(json.dumps(config))
+    done = run("summary", "mixed.json", "--code")
+    assert done.stdout.startswith("# Note: layers of the file compute in mixed_bfloat16; ")
+    assert "LSTM(2" in done.stdout
+    compile(done.stdout, "mixed.py", "exec")
 
 
 def test_summary_of_a_function(run, tmp_path):

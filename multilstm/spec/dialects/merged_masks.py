@@ -22,7 +22,6 @@ from multilstm.spec.layers import (
     Add,
     Average,
     Concatenate,
-    Dot,
     Maximum,
     Minimum,
     Multiply,
@@ -113,9 +112,9 @@ def _masked_calls(graph: Graph) -> tuple[dict[Ref, _Mask | None], list[tuple[Lay
 def _end_of_mask(layer: Any, version: str) -> str:
     """Return the difference for a layer that was a `Merge` of Keras 0; empty without one.
 
-    Its `get_output_mask` returns None (keras/layers/core.py of Keras 0.3.3).
+    Its `get_output_mask` returns None (keras/layers/core.py of Keras 0.3.3), as that of a Dot does in Keras 3.
     """
-    is_merge = isinstance(layer, Add | Average | Concatenate | Dot | Maximum | Multiply)
+    is_merge = isinstance(layer, Add | Average | Concatenate | Maximum | Multiply)
     return "Keras 0 passes no mask through a Merge, and Keras 3 does" if is_merge and version.startswith("0") else ""
 
 

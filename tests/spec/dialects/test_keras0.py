@@ -140,7 +140,11 @@ def two_lstms(mask_zero, **merging):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", ["concat", "sum", "ave", "mul", "dot"])
+def test_a_dot_passes_no_mask_on_in_any_version():
+    assert from_json(two_lstms(True, merge_mode="dot")).recurrent.keys() == {"a", "b", "out"}
+
+
+@pytest.mark.parametrize("mode", ["concat", "sum", "ave", "mul"])
 def test_a_mask_that_ends_at_a_merge_of_keras_0_is_refused(mode):
     from_json(two_lstms(False, merge_mode=mode))
     with pytest.raises(SpecError, match="Keras 0 passes no mask through a Merge"):
