@@ -29,7 +29,7 @@ from multilstm.scan.losses import loss_value
 from multilstm.scan.methods import AbstractModel
 from multilstm.scan.modes import usual_promotion
 from multilstm.scan.recurrent import check_computed
-from multilstm.scan.validation import as_arrays, check_batch, check_slots
+from multilstm.scan.validation import as_arrays, check_batch, check_slots, check_weights
 from multilstm.spec import Embedding, Graph
 from multilstm.spec.arrays import AnyState
 from multilstm.spec.optimizers import Optimizer
@@ -251,7 +251,11 @@ class ScanModel(AbstractModel):
             coefficients: see `train_step`.
             gradients: of every trained weight, by `layer/weight`.
             optimizer: the update rule.
+
+        Raises:
+            InputError: for arrays that do not fit the spec.
         """
+        check_weights(self.spec, weights)
         check_slots(self.spec, optimizer, slots, coefficients, gradients)
         weights, slots, gradients = map(as_arrays, (weights, slots, gradients))
         new_weights, new_slots = dict(weights), {}

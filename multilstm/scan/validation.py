@@ -45,7 +45,7 @@ def check_batch(spec: Graph, weights: Mapping[str, Any], batch: Batch) -> tuple[
             outside of an Embedding's table, or a number of timesteps above that of the arrays.
         SpecError: for a size that the spec leaves open, and that a layer cannot take.
     """
-    _check_weights(spec, weights)
+    check_weights(spec, weights)
     size = _check_inputs(spec, batch.inputs)
     _check_masks(spec, batch)
     _check_states(spec, batch.states, size)
@@ -100,7 +100,12 @@ def check_slots(
             _check_shape(f"{kind} {name!r}", arrays[name], shape)
 
 
-def _check_weights(spec: Graph, weights: Any) -> None:
+def check_weights(spec: Graph, weights: Any) -> None:
+    """Check the weights of a model: their names, their shapes, and one floating dtype.
+
+    Raises:
+        InputError: with the name of the weight and its layer.
+    """
     shapes = spec.weight_shapes
     _check_names("weight", weights, shapes)
     dtypes = {}

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from multilstm.errors import UsageError, choice, shown
-from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments
+from multilstm.spec.arguments import Argument, ArgumentError, Flag, check_arguments, is_integer
 from multilstm.spec.schedules import (
     Number,
     OptionalNumber,
@@ -89,7 +89,13 @@ class Optimizer:
 
         Args:
             iteration: the number of updates made before.
+
+        Raises:
+            UsageError: for anything but an integer of 0 or more.
         """
+        is_scalar = hasattr(iteration, "__index__") and not isinstance(iteration, bool)  # of Python, NumPy or JAX
+        if not is_scalar or (is_integer(iteration) and iteration < 0):
+            raise UsageError(f"iteration: given {shown(iteration)}; expected an integer of 0 or more")
         rate = self.learning_rate(iteration) if isinstance(self.learning_rate, Schedule) else self.learning_rate
         decay = {"decay": self.weight_decay * rate} if self.weight_decay else {}
         return {"rate": self._rate(rate, iteration), **decay}
