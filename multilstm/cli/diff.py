@@ -71,9 +71,12 @@ def _lines(models: tuple[LoadedModel, LoadedModel], difference: ModelDifference)
     from multilstm.report.words import printable
 
     yield difference.sentence
-    for label, model in zip(("First", "Second"), models, strict=True):
+    for label, model, other in zip(("First", "Second"), models, models[::-1], strict=True):
         random = "" if model.weights is not None else " Its weights are random."
         yield printable(f"{label}: {model.provenance.sentence}{random}")
+        for note in model.provenance.notes:
+            if note not in other.provenance.notes:
+                yield printable(f"{label} alone: {note}.")
     trained = [model.training is not None for model in models]
     if trained[0] != trained[1]:
         yield f"Only the {'first' if trained[0] else 'second'} has an optimizer and a loss, which are not compared."
