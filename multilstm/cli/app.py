@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from multilstm.cli.bench import bench
 from multilstm.cli.console import print_error
@@ -54,7 +54,9 @@ def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = app(arguments, exit_on_error=False, print_error=True)
         sys.stdout.flush()
-    except CycloptsError:
+    except CycloptsError as error:
+        if example := _example(error):
+            print_error(example)
         sys.exit(UsageError.exit_code)
     except MultilstmError as error:
         print_error(error)
@@ -70,6 +72,24 @@ def run(app: App, arguments: Sequence[str] | None = None) -> NoReturn:
         discard_output()
         sys.exit(MultilstmError.exit_code)
     sys.exit(code or 0)
+
+
+_EXAMPLES = {
+    "parity": "parity model.keras; diff compares two models: multilstm diff old.h5 new.keras",
+    "bench": "bench model.keras",
+    "summary": "summary model.keras",
+    "diff": "diff old.h5 new.keras",
+    "convert": "convert model.keras port.onnx",
+    "migrate": "migrate old.h5 new.keras",
+    "identify": "identify arrays.npz",
+}
+
+
+def _example(error: CycloptsError) -> str:
+    """Return an example of a command that was given too few or too many arguments; empty for another error."""
+    command = " ".join(error.command_chain or ())
+    is_count = isinstance(error, (MissingArgumentError, UnusedCliTokensError))
+    return f"an example: multilstm {_EXAMPLES[command]}" if is_count and command in _EXAMPLES else ""
 
 
 def _named(error: OSError) -> str:

@@ -107,12 +107,14 @@ def _is_tolerance(value: Any) -> bool:
 
 
 def as_names(label: str, names: Any) -> tuple[str, ...]:
-    """Return names as a tuple. Text is refused, since it would be read letter by letter.
+    """Return names as a tuple; text is one name.
 
     Raises:
-        UsageError: for text, another type, or an entry that is no text.
+        UsageError: for another type, or an entry that is no text.
     """
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+    if isinstance(names, str):
+        return (names,)
+    if isinstance(names, bytes) or not isinstance(names, Iterable):
         raise UsageError(f"{label}: given {shown(names)}, expected a list of names")
     entries = tuple(names)
     for name in entries:

@@ -28,6 +28,7 @@ from multilstm.spec.arrays import Array
 __all__ = ["read_arrays", "write_arrays"]
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK"
+_KERAS = ("metadata.json", "config.json", "model.weights.h5")
 _UNNAMED = "arr_0"  # the name that numpy.savez gives to its first array without one
 _NPY_VERSIONS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -96,9 +97,9 @@ def _npz(content: bytes, name: str) -> dict[str, Array]:
             arrays = {}
             for member in members:
                 if not member.filename.endswith(".npy") or member.compress_type not in _COMPRESSIONS:
-                    raise InputError(
-                        f"cannot read {name!r}: it contains {shown(member.filename)}; expected arrays of numpy.savez"
-                    )
+                    see = " (for a model of Keras, see multilstm summary)" if member.filename in _KERAS else ""
+                    entry = f"it contains {shown(member.filename)}"
+                    raise InputError(f"cannot read {name!r}: {entry}; expected arrays of numpy.savez{see}")
                 key = member.filename.removesuffix(".npy")
                 if key in arrays:
                     raise InputError(f"cannot read {name!r}: it gives {shown(key)} twice; write the file again")

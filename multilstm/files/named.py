@@ -11,6 +11,7 @@ from multilstm.files.exits import process_stays
 from multilstm.files.in_memory import resolved
 from multilstm.files.loaded import LoadedModel, Provenance
 from multilstm.files.model import load
+from multilstm.files.regular import near_file
 from multilstm.frameworks.targets import import_target, is_target
 from multilstm.spec import Graph
 
@@ -39,7 +40,7 @@ def load_model(
         return load(source, weights, architecture, keras_version)
     if not is_target(source):
         if pathlib.PurePath(source).suffix:
-            raise InputError(f"cannot read {shown(source)}: there is no such file")
+            raise InputError(f"cannot read {shown(source)}: there is no such file{near_file(source)}")
         raise UsageError(f"model {source!r}: expected a model file (.keras, .h5, .json, ...), or module:function")
     if architecture is not None:
         raise UsageError(f"model {source!r} is a function, which returns an architecture; leave --architecture out")

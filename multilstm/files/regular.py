@@ -6,14 +6,17 @@ first too: a sparse file can claim any size without using the disk.
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import os
 import stat
 
 from multilstm.errors import InputError
 from multilstm.frameworks.machine import memory
 
-__all__ = ["read_bytes", "read_text", "size_limit"]
+__all__ = ["near_file", "read_bytes", "read_text", "size_limit"]
 
+FOLDER_LIMIT = 2_000  # names that are compared with the name of a missing file
 COPIES = 8  # of a file's numbers that fit into memory at once: read, unpacked, converted, and in a batch
 
 
@@ -42,7 +45,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise InputError(f"cannot read {name!r}: {error.strerror or error}") from None
+        near = near_file(name) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"cannot read {name!r}: {error.strerror or error}{near}") from None
     except MemoryError:
         raise InputError(f"cannot read {name!r}: it does not fit into the memory") from None
     except ValueError as error:  # such as a null character in the path
@@ -60,10 +64,31 @@ def read_text(path: str | os.PathLike[str], limit: int, expected: str) -> str:
     Raises:
         InputError: as `read_bytes`, and for bytes that are no UTF-8.
     """
+    content = read_bytes(path, limit)
     try:
-        return read_bytes(path, limit).decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"cannot read {os.fspath(path)!r}: {error}; expected {expected}") from None
+        kind = next((kind for start, kind in _BINARY if content.startswith(start)), "no text in UTF-8")
+        text = f"cannot read {os.fspath(path)!r}: it is {kind} (byte {error.start:,}); expected {expected}"
+        raise InputError(text) from None
+
+
+_BINARY = (
+    (b"PK", "a zip archive, such as .npz or .keras"),
+    (b"\x93NUMPY", "a NumPy array (.npy)"),
+    (b"\x89HDF", "HDF5"),
+)
+
+
+def near_file(path: str) -> str:
+    """Return a hint for the error of a missing file: a file of its folder with a similar name; empty without one."""
+    folder, name = os.path.split(path)
+    try:
+        names = list(itertools.islice(os.listdir(folder or "."), FOLDER_LIMIT))
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.8) if len(name) < 256 else []
+    return f"; did you mean {os.path.join(folder, near[0])!r}?" if near else ""
 
 
 def _content(descriptor: int, name: str, limit: int) -> bytes:

@@ -135,7 +135,10 @@ def old_model(loaded: LoadedModel) -> tuple[OldModel, Compiled]:
     """
     origin, version = loaded.provenance, version_in(loaded)
     if version is None or not version.is_old:
-        raise UsageError(f"{origin.sentence} Only models of Keras 1 and 2 are migrated; for others, see convert")
+        raise UsageError(
+            f"{origin.sentence} Only models of Keras 1 and 2 are migrated; the others are converted: "
+            f"multilstm convert MODEL NEW.keras"
+        )
     if version.number == (2,):
         raise UsageError(
             f"{origin.sentence} The file does not state the version of Keras 2, on which its meaning depends; give the "

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from multilstm.errors import SpecError, listed, shown
+from multilstm.errors import SpecError, choice, listed, shown
 from multilstm.spec.arguments import Argument, ArgumentError, Flag, Name, check_arguments
 from multilstm.spec.shapes import Shape
 
@@ -115,6 +115,14 @@ class Layer:
 
     name: Name = dataclasses.field(default=None, kw_only=True)
     trainable: Flag = dataclasses.field(default=True, kw_only=True)
+
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        """Refuse an unknown argument with the names that are like it, before Python's own TypeError."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in arguments:
+            if name not in names:
+                raise SpecError(f"{cls.__name__}: {choice('argument', name, names)}")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

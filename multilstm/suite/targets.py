@@ -32,7 +32,9 @@ def target_named(name: str) -> Target:
         UsageError: for an unknown name.
     """
     if not isinstance(name, str) or name not in TARGETS:
-        raise UsageError(choice("target", name, TARGETS))
+        is_path = isinstance(name, str) and "." in name
+        advice = "; a path belongs to `save` of the result, or to OUT" if is_path else ""
+        raise UsageError(f"{choice('target', name, TARGETS)}{advice}")
     return TARGETS[name]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from multilstm.errors import UsageError
 from multilstm.execution.availability import available
+from multilstm.execution.options import Options
 
 
 @pytest.mark.parametrize("engines", [(), []], ids=["tuple", "list"])
@@ -11,6 +12,13 @@ def test_no_engine_is_refused(engines):
     """A list that a caller filtered until nothing is left means no engine, and not all of them."""
     with pytest.raises(UsageError, match=r"no engine is given; expected some of .*jax-scan.*, or None for all"):
         available(engines)
+
+
+def test_text_is_one_name():
+    assert available("reference").engines == ("reference",)
+    assert Options("reference", "float64", quantities="hidden").quantities == ("hidden",)
+    with pytest.raises(UsageError, match=r"unknown engine 'jax'.*did you mean jax-scan or keras-jax"):
+        available("jax")
 
 
 def test_none_means_all_but_the_judge():

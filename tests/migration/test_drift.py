@@ -154,7 +154,10 @@ def test_the_source_names_what_it_lacks(tmp_path):
     ("config", "message"),
     [
         ({"class_name": "Sequential", "config": [LSTM2()]}, "does not state the version of Keras 2"),
-        (multilstm.Sequential([LSTM(2)], (None, 3)).to_json(), "Only models of Keras 1 and 2 are migrated"),
+        (
+            multilstm.Sequential([LSTM(2)], (None, 3)).to_json(),
+            "Only models of Keras 1 and 2 are migrated.*: multilstm convert MODEL NEW.keras",
+        ),
     ],
     ids=["unknown", "keras_3"],
 )

@@ -187,6 +187,6 @@ def test_verdicts_that_were_changed_after_the_run_are_remarked(written, verdict)
 
 def test_a_missing_file_a_folder_and_bytes_are_refused(tmp_path):
     (tmp_path / "b.json").write_bytes(b"\xff\xfe\x00")
-    for name, fault in (("nothing.json", "No such file"), (".", "cannot read"), ("b.json", "can't decode")):
+    for name, fault in (("nothing.json", "No such file"), (".", "cannot read"), ("b.json", "no text in UTF-8")):
         with pytest.raises(InputError, match=fault):
             read_report(str(tmp_path / name))

@@ -62,6 +62,11 @@ EXAMPLES = {
 X = Input((None, 3), name="x")
 
 
+def test_an_unknown_argument_is_refused_with_the_one_that_is_meant():
+    with pytest.raises(SpecError, match=r"^LSTM: unknown argument 'actvation': .*; did you mean activation"):
+        LSTM(3, actvation="tanh")
+
+
 def test_every_class_has_an_example():
     assert set(EXAMPLES) == set(LAYERS)
 

@@ -20,6 +20,11 @@ pytestmark = pytest.mark.unit
 WRITERS = [name for name in TARGETS if not name.startswith("keras")]  # Keras writes these in a process of its own
 
 
+def test_a_path_in_place_of_a_target_is_named():
+    with pytest.raises(UsageError, match=r"unknown target 'p\.py': .*; a path belongs to `save` of the result"):
+        target_named("p.py")
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_row_names_an_engine_and_its_suffixes(name):
     target = TARGETS[name]
