@@ -22,6 +22,7 @@ from multilstm.execution.environment import environment
 from multilstm.files import LoadedModel
 from multilstm.frameworks.variables import framework_variables
 from multilstm.jobs.dtypes import check_dtype
+from multilstm.report.text import counted
 from multilstm.spec import to_json
 
 __all__ = ["Plan", "chosen_contestants", "grid_plan", "model_plan"]
@@ -108,8 +109,8 @@ class Plan:
         rows = sum(mode.name in CONTESTANTS[name].modes for mode in self.modes for name in self.contestants)
         seconds = estimate_s(self.workloads, self.modes, self.contestants, self.method)
         budget = f"; the budget of the grid is {_duration(GRIDS[self.grid].budget_s)}" if self.grid else ""
-        count = rows * len(self.workloads)
-        return f"{count} rows of {len(self.contestants)} engines: about {_duration(seconds)} on two quiet cores{budget}"
+        count = f"{counted(rows * len(self.workloads), 'row')} of {counted(len(self.contestants), 'engine')}"
+        return f"{count}: about {_duration(seconds)} on two quiet cores{budget}"
 
     def run(self, result: Benchmark, follow: Callable[[str], None]) -> None:
         """Measure, and add the rows to the result as they are measured."""

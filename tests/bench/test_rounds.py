@@ -1,11 +1,13 @@
 """The method of measuring, with fake contestants: random orders, pauses, unmeasured calls and second passes."""
 
+import dataclasses
 import itertools
 import random
 
 import pytest
 
 from multilstm.bench.rounds import Method, interleave, median, sample, spread
+from multilstm.bench.run import grid_plan
 
 STEADY = [1.0, 1.0, 1.0, 1.0]
 NOISY = [1.0, 2.0, 3.0, 4.0]
@@ -177,3 +179,9 @@ def test_a_slow_contestant_may_have_fewer_rounds():
     machine = Machine(quick=[[1.0]], slow=[[9.5]])
     timings = machine.measure(Method(rounds=3, slow_s=9.0, slow_rounds=1))
     assert [len(timings[name].samples) for name in ("quick", "slow")] == [3, 1]
+
+
+def test_the_announcement_counts_rows_and_engines():
+    plan = grid_plan("quick", ("forward",), 0)
+    plan = dataclasses.replace(plan, workloads=plan.workloads[:1], contestants=("jax-scan",))
+    assert plan.announcement.startswith("1 row of 1 engine: about ")
