@@ -57,33 +57,38 @@ def check_sequences(layer: Any, sequences: Any) -> None:
         sequences: its input, `[batch, timesteps, features]`.
     """
     first = keras.tree.flatten(sequences)[0] if isinstance(sequences, (list, tuple)) and sequences else sequences
-    dtype = getattr(first, "dtype", type(first).__name__)
-    name = getattr(dtype, "name", str(dtype))
-    if name in ("str", "bytes", "string", "object") or name.startswith(("str", "bytes")):
-        raise ValueError(
-            f"{title(layer)}: the input must be numbers; given the dtype {name}. Map text to numbers first, for "
-            f"example with keras.layers.TextVectorization"
-        )
-    if name.startswith("complex"):
-        raise ValueError(
-            f"{title(layer)}: the input must be real numbers; given the dtype {name}. Give real and imaginary parts as "
-            f"two features"
-        )
-    if isinstance(first, np.ma.MaskedArray):
-        raise ValueError(
-            f"{title(layer)}: the input must be an array without a mask; given a masked array of NumPy, whose mask "
-            f"would be lost. Give the array with filled() and the timesteps that count as mask"
-        )
-    if isinstance(first, np.ndarray) and first.dtype.kind in "iu" and (first != first.astype("int32")).any():
-        raise ValueError(
-            f"{title(layer)}: the input has integers beyond int32, from {first.min()} to {first.max()}, which wrap "
-            f"around on JAX. Give floats"
-        )
+    _check_numbers(layer, "the input", first)
     shape = _shape(sequences)
     if len(shape) > 1 and shape[1] == 0:
         raise ValueError(
             f"{title(layer)}: the input must have at least one timestep; given the shape {show(shape)}, which is "
             f"[batch, timesteps, features]. Leave empty sequences out, or pad them and mask the padding"
+        )
+
+
+def _check_numbers(layer: Any, noun: str, array: Any) -> None:
+    """Refuse an array of text, complex or masked numbers, and integers that JAX wraps."""
+    dtype = getattr(array, "dtype", type(array).__name__)
+    name = getattr(dtype, "name", str(dtype))
+    if name in ("str", "bytes", "string", "object") or name.startswith(("str", "bytes")):
+        raise ValueError(
+            f"{title(layer)}: {noun} must be numbers; given the dtype {name}. Map text to numbers first, for "
+            f"example with keras.layers.TextVectorization"
+        )
+    if name.startswith("complex"):
+        raise ValueError(
+            f"{title(layer)}: {noun} must be real numbers; given the dtype {name}. Give real and imaginary parts as "
+            f"two features"
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(
+            f"{title(layer)}: {noun} must be an array without a mask; given a masked array of NumPy, whose mask "
+            f"would be lost. Give the array with filled() and the timesteps that count as mask"
+        )
+    if isinstance(array, np.ndarray) and array.dtype.kind in "iu" and (array != array.astype("int32")).any():
+        raise ValueError(
+            f"{title(layer)}: {noun} has integers beyond int32, from {array.min()} to {array.max()}, which wrap "
+            f"around on JAX. Give floats"
         )
 
 
@@ -103,8 +108,13 @@ def check_features(layer: Any, sequences: Any) -> None:
 
 
 def check_mask(layer: Any, sequences: Any, mask: Any) -> None:
-    """Refuse a mask whose known shape does not begin with `[batch, timesteps]` of the input."""
-    mask = mask[0] if isinstance(mask, (list, tuple)) and mask else mask
+    """Refuse a mask of lists or of masked numbers, and one whose known shape does not begin with that of the input."""
+    mask = next(iter(mask), None) if isinstance(mask, (list, tuple)) else mask
+    if isinstance(mask, (list, tuple, bool, np.ma.MaskedArray)):
+        raise ValueError(
+            f"{title(layer)}: the mask must be an array of booleans [batch, timesteps]; given {shown(mask)}. Give "
+            f"numpy.array(mask), or fill a masked array"
+        )
     if not hasattr(mask, "shape") or not hasattr(sequences, "shape"):
         return
     shape, expected = _shape(mask), _shape(sequences)
@@ -139,11 +149,16 @@ def check_states(layer: Any, sequences: Any, states: Any, sizes: Sequence[tuple[
         raise ValueError(f"{title(layer)}: initial_state has {len(states)} arrays, expected {len(sizes)}. {remedy}")
     batch = _batch_size(sequences)
     for index, (state, expected) in enumerate(zip(states, sizes, strict=True)):
+        _check_numbers(layer, f"array {index} of initial_state", state)
         shape = _shape(state)
         if shape != expected and not any(_fits(shape, (rows, *expected)) for rows in (batch, 1)):
             raise ValueError(
                 f"{title(layer)}: array {index} of initial_state has the shape {show(shape)}, expected "
                 f"{show((batch, *expected))}, {axes}. Give one row for each sequence, or one row for all of them"
+            )
+        if not hasattr(state, "shape"):
+            raise ValueError(
+                f"{title(layer)}: array {index} of initial_state is {shown(state)}. Give numpy.array of it"
             )
 
 

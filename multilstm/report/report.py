@@ -26,6 +26,9 @@ class Report(ReportData):
     def __repr__(self) -> str:
         return f"<Report of {counted(len(self.cells), 'quantity', 'quantities')}: {self.sentence}>"
 
+    def __bool__(self) -> bool:
+        raise TypeError("a report is neither true nor false: call check(), which raises, or read agrees")
+
     def __str__(self) -> str:
         return to_text(self)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multilstm.cases.case import Case
-from multilstm.errors import UsageError
+from multilstm.errors import UsageError, listed
 from multilstm.execution.availability import Availability
 from multilstm.execution.environment import environment
 from multilstm.execution.execution import Execution
@@ -79,6 +79,7 @@ def compare_cases(
     due = {job.key(engine, options): job for engine in options.engines for job in _due(cases, options, engine)}
     if recorded:
         _check_judged(cases[0])
+        _check_wanted(recorded, options)
         answers = Due(cases[0], judged_in(recorded, options), Part.FORWARD, recorded)
         due[answers.key(RECORDED, options)] = answers
     _draw_weights(cases, options.timeout_s)
@@ -104,6 +105,15 @@ def _check_judged(case: Case) -> None:
         raise UsageError(
             f"the answers of another program need a judge, but the reference does not compute {layer.label}; leave "
             f"--against out"
+        )
+
+
+def _check_wanted(recorded: Quantities, options: Options) -> None:
+    """Refuse recorded answers of which no quantity is compared."""
+    if not any(options.wants(quantity.kind) for quantity in recorded):
+        raise UsageError(
+            f"the recorded answers hold {listed(map(str, recorded))}, but of the quantities only "
+            f"{listed(options.quantities)} is compared; leave --quantity out, or name a kind of the recorded answers"
         )
 
 

@@ -232,3 +232,8 @@ def test_implementations_on_a_gpu_are_listed_by_engine():
     assert "ran keras-jax: cuDNN: 2 cases (a, c)" in shown
     assert "ran keras-jax: python loop (Keras, fused cell): 1 case (b)" in shown
     assert "ran " not in text(Report((dataclasses.replace(cells[0], device="cpu"),), {}))
+
+
+def test_a_report_has_no_truth_value():
+    with pytest.raises(TypeError, match="neither true nor false: call check"):
+        assert Report((), {})

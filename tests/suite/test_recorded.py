@@ -9,7 +9,7 @@ from multilstm.cases.given_inputs import given_batches
 from multilstm.cases.model_case import example_case
 from multilstm.engines.executor import Executor
 from multilstm.engines.reference.engine import ReferenceEngine
-from multilstm.errors import InputError
+from multilstm.errors import InputError, UsageError
 from multilstm.execution.options import Options
 from multilstm.execution.part import Part
 from multilstm.execution.quantities import quantities_of
@@ -156,3 +156,10 @@ def test_a_wrong_shape_diverges():
     cell = judged(["output"], {"output": answers()["output"][:1]})["output"]
     assert cell.verdict == "diverges"
     assert "shape is (1, 2), expected (2, 2)" in cell.comparison.message
+
+
+def test_recorded_answers_of_which_nothing_is_compared_are_refused():
+    recorded = quantities_from(case_of(), {"output": answers()["output"]})
+    options = dataclasses.replace(OPTIONS, quantities=("hidden", "cell"))
+    with pytest.raises(UsageError, match="the recorded answers hold output, but of the quantities only hidden, cell"):
+        compare_cases([case_of()], options, recorded=recorded)
