@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -84,7 +85,8 @@ class Connection:
     def close(self) -> None:
         """Close both streams; to be called after the worker's end, which also ends a call in another thread."""
         if self._thread is not None:
-            self._thread.join()
+            with contextlib.suppress(RuntimeError):  # a signal came before it was started
+                self._thread.join()
         for stream in (self._sink, self._source):
             try:
                 stream.close()

@@ -58,3 +58,16 @@ def test_a_connection_that_is_closed(ends):
 def test_a_message_that_no_text_can_hold_is_the_callers_error(ends):
     with pytest.raises(TypeError, match="not JSON serializable"):
         ends[0].call({"object": object()}, 30.0)
+
+
+def test_an_interruption_before_the_thread_starts_leaves_a_connection_that_closes(ends, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    connection = ends[0]
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connection.call({"x": 1}, 1.0)
+    connection.close()
+    assert connection._sink.closed
+    assert connection._source.closed
