@@ -157,9 +157,7 @@ def check_states(layer: Any, sequences: Any, states: Any, sizes: Sequence[tuple[
                 f"{show((batch, *expected))}, {axes}. Give one row for each sequence, or one row for all of them"
             )
         if not hasattr(state, "shape"):
-            raise ValueError(
-                f"{title(layer)}: array {index} of initial_state is {shown(state)}. Give numpy.array of it"
-            )
+            raise ValueError(f"{title(layer)}: array {index} of initial_state is {shown(state)}. Give a numpy.array")
 
 
 def check_batch_size(layer: Any, sequences: Any, expected: int) -> None:
