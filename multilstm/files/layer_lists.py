@@ -49,9 +49,10 @@ class LayerLists:
             for name, given in _split(spec, wanted, layers, arrays).items():
                 _check_order(spec.layer(name).label, wanted[name], [weight for weight, _ in given])
                 held = [array for _, array in given]
-                converted, remark = as_keras_3(spec.layer(name), held, self.backend)
                 if any("running_std" in weight for weight, _ in given):
                     converted, remark = from_deviations(spec.layer(name), held, self.version)
+                else:
+                    converted, remark = as_keras_3(spec.layer(name), held, self.backend)
                 weights |= checked(spec, name, wanted[name], converted)
                 notes += (f"layer {shown(name)}: {remark}",) if remark else ()
         return Assigned({name: weights[name] for name in spec.weight_shapes}, notes)

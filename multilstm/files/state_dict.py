@@ -60,7 +60,7 @@ class StateDict:
                 f"the file holds {len(modules)} modules with weights: {self.described()}; the architecture has "
                 f"{len(order)} layers with weights: {listed(map(shown, order))}; give a spec with one layer for each"
             )
-        modules, words = self._sorted(spec, modules, order, wanted)
+        modules, way = self._sorted(spec, modules, order, wanted)
         weights: dict[str, Array] = {}
         for name, module in zip(order, modules, strict=True):
             module.check(spec.layer(name), None if self.formulas is None else self.formulas.get(module.name, {}))
@@ -68,8 +68,8 @@ class StateDict:
             arrays = module.converted(spec.layer(name), wanted[name])
             weights |= checked(spec, name, wanted[name], arrays, f" (read from {shown(module.name)})")
         pairs = (f"{module.name} to {name}" for name, module in zip(order, modules, strict=True))
-        notes = [f"modules were assigned {words}: {listed(pairs)}; the two biases of each LSTM and RNN were added"]
-        notes += _twins(modules) if words == "in order" else []
+        notes = [f"modules were assigned {way}: {listed(pairs)}; the two biases of each LSTM and RNN were added"]
+        notes += _twins(modules) if way == "in order" else []
         notes += _epsilons([spec.layer(name) for name in order]) if self.formulas is None else []
         notes += [f"left out, as parts of a loss: {listed(left_out)}"] if left_out else []
         counts = [name for name, array in self.tensors.items() if _is_neutral(name, array)]

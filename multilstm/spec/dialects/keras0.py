@@ -66,15 +66,15 @@ def _source(node: Mapping[str, Any], title: str, layers: list[dict[str, Any]]) -
         return node.get("input")
     if not isinstance(several, list):
         refuse(f"inputs of {shown(title)}", several, "a list of names")
-    axes = node.get("dot_axes")
-    if node.get("merge_mode") == "dot" and isinstance(axes, int) and axes >= 0:
+    mode, axes = node.get("merge_mode"), node.get("dot_axes")
+    if mode == "dot" and isinstance(axes, int) and axes >= 0:
         refuse(
             f"dot_axes of {shown(title)}",
             axes,
             "a number below 0: the others mean other axes in Keras 0 than in Keras 3",
         )
-    merged = {key: node.get(key) for key in ("concat_axis", "dot_axes")}
-    config = {"name": title, "mode": node.get("merge_mode"), **merged}
+    merged = {"concat_axis": node.get("concat_axis"), "dot_axes": axes}
+    config = {"name": title, "mode": mode, **merged}
     calls = [[[name, 0, 0] for name in several]]
     layers.append({"class_name": "Merge", "name": title, "config": config, "inbound_nodes": calls})
     return title

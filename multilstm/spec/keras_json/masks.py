@@ -20,7 +20,7 @@ import numpy as np
 
 from multilstm.errors import shown
 from multilstm.spec.json_values import MASK_OPERATIONS, as_dict, is_operation, refuse
-from multilstm.spec.keras_json.histories import names_in
+from multilstm.spec.keras_json.histories import as_history, names_in
 from multilstm.spec.layer_base import Layer, Tensor
 from multilstm.spec.layers import Concatenate
 from multilstm.spec.shapes import Shape, show
@@ -346,8 +346,5 @@ def _unmasked(entry: Mapping[str, Any], claims: MaskClaims) -> Iterable[Any]:
 
 def _history(tensor: Any, where: str) -> History:
     config = as_dict(as_dict(tensor, where).get("config"), where)
-    history = config.get("keras_history")
-    if not isinstance(history, (list, tuple)) or [type(item) for item in history] != [str, int, int]:
-        refuse(where, history, 'a layer, a call and an output such as ["lstm", 0, 0]')
-    name, call, output = history
+    (name, call), output = as_history(config.get("keras_history"), where)
     return name, call, output

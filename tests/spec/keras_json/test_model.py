@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_json_models import EXPECTED, functional, simple
 
 from multilstm import spec as multilstm_spec
 from multilstm.errors import SpecError
@@ -219,22 +220,6 @@ def test_round_trip_of_any_graph(ends):
 
 
 # JSON of other versions ------------------------------------------------------------------------------------------
-
-
-def simple(**lstm):
-    """Return the JSON of one LSTM of 2 units on 3 features, as a dict to be changed."""
-    data = json.loads(to_json(EXPECTED))
-    data["config"]["layers"][1]["config"] = {"name": "a", "units": 2, **lstm}
-    return data
-
-
-def functional():
-    """Return the JSON of `y = a(x)`, as a dict to be changed."""
-    x = Input((None, 3), name="x")
-    return json.loads(to_json(Model(x, LSTM(2, name="a")(x), name="model")))
-
-
-EXPECTED = Sequential([Input((None, 3), name="x"), LSTM(2, name="a")], name="model")
 
 
 @pytest.mark.parametrize(
